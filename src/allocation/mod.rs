@@ -1,0 +1,41 @@
+//! The heart: counts and wishes in, a plan out.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no
+//! serde, and nothing else of this crate. Read [`Plan`] first, then [`next_plan`].
+
+mod names;
+mod plan;
+mod policy;
+mod window;
+
+pub use names::{
+    AgentId, AgentName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
+    OperationId, OperationName, ServiceId, ServiceName,
+};
+pub use plan::{AgentWeight, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
+pub use policy::{Bounds, Policy};
+pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
+
+/// What one computation reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The fencing epoch of the leader that computes.
+    pub epoch: u64,
+    /// The previous plan's window, read again: a late report may have changed its counts.
+    /// Absent where there is none (the genesis plan, or after a gap).
+    pub corrected: Option<&'a WindowCounts>,
+    /// The window that has just closed.
+    pub current: &'a WindowCounts,
+}
+
+/// Computes the plan that follows `previous`.
+#[must_use]
+pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
+    let _ = (policy, inputs.corrected);
+    Plan {
+        number: previous.number + 1,
+        epoch: inputs.epoch,
+        window: inputs.current.window,
+        ..previous.clone()
+    }
+}

@@ -1,0 +1,139 @@
+//! The plan: what one interval decided, numbered and immutable.
+
+use super::{AgentId, OperationId, ServiceId, Window};
+
+/// One interval's decision for the whole fleet.
+///
+/// A pure function of the windows read, the policy and the plan before it; lists are sorted by
+/// their ids, so the same inputs in any order give the same bytes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// One more than the parent's; 0 is the genesis plan, which knows no operation.
+    pub number: u64,
+    /// The fencing epoch of the leader that computed it.
+    pub epoch: u64,
+    /// The configuration revision it was computed from.
+    pub configuration_revision: u64,
+    /// The window whose counts it answers.
+    pub window: Window,
+    /// The figures that hold for the fleet as a whole.
+    pub fleet: FleetPlan,
+    /// Every known service, sorted by id.
+    pub services: Vec<ServicePlan>,
+    /// Every known operation, overflow entries too, sorted by id.
+    pub operations: Vec<OperationPlan>,
+    /// Every agent still expected to report, sorted by id.
+    pub agents: Vec<AgentWeight>,
+}
+
+/// A plan's figures for the fleet as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FleetPlan {
+    /// The wanted sampled rate, in traces per second.
+    pub budget: f64,
+    /// The estimated offered rate, in root requests per second.
+    pub offered: f64,
+    /// The sampled rate this plan expects, in traces per second.
+    pub expected_sampled: f64,
+    /// The offered rate that the window itself showed, in root requests per second, unscaled.
+    pub observed_offered: f64,
+    /// The sampled rate that the window itself showed, in traces per second, unscaled.
+    pub observed_sampled: f64,
+    /// The water level: the share of everything bound by nothing else, per unit of weight;
+    /// infinite when the budget does not bind.
+    pub level: f64,
+    /// The part of the expected reports that was heard, in [0, 1].
+    pub completeness: f64,
+    /// Whether the window could be trusted.
+    pub hold: Hold,
+    /// Traces per second set aside for operations not seen yet.
+    pub unseen_reserve: f64,
+    /// Smoothed sampled rate of traffic that was new in its window, in traces per second.
+    pub unseen_sampled: f64,
+    /// The probability for services nobody has reported.
+    pub default_probability: f64,
+    /// Traces per second by which floors and pins exceed the budget; 0 when they fit.
+    pub missing: f64,
+    /// The forecast against which a change of regime was judged: the smoothed offered rate
+    /// before this window, in root requests per second.
+    pub forecast_offered: f64,
+}
+
+/// What the plan may do with its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// The window is complete: probabilities may fall and rise.
+    #[default]
+    None,
+    /// Reports are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
+    CutsOnly,
+    /// Too few reports (completeness under 0.5): every probability stays.
+    Frozen,
+}
+
+/// A plan's figures for one service.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServicePlan {
+    /// Which service.
+    pub service: ServiceId,
+    /// The probability for operations of it that the plan does not list.
+    pub default_probability: f64,
+}
+
+/// A plan's figures for one operation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OperationPlan {
+    /// Which operation.
+    pub operation: OperationId,
+    /// The service it belongs to.
+    pub service: ServiceId,
+    /// Whether it is its service's counted overflow entry; it is served as the default.
+    pub overflow: bool,
+    /// The offered rate as estimated with this window, in root requests per second.
+    pub offered: f64,
+    /// The estimate before this window: where the next plan starts from when a late report
+    /// has changed the window's counts. Negative for an operation first seen in this window.
+    pub offered_before: f64,
+    /// The traces per second the allocation gives it.
+    pub share: f64,
+    /// What its SDKs are told, in [0, 1].
+    pub probability: f64,
+    /// What decided the share.
+    pub binding: Binding,
+    /// Windows in a row, up to this one, in which it was not reported.
+    pub silent_windows: u32,
+    /// Root requests counted in the window.
+    pub window_offered: u64,
+    /// Root requests kept in the window.
+    pub window_sampled: u64,
+}
+
+/// What decided an operation's share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Binding {
+    /// The water level: it gets what everybody like it gets.
+    Level,
+    /// Its floor is above the level.
+    Floor,
+    /// Its cap is under the level.
+    Cap,
+    /// An operator fixed its probability.
+    Pin,
+    /// It keeps every trace: its whole demand is under the level.
+    ProbabilityOne,
+    /// It may rise only so far in one interval.
+    RaiseLimit,
+    /// The window could not be trusted, so the probability stayed.
+    Hold,
+}
+
+/// What an agent is expected to report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AgentWeight {
+    /// Which agent.
+    pub agent: AgentId,
+    /// Its smoothed offered rate, in root requests per second.
+    pub offered: f64,
+    /// Windows in a row, up to this one, in which it was not heard.
+    pub silent_windows: u32,
+}

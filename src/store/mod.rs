@@ -1,0 +1,303 @@
+//! What Weir keeps, behind one narrow trait with two backends.
+//!
+//! Read [`Store`] first. Only this module holds SQL. A backend promises what the conformance
+//! suite in `tests/it/store.rs` asks of both.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::allocation::{
+    AgentCount, AgentName, OperationId, OperationName, ServiceId, ServiceName, Timestamp, Window,
+};
+
+/// One report, parsed, with its names resolved and its counts spread over buckets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedReport {
+    /// Who sent it.
+    pub agent: AgentName,
+    /// New at every start of the agent.
+    pub epoch: Uuid,
+    /// Counts up within an epoch, from any number at or above 0.
+    pub sequence: u64,
+    /// What it adds to each bucket; bucket starts differ from each other.
+    pub buckets: Vec<BucketCounts>,
+}
+
+/// What a report adds to one bucket, or what a stored delta holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BucketCounts {
+    /// The bucket.
+    pub bucket: Window,
+    /// Counts by operation; an operation may stand more than once, then its counts add up.
+    pub operations: Vec<BucketOperation>,
+    /// Counts by agent; likewise.
+    pub agents: Vec<AgentCount>,
+}
+
+/// One operation's counts in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BucketOperation {
+    /// Which operation.
+    pub operation: OperationId,
+    /// Root requests before sampling.
+    pub offered: u64,
+    /// Root requests kept.
+    pub sampled: u64,
+}
+
+/// What became of one report of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Its counts are stored, durably and once.
+    Counted,
+    /// It had been counted before; nothing was added.
+    Duplicate,
+    /// Its sequence lies so far behind the newest of its epoch that nobody can tell whether it
+    /// was counted; nothing was added. The agent takes a new epoch.
+    TooFarBehind,
+}
+
+/// One (service, operation) pair with its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DictionaryEntry {
+    /// The service's number.
+    pub service: ServiceId,
+    /// The operation's number; numbers become visible in rising order.
+    pub operation: OperationId,
+    /// The service's name.
+    pub service_name: ServiceName,
+    /// The operation's name; `__other__` for the service's overflow entry, made with the service.
+    pub operation_name: OperationName,
+}
+
+/// Where a reader of the dictionary stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DictionaryCursor {
+    /// Rises whenever entries are removed; a reader of another generation starts anew.
+    pub generation: u64,
+    /// The highest operation number read, or none.
+    pub last: Option<OperationId>,
+}
+
+/// What a reader of the dictionary is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DictionaryPage {
+    /// Whether the entries replace everything read before.
+    pub replaces: bool,
+    /// Where the reader stands now.
+    pub cursor: DictionaryCursor,
+    /// The entries after the cursor given, by rising operation number.
+    pub entries: Vec<DictionaryEntry>,
+}
+
+/// How many names may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DictionaryLimits {
+    /// Services, the overflow service not counted.
+    pub services: u32,
+    /// Operations of one service, its overflow entry not counted.
+    pub operations_per_service: u32,
+    /// Operations of the fleet, overflow entries not counted.
+    pub operations: u32,
+}
+
+/// The answer to asking for the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseAnswer {
+    /// The fencing epoch, if the lease is now the caller's.
+    pub epoch: Option<u64>,
+    /// The database's clock at the answer.
+    pub database_time: DateTime<Utc>,
+}
+
+/// One revision of the operators' configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationRevision {
+    /// Rises by one with each write; the first is 1.
+    pub revision: u64,
+    /// The JSON document.
+    pub document: String,
+    /// When it was written.
+    pub written_at: DateTime<Utc>,
+}
+
+/// The answer to a conditional write of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigurationWrite {
+    /// It is the newest revision now.
+    Written(ConfigurationRevision),
+    /// Somebody else wrote first; this is the newest.
+    Conflict(ConfigurationRevision),
+}
+
+/// A plan as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// Its number; its parent is the one before.
+    pub number: u64,
+    /// The fencing epoch it was computed under.
+    pub epoch: u64,
+    /// The window it answers.
+    pub window: Window,
+    /// The configuration revision it was computed from.
+    pub configuration_revision: u64,
+    /// When it was published.
+    pub published_at: DateTime<Utc>,
+    /// Its figures for the fleet as a JSON document, for people and dashboards.
+    pub summary: String,
+    /// Everything, encoded by [`plan_codec`].
+    pub body: Vec<u8>,
+}
+
+/// One window's history, or a correction of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The window.
+    pub window: Window,
+    /// Encoded by [`history_codec`].
+    pub payload: Vec<u8>,
+}
+
+/// The answer to publishing a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publication {
+    /// It is the current plan now.
+    Published,
+    /// Another leader has taken over since: the epoch is stale.
+    StaleEpoch,
+    /// The parent is not the current plan; this is.
+    StaleParent(u64),
+}
+
+/// How long things are kept: what ends before an instant may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Deltas of buckets that start before this.
+    pub deltas_before: Timestamp,
+    /// History rows and plan summaries before this.
+    pub history_before: Timestamp,
+    /// Plan bodies published before this; the current plan's stays whatever its age.
+    pub plan_bodies_before: Timestamp,
+    /// Agents' sequence marks last used before this.
+    pub agents_before: Timestamp,
+}
+
+/// What went wrong in the store, by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or broke off: nothing is known to have happened; try again.
+    #[error("the database is unavailable while {during}")]
+    Unavailable {
+        /// The operation that failed.
+        during: &'static str,
+        /// The driver's error.
+        source: sqlx::Error,
+    },
+    /// A stored value cannot be what it should be.
+    #[error("{what} is corrupt in the database: {why}")]
+    Corrupt {
+        /// The table, the row and the column.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Everything else: a fault of the program or of the schema; raise an alarm.
+    #[error("the database refused {during}")]
+    Failed {
+        /// The operation that failed.
+        during: &'static str,
+        /// The driver's error.
+        source: sqlx::Error,
+    },
+}
+
+/// Everything Weir asks of a database.
+///
+/// Every method is one transaction or one statement; none keeps session state. Methods may be
+/// called at once from several tasks and several replicas.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Stores a batch of reports in one transaction and returns after it has committed, so that
+    /// `Counted` and `Duplicate` mean durable. The answers stand in the batch's order.
+    ///
+    /// The batch holds at most one report of an (agent, epoch). Within the transaction the
+    /// marks are locked in sorted order; the accepted reports' counts are summed into one
+    /// delta per bucket. An error means that nothing may be acknowledged.
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
+
+    /// Reads every delta of the buckets that start in the range, in no particular order.
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError>;
+
+    /// Reads the dictionary's entries after a cursor.
+    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError>;
+
+    /// Adds names as far as the limits allow, services before operations, in the order given;
+    /// known names and names over a limit are passed over. The caller reads the dictionary after.
+    async fn add_names(
+        &self,
+        names: &[(ServiceName, OperationName)],
+        limits: DictionaryLimits,
+    ) -> Result<(), StoreError>;
+
+    /// Removes operations (never overflow entries) and services left with none, and starts a
+    /// new generation. Numbers are not reused. Returns how many operations went.
+    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError>;
+
+    /// Takes the lease of this name, or renews it, on the database's clock. The epoch rises
+    /// whenever the holder changes.
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        time_to_live: Duration,
+    ) -> Result<LeaseAnswer, StoreError>;
+
+    /// Gives the lease back, if it is the caller's, so that another may take it at once.
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
+
+    /// Publishes a plan with the history of its window: one transaction that holds only if the
+    /// lease `name` still has the plan's epoch and the plan's parent is the current plan.
+    async fn publish_plan(
+        &self,
+        lease: &str,
+        plan: &StoredPlan,
+        history: &[HistoryRow],
+    ) -> Result<Publication, StoreError>;
+
+    /// The current plan's number; none before the first.
+    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError>;
+
+    /// The current plan, whole; none before the first.
+    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError>;
+
+    /// Writes history rows, replacing those of the same window start.
+    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError>;
+
+    /// Reads the history of windows that start in the range, oldest first.
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// The newest configuration, writing `initial` as the first if there is none.
+    async fn configuration(
+        &self,
+        initial: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationRevision, StoreError>;
+
+    /// Writes the configuration if `from` is still the newest revision.
+    async fn write_configuration(
+        &self,
+        from: u64,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationWrite, StoreError>;
+
+    /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
+    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError>;
+
+    /// Ends the connections after what runs now.
+    async fn close(&self);
+}
