@@ -1,0 +1,3 @@
+//! One binary for all tests through the front door, a module per capability.
+
+mod allocation;
