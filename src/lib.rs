@@ -1,3 +1,28 @@
 //! Weir: one trace budget for a whole fleet.
+//!
+//! Agents report how many root requests each operation saw; every interval Weir computes a
+//! sampling probability per operation, such that the fleet keeps a fixed number of traces per
+//! second, and serves the probabilities to the SDKs that poll.
+//!
+//! Read `ARCHITECTURE.md` for the walks of a report, a plan and a poll. In the code, begin with
+//! [`app`], which wires everything, and [`allocation`], which decides everything. Dependencies
+//! point one way: `app` → `api`, `protocols`, `jobs`, `cli` → `ingest`, `snapshot`, `store` →
+//! `allocation`; a test holds the sources to it.
+
 pub mod allocation;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dictionary;
+pub mod health;
+pub mod http;
+pub mod ingest;
+pub mod jobs;
+pub mod plan_summary;
+pub mod policy;
+pub mod protocols;
+pub mod snapshot;
 pub mod store;
+pub mod telemetry;

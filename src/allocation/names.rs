@@ -66,12 +66,20 @@ macro_rules! name {
             /// The longest name allowed, in bytes of UTF-8.
             pub const LONGEST: usize = $longest;
 
+            /// Checks a name from outside without keeping it.
+            ///
+            /// # Errors
+            /// Says what is wrong with it, in words that follow the field's name.
+            pub fn check(text: &str) -> Result<(), NameError> {
+                check(text, Self::LONGEST)
+            }
+
             /// Parses a name from outside.
             ///
             /// # Errors
             /// Says what is wrong with it, in words that follow the field's name.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                check(text, Self::LONGEST)?;
+                Self::check(text)?;
                 Ok(Self(text.into()))
             }
 

@@ -1,3 +1,10 @@
-//! One binary for all tests through the front door, a module per capability.
+//! Tests of Weir through its front doors: one binary, a module per capability.
 
-mod allocation;
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod bounds;
+mod operators;
+mod polls;
+mod reports;
+mod structure;
+mod support;

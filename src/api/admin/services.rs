@@ -1,0 +1,287 @@
+//! Services and their operations: who offers what, what each keeps, and what binds it.
+
+use std::sync::Arc;
+
+use actix_web::Responder;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use crate::allocation::{Binding, OperationPlan, Timestamp};
+use crate::clock::date;
+use crate::http::problem::Problem;
+use crate::snapshot::Snapshot;
+use crate::store::history_codec;
+
+/// Entries on one page unless asked otherwise, and at most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 10_000;
+
+/// Where a page begins and how long it is.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    limit: Option<String>,
+    after: Option<String>,
+}
+
+impl Page {
+    fn limit(&self) -> Result<usize, Problem> {
+        let Some(given) = &self.limit else {
+            return Ok(PAGE);
+        };
+        given
+            .parse()
+            .ok()
+            .filter(|limit| (1..=PAGE_MAX).contains(limit))
+            .ok_or_else(|| {
+                let detail = format!("must be a whole number between 1 and {PAGE_MAX}");
+                Problem::Malformed {
+                    field: "limit".into(),
+                    detail,
+                }
+            })
+    }
+
+    fn begins_before(&self, name: &str) -> bool {
+        self.after.as_deref().is_none_or(|after| name > after)
+    }
+}
+
+#[derive(Serialize)]
+struct Services {
+    plan: u64,
+    services: Vec<ServiceDocument>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ServiceDocument {
+    service: String,
+    operations: usize,
+    offered_per_second: f64,
+    share_traces_per_second: f64,
+    default_probability: f64,
+}
+
+/// Lists services by name.
+pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
+    let limit = page.limit()?;
+    let snapshot = admin.served.snapshot();
+    let mut names: Vec<&Arc<str>> = snapshot
+        .services()
+        .map(|(name, _)| name)
+        .filter(|name| page.begins_before(name))
+        .collect();
+    names.sort_unstable();
+    let more = names.len() > limit;
+    names.truncate(limit);
+    let next = names.last().filter(|_| more).map(|name| name.to_string());
+    let services = names
+        .iter()
+        .filter_map(|name| service(&snapshot, name))
+        .collect();
+    Ok(Json(Services {
+        plan: snapshot.plan().number,
+        services,
+        next,
+    }))
+}
+
+fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
+    let held = snapshot.service(name)?;
+    let mut document = ServiceDocument {
+        service: name.into(),
+        operations: 0,
+        offered_per_second: 0.0,
+        share_traces_per_second: 0.0,
+        default_probability: held.default_probability,
+    };
+    for (_, operation) in snapshot.operations(held) {
+        document.operations += 1;
+        document.offered_per_second += operation.offered;
+        document.share_traces_per_second += operation.share;
+    }
+    Some(document)
+}
+
+#[derive(Serialize)]
+struct Operations<'a> {
+    plan: u64,
+    service: &'a str,
+    default_probability: f64,
+    operations: Vec<OperationDocument>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct OperationDocument {
+    operation: String,
+    offered_per_second: f64,
+    window_offered: u64,
+    window_sampled: u64,
+    probability: f64,
+    share_traces_per_second: f64,
+    binding: &'static str,
+}
+
+/// Lists a service's operations by name.
+pub(super) async fn operations(
+    service: Path<String>,
+    page: Query<Page>,
+    admin: Data<Admin>,
+) -> Result<impl Responder, Problem> {
+    let limit = page.limit()?;
+    let snapshot = admin.served.snapshot();
+    let held = snapshot
+        .service(&service)
+        .ok_or_else(|| unknown_service(&service))?;
+    let mut found: Vec<(&str, &OperationPlan)> = snapshot
+        .operations(held)
+        .filter(|(name, _)| page.begins_before(name))
+        .collect();
+    found.sort_unstable_by_key(|(name, _)| *name);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|(name, _)| (*name).to_owned());
+    let document = Operations {
+        plan: snapshot.plan().number,
+        service: &service,
+        default_probability: held.default_probability,
+        operations: found
+            .iter()
+            .map(|(name, operation)| operation_document(name, operation))
+            .collect(),
+        next,
+    };
+    // The document borrows from the snapshot, so it is encoded here.
+    let body = serde_json::to_vec(&document).map_err(|_| Problem::Internal)?;
+    Ok(actix_web::HttpResponse::Ok()
+        .content_type("application/json")
+        .body(body))
+}
+
+fn operation_document(name: &str, operation: &OperationPlan) -> OperationDocument {
+    OperationDocument {
+        operation: name.into(),
+        offered_per_second: operation.offered,
+        window_offered: operation.window_offered,
+        window_sampled: operation.window_sampled,
+        probability: operation.probability,
+        share_traces_per_second: operation.share,
+        binding: binding(operation.binding),
+    }
+}
+
+/// A binding's name in the API.
+fn binding(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Level => "level",
+        Binding::Floor => "floor",
+        Binding::Cap => "cap",
+        Binding::Pin => "pin",
+        Binding::ProbabilityOne => "probability_one",
+        Binding::RaiseLimit => "raise_limit",
+        Binding::Hold => "hold",
+    }
+}
+
+fn unknown_service(name: &str) -> Problem {
+    Problem::NotFound(format!("no service {name:?} is in the current plan"))
+}
+
+/// Which operation's history, and when.
+#[derive(Deserialize)]
+pub(super) struct HistoryQuery {
+    operation: Option<String>,
+    start: Option<String>,
+    end: Option<String>,
+}
+
+#[derive(Serialize)]
+struct History {
+    service: String,
+    operation: String,
+    points: Vec<Point>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    window_start: DateTime<Utc>,
+    window_seconds: f64,
+    offered: u64,
+    sampled: u64,
+    probability: Option<f32>,
+}
+
+/// An operation's history, oldest first: the last hour unless asked otherwise.
+pub(super) async fn history(
+    service: Path<String>,
+    query: Query<HistoryQuery>,
+    admin: Data<Admin>,
+) -> Result<impl Responder, Problem> {
+    let service = service.into_inner();
+    let HistoryQuery {
+        operation,
+        start,
+        end,
+    } = query.into_inner();
+    let operation = operation.ok_or_else(|| Problem::Malformed {
+        field: "operation".into(),
+        detail: "is missing".into(),
+    })?;
+    let end = instant("end", end, admin.clock.now())?;
+    let start = instant("start", start, end - TimeDelta::hours(1))?;
+    if !(TimeDelta::zero()..=HISTORY_MAX).contains(&(end - start)) {
+        let detail = "must lie before end, at most 25 hours".into();
+        return Err(Problem::Malformed {
+            field: "start".into(),
+            detail,
+        });
+    }
+    let found = admin.dictionary.names().find(&service, &operation);
+    let id = found.ok_or_else(|| {
+        Problem::NotFound(format!(
+            "no operation {operation:?} of service {service:?} is known"
+        ))
+    })?;
+    let range = Timestamp(start.timestamp_millis())..Timestamp(end.timestamp_millis());
+    let mut points = Vec::new();
+    for row in admin.store.read_history(range).await? {
+        let operations = history_codec::decode(&row.payload)?;
+        if let Some(held) = operations.iter().find(|held| held.operation == id) {
+            points.push(Point {
+                window_start: date(row.window.start),
+                window_seconds: row.window.seconds(),
+                offered: held.offered,
+                sampled: held.sampled,
+                probability: held.probability,
+            });
+        }
+    }
+    Ok(Json(History {
+        service,
+        operation,
+        points,
+    }))
+}
+
+/// The longest history answered at once.
+const HISTORY_MAX: TimeDelta = TimeDelta::hours(25);
+
+fn instant(
+    field: &str,
+    given: Option<String>,
+    otherwise: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Problem> {
+    let Some(given) = given else {
+        return Ok(otherwise);
+    };
+    given.parse().map_err(|_| Problem::Malformed {
+        field: field.into(),
+        detail: "must be a date like 2026-11-20T09:00:00Z".into(),
+    })
+}

@@ -1,0 +1,401 @@
+//! The only wiring: builds every part from the settings, runs them, and ends them in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{self, Data, PathConfig, QueryConfig};
+use actix_web::{App as Routes, HttpServer};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+use uuid::Uuid;
+
+use crate::allocation::Plan;
+use crate::api::admin::{self, Admin};
+use crate::api::reports;
+use crate::clock::{Clock, FleetClock, SystemClock};
+use crate::config::{Config, Database};
+use crate::dictionary::Dictionary;
+use crate::health::DatabaseState;
+use crate::http::problem::{Problem, not_found};
+use crate::ingest::{Committer, CommitterTask, Ingest, ReportLimits};
+use crate::jobs::{
+    Follower, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler, Settle, Shared,
+    load_current,
+};
+use crate::policy::Configuration;
+use crate::protocols::jaeger::{self, Jaeger};
+use crate::snapshot::Served;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+use crate::telemetry::logging::chain;
+
+/// A plan this many intervals old is stale.
+const STALE_AFTER_INTERVALS: f64 = 3.0;
+
+/// How long connections may take to finish when the process stops.
+const DRAIN_SECONDS: u64 = 10;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why Weir could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database could not be opened, or what it holds could not be read.
+    #[error("could not open the database ({database})")]
+    Store {
+        /// Which database, without secrets.
+        database: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// A listener could not be opened.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A listener ended by itself.
+    #[error("a listener ended")]
+    Ended(#[source] std::io::Error),
+    /// The scheduler could not be started.
+    #[error("could not start the scheduler")]
+    Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
+}
+
+/// Weir, built and bound, ready to run.
+pub struct App {
+    parts: Parts,
+    committer: CommitterTask,
+    sdk: Listener,
+    admin: Listener,
+}
+
+/// What the listeners and the jobs are made of.
+struct Parts {
+    config: Config,
+    shared: Shared,
+    database: DatabaseState,
+}
+
+struct Listener {
+    address: SocketAddr,
+    server: Server,
+}
+
+impl App {
+    /// Opens the database, loads the last plan and binds both listeners.
+    ///
+    /// # Errors
+    /// Says which of these failed; nothing runs then.
+    pub async fn build(config: Config) -> Result<Self, AppError> {
+        let database = config.database.describe();
+        let store = open(&config).await?;
+        let failed = |source| AppError::Store {
+            database: database.clone(),
+            source,
+        };
+        let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
+        let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), config.dictionary));
+        let initial = Configuration::default();
+        let revision = store.configuration(&initial.document(), clock.now()).await;
+        let revision = revision.map_err(failed)?;
+        let known = Configuration::read(&revision).unwrap_or(initial);
+        let genesis = Plan::genesis(&known.policy(revision.revision));
+        let served = Arc::new(Served::new(genesis));
+        load_current(&*store, &dictionary, &served)
+            .await
+            .map_err(failed)?;
+        dictionary.refresh().await.map_err(failed)?;
+
+        let interval = config.interval;
+        let leadership = Leadership::default();
+        let shared = Shared {
+            store,
+            clock,
+            dictionary,
+            served,
+            leadership,
+            interval,
+        };
+        let parts = Parts {
+            config,
+            shared,
+            database: DatabaseState::default(),
+        };
+        let (committer, task) = Committer::new(Arc::clone(&parts.shared.store));
+        let sdk = parts.sdk_listener(committer)?;
+        let admin = parts.admin_listener()?;
+        Ok(Self {
+            parts,
+            committer: task,
+            sdk,
+            admin,
+        })
+    }
+
+    /// Where SDKs and agents are answered.
+    #[must_use]
+    pub fn sdk_address(&self) -> SocketAddr {
+        self.sdk.address
+    }
+
+    /// Where operators are answered.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address
+    }
+
+    /// Runs until told to stop; then finishes what was begun, in order: requests, commits,
+    /// jobs, the lease, the database.
+    ///
+    /// # Errors
+    /// A listener that ended by itself, or a scheduler that did not start.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
+        let Self {
+            parts,
+            committer,
+            sdk,
+            admin,
+        } = self;
+        let committing = tokio::spawn(committer.run());
+        let jobs = Jobs::start(&parts).await?;
+        tracing::info!(
+            sdk = %sdk.address,
+            admin = %admin.address,
+            database = parts.config.database.describe(),
+            interval = %humantime::format_duration(parts.config.interval),
+            plan = parts.shared.served.load().plan().number,
+            "listening"
+        );
+        let mut sdk = Serving::start(sdk.server);
+        let mut admin = Serving::start(admin.server);
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut sdk.task => Some(ended),
+            ended = &mut admin.task => Some(ended),
+        };
+        tracing::info!("stopping");
+        tokio::join!(sdk.handle.stop(true), admin.handle.stop(true));
+        drop((sdk, admin));
+        // The handlers are gone, and with them the last senders: the queue runs empty.
+        if committing.await.is_err() {
+            tracing::error!("the task that commits reports panicked");
+        }
+        jobs.stop().await;
+        parts.shared.store.close().await;
+        tracing::info!("stopped");
+        match ended {
+            Some(Ok(Err(error))) => Err(AppError::Ended(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens the database, waiting for one that is not up yet.
+async fn open(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    let deadline = tokio::time::Instant::now() + config.database_wait;
+    loop {
+        let opened: Result<Arc<dyn Store>, StoreError> = match &config.database {
+            Database::Postgres { url, connections } => PostgresStore::connect(url, *connections)
+                .await
+                .map(|store| Arc::new(store) as _),
+            Database::Sqlite(path) => SqliteStore::open(path)
+                .await
+                .map(|store| Arc::new(store) as _),
+        };
+        match opened {
+            Err(error @ StoreError::Unavailable { .. })
+                if tokio::time::Instant::now() < deadline =>
+            {
+                tracing::warn!(error = chain(&error), "waiting for the database");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(source) => {
+                return Err(AppError::Store {
+                    database: config.database.describe(),
+                    source,
+                });
+            }
+            Ok(store) => return Ok(store),
+        }
+    }
+}
+
+impl Parts {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock) as Arc<dyn Clock>
+    }
+
+    fn stale_after_seconds(&self) -> f64 {
+        self.config.interval.as_secs_f64() * STALE_AFTER_INTERVALS
+    }
+
+    fn sdk_listener(&self, committer: Committer) -> Result<Listener, AppError> {
+        let limits = ReportLimits {
+            bytes: self.config.report_bytes_max,
+            bucket: self.config.interval,
+            age: self.config.report_age_max,
+        };
+        let dictionary = Arc::clone(&self.shared.dictionary);
+        let ingest = Data::new(Ingest::new(dictionary, committer, self.clock(), limits));
+        let jaeger = Data::new(Jaeger {
+            served: Arc::clone(&self.shared.served),
+            clock: self.clock(),
+            stale_after_seconds: self.stale_after_seconds(),
+        });
+        let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        let server = HttpServer::new(move || {
+            Routes::new()
+                .app_data(Data::clone(&ingest))
+                .app_data(Data::clone(&jaeger))
+                .configure(reports::routes)
+                .configure(jaeger::routes)
+                .default_service(web::to(not_found))
+        })
+        .workers(workers)
+        .max_connections(self.config.connections_max.div_ceil(workers))
+        .client_request_timeout(HEAD_TIME_LIMIT)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+        let address = self.config.listen;
+        let bound = server
+            .bind(address)
+            .map_err(|source| AppError::Listen { address, source })?;
+        let address = bound.addrs().first().copied().unwrap_or(address);
+        Ok(Listener {
+            address,
+            server: bound.run(),
+        })
+    }
+
+    fn admin_listener(&self) -> Result<Listener, AppError> {
+        let admin = Data::new(Admin {
+            store: Arc::clone(&self.shared.store),
+            clock: self.clock(),
+            dictionary: Arc::clone(&self.shared.dictionary),
+            served: Arc::clone(&self.shared.served),
+            database: self.database.clone(),
+            stale_after_seconds: self.stale_after_seconds(),
+        });
+        let malformed = |detail: String| Problem::Malformed {
+            field: String::new(),
+            detail,
+        };
+        let server = HttpServer::new(move || {
+            let query = QueryConfig::default()
+                .error_handler(move |error, _| malformed(error.to_string()).into());
+            let path = PathConfig::default()
+                .error_handler(move |error, _| malformed(error.to_string()).into());
+            Routes::new()
+                .wrap(TracingLogger::default())
+                .app_data(query)
+                .app_data(path)
+                .app_data(Data::clone(&admin))
+                .configure(admin::routes)
+                .default_service(web::to(not_found))
+        })
+        .workers(1)
+        .client_request_timeout(HEAD_TIME_LIMIT)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+        let address = self.config.admin_listen;
+        let bound = server
+            .bind(address)
+            .map_err(|source| AppError::Listen { address, source })?;
+        let address = bound.addrs().first().copied().unwrap_or(address);
+        Ok(Listener {
+            address,
+            server: bound.run(),
+        })
+    }
+}
+
+/// A listener that runs.
+struct Serving {
+    handle: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Serving {
+    fn start(server: Server) -> Self {
+        Self {
+            handle: server.handle(),
+            task: tokio::spawn(server),
+        }
+    }
+}
+
+/// Everything that happens by itself.
+struct Jobs {
+    keeper: Arc<LeaseKeeper>,
+    scheduler: Scheduler,
+    running: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Jobs {
+    async fn start(parts: &Parts) -> Result<Self, AppError> {
+        let Parts {
+            config,
+            shared,
+            database,
+        } = parts;
+        let stop = CancellationToken::new();
+        let maintain = Maintain {
+            shared: shared.clone(),
+            report_age_max: config.report_age_max,
+            history: config.history,
+            retire_after: config.retire_after,
+        };
+        let recompute = Recompute {
+            shared: shared.clone(),
+            grace: config.grace,
+        };
+        let settle = Settle::new(shared.clone(), config.report_age_max);
+        let jobs: [Arc<dyn Job>; 3] = [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)];
+        let keeper = Arc::new(LeaseKeeper {
+            store: Arc::clone(&shared.store),
+            clock: Arc::clone(&shared.clock),
+            leadership: shared.leadership.clone(),
+            database: database.clone(),
+            holder: Uuid::new_v4(),
+            time_to_live: LeaseKeeper::time_to_live(config.interval),
+        });
+        let (triggers, triggered) = mpsc::channel(16);
+        let scheduler = Scheduler::start(&jobs, triggers).await?;
+        let follower = Follower {
+            shared: shared.clone(),
+        };
+        let running = vec![
+            tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
+            tokio::spawn(follower.run(stop.clone())),
+            tokio::spawn(Runner::new(&jobs).run(triggered, stop.clone())),
+        ];
+        Ok(Self {
+            keeper,
+            scheduler,
+            running,
+            stop,
+        })
+    }
+
+    /// Lets the jobs finish, then gives the lease back.
+    async fn stop(mut self) {
+        self.scheduler.stop().await;
+        self.stop.cancel();
+        for task in self.running {
+            if task.await.is_err() {
+                tracing::error!("a background task panicked");
+            }
+        }
+        self.keeper.release().await;
+    }
+}

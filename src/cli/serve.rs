@@ -1,0 +1,83 @@
+//! `weir serve`: the service itself.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{USAGE, runtime};
+use crate::app::App;
+use crate::config::{Config, Database, ServeArgs};
+use crate::telemetry::logging::{self, chain};
+
+pub(super) fn run(args: &ServeArgs) -> ExitCode {
+    let config = match Config::from_args(args) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("weir serve cannot start:\n{errors}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    logging::start(args.log_format == "json", &args.log);
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "could not start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config) -> ExitCode {
+    if let Database::Sqlite(path) = &config.database {
+        tracing::info!(
+            path = %path.display(),
+            "no --database-url was given: keeping everything in an embedded SQLite database"
+        );
+    }
+    let stop = CancellationToken::new();
+    let served = async {
+        match stop.run_until_cancelled(App::build(config)).await {
+            Some(app) => app?.run(stop.clone()).await,
+            None => Ok(()),
+        }
+    };
+    tokio::pin!(served);
+    let outcome = tokio::select! {
+        outcome = &mut served => outcome,
+        () = asked_to_stop() => {
+            stop.cancel();
+            tokio::select! {
+                outcome = &mut served => outcome,
+                () = asked_to_stop() => {
+                    tracing::warn!("asked to stop twice: not waiting any longer");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "weir cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns when SIGTERM or SIGINT comes.
+async fn asked_to_stop() {
+    let (terminate, interrupt) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    match (terminate, interrupt) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}

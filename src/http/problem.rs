@@ -1,0 +1,178 @@
+//! Errors as outsiders see them: `application/problem+json`.
+//!
+//! # Source
+//! RFC 9457. No key of a sampling strategy ever stands in one: a legacy client ignores the
+//! status and reads whatever body it is given.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
+
+/// One kind of problem each; the variant decides status, type and title.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The request cannot be read.
+    #[error("the request is malformed: {detail}")]
+    Malformed {
+        /// The field or parameter at fault; may be empty.
+        field: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The request can be read and a value in it is wrong.
+    #[error("{field} is invalid: {detail}")]
+    Invalid {
+        /// The field at fault.
+        field: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// There is nothing of this name.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The method does not exist here.
+    #[error("the method is not allowed here")]
+    MethodNotAllowed,
+    /// What the request would change has changed meanwhile.
+    #[error("the condition does not hold: {0}")]
+    PreconditionFailed(String),
+    /// A write without a condition.
+    #[error("a condition is required: {0}")]
+    PreconditionRequired(String),
+    /// The request contradicts what was accepted before.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// The body is larger than it may be.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body took too long to arrive.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The body's type or encoding is not known here.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// The service cannot do it now; trying again later will help.
+    #[error("unavailable: {detail}")]
+    Unavailable {
+        /// Why.
+        detail: &'static str,
+        /// How long to wait.
+        retry_after_seconds: u32,
+    },
+    /// A fault of Weir's own; the log says more.
+    #[error("internal error")]
+    Internal,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    field: &'a str,
+}
+
+impl Problem {
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
+            Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid value"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+            ),
+            Self::PreconditionFailed(_) => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "Precondition failed",
+            ),
+            Self::PreconditionRequired(_) => (
+                StatusCode::PRECONDITION_REQUIRED,
+                "precondition-required",
+                "Precondition required",
+            ),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "Body too slow"),
+            Self::Unsupported(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported",
+                "Unsupported body",
+            ),
+            Self::Unavailable { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Unavailable",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+            ),
+        }
+    }
+
+    fn field(&self) -> &str {
+        match self {
+            Self::Malformed { field, .. } | Self::Invalid { field, .. } => field,
+            _ => "",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Malformed { detail, .. }
+            | Self::Invalid { detail, .. }
+            | Self::NotFound(detail)
+            | Self::PreconditionFailed(detail)
+            | Self::PreconditionRequired(detail)
+            | Self::Conflict(detail)
+            | Self::Unsupported(detail) => detail.clone(),
+            Self::Unavailable { detail, .. } => (*detail).to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, kind, title) = self.kind();
+        let document = Document {
+            kind: format!("urn:weir:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            field: self.field(),
+        };
+        let mut response = HttpResponseBuilder::new(status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if let Self::Unavailable {
+            retry_after_seconds,
+            ..
+        } = self
+        {
+            response.insert_header((RETRY_AFTER, retry_after_seconds.to_string()));
+        }
+        response.body(serde_json::to_vec(&document).expect("strings and numbers serialise"))
+    }
+}
+
+/// Answers what no route answers.
+pub async fn not_found() -> Result<HttpResponse, Problem> {
+    Err(Problem::NotFound("there is nothing under this path".into()))
+}
+
+/// Answers a method that a path does not have.
+pub async fn method_not_allowed() -> Result<HttpResponse, Problem> {
+    Err(Problem::MethodNotAllowed)
+}

@@ -1,0 +1,187 @@
+//! Group commit: many reports, one transaction, and only then the acknowledgements.
+//!
+//! Reports wait in a bounded queue. A task takes what has gathered, at most one report of an
+//! (agent, epoch) at a time, and commits it while the next group gathers. Whoever finds the
+//! queue full is refused at once: memory stays bounded while the database is away.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::COMMIT_TIME_LIMIT;
+use crate::store::{Admission, ResolvedReport, Store, StoreError};
+use crate::telemetry::logging::chain;
+
+/// Reports that may wait.
+const QUEUE_REPORTS: usize = 8192;
+/// Counts that may wait or be on their way, over all reports: at 24 bytes each, 48 MiB.
+const QUEUE_COUNTS: usize = 2 << 20;
+/// Reports in one transaction.
+const GROUP_REPORTS: usize = 2048;
+/// Counts in one transaction, unless a single report holds more.
+const GROUP_COUNTS: usize = 400_000;
+/// Transactions at once: one commits while the next is prepared.
+const GROUPS_AT_ONCE: usize = 2;
+
+/// Why a report was not committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// The queue is full.
+    #[error("too many reports wait for the database")]
+    Overloaded,
+    /// The store failed; one error for the whole group.
+    #[error("the database did not take the report")]
+    Store(#[source] Arc<StoreError>),
+    /// The transaction took too long, or the process is stopping: whether it holds is unknown.
+    #[error("the database did not answer in time")]
+    Late,
+}
+
+struct Waiting {
+    report: ResolvedReport,
+    counts: usize,
+    answer: oneshot::Sender<Result<Admission, CommitError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Hands reports to the task that commits them.
+#[derive(Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+/// The task that commits; runs until every [`Committer`] is gone and the queue is empty.
+pub struct CommitterTask {
+    queue: mpsc::Receiver<Waiting>,
+    store: Arc<dyn Store>,
+}
+
+impl Committer {
+    /// A committer and its task.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> (Self, CommitterTask) {
+        let (sender, receiver) = mpsc::channel(QUEUE_REPORTS);
+        let committer = Self {
+            queue: sender,
+            room: Arc::new(Semaphore::new(QUEUE_COUNTS)),
+        };
+        (
+            committer,
+            CommitterTask {
+                queue: receiver,
+                store,
+            },
+        )
+    }
+
+    /// Commits a report with its group and returns after the transaction.
+    ///
+    /// # Errors
+    /// After any, nothing may be acknowledged.
+    pub async fn commit(&self, report: ResolvedReport) -> Result<Admission, CommitError> {
+        let counts: usize = 1 + report
+            .buckets
+            .iter()
+            .map(|bucket| bucket.operations.len())
+            .sum::<usize>();
+        let permits = u32::try_from(counts.min(QUEUE_COUNTS)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(permits)
+            .map_err(|_| CommitError::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            report,
+            counts,
+            answer,
+            _room: room,
+        };
+        self.queue
+            .try_send(waiting)
+            .map_err(|_| CommitError::Overloaded)?;
+        answered.await.unwrap_or(Err(CommitError::Late))
+    }
+}
+
+impl CommitterTask {
+    /// Commits until the queue is closed and empty.
+    pub async fn run(mut self) {
+        let mut held: VecDeque<Waiting> = VecDeque::new();
+        let mut commits = JoinSet::new();
+        loop {
+            if held.is_empty() {
+                match self.queue.recv().await {
+                    Some(waiting) => held.push_back(waiting),
+                    None => break,
+                }
+            }
+            while commits.len() >= GROUPS_AT_ONCE {
+                commits.join_next().await;
+            }
+            while held.len() < QUEUE_REPORTS {
+                match self.queue.try_recv() {
+                    Ok(waiting) => held.push_back(waiting),
+                    Err(_) => break,
+                }
+            }
+            commits.spawn(commit(Arc::clone(&self.store), take_group(&mut held)));
+        }
+        while commits.join_next().await.is_some() {}
+    }
+}
+
+/// Takes what fits into one transaction; a second report of an (agent, epoch) stays for the next.
+fn take_group(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+    let mut group: Vec<Waiting> = Vec::new();
+    let mut agents = HashSet::new();
+    let mut rest = VecDeque::new();
+    let mut counts = 0;
+    while let Some(waiting) = held.pop_front() {
+        let fits = group.is_empty()
+            || (group.len() < GROUP_REPORTS && counts + waiting.counts <= GROUP_COUNTS);
+        let key = (waiting.report.agent.clone(), waiting.report.epoch);
+        if fits && agents.insert(key) {
+            counts += waiting.counts;
+            group.push(waiting);
+        } else {
+            rest.push_back(waiting);
+        }
+    }
+    *held = rest;
+    group
+}
+
+async fn commit(store: Arc<dyn Store>, group: Vec<Waiting>) {
+    let mut reports = Vec::with_capacity(group.len());
+    let mut answers = Vec::with_capacity(group.len());
+    for waiting in group {
+        reports.push(waiting.report);
+        answers.push((waiting.answer, waiting._room));
+    }
+    let committed = tokio::time::timeout(COMMIT_TIME_LIMIT, store.commit_reports(&reports)).await;
+    let outcome = match committed {
+        Ok(Ok(admissions)) => Ok(admissions),
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error = chain(&error),
+                reports = reports.len(),
+                "reports not committed"
+            );
+            Err(CommitError::Store(Arc::new(error)))
+        }
+        Err(_) => {
+            tracing::warn!(reports = reports.len(), "a commit of reports took too long");
+            Err(CommitError::Late)
+        }
+    };
+    for (index, (answer, _room)) in answers.into_iter().enumerate() {
+        let said = match &outcome {
+            Ok(admissions) => admissions.get(index).copied().ok_or(CommitError::Late),
+            Err(error) => Err(error.clone()),
+        };
+        // An agent that has gone away meanwhile will send the report again.
+        let _ = answer.send(said);
+    }
+}

@@ -1,0 +1,114 @@
+//! Reports in: parsed, resolved, spread over buckets, committed in groups, acknowledged.
+//!
+//! Read [`Ingest::accept`] first: it is the whole way of a report.
+
+mod buckets;
+mod commit;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use commit::{CommitError, Committer, CommitterTask};
+pub use report::{Report, ReportError, ReportLimits};
+
+use crate::clock::Clock;
+use crate::dictionary::Dictionary;
+use crate::store::{Admission, StoreError};
+
+/// Takes reports; shared by every protocol that brings some.
+#[derive(Clone)]
+pub struct Ingest {
+    dictionary: Arc<Dictionary>,
+    committer: Committer,
+    clock: Arc<dyn Clock>,
+    limits: ReportLimits,
+}
+
+/// Why a report was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The report itself is wrong: sending it again will not help.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Nobody can tell any more whether this sequence was counted; the agent takes a new epoch.
+    #[error("the sequence lies too far behind the newest of its epoch")]
+    TooFarBehind,
+    /// Too much waits for the database; sending it again later will help.
+    #[error("too many reports wait for the database")]
+    Overloaded,
+    /// The database did not take it; sending it again later will help.
+    #[error("the database did not take the report")]
+    Store(#[source] Arc<StoreError>),
+    /// The commit took longer than it may; sending it again later will help.
+    #[error("the database did not answer in time")]
+    Late,
+}
+
+/// How a report was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// Its counts are stored now.
+    Counted,
+    /// They had been before.
+    Duplicate,
+}
+
+impl Ingest {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        dictionary: Arc<Dictionary>,
+        committer: Committer,
+        clock: Arc<dyn Clock>,
+        limits: ReportLimits,
+    ) -> Self {
+        Self {
+            dictionary,
+            committer,
+            clock,
+            limits,
+        }
+    }
+
+    /// The limits that reports are held to.
+    #[must_use]
+    pub fn limits(&self) -> ReportLimits {
+        self.limits
+    }
+
+    /// Takes one report, and returns once its counts are durable.
+    ///
+    /// # Errors
+    /// After any error nothing of the report is acknowledged; [`IngestError`] says whether
+    /// sending it again can help.
+    pub async fn accept(&self, body: &[u8]) -> Result<Acknowledged, IngestError> {
+        let report = Report::parse(body, self.limits, self.clock.now())?;
+        let rows = self
+            .dictionary
+            .resolve(report.names())
+            .await
+            .map_err(|error| IngestError::Store(Arc::new(error)))?;
+        let resolved = buckets::spread(&report, &rows, self.limits.bucket);
+        match self.committer.commit(resolved).await? {
+            Admission::Counted => Ok(Acknowledged::Counted),
+            Admission::Duplicate => Ok(Acknowledged::Duplicate),
+            Admission::TooFarBehind => Err(IngestError::TooFarBehind),
+        }
+    }
+}
+
+impl From<CommitError> for IngestError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Overloaded => Self::Overloaded,
+            CommitError::Store(source) => Self::Store(source),
+            CommitError::Late => Self::Late,
+        }
+    }
+}
+
+/// The longest a commit may take before its reports are refused, to be sent again.
+///
+/// Under the 10 s that agents commonly wait, so that they hear the refusal.
+pub const COMMIT_TIME_LIMIT: Duration = Duration::from_secs(8);

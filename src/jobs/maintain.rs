@@ -1,0 +1,84 @@
+//! Makes room ahead, lets go of what is past its retention, forgets operations gone silent.
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Job, Shared};
+use crate::allocation::{OperationId, Plan, Timestamp};
+use crate::clock::Clock;
+use crate::store::Retention;
+
+/// How long deltas and plan bodies stay beyond their use, so that nobody reads what is dropped.
+const SPARE: Duration = Duration::from_secs(3600);
+
+/// The job.
+pub struct Maintain {
+    /// What the jobs share.
+    pub shared: Shared,
+    /// The oldest report taken: deltas are needed that long.
+    pub report_age_max: Duration,
+    /// How long history is kept.
+    pub history: Duration,
+    /// How long a silent operation is remembered.
+    pub retire_after: Duration,
+}
+
+#[async_trait]
+impl Job for Maintain {
+    fn name(&self) -> &'static str {
+        "maintain"
+    }
+
+    fn schedule(&self) -> &'static str {
+        "0 */5 * * * *"
+    }
+
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let now = self.shared.clock.timestamp();
+        if self.shared.leadership.epoch().is_none() {
+            return Ok(());
+        }
+        self.shared.store.maintain(now, self.retention(now)).await?;
+        let silent = silent(self.shared.served.snapshot().plan(), self.retire_after);
+        if !silent.is_empty() {
+            let operations = self.shared.store.remove_names(&silent).await?;
+            tracing::info!(
+                operations,
+                "forgot operations that nobody reported any more"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Maintain {
+    /// What may go by now.
+    #[must_use]
+    pub fn retention(&self, now: Timestamp) -> Retention {
+        let before = |age: Duration| Timestamp(now.0 - age.as_millis() as i64);
+        Retention {
+            deltas_before: before(self.report_age_max + SPARE),
+            history_before: before(self.history),
+            plan_bodies_before: before(SPARE),
+            // A report that old is refused whatever its sequence, so its mark is not needed.
+            agents_before: before(self.report_age_max * 2 + SPARE),
+        }
+    }
+}
+
+/// Named operations that nobody reported for this long.
+fn silent(plan: &Plan, retire_after: Duration) -> Vec<OperationId> {
+    let window = plan.window.seconds().max(0.001);
+    let windows = (retire_after.as_secs_f64() / window).ceil();
+    plan.operations
+        .iter()
+        .filter(|known| !known.overflow && f64::from(known.silent_windows) >= windows)
+        .map(|known| known.operation)
+        .collect()
+}

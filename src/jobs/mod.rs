@@ -1,0 +1,47 @@
+//! What happens by itself: holding the lease, computing plans, following them, tidying up.
+//!
+//! The scheduler only says a job's name; [`Runner`] decides whether it runs. Read [`recompute`]
+//! for the way of a plan.
+
+mod follow;
+mod lease;
+mod maintain;
+mod recompute;
+mod runner;
+mod settle;
+mod windows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use follow::{Follower, load_current};
+pub use lease::{Leadership, LeaseKeeper};
+pub use maintain::Maintain;
+pub use recompute::Recompute;
+pub use runner::{Job, Runner, Scheduler};
+pub use settle::Settle;
+
+use crate::clock::FleetClock;
+use crate::dictionary::Dictionary;
+use crate::snapshot::Served;
+use crate::store::Store;
+
+/// The lease under which plans are computed.
+pub const PLAN_LEASE: &str = "plan";
+
+/// What the jobs share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The time all replicas agree on.
+    pub clock: Arc<FleetClock>,
+    /// Names and numbers.
+    pub dictionary: Arc<Dictionary>,
+    /// What is served.
+    pub served: Arc<Served>,
+    /// Whether this replica computes, and under which epoch.
+    pub leadership: Leadership,
+    /// How often a plan is computed; also the length of a bucket.
+    pub interval: Duration,
+}

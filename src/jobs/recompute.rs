@@ -1,0 +1,281 @@
+//! Computes the next plan when a window has closed.
+//!
+//! The way of a plan: the window that closed and the one before it are read and summed, the
+//! allocation makes the next plan of them, it is stored under the lease's epoch, and from then
+//! on it is served. Nothing is kept between two runs but what the plan before says.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::follow::{blocking, load_current};
+use super::windows::{last_closed, sum};
+use super::{Job, PLAN_LEASE, Shared};
+use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
+use crate::clock::Clock;
+use crate::plan_summary::PlanSummary;
+use crate::policy::Configuration;
+use crate::snapshot::Snapshot;
+use crate::store::history_codec::{self, HistoryOperation};
+use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
+
+/// How far ahead of a window's close a trigger may come and wait for it: triggers come every
+/// second, give or take half of one.
+const AHEAD: Duration = Duration::from_millis(1600);
+
+/// The job.
+pub struct Recompute {
+    /// What the jobs share.
+    pub shared: Shared,
+    /// How long after its end a window waits for reports.
+    pub grace: Duration,
+}
+
+/// A plan ready to be stored, and what is served if it holds.
+struct Prepared {
+    plan: Plan,
+    stored: StoredPlan,
+    history: Vec<HistoryRow>,
+}
+
+#[async_trait]
+impl Job for Recompute {
+    fn name(&self) -> &'static str {
+        "recompute"
+    }
+
+    fn schedule(&self) -> &'static str {
+        "* * * * * *"
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.shared.interval.max(Duration::from_secs(30))
+    }
+
+    async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let Some(window) = self.due().await else {
+            return Ok(());
+        };
+        let Some(epoch) = self.shared.leadership.epoch() else {
+            return Ok(());
+        };
+        self.publish_next(window, epoch).await
+    }
+}
+
+impl Recompute {
+    /// The window that is due, after waiting for it if it is about to close.
+    async fn due(&self) -> Option<Window> {
+        let clock = &self.shared.clock;
+        self.shared.leadership.epoch()?;
+        if let Some(window) = self.due_at(clock.timestamp()) {
+            return Some(window);
+        }
+        let soon = Timestamp(clock.timestamp().0 + AHEAD.as_millis() as i64);
+        let window = self.due_at(soon)?;
+        let closes = window.end.0 + self.grace.as_millis() as i64;
+        let wait = u64::try_from(closes - clock.timestamp().0).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        Some(window)
+    }
+
+    /// The window that is due at an instant: the last to have closed, unless the plan answers
+    /// it already. A plan from the future was made by a clock that has been set back since.
+    fn due_at(&self, now: Timestamp) -> Option<Window> {
+        let window = last_closed(now, self.shared.interval, self.grace);
+        let answered = self.shared.served.load().plan().window;
+        (window.end > answered.end || answered.start > now).then_some(window)
+    }
+
+    async fn publish_next(
+        &self,
+        window: Window,
+        epoch: u64,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let started = tokio::time::Instant::now();
+        let Shared {
+            store,
+            clock,
+            dictionary,
+            served,
+            ..
+        } = &self.shared;
+        let before = served.snapshot();
+        let previous = before.plan().window;
+        let follows = previous.end == window.start;
+        let from = if follows {
+            previous.start
+        } else {
+            window.start
+        };
+        let deltas = store.read_deltas(from..window.end).await?;
+        dictionary.refresh().await?;
+        let initial = Configuration::default().document();
+        let revision = store.configuration(&initial, clock.now()).await?;
+        let policy = Configuration::read(&revision)?.policy(revision.revision);
+
+        let published_at = clock.now();
+        let names = Arc::clone(dictionary);
+        let parent = Arc::clone(&before);
+        let prepared = blocking(move || {
+            let names = names.names();
+            let current = sum(window, &deltas, &names);
+            let corrected = follows.then(|| sum(previous, &deltas, &names));
+            let retired = retired(parent.plan(), |operation| names.row(operation).is_none());
+            let inputs = Inputs {
+                epoch,
+                corrected: corrected.as_ref(),
+                current: &current,
+                retired: &retired,
+            };
+            prepare(parent.plan(), &policy, inputs, published_at)
+        })
+        .await;
+
+        match store
+            .publish_plan(PLAN_LEASE, &prepared.stored, &prepared.history)
+            .await?
+        {
+            Publication::Published => {}
+            Publication::StaleEpoch => {
+                tracing::warn!(
+                    epoch,
+                    "a plan was not published: another replica has the lease"
+                );
+                return Ok(());
+            }
+            Publication::StaleParent(current) => {
+                tracing::info!(current, "a plan was not published: there is a newer one");
+                load_current(&**store, dictionary, served).await?;
+                return Ok(());
+            }
+        }
+        log(before.plan(), &prepared.plan, started.elapsed());
+        let (names, to) = (Arc::clone(dictionary), Arc::clone(served));
+        blocking(move || {
+            let plan = prepared.plan;
+            to.install(Snapshot::build(
+                plan,
+                Some(published_at),
+                &names.names(),
+                Some(&before),
+            ));
+        })
+        .await;
+        Ok(())
+    }
+}
+
+fn retired(previous: &Plan, gone: impl Fn(OperationId) -> bool) -> Vec<OperationId> {
+    previous
+        .operations
+        .iter()
+        .map(|known| known.operation)
+        .filter(|id| gone(*id))
+        .collect()
+}
+
+fn prepare(
+    previous: &Plan,
+    policy: &Policy,
+    inputs: Inputs<'_>,
+    published_at: DateTime<Utc>,
+) -> Prepared {
+    let plan = allocation::next_plan(previous, policy, inputs);
+    let mut history = vec![history(inputs.current, &plan)];
+    if let Some(corrected) = inputs.corrected.filter(|counts| differs(counts, previous)) {
+        history.push(self::history(corrected, previous));
+    }
+    let summary = PlanSummary::from(&plan);
+    let stored = StoredPlan {
+        number: plan.number,
+        epoch: plan.epoch,
+        window: plan.window,
+        configuration_revision: plan.configuration_revision,
+        published_at,
+        summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
+        body: plan_codec::encode(&plan),
+    };
+    Prepared {
+        plan,
+        stored,
+        history,
+    }
+}
+
+/// Whether late reports have changed a window since its plan.
+fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
+    let offered: u64 = counts
+        .operations
+        .iter()
+        .map(|operation| operation.offered)
+        .sum();
+    let sampled: u64 = counts
+        .operations
+        .iter()
+        .map(|operation| operation.sampled)
+        .sum();
+    let planned = |figure: fn(&allocation::OperationPlan) -> u64| -> u64 {
+        plan.operations.iter().map(figure).sum()
+    };
+    offered != planned(|operation| operation.window_offered)
+        || sampled != planned(|operation| operation.window_sampled)
+}
+
+/// A window's history: what was counted, and the probability that the plan answered with.
+fn history(counts: &WindowCounts, plan: &Plan) -> HistoryRow {
+    let probability = |operation: OperationId| {
+        let at = plan
+            .operations
+            .binary_search_by_key(&operation, |known| known.operation)
+            .ok()?;
+        Some(plan.operations[at].probability as f32)
+    };
+    let rows: Vec<HistoryOperation> = counts
+        .operations
+        .iter()
+        .map(|counted| HistoryOperation {
+            operation: counted.operation,
+            offered: counted.offered,
+            sampled: counted.sampled,
+            probability: probability(counted.operation),
+        })
+        .collect();
+    HistoryRow {
+        window: counts.window,
+        payload: history_codec::encode(&rows),
+    }
+}
+
+/// One line a plan: what it answers and what it changed.
+fn log(before: &Plan, plan: &Plan, took: Duration) {
+    let mut old = before.operations.iter().peekable();
+    let mut changed = 0_usize;
+    for operation in &plan.operations {
+        while old
+            .next_if(|held| held.operation < operation.operation)
+            .is_some()
+        {}
+        let held = old
+            .peek()
+            .filter(|held| held.operation == operation.operation);
+        changed += usize::from(held.is_none_or(|held| held.probability != operation.probability));
+    }
+    tracing::info!(
+        plan = plan.number,
+        epoch = plan.epoch,
+        operations = plan.operations.len(),
+        changed,
+        budget = plan.fleet.budget,
+        offered = plan.fleet.offered,
+        observed_sampled = plan.fleet.observed_sampled,
+        expected_sampled = plan.fleet.expected_sampled,
+        completeness = plan.fleet.completeness,
+        hold = ?plan.fleet.hold,
+        took_milliseconds = took.as_millis() as u64,
+        "published a plan"
+    );
+}

@@ -1,0 +1,135 @@
+//! Settles history: once no report can change a window any more, what it counted is summed
+//! again from the deltas, so that late reports and windows without a plan are in it too.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::follow::blocking;
+use super::windows::sum;
+use super::{Job, Shared};
+use crate::allocation::{OperationId, Timestamp, Window};
+use crate::clock::Clock;
+use crate::dictionary::Dictionary;
+use crate::store::history_codec::{self, HistoryOperation};
+use crate::store::{BucketCounts, HistoryRow, StoreError};
+
+/// The most time settled at once, so that what is read stays bounded.
+const STRETCH: Duration = Duration::from_secs(600);
+
+/// The job.
+pub struct Settle {
+    /// What the jobs share.
+    pub shared: Shared,
+    /// The oldest report taken.
+    pub report_age_max: Duration,
+    /// Up to where history is settled; a new leader begins a stretch back.
+    settled: Mutex<Option<Timestamp>>,
+}
+
+#[async_trait]
+impl Job for Settle {
+    fn name(&self) -> &'static str {
+        "settle"
+    }
+
+    fn schedule(&self) -> &'static str {
+        "30 * * * * *"
+    }
+
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if self.shared.leadership.epoch().is_none() {
+            return Ok(());
+        }
+        let Some(stretch) = self.stretch(self.shared.clock.timestamp()) else {
+            return Ok(());
+        };
+        let store = &self.shared.store;
+        let deltas = store.read_deltas(stretch.clone()).await?;
+        let held = store.read_history(stretch.clone()).await?;
+        let dictionary = Arc::clone(&self.shared.dictionary);
+        let length = self.shared.interval.as_millis() as i64;
+        let changed = blocking(move || changed(&deltas, &held, &dictionary, length)).await?;
+        if !changed.is_empty() {
+            store.write_history(&changed).await?;
+            tracing::debug!(windows = changed.len(), "settled history");
+        }
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(stretch.end);
+        Ok(())
+    }
+}
+
+impl Settle {
+    /// A job that has settled nothing yet.
+    #[must_use]
+    pub fn new(shared: Shared, report_age_max: Duration) -> Self {
+        Self {
+            shared,
+            report_age_max,
+            settled: Mutex::default(),
+        }
+    }
+
+    /// The windows that can be settled now.
+    fn stretch(&self, now: Timestamp) -> Option<Range<Timestamp>> {
+        let length = self.shared.interval.as_millis() as i64;
+        let final_at = Timestamp(now.0 - self.report_age_max.as_millis() as i64 - 60_000);
+        let until = Window::aligned(final_at, length).start;
+        let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let back = Timestamp(until.0 - STRETCH.as_millis() as i64);
+        let from = settled.map_or(back, |settled| settled.max(back));
+        (from < until).then_some(Window::aligned(from, length).start..until)
+    }
+}
+
+/// The windows whose history says something else than their deltas.
+fn changed(
+    deltas: &[BucketCounts],
+    held: &[HistoryRow],
+    dictionary: &Dictionary,
+    length: i64,
+) -> Result<Vec<HistoryRow>, StoreError> {
+    let mut by_window: HashMap<Window, Vec<BucketCounts>> = HashMap::new();
+    for delta in deltas {
+        let window = Window::aligned(delta.bucket.start, length);
+        by_window.entry(window).or_default().push(delta.clone());
+    }
+    let held: HashMap<Window, &HistoryRow> = held.iter().map(|row| (row.window, row)).collect();
+    let names = dictionary.names();
+    let mut rows = Vec::new();
+    for (window, deltas) in by_window {
+        let before = match held.get(&window) {
+            Some(row) => history_codec::decode(&row.payload)?,
+            None => Vec::new(),
+        };
+        let answered: HashMap<OperationId, Option<f32>> = before
+            .iter()
+            .map(|row| (row.operation, row.probability))
+            .collect();
+        let after: Vec<HistoryOperation> = sum(window, &deltas, &names)
+            .operations
+            .iter()
+            .map(|counted| HistoryOperation {
+                operation: counted.operation,
+                offered: counted.offered,
+                sampled: counted.sampled,
+                probability: answered.get(&counted.operation).copied().flatten(),
+            })
+            .collect();
+        if after != before {
+            rows.push(HistoryRow {
+                window,
+                payload: history_codec::encode(&after),
+            });
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,98 @@
+//! A plan's figures for the fleet, as a document for people and dashboards.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::allocation::{Hold, Plan, Window};
+use crate::clock::date;
+
+/// What is stored beside a plan and shown by the admin API.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanSummary {
+    /// The plan's number.
+    pub plan: u64,
+    /// The fencing epoch of the leader that computed it.
+    pub epoch: u64,
+    /// The configuration revision it was computed from.
+    pub configuration_revision: u64,
+    /// The window it answers.
+    pub window: WindowDocument,
+    /// The wanted sampled rate.
+    pub budget_traces_per_second: f64,
+    /// The estimated offered rate.
+    pub offered_per_second: f64,
+    /// The sampled rate the plan expects.
+    pub expected_sampled_traces_per_second: f64,
+    /// The offered rate in the window, as reported.
+    pub observed_offered_per_second: f64,
+    /// The sampled rate in the window, as reported.
+    pub observed_sampled_traces_per_second: f64,
+    /// The water level; none when the budget does not bind.
+    pub level_traces_per_second: Option<f64>,
+    /// The part of the expected reports that was heard.
+    pub completeness: f64,
+    /// Whether probabilities were held.
+    pub hold: &'static str,
+    /// What is set aside for operations not seen yet.
+    pub unseen_reserve_traces_per_second: f64,
+    /// The probability for services nobody has reported.
+    pub default_probability: f64,
+    /// By how much floors and pins exceed the budget.
+    pub missing_traces_per_second: f64,
+    /// Services known.
+    pub services: usize,
+    /// Operations known.
+    pub operations: usize,
+}
+
+/// A window as dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WindowDocument {
+    /// The first instant inside.
+    pub start: DateTime<Utc>,
+    /// The first instant after.
+    pub end: DateTime<Utc>,
+}
+
+impl From<Window> for WindowDocument {
+    fn from(window: Window) -> Self {
+        Self {
+            start: date(window.start),
+            end: date(window.end),
+        }
+    }
+}
+
+impl From<&Plan> for PlanSummary {
+    fn from(plan: &Plan) -> Self {
+        let fleet = &plan.fleet;
+        Self {
+            plan: plan.number,
+            epoch: plan.epoch,
+            configuration_revision: plan.configuration_revision,
+            window: plan.window.into(),
+            budget_traces_per_second: fleet.budget,
+            offered_per_second: fleet.offered,
+            expected_sampled_traces_per_second: fleet.expected_sampled,
+            observed_offered_per_second: fleet.observed_offered,
+            observed_sampled_traces_per_second: fleet.observed_sampled,
+            level_traces_per_second: fleet.level.is_finite().then_some(fleet.level),
+            completeness: fleet.completeness,
+            hold: hold(fleet.hold),
+            unseen_reserve_traces_per_second: fleet.unseen_reserve,
+            default_probability: fleet.default_probability,
+            missing_traces_per_second: fleet.missing,
+            services: plan.services.len(),
+            operations: plan.operations.len(),
+        }
+    }
+}
+
+/// A hold's name in the API, in logs and in metrics.
+fn hold(hold: Hold) -> &'static str {
+    match hold {
+        Hold::None => "none",
+        Hold::CutsOnly => "cuts_only",
+        Hold::Frozen => "frozen",
+    }
+}

@@ -1,0 +1,149 @@
+//! Jaeger remote sampling over HTTP: the current strategy of a service.
+//!
+//! A poll looks a body up in the snapshot and sends it: no database, no lock, no encoder. Only
+//! 200 and 400 are ever answered, because that is all the clients can use, and nothing depends
+//! on a request header but compression.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use actix_web::http::header::{
+    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
+use actix_web::web::{Data, ServiceConfig, get, resource, to};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::clock::Clock;
+use crate::http::problem::{Problem, method_not_allowed};
+use crate::snapshot::Served;
+
+/// Every path that some client asks, whatever endpoint it was given.
+const PATHS: [&str; 4] = ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"];
+
+const PLAN: HeaderName = HeaderName::from_static("weir-plan");
+const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
+
+/// What the handler works with.
+#[derive(Clone)]
+pub struct Jaeger {
+    /// What is served.
+    pub served: Arc<Served>,
+    /// The time all replicas agree on.
+    pub clock: Arc<dyn Clock>,
+    /// A plan older than this is stale, in seconds.
+    pub stale_after_seconds: f64,
+}
+
+/// The routes; they need a [`Jaeger`] as application data.
+pub fn routes(config: &mut ServiceConfig) {
+    for path in PATHS {
+        config.service(
+            resource(path)
+                .route(get().to(strategy))
+                .default_service(to(method_not_allowed)),
+        );
+    }
+}
+
+async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResponse, Problem> {
+    let service = service(request.query_string())?;
+    let snapshot = jaeger.served.load();
+    let strategy = snapshot.strategy(&service);
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        .insert_header((VARY, HeaderValue::from_static("accept-encoding")))
+        .insert_header((PLAN, HeaderValue::from(snapshot.plan().number)));
+    if let Some(age) = snapshot.age_seconds(jaeger.clock.now()) {
+        let stale = if age > jaeger.stale_after_seconds {
+            "true"
+        } else {
+            "false"
+        };
+        response
+            .insert_header((AGE, HeaderValue::from(age as u64)))
+            .insert_header((STALE, HeaderValue::from_static(stale)));
+    }
+    if accepts_gzip(&request) {
+        response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+        return Ok(response.body(strategy.gzip()));
+    }
+    Ok(response.body(strategy.body()))
+}
+
+/// The `service` parameter, which must stand in the query exactly once; other parameters are
+/// ignored, since some clients do not encode the service's name.
+fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
+    let mut found = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "service")
+        .map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (Some(service), None) => Ok(service),
+        _ => Err(Problem::Malformed {
+            field: "service".into(),
+            detail: "must stand in the query exactly once".into(),
+        }),
+    }
+}
+
+/// Whether gzip is offered, by name or by `*`, and not refused with `q=0`.
+fn accepts_gzip(request: &HttpRequest) -> bool {
+    let offers = request.headers().get_all(ACCEPT_ENCODING);
+    offers
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|offer| {
+            let mut parts = offer.split(';').map(str::trim);
+            let gzip = parts
+                .next()
+                .is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=")
+                    .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0))
+            });
+            gzip && !refused
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_service_stands_in_the_query_once() {
+        for query in [
+            "service=a+b",
+            "service=a%20b",
+            "x=1&service=a%20b&y",
+            "service=a+b&Service=c",
+        ] {
+            assert_eq!(service(query).unwrap(), "a b", "{query}");
+        }
+        assert_eq!(service("service=").unwrap(), "");
+        for query in [
+            "",
+            "services=a",
+            "service=a&service=b",
+            "service=a&service=a",
+        ] {
+            assert!(service(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_offer_it() {
+        let accepts = |offer: &str| {
+            accepts_gzip(
+                &TestRequest::get()
+                    .insert_header((ACCEPT_ENCODING, offer))
+                    .to_http_request(),
+            )
+        };
+        assert!(accepts("gzip"));
+        assert!(accepts("deflate, gzip;q=0.5"));
+        assert!(!accepts("identity, gzip;q=0"));
+        assert!(!accepts_gzip(&TestRequest::get().to_http_request()));
+    }
+}

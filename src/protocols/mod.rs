@@ -1,0 +1,3 @@
+//! Wire adapters: what SDKs speak, and no decisions of their own.
+
+pub mod jaeger;

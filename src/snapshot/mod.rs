@@ -1,0 +1,228 @@
+//! What is served: the current plan, immutable, every body encoded once.
+//!
+//! A reader takes the snapshot as it stands and never waits; a writer builds the next one aside
+//! and swaps it in whole. Read [`Served`] first.
+
+mod strategy;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use chrono::{DateTime, Utc};
+
+pub use strategy::Strategy;
+
+use crate::allocation::{OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId};
+use crate::dictionary::Names;
+
+/// Operations listed in one strategy: what the legacy clients hold.
+const LISTED: usize = 2000;
+
+/// The current snapshot, for everybody who reads.
+pub struct Served {
+    current: ArcSwap<Snapshot>,
+}
+
+impl Served {
+    /// Starts with the genesis plan: nothing known, everything at `initial_probability`.
+    #[must_use]
+    pub fn new(genesis: Plan) -> Self {
+        let snapshot = Snapshot::build(genesis, None, &Names::default(), None);
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+        }
+    }
+
+    /// The snapshot as it stands; for a short look.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// The snapshot as it stands; to keep.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Swaps a newer snapshot in; an older plan never replaces a newer one.
+    pub fn install(&self, snapshot: Snapshot) {
+        let next = Arc::new(snapshot);
+        self.current.rcu(|held| {
+            let newer = next.plan.number > held.plan.number || held.plan.number == 0;
+            if newer {
+                Arc::clone(&next)
+            } else {
+                Arc::clone(held)
+            }
+        });
+    }
+}
+
+/// A plan with its names and its bodies.
+pub struct Snapshot {
+    plan: Plan,
+    published_at: Option<DateTime<Utc>>,
+    services: HashMap<Arc<str>, ServiceSnapshot>,
+    /// The plan's operations by service, the busiest first.
+    order: Vec<Named>,
+    unknown: Arc<Strategy>,
+}
+
+/// One service's part of a snapshot.
+pub struct ServiceSnapshot {
+    /// The probability of operations that the plan does not list.
+    pub default_probability: f64,
+    /// What its SDKs are sent.
+    pub strategy: Arc<Strategy>,
+    operations: Range<usize>,
+}
+
+/// An operation of the plan with its name.
+struct Named {
+    index: usize,
+    name: Arc<str>,
+}
+
+impl Snapshot {
+    /// Names and encodes a plan. Bodies that did not change are taken over from `previous`.
+    #[must_use]
+    pub fn build(
+        plan: Plan,
+        published_at: Option<DateTime<Utc>>,
+        names: &Names,
+        previous: Option<&Self>,
+    ) -> Self {
+        let order = order(&plan, names);
+        let mut services = HashMap::with_capacity(plan.services.len());
+        let mut from = 0;
+        for service in &plan.services {
+            let rest = &order[from..];
+            let skipped = rest
+                .partition_point(|named| plan.operations[named.index].service < service.service);
+            let held = rest[skipped..]
+                .partition_point(|named| plan.operations[named.index].service == service.service);
+            let operations = from + skipped..from + skipped + held;
+            from = operations.end;
+            let Some(name) = names.service(service.service) else {
+                continue;
+            };
+            let listed = order[operations.clone()]
+                .iter()
+                .map(|named| (&plan.operations[named.index], &*named.name))
+                .filter(|(operation, _)| !operation.overflow)
+                .take(LISTED)
+                .map(|(operation, name)| (name, operation.probability));
+            let body = strategy::encode(service.default_probability, listed);
+            let before = previous.and_then(|previous| previous.services.get(&name));
+            let strategy = Strategy::new(body, before.map(|before| &before.strategy));
+            let default_probability = service.default_probability;
+            services.insert(
+                name,
+                ServiceSnapshot {
+                    default_probability,
+                    strategy,
+                    operations,
+                },
+            );
+        }
+        let body = strategy::encode(plan.fleet.default_probability, std::iter::empty());
+        let unknown = Strategy::new(body, previous.map(|previous| &previous.unknown));
+        Self {
+            plan,
+            published_at,
+            services,
+            order,
+            unknown,
+        }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// When the plan was published; never for the genesis plan.
+    #[must_use]
+    pub fn published_at(&self) -> Option<DateTime<Utc>> {
+        self.published_at
+    }
+
+    /// What the SDKs of a service are sent; the fleet's default for one that is not known.
+    #[must_use]
+    pub fn strategy(&self, service: &str) -> &Strategy {
+        self.services
+            .get(service)
+            .map_or(&self.unknown, |known| &known.strategy)
+    }
+
+    /// One service's part.
+    #[must_use]
+    pub fn service(&self, service: &str) -> Option<&ServiceSnapshot> {
+        self.services.get(service)
+    }
+
+    /// Every service with its name, in no particular order.
+    pub fn services(&self) -> impl Iterator<Item = (&Arc<str>, &ServiceSnapshot)> {
+        self.services.iter()
+    }
+
+    /// A service's operations with their names, the busiest first.
+    pub fn operations(
+        &self,
+        service: &ServiceSnapshot,
+    ) -> impl Iterator<Item = (&str, &OperationPlan)> {
+        self.order[service.operations.clone()]
+            .iter()
+            .map(|named| (&*named.name, &self.plan.operations[named.index]))
+    }
+
+    /// Seconds since the plan was published; none for the genesis plan.
+    #[must_use]
+    pub fn age_seconds(&self, now: DateTime<Utc>) -> Option<f64> {
+        let age = now - self.published_at?;
+        Some((age.num_milliseconds() as f64 / 1000.0).max(0.0))
+    }
+}
+
+/// The plan's operations that have names, by service and then by traffic.
+///
+/// Traffic counts in powers of two and ids decide among equals, so that a body does not change
+/// because two operations of about the same traffic took turns.
+fn order(plan: &Plan, names: &Names) -> Vec<Named> {
+    let mut order: Vec<Named> = plan
+        .operations
+        .iter()
+        .enumerate()
+        .filter_map(|(index, operation)| {
+            let name = names.name(operation.operation)?.operation;
+            Some(Named { index, name })
+        })
+        .collect();
+    order.sort_by_key(|named| {
+        let operation = &plan.operations[named.index];
+        (
+            operation.service,
+            std::cmp::Reverse(magnitude(operation.offered)),
+            named.index,
+        )
+    });
+    order
+}
+
+/// The power of two below a rate.
+fn magnitude(rate: f64) -> i32 {
+    if rate > 0.0 {
+        rate.log2().floor() as i32
+    } else {
+        i32::MIN
+    }
+}
+
+/// The service that stands for all that are not known.
+#[must_use]
+pub fn is_overflow(service: ServiceId) -> bool {
+    service == OVERFLOW_SERVICE
+}

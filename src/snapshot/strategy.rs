@@ -1,0 +1,132 @@
+//! The one body that every Jaeger remote sampling client reads alike.
+//!
+//! # Source
+//! Jaeger's `sampling.proto`, as its clients parse it: Go refuses any other field, Java drops
+//! what follows an entry without a probability, Rust wants every field, JavaScript knows
+//! `PROBABILISTIC` only. So: always this shape, nothing else.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use arc_swap::ArcSwapOption;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+/// A strategy as it goes over the wire.
+pub struct Strategy {
+    body: Bytes,
+    /// Compressed by the first who asks. Two who ask at once may both compress; nobody waits.
+    gzip: ArcSwapOption<Bytes>,
+}
+
+impl Strategy {
+    /// Takes a body, or `previous` if it says the same.
+    pub(super) fn new(body: Vec<u8>, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        match previous {
+            Some(previous) if previous.body == body => Arc::clone(previous),
+            _ => Arc::new(Self {
+                body: body.into(),
+                gzip: ArcSwapOption::empty(),
+            }),
+        }
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// The body as gzip.
+    #[must_use]
+    pub fn gzip(&self) -> Bytes {
+        if let Some(held) = &*self.gzip.load() {
+            return Bytes::clone(held);
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder
+            .write_all(&self.body)
+            .expect("a vector takes every byte");
+        let packed = Bytes::from(encoder.finish().expect("a vector takes every byte"));
+        self.gzip.store(Some(Arc::new(packed.clone())));
+        packed
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    strategy_type: &'static str,
+    probabilistic_sampling: Probabilistic,
+    operation_sampling: Operations<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Probabilistic {
+    sampling_rate: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Operations<'a> {
+    default_sampling_probability: f64,
+    /// Applied per SDK instance by some clients, outside any budget: 0.
+    default_lower_bound_traces_per_second: f64,
+    per_operation_strategies: Vec<Operation<'a>>,
+    default_upper_bound_traces_per_second: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation<'a> {
+    operation: &'a str,
+    probabilistic_sampling: Probabilistic,
+}
+
+/// Encodes a service's strategy.
+pub(super) fn encode<'a>(
+    default_probability: f64,
+    operations: impl Iterator<Item = (&'a str, f64)>,
+) -> Vec<u8> {
+    let body = Body {
+        strategy_type: "PROBABILISTIC",
+        probabilistic_sampling: Probabilistic {
+            sampling_rate: default_probability,
+        },
+        operation_sampling: Operations {
+            default_sampling_probability: default_probability,
+            default_lower_bound_traces_per_second: 0.0,
+            per_operation_strategies: operations
+                .map(|(operation, sampling_rate)| Operation {
+                    operation,
+                    probabilistic_sampling: Probabilistic { sampling_rate },
+                })
+                .collect(),
+            default_upper_bound_traces_per_second: 0,
+        },
+    };
+    serde_json::to_vec(&body).expect("names and finite numbers serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_the_one_every_client_reads() {
+        let body = encode(0.25, [("GET /hot", 0.00001)].into_iter());
+        insta::assert_snapshot!(String::from_utf8(body).unwrap(), @r#"{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":0.25},"operationSampling":{"defaultSamplingProbability":0.25,"defaultLowerBoundTracesPerSecond":0.0,"perOperationStrategies":[{"operation":"GET /hot","probabilisticSampling":{"samplingRate":0.00001}}],"defaultUpperBoundTracesPerSecond":0}}"#);
+    }
+
+    #[test]
+    fn a_body_that_did_not_change_keeps_its_compressed_form() {
+        let first = Strategy::new(encode(0.5, std::iter::empty()), None);
+        let packed = first.gzip();
+        let second = Strategy::new(encode(0.5, std::iter::empty()), Some(&first));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(second.gzip(), packed);
+    }
+}

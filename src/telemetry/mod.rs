@@ -1,0 +1,3 @@
+//! What Weir says of itself.
+
+pub mod logging;

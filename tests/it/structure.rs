@@ -1,0 +1,175 @@
+//! Holds the sources to the structure that ARCHITECTURE.md states.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each part may use of the crate. `app` and `lib` wire and may use everything.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("allocation", &[]),
+    ("telemetry", &[]),
+    ("health", &[]),
+    ("http", &[]),
+    ("clock", &["allocation"]),
+    ("store", &["allocation", "clock"]),
+    ("policy", &["allocation", "store"]),
+    ("plan_summary", &["allocation", "clock"]),
+    ("dictionary", &["allocation", "store"]),
+    ("snapshot", &["allocation", "dictionary"]),
+    (
+        "ingest",
+        &["allocation", "clock", "dictionary", "store", "telemetry"],
+    ),
+    (
+        "jobs",
+        &[
+            "allocation",
+            "clock",
+            "dictionary",
+            "health",
+            "plan_summary",
+            "policy",
+            "snapshot",
+            "store",
+            "telemetry",
+        ],
+    ),
+    (
+        "api",
+        &[
+            "allocation",
+            "clock",
+            "dictionary",
+            "health",
+            "http",
+            "ingest",
+            "plan_summary",
+            "policy",
+            "snapshot",
+            "store",
+            "telemetry",
+        ],
+    ),
+    ("protocols", &["clock", "http", "snapshot"]),
+    ("simulate", &["allocation", "clock"]),
+    ("config", &["store"]),
+    ("cli", &["app", "clock", "config", "simulate", "telemetry"]),
+    ("main", &["cli"]),
+];
+
+/// Words that stand in no other part than these.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("sqlx::", &["store"]),
+    ("StatusCode", &["http", "api", "protocols", "simulate"]),
+    ("std::env", &["config", "cli"]),
+    ("Utc::now", &["clock"]),
+    ("SystemTime", &["clock"]),
+];
+
+/// Words that the allocation does without: it is a pure function.
+const NOT_IN_ALLOCATION: &[&str] = &[
+    "serde",
+    "tokio",
+    "chrono",
+    "rand::",
+    "std::time",
+    "std::fs",
+    "std::net",
+    "async ",
+    "tracing",
+];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// A source file: the part it belongs to, its path and its code without comments.
+struct Source {
+    part: String,
+    path: String,
+    code: String,
+}
+
+fn all() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    let read = |path: PathBuf| {
+        let relative = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let part = relative.split(['/', '.']).next().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default());
+        Source {
+            part,
+            path: relative,
+            code: lines.collect::<Vec<_>>().join("\n"),
+        }
+    };
+    found.into_iter().map(read).collect()
+}
+
+fn used(code: &str) -> BTreeSet<String> {
+    let ends = |c: char| !c.is_alphanumeric() && c != '_';
+    code.split("crate::")
+        .skip(1)
+        .map(|rest| rest.split(ends).next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut wrong = Vec::new();
+    for source in all() {
+        if ["app", "lib"].contains(&source.part.as_str()) {
+            continue;
+        }
+        let allowed = MAY_USE.iter().find(|(part, _)| *part == source.part);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("no rule for {}", source.path));
+        for used in used(&source.code) {
+            if used != source.part && !allowed.contains(&used.as_str()) && !used.is_empty() {
+                wrong.push(format!("{} uses {used}", source.path));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn each_concern_has_one_home() {
+    let mut wrong = Vec::new();
+    for source in all() {
+        for (word, homes) in ONLY_IN {
+            if source.code.contains(word) && !homes.contains(&source.part.as_str()) {
+                wrong.push(format!("{} holds {word}", source.path));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_allocation_is_pure() {
+    let mut wrong = Vec::new();
+    for source in all().iter().filter(|source| source.part == "allocation") {
+        for word in NOT_IN_ALLOCATION {
+            if source.code.contains(word) {
+                wrong.push(format!("{} holds {word}", source.path));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

@@ -1,0 +1,199 @@
+//! Weir in this process, on free ports, and what tests say to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use clap::Parser;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use weir::app::{App, AppError};
+use weir::clock::{Clock, SystemClock};
+use weir::config::{Config, ServeArgs};
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// The settings that flags stand for, on free ports.
+pub fn config(flags: &[&str]) -> Config {
+    let ports = [
+        "weir",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ];
+    let args = Command::try_parse_from(ports.iter().chain(flags)).expect("flags parse");
+    Config::from_args(&args.serve).expect("flags hold")
+}
+
+/// A running Weir.
+pub struct TestApp {
+    pub sdk: String,
+    pub admin: String,
+    pub client: reqwest::Client,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), AppError>>,
+}
+
+impl TestApp {
+    /// Starts with an embedded database in `directory` and an interval of a second.
+    pub async fn start(directory: &Path, flags: &[&str]) -> Self {
+        let directory = directory.to_str().expect("a path in UTF-8");
+        let own = ["--data-dir", directory, "--interval", "1s"];
+        Self::start_with(config(&[&own, flags].concat())).await
+    }
+
+    /// Starts with these settings.
+    pub async fn start_with(config: Config) -> Self {
+        let app = App::build(config).await.expect("Weir starts");
+        let sdk = format!("http://{}", app.sdk_address());
+        let admin = format!("http://{}", app.admin_address());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(app.run(stop.clone()));
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20));
+        Self {
+            sdk,
+            admin,
+            client: client.build().expect("a client"),
+            stop,
+            task,
+        }
+    }
+
+    /// Stops as SIGTERM does, and waits for the end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("no panic").expect("a clean end");
+    }
+
+    pub async fn get(&self, url: String) -> (u16, Value) {
+        let response = self.client.get(url).send().await.expect("an answer");
+        (
+            response.status().as_u16(),
+            response.json().await.expect("JSON"),
+        )
+    }
+
+    pub async fn admin_get(&self, path: &str) -> (u16, Value) {
+        self.get(format!("{}{path}", self.admin)).await
+    }
+
+    pub async fn poll(&self, service: &str) -> Value {
+        let (status, body) = self
+            .get(format!("{}/sampling?service={service}", self.sdk))
+            .await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    pub async fn report(&self, body: &Value) -> (u16, Value) {
+        let sent = self
+            .client
+            .post(format!("{}/v1/reports", self.sdk))
+            .json(body)
+            .send()
+            .await;
+        let response = sent.expect("an answer");
+        (
+            response.status().as_u16(),
+            response.json().await.expect("JSON"),
+        )
+    }
+
+    pub async fn set_budget(&self, traces_per_second: f64) {
+        let put = self
+            .client
+            .put(format!("{}/v1/budget", self.admin))
+            .header("If-Match", "*")
+            .json(&json!({ "traces_per_second": traces_per_second }));
+        assert_eq!(put.send().await.expect("an answer").status(), 200);
+    }
+
+    pub async fn plan(&self) -> Option<Value> {
+        let (status, plan) = self.admin_get("/v1/plans/current").await;
+        (status == 200).then_some(plan)
+    }
+}
+
+/// An agent that reports second by second, each second once.
+pub struct Agent {
+    name: String,
+    epoch: Uuid,
+    sequence: u64,
+    reported_until: DateTime<Utc>,
+}
+
+impl Agent {
+    pub fn new(name: &str) -> Self {
+        let now = SystemClock.now().trunc_subsecs(0);
+        Self {
+            name: name.into(),
+            epoch: Uuid::new_v4(),
+            sequence: 0,
+            reported_until: now,
+        }
+    }
+
+    /// The next report: everything since the last one, at these rates a second.
+    pub fn next(&mut self, services: &[(&str, &[(&str, f64)])]) -> Option<Value> {
+        let until = SystemClock.now().trunc_subsecs(1);
+        let seconds = (until - self.reported_until).num_milliseconds() as f64 / 1000.0;
+        if seconds < 0.1 {
+            return None;
+        }
+        let start = std::mem::replace(&mut self.reported_until, until);
+        self.sequence += 1;
+        let services: Vec<Value> = services
+            .iter()
+            .map(|(service, operations)| {
+                let operations: Vec<Value> = operations
+                    .iter()
+                    .map(|(operation, rate)| {
+                        let offered = (rate * seconds).round() as u64;
+                        json!({ "operation": operation, "offered": offered, "sampled": 0 })
+                    })
+                    .collect();
+                json!({ "service": service, "instances": 1, "operations": operations })
+            })
+            .collect();
+        Some(json!({
+            "agent": self.name, "epoch": self.epoch, "sequence": self.sequence,
+            "window_start": start, "window_seconds": seconds, "services": services,
+        }))
+    }
+}
+
+/// One report of one operation, of the second that has just passed.
+pub fn report(agent: &str, epoch: Uuid, sequence: u64, offered: u64) -> Value {
+    let start = SystemClock.now() - chrono::TimeDelta::seconds(1);
+    json!({
+        "agent": agent, "epoch": epoch, "sequence": sequence,
+        "window_start": start, "window_seconds": 1,
+        "services": [{ "service": "checkout", "instances": 3, "operations": [
+            { "operation": "POST /cart", "offered": offered, "sampled": 0 }] }],
+    })
+}
+
+/// Asks again and again until there is an answer, and fails with `what` after the deadline.
+pub async fn eventually<T>(
+    what: &str,
+    deadline: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let until = tokio::time::Instant::now() + deadline;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(
+            tokio::time::Instant::now() < until,
+            "not within {deadline:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
