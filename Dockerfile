@@ -1,0 +1,56 @@
+# The first stage builds, the second runs. Both are of one Debian release: the program is linked
+# to its C library.
+FROM rust:1.95-slim-bookworm AS build
+# The C compiler is for SQLite, zstd and the TLS library, which are built from source.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+
+# Dependencies first, with an empty program in Weir's place: this layer stays until they change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked --bin weir \
+    && rm -rf src
+
+# cargo goes by time stamps, and the copied files may be older than the empty program.
+COPY migrations migrations
+COPY src src
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --release --locked --bin weir
+
+# What the volume begins as: the program's own, for nobody else.
+RUN install --directory --mode=0700 --owner=10001 --group=10001 /data
+
+
+FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="Weir" \
+      org.opencontainers.image.description="One trace budget for a whole fleet: the control plane for head sampling of distributed traces" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build --chown=0:0 --chmod=0555 /build/target/release/weir /usr/local/bin/weir
+COPY --from=build --chown=10001:10001 /data /var/lib/weir
+
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+# The only place Weir writes to, and only without WEIR_DATABASE_URL: the root file system may be
+# read-only.
+VOLUME /var/lib/weir
+WORKDIR /var/lib/weir
+
+# SDKs and agents come from outside the container. The admin listener stays on its loopback
+# address, where the health check finds it; to reach it from an operator's network, set
+# WEIR_ADMIN_LISTEN=0.0.0.0:8778 and WEIR_INSECURE_ADMIN=true, and publish its port nowhere else.
+ENV WEIR_LISTEN=0.0.0.0:5778 \
+    WEIR_DATA_DIR=/var/lib/weir \
+    WEIR_LOG_FORMAT=json
+EXPOSE 5778 8778
+
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["/usr/local/bin/weir", "health"]
+
+# SIGTERM drains: reports are flushed and the lease is given back.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/weir"]
+CMD ["serve"]

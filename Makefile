@@ -1,0 +1,39 @@
+# The commands of everyday work; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint soak demo openapi licences clean
+
+CARGO ?= cargo
+
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778, operators on 127.0.0.1:8778
+	$(CARGO) run --release --locked -- serve
+
+setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime, Node.js
+	@scripts/setup
+
+test: setup ## Runs every test, after installing what is missing
+	$(CARGO) test --locked
+
+lint: ## Checks the format and runs clippy, warnings being errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+# Half an hour of kills on two cores; WEIR_SOAK_KILLS=n for another number.
+soak: export WEIR_SOAK_KILLS ?= 50
+soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
+	$(CARGO) test --locked --test it -- --nocapture crash::
+
+demo: ## Runs Weir with a few agents that report made-up traffic, and shows what it decides
+	@scripts/demo
+
+openapi: ## Lints openapi.yaml (fetches the linter with npx)
+	npx --yes @redocly/cli@2 lint --config .redocly.yaml openapi.yaml
+
+licences: ## Checks the dependencies' licences and advisories (needs cargo-deny)
+	$(CARGO) deny check
+
+clean: ## Removes what was built and installed inside the checkout
+	$(CARGO) clean
+	rm -rf tests/interop/javascript/node_modules
