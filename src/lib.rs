@@ -1,3 +1,5 @@
 //! Weir: one trace budget for a whole fleet.
 pub mod allocation;
+pub mod clock;
+pub mod simulate;
 pub mod store;
