@@ -1,5 +1,6 @@
 //! Weir: one trace budget for a whole fleet.
 pub mod allocation;
+pub mod cli;
 pub mod clock;
 pub mod simulate;
 pub mod store;

@@ -97,7 +97,7 @@ fn part(fleet: &SyntheticFleet, row: usize) -> f64 {
 fn factor(fleet: &SyntheticFleet, service: usize, rank: usize, row: usize) -> f64 {
     let part = part(fleet, row);
     let drift = 1.0 + DRIFT * (TAU * part).sin();
-    let step = if service % 3 == 0 && (0.25..0.55).contains(&part) {
+    let step = if service.is_multiple_of(3) && (0.25..0.55).contains(&part) {
         STEP_FACTOR
     } else {
         1.0

@@ -39,6 +39,9 @@ pub struct OperationTraffic {
 /// One operation on its way into a [`Traffic`].
 pub type OperationRow = (ServiceName, OperationName, Vec<u32>);
 
+/// An operation's name and its root requests, row by row of time.
+type NamedCounts = (OperationName, Vec<u32>);
+
 /// Two of the rows handed in name the same operation of the same service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatedOperation {
@@ -58,7 +61,7 @@ impl Traffic {
     pub fn new(labels: Vec<String>, rows: Vec<OperationRow>) -> Result<Self, RepeatedOperation> {
         refuse_repeats(&rows)?;
         let mut places: HashMap<ServiceName, usize> = HashMap::new();
-        let mut grouped: Vec<(ServiceName, Vec<(OperationName, Vec<u32>)>)> = Vec::new();
+        let mut grouped: Vec<(ServiceName, Vec<NamedCounts>)> = Vec::new();
         for (service, operation, mut counts) in rows {
             counts.resize(labels.len(), 0);
             let place = *places.entry(service.clone()).or_insert_with(|| {
