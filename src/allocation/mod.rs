@@ -3,15 +3,25 @@
 //! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no
 //! serde, and nothing else of this crate. Read [`Plan`] first, then [`next_plan`].
 
+mod completeness;
+mod correct;
+mod defaults;
+mod estimate;
+mod limits;
 mod names;
+mod next;
 mod plan;
 mod policy;
+pub mod solve;
+mod sum;
+mod tally;
 mod window;
 
 pub use names::{
     AgentId, AgentName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,
 };
+pub use next::next_plan;
 pub use plan::{AgentWeight, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
 pub use policy::{Bounds, Policy};
 pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
@@ -26,16 +36,19 @@ pub struct Inputs<'a> {
     pub corrected: Option<&'a WindowCounts>,
     /// The window that has just closed.
     pub current: &'a WindowCounts,
+    /// Operations to let go of: the plan no longer lists them.
+    pub retired: &'a [OperationId],
 }
 
-/// Computes the plan that follows `previous`.
-#[must_use]
-pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
-    let _ = (policy, inputs.corrected);
-    Plan {
-        number: previous.number + 1,
-        epoch: inputs.epoch,
-        window: inputs.current.window,
-        ..previous.clone()
+impl<'a> Inputs<'a> {
+    /// A window alone: nothing to correct and nothing to retire.
+    #[must_use]
+    pub fn new(epoch: u64, current: &'a WindowCounts) -> Self {
+        Self {
+            epoch,
+            corrected: None,
+            current,
+            retired: &[],
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The plan: what one interval decided, numbered and immutable.
 
-use super::{AgentId, OperationId, ServiceId, Window};
+use super::defaults::initial_probability;
+use super::solve::amount;
+use super::{AgentId, OperationId, Policy, ServiceId, Window};
 
 /// One interval's decision for the whole fleet.
 ///
@@ -24,6 +26,36 @@ pub struct Plan {
     pub operations: Vec<OperationPlan>,
     /// Every agent still expected to report, sorted by id.
     pub agents: Vec<AgentWeight>,
+}
+
+impl Plan {
+    /// The plan before the first: it knows no operation and serves the initial probability.
+    #[must_use]
+    pub fn genesis(policy: &Policy) -> Self {
+        Self {
+            configuration_revision: policy.revision,
+            fleet: FleetPlan {
+                budget: amount(policy.budget),
+                level: f64::INFINITY,
+                completeness: 1.0,
+                default_probability: initial_probability(policy),
+                ..FleetPlan::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// What is served for operations of a service that the plan does not list.
+    #[must_use]
+    pub fn default_probability(&self, service: ServiceId) -> f64 {
+        match self
+            .services
+            .binary_search_by_key(&service, |plan| plan.service)
+        {
+            Ok(index) => self.services[index].default_probability,
+            Err(_) => self.fleet.default_probability,
+        }
+    }
 }
 
 /// A plan's figures for the fleet as a whole.
@@ -123,7 +155,7 @@ pub enum Binding {
     ProbabilityOne,
     /// It may rise only so far in one interval.
     RaiseLimit,
-    /// The window could not be trusted, so the probability stayed.
+    /// Its reports or all of them are missing, and nothing rises through silence.
     Hold,
 }
 

@@ -14,7 +14,8 @@ pub struct Policy {
     /// The exponent q of `weight · offered^q`, in [0, 1]: 0 gives equal shares, 1 one
     /// probability for all.
     pub weight_exponent: f64,
-    /// The probability served while nothing is known at all.
+    /// The probability served while nothing is known at all; what is above ½ counts as ½, since
+    /// nothing unknown is ever sampled whole.
     pub initial_probability: f64,
     /// The most of the budget that may be set aside for operations not seen yet, in [0, 1].
     pub unseen_reserve_max: f64,
@@ -24,12 +25,28 @@ pub struct Policy {
     pub operations: BTreeMap<OperationId, Bounds>,
 }
 
+impl Policy {
+    /// The bounds of an operation: its own, else its service's, else none. Values that are no
+    /// bounds (NaN, negative) are read as none.
+    pub(super) fn bounds(&self, service: ServiceId, operation: OperationId) -> Bounds {
+        let own = self.operations.get(&operation);
+        own.map_or_else(|| self.service_bounds(service), Bounds::tamed)
+    }
+
+    /// The bounds of what a service does not name.
+    pub(super) fn service_bounds(&self, service: ServiceId) -> Bounds {
+        self.services
+            .get(&service)
+            .map_or_else(Bounds::default, Bounds::tamed)
+    }
+}
+
 /// What binds one operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
     /// How much of the level it gets; above 0.
     pub weight: f64,
-    /// At least so many traces per second, as far as its demand goes.
+    /// At least so many traces per second, as far as its demand goes; a cap below it wins.
     pub floor: f64,
     /// At least this probability.
     pub probability_min: f64,
@@ -37,7 +54,8 @@ pub struct Bounds {
     pub cap: f64,
     /// At most this probability.
     pub probability_max: f64,
-    /// Exactly this probability, before everything else.
+    /// Exactly this probability, before everything else. An overflow entry, which stands for
+    /// names nobody knows, still stays within what every default stays within.
     pub pin: Option<f64>,
 }
 
@@ -50,6 +68,22 @@ impl Default for Bounds {
             cap: f64::INFINITY,
             probability_max: 1.0,
             pin: None,
+        }
+    }
+}
+
+impl Bounds {
+    fn tamed(&self) -> Self {
+        let or = |value: f64, otherwise: f64| {
+            if value >= 0.0 { value } else { otherwise }
+        };
+        Self {
+            weight: if self.weight > 0.0 { self.weight } else { 1.0 },
+            floor: or(self.floor, 0.0),
+            probability_min: or(self.probability_min, 0.0).min(1.0),
+            cap: or(self.cap, f64::INFINITY),
+            probability_max: or(self.probability_max, 1.0).min(1.0),
+            pin: self.pin.filter(|pin| *pin >= 0.0).map(|pin| pin.min(1.0)),
         }
     }
 }

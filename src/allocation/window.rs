@@ -20,7 +20,7 @@ impl Window {
     /// The window's length in milliseconds; never negative.
     #[must_use]
     pub fn milliseconds(self) -> i64 {
-        (self.end.0 - self.start.0).max(0)
+        self.end.0.saturating_sub(self.start.0).max(0)
     }
 
     /// The window's length in seconds.
@@ -32,7 +32,8 @@ impl Window {
     /// The milliseconds that two windows share.
     #[must_use]
     pub fn overlap_milliseconds(self, other: Self) -> i64 {
-        (self.end.0.min(other.end.0) - self.start.0.max(other.start.0)).max(0)
+        let end = self.end.0.min(other.end.0);
+        end.saturating_sub(self.start.0.max(other.start.0)).max(0)
     }
 
     /// The window of length `milliseconds`, aligned to its own multiples, that holds `at`.

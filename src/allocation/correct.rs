@@ -1,0 +1,154 @@
+//! Where a plan starts from: what the plan before it knew, put right by late reports.
+
+use super::completeness::{self, Reading};
+use super::estimate::{Estimate, Evidence, advance, slow_gain};
+use super::tally::Tally;
+use super::{AgentWeight, Hold, OperationId, Plan, WindowCounts};
+
+/// What is carried from window to window.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Every operation that is not retired, by id.
+    pub known: Vec<Estimate>,
+    /// The agents expected, by id.
+    pub agents: Vec<AgentWeight>,
+    /// The smoothed sampled rate of what was new in its window, in traces per second.
+    pub unseen_sampled: f64,
+}
+
+impl State {
+    /// Takes over what a plan knew.
+    pub(super) fn after(plan: &Plan, retired: &[OperationId]) -> Self {
+        let known = plan
+            .operations
+            .iter()
+            .filter(|operation| retired.binary_search(&operation.operation).is_err());
+        Self {
+            known: known.map(Estimate::of).collect(),
+            agents: plan.agents.clone(),
+            unseen_sampled: plan.fleet.unseen_sampled,
+        }
+    }
+
+    /// Takes over what a plan would have known, had the counts of its window been these.
+    ///
+    /// Counts of another window than the plan's say nothing about it and are passed over. The
+    /// window is taken to follow the one before it without a gap.
+    pub(super) fn corrected(
+        plan: &Plan,
+        counts: Option<&WindowCounts>,
+        retired: &[OperationId],
+    ) -> Self {
+        let state = Self::after(plan, retired);
+        let Some(counts) = counts.filter(|counts| counts.window == plan.window) else {
+            return state;
+        };
+        let tally = Tally::of(counts, retired);
+        if plan.number == 0 || state.agrees_with(&tally) {
+            return state;
+        }
+        let before = state.rewound(plan);
+        let reading = completeness::read(&before.agents, &tally, plan.fleet.forecast_offered);
+        before.advanced(&tally, reading, tally.seconds).0
+    }
+
+    /// The estimated offered rate of the fleet, in root requests per second.
+    pub(super) fn offered(&self) -> f64 {
+        offered(&self.known)
+    }
+
+    /// Carries the state over a window, as far as the reading trusts it.
+    pub(super) fn advanced(
+        &self,
+        tally: &Tally,
+        reading: Reading,
+        elapsed_seconds: f64,
+    ) -> (Self, Reading) {
+        let evidence = Evidence {
+            tally,
+            reading: &reading,
+            elapsed_seconds,
+        };
+        let known = advance(&self.known, evidence);
+        let unseen_sampled = if self.known.is_empty() || reading.hold == Hold::Frozen {
+            self.unseen_sampled
+        } else {
+            let gain = unseen_gain(tally.seconds);
+            self.unseen_sampled + gain * (unseen(&known, tally) - self.unseen_sampled)
+        };
+        let state = Self {
+            known,
+            agents: reading.agents.clone(),
+            unseen_sampled,
+        };
+        (state, reading)
+    }
+
+    /// Whether the counts are those that the estimates were made with.
+    fn agrees_with(&self, tally: &Tally) -> bool {
+        let counted = self.known.iter().filter(|known| known.window_offered > 0);
+        let estimated =
+            counted.map(|known| (known.operation, known.window_offered, known.window_sampled));
+        let counts = tally.operations.iter();
+        let same_operations =
+            estimated.eq(counts.map(|count| (count.operation, count.offered, count.sampled)));
+        let heard = |agent| {
+            let found = self
+                .agents
+                .binary_search_by_key(&agent, |weight| weight.agent);
+            found.is_ok_and(|index| self.agents[index].silent_windows == 0)
+        };
+        same_operations && tally.agents.iter().all(|count| heard(count.agent))
+    }
+
+    /// Goes back to before the plan's own window.
+    fn rewound(&self, plan: &Plan) -> Self {
+        let counted_silence = plan.fleet.hold == Hold::None;
+        let known: Vec<Estimate> = self
+            .known
+            .iter()
+            .filter(|known| !known.is_new())
+            .map(|known| Estimate {
+                offered: known.before,
+                silent_windows: known
+                    .silent_windows
+                    .saturating_sub(u32::from(counted_silence)),
+                ..*known
+            })
+            .collect();
+        let unseen_sampled = if known.is_empty() || plan.fleet.hold == Hold::Frozen {
+            self.unseen_sampled
+        } else {
+            let seconds = plan.window.seconds();
+            let gain = unseen_gain(seconds);
+            let cost = unseen_cost(&self.known) / seconds;
+            ((self.unseen_sampled - gain * cost) / (1.0 - gain)).max(0.0)
+        };
+        Self {
+            known,
+            agents: completeness::rewind(&self.agents, plan.fleet.completeness),
+            unseen_sampled,
+        }
+    }
+}
+
+/// The estimated offered rate of operations together, in root requests per second.
+pub(super) fn offered(estimates: &[Estimate]) -> f64 {
+    super::sum::exact_sum(estimates.iter().map(|estimate| estimate.offered))
+}
+
+/// How fast the cost of the unseen is followed; under 1, so that it can be traced back.
+fn unseen_gain(seconds: f64) -> f64 {
+    slow_gain(seconds).min(0.5)
+}
+
+/// The sampled rate of what was first seen in the window, in traces per second.
+fn unseen(estimates: &[Estimate], tally: &Tally) -> f64 {
+    tally.per_second(unseen_cost(estimates))
+}
+
+fn unseen_cost(estimates: &[Estimate]) -> f64 {
+    let new = estimates.iter().filter(|estimate| estimate.is_new());
+    new.map(|estimate| u128::from(estimate.window_sampled))
+        .sum::<u128>() as f64
+}

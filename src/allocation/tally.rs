@@ -1,0 +1,94 @@
+//! A window's counts in the one order that everything after relies on.
+
+use super::{AgentCount, OperationCount, OperationId, WindowCounts};
+
+/// The counts of a window, each key once, sorted, without what says nothing.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// The window's length in seconds.
+    pub seconds: f64,
+    /// The window's length in milliseconds.
+    pub milliseconds: i64,
+    /// Operations with at least one root request, by id.
+    pub operations: Vec<OperationCount>,
+    /// Agents heard, by id.
+    pub agents: Vec<AgentCount>,
+    /// Root requests before sampling, over all operations.
+    pub offered: f64,
+    /// Root requests kept, over all operations.
+    pub sampled: f64,
+}
+
+impl Tally {
+    /// Sorts the counts and adds up what stands more than once, leaving out operations that are
+    /// retired (sorted by id).
+    pub(super) fn of(counts: &WindowCounts, retired: &[OperationId]) -> Self {
+        let operations = operations(counts, retired);
+        Self {
+            seconds: counts.window.seconds(),
+            milliseconds: counts.window.milliseconds(),
+            offered: total(operations.iter().map(|count| count.offered)),
+            sampled: total(operations.iter().map(|count| count.sampled)),
+            operations,
+            agents: agents(counts),
+        }
+    }
+
+    /// The offered rate that the counts themselves show, in root requests per second.
+    pub(super) fn offered_per_second(&self) -> f64 {
+        self.per_second(self.offered)
+    }
+
+    /// A count of this window as a rate; 0 for a window without length.
+    pub(super) fn per_second(&self, count: f64) -> f64 {
+        if self.seconds > 0.0 {
+            count / self.seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+fn operations(counts: &WindowCounts, retired: &[OperationId]) -> Vec<OperationCount> {
+    let mut list: Vec<OperationCount> = counts
+        .operations
+        .iter()
+        .filter(|count| count.offered > 0)
+        .filter(|count| retired.binary_search(&count.operation).is_err())
+        .copied()
+        .collect();
+    list.sort_unstable();
+    list.dedup_by(|next, first| {
+        let same = next.operation == first.operation;
+        if same {
+            first.offered = first.offered.saturating_add(next.offered);
+            first.sampled = first.sampled.saturating_add(next.sampled);
+        }
+        same
+    });
+    for count in &mut list {
+        count.sampled = count.sampled.min(count.offered);
+    }
+    list
+}
+
+fn agents(counts: &WindowCounts) -> Vec<AgentCount> {
+    let mut list = counts.agents.clone();
+    list.sort_unstable();
+    list.dedup_by(|next, first| {
+        let same = next.agent == first.agent;
+        if same {
+            first.offered = first.offered.saturating_add(next.offered);
+            first.covered_milliseconds = first
+                .covered_milliseconds
+                .saturating_add(next.covered_milliseconds);
+        }
+        same
+    });
+    list
+}
+
+/// Sums counts in integers, which no order changes and no fleet overflows.
+fn total(counts: impl Iterator<Item = u64>) -> f64 {
+    counts.map(u128::from).sum::<u128>() as f64
+}

@@ -1,0 +1,192 @@
+//! A fleet in virtual time: seeded traffic, agents that report it, SDKs that apply the plan.
+
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Binomial, Distribution, Normal, Poisson};
+use weir::allocation::{
+    AgentCount, AgentId, Inputs, OperationCount, OperationId, Plan, Policy, ServiceId, Timestamp,
+    Window, WindowCounts, next_plan,
+};
+
+pub const WINDOW_MILLISECONDS: i64 = 60_000;
+
+/// A policy with a budget and nothing else.
+pub fn policy(budget: f64) -> Policy {
+    Policy {
+        revision: 1,
+        budget,
+        weight_exponent: 0.0,
+        initial_probability: 0.001,
+        unseen_reserve_max: 0.05,
+        services: BTreeMap::new(),
+        operations: BTreeMap::new(),
+    }
+}
+
+/// The window of this number, a minute long.
+pub fn window(number: i64) -> Window {
+    Window {
+        start: Timestamp(number * WINDOW_MILLISECONDS),
+        end: Timestamp((number + 1) * WINDOW_MILLISECONDS),
+    }
+}
+
+/// The counts of one named operation of service 1.
+pub fn count(operation: u32, offered: u64) -> OperationCount {
+    OperationCount {
+        operation: OperationId(operation),
+        service: ServiceId(1),
+        overflow: false,
+        offered,
+        sampled: 0,
+    }
+}
+
+/// What one agent reported for a whole minute.
+pub fn agent(agent: u64, offered: u64) -> AgentCount {
+    AgentCount {
+        agent: AgentId(agent),
+        offered,
+        covered_milliseconds: WINDOW_MILLISECONDS,
+    }
+}
+
+/// The counts of a window by agents that each saw everything they reported.
+pub fn counts(
+    number: i64,
+    operations: Vec<OperationCount>,
+    agents: Vec<AgentCount>,
+) -> WindowCounts {
+    WindowCounts {
+        window: window(number),
+        operations,
+        agents,
+    }
+}
+
+/// Computes the next plan with nothing to correct.
+pub fn next(plan: &Plan, policy: &Policy, counts: &WindowCounts) -> Plan {
+    next_plan(plan, policy, Inputs::new(1, counts))
+}
+
+/// One operation of a simulated fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    pub operation: OperationId,
+    pub service: ServiceId,
+    pub overflow: bool,
+    /// Root requests per second.
+    pub rate: f64,
+}
+
+/// A simulated fleet and the plan it runs under.
+pub struct Fleet {
+    pub sources: Vec<Source>,
+    pub agents: u64,
+    /// How many of the agents' reports arrive, from the first on.
+    pub heard: u64,
+    /// The relative scatter of every operation's rate per window.
+    pub noise: f64,
+    pub policy: Policy,
+    pub plan: Plan,
+    random: StdRng,
+}
+
+impl Fleet {
+    pub fn new(sources: Vec<Source>, policy: Policy, seed: u64) -> Self {
+        Self {
+            sources,
+            agents: 10,
+            heard: 10,
+            noise: 0.0,
+            plan: Plan::genesis(&policy),
+            policy,
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Operations of ten services whose rates fall by Zipf's law with exponent 1.6.
+    pub fn zipf(operations: u32, rate: f64) -> Vec<Source> {
+        let weight = |rank: u32| f64::from(rank).powf(-1.6);
+        let total: f64 = (1..=operations).map(weight).sum();
+        (1..=operations)
+            .map(|rank| Source {
+                operation: OperationId(100 + rank),
+                service: ServiceId(1 + rank % 10),
+                overflow: false,
+                rate: rate * weight(rank) / total,
+            })
+            .collect()
+    }
+
+    /// What an operation is served: its own probability, else its service's default.
+    pub fn served(&self, source: &Source) -> f64 {
+        let plan = &self.plan;
+        let listed = plan
+            .operations
+            .binary_search_by_key(&source.operation, |plan| plan.operation);
+        match listed {
+            Ok(index) if !source.overflow => plan.operations[index].probability,
+            _ => plan.default_probability(source.service),
+        }
+    }
+
+    /// Lets a window pass and computes its plan; gives the traces per second that were kept by
+    /// the whole fleet, heard or not.
+    pub fn pass(&mut self) -> f64 {
+        let (counts, kept) = self.counts();
+        self.plan = next(&self.plan, &self.policy, &counts);
+        kept as f64 / counts.window.seconds()
+    }
+
+    /// Draws a window's traffic under the current plan.
+    pub fn counts(&mut self) -> (WindowCounts, u64) {
+        let window = window(self.plan.number as i64);
+        let heard_part = self.heard as f64 / self.agents as f64;
+        let (mut operations, mut kept) = (Vec::new(), 0);
+        for source in self.sources.clone() {
+            let probability = self.served(&source);
+            let scatter = Normal::new(1.0, self.noise).expect("noise is finite");
+            let rate = source.rate * scatter.sample(&mut self.random).max(0.0);
+            let expected = rate * window.seconds();
+            let offered = self.poisson(expected * heard_part);
+            let sampled = self.binomial(offered, probability);
+            let unheard = self.poisson(expected * (1.0 - heard_part));
+            kept += sampled + self.binomial(unheard, probability);
+            if offered > 0 {
+                operations.push(OperationCount {
+                    operation: source.operation,
+                    service: source.service,
+                    overflow: source.overflow,
+                    offered,
+                    sampled,
+                });
+            }
+        }
+        let offered: u64 = operations.iter().map(|count| count.offered).sum();
+        let agents = (0..self.heard)
+            .map(|id| agent(id, offered / self.heard))
+            .collect();
+        let counts = WindowCounts {
+            window,
+            operations,
+            agents,
+        };
+        (counts, kept)
+    }
+
+    fn poisson(&mut self, mean: f64) -> u64 {
+        if mean <= 0.0 {
+            return 0;
+        }
+        let counts = Poisson::new(mean).expect("the mean is positive");
+        counts.sample(&mut self.random) as u64
+    }
+
+    fn binomial(&mut self, trials: u64, probability: f64) -> u64 {
+        let kept = Binomial::new(trials, probability).expect("a plan serves probabilities");
+        kept.sample(&mut self.random)
+    }
+}
