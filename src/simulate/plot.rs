@@ -173,10 +173,11 @@ fn kept(
         .flat_map(|interval| [interval.kept(), interval.reference()])
         .fold(budget, f64::max);
     let mut chart = ChartBuilder::on(area)
+        .margin_left(12)
         .margin_right(24)
         .margin_top(4)
         .x_label_area_size(24)
-        .y_label_area_size(LEFT)
+        .y_label_area_size(LEFT - 12)
         .build_cartesian_2d(0.0..time.end, 0.0..1.08 * highest)?;
     if let Some(verdict) = verdict {
         chart.draw_series(std::iter::once(band(time, intervals, budget, verdict)))?;
@@ -225,11 +226,12 @@ fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
     let lowest = rates().fold(f64::INFINITY, f64::min).max(highest / 1e6);
     let mut builder = ChartBuilder::on(area);
     builder
+        .margin_left(12)
         .margin_right(24)
         .margin_top(10)
         .margin_bottom(6)
         .x_label_area_size(46)
-        .y_label_area_size(LEFT);
+        .y_label_area_size(LEFT - 12);
     let title = format!("time ({})", time.unit);
     let style = OFFERED.stroke_width(2);
     if highest > LOGARITHMIC_FROM * lowest {

@@ -5,6 +5,8 @@
 //! server and hands its probabilities to the same SDKs at the same polls. What it misses of the
 //! budget is the traffic's own doing, so it is the measure for a server.
 
+use crate::allocation::solve::{Entry, solve};
+
 /// The probabilities that the reference controller hands out after one interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferencePlan {
@@ -53,11 +55,16 @@ impl Reference {
             if count > 0 {
                 let offered = count as f64 / interval_seconds;
                 *last = Some(offered);
-                demands.push(offered);
+                demands.push(Entry {
+                    demand: offered,
+                    weight: 1.0,
+                    floor: 0.0,
+                    cap: f64::INFINITY,
+                });
             }
         }
-        let level = water_level(&demands, self.budget);
-        let offered: f64 = demands.iter().sum();
+        let level = solve(&demands, self.budget).level;
+        let offered: f64 = demands.iter().map(|entry| entry.demand).sum();
         let mean = if offered > self.budget {
             self.budget / offered
         } else {
@@ -73,38 +80,23 @@ impl Reference {
     }
 }
 
-/// The level μ at which Σ min(demand, μ) is the budget; infinite if the demands fit under it.
-///
-/// # Source
-/// Max-min fairness by filling: the smallest demands are met first, what they leave is shared.
-fn water_level(demands: &[f64], budget: f64) -> f64 {
-    let mut sorted = demands.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let mut left = budget;
-    for (met, &demand) in sorted.iter().enumerate() {
-        let level = left / (sorted.len() - met) as f64;
-        if demand > level {
-            return level;
-        }
-        left -= demand;
-    }
-    f64::INFINITY
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_level_spends_the_budget_exactly() {
-        let demands = [1000.0, 1.0, 50.0, 0.5, 300.0];
+    fn the_plan_spends_the_budget_exactly() {
+        let counts = [2000, 2, 100, 1, 600];
         for budget in [0.1, 2.0, 40.0, 200.0, 1300.0] {
-            let level = water_level(&demands, budget);
-            let kept: f64 = demands.iter().map(|demand| demand.min(level)).sum();
+            let plan = Reference::new(5, budget, 0.001).close_interval(&counts, 2.0);
+            let kept: f64 = plan
+                .probabilities
+                .iter()
+                .zip(counts)
+                .map(|(probability, count)| probability * count as f64 / 2.0)
+                .sum();
             assert!((kept - budget).abs() < 1e-9 * budget, "{budget}: {kept}");
         }
-        assert!(water_level(&demands, 1351.6).is_infinite());
-        assert!(water_level(&[], 10.0).is_infinite());
     }
 
     #[test]
