@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -284,6 +284,30 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Config {
+    /// An embedded Weir for a demonstration: free ports on loopback, SQLite in `data_dir`.
+    #[must_use]
+    pub fn embedded(interval: Duration, grace: Duration, data_dir: &Path) -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listen: loopback,
+            admin_listen: loopback,
+            interval,
+            grace,
+            database: Database::Sqlite(data_dir.join("weir.db")),
+            database_wait: Duration::ZERO,
+            report_age_max: HOUR,
+            history: DAY,
+            retire_after: DAY,
+            dictionary: DictionaryLimits {
+                services: 10_000,
+                operations_per_service: 2_000,
+                operations: 1_000_000,
+            },
+            report_bytes_max: 4 << 20,
+            connections_max: 10_000,
+        }
+    }
+
     /// Checks all settings.
     ///
     /// # Errors

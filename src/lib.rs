@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod plan_summary;
 pub mod policy;
 pub mod protocols;
+pub mod simulate;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,8 @@
 //! The command line: one file a command.
 
+pub mod demo;
 mod health;
+pub mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -19,6 +21,10 @@ pub struct Cli {
 enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
     Serve(Box<crate::config::ServeArgs>),
+    /// Play recorded traffic against a running Weir and judge what it kept
+    Replay(replay::ReplayArgs),
+    /// Run Weir and a made-up fleet together for a minute, ending in a verdict
+    Demo(demo::DemoArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
 }
@@ -28,6 +34,8 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => block_on(replay::run(args)),
+        Command::Demo(args) => block_on(demo::run(args)),
         Command::Health(args) => health::run(&args),
     }
 }
@@ -37,6 +45,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
+}
+
+/// Runs a command to its end.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("weir: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Exit status of a command line that does not hold, as clap's own.

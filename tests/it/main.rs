@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod allocation;
 mod bounds;
 mod operators;
 mod polls;
+mod replay;
 mod reports;
 mod structure;
 mod support;

@@ -1,0 +1,253 @@
+//! `weir demo`: a server and a fleet in one process, on made-up traffic, ending in a verdict.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::replay::{self, Conclusion, Outputs, ReplayError, Session};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::simulate::synthetic::{SyntheticFleet, synthetic_traffic};
+use crate::simulate::verdict::FEWEST_INTERVALS;
+use crate::simulate::{Client, FleetShape, Play, Schedule};
+use crate::telemetry::logging;
+
+/// Flags of `weir demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How long it takes
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub seconds: u64,
+    /// How often the server computes a plan
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+    /// The budget to hold
+    #[arg(long, value_name = "TRACES_PER_SECOND", default_value_t = 50.0)]
+    pub budget: f64,
+    /// Where the picture goes
+    #[arg(long, value_name = "FILE", default_value = "demo.svg")]
+    pub plot: PathBuf,
+    /// Where the randomness starts
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What the demonstration asks of its server.
+#[derive(Debug, Clone)]
+pub struct EmbeddedSettings {
+    /// How often it computes a plan.
+    pub interval: Duration,
+    /// How long it waits for reports after a window.
+    pub grace: Duration,
+    /// An empty directory for its database; removed at the end.
+    pub data_dir: PathBuf,
+}
+
+/// A server that has bound its addresses and runs as long as `running` is polled.
+pub struct EmbeddedWeir {
+    /// The SDK listener's base address, like `http://127.0.0.1:41233`.
+    pub sdk_url: String,
+    /// The admin listener's.
+    pub admin_url: String,
+    /// Serves until the token that [`run`] handed out is cancelled.
+    pub running: Pin<Box<dyn Future<Output = Result<(), StartError>>>>,
+}
+
+/// Whatever kept the server from starting or running.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Intervals that are not judged.
+const WARM_UP: usize = 2;
+/// Reports per interval and, with it, the server's grace: an agent's last word on a window comes
+/// at most one report after its end.
+const REPORTS_PER_INTERVAL: u32 = 6;
+
+/// Runs the command: 0 when the server did well, 1 when it did not, 2 without a verdict.
+pub async fn run(args: DemoArgs) -> ExitCode {
+    logging::start(false, "warn");
+    let stop = CancellationToken::new();
+    tokio::spawn(replay::stop_on_signal(stop.clone()));
+    match demonstrate(&args, start, &stop).await {
+        Ok(conclusion) => replay::conclude(Ok(conclusion)),
+        Err(DemoError::Replay(error)) => replay::conclude(Err(error)),
+        Err(error) => {
+            eprintln!("weir: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Starts the real server, on free ports and with an embedded database.
+///
+/// # Errors
+/// The server's, when it does not start.
+pub async fn start(
+    settings: EmbeddedSettings,
+    stop: CancellationToken,
+) -> Result<EmbeddedWeir, StartError> {
+    let EmbeddedSettings {
+        interval,
+        grace,
+        data_dir,
+    } = settings;
+    let app = App::build(Config::embedded(interval, grace, &data_dir)).await?;
+    Ok(EmbeddedWeir {
+        sdk_url: format!("http://{}", app.sdk_address()),
+        admin_url: format!("http://{}", app.admin_address()),
+        running: Box::pin(async move { Ok(app.run(stop).await?) }),
+    })
+}
+
+/// Why there was no demonstration.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The flags or the run.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The directory for the database.
+    #[error("cannot make a directory for the database: {0}")]
+    Directory(#[source] std::io::Error),
+    /// The server did not start, or stopped too early.
+    #[error("the server {what}: {source}")]
+    Server {
+        /// What it did.
+        what: &'static str,
+        /// Why.
+        source: StartError,
+    },
+}
+
+/// Starts a server, plays against it until the end or until `stop`, and stops it.
+///
+/// # Errors
+/// When the server does not run, or the flags make no sense.
+pub async fn demonstrate<S, F>(
+    args: &DemoArgs,
+    start: S,
+    stop: &CancellationToken,
+) -> Result<Conclusion, DemoError>
+where
+    S: FnOnce(EmbeddedSettings, CancellationToken) -> F,
+    F: Future<Output = Result<EmbeddedWeir, StartError>>,
+{
+    let play = args.prepare()?;
+    let directory = TemporaryDirectory::new().map_err(DemoError::Directory)?;
+    let settings = EmbeddedSettings {
+        interval: args.interval,
+        grace: play.report_interval,
+        data_dir: directory.path.clone(),
+    };
+    let stop_server = CancellationToken::new();
+    let server = |what| move |source| DemoError::Server { what, source };
+    let mut weir = start(settings, stop_server.clone())
+        .await
+        .map_err(server("did not start"))?;
+    let session = args.session(play, &weir)?;
+    let conclusion = tokio::select! {
+        conclusion = session.run(&SystemClock, stop) => conclusion?,
+        ended = &mut weir.running => {
+            let source = ended.err().unwrap_or_else(|| "it was not asked to".into());
+            return Err(server("stopped early")(source));
+        }
+    };
+    stop_server.cancel();
+    weir.running.await.map_err(server("did not stop well"))?;
+    Ok(conclusion)
+}
+
+impl DemoArgs {
+    fn prepare(&self) -> Result<Play, ReplayError> {
+        replay::check_budget(self.budget)?;
+        replay::within(
+            "interval",
+            self.interval,
+            Duration::from_secs(1),
+            Duration::from_secs(60),
+        )?;
+        let seconds = self.interval.as_secs_f64();
+        let rows = (self.seconds as f64 / seconds) as usize;
+        replay::within("seconds", rows, FEWEST_INTERVALS + WARM_UP, 100_000).map_err(|_| {
+            ReplayError::Flag {
+                flag: "seconds",
+                value: self.seconds.to_string(),
+                problem: format!(
+                    "must be at least {} intervals of {}",
+                    FEWEST_INTERVALS + WARM_UP,
+                    humantime::format_duration(self.interval)
+                ),
+            }
+        })?;
+        let fleet = SyntheticFleet {
+            rows,
+            // The same load whatever the interval.
+            requests_per_row: 3000.0 * seconds,
+            seed: self.seed,
+            ..SyntheticFleet::default()
+        };
+        let traffic = Arc::new(synthetic_traffic(&fleet));
+        Ok(Play {
+            schedule: Schedule::new(traffic.rows(), 0, 1.0, None),
+            traffic,
+            interval: self.interval,
+            poll_interval: self.interval,
+            report_interval: self.interval / REPORTS_PER_INTERVAL,
+            reference_delay: Duration::ZERO,
+            budget: self.budget,
+            shape: FleetShape {
+                seed: self.seed,
+                ..FleetShape::default()
+            },
+        })
+    }
+
+    fn session(&self, play: Play, weir: &EmbeddedWeir) -> Result<Session, ReplayError> {
+        let subtitle = format!(
+            "made-up traffic: drift, a ×3 step, renamed operations, a burst · {} operations · {} intervals of {}",
+            play.traffic.operations().len(),
+            play.schedule.intervals(),
+            humantime::format_duration(play.interval),
+        );
+        Ok(Session {
+            client: Client::new(&weir.sdk_url, &weir.admin_url)?,
+            play,
+            warm_up: WARM_UP,
+            outputs: Outputs {
+                subtitle,
+                plot: Some(self.plot.clone()),
+                csv: None,
+            },
+        })
+    }
+}
+
+/// A directory that goes away with its owner.
+struct TemporaryDirectory {
+    path: PathBuf,
+}
+
+impl TemporaryDirectory {
+    fn new() -> std::io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("weir-demo-{}", uuid::Uuid::new_v4()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Removes a directory with what is in it; one that is left behind harms nobody.
+fn remove(path: &Path) {
+    let _ = std::fs::remove_dir_all(path);
+}

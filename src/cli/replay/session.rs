@@ -1,0 +1,266 @@
+//! One run from beginning to end: check the server, set the budget, play, put it back, judge.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::ReplayError;
+use super::progress::Progress;
+use crate::clock::Clock;
+use crate::simulate::client::{Budget, Client, PollError};
+use crate::simulate::plot::{self, PlotTexts};
+use crate::simulate::{Play, Played, Verdict, play, table};
+
+/// How often to try when somebody else changes the budget at the same moment.
+const BUDGET_TRIES: usize = 5;
+
+/// A run that is ready to begin.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Who is asked.
+    pub client: Client,
+    /// What is played.
+    pub play: Play,
+    /// Intervals at the beginning that are not judged.
+    pub warm_up: usize,
+    /// What is written at the end.
+    pub outputs: Outputs,
+}
+
+/// The files that a run leaves behind.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs {
+    /// What the plot says under its title.
+    pub subtitle: String,
+    /// Where the plot goes.
+    pub plot: Option<PathBuf>,
+    /// Where the intervals go.
+    pub csv: Option<PathBuf>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// The server did as well as it must.
+    Passed,
+    /// It did not.
+    Failed,
+    /// It was stopped or too short to say.
+    Undecided,
+}
+
+/// The budget as it was before the run and as the run set it.
+struct BorrowedBudget {
+    former: Budget,
+    ours: Budget,
+}
+
+impl Session {
+    /// Plays until the end or until `stop`, prints and writes what came of it, and leaves the
+    /// server with the budget it had.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or a file not be written.
+    pub async fn run(
+        &self,
+        clock: &dyn Clock,
+        stop: &CancellationToken,
+    ) -> Result<Conclusion, ReplayError> {
+        self.outputs.check()?;
+        self.check_server().await?;
+        let budget = self.borrow_budget().await?;
+        let played = self.play(clock, stop).await;
+        let returned = self.return_budget(&budget).await;
+        let conclusion = self.conclude(&played?, stop.is_cancelled())?;
+        returned?;
+        Ok(conclusion)
+    }
+
+    /// Both listeners answer, and the server's interval is the one we were told.
+    async fn check_server(&self) -> Result<(), ReplayError> {
+        if let Some(service) = self.play.traffic.services().first() {
+            match self.client.poll(service.name.as_str()).await {
+                Err(PollError::Away(error)) => return Err(error.into()),
+                // A strategy that is not usable is for the verdict to tell, with the others.
+                Ok(_) | Err(PollError::Violation(_)) => {}
+            }
+        }
+        self.check_interval().await
+    }
+
+    /// Compares the current plan's window with our interval; a plan too old tells nothing, it may
+    /// be from before the server was restarted with another interval.
+    async fn check_interval(&self) -> Result<(), ReplayError> {
+        match self.client.current_plan().await? {
+            Some(plan) if !plan.stale && plan.window != self.play.interval => {
+                Err(ReplayError::Interval {
+                    server: plan.window,
+                    asked: self.play.interval,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends only when the server turns out to run with another interval.
+    async fn watch_interval(&self) -> ReplayError {
+        loop {
+            tokio::time::sleep(self.play.interval).await;
+            if let Err(error @ ReplayError::Interval { .. }) = self.check_interval().await {
+                return error;
+            }
+        }
+    }
+
+    async fn borrow_budget(&self) -> Result<BorrowedBudget, ReplayError> {
+        let wanted = self.play.budget;
+        for _ in 0..BUDGET_TRIES {
+            let former = self.client.budget().await?;
+            if former.traces_per_second == wanted {
+                eprintln!("the budget is {wanted} traces/s already");
+                let ours = former.clone();
+                return Ok(BorrowedBudget { former, ours });
+            }
+            match self.client.set_budget(wanted, &former.tag).await {
+                Ok(ours) => {
+                    eprintln!(
+                        "the budget was {} traces/s; it is {wanted} until the end of the run",
+                        former.traces_per_second
+                    );
+                    return Ok(BorrowedBudget { former, ours });
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ReplayError::BudgetContended)
+    }
+
+    async fn return_budget(&self, budget: &BorrowedBudget) -> Result<(), ReplayError> {
+        let former = budget.former.traces_per_second;
+        if budget.former == budget.ours {
+            return Ok(());
+        }
+        match self.client.set_budget(former, &budget.ours.tag).await {
+            Ok(_) => eprintln!("the budget is {former} traces/s again"),
+            Err(error) if error.is_conflict() => eprintln!(
+                "somebody changed the budget during the run, so it stays as it is (before the run: {former} traces/s)"
+            ),
+            Err(error) => {
+                eprintln!("the budget could not be put back to {former} traces/s");
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn play(
+        &self,
+        clock: &dyn Clock,
+        stop: &CancellationToken,
+    ) -> Result<Played, ReplayError> {
+        let progress = Progress::new(self.play.schedule.intervals(), self.play.budget);
+        // A stop of our own, so that a wrong interval ends the run as tidily as a signal does.
+        let stop = stop.child_token();
+        let playing = play(
+            &self.play,
+            self.client.clone(),
+            clock,
+            &stop,
+            |number, interval| progress.show(number, interval),
+        );
+        tokio::pin!(playing);
+        let played = tokio::select! {
+            played = &mut playing => Ok(played),
+            error = self.watch_interval() => {
+                stop.cancel();
+                playing.await;
+                Err(error)
+            }
+        };
+        progress.end();
+        played
+    }
+
+    fn conclude(&self, played: &Played, stopped: bool) -> Result<Conclusion, ReplayError> {
+        let budget = self.play.budget;
+        let intervals = &played.intervals;
+        let verdict = Verdict::of(intervals, &played.wire, budget, self.warm_up);
+        println!("{}", table::intervals(intervals, budget, verdict.as_ref()));
+        print!("{}", table::wire(&played.wire));
+        warn_if_late(played.latest_tick, self.play.interval);
+        if !intervals.is_empty() {
+            self.outputs.write(played, budget, verdict.as_ref())?;
+        }
+        let Some(verdict) = verdict else {
+            println!("\nno verdict: too few intervals were played");
+            return Ok(Conclusion::Undecided);
+        };
+        println!("\n{}", table::verdict(&verdict));
+        Ok(match (stopped, verdict.passes()) {
+            (true, _) => Conclusion::Undecided,
+            (false, true) => Conclusion::Passed,
+            (false, false) => Conclusion::Failed,
+        })
+    }
+}
+
+/// Says when this machine, not the server, may be what is judged.
+fn warn_if_late(latest_tick: Duration, interval: Duration) {
+    if latest_tick > interval / 4 {
+        println!(
+            "this machine is too slow for this fleet: a tick came {} ms late; play fewer operations or a longer interval",
+            latest_tick.as_millis()
+        );
+    }
+}
+
+impl Outputs {
+    /// Finds out before the run, not after it, that a file cannot be written.
+    fn check(&self) -> Result<(), ReplayError> {
+        for file in [&self.plot, &self.csv].into_iter().flatten() {
+            File::options()
+                .append(true)
+                .create(true)
+                .open(file)
+                .map_err(|source| cannot_write(file, source))?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        played: &Played,
+        budget: f64,
+        verdict: Option<&Verdict>,
+    ) -> Result<(), ReplayError> {
+        if let Some(file) = &self.csv {
+            File::create(file)
+                .and_then(|to| {
+                    table::write_csv(to, &played.intervals, budget, verdict)
+                        .map_err(std::io::Error::other)
+                })
+                .map_err(|source| cannot_write(file, source))?;
+            println!("intervals: {}", file.display());
+        }
+        if let Some(file) = &self.plot {
+            let texts = PlotTexts {
+                title: format!("Kept traces per second against a budget of {budget}"),
+                subtitle: self.subtitle.clone(),
+            };
+            let picture = plot::svg(&texts, &played.intervals, budget, verdict)?;
+            std::fs::write(file, picture).map_err(|source| cannot_write(file, source))?;
+            println!("plot: {}", file.display());
+        }
+        Ok(())
+    }
+}
+
+fn cannot_write(file: &Path, source: std::io::Error) -> ReplayError {
+    ReplayError::Write {
+        file: file.display().to_string(),
+        source,
+    }
+}

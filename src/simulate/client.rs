@@ -1,0 +1,444 @@
+//! The HTTP side of a simulated fleet: polls, reports and the budget.
+//!
+//! Nothing here decides anything: an answer is read as strictly as the strictest real client
+//! reads it, and handed on.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use super::strategy::{Strategy, Violation};
+
+/// The largest answer read, in bytes.
+const LARGEST_BODY: usize = 16 << 20;
+/// As the shortest of the real clients.
+const TIME_OUT: Duration = Duration::from_secs(5);
+/// The longest wait a server can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Talks to one Weir.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    sdk: Url,
+    admin: Url,
+}
+
+/// Why a request did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is none that can be asked.
+    #[error("{0:?} is not an http:// address")]
+    Address(String),
+    /// The HTTP client could not be set up.
+    #[error("cannot set up an HTTP client: {0}")]
+    SetUp(String),
+    /// No answer, or none that could be read.
+    #[error("{url} did not answer: {why}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// An answer that says no.
+    #[error("{url} answered {status}: {detail}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// What the server said.
+        detail: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the server said that the document is at another revision.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::PRECONDITION_FAILED)
+    }
+}
+
+/// What became of a poll.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// No answer, or a 5xx: an SDK keeps what it has and asks again.
+    #[error(transparent)]
+    Away(#[from] ClientError),
+    /// An answer that some client in the field could not have used.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+}
+
+/// A report as agents send it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report<'a> {
+    /// The agent's name.
+    pub agent: &'a str,
+    /// Given anew whenever the agent starts to count from 1 again.
+    pub epoch: uuid::Uuid,
+    /// One more than that of the agent's report before.
+    pub sequence: u64,
+    /// When the window begins, RFC 3339.
+    pub window_start: String,
+    /// How long the window is.
+    pub window_seconds: f64,
+    /// What was seen in it.
+    pub services: Vec<ServiceReport<'a>>,
+}
+
+/// One service of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServiceReport<'a> {
+    /// Its name.
+    pub service: &'a str,
+    /// SDK instances of it that the agent hears.
+    pub instances: u32,
+    /// Its operations that had requests.
+    pub operations: Vec<OperationReport<'a>>,
+}
+
+/// One operation of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct OperationReport<'a> {
+    /// Its name.
+    pub operation: &'a str,
+    /// Root requests before sampling.
+    pub offered: u64,
+    /// Root requests kept.
+    pub sampled: u64,
+}
+
+/// What a server made of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportAnswer {
+    /// It counts now.
+    Counted,
+    /// It had been counted before.
+    Duplicate,
+    /// Unknown or no: the same report must be sent again, after so long if the server says.
+    Again(Option<Duration>, String),
+    /// Its sequence is behind its epoch: the agent must begin a new epoch.
+    Superseded,
+    /// It will never be taken.
+    Rejected(String),
+}
+
+/// The budget document and its revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// The wanted sampled rate of the fleet.
+    pub traces_per_second: f64,
+    /// The entity tag, as the server writes it.
+    pub tag: String,
+}
+
+/// What is read of the current plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CurrentPlan {
+    /// Its number.
+    pub number: u64,
+    /// The length of the window it answers.
+    pub window: Duration,
+    /// Whether the server itself takes it for too old.
+    pub stale: bool,
+}
+
+#[derive(Deserialize)]
+struct BudgetBody {
+    traces_per_second: f64,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+struct PlanBody {
+    plan: u64,
+    window: Option<WindowBody>,
+    #[serde(default)]
+    stale: bool,
+}
+
+#[derive(Deserialize)]
+struct WindowBody {
+    start: chrono::DateTime<chrono::Utc>,
+    end: chrono::DateTime<chrono::Utc>,
+}
+
+#[derive(Deserialize)]
+struct ReportResult {
+    result: ReportWord,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ReportWord {
+    Counted,
+    Duplicate,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    detail: Option<String>,
+    title: Option<String>,
+}
+
+/// An answer read to its end.
+struct Answer {
+    url: String,
+    status: StatusCode,
+    tag: Option<String>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn refused(self) -> ClientError {
+        ClientError::Refused {
+            detail: self.detail(),
+            url: self.url,
+            status: self.status,
+        }
+    }
+
+    /// What the problem document says, cut to a line.
+    fn detail(&self) -> String {
+        let problem: Option<Problem> = serde_json::from_slice(&self.body).ok();
+        problem
+            .and_then(|problem| problem.detail.or(problem.title))
+            .unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned())
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(200)
+            .collect()
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, ClientError> {
+        if self.status != StatusCode::OK {
+            return Err(self.refused());
+        }
+        serde_json::from_slice(&self.body).map_err(|error| ClientError::Unreachable {
+            url: self.url,
+            why: format!("the answer makes no sense: {error}"),
+        })
+    }
+}
+
+impl Client {
+    /// Prepares to talk to a Weir by the base addresses of its two listeners.
+    ///
+    /// # Errors
+    /// When an address is not one of plain HTTP.
+    pub fn new(sdk_url: &str, admin_url: &str) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .timeout(TIME_OUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| ClientError::SetUp(error.to_string()))?;
+        Ok(Self {
+            http,
+            sdk: base(sdk_url)?,
+            admin: base(admin_url)?,
+        })
+    }
+
+    /// Asks for a service's strategy as an SDK does.
+    ///
+    /// # Errors
+    /// When there is none, or one that not every client could use.
+    pub async fn poll(&self, service: &str) -> Result<Strategy, PollError> {
+        let mut url = under(&self.sdk, "sampling");
+        url.query_pairs_mut().append_pair("service", service);
+        let answer = read(url.clone(), self.http.get(url)).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Strategy::parse(&answer.body)?),
+            status if status.is_server_error() => Err(answer.refused().into()),
+            status => Err(Violation::Shape(format!("status {status} instead of 200")).into()),
+        }
+    }
+
+    /// Sends a report, once.
+    pub async fn report(&self, body: Vec<u8>) -> ReportAnswer {
+        let url = under(&self.sdk, "v1/reports");
+        let request = self
+            .http
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let answer = match read(url, request).await {
+            Ok(answer) => answer,
+            Err(error) => return ReportAnswer::Again(None, error.to_string()),
+        };
+        match answer.status {
+            StatusCode::OK => match serde_json::from_slice(&answer.body) {
+                Ok(ReportResult {
+                    result: ReportWord::Counted,
+                }) => ReportAnswer::Counted,
+                Ok(ReportResult {
+                    result: ReportWord::Duplicate,
+                }) => ReportAnswer::Duplicate,
+                Err(error) => ReportAnswer::Rejected(format!("200 without a result: {error}")),
+            },
+            StatusCode::CONFLICT => ReportAnswer::Superseded,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                ReportAnswer::Again(answer.retry_after, answer.refused().to_string())
+            }
+            status if status.is_server_error() => {
+                ReportAnswer::Again(answer.retry_after, answer.refused().to_string())
+            }
+            _ => ReportAnswer::Rejected(answer.refused().to_string()),
+        }
+    }
+
+    /// The budget as it is.
+    ///
+    /// # Errors
+    /// When the server does not answer or says no.
+    pub async fn budget(&self) -> Result<Budget, ClientError> {
+        let url = under(&self.admin, "v1/budget");
+        budget(read(url.clone(), self.http.get(url)).await?)
+    }
+
+    /// Sets the budget if its entity tag is still `tag`.
+    ///
+    /// # Errors
+    /// When the server does not answer or says no; see [`ClientError::is_conflict`].
+    pub async fn set_budget(
+        &self,
+        traces_per_second: f64,
+        tag: &str,
+    ) -> Result<Budget, ClientError> {
+        let url = under(&self.admin, "v1/budget");
+        let request = self
+            .http
+            .put(url.clone())
+            .header(IF_MATCH, tag)
+            .json(&serde_json::json!({ "traces_per_second": traces_per_second }));
+        budget(read(url, request).await?)
+    }
+
+    /// The current plan; none before the first that answers a window.
+    ///
+    /// # Errors
+    /// When the server does not answer, or answers nonsense.
+    pub async fn current_plan(&self) -> Result<Option<CurrentPlan>, ClientError> {
+        let url = under(&self.admin, "v1/plans/current");
+        let answer = read(url.clone(), self.http.get(url)).await?;
+        if answer.status == StatusCode::NOT_FOUND || answer.status.is_server_error() {
+            return Ok(None);
+        }
+        let body: PlanBody = answer.json()?;
+        Ok(body.window.and_then(|window| {
+            let window = (window.end - window.start).to_std().ok()?;
+            (!window.is_zero()).then_some(CurrentPlan {
+                number: body.plan,
+                window,
+                stale: body.stale,
+            })
+        }))
+    }
+}
+
+fn budget(answer: Answer) -> Result<Budget, ClientError> {
+    let tag = answer.tag.clone();
+    let body: BudgetBody = answer.json()?;
+    Ok(Budget {
+        traces_per_second: body.traces_per_second,
+        tag: tag.unwrap_or_else(|| format!("\"{}\"", body.revision)),
+    })
+}
+
+fn base(text: &str) -> Result<Url, ClientError> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| url.scheme() == "http" && url.has_host())
+        .ok_or_else(|| ClientError::Address(text.to_owned()))
+}
+
+/// The address of a path under a base, whether or not the base ends in a slash.
+fn under(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+async fn read(url: Url, request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
+    let unreachable = |why: String| ClientError::Unreachable {
+        url: url.to_string(),
+        why,
+    };
+    let mut response = request
+        .send()
+        .await
+        .map_err(|error| unreachable(root_cause(&error)))?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(root_cause(&error)))?
+    {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(unreachable(format!("more than {LARGEST_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        url: url.to_string(),
+        status: response.status(),
+        tag: header(&response, ETAG),
+        retry_after: header(&response, RETRY_AFTER)
+            .and_then(|seconds| seconds.parse().ok())
+            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)),
+        body,
+    })
+}
+
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<String> {
+    response
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// The innermost of an error's causes, which alone says something ("connection refused").
+fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer in {} s", TIME_OUT.as_secs());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_may_end_in_a_slash_or_a_path() {
+        for (address, expected) in [
+            ("http://127.0.0.1:5778", "http://127.0.0.1:5778/v1/budget"),
+            ("http://127.0.0.1:5778/", "http://127.0.0.1:5778/v1/budget"),
+            ("http://weir/behind/", "http://weir/behind/v1/budget"),
+        ] {
+            assert_eq!(
+                under(&base(address).unwrap(), "v1/budget").as_str(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_address_is_refused() {
+        for address in ["127.0.0.1:5778", "https://weir", "file:///etc", "weir", ""] {
+            assert!(base(address).is_err(), "{address}");
+        }
+    }
+}

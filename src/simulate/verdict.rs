@@ -1,0 +1,441 @@
+//! Whether a server held the budget as well as the traffic let it.
+//!
+//! # The measure
+//! In an interval of `s` seconds the target is `min(budget, offered)`: what is not asked cannot be
+//! kept. The error is `(kept − target) / budget`, each in traces per second.
+//!
+//! Part of the error is chance: SDKs flip coins. Given the probabilities that were applied, the
+//! kept count has the mean `Σ p` and the variance `Σ p·(1−p)` over the requests, both known here.
+//! The *systematic* error is the error of that mean: what the probabilities did, without the coins.
+//!
+//! Part of the systematic error is the traffic's doing: nobody knows an interval's requests before
+//! it is over. The [reference controller](super::reference) shows how much.
+//!
+//! # The criterion
+//! After the warm-up, all of:
+//! 1. **tracking**: mean |systematic error| ≤ 1.25 × the reference's + 2 %;
+//! 2. **bias**: |mean error| ≤ |the reference's mean systematic error| + 2 % + 3 standard errors of
+//!    sampling noise;
+//! 3. **intervals**: |error| ≤ the interval's allowance in all but one interval in twenty (one miss
+//!    is always allowed), where the allowance is the reference's |systematic error| in this interval
+//!    or the one before, whichever is larger, + 2 % + 3 standard deviations of sampling noise. The
+//!    interval before counts since a server hears of an interval only after it is over;
+//! 4. **protocol**: no strategy that a client in the field would refuse, no refused report, and every
+//!    request that was offered is in exactly one acknowledged report.
+//!
+//! The 2 % are the tracking error allowed of a steady fleet; 1.25 is room for an estimator that
+//! must smooth what the reference knows.
+
+use super::client::ClientError;
+use super::fleet::{Kept, Tally};
+use super::strategy::Violation;
+
+/// How much of the reference's error is allowed.
+pub const REFERENCE_FACTOR: f64 = 1.25;
+/// The systematic error always allowed, as a part of the budget.
+pub const SLACK: f64 = 0.02;
+/// Standard deviations of sampling noise allowed.
+pub const DEVIATIONS: f64 = 3.0;
+/// One interval in so many may miss its allowance.
+pub const ONE_MISS_IN: usize = 20;
+/// With fewer intervals after the warm-up there is no verdict.
+pub const FEWEST_INTERVALS: usize = 5;
+
+/// One interval as it was played.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// The recorded row with which it began.
+    pub label: String,
+    /// Its length in seconds.
+    pub seconds: f64,
+    /// What the fleet did in it.
+    pub tally: Tally,
+}
+
+impl Interval {
+    /// The offered rate, in root requests per second.
+    #[must_use]
+    pub fn offered(&self) -> f64 {
+        self.tally.offered as f64 / self.seconds
+    }
+
+    /// The kept rate, in traces per second.
+    #[must_use]
+    pub fn kept(&self) -> f64 {
+        self.tally.served.count as f64 / self.seconds
+    }
+
+    /// What the reference controller would have kept but for chance, in traces per second.
+    #[must_use]
+    pub fn reference(&self) -> f64 {
+        self.tally.reference.expected / self.seconds
+    }
+
+    /// How far a kept count is from the target, as a part of the budget.
+    fn error_of(&self, count: f64, budget: f64) -> f64 {
+        (count / self.seconds - budget.min(self.offered())) / budget
+    }
+
+    /// How far the kept rate is from the target, as a part of the budget.
+    #[must_use]
+    pub fn error(&self, budget: f64) -> f64 {
+        self.error_of(self.tally.served.count as f64, budget)
+    }
+
+    fn systematic_error(&self, kept: &Kept, budget: f64) -> f64 {
+        self.error_of(kept.expected, budget)
+    }
+
+    /// One standard deviation of sampling noise, as a part of the budget.
+    fn deviation(&self, budget: f64) -> f64 {
+        self.tally.served.variance.sqrt() / self.seconds / budget
+    }
+}
+
+/// What went over the wire in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WireTally {
+    /// Root requests that the fleet was asked.
+    pub offered: u64,
+    /// Root requests in acknowledged reports.
+    pub offered_reported: u64,
+    /// Polls answered with a strategy.
+    pub polls_answered: u64,
+    /// Polls that brought no answer or a 5xx.
+    pub polls_failed: u64,
+    /// Why the last of them did.
+    pub last_poll_failure: Option<String>,
+    /// Answers that a client in the field would have refused.
+    pub violations: u64,
+    /// The first of them.
+    pub first_violation: Option<String>,
+    /// Reports acknowledged.
+    pub reports_counted: u64,
+    /// Reports acknowledged as known already: the first acknowledgement had been lost.
+    pub reports_duplicate: u64,
+    /// Times that a report had to be sent again.
+    pub reports_unanswered: u64,
+    /// Why the last of them.
+    pub last_report_failure: Option<String>,
+    /// Reports refused for good.
+    pub reports_rejected: u64,
+    /// Why the first of them was.
+    pub first_rejection: Option<String>,
+    /// Times that an agent had to begin a new epoch.
+    pub epochs_renewed: u64,
+}
+
+impl WireTally {
+    pub(super) fn poll_failed(&mut self, error: &ClientError) {
+        self.polls_failed += 1;
+        self.last_poll_failure = Some(error.to_string());
+    }
+
+    pub(super) fn violated(&mut self, service: &str, violation: &Violation) {
+        self.violations += 1;
+        self.first_violation
+            .get_or_insert_with(|| format!("{service}: {violation}"));
+    }
+
+    pub(super) fn report_counted(&mut self, offered: u64) {
+        self.reports_counted += 1;
+        self.offered_reported += offered;
+    }
+
+    pub(super) fn report_rejected(&mut self, why: String) {
+        self.reports_rejected += 1;
+        self.first_rejection.get_or_insert(why);
+    }
+
+    pub(super) fn report_unanswered(&mut self, why: String) {
+        self.reports_unanswered += 1;
+        self.last_report_failure = Some(why);
+    }
+
+    /// Whether everything that went over the wire was as it must be.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.violations == 0 && self.reports_rejected == 0 && self.offered == self.offered_reported
+    }
+}
+
+/// The errors of one controller over the judged intervals, each as a part of the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Errors {
+    /// Mean |error|, chance included.
+    pub absolute: f64,
+    /// Mean |systematic error|.
+    pub systematic: f64,
+    /// Mean error: above 0 means too many traces.
+    pub bias: f64,
+    /// Mean systematic error.
+    pub systematic_bias: f64,
+}
+
+/// Something measured and what it may be at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Check {
+    /// What was measured.
+    pub measured: f64,
+    /// What it may be at most.
+    pub allowed: f64,
+}
+
+impl Check {
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(self) -> bool {
+        self.measured <= self.allowed
+    }
+}
+
+/// The judgement over a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Intervals left out at the beginning.
+    pub warm_up: usize,
+    /// The allowance of every interval, the warm-up too, as a part of the budget.
+    pub allowances: Vec<f64>,
+    /// The server's errors.
+    pub served: Errors,
+    /// The reference controller's.
+    pub reference: Errors,
+    /// Mean |systematic error| against the reference's.
+    pub tracking: Check,
+    /// |Mean error| against the reference's and noise.
+    pub bias: Check,
+    /// Intervals outside their allowance.
+    pub misses: Check,
+    /// Intervals judged.
+    pub judged: usize,
+    /// Whether everything that went over the wire was as it must be.
+    pub protocol: bool,
+}
+
+impl Verdict {
+    /// Judges a run by the criterion above; nothing if it is too short to say.
+    ///
+    /// # Units
+    /// `budget` in traces per second.
+    #[must_use]
+    pub fn of(
+        intervals: &[Interval],
+        wire: &WireTally,
+        budget: f64,
+        warm_up: usize,
+    ) -> Option<Self> {
+        let judged = intervals.get(warm_up..)?;
+        if judged.len() < FEWEST_INTERVALS {
+            return None;
+        }
+        let served = errors(judged, budget, |tally| &tally.served);
+        let reference = errors(judged, budget, |tally| &tally.reference);
+        let count = judged.len() as f64;
+        let variance: f64 = judged.iter().map(|i| i.deviation(budget).powi(2)).sum();
+        let allowances = allowances(intervals, budget);
+        let misses = judged
+            .iter()
+            .zip(&allowances[warm_up..])
+            .filter(|(interval, allowance)| interval.error(budget).abs() > **allowance)
+            .count();
+        Some(Self {
+            warm_up,
+            tracking: Check {
+                measured: served.systematic,
+                allowed: REFERENCE_FACTOR * reference.systematic + SLACK,
+            },
+            bias: Check {
+                measured: served.bias.abs(),
+                allowed: reference.systematic_bias.abs()
+                    + SLACK
+                    + DEVIATIONS * variance.sqrt() / count,
+            },
+            misses: Check {
+                measured: misses as f64,
+                allowed: (judged.len() / ONE_MISS_IN).max(1) as f64,
+            },
+            judged: judged.len(),
+            protocol: wire.is_clean(),
+            allowances,
+            served,
+            reference,
+        })
+    }
+
+    /// Whether the server did as well as it must.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.tracking.holds() && self.bias.holds() && self.misses.holds() && self.protocol
+    }
+}
+
+fn errors(judged: &[Interval], budget: f64, of: impl Fn(&Tally) -> &Kept) -> Errors {
+    let mut sums = Errors::default();
+    for interval in judged {
+        let kept = of(&interval.tally);
+        let error = interval.error_of(kept.count as f64, budget);
+        let systematic = interval.systematic_error(kept, budget);
+        sums.absolute += error.abs();
+        sums.bias += error;
+        sums.systematic += systematic.abs();
+        sums.systematic_bias += systematic;
+    }
+    let count = judged.len() as f64;
+    Errors {
+        absolute: sums.absolute / count,
+        systematic: sums.systematic / count,
+        bias: sums.bias / count,
+        systematic_bias: sums.systematic_bias / count,
+    }
+}
+
+/// What every interval's |error| may be, as a part of the budget.
+fn allowances(intervals: &[Interval], budget: f64) -> Vec<f64> {
+    let mut before = 0.0;
+    intervals
+        .iter()
+        .map(|interval| {
+            let reference = interval
+                .systematic_error(&interval.tally.reference, budget)
+                .abs();
+            let worst = reference.max(before);
+            before = reference;
+            worst + SLACK + DEVIATIONS * interval.deviation(budget)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: f64 = 50.0;
+
+    fn kept(count: u64, expected: f64) -> Kept {
+        Kept {
+            count,
+            expected,
+            variance: expected * 0.99,
+        }
+    }
+
+    fn interval(served: Kept, reference: Kept) -> Interval {
+        Interval {
+            label: String::new(),
+            seconds: 2.0,
+            tally: Tally {
+                offered: 10_000,
+                served,
+                reference,
+            },
+        }
+    }
+
+    fn judge(intervals: &[Interval]) -> Verdict {
+        Verdict::of(intervals, &WireTally::default(), BUDGET, 2).unwrap()
+    }
+
+    #[test]
+    fn chance_alone_passes() {
+        let counts = [100, 112, 91, 103, 97, 108, 88, 100, 101, 95];
+        let intervals = counts.map(|count| interval(kept(count, 100.0), kept(100, 100.0)));
+        let verdict = judge(&intervals);
+        assert!(verdict.passes(), "{verdict:?}");
+        assert_eq!(verdict.judged, 8);
+        assert!(verdict.served.systematic < 1e-12);
+        assert!(
+            (verdict.served.absolute - 0.05125).abs() < 1e-12,
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn the_warm_up_is_not_judged() {
+        let mut intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 12];
+        intervals[0] = interval(kept(0, 0.0), kept(10, 10.0));
+        intervals[1] = interval(kept(5000, 5000.0), kept(10, 10.0));
+        assert!(judge(&intervals).passes());
+    }
+
+    #[test]
+    fn a_steady_excess_fails_tracking_and_bias() {
+        let intervals = vec![interval(kept(130, 130.0), kept(100, 100.0)); 40];
+        let verdict = judge(&intervals);
+        assert!(!verdict.tracking.holds() && !verdict.bias.holds());
+        assert!(!verdict.passes());
+    }
+
+    #[test]
+    fn errors_that_cancel_fail_tracking_alone() {
+        let off = |count: u64| interval(kept(count, count as f64), kept(100, 100.0));
+        let intervals: Vec<Interval> = (0..40)
+            .map(|i| off(if i % 2 == 0 { 85 } else { 115 }))
+            .collect();
+        let verdict = judge(&intervals);
+        assert!(
+            verdict.bias.holds() && !verdict.tracking.holds(),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn what_the_traffic_did_to_the_reference_is_allowed_and_one_interval_longer() {
+        let mut intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 42];
+        intervals[20] = interval(kept(300, 300.0), kept(300, 300.0));
+        intervals[21] = interval(kept(220, 220.0), kept(100, 100.0));
+        let verdict = judge(&intervals);
+        assert!(verdict.misses.measured < 1.0, "{verdict:?}");
+        intervals[22] = interval(kept(220, 220.0), kept(100, 100.0));
+        intervals[23] = interval(kept(220, 220.0), kept(100, 100.0));
+        intervals[24] = interval(kept(220, 220.0), kept(100, 100.0));
+        let verdict = judge(&intervals);
+        assert_eq!(
+            verdict.misses,
+            Check {
+                measured: 3.0,
+                allowed: 2.0
+            }
+        );
+        assert!(!verdict.passes());
+    }
+
+    #[test]
+    fn what_is_not_asked_need_not_be_kept() {
+        let mut quiet = interval(kept(10, 10.0), kept(10, 10.0));
+        quiet.tally.offered = 10;
+        assert_eq!(quiet.error(BUDGET), 0.0);
+    }
+
+    #[test]
+    fn a_breach_of_protocol_fails_alone() {
+        let intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 12];
+        for wire in [
+            WireTally {
+                violations: 1,
+                ..WireTally::default()
+            },
+            WireTally {
+                reports_rejected: 1,
+                ..WireTally::default()
+            },
+            WireTally {
+                offered: 10,
+                offered_reported: 9,
+                ..WireTally::default()
+            },
+        ] {
+            let verdict = Verdict::of(&intervals, &wire, BUDGET, 2).unwrap();
+            assert!(!verdict.passes());
+        }
+    }
+
+    #[test]
+    fn too_few_intervals_have_no_verdict() {
+        let intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 6];
+        assert_eq!(
+            Verdict::of(&intervals, &WireTally::default(), BUDGET, 2),
+            None
+        );
+        assert_eq!(Verdict::of(&[], &WireTally::default(), BUDGET, 2), None);
+    }
+}
