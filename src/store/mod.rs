@@ -1,8 +1,20 @@
 //! What Weir keeps, behind one narrow trait with two backends.
 //!
 //! Read [`Store`] first. Only this module holds SQL. A backend promises what the conformance
-//! suite in `tests/it/store.rs` asks of both.
+//! suite in `tests/it/store/` asks of both.
 
+mod admission;
+mod delta_codec;
+mod fault;
+mod frame;
+pub mod history_codec;
+mod naming;
+pub mod plan_codec;
+pub mod postgres;
+pub mod sqlite;
+mod varint;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -121,7 +133,7 @@ pub struct ConfigurationRevision {
     pub revision: u64,
     /// The JSON document.
     pub document: String,
-    /// When it was written.
+    /// When it was written; kept to the millisecond.
     pub written_at: DateTime<Utc>,
 }
 
@@ -145,7 +157,7 @@ pub struct StoredPlan {
     pub window: Window,
     /// The configuration revision it was computed from.
     pub configuration_revision: u64,
-    /// When it was published.
+    /// When it was published; kept to the millisecond.
     pub published_at: DateTime<Utc>,
     /// Its figures for the fleet as a JSON document, for people and dashboards.
     pub summary: String,
@@ -160,6 +172,13 @@ pub struct HistoryRow {
     pub window: Window,
     /// Encoded by [`history_codec`].
     pub payload: Vec<u8>,
+}
+
+/// The last row given for each window start, by rising start: a statement may not write a row
+/// twice.
+fn last_of_each_window(rows: &[HistoryRow]) -> Vec<&HistoryRow> {
+    let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
+    by_start.into_values().collect()
 }
 
 /// The answer to publishing a plan.
@@ -182,7 +201,8 @@ pub struct Retention {
     pub history_before: Timestamp,
     /// Plan bodies published before this; the current plan's stays whatever its age.
     pub plan_bodies_before: Timestamp,
-    /// Agents' sequence marks last used before this.
+    /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
+    /// such old buckets must be refused elsewhere: without its mark one would count again.
     pub agents_before: Timestamp,
 }
 
@@ -237,6 +257,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds names as far as the limits allow, services before operations, in the order given;
     /// known names and names over a limit are passed over. The caller reads the dictionary after.
+    /// `__other__` needs no adding: a service's comes with it, and the overflow service has no
+    /// other operation.
     async fn add_names(
         &self,
         names: &[(ServiceName, OperationName)],
@@ -244,7 +266,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Removes operations (never overflow entries) and services left with none, and starts a
-    /// new generation. Numbers are not reused. Returns how many operations went.
+    /// new generation if anything went. Numbers are not reused. Returns how many operations
+    /// went.
+    ///
+    /// A service goes, its overflow entry with it, if it has no operation left and either lost
+    /// one now or its overflow entry is among those given.
     async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError>;
 
     /// Takes the lease of this name, or renews it, on the database's clock. The epoch rises

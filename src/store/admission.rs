@@ -1,0 +1,196 @@
+//! Decides which reports of a batch are counted: an anti-replay window per (agent, epoch).
+//!
+//! Pure, and shared by both backends, which keep the marks and lock them while they ask.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{Admission, ResolvedReport};
+
+/// How far below the newest sequence a report may lie and still be told from a duplicate: the
+/// bits of [`Mark::seen`] but one, which is the newest itself.
+const REACH: u64 = 63;
+
+/// What is remembered of one agent's epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The highest sequence counted.
+    pub last_sequence: u64,
+    /// Bit `i` says whether sequence `last_sequence - i` was counted.
+    pub seen: u64,
+    /// The newest end of a counted report's buckets.
+    ///
+    /// # Units
+    /// Milliseconds since the Unix epoch; 0 if only empty reports were counted.
+    pub used_milliseconds: i64,
+}
+
+/// Whose mark it is: the agent's name and its epoch.
+pub(super) type MarkKey<'a> = (&'a str, Uuid);
+
+/// Decides about one sequence; the mark comes back changed only if it is counted.
+pub(super) fn admit(mark: Option<Mark>, sequence: u64) -> (Admission, Mark) {
+    let Some(mark) = mark else {
+        let first = Mark {
+            last_sequence: sequence,
+            seen: 1,
+            used_milliseconds: 0,
+        };
+        return (Admission::Counted, first);
+    };
+    if sequence > mark.last_sequence {
+        let ahead = sequence - mark.last_sequence;
+        let shifted = if ahead > REACH { 0 } else { mark.seen << ahead };
+        let moved = Mark {
+            last_sequence: sequence,
+            seen: shifted | 1,
+            ..mark
+        };
+        return (Admission::Counted, moved);
+    }
+    let behind = mark.last_sequence - sequence;
+    if behind > REACH {
+        return (Admission::TooFarBehind, mark);
+    }
+    let bit = 1 << behind;
+    if mark.seen & bit != 0 {
+        return (Admission::Duplicate, mark);
+    }
+    let filled = Mark {
+        seen: mark.seen | bit,
+        ..mark
+    };
+    (Admission::Counted, filled)
+}
+
+/// What becomes of a batch, and the marks it leaves.
+#[derive(Debug)]
+pub(super) struct Decision<'a> {
+    /// One for each report, in the batch's order.
+    pub admissions: Vec<Admission>,
+    /// Every mark that differs from the stored one, sorted by key.
+    pub changed: BTreeMap<MarkKey<'a>, Mark>,
+}
+
+/// The keys of a batch, sorted, each once: the order in which marks are locked.
+pub(super) fn keys(batch: &[ResolvedReport]) -> Vec<MarkKey<'_>> {
+    let mut keys: Vec<_> = batch.iter().map(key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Decides about a batch, given the stored marks of its keys.
+pub(super) fn decide<'a>(
+    batch: &'a [ResolvedReport],
+    stored: &BTreeMap<MarkKey<'a>, Mark>,
+) -> Decision<'a> {
+    let mut changed: BTreeMap<MarkKey<'a>, Mark> = BTreeMap::new();
+    let mut admissions = Vec::with_capacity(batch.len());
+    for report in batch {
+        let key = key(report);
+        let before = changed.get(&key).or_else(|| stored.get(&key)).copied();
+        let (admission, mut after) = admit(before, report.sequence);
+        if admission == Admission::Counted {
+            after.used_milliseconds = after.used_milliseconds.max(newest_end(report));
+            changed.insert(key, after);
+        }
+        admissions.push(admission);
+    }
+    Decision {
+        admissions,
+        changed,
+    }
+}
+
+fn key(report: &ResolvedReport) -> MarkKey<'_> {
+    (report.agent.as_str(), report.epoch)
+}
+
+fn newest_end(report: &ResolvedReport) -> i64 {
+    let ends = report.buckets.iter().map(|bucket| bucket.bucket.end.0);
+    ends.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(sequences: &[u64]) -> Vec<Admission> {
+        let mut mark = None;
+        let admit_next = |sequence: &u64| {
+            let (admission, after) = admit(mark, *sequence);
+            mark = Some(after);
+            admission
+        };
+        sequences.iter().map(admit_next).collect()
+    }
+
+    #[test]
+    fn counts_the_first_whatever_its_number() {
+        assert_eq!(run(&[0]), [Admission::Counted]);
+        assert_eq!(run(&[u64::MAX]), [Admission::Counted]);
+    }
+
+    #[test]
+    fn counts_late_sequences_once_and_refuses_those_out_of_reach() {
+        use Admission::{Counted, Duplicate, TooFarBehind};
+        assert_eq!(
+            run(&[100, 102, 101, 101, 102, 39, 38, 165, 101]),
+            [
+                Counted,
+                Counted,
+                Counted,
+                Duplicate,
+                Duplicate,
+                Counted,
+                TooFarBehind,
+                Counted,
+                TooFarBehind
+            ]
+        );
+    }
+
+    #[test]
+    fn a_leap_forgets_what_it_passes() {
+        let (_, mark) = admit(None, 1);
+        let (_, mark) = admit(Some(mark), 1 << 40);
+        assert_eq!((mark.last_sequence, mark.seen), (1 << 40, 1));
+    }
+
+    proptest! {
+        /// Against a model that remembers every sequence: within reach of the newest, a sequence
+        /// is counted exactly if it is new; out of reach nothing is counted.
+        #[test]
+        fn agrees_with_a_model_that_forgets_nothing(
+            start in 0_u64..1000,
+            steps in prop::collection::vec((0_u64..200, any::<bool>()), 1..200),
+        ) {
+            let mut mark = None;
+            let mut counted = BTreeSet::new();
+            let mut position = start;
+            for (step, forward) in steps {
+                position = if forward { position + step } else { position.saturating_sub(step) };
+                let newest = counted.last().copied();
+                let (admission, after) = admit(mark, position);
+                let expected = match newest {
+                    Some(newest) if position + REACH < newest => Admission::TooFarBehind,
+                    _ if counted.contains(&position) => Admission::Duplicate,
+                    _ => Admission::Counted,
+                };
+                prop_assert_eq!(admission, expected);
+                if admission == Admission::Counted {
+                    counted.insert(position);
+                } else {
+                    prop_assert_eq!(Some(after), mark);
+                }
+                mark = Some(after);
+            }
+        }
+    }
+}

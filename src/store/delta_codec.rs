@@ -1,0 +1,267 @@
+//! A delta's counts as bytes.
+//!
+//! One delta holds what one flush adds to one bucket. Ids rise, so gaps and small counts take a
+//! byte each: about 3 bytes an operation, which no general compression would pay for.
+//!
+//! Version 1: the byte 1; the number of operations; for each its id's gap, offered, sampled; the
+//! number of agents; for each its id in 8 bytes, the highest first, offered, and the covered
+//! milliseconds. Numbers without a stated width are variable-length.
+
+use crate::allocation::{AgentCount, AgentId, OperationId, Window};
+
+use super::varint::{Damage, Reader, put};
+use super::{Admission, BucketCounts, BucketOperation, ResolvedReport};
+
+const VERSION: u8 = 1;
+
+/// Sums the counted reports of a batch into one delta for each bucket, by rising bucket.
+pub(super) fn sum(batch: &[ResolvedReport], admissions: &[Admission]) -> Vec<BucketCounts> {
+    let mut parts: Vec<&BucketCounts> = batch
+        .iter()
+        .zip(admissions)
+        .filter(|(_, admission)| **admission == Admission::Counted)
+        .flat_map(|(report, _)| &report.buckets)
+        .collect();
+    parts.sort_by_key(|part| part.bucket);
+    parts
+        .chunk_by(|a, b| a.bucket == b.bucket)
+        .map(merge)
+        .filter(|delta| !(delta.operations.is_empty() && delta.agents.is_empty()))
+        .collect()
+}
+
+fn merge(parts: &[&BucketCounts]) -> BucketCounts {
+    let mut operations: Vec<_> = parts
+        .iter()
+        .flat_map(|part| &part.operations)
+        .copied()
+        .collect();
+    operations.sort_unstable_by_key(|entry| entry.operation);
+    operations.dedup_by(|next, kept| {
+        let same = next.operation == kept.operation;
+        if same {
+            kept.offered = kept.offered.saturating_add(next.offered);
+            kept.sampled = kept.sampled.saturating_add(next.sampled);
+        }
+        same
+    });
+    let mut agents: Vec<_> = parts
+        .iter()
+        .flat_map(|part| &part.agents)
+        .copied()
+        .collect();
+    agents.sort_unstable_by_key(|entry| entry.agent);
+    agents.dedup_by(|next, kept| {
+        let same = next.agent == kept.agent;
+        if same {
+            kept.offered = kept.offered.saturating_add(next.offered);
+            kept.covered_milliseconds = kept
+                .covered_milliseconds
+                .saturating_add(next.covered_milliseconds);
+        }
+        same
+    });
+    BucketCounts {
+        bucket: parts.first().map(|part| part.bucket).unwrap_or_default(),
+        operations,
+        agents,
+    }
+}
+
+/// Encodes counts whose ids rise, as [`sum`] leaves them.
+pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + counts.operations.len() * 4 + counts.agents.len() * 14);
+    bytes.push(VERSION);
+    put(&mut bytes, counts.operations.len() as u64);
+    let mut previous = 0;
+    for entry in &counts.operations {
+        put(&mut bytes, u64::from(entry.operation.0 - previous));
+        put(&mut bytes, entry.offered);
+        put(&mut bytes, entry.sampled);
+        previous = entry.operation.0;
+    }
+    put(&mut bytes, counts.agents.len() as u64);
+    for entry in &counts.agents {
+        bytes.extend(entry.agent.0.to_be_bytes());
+        put(&mut bytes, entry.offered);
+        // Never negative by its meaning.
+        put(
+            &mut bytes,
+            entry.covered_milliseconds.max(0).cast_unsigned(),
+        );
+    }
+    bytes
+}
+
+/// Decodes the counts of a bucket.
+pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damage> {
+    let mut reader = Reader::new(bytes);
+    if reader.take()? != [VERSION] {
+        return Err(Damage::UnknownVersion);
+    }
+    let operations = operations(&mut reader)?;
+    let agents = agents(&mut reader)?;
+    reader.end()?;
+    Ok(BucketCounts {
+        bucket,
+        operations,
+        agents,
+    })
+}
+
+fn operations(reader: &mut Reader<'_>) -> Result<Vec<BucketOperation>, Damage> {
+    let count = reader.count(3)?;
+    let mut operations = Vec::with_capacity(count);
+    let mut previous = None;
+    for _ in 0..count {
+        let id = reader.rising(previous)?;
+        previous = Some(id);
+        operations.push(BucketOperation {
+            operation: OperationId(id),
+            offered: reader.number()?,
+            sampled: reader.number()?,
+        });
+    }
+    Ok(operations)
+}
+
+fn agents(reader: &mut Reader<'_>) -> Result<Vec<AgentCount>, Damage> {
+    let count = reader.count(10)?;
+    let mut agents: Vec<AgentCount> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let agent = AgentId(u64::from_be_bytes(reader.take()?));
+        if agents.last().is_some_and(|last| last.agent >= agent) {
+            return Err(Damage::Unsorted);
+        }
+        agents.push(AgentCount {
+            agent,
+            offered: reader.number()?,
+            covered_milliseconds: i64::try_from(reader.number()?)
+                .map_err(|_| Damage::OutOfRange)?,
+        });
+    }
+    Ok(agents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::allocation::{AgentName, Timestamp};
+
+    fn window(start: i64) -> Window {
+        Window {
+            start: Timestamp(start),
+            end: Timestamp(start + 1000),
+        }
+    }
+
+    prop_compose! {
+        fn counts(starts: std::ops::Range<i64>)(
+            start in starts,
+            operations in prop::collection::vec((0_u32..40, any::<u32>(), any::<u32>()), 0..30),
+            agents in prop::collection::vec((0_u64..5, any::<u32>(), 0_i64..60_000), 0..5),
+        ) -> BucketCounts {
+            BucketCounts {
+                bucket: window(start * 1000),
+                operations: operations.into_iter().map(|(id, offered, sampled)| BucketOperation {
+                    operation: OperationId(id * 100_000_000),
+                    offered: offered.into(),
+                    sampled: sampled.into(),
+                }).collect(),
+                agents: agents.into_iter().map(|(id, offered, covered)| AgentCount {
+                    agent: AgentId(id.wrapping_mul(u64::MAX / 5)),
+                    offered: offered.into(),
+                    covered_milliseconds: covered,
+                }).collect(),
+            }
+        }
+    }
+
+    fn report(buckets: Vec<BucketCounts>) -> ResolvedReport {
+        ResolvedReport {
+            agent: AgentName::parse("a").unwrap(),
+            epoch: Uuid::nil(),
+            sequence: 0,
+            buckets,
+        }
+    }
+
+    fn totals<'a>(
+        parts: impl Iterator<Item = &'a BucketCounts>,
+    ) -> BTreeMap<(Window, OperationId), (u64, u64)> {
+        let mut totals = BTreeMap::new();
+        for part in parts {
+            for entry in &part.operations {
+                let total: &mut (u64, u64) =
+                    totals.entry((part.bucket, entry.operation)).or_default();
+                total.0 += entry.offered;
+                total.1 += entry.sampled;
+            }
+        }
+        totals
+    }
+
+    proptest! {
+        #[test]
+        fn summed_counts_come_back(parts in prop::collection::vec(counts(0..3), 0..6)) {
+            let batch = [report(parts.clone())];
+            let deltas = sum(&batch, &[Admission::Counted]);
+            prop_assert!(deltas.is_sorted_by(|a, b| a.bucket < b.bucket));
+            prop_assert_eq!(totals(deltas.iter()), totals(parts.iter()));
+            for delta in deltas {
+                prop_assert_eq!(decode(delta.bucket, &encode(&delta)), Ok(delta));
+            }
+        }
+
+        #[test]
+        fn every_cut_is_refused(part in counts(0..1)) {
+            let batch = [report(vec![part])];
+            for delta in sum(&batch, &[Admission::Counted]) {
+                let bytes = encode(&delta);
+                for length in 0..bytes.len() {
+                    prop_assert!(decode(delta.bucket, &bytes[..length]).is_err());
+                }
+                let longer = [bytes, vec![0]].concat();
+                prop_assert_eq!(decode(delta.bucket, &longer), Err(Damage::Trailing));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 1..64)) {
+            bytes[0] = VERSION;
+            if let Ok(counts) = decode(window(0), &bytes) {
+                prop_assert!(counts.operations.is_sorted_by(|a, b| a.operation < b.operation));
+            }
+        }
+    }
+
+    #[test]
+    fn only_counted_reports_are_summed() {
+        let counted = BucketOperation {
+            operation: OperationId(7),
+            offered: 10,
+            sampled: 1,
+        };
+        let bucket = BucketCounts {
+            bucket: window(0),
+            operations: vec![counted],
+            agents: vec![],
+        };
+        let batch = vec![report(vec![bucket]); 3];
+        let deltas = sum(
+            &batch,
+            &[
+                Admission::Counted,
+                Admission::Duplicate,
+                Admission::TooFarBehind,
+            ],
+        );
+        assert_eq!(deltas.len(), 1);
+        assert_eq!(deltas[0].operations, [counted]);
+    }
+}

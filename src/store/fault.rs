@@ -1,0 +1,196 @@
+//! Failures inside a backend, and how every call to one is bounded, retried and classified.
+
+use std::fmt::Display;
+use std::io;
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+
+use super::StoreError;
+use super::varint::Damage;
+
+/// The longest any call may take, retries and waiting for a connection included. A server that
+/// has vanished without closing its connections would otherwise hold its callers for the
+/// kernel's quarter of an hour.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a transaction that lost to another is tried, the first time included.
+const ATTEMPTS: u32 = 5;
+
+/// A failure that does not know yet during what it happened.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The driver's.
+    Driver(sqlx::Error),
+    /// A cell cannot be what it should be.
+    Corrupt { what: String, why: String },
+    /// The partition for a row was not there; it has been forgotten, so that the next attempt
+    /// makes it.
+    PartitionMissing(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl Fault {
+    /// Names a corrupt cell.
+    pub fn corrupt(what: impl Into<String>, why: impl Display) -> Self {
+        Self::Corrupt {
+            what: what.into(),
+            why: why.to_string(),
+        }
+    }
+
+    fn during(self, during: &'static str) -> StoreError {
+        match self {
+            Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
+            Self::Driver(source) | Self::PartitionMissing(source) if passes(&source) => {
+                StoreError::Unavailable { during, source }
+            }
+            Self::Driver(source) | Self::PartitionMissing(source) => {
+                StoreError::Failed { during, source }
+            }
+        }
+    }
+
+    fn is_worth_another_attempt(&self) -> bool {
+        match self {
+            Self::Driver(error) => matches!(code(error).as_deref(), Some("40001" | "40P01")),
+            Self::PartitionMissing(_) => true,
+            Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+/// Runs one call: within the time limit, again if it lost against another transaction.
+pub(super) async fn run<T, F>(
+    during: &'static str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let attempts = async {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            match attempt().await {
+                Err(fault) if left > 0 && fault.is_worth_another_attempt() => {}
+                outcome => return outcome,
+            }
+        }
+    };
+    match tokio::time::timeout(TIME_LIMIT, attempts).await {
+        Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
+        Err(_) => Err(StoreError::Unavailable {
+            during,
+            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into(),
+        }),
+    }
+}
+
+/// The number in a cell, which must fit its type.
+pub(super) fn number<T: TryFrom<i64>>(
+    value: i64,
+    what: impl FnOnce() -> String,
+) -> Result<T, Fault> {
+    T::try_from(value).map_err(|_| Fault::corrupt(what(), format_args!("{value} is out of range")))
+}
+
+/// A number of ours as the signed 64 bits that databases have.
+pub(super) fn signed(value: u64, what: &'static str) -> Result<i64, Fault> {
+    i64::try_from(value).map_err(|_| {
+        let why = format!("{what} {value} does not fit 63 bits");
+        Fault::Driver(sqlx::Error::Encode(why.into()))
+    })
+}
+
+/// A decoder's answer, with its cell named.
+pub(super) fn decoded<T>(
+    outcome: Result<T, Damage>,
+    what: impl FnOnce() -> String,
+) -> Result<T, Fault> {
+    outcome.map_err(|damage| Fault::corrupt(what(), damage))
+}
+
+/// The SQLSTATE, or SQLite's extended result code.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.into_owned())
+}
+
+/// Whether an error passes by itself, so that trying again later makes sense.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Migrate(error) => match &**error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                passes(error)
+            }
+            _ => false,
+        },
+        _ => code(error).is_some_and(|code| code_passes(&code)),
+    }
+}
+
+/// # Source
+/// PostgreSQL documentation, appendix A «Error codes» (five characters); SQLite documentation,
+/// «Result and error codes» (a decimal number whose low eight bits are the primary code).
+fn code_passes(code: &str) -> bool {
+    if code.len() == 5 {
+        let class = &code[..2];
+        // Connection exception, transaction rollback, insufficient resources.
+        return matches!(class, "08" | "40" | "53")
+            || matches!(
+                code,
+                // Read-only: a standby that is about to be promoted. Idle in a transaction for
+                // too long. Lock not available. Cancelled by a time limit. Shutting down, crashed,
+                // starting, idle for too long.
+                "25006" | "25P03" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05"
+            );
+    }
+    let Ok(code) = code.parse::<u32>() else {
+        return false;
+    };
+    // Busy, locked, out of memory, input or output error, full.
+    matches!(code & 0xff, 5 | 6 | 7 | 10 | 13)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_codes_are_told_from_faults() {
+        let passing = [
+            "08006", "40P01", "40001", "53300", "53100", "57P01", "57P02", "57P03", "57014",
+            "25006", "5", "6", "261", "517", "13", "778",
+        ];
+        for code in passing {
+            assert!(code_passes(code), "{code}");
+        }
+        for code in [
+            "23505", "42P01", "28P01", "3D000", "XX000", "57P04", "1", "11", "14", "19",
+        ] {
+            assert!(!code_passes(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_failed_and_leaves_the_rest_to_its_source() {
+        let error = Fault::from(sqlx::Error::PoolTimedOut).during("reading the lease");
+        assert_eq!(
+            error.to_string(),
+            "the database is unavailable while reading the lease"
+        );
+        assert!(std::error::Error::source(&error).is_some());
+        let error = Fault::from(sqlx::Error::RowNotFound).during("reading the lease");
+        assert_eq!(error.to_string(), "the database refused reading the lease");
+        let error = Fault::corrupt("plan.epoch of plan 3", "-1 is out of range").during("x");
+        let text = "plan.epoch of plan 3 is corrupt in the database: -1 is out of range";
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -1,0 +1,58 @@
+//! The frame around stored documents of numbers: a version byte, then one zstd frame.
+
+use std::io::Read;
+
+use super::varint::Damage;
+
+/// Level 1: columns of numbers gain little from a higher one, and the leader waits for it.
+const LEVEL: i32 = 1;
+
+/// Wraps content.
+pub(super) fn wrap(version: u8, content: &[u8]) -> Vec<u8> {
+    let compressed = zstd::bulk::compress(content, LEVEL)
+        .expect("compression into memory of sufficient size does not fail");
+    let mut bytes = Vec::with_capacity(1 + compressed.len());
+    bytes.push(version);
+    bytes.extend(compressed);
+    bytes
+}
+
+/// Unwraps content of one version, of at most `largest` bytes.
+pub(super) fn unwrap(version: u8, bytes: &[u8], largest: u64) -> Result<Vec<u8>, Damage> {
+    let (first, compressed) = bytes.split_first().ok_or(Damage::Truncated)?;
+    if *first != version {
+        return Err(Damage::UnknownVersion);
+    }
+    let decoder = zstd::stream::read::Decoder::new(compressed).map_err(|_| Damage::Malformed)?;
+    let mut content = Vec::new();
+    // One byte over the limit tells too much from just enough.
+    let mut bounded = decoder.take(largest + 1);
+    bounded
+        .read_to_end(&mut content)
+        .map_err(|_| Damage::Malformed)?;
+    if content.len() as u64 > largest {
+        return Err(Damage::TooLarge);
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_comes_back_up_to_its_limit() {
+        let content = vec![7; 100_000];
+        let bytes = wrap(3, &content);
+        assert!(bytes.len() < 1000);
+        assert_eq!(unwrap(3, &bytes, 100_000), Ok(content));
+        assert_eq!(unwrap(3, &bytes, 99_999), Err(Damage::TooLarge));
+        assert_eq!(unwrap(4, &bytes, 100_000), Err(Damage::UnknownVersion));
+        assert_eq!(
+            unwrap(3, &bytes[..bytes.len() / 2], 100_000),
+            Err(Damage::Malformed)
+        );
+        assert_eq!(unwrap(3, b"", 100_000), Err(Damage::Truncated));
+        assert_eq!(unwrap(3, b"\x03garbage", 100_000), Err(Damage::Malformed));
+    }
+}

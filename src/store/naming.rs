@@ -1,0 +1,160 @@
+//! Decides which names a dictionary takes up and under which numbers.
+//!
+//! Pure, and shared by both backends, which hold the dictionary's lock while they ask.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::allocation::{OVERFLOW_NAME, OperationName, ServiceName};
+
+use super::DictionaryLimits;
+
+/// The dictionary's counters, locked by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// The number of the next new service.
+    pub next_service: u32,
+    /// The number of the next new operation.
+    pub next_operation: u32,
+    /// Services kept, the overflow service not counted.
+    pub services: u32,
+    /// Operations kept, overflow entries not counted.
+    pub operations: u32,
+}
+
+/// A service that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KnownService {
+    /// Its number.
+    pub service: u32,
+    /// Its operations, its overflow entry not counted.
+    pub operations: u32,
+}
+
+/// What is there already of the names asked for.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Services by name.
+    pub services: HashMap<String, KnownService>,
+    /// Operations by their service's number and their name.
+    pub operations: HashSet<(u32, String)>,
+}
+
+/// What is to be written.
+#[derive(Debug)]
+pub(super) struct Additions<'a> {
+    /// New services: number and name.
+    pub services: Vec<(u32, &'a str)>,
+    /// New operations: number, service, name; overflow entries too, by rising number.
+    pub operations: Vec<(u32, u32, &'a str)>,
+    /// How many operations each service has now, its overflow entry not counted.
+    pub service_operations: Vec<(u32, u32)>,
+    /// The counters after it all.
+    pub counters: Counters,
+}
+
+impl Additions<'_> {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.operations.is_empty()
+    }
+}
+
+/// Decides about names in the order given, services before operations.
+///
+/// Nothing is ever added to the overflow service, whose one entry counts what no service could
+/// be kept for, and the overflow entry of a service comes and goes with the service.
+pub(super) fn additions<'a>(
+    names: &'a [(ServiceName, OperationName)],
+    limits: DictionaryLimits,
+    counters: Counters,
+    known: &Known,
+) -> Additions<'a> {
+    let mut added = Additions {
+        services: Vec::new(),
+        operations: Vec::new(),
+        service_operations: Vec::new(),
+        counters,
+    };
+    let mut services: HashMap<&str, KnownService> = known
+        .services
+        .iter()
+        .map(|(name, service)| (name.as_str(), *service))
+        .collect();
+    for (service, _) in names {
+        let name = service.as_str();
+        if !services.contains_key(name)
+            && let Some(new) = add_service(&mut added, limits, name)
+        {
+            services.insert(name, new);
+        }
+    }
+    let mut seen = HashSet::new();
+    let mut grown = HashSet::new();
+    for (service, operation) in names {
+        let name = operation.as_str();
+        let Some(entry) = services.get_mut(service.as_str()) else {
+            continue;
+        };
+        let fixed = name == OVERFLOW_NAME || service.as_str() == OVERFLOW_NAME;
+        let there = known.operations.contains(&(entry.service, name.to_owned()));
+        if fixed || there || !seen.insert((entry.service, name)) {
+            continue;
+        }
+        if add_operation(&mut added, limits, *entry, name) {
+            entry.operations += 1;
+            grown.insert(service.as_str());
+        }
+    }
+    added.service_operations = grown
+        .into_iter()
+        .filter_map(|name| services.get(name))
+        .map(|entry| (entry.service, entry.operations))
+        .collect();
+    added.service_operations.sort_unstable();
+    added
+}
+
+fn add_service<'a>(
+    added: &mut Additions<'a>,
+    limits: DictionaryLimits,
+    name: &'a str,
+) -> Option<KnownService> {
+    let counters = &mut added.counters;
+    let spent = counters.next_service == u32::MAX || counters.next_operation == u32::MAX;
+    if spent || counters.services >= limits.services {
+        return None;
+    }
+    let service = counters.next_service;
+    added.services.push((service, name));
+    added
+        .operations
+        .push((counters.next_operation, service, OVERFLOW_NAME));
+    counters.next_service += 1;
+    counters.next_operation += 1;
+    counters.services += 1;
+    Some(KnownService {
+        service,
+        operations: 0,
+    })
+}
+
+fn add_operation<'a>(
+    added: &mut Additions<'a>,
+    limits: DictionaryLimits,
+    service: KnownService,
+    name: &'a str,
+) -> bool {
+    let counters = &mut added.counters;
+    if counters.next_operation == u32::MAX
+        || counters.operations >= limits.operations
+        || service.operations >= limits.operations_per_service
+    {
+        return false;
+    }
+    added
+        .operations
+        .push((counters.next_operation, service.service, name));
+    counters.next_operation += 1;
+    counters.operations += 1;
+    true
+}

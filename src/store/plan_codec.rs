@@ -1,0 +1,310 @@
+//! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
+//!
+//! Version 1: the byte 1, then a zstd frame of [`Document`] in postcard. Every number comes back
+//! bit for bit, infinite levels too, because the next plan is computed from this one and a
+//! replica must compute what the leader did.
+
+use serde::{Deserialize, Serialize};
+
+use crate::allocation::{
+    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
+    ServicePlan, Timestamp, Window,
+};
+
+use super::varint::Damage;
+use super::{StoreError, frame};
+
+const VERSION: u8 = 1;
+
+/// The most bytes a body may unpack to: two million operations at their widest.
+const LARGEST: u64 = 256 << 20;
+
+/// Version 1 of the format. Fields are only ever changed under a new version.
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    number: u64,
+    epoch: u64,
+    configuration_revision: u64,
+    window_milliseconds: (i64, i64),
+    fleet: Fleet,
+    services: Services,
+    operations: Operations,
+    agents: Agents,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Fleet {
+    budget: f64,
+    offered: f64,
+    expected_sampled: f64,
+    observed_offered: f64,
+    observed_sampled: f64,
+    level: f64,
+    completeness: f64,
+    hold: u8,
+    unseen_reserve: f64,
+    unseen_sampled: f64,
+    default_probability: f64,
+    missing: f64,
+    forecast_offered: f64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Services {
+    service: Vec<u32>,
+    default_probability: Vec<f64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Operations {
+    operation: Vec<u32>,
+    service: Vec<u32>,
+    overflow: Vec<bool>,
+    offered: Vec<f64>,
+    offered_before: Vec<f64>,
+    share: Vec<f64>,
+    probability: Vec<f64>,
+    binding: Vec<u8>,
+    silent_windows: Vec<u32>,
+    window_offered: Vec<u64>,
+    window_sampled: Vec<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Agents {
+    agent: Vec<u64>,
+    offered: Vec<f64>,
+    silent_windows: Vec<u32>,
+}
+
+/// Encodes a plan.
+#[must_use]
+pub fn encode(plan: &Plan) -> Vec<u8> {
+    let document = Document {
+        number: plan.number,
+        epoch: plan.epoch,
+        configuration_revision: plan.configuration_revision,
+        window_milliseconds: (plan.window.start.0, plan.window.end.0),
+        fleet: fleet_columns(&plan.fleet),
+        services: service_columns(&plan.services),
+        operations: operation_columns(&plan.operations),
+        agents: agent_columns(&plan.agents),
+    };
+    let content =
+        postcard::to_stdvec(&document).expect("numbers and lists of known length serialise");
+    frame::wrap(VERSION, &content)
+}
+
+/// Decodes a plan.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for anything that [`encode`] does not write.
+pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
+    read(body).map_err(|damage| StoreError::Corrupt {
+        what: "plan_body.body".to_owned(),
+        why: damage.to_string(),
+    })
+}
+
+fn read(body: &[u8]) -> Result<Plan, Damage> {
+    let content = frame::unwrap(VERSION, body, LARGEST)?;
+    let (document, rest): (Document, _) =
+        postcard::take_from_bytes(&content).map_err(|_| Damage::Malformed)?;
+    if !rest.is_empty() {
+        return Err(Damage::Trailing);
+    }
+    let (start, end) = document.window_milliseconds;
+    Ok(Plan {
+        number: document.number,
+        epoch: document.epoch,
+        configuration_revision: document.configuration_revision,
+        window: Window {
+            start: Timestamp(start),
+            end: Timestamp(end),
+        },
+        fleet: fleet(&document.fleet)?,
+        services: services(&document.services)?,
+        operations: operations(&document.operations)?,
+        agents: agents(&document.agents)?,
+    })
+}
+
+fn fleet_columns(fleet: &FleetPlan) -> Fleet {
+    Fleet {
+        budget: fleet.budget,
+        offered: fleet.offered,
+        expected_sampled: fleet.expected_sampled,
+        observed_offered: fleet.observed_offered,
+        observed_sampled: fleet.observed_sampled,
+        level: fleet.level,
+        completeness: fleet.completeness,
+        hold: hold_code(fleet.hold),
+        unseen_reserve: fleet.unseen_reserve,
+        unseen_sampled: fleet.unseen_sampled,
+        default_probability: fleet.default_probability,
+        missing: fleet.missing,
+        forecast_offered: fleet.forecast_offered,
+    }
+}
+
+fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
+    Ok(FleetPlan {
+        budget: fleet.budget,
+        offered: fleet.offered,
+        expected_sampled: fleet.expected_sampled,
+        observed_offered: fleet.observed_offered,
+        observed_sampled: fleet.observed_sampled,
+        level: fleet.level,
+        completeness: fleet.completeness,
+        hold: hold(fleet.hold)?,
+        unseen_reserve: fleet.unseen_reserve,
+        unseen_sampled: fleet.unseen_sampled,
+        default_probability: fleet.default_probability,
+        missing: fleet.missing,
+        forecast_offered: fleet.forecast_offered,
+    })
+}
+
+fn service_columns(services: &[ServicePlan]) -> Services {
+    let mut columns = Services::default();
+    for row in services {
+        columns.service.push(row.service.0);
+        columns.default_probability.push(row.default_probability);
+    }
+    columns
+}
+
+fn services(columns: &Services) -> Result<Vec<ServicePlan>, Damage> {
+    let count = columns.service.len();
+    same_length(count, &[columns.default_probability.len()])?;
+    let row = |at: usize| ServicePlan {
+        service: ServiceId(columns.service[at]),
+        default_probability: columns.default_probability[at],
+    };
+    Ok((0..count).map(row).collect())
+}
+
+fn operation_columns(operations: &[OperationPlan]) -> Operations {
+    let mut columns = Operations::default();
+    for row in operations {
+        columns.operation.push(row.operation.0);
+        columns.service.push(row.service.0);
+        columns.overflow.push(row.overflow);
+        columns.offered.push(row.offered);
+        columns.offered_before.push(row.offered_before);
+        columns.share.push(row.share);
+        columns.probability.push(row.probability);
+        columns.binding.push(binding_code(row.binding));
+        columns.silent_windows.push(row.silent_windows);
+        columns.window_offered.push(row.window_offered);
+        columns.window_sampled.push(row.window_sampled);
+    }
+    columns
+}
+
+fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
+    let count = columns.operation.len();
+    let lengths = [
+        columns.service.len(),
+        columns.overflow.len(),
+        columns.offered.len(),
+        columns.offered_before.len(),
+        columns.share.len(),
+        columns.probability.len(),
+        columns.binding.len(),
+        columns.silent_windows.len(),
+        columns.window_offered.len(),
+        columns.window_sampled.len(),
+    ];
+    same_length(count, &lengths)?;
+    let row = |at: usize| {
+        Ok(OperationPlan {
+            operation: OperationId(columns.operation[at]),
+            service: ServiceId(columns.service[at]),
+            overflow: columns.overflow[at],
+            offered: columns.offered[at],
+            offered_before: columns.offered_before[at],
+            share: columns.share[at],
+            probability: columns.probability[at],
+            binding: binding(columns.binding[at])?,
+            silent_windows: columns.silent_windows[at],
+            window_offered: columns.window_offered[at],
+            window_sampled: columns.window_sampled[at],
+        })
+    };
+    (0..count).map(row).collect()
+}
+
+fn agent_columns(agents: &[AgentWeight]) -> Agents {
+    let mut columns = Agents::default();
+    for row in agents {
+        columns.agent.push(row.agent.0);
+        columns.offered.push(row.offered);
+        columns.silent_windows.push(row.silent_windows);
+    }
+    columns
+}
+
+fn agents(columns: &Agents) -> Result<Vec<AgentWeight>, Damage> {
+    let count = columns.agent.len();
+    same_length(
+        count,
+        &[columns.offered.len(), columns.silent_windows.len()],
+    )?;
+    let row = |at: usize| AgentWeight {
+        agent: AgentId(columns.agent[at]),
+        offered: columns.offered[at],
+        silent_windows: columns.silent_windows[at],
+    };
+    Ok((0..count).map(row).collect())
+}
+
+fn same_length(count: usize, others: &[usize]) -> Result<(), Damage> {
+    if others.iter().all(|other| *other == count) {
+        Ok(())
+    } else {
+        Err(Damage::Malformed)
+    }
+}
+
+fn hold_code(hold: Hold) -> u8 {
+    match hold {
+        Hold::None => 0,
+        Hold::CutsOnly => 1,
+        Hold::Frozen => 2,
+    }
+}
+
+fn hold(code: u8) -> Result<Hold, Damage> {
+    match code {
+        0 => Ok(Hold::None),
+        1 => Ok(Hold::CutsOnly),
+        2 => Ok(Hold::Frozen),
+        _ => Err(Damage::OutOfRange),
+    }
+}
+
+fn binding_code(binding: Binding) -> u8 {
+    match binding {
+        Binding::Level => 0,
+        Binding::Floor => 1,
+        Binding::Cap => 2,
+        Binding::Pin => 3,
+        Binding::ProbabilityOne => 4,
+        Binding::RaiseLimit => 5,
+        Binding::Hold => 6,
+    }
+}
+
+fn binding(code: u8) -> Result<Binding, Damage> {
+    match code {
+        0 => Ok(Binding::Level),
+        1 => Ok(Binding::Floor),
+        2 => Ok(Binding::Cap),
+        3 => Ok(Binding::Pin),
+        4 => Ok(Binding::ProbabilityOne),
+        5 => Ok(Binding::RaiseLimit),
+        6 => Ok(Binding::Hold),
+        _ => Err(Damage::OutOfRange),
+    }
+}

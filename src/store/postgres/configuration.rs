@@ -1,0 +1,105 @@
+//! Table `configuration`: every revision of what the operators ask for.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::PostgresStore;
+use super::connection::Session;
+use crate::store::fault::{self, Fault};
+use crate::store::{ConfigurationRevision, ConfigurationWrite};
+
+const READ_NEWEST: &str = "\
+-- configuration: read newest
+select revision, document, written_ms from configuration order by revision desc limit 1";
+
+const INSERT_FIRST: &str = "\
+-- configuration: insert first
+insert into configuration (revision, document, written_ms)
+select 1, $1, $2 where not exists (select from configuration)
+on conflict do nothing";
+
+/// Revisions have no gaps, so the newest is the one whose successor is missing; of two writers
+/// that both see it, the primary key lets one through.
+const INSERT_NEXT: &str = "\
+-- configuration: insert next
+insert into configuration (revision, document, written_ms)
+select $1 + 1, $2, $3 where exists (select from configuration where revision = $1)
+on conflict do nothing";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    revision: i64,
+    document: String,
+    written_ms: i64,
+}
+
+impl Row {
+    fn revision(self) -> Result<ConfigurationRevision, Fault> {
+        let revision = self.revision;
+        let cell = |column: &str| format!("configuration.{column} of revision {revision}");
+        Ok(ConfigurationRevision {
+            revision: fault::number(revision, || cell("revision"))?,
+            document: self.document,
+            written_at: DateTime::from_timestamp_millis(self.written_ms)
+                .ok_or_else(|| Fault::corrupt(cell("written_ms"), "it is out of range"))?,
+        })
+    }
+}
+
+async fn newest(connection: &mut PgConnection) -> Result<Option<ConfigurationRevision>, Fault> {
+    let row: Option<Row> = sqlx::query_as(READ_NEWEST)
+        .fetch_optional(connection)
+        .await?;
+    row.map(Row::revision).transpose()
+}
+
+/// The newest revision, or the first.
+pub(super) async fn read(
+    store: &PostgresStore,
+    initial: &str,
+    now: DateTime<Utc>,
+) -> Result<ConfigurationRevision, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut found = newest(session.connection()).await?;
+    if found.is_none() {
+        sqlx::query(INSERT_FIRST)
+            .bind(initial)
+            .bind(now.timestamp_millis())
+            .execute(session.connection())
+            .await?;
+        found = newest(session.connection()).await?;
+    }
+    session.keep();
+    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+}
+
+/// Writes the next revision if `from` is the newest.
+pub(super) async fn write(
+    store: &PostgresStore,
+    from: u64,
+    document: &str,
+    now: DateTime<Utc>,
+) -> Result<ConfigurationWrite, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    // No revision is that high: a conflict like any other.
+    let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
+    let written = sqlx::query(INSERT_NEXT)
+        .bind(from)
+        .bind(document)
+        .bind(now.timestamp_millis())
+        .execute(session.connection())
+        .await?;
+    let answer = if written.rows_affected() == 1 {
+        let row = Row {
+            revision: from + 1,
+            document: document.to_owned(),
+            written_ms: now.timestamp_millis(),
+        };
+        ConfigurationWrite::Written(row.revision()?)
+    } else {
+        let found = newest(session.connection()).await?;
+        ConfigurationWrite::Conflict(found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))?)
+    };
+    session.keep();
+    Ok(answer)
+}

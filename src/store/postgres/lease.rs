@@ -1,0 +1,91 @@
+//! Table `lease`: who may act alone, on the database's clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::connection::Session;
+use crate::store::LeaseAnswer;
+use crate::store::fault::{self, Fault};
+
+/// The clock is read after the wait for the row, not at the start of the statement.
+const ACQUIRE: &str = "\
+-- lease: acquire
+with attempt as (
+    insert into lease (name, holder, epoch, expires_at)
+    values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
+    on conflict (name) do update
+    set epoch = lease.epoch + (lease.holder is distinct from excluded.holder)::int,
+        holder = excluded.holder,
+        expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+    where lease.holder = excluded.holder or lease.expires_at <= clock_timestamp()
+    returning epoch
+)
+select (select epoch from attempt) as epoch, clock_timestamp() as database_time";
+
+/// The holder is forgotten, so that the epoch rises even if the same one takes it again.
+const RELEASE: &str = "\
+-- lease: release
+update lease set holder = null, expires_at = clock_timestamp() where name = $1 and holder = $2";
+
+const HOLD: &str = "\
+-- lease: hold
+select epoch from lease where name = $1 for share";
+
+#[derive(sqlx::FromRow)]
+struct AnswerRow {
+    epoch: Option<i64>,
+    database_time: DateTime<Utc>,
+}
+
+/// Takes or renews the lease.
+pub(super) async fn acquire(
+    store: &PostgresStore,
+    name: &str,
+    holder: Uuid,
+    time_to_live: Duration,
+) -> Result<LeaseAnswer, Fault> {
+    let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(i64::MAX);
+    let mut session = Session::open(&store.pool).await?;
+    let row: AnswerRow = sqlx::query_as(ACQUIRE)
+        .bind(name)
+        .bind(holder)
+        .bind(milliseconds)
+        .fetch_one(session.connection())
+        .await?;
+    session.keep();
+    let cell = || format!("lease.epoch of name {name}");
+    Ok(LeaseAnswer {
+        epoch: row
+            .epoch
+            .map(|epoch| fault::number(epoch, cell))
+            .transpose()?,
+        database_time: row.database_time,
+    })
+}
+
+/// Gives the lease back.
+pub(super) async fn release(store: &PostgresStore, name: &str, holder: Uuid) -> Result<(), Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    sqlx::query(RELEASE)
+        .bind(name)
+        .bind(holder)
+        .execute(session.connection())
+        .await?;
+    session.keep();
+    Ok(())
+}
+
+/// The lease's epoch, which stays until the transaction ends.
+pub(super) async fn hold(connection: &mut PgConnection, name: &str) -> Result<Option<u64>, Fault> {
+    let epoch: Option<i64> = sqlx::query_scalar(HOLD)
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    epoch
+        .map(|epoch| fault::number(epoch, || format!("lease.epoch of name {name}")))
+        .transpose()
+}

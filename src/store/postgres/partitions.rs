@@ -1,0 +1,273 @@
+//! Partitions by time: made when a row needs them, dropped whole when their time has passed.
+//!
+//! A partition is named after its table and the number of its period since the Unix epoch, so
+//! that its span can be read from its name.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use super::connection::Session;
+use crate::store::fault::{self, Fault};
+
+const HOUR_MILLISECONDS: i64 = 3_600_000;
+const DAY_MILLISECONDS: i64 = 24 * HOUR_MILLISECONDS;
+
+/// Stands for making Weir's partitions among the advisory locks of a database: «weirpart».
+const LOCK: i64 = 0x7765_6972_7061_7274;
+
+/// How long a drop may wait for readers. Everybody else queues behind it meanwhile, so it is
+/// short; the next maintenance tries again.
+const DROP_PATIENCE: &str = "500ms";
+
+/// SQLSTATE «lock not available».
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// SQLSTATE «check violation», which a row without a partition is.
+const CHECK_VIOLATION: &str = "23514";
+
+/// A table in partitions of one width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Partitioned {
+    /// The parent table.
+    pub table: &'static str,
+    /// The width of a partition, in milliseconds.
+    width: i64,
+}
+
+/// Large and kept for hours.
+pub(super) const DELTA: Partitioned = Partitioned {
+    table: "delta",
+    width: HOUR_MILLISECONDS,
+};
+/// Large and kept for hours.
+pub(super) const PLAN_BODY: Partitioned = Partitioned {
+    table: "plan_body",
+    width: HOUR_MILLISECONDS,
+};
+/// Kept for weeks, so that hours would be too many: a query locks every partition it may touch.
+pub(super) const HISTORY: Partitioned = Partitioned {
+    table: "history",
+    width: DAY_MILLISECONDS,
+};
+/// Kept for weeks.
+pub(super) const PLAN: Partitioned = Partitioned {
+    table: "plan",
+    width: DAY_MILLISECONDS,
+};
+
+/// One partition: its table and its number.
+type Partition = (Partitioned, i64);
+
+impl Partitioned {
+    /// The partition that holds an instant in milliseconds since the Unix epoch.
+    pub fn at(self, milliseconds: i64) -> Partition {
+        (self, milliseconds.div_euclid(self.width))
+    }
+
+    /// The partitions that hold the instants from `first` to `last`.
+    pub fn between(self, first: i64, last: i64) -> impl Iterator<Item = Partition> {
+        (first.div_euclid(self.width)..=last.div_euclid(self.width)).map(move |at| (self, at))
+    }
+
+    fn start(self, number: i64) -> i64 {
+        number.saturating_mul(self.width)
+    }
+
+    fn name(self, number: i64) -> String {
+        format!("{}_p{number}", self.table)
+    }
+
+    fn number(self, name: &str) -> Option<i64> {
+        name.strip_prefix(self.table)?
+            .strip_prefix("_p")?
+            .parse()
+            .ok()
+    }
+}
+
+/// The partitions known to exist.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    known: Mutex<HashSet<Partition>>,
+}
+
+impl Partitions {
+    /// Makes what is missing of the partitions, in a transaction of its own.
+    pub async fn ensure(
+        &self,
+        pool: &PgPool,
+        wanted: impl IntoIterator<Item = Partition>,
+    ) -> Result<(), Fault> {
+        let mut missing: Vec<Partition> = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted
+                .into_iter()
+                .filter(|partition| !known.contains(partition))
+                .collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable_by_key(|(table, number)| (table.table, *number));
+        missing.dedup();
+        create(pool, &missing).await?;
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(missing);
+        Ok(())
+    }
+
+    /// Forgets everything if an error says that a partition was missing: another replica's
+    /// maintenance has dropped it.
+    pub fn mind(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Driver(error) if fault::code(&error).as_deref() == Some(CHECK_VIOLATION) => {
+                self.known
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clear();
+                Fault::PartitionMissing(error)
+            }
+            other => other,
+        }
+    }
+
+    /// Drops every partition of a table that lies wholly before an instant, except the one that
+    /// holds `kept`.
+    pub async fn drop_before(
+        &self,
+        pool: &PgPool,
+        table: Partitioned,
+        before: i64,
+    ) -> Result<(), Fault> {
+        for number in list(pool, table).await? {
+            if table.start(number.saturating_add(1)) <= before {
+                drop_one(pool, table, number).await?;
+                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.remove(&(table, number));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Attaching a finished table, unlike creating one in place, lets reads and writes of the parent
+/// go on.
+async fn create(pool: &PgPool, partitions: &[Partition]) -> Result<(), Fault> {
+    let mut session = Session::open(pool).await?;
+    let mut transaction = session.begin().await?;
+    sqlx::query("-- partitions: lock\nselect pg_advisory_xact_lock($1)")
+        .bind(LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    for (table, number) in partitions {
+        let name = table.name(*number);
+        if exists(&mut transaction, &name).await? {
+            continue;
+        }
+        let parent = table.table;
+        let (start, end) = (table.start(*number), table.start(number.saturating_add(1)));
+        let statements = format!(
+            "-- partitions: create
+            create table \"{name}\" (like {parent} including all);
+            alter table {parent} attach partition \"{name}\" for values from ({start}) to ({end})"
+        );
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    session.keep();
+    Ok(())
+}
+
+async fn exists(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("-- partitions: exists\nselect to_regclass($1) is not null")
+        .bind(format!("\"{name}\""))
+        .fetch_one(connection)
+        .await
+}
+
+async fn list(pool: &PgPool, table: Partitioned) -> Result<Vec<i64>, Fault> {
+    const LIST: &str = "\
+-- partitions: list
+select child.relname::text
+from pg_inherits
+join pg_class as child on child.oid = inhrelid
+where inhparent = to_regclass($1)";
+    let mut session = Session::open(pool).await?;
+    let names: Vec<String> = sqlx::query_scalar(LIST)
+        .bind(table.table)
+        .fetch_all(session.connection())
+        .await?;
+    session.keep();
+    Ok(names.iter().filter_map(|name| table.number(name)).collect())
+}
+
+/// Drops one partition, unless readers hold it or it has the current plan.
+///
+/// The head's row is locked meanwhile: a publication waits, and then finds its partition either
+/// there or missing, never vanishing under it.
+async fn drop_one(pool: &PgPool, table: Partitioned, number: i64) -> Result<(), Fault> {
+    const HEAD: &str = "\
+-- partitions: lock head
+select number, published_ms from plan_head for update";
+    let mut session = Session::open(pool).await?;
+    let mut transaction = session.begin().await?;
+    if table == PLAN || table == PLAN_BODY {
+        let head: Option<(i64, i64)> = sqlx::query_as(HEAD)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if head.is_some_and(|(plan, published)| plan > 0 && table.at(published).1 == number) {
+            transaction.rollback().await?;
+            session.keep();
+            return Ok(());
+        }
+    }
+    let name = table.name(number);
+    let statements = format!(
+        "-- partitions: drop
+        set local lock_timeout = '{DROP_PATIENCE}';
+        drop table if exists \"{name}\""
+    );
+    match sqlx::raw_sql(AssertSqlSafe(statements))
+        .execute(&mut *transaction)
+        .await
+    {
+        Ok(_) => transaction.commit().await?,
+        Err(error) if fault::code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+            tracing::debug!(
+                partition = name,
+                "readers hold an old partition; dropped next time"
+            );
+            transaction.rollback().await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    session.keep();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_number() {
+        for number in [0, 491_234, -3] {
+            assert_eq!(DELTA.number(&DELTA.name(number)), Some(number));
+        }
+        assert_eq!(PLAN.number("plan_body_p3"), None);
+        assert_eq!(DELTA.number("delta_other"), None);
+    }
+
+    #[test]
+    fn an_instant_lies_in_its_partition() {
+        assert_eq!(DELTA.at(-1).1, -1);
+        assert_eq!(DELTA.at(HOUR_MILLISECONDS - 1).1, 0);
+        assert_eq!(DELTA.between(-1, HOUR_MILLISECONDS).count(), 3);
+    }
+}

@@ -1,0 +1,275 @@
+//! Tables `mark` and `delta`: reports in, counts out.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use futures_util::TryStreamExt;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::connection::Session;
+use super::partitions::DELTA;
+use crate::allocation::{Timestamp, Window};
+use crate::store::admission::{self, Mark, MarkKey};
+use crate::store::fault::{self, Fault};
+use crate::store::{Admission, BucketCounts, ResolvedReport, delta_codec};
+
+/// In sorted order, so that two flushes of the same agents wait for each other and do not
+/// deadlock.
+const LOCK_MARKS: &str = "\
+-- reports: lock marks
+select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms
+from mark
+join unnest($1::text[], $2::uuid[]) as wanted (agent, epoch) using (agent, epoch)
+order by mark.agent, mark.epoch
+for update of mark";
+
+/// Waits for another replica that is inserting the same mark, then leaves it alone.
+const INSERT_MARKS: &str = "\
+-- reports: insert marks
+insert into mark (agent, epoch, last_sequence, seen, used_ms)
+select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
+on conflict do nothing
+returning agent, epoch";
+
+const UPDATE_MARKS: &str = "\
+-- reports: update marks
+update mark
+set last_sequence = wanted.last_sequence, seen = wanted.seen, used_ms = wanted.used_ms
+from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
+    as wanted (agent, epoch, last_sequence, seen, used_ms)
+where mark.agent = wanted.agent and mark.epoch = wanted.epoch";
+
+const INSERT_DELTAS: &str = "\
+-- reports: insert deltas
+insert into delta (bucket_start_ms, bucket_end_ms, payload)
+select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])";
+
+const READ_DELTAS: &str = "\
+-- reports: read deltas
+select bucket_start_ms, bucket_end_ms, payload
+from delta
+where bucket_start_ms >= $1 and bucket_start_ms < $2";
+
+#[derive(sqlx::FromRow)]
+struct MarkRow {
+    agent: String,
+    epoch: Uuid,
+    last_sequence: i64,
+    seen: i64,
+    used_ms: i64,
+}
+
+impl MarkRow {
+    /// Both numbers use all 64 bits, so they are kept bit by bit.
+    fn mark(&self) -> Mark {
+        Mark {
+            last_sequence: self.last_sequence.cast_unsigned(),
+            seen: self.seen.cast_unsigned(),
+            used_milliseconds: self.used_ms,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DeltaRow {
+    bucket_start_ms: i64,
+    bucket_end_ms: i64,
+    payload: Vec<u8>,
+}
+
+impl DeltaRow {
+    fn counts(&self) -> Result<BucketCounts, Fault> {
+        let bucket = Window {
+            start: Timestamp(self.bucket_start_ms),
+            end: Timestamp(self.bucket_end_ms),
+        };
+        fault::decoded(delta_codec::decode(bucket, &self.payload), || {
+            format!(
+                "delta.payload of a row of bucket_start_ms {}",
+                self.bucket_start_ms
+            )
+        })
+    }
+}
+
+/// Marks as columns, for `unnest`.
+#[derive(Default)]
+struct MarkColumns<'a> {
+    agent: Vec<&'a str>,
+    epoch: Vec<Uuid>,
+    last_sequence: Vec<i64>,
+    seen: Vec<i64>,
+    used_ms: Vec<i64>,
+}
+
+impl<'a> MarkColumns<'a> {
+    fn new<'m>(marks: impl Iterator<Item = (&'m MarkKey<'a>, &'m Mark)>) -> Self
+    where
+        'a: 'm,
+    {
+        let mut columns = Self::default();
+        for ((agent, epoch), mark) in marks {
+            columns.agent.push(agent);
+            columns.epoch.push(*epoch);
+            columns.last_sequence.push(mark.last_sequence.cast_signed());
+            columns.seen.push(mark.seen.cast_signed());
+            columns.used_ms.push(mark.used_milliseconds);
+        }
+        columns
+    }
+}
+
+/// Stores a batch of reports.
+pub(super) async fn commit(
+    store: &PostgresStore,
+    batch: &[ResolvedReport],
+) -> Result<Vec<Admission>, Fault> {
+    let buckets = batch.iter().flat_map(|report| &report.buckets);
+    let partitions = buckets.map(|counts| DELTA.at(counts.bucket.start.0));
+    store.partitions.ensure(&store.pool, partitions).await?;
+    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
+    let admissions = admit(&mut transaction, batch).await?;
+    let deltas = delta_codec::sum(batch, &admissions);
+    insert_deltas(&mut transaction, &deltas)
+        .await
+        .map_err(|error| store.partitions.mind(error.into()))?;
+    transaction.commit().await?;
+    session.keep();
+    Ok(admissions)
+}
+
+/// Locks the marks, decides, and writes the marks back.
+async fn admit(
+    connection: &mut PgConnection,
+    batch: &[ResolvedReport],
+) -> Result<Vec<Admission>, Fault> {
+    let keys = admission::keys(batch);
+    let mut stored = lock(connection, &keys).await?;
+    let mut decision = admission::decide(batch, &stored);
+    let missing = |stored: &BTreeMap<_, _>| -> Vec<MarkKey<'_>> {
+        keys.iter()
+            .filter(|key| !stored.contains_key(*key))
+            .copied()
+            .collect()
+    };
+    let new = missing(&stored);
+    let mut inserted = Vec::new();
+    if !new.is_empty() {
+        let marks = new
+            .iter()
+            .filter_map(|key| decision.changed.get_key_value(key));
+        inserted = insert_marks(connection, MarkColumns::new(marks), &keys).await?;
+    }
+    if inserted.len() < new.len() {
+        // Another replica has made some of them meanwhile: what it counted must be heard.
+        let lost: Vec<_> = new
+            .into_iter()
+            .filter(|key| !inserted.contains(key))
+            .collect();
+        stored.extend(lock(connection, &lost).await?);
+        decision = admission::decide(batch, &stored);
+    }
+    for key in &inserted {
+        decision.changed.remove(key);
+    }
+    update_marks(connection, MarkColumns::new(decision.changed.iter())).await?;
+    Ok(decision.admissions)
+}
+
+async fn lock<'a>(
+    connection: &mut PgConnection,
+    keys: &[MarkKey<'a>],
+) -> Result<BTreeMap<MarkKey<'a>, Mark>, Fault> {
+    let (agents, epochs): (Vec<&str>, Vec<Uuid>) = keys.iter().copied().unzip();
+    let rows: Vec<MarkRow> = sqlx::query_as(LOCK_MARKS)
+        .bind(agents)
+        .bind(epochs)
+        .fetch_all(connection)
+        .await?;
+    let marks = rows.iter().filter_map(|row| {
+        let found = keys.binary_search(&(row.agent.as_str(), row.epoch)).ok()?;
+        Some((keys[found], row.mark()))
+    });
+    Ok(marks.collect())
+}
+
+/// Inserts new marks and tells which were new, sorted.
+async fn insert_marks<'a>(
+    connection: &mut PgConnection,
+    marks: MarkColumns<'_>,
+    keys: &[MarkKey<'a>],
+) -> Result<Vec<MarkKey<'a>>, Fault> {
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(INSERT_MARKS)
+        .bind(marks.agent)
+        .bind(marks.epoch)
+        .bind(marks.last_sequence)
+        .bind(marks.seen)
+        .bind(marks.used_ms)
+        .fetch_all(connection)
+        .await?;
+    let found = rows.iter().filter_map(|(agent, epoch)| {
+        let found = keys.binary_search(&(agent.as_str(), *epoch)).ok()?;
+        Some(keys[found])
+    });
+    Ok(found.collect())
+}
+
+async fn update_marks(
+    connection: &mut PgConnection,
+    marks: MarkColumns<'_>,
+) -> Result<(), sqlx::Error> {
+    if marks.agent.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(UPDATE_MARKS)
+        .bind(marks.agent)
+        .bind(marks.epoch)
+        .bind(marks.last_sequence)
+        .bind(marks.seen)
+        .bind(marks.used_ms)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_deltas(
+    connection: &mut PgConnection,
+    deltas: &[BucketCounts],
+) -> Result<(), sqlx::Error> {
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let starts: Vec<i64> = deltas.iter().map(|delta| delta.bucket.start.0).collect();
+    let ends: Vec<i64> = deltas.iter().map(|delta| delta.bucket.end.0).collect();
+    let payloads: Vec<Vec<u8>> = deltas.iter().map(delta_codec::encode).collect();
+    sqlx::query(INSERT_DELTAS)
+        .bind(starts)
+        .bind(ends)
+        .bind(payloads)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Reads the deltas of a range of buckets.
+pub(super) async fn read(
+    store: &PostgresStore,
+    starts: Range<Timestamp>,
+) -> Result<Vec<BucketCounts>, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut deltas = Vec::new();
+    {
+        let mut rows = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
+            .bind(starts.start.0)
+            .bind(starts.end.0)
+            .fetch(session.connection());
+        while let Some(row) = rows.try_next().await? {
+            deltas.push(row.counts()?);
+        }
+    }
+    session.keep();
+    Ok(deltas)
+}

@@ -1,0 +1,101 @@
+//! Table `configuration`: every revision of what the operators ask for.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteExecutor;
+
+use super::SqliteStore;
+use crate::store::fault::{self, Fault};
+use crate::store::{ConfigurationRevision, ConfigurationWrite};
+
+const READ_NEWEST: &str = "\
+-- configuration: read newest
+select revision, document, written_ms from configuration order by revision desc limit 1";
+
+const INSERT_FIRST: &str = "\
+-- configuration: insert first
+insert into configuration (revision, document, written_ms)
+select 1, $1, $2 where not exists (select 1 from configuration)
+on conflict do nothing";
+
+/// Revisions have no gaps, so the newest is the one whose successor is missing.
+const INSERT_NEXT: &str = "\
+-- configuration: insert next
+insert into configuration (revision, document, written_ms)
+select $1 + 1, $2, $3 where exists (select 1 from configuration where revision = $1)
+on conflict do nothing";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    revision: i64,
+    document: String,
+    written_ms: i64,
+}
+
+impl Row {
+    fn revision(self) -> Result<ConfigurationRevision, Fault> {
+        let revision = self.revision;
+        let cell = |column: &str| format!("configuration.{column} of revision {revision}");
+        Ok(ConfigurationRevision {
+            revision: fault::number(revision, || cell("revision"))?,
+            document: self.document,
+            written_at: DateTime::from_timestamp_millis(self.written_ms)
+                .ok_or_else(|| Fault::corrupt(cell("written_ms"), "it is out of range"))?,
+        })
+    }
+}
+
+async fn newest(reader: impl SqliteExecutor<'_>) -> Result<Option<ConfigurationRevision>, Fault> {
+    let row: Option<Row> = sqlx::query_as(READ_NEWEST).fetch_optional(reader).await?;
+    row.map(Row::revision).transpose()
+}
+
+/// The newest revision, or the first.
+pub(super) async fn read(
+    store: &SqliteStore,
+    initial: &str,
+    now: DateTime<Utc>,
+) -> Result<ConfigurationRevision, Fault> {
+    let mut found = newest(store.connections.readers()).await?;
+    if found.is_none() {
+        let mut transaction = store.connections.write().await?;
+        sqlx::query(INSERT_FIRST)
+            .bind(initial)
+            .bind(now.timestamp_millis())
+            .execute(&mut *transaction)
+            .await?;
+        found = newest(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+}
+
+/// Writes the next revision if `from` is the newest.
+pub(super) async fn write(
+    store: &SqliteStore,
+    from: u64,
+    document: &str,
+    now: DateTime<Utc>,
+) -> Result<ConfigurationWrite, Fault> {
+    let mut transaction = store.connections.write().await?;
+    // No revision is that high: a conflict like any other.
+    let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
+    let written = sqlx::query(INSERT_NEXT)
+        .bind(from)
+        .bind(document)
+        .bind(now.timestamp_millis())
+        .execute(&mut *transaction)
+        .await?;
+    let answer = if written.rows_affected() == 1 {
+        let row = Row {
+            revision: from + 1,
+            document: document.to_owned(),
+            written_ms: now.timestamp_millis(),
+        };
+        ConfigurationWrite::Written(row.revision()?)
+    } else {
+        let found = newest(&mut *transaction).await?;
+        ConfigurationWrite::Conflict(found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))?)
+    };
+    transaction.commit().await?;
+    Ok(answer)
+}

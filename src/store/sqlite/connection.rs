@@ -1,0 +1,126 @@
+//! Connections: one that writes, a few that read.
+//!
+//! SQLite has one writer at a time anyway; giving it one connection makes writers queue in order
+//! instead of polling a lock. In WAL mode readers see the last commit and wait for nobody.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use crate::store::fault::{self, Fault};
+
+/// How long a call waits for its connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long SQLite waits for another process that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Readers at once: the leader's and a few of the admin API's.
+const READERS: u32 = 4;
+
+/// How long an opener waits for another that is switching the file to WAL, which SQLite's own
+/// busy timeout does not cover.
+const OPENING_PAUSE: Duration = Duration::from_millis(20);
+
+/// The size to which the write-ahead log shrinks after a checkpoint, in bytes.
+const LOG_BYTES: &str = "67108864";
+
+/// Takes the write lock at once: a transaction that began as a reader could not get it later
+/// without the risk of being refused.
+const BEGIN: &str = "\
+-- transaction: begin
+begin immediate";
+
+const BEGIN_SNAPSHOT: &str = "\
+-- transaction: begin a snapshot
+begin deferred";
+
+/// The connections of one database file.
+#[derive(Debug)]
+pub(super) struct Connections {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Connections {
+    /// Opens the file, and makes it, for its owner alone, if there is none.
+    pub async fn open(path: &Path) -> Result<Self, Fault> {
+        create_private(path)?;
+        let shared = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            // A commit is acknowledged to agents, so it must survive the loss of power.
+            .synchronous(SqliteSynchronous::Full);
+        let writing = shared
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", LOG_BYTES);
+        let writer = loop {
+            match pool(1).connect_with(writing.clone()).await {
+                Err(error) if is_busy(&error) => tokio::time::sleep(OPENING_PAUSE).await,
+                outcome => break outcome?,
+            }
+        };
+        let readers = pool(READERS).connect_lazy_with(shared.pragma("query_only", "on"));
+        Ok(Self { writer, readers })
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin_with(BEGIN).await
+    }
+
+    /// Begins a transaction whose statements all read the same state.
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.readers.begin_with(BEGIN_SNAPSHOT).await
+    }
+
+    /// Connections for single statements that read.
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Ends them all.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // The file does not go away: nothing to try out, no reason to open it again.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+/// SQLite gives its log and index files the permissions of the database file.
+fn create_private(path: &Path) -> Result<(), Fault> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(sqlx::Error::Configuration(error.into()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    // «Busy» and its kinds: the low eight bits of the extended code are 5.
+    let code = fault::code(error).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}

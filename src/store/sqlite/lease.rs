@@ -1,0 +1,91 @@
+//! Table `lease`: who may act alone, on the machine's clock as SQLite reads it.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::store::LeaseAnswer;
+use crate::store::fault::{self, Fault};
+
+const READ_CLOCK: &str = "\
+-- lease: read clock
+select cast(round(unixepoch('subsec') * 1000) as integer)";
+
+const ACQUIRE: &str = "\
+-- lease: acquire
+insert into lease (name, holder, epoch, expires_ms) values ($1, $2, 1, $3 + $4)
+on conflict (name) do update
+set epoch = lease.epoch + (lease.holder is not excluded.holder),
+    holder = excluded.holder,
+    expires_ms = excluded.expires_ms
+where lease.holder = excluded.holder or lease.expires_ms <= $3
+returning epoch";
+
+/// The holder is forgotten, so that the epoch rises even if the same one takes it again.
+const RELEASE: &str = "\
+-- lease: release
+update lease set holder = null, expires_ms = 0 where name = $1 and holder = $2";
+
+const READ: &str = "\
+-- lease: read
+select epoch from lease where name = $1";
+
+/// Takes or renews the lease.
+pub(super) async fn acquire(
+    store: &SqliteStore,
+    name: &str,
+    holder: Uuid,
+    time_to_live: Duration,
+) -> Result<LeaseAnswer, Fault> {
+    // So long that it never ends, yet far from overflowing.
+    let milliseconds = i64::try_from(time_to_live.as_millis())
+        .unwrap_or(i64::MAX)
+        .min(1 << 50);
+    let mut transaction = store.connections.write().await?;
+    let now: i64 = sqlx::query_scalar(READ_CLOCK)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let epoch: Option<i64> = sqlx::query_scalar(ACQUIRE)
+        .bind(name)
+        .bind(holder.to_string())
+        .bind(now)
+        .bind(milliseconds)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    let cell = || format!("lease.epoch of name {name}");
+    Ok(LeaseAnswer {
+        epoch: epoch.map(|epoch| fault::number(epoch, cell)).transpose()?,
+        database_time: DateTime::from_timestamp_millis(now)
+            .ok_or_else(|| Fault::corrupt("the machine's clock", "it is out of range"))?,
+    })
+}
+
+/// Gives the lease back.
+pub(super) async fn release(store: &SqliteStore, name: &str, holder: Uuid) -> Result<(), Fault> {
+    let mut transaction = store.connections.write().await?;
+    sqlx::query(RELEASE)
+        .bind(name)
+        .bind(holder.to_string())
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The lease's epoch; a writing transaction is alone, so it stays until that ends.
+pub(super) async fn hold(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<Option<u64>, Fault> {
+    let epoch: Option<i64> = sqlx::query_scalar(READ)
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    epoch
+        .map(|epoch| fault::number(epoch, || format!("lease.epoch of name {name}")))
+        .transpose()
+}

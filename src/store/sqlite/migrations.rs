@@ -1,0 +1,49 @@
+//! Brings the schema up to date: forward only, all or nothing.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::connection::Connections;
+use crate::store::fault::Fault;
+
+/// Every migration, oldest first.
+fn all() -> Vec<Migration> {
+    let first = include_str!("../../../migrations/sqlite/0001_first_tables.sql");
+    let simple = |version, name, sql: &'static str| {
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    };
+    vec![simple(1, "first tables", first)]
+}
+
+/// Applies what is missing under the file's write lock.
+pub(super) async fn run(connections: &Connections) -> Result<(), Fault> {
+    let mut transaction = connections.write().await?;
+    let mut migrator = Migrator::with_migrations(all());
+    migrator.set_locking(false);
+    // A newer program may have been here: its schema suits this one, for changes expand first.
+    migrator.set_ignore_missing(true);
+    migrator
+        .run_direct(None, &mut *transaction, false)
+        .await
+        .map_err(sqlx::Error::from)?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let files = std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(super::all().len(), files);
+    }
+}

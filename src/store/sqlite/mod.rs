@@ -1,0 +1,173 @@
+//! The embedded backend: one file, no server, one replica.
+//!
+//! Read [`SqliteStore`] first; `connection` says who may write. A commit survives the loss of
+//! power. Several processes may open the file, but nothing is made fast for that.
+
+mod configuration;
+mod connection;
+mod dictionary;
+mod history;
+mod lease;
+mod maintenance;
+mod migrations;
+mod plans;
+mod reports;
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::fault::run;
+use super::{
+    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, Publication, ResolvedReport,
+    Retention, Store, StoreError, StoredPlan,
+};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use connection::Connections;
+
+/// A store in one SQLite file, for one replica.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connections: Connections,
+}
+
+impl SqliteStore {
+    /// Opens a file, making it if there is none, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the file cannot be made or opened or is something else;
+    /// [`StoreError::Unavailable`] if another process holds it for too long.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let connections = run("opening the file", || Connections::open(path)).await?;
+        run("bringing the schema up to date", || {
+            migrations::run(&connections)
+        })
+        .await?;
+        Ok(Self { connections })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        run("committing reports", || reports::commit(self, batch)).await
+    }
+
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+        run("reading deltas", || reports::read(self, starts.clone())).await
+    }
+
+    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
+        run("reading the dictionary", || dictionary::read(self, after)).await
+    }
+
+    async fn add_names(
+        &self,
+        names: &[(ServiceName, OperationName)],
+        limits: DictionaryLimits,
+    ) -> Result<(), StoreError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        run("adding names", || dictionary::add(self, names, limits)).await
+    }
+
+    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
+        if operations.is_empty() {
+            return Ok(0);
+        }
+        run("removing names", || dictionary::remove(self, operations)).await
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        time_to_live: Duration,
+    ) -> Result<LeaseAnswer, StoreError> {
+        run("acquiring the lease", || {
+            lease::acquire(self, name, holder, time_to_live)
+        })
+        .await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
+        run("releasing the lease", || lease::release(self, name, holder)).await
+    }
+
+    async fn publish_plan(
+        &self,
+        lease: &str,
+        plan: &StoredPlan,
+        history: &[HistoryRow],
+    ) -> Result<Publication, StoreError> {
+        run("publishing a plan", || {
+            plans::publish(self, lease, plan, history)
+        })
+        .await
+    }
+
+    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
+        run("reading the current plan's number", || {
+            plans::current_number(self)
+        })
+        .await
+    }
+
+    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
+        run("reading the current plan", || plans::current(self)).await
+    }
+
+    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        run("writing history", || history::write(self, rows)).await
+    }
+
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
+        run("reading history", || history::read(self, starts.clone())).await
+    }
+
+    async fn configuration(
+        &self,
+        initial: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationRevision, StoreError> {
+        run("reading the configuration", || {
+            configuration::read(self, initial, now)
+        })
+        .await
+    }
+
+    async fn write_configuration(
+        &self,
+        from: u64,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationWrite, StoreError> {
+        run("writing the configuration", || {
+            configuration::write(self, from, document, now)
+        })
+        .await
+    }
+
+    async fn maintain(&self, _now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+        run("maintaining the tables", || {
+            maintenance::run(self, retention)
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.connections.close().await;
+    }
+}

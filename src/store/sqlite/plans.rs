@@ -1,0 +1,158 @@
+//! Tables `plan_head`, `plan` and `plan_body`: what was decided.
+
+use chrono::DateTime;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::SqliteStore;
+use super::{history, lease};
+use crate::allocation::{Timestamp, Window};
+use crate::store::fault::{self, Fault};
+use crate::store::{HistoryRow, Publication, StoredPlan};
+
+const SWAP_HEAD: &str = "\
+-- plans: swap head
+update plan_head set number = $2 where number = $1";
+
+const READ_HEAD: &str = "\
+-- plans: read head
+select number from plan_head";
+
+const INSERT_PLAN: &str = "\
+-- plans: insert plan
+insert into plan (number, epoch, window_start_ms, window_end_ms, configuration_revision,
+    published_ms, summary)
+values ($1, $2, $3, $4, $5, $6, $7)";
+
+const INSERT_BODY: &str = "\
+-- plans: insert body
+insert into plan_body (number, published_ms, body) values ($1, $2, $3)";
+
+const READ_CURRENT: &str = "\
+-- plans: read current
+select head.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+from plan_head as head
+left join plan on plan.number = head.number
+left join plan_body on plan_body.number = head.number
+where head.number > 0";
+
+#[derive(sqlx::FromRow)]
+struct PlanRow {
+    number: i64,
+    epoch: Option<i64>,
+    window_start_ms: Option<i64>,
+    window_end_ms: Option<i64>,
+    configuration_revision: Option<i64>,
+    published_ms: Option<i64>,
+    summary: Option<String>,
+    body: Option<Vec<u8>>,
+}
+
+impl PlanRow {
+    fn plan(self) -> Result<StoredPlan, Fault> {
+        let number = self.number;
+        let cell = |column: &str| format!("{column} of number {number}");
+        let there = |value: Option<i64>| {
+            value.ok_or_else(|| Fault::corrupt(cell("plan"), "the current plan's row is missing"))
+        };
+        let window = Window {
+            start: Timestamp(there(self.window_start_ms)?),
+            end: Timestamp(there(self.window_end_ms)?),
+        };
+        let published = there(self.published_ms)?;
+        let revision = there(self.configuration_revision)?;
+        Ok(StoredPlan {
+            number: fault::number(number, || cell("plan_head.number"))?,
+            epoch: fault::number(there(self.epoch)?, || cell("plan.epoch"))?,
+            window,
+            configuration_revision: fault::number(revision, || {
+                cell("plan.configuration_revision")
+            })?,
+            published_at: DateTime::from_timestamp_millis(published)
+                .ok_or_else(|| Fault::corrupt(cell("plan.published_ms"), "it is out of range"))?,
+            summary: self.summary.unwrap_or_default(),
+            body: self.body.ok_or_else(|| {
+                Fault::corrupt(cell("plan_body"), "the current plan's row is missing")
+            })?,
+        })
+    }
+}
+
+/// Publishes a plan if its epoch and its parent are current.
+pub(super) async fn publish(
+    store: &SqliteStore,
+    lease: &str,
+    plan: &StoredPlan,
+    history: &[HistoryRow],
+) -> Result<Publication, Fault> {
+    let mut transaction = store.connections.write().await?;
+    let publication = attempt(&mut transaction, lease, plan, history).await?;
+    if publication == Publication::Published {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(publication)
+}
+
+async fn attempt(
+    connection: &mut SqliteConnection,
+    lease: &str,
+    plan: &StoredPlan,
+    history: &[HistoryRow],
+) -> Result<Publication, Fault> {
+    if lease::hold(connection, lease).await? != Some(plan.epoch) {
+        return Ok(Publication::StaleEpoch);
+    }
+    let number = fault::signed(plan.number, "the plan's number")?;
+    let published = plan.published_at.timestamp_millis();
+    let swapped = sqlx::query(SWAP_HEAD)
+        .bind(number - 1)
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    if swapped.rows_affected() == 0 {
+        let current = read_head(connection).await?;
+        return Ok(Publication::StaleParent(current));
+    }
+    sqlx::query(INSERT_PLAN)
+        .bind(number)
+        .bind(fault::signed(plan.epoch, "the plan's epoch")?)
+        .bind(plan.window.start.0)
+        .bind(plan.window.end.0)
+        .bind(fault::signed(
+            plan.configuration_revision,
+            "the configuration's revision",
+        )?)
+        .bind(published)
+        .bind(&plan.summary)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(INSERT_BODY)
+        .bind(number)
+        .bind(published)
+        .bind(&plan.body)
+        .execute(&mut *connection)
+        .await?;
+    history::upsert(connection, history).await?;
+    Ok(Publication::Published)
+}
+
+async fn read_head(reader: impl SqliteExecutor<'_>) -> Result<u64, Fault> {
+    let number = sqlx::query_scalar(READ_HEAD).fetch_one(reader).await?;
+    fault::number(number, || "plan_head.number".to_owned())
+}
+
+/// The current plan's number.
+pub(super) async fn current_number(store: &SqliteStore) -> Result<Option<u64>, Fault> {
+    let number = read_head(store.connections.readers()).await?;
+    Ok((number > 0).then_some(number))
+}
+
+/// The current plan; one statement, so one state of the three tables.
+pub(super) async fn current(store: &SqliteStore) -> Result<Option<StoredPlan>, Fault> {
+    let row: Option<PlanRow> = sqlx::query_as(READ_CURRENT)
+        .fetch_optional(store.connections.readers())
+        .await?;
+    row.map(PlanRow::plan).transpose()
+}

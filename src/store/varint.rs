@@ -1,0 +1,139 @@
+//! Numbers as bytes: LEB128 variable-length integers, and a reader that no input can harm.
+
+/// Why bytes could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Damage {
+    /// The bytes end before the value does.
+    #[error("it is cut short")]
+    Truncated,
+    /// A number does not fit its type.
+    #[error("a number is out of range")]
+    OutOfRange,
+    /// Ids do not rise.
+    #[error("its ids do not rise")]
+    Unsorted,
+    /// Bytes follow the end.
+    #[error("bytes follow its end")]
+    Trailing,
+    /// Written by a newer program, or no such value at all.
+    #[error("its format is not known")]
+    UnknownVersion,
+    /// Larger than anything the program writes.
+    #[error("it unpacks to more than is allowed")]
+    TooLarge,
+    /// The compressed frame or the serialised value inside it is malformed.
+    #[error("it does not unpack")]
+    Malformed,
+}
+
+/// Appends a number, seven bits a byte, the lowest first.
+pub(super) fn put(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// Reads from the front of bytes.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Takes a given number of bytes.
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(Damage::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    /// Takes a number written by [`put`].
+    pub(super) fn number(&mut self) -> Result<u64, Damage> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.take()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(Damage::OutOfRange);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Damage::OutOfRange)
+    }
+
+    /// Takes a count of things that occupy at least `least_bytes` each, so that a hostile count
+    /// cannot make the caller set room aside for more than there are bytes.
+    pub(super) fn count(&mut self, least_bytes: usize) -> Result<usize, Damage> {
+        let count = usize::try_from(self.number()?).map_err(|_| Damage::OutOfRange)?;
+        if count > self.rest.len() / least_bytes {
+            return Err(Damage::Truncated);
+        }
+        Ok(count)
+    }
+
+    /// Takes the next of rising ids written by [`put_rising`], given the one before.
+    pub(super) fn rising(&mut self, previous: Option<u32>) -> Result<u32, Damage> {
+        let gap = u32::try_from(self.number()?).map_err(|_| Damage::OutOfRange)?;
+        match previous {
+            None => Ok(gap),
+            Some(_) if gap == 0 => Err(Damage::Unsorted),
+            Some(previous) => previous.checked_add(gap).ok_or(Damage::OutOfRange),
+        }
+    }
+
+    /// Checks that nothing is left.
+    pub(super) fn end(self) -> Result<(), Damage> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Damage::Trailing)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(value in any::<u64>()) {
+            let mut bytes = Vec::new();
+            put(&mut bytes, value);
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.number(), Ok(value));
+            prop_assert_eq!(reader.end(), Ok(()));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            let mut reader = Reader::new(&bytes);
+            while reader.number().is_ok() {}
+            prop_assert!(reader.rest.len() < 20);
+        }
+    }
+
+    #[test]
+    fn refuses_a_number_past_64_bits() {
+        let bytes = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert_eq!(Reader::new(&bytes).number(), Err(Damage::OutOfRange));
+        assert_eq!(Reader::new(&[0x80; 11]).number(), Err(Damage::OutOfRange));
+    }
+
+    #[test]
+    fn refuses_a_count_larger_than_the_bytes() {
+        let bytes = [0xff, 0xff, 0x03, 0, 0];
+        assert_eq!(Reader::new(&bytes).count(1), Err(Damage::Truncated));
+    }
+}

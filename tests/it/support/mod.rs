@@ -1,0 +1,3 @@
+//! What tests need around them.
+
+pub mod postgres;
