@@ -1,3 +1,3 @@
-//! What tests are made of.
+//! What tests need around them.
 
-pub mod app;
+pub mod postgres;

@@ -1,0 +1,219 @@
+//! The stored formats of plans and history.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use weir::allocation::{
+    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
+    ServicePlan, Timestamp, Window,
+};
+use weir::store::history_codec::{self, HistoryOperation};
+use weir::store::{StoreError, plan_codec};
+
+use super::corrupt_cell;
+
+fn any_number() -> impl Strategy<Value = f64> {
+    // Every bit pattern but NaN, which compares unequal to itself.
+    prop_oneof![
+        4 => any::<u64>().prop_map(f64::from_bits).prop_filter("a number", |f| !f.is_nan()),
+        1 => Just(f64::INFINITY),
+        1 => Just(-0.0),
+        2 => 0.0..1.0,
+    ]
+}
+
+fn any_binding() -> impl Strategy<Value = Binding> {
+    prop::sample::select(vec![
+        Binding::Level,
+        Binding::Floor,
+        Binding::Cap,
+        Binding::Pin,
+        Binding::ProbabilityOne,
+        Binding::RaiseLimit,
+        Binding::Hold,
+    ])
+}
+
+prop_compose! {
+    fn any_fleet()(
+        numbers in prop::array::uniform12(any_number()),
+        hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
+    ) -> FleetPlan {
+        let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
+            completeness, unseen_reserve, unseen_sampled, default_probability, missing,
+            forecast_offered] = numbers;
+        FleetPlan {
+            budget, offered, expected_sampled, observed_offered, observed_sampled, level,
+            completeness, hold, unseen_reserve, unseen_sampled, default_probability, missing,
+            forecast_offered,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_operation()(
+        ids in any::<(u32, u32, bool)>(),
+        numbers in prop::array::uniform4(any_number()),
+        binding in any_binding(),
+        counts in any::<(u32, u64, u64)>(),
+    ) -> OperationPlan {
+        let [offered, offered_before, share, probability] = numbers;
+        OperationPlan {
+            operation: OperationId(ids.0),
+            service: ServiceId(ids.1),
+            overflow: ids.2,
+            offered, offered_before, share, probability, binding,
+            silent_windows: counts.0,
+            window_offered: counts.1,
+            window_sampled: counts.2,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_plan()(
+        head in any::<(u64, u64, u64, i64, i64)>(),
+        fleet in any_fleet(),
+        services in prop::collection::vec((any::<u32>(), any_number()), 0..10),
+        operations in prop::collection::vec(any_operation(), 0..20),
+        agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
+    ) -> Plan {
+        Plan {
+            number: head.0,
+            epoch: head.1,
+            configuration_revision: head.2,
+            window: Window { start: Timestamp(head.3), end: Timestamp(head.4) },
+            fleet,
+            services: services.into_iter().map(|(service, default_probability)| ServicePlan {
+                service: ServiceId(service),
+                default_probability,
+            }).collect(),
+            operations,
+            agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {
+                agent: AgentId(agent),
+                offered,
+                silent_windows,
+            }).collect(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_plan_comes_back_bit_for_bit(plan in any_plan()) {
+        let bytes = plan_codec::encode(&plan);
+        let decoded = plan_codec::decode(&bytes).unwrap();
+        // Encoding again tells 0 from -0, which compare equal.
+        prop_assert_eq!(plan_codec::encode(&decoded), bytes);
+        prop_assert_eq!(decoded, plan);
+    }
+
+    #[test]
+    fn a_damaged_plan_is_refused_or_another(plan in any_plan(), at in any::<prop::sample::Index>()) {
+        let mut bytes = plan_codec::encode(&plan);
+        let cut = at.index(bytes.len());
+        prop_assert!(plan_codec::decode(&bytes[..cut]).is_err());
+        bytes[cut] ^= 0x55;
+        if let Err(error) = plan_codec::decode(&bytes) {
+            prop_assert!(matches!(error, StoreError::Corrupt { .. }), "{:?}", error);
+        }
+    }
+
+    #[test]
+    fn history_comes_back(
+        ids in prop::collection::btree_set(any::<u32>(), 0..50),
+        seed in any::<u64>(),
+    ) {
+        let operations = history(ids, seed);
+        let bytes = history_codec::encode(&operations);
+        prop_assert_eq!(history_codec::decode(&bytes).unwrap(), operations.as_slice());
+        for cut in 0..bytes.len() {
+            prop_assert!(history_codec::decode(&bytes[..cut]).is_err());
+        }
+    }
+}
+
+fn history(ids: BTreeSet<u32>, seed: u64) -> Vec<HistoryOperation> {
+    let entry = |(at, id): (u64, u32)| {
+        let noise = seed
+            .wrapping_mul(at.wrapping_add(0x9e37_79b9_7f4a_7c15))
+            .rotate_left(17);
+        HistoryOperation {
+            operation: OperationId(id),
+            offered: noise >> (noise % 64),
+            sampled: noise.rotate_right(9) >> (noise % 61),
+            probability: (noise % 3 > 0).then_some((noise % 1000) as f32 / 1000.0),
+        }
+    };
+    (0..).zip(ids).map(entry).collect()
+}
+
+#[test]
+fn history_is_sorted_by_its_codec() {
+    let entry = |id| HistoryOperation {
+        operation: OperationId(id),
+        offered: 3,
+        sampled: 2,
+        probability: Some(0.5),
+    };
+    let bytes = history_codec::encode(&[entry(7), entry(2)]);
+    assert_eq!(history_codec::decode(&bytes).unwrap(), [entry(2), entry(7)]);
+}
+
+/// Bytes of version 1 as they were first written: whatever changes, they stay readable.
+#[test]
+fn first_bytes_stay_readable() {
+    let plan = Plan {
+        number: 7,
+        fleet: FleetPlan {
+            level: f64::INFINITY,
+            ..FleetPlan::default()
+        },
+        agents: vec![AgentWeight {
+            agent: AgentId(300),
+            offered: 1.5,
+            silent_windows: 2,
+        }],
+        ..Plan::default()
+    };
+    let first = "0128b52ffd2081dd0000980700f07f0001ac0201000000000000f83f0102020002d2300258";
+    assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
+    let history = [HistoryOperation {
+        operation: OperationId(300),
+        offered: 1000,
+        sampled: 1,
+        probability: Some(0.25),
+    }];
+    let first = "0128b52ffd200a51000001ac02e807010000803e";
+    assert_eq!(history_codec::decode(&bytes(first)).unwrap(), history);
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn a_foreign_format_is_named() {
+    let other = [9, 1, 2, 3];
+    assert_eq!(corrupt_cell(plan_codec::decode(&other)), "plan_body.body");
+    assert_eq!(
+        corrupt_cell(history_codec::decode(&other)),
+        "history.payload"
+    );
+    assert_eq!(corrupt_cell(plan_codec::decode(&[])), "plan_body.body");
+}
+
+/// A payload that unpacks to far more than the program ever writes is given up in time.
+#[test]
+fn a_bomb_is_defused() {
+    let zeros = vec![0; 300 << 20];
+    let mut bomb = vec![1];
+    bomb.extend(zstd::bulk::compress(&zeros, 1).unwrap());
+    assert!(bomb.len() < 1 << 20);
+    assert_eq!(corrupt_cell(plan_codec::decode(&bomb)), "plan_body.body");
+    assert_eq!(
+        corrupt_cell(history_codec::decode(&bomb)),
+        "history.payload"
+    );
+}

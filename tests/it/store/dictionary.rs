@@ -1,0 +1,361 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use weir::allocation::{
+    OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, OperationName, ServiceName,
+};
+use weir::store::{DictionaryCursor, DictionaryEntry, DictionaryLimits, Store};
+
+use super::{Fixture, corrupt_cell};
+
+const WIDE: DictionaryLimits = DictionaryLimits {
+    services: 1000,
+    operations_per_service: 1000,
+    operations: 1000,
+};
+
+fn names(pairs: &[(&str, &str)]) -> Vec<(ServiceName, OperationName)> {
+    let name = |(service, operation): &(&str, &str)| {
+        (
+            ServiceName::parse(service).unwrap(),
+            OperationName::parse(operation).unwrap(),
+        )
+    };
+    pairs.iter().map(name).collect()
+}
+
+async fn add(store: &Arc<dyn Store>, limits: DictionaryLimits, pairs: &[(&str, &str)]) {
+    store.add_names(&names(pairs), limits).await.unwrap();
+}
+
+async fn entries(store: &Arc<dyn Store>) -> Vec<DictionaryEntry> {
+    store
+        .read_dictionary(DictionaryCursor::default())
+        .await
+        .unwrap()
+        .entries
+}
+
+/// The pairs kept, without the overflow service.
+async fn pairs(store: &Arc<dyn Store>) -> Vec<(String, String)> {
+    let pair = |entry: &DictionaryEntry| {
+        (
+            entry.service_name.to_string(),
+            entry.operation_name.to_string(),
+        )
+    };
+    entries(store).await.iter().skip(1).map(pair).collect()
+}
+
+fn text(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(service, operation)| (service.to_string(), operation.to_string()))
+        .collect()
+}
+
+async fn number(store: &Arc<dyn Store>, service: &str, operation: &str) -> OperationId {
+    let entries = entries(store).await;
+    let found = entries.iter().find(|entry| {
+        entry.service_name.as_str() == service && entry.operation_name.as_str() == operation
+    });
+    found.unwrap().operation
+}
+
+pub async fn it_starts_with_the_overflow_entry(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let page = store
+        .read_dictionary(DictionaryCursor::default())
+        .await
+        .unwrap();
+    assert!(page.replaces);
+    let [entry] = page.entries.as_slice() else {
+        panic!("{:?}", page.entries);
+    };
+    assert_eq!(
+        (entry.service, entry.operation),
+        (OVERFLOW_SERVICE, OVERFLOW_OPERATION)
+    );
+    assert_eq!(entry.service_name.as_str(), OVERFLOW_NAME);
+    assert_eq!(entry.operation_name.as_str(), OVERFLOW_NAME);
+    let again = store.read_dictionary(page.cursor).await.unwrap();
+    assert_eq!(
+        (again.replaces, again.cursor, again.entries),
+        (false, page.cursor, vec![])
+    );
+}
+
+pub async fn numbers_rise_and_a_cursor_follows(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let start = store
+        .read_dictionary(DictionaryCursor::default())
+        .await
+        .unwrap()
+        .cursor;
+    add(&store, WIDE, &[("a", "1"), ("a", "2")]).await;
+    let first = store.read_dictionary(start).await.unwrap();
+    assert!(!first.replaces);
+    assert_eq!(first.entries.len(), 3);
+    add(&store, WIDE, &[("a", "3"), ("b", "1")]).await;
+    let second = store.read_dictionary(first.cursor).await.unwrap();
+    assert_eq!(second.entries.len(), 3);
+    let all = entries(&store).await;
+    assert_eq!(all[1..], [first.entries, second.entries].concat());
+    assert!(all.is_sorted_by(|a, b| a.operation < b.operation));
+    let nothing = store.read_dictionary(second.cursor).await.unwrap();
+    assert_eq!((nothing.cursor, nothing.entries), (second.cursor, vec![]));
+}
+
+pub async fn a_service_brings_its_overflow_entry(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(
+        &store,
+        WIDE,
+        &[("a", "1"), ("b", OVERFLOW_NAME), (OVERFLOW_NAME, "x")],
+    )
+    .await;
+    let expected = text(&[("a", OVERFLOW_NAME), ("b", OVERFLOW_NAME), ("a", "1")]);
+    assert_eq!(pairs(&store).await, expected);
+    let entries = entries(&store).await;
+    assert_eq!(entries[1].service, entries[3].service);
+    assert_ne!(entries[1].service, entries[2].service);
+}
+
+pub async fn limits_hold(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let limits = DictionaryLimits {
+        services: 2,
+        operations_per_service: 2,
+        operations: 3,
+    };
+    let wanted = [
+        ("a", "1"),
+        ("a", "2"),
+        ("a", "3"),
+        ("b", "1"),
+        ("b", "2"),
+        ("c", "1"),
+    ];
+    let other = OVERFLOW_NAME;
+    let expected = text(&[
+        ("a", other),
+        ("b", other),
+        ("a", "1"),
+        ("a", "2"),
+        ("b", "1"),
+    ]);
+    for _ in 0..2 {
+        add(&store, limits, &wanted).await;
+        assert_eq!(pairs(&store).await, expected);
+    }
+    for late in wanted {
+        add(&store, limits, &[late]).await;
+    }
+    assert_eq!(pairs(&store).await, expected);
+    add(&store, WIDE, &wanted).await;
+    assert_eq!(pairs(&store).await.len(), 9);
+}
+
+pub async fn services_come_before_operations(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let limits = DictionaryLimits {
+        operations: 1,
+        ..WIDE
+    };
+    add(&store, limits, &[("a", "1"), ("a", "2"), ("b", "1")]).await;
+    let other = OVERFLOW_NAME;
+    assert_eq!(
+        pairs(&store).await,
+        text(&[("a", other), ("b", other), ("a", "1")])
+    );
+}
+
+pub async fn known_names_are_passed_over(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(
+        &store,
+        WIDE,
+        &[("a", "1"), ("a", "1"), ("it's", "\"q\" \\")],
+    )
+    .await;
+    let before = entries(&store).await;
+    assert_eq!(before.len(), 5);
+    add(
+        &store,
+        WIDE,
+        &[("it's", "\"q\" \\"), ("a", "1"), ("A", "1")],
+    )
+    .await;
+    let after = entries(&store).await;
+    assert_eq!(after[..5], before);
+    // No number is spent on what was known.
+    let numbers: Vec<u32> = after.iter().map(|entry| entry.operation.0).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
+}
+
+pub async fn two_replicas_add_and_a_reader_misses_nothing(fixture: &Fixture) {
+    const ROUNDS: usize = 25;
+    let running = Arc::new(AtomicUsize::new(3));
+    for replica in 0..3 {
+        let (store, running) = (fixture.open().await, Arc::clone(&running));
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let own = format!("{replica} in {round}");
+                let shared = format!("shared in {round}");
+                let service = format!("service {}", round % 4);
+                add(&store, WIDE, &[(&service, &own), (&service, &shared)]).await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+    let reader = fixture.open().await;
+    let mut followed = Vec::new();
+    let mut cursor = DictionaryCursor::default();
+    loop {
+        let finished = running.load(Ordering::SeqCst) == 0;
+        let page = reader.read_dictionary(cursor).await.unwrap();
+        assert_eq!(page.replaces, followed.is_empty());
+        followed.extend(page.entries);
+        cursor = page.cursor;
+        if finished {
+            break;
+        }
+    }
+    assert!(followed.is_sorted_by(|a, b| a.operation < b.operation));
+    assert_eq!(followed, entries(&reader).await);
+    // The overflow service's entry, four services' overflow entries, 3 + 1 names a round.
+    assert_eq!(followed.len(), 1 + 4 + ROUNDS * 4);
+    let unique: BTreeSet<_> = followed
+        .iter()
+        .map(|entry| (&entry.service_name, &entry.operation_name))
+        .collect();
+    assert_eq!(unique.len(), followed.len());
+}
+
+pub async fn limits_hold_between_replicas(fixture: &Fixture) {
+    let limits = DictionaryLimits {
+        services: 3,
+        operations_per_service: 4,
+        operations: 10,
+    };
+    let mut running = Vec::new();
+    for replica in 0..3 {
+        let store = fixture.open().await;
+        running.push(tokio::spawn(async move {
+            for round in 0..12 {
+                let service = format!("service {}", (round + replica) % 5);
+                let operation = format!("{replica} in {round}");
+                add(&store, limits, &[(&service, &operation)]).await;
+            }
+        }));
+    }
+    for replica in running {
+        replica.await.unwrap();
+    }
+    let mut by_service: BTreeMap<_, usize> = BTreeMap::new();
+    for (service, operation) in pairs(&fixture.open().await).await {
+        *by_service.entry(service).or_default() += usize::from(operation != OVERFLOW_NAME);
+    }
+    assert_eq!(by_service.len(), 3);
+    assert!(
+        by_service.values().all(|operations| *operations <= 4),
+        "{by_service:?}"
+    );
+    assert_eq!(by_service.values().sum::<usize>(), 10);
+}
+
+pub async fn removing_starts_a_new_generation(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(&store, WIDE, &[("a", "1"), ("a", "2"), ("b", "1")]).await;
+    let before = store
+        .read_dictionary(DictionaryCursor::default())
+        .await
+        .unwrap();
+    let gone = [
+        number(&store, "a", "2").await,
+        number(&store, "b", "1").await,
+    ];
+    assert_eq!(store.remove_names(&gone).await.unwrap(), 2);
+    let after = store.read_dictionary(before.cursor).await.unwrap();
+    assert!(after.replaces);
+    assert!(after.cursor.generation > before.cursor.generation);
+    let kept: Vec<_> = before
+        .entries
+        .into_iter()
+        .filter(|entry| !gone.contains(&entry.operation) && entry.service_name.as_str() != "b")
+        .collect();
+    assert_eq!(after.entries, kept);
+    // What comes again comes under a new number.
+    add(&store, WIDE, &[("b", "1")]).await;
+    let page = store.read_dictionary(after.cursor).await.unwrap();
+    assert!(!page.replaces);
+    assert_eq!(page.entries.len(), 2);
+    assert!(page.entries.iter().all(|entry| entry.operation > gone[1]));
+}
+
+pub async fn removing_nothing_changes_nothing(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(&store, WIDE, &[("a", "1")]).await;
+    let before = store
+        .read_dictionary(DictionaryCursor::default())
+        .await
+        .unwrap();
+    for ids in [vec![], vec![OperationId(77)], vec![OVERFLOW_OPERATION]] {
+        assert_eq!(store.remove_names(&ids).await.unwrap(), 0);
+    }
+    let after = store.read_dictionary(before.cursor).await.unwrap();
+    assert_eq!((after.replaces, after.entries), (false, vec![]));
+}
+
+pub async fn room_is_given_back(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let limits = DictionaryLimits {
+        services: 1,
+        operations_per_service: 1,
+        operations: 1,
+    };
+    add(&store, limits, &[("a", "1")]).await;
+    add(&store, limits, &[("b", "2")]).await;
+    assert_eq!(
+        pairs(&store).await,
+        text(&[("a", OVERFLOW_NAME), ("a", "1")])
+    );
+    let gone = number(&store, "a", "1").await;
+    assert_eq!(store.remove_names(&[gone, gone]).await.unwrap(), 1);
+    add(&store, limits, &[("b", "2")]).await;
+    assert_eq!(
+        pairs(&store).await,
+        text(&[("b", OVERFLOW_NAME), ("b", "2")])
+    );
+}
+
+pub async fn overflow_entries_go_only_with_their_service(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(&store, WIDE, &[("a", "1"), ("b", OVERFLOW_NAME)]).await;
+    let overflow = [
+        OVERFLOW_OPERATION,
+        number(&store, "a", OVERFLOW_NAME).await,
+        number(&store, "b", OVERFLOW_NAME).await,
+    ];
+    // Service b has no operation, so it goes; a has one, so its overflow entry stays.
+    assert_eq!(store.remove_names(&overflow).await.unwrap(), 0);
+    assert_eq!(
+        pairs(&store).await,
+        text(&[("a", OVERFLOW_NAME), ("a", "1")])
+    );
+    assert_eq!(entries(&store).await[0].operation, OVERFLOW_OPERATION);
+}
+
+pub async fn a_corrupt_name_is_named(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(&store, WIDE, &[("a", "1")]).await;
+    fixture
+        .tamper("update operation set name = '' where operation_id = 2")
+        .await;
+    let what = corrupt_cell(store.read_dictionary(DictionaryCursor::default()).await);
+    assert_eq!(what, "operation.name of operation_id 2");
+    fixture.tamper("update dictionary set services = -1").await;
+    let what = corrupt_cell(store.add_names(&names(&[("b", "1")]), WIDE).await);
+    assert_eq!(what, "dictionary.services");
+}

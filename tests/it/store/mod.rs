@@ -1,0 +1,195 @@
+//! The conformance suite: what every backend promises, run on each.
+//!
+//! A test is an async function over a [`Fixture`]; the list at the end of this file runs it on
+//! both backends. A function that is missing there is dead code, which the linter reports.
+
+mod codecs;
+mod configuration;
+mod dictionary;
+mod history;
+mod lease;
+mod maintenance;
+mod plans;
+mod postgres_alone;
+mod reports;
+mod sqlite_alone;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use weir::allocation::{Timestamp, Window};
+use weir::store::postgres::PostgresStore;
+use weir::store::sqlite::SqliteStore;
+use weir::store::{Store, StoreError};
+
+use crate::support::postgres::TestDatabase;
+
+/// 2026-11-20T09:00:00Z, in milliseconds since the Unix epoch.
+const NINE: i64 = 1_795_165_200_000;
+
+/// An empty database, and as many handles on it as there are replicas in the test.
+enum Fixture {
+    Postgres(TestDatabase),
+    Sqlite(tempfile::TempDir),
+}
+
+impl Fixture {
+    async fn postgres() -> Self {
+        Self::Postgres(TestDatabase::create().await)
+    }
+
+    fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    /// Opens a handle of its own, as another replica would.
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Postgres(database) => {
+                Arc::new(PostgresStore::connect(database.url(), 4).await.unwrap())
+            }
+            Self::Sqlite(folder) => Arc::new(
+                SqliteStore::open(&folder.path().join("weir.db"))
+                    .await
+                    .unwrap(),
+            ),
+        }
+    }
+
+    /// Runs SQL behind the store's back.
+    async fn tamper(&self, statement: &str) {
+        let statement = AssertSqlSafe(statement.to_owned());
+        match self {
+            Self::Postgres(database) => {
+                let mut connection = PgConnection::connect(database.url()).await.unwrap();
+                sqlx::raw_sql(statement)
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+            }
+            Self::Sqlite(folder) => {
+                let options = SqliteConnectOptions::new().filename(folder.path().join("weir.db"));
+                let mut connection = options.connect().await.unwrap();
+                sqlx::raw_sql(statement)
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+}
+
+/// The ten-second window so many windows after [`NINE`].
+fn window(number: i64) -> Window {
+    Window {
+        start: Timestamp(NINE + number * 10_000),
+        end: Timestamp(NINE + (number + 1) * 10_000),
+    }
+}
+
+/// So many milliseconds after [`NINE`].
+fn instant(milliseconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(NINE + milliseconds).unwrap()
+}
+
+/// What a corrupt cell is called, or a panic.
+fn corrupt_cell<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
+    match outcome {
+        Err(StoreError::Corrupt { what, .. }) => what,
+        other => panic!("expected a corrupt cell, got {other:?}"),
+    }
+}
+
+macro_rules! on_both_backends {
+    ($($family:ident { $($test:ident)+ })+) => {
+        mod on_postgres {$(
+            mod $family {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let fixture = crate::store::Fixture::postgres().await;
+                    crate::store::$family::$test(&fixture).await;
+                }
+            )+}
+        )+}
+        mod on_sqlite {$(
+            mod $family {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let fixture = crate::store::Fixture::sqlite();
+                    crate::store::$family::$test(&fixture).await;
+                }
+            )+}
+        )+}
+    };
+}
+
+on_both_backends! {
+    reports {
+        a_report_counts_once
+        answers_stand_in_the_batchs_order
+        late_sequences_count_once_and_far_ones_never
+        epochs_and_agents_are_told_apart
+        a_report_sent_to_two_replicas_at_once_counts_once
+        overlapping_batches_of_two_replicas_lose_nothing
+        deltas_are_read_by_their_buckets_start
+        extremes_come_back
+        an_empty_report_counts_and_adds_nothing
+        a_corrupt_delta_is_named
+        a_closed_store_is_unavailable
+    }
+    dictionary {
+        it_starts_with_the_overflow_entry
+        numbers_rise_and_a_cursor_follows
+        a_service_brings_its_overflow_entry
+        limits_hold
+        services_come_before_operations
+        known_names_are_passed_over
+        two_replicas_add_and_a_reader_misses_nothing
+        limits_hold_between_replicas
+        removing_starts_a_new_generation
+        removing_nothing_changes_nothing
+        room_is_given_back
+        overflow_entries_go_only_with_their_service
+        a_corrupt_name_is_named
+    }
+    lease {
+        the_first_holds_it_and_renews_it
+        another_waits_until_it_expires
+        a_lease_given_back_is_free_at_once
+        only_the_holder_gives_it_back
+        one_of_many_gets_it
+        leases_of_other_names_are_apart
+    }
+    plans {
+        there_is_none_at_first
+        a_plan_comes_back_whole
+        each_plan_follows_its_parent
+        another_parent_is_stale
+        a_plan_without_the_lease_is_stale
+        a_leader_that_lost_its_lease_is_fenced
+        of_two_publications_at_once_one_holds
+        a_refused_plan_leaves_nothing_behind
+        a_plan_brings_its_history
+        a_missing_plan_is_named
+    }
+    history {
+        rows_come_back_oldest_first
+        a_correction_replaces_its_window
+        a_window_given_twice_is_written_once
+    }
+    configuration {
+        the_first_is_written_on_demand
+        a_write_names_the_revision_it_comes_from
+        of_many_writers_one_succeeds
+        of_many_first_readers_all_see_one
+    }
+    maintenance {
+        it_runs_on_an_empty_store_and_again
+        what_is_old_goes_and_the_rest_stays
+        the_current_plan_stays_whatever_its_age
+        old_marks_go
+        it_disturbs_no_writer
+    }
+}

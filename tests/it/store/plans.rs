@@ -1,0 +1,223 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+use weir::allocation::{FleetPlan, Plan, Timestamp};
+use weir::store::{HistoryRow, Publication, Store, StoredPlan, plan_codec};
+
+use super::{Fixture, corrupt_cell, instant, window};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A plan published ten seconds after the one before.
+pub fn plan(number: u64, epoch: u64) -> StoredPlan {
+    let number_signed = i64::try_from(number).unwrap();
+    let content = Plan {
+        number,
+        epoch,
+        fleet: FleetPlan {
+            level: f64::INFINITY,
+            ..FleetPlan::default()
+        },
+        ..Plan::default()
+    };
+    StoredPlan {
+        number,
+        epoch,
+        window: window(number_signed),
+        configuration_revision: 3,
+        published_at: instant(number_signed * 10_000 + 9_123),
+        summary: format!("{{\"plan\":{number}}}"),
+        body: plan_codec::encode(&content),
+    }
+}
+
+/// Takes the lease for a leader and tells its epoch.
+pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
+    let answer = store
+        .acquire_lease("leader", Uuid::from_u128(leader), LONG)
+        .await
+        .unwrap();
+    answer.epoch.unwrap()
+}
+
+pub async fn publish(store: &Arc<dyn Store>, plan: &StoredPlan) -> Publication {
+    store.publish_plan("leader", plan, &[]).await.unwrap()
+}
+
+fn history(number: i64, payload: &[u8]) -> HistoryRow {
+    HistoryRow {
+        window: window(number),
+        payload: payload.to_vec(),
+    }
+}
+
+pub async fn there_is_none_at_first(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan().await.unwrap(), None);
+}
+
+pub async fn a_plan_comes_back_whole(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    let mut published = plan(1, epoch);
+    // Larger than a page, and incompressible to a general compression.
+    published.body = (0..200_000_u32)
+        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    assert_eq!(publish(&store, &published).await, Publication::Published);
+    let replica = fixture.open().await;
+    assert_eq!(replica.current_plan_number().await.unwrap(), Some(1));
+    assert_eq!(replica.current_plan().await.unwrap(), Some(published));
+}
+
+pub async fn each_plan_follows_its_parent(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    for number in 1..=5 {
+        assert_eq!(
+            publish(&store, &plan(number, epoch)).await,
+            Publication::Published
+        );
+        assert_eq!(store.current_plan_number().await.unwrap(), Some(number));
+        assert_eq!(
+            store.current_plan().await.unwrap(),
+            Some(plan(number, epoch))
+        );
+    }
+    let body = store.current_plan().await.unwrap().unwrap().body;
+    assert_eq!(plan_codec::decode(&body).unwrap().number, 5);
+}
+
+pub async fn another_parent_is_stale(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    assert_eq!(
+        publish(&store, &plan(2, epoch)).await,
+        Publication::StaleParent(0)
+    );
+    assert_eq!(
+        publish(&store, &plan(0, epoch)).await,
+        Publication::StaleParent(0)
+    );
+    assert_eq!(
+        publish(&store, &plan(1, epoch)).await,
+        Publication::Published
+    );
+    for number in [0, 1, 3, 1 << 30] {
+        assert_eq!(
+            publish(&store, &plan(number, epoch)).await,
+            Publication::StaleParent(1)
+        );
+    }
+    assert_eq!(store.current_plan().await.unwrap(), Some(plan(1, epoch)));
+}
+
+pub async fn a_plan_without_the_lease_is_stale(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(publish(&store, &plan(1, 1)).await, Publication::StaleEpoch);
+    let epoch = lead(&store, 1).await;
+    assert_eq!(
+        publish(&store, &plan(1, epoch + 1)).await,
+        Publication::StaleEpoch
+    );
+    let elsewhere = store
+        .publish_plan("another", &plan(1, epoch), &[])
+        .await
+        .unwrap();
+    assert_eq!(elsewhere, Publication::StaleEpoch);
+    assert_eq!(store.current_plan_number().await.unwrap(), None);
+}
+
+pub async fn a_leader_that_lost_its_lease_is_fenced(fixture: &Fixture) {
+    let (old, new) = (fixture.open().await, fixture.open().await);
+    let before = lead(&old, 1).await;
+    assert_eq!(
+        publish(&old, &plan(1, before)).await,
+        Publication::Published
+    );
+    old.release_lease("leader", Uuid::from_u128(1))
+        .await
+        .unwrap();
+    let after = lead(&new, 2).await;
+    assert_eq!(
+        publish(&old, &plan(2, before)).await,
+        Publication::StaleEpoch
+    );
+    assert_eq!(publish(&new, &plan(2, after)).await, Publication::Published);
+    assert_eq!(
+        publish(&old, &plan(3, before)).await,
+        Publication::StaleEpoch
+    );
+}
+
+pub async fn of_two_publications_at_once_one_holds(fixture: &Fixture) {
+    let stores = [fixture.open().await, fixture.open().await];
+    let epoch = lead(&stores[0], 1).await;
+    for number in 1..=5 {
+        let tries = [0, 1, 0, 1].map(|replica| {
+            let store = Arc::clone(&stores[replica]);
+            tokio::spawn(async move { publish(&store, &plan(number, epoch)).await })
+        });
+        let mut published = 0;
+        for attempt in tries {
+            match attempt.await.unwrap() {
+                Publication::Published => published += 1,
+                other => assert_eq!(other, Publication::StaleParent(number)),
+            }
+        }
+        assert_eq!(published, 1);
+    }
+}
+
+pub async fn a_refused_plan_leaves_nothing_behind(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    let rows = [history(0, b"refused")];
+    for refused in [plan(1, epoch + 1), plan(2, epoch)] {
+        let answer = store.publish_plan("leader", &refused, &rows).await.unwrap();
+        assert_ne!(answer, Publication::Published);
+    }
+    let all = Timestamp(0)..Timestamp(i64::MAX);
+    assert_eq!(store.read_history(all).await.unwrap(), []);
+    assert_eq!(store.current_plan().await.unwrap(), None);
+}
+
+pub async fn a_plan_brings_its_history(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    let first = [history(0, b"first")];
+    store
+        .publish_plan("leader", &plan(1, epoch), &first)
+        .await
+        .unwrap();
+    let second = [history(1, b"second"), history(0, b"corrected")];
+    store
+        .publish_plan("leader", &plan(2, epoch), &second)
+        .await
+        .unwrap();
+    let all = window(0).start..window(9).start;
+    let expected = [history(0, b"corrected"), history(1, b"second")];
+    assert_eq!(store.read_history(all).await.unwrap(), expected);
+}
+
+pub async fn a_missing_plan_is_named(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    publish(&store, &plan(1, epoch)).await;
+    fixture.tamper("update plan set epoch = -4").await;
+    assert_eq!(
+        corrupt_cell(store.current_plan().await),
+        "plan.epoch of number 1"
+    );
+    fixture
+        .tamper("update plan set epoch = 1; delete from plan_body")
+        .await;
+    assert_eq!(
+        corrupt_cell(store.current_plan().await),
+        "plan_body of number 1"
+    );
+    fixture.tamper("delete from plan").await;
+    assert_eq!(corrupt_cell(store.current_plan().await), "plan of number 1");
+}

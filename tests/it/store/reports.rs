@@ -1,0 +1,348 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+use weir::allocation::{AgentCount, AgentId, AgentName, OperationId, Timestamp, Window};
+use weir::store::Admission::{Counted, Duplicate, TooFarBehind};
+use weir::store::{Admission, BucketCounts, BucketOperation, ResolvedReport, Store, StoreError};
+
+use super::{Fixture, NINE, corrupt_cell, window};
+
+const EVERYTHING: std::ops::Range<Timestamp> = Timestamp(i64::MIN)..Timestamp(i64::MAX);
+
+fn operation(id: u32, offered: u64, sampled: u64) -> BucketOperation {
+    BucketOperation {
+        operation: OperationId(id),
+        offered,
+        sampled,
+    }
+}
+
+/// One agent's counts in one bucket.
+pub fn bucket(window: Window, agent: u64, operations: &[BucketOperation]) -> BucketCounts {
+    BucketCounts {
+        bucket: window,
+        operations: operations.to_vec(),
+        agents: vec![AgentCount {
+            agent: AgentId(agent),
+            offered: operations.iter().map(|entry| entry.offered).sum(),
+            covered_milliseconds: window.milliseconds(),
+        }],
+    }
+}
+
+/// A report of an agent's first start.
+pub fn report(agent: &str, sequence: u64, buckets: Vec<BucketCounts>) -> ResolvedReport {
+    ResolvedReport {
+        agent: AgentName::parse(agent).unwrap(),
+        epoch: Uuid::from_u128(1),
+        sequence,
+        buckets,
+    }
+}
+
+fn small(agent: &str, sequence: u64) -> ResolvedReport {
+    report(
+        agent,
+        sequence,
+        vec![bucket(window(0), 1, &[operation(1, 1, 0)])],
+    )
+}
+
+type Totals = BTreeMap<(Window, OperationId), (u64, u64)>;
+
+fn totals<'a>(parts: impl IntoIterator<Item = &'a BucketCounts>) -> Totals {
+    let mut totals = Totals::new();
+    for part in parts {
+        for entry in &part.operations {
+            let total = totals.entry((part.bucket, entry.operation)).or_default();
+            total.0 += entry.offered;
+            total.1 += entry.sampled;
+        }
+    }
+    totals
+}
+
+fn agent_totals<'a>(
+    parts: impl IntoIterator<Item = &'a BucketCounts>,
+) -> BTreeMap<(Window, AgentId), (u64, i64)> {
+    let mut totals = BTreeMap::new();
+    for part in parts {
+        for entry in &part.agents {
+            let total: &mut (u64, i64) = totals.entry((part.bucket, entry.agent)).or_default();
+            total.0 += entry.offered;
+            total.1 += entry.covered_milliseconds;
+        }
+    }
+    totals
+}
+
+async fn stored(store: &Arc<dyn Store>) -> Vec<BucketCounts> {
+    store.read_deltas(EVERYTHING).await.unwrap()
+}
+
+pub async fn a_report_counts_once(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let buckets = vec![
+        bucket(
+            window(0),
+            7,
+            &[
+                operation(3, 100, 10),
+                operation(1, 5, 5),
+                operation(3, 1, 0),
+            ],
+        ),
+        bucket(window(1), 7, &[operation(3, 40, 4)]),
+    ];
+    let report = report("node-17", 42, buckets.clone());
+    for expected in [Counted, Duplicate, Duplicate] {
+        let answer = store
+            .commit_reports(std::slice::from_ref(&report))
+            .await
+            .unwrap();
+        assert_eq!(answer, [expected]);
+    }
+    let deltas = stored(&store).await;
+    assert_eq!(totals(&deltas), totals(&buckets));
+    assert_eq!(agent_totals(&deltas), agent_totals(&buckets));
+    let second = fixture.open().await;
+    assert_eq!(second.commit_reports(&[report]).await.unwrap(), [Duplicate]);
+}
+
+pub async fn answers_stand_in_the_batchs_order(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let first: Vec<_> = ["c", "a", "e"]
+        .iter()
+        .map(|agent| small(agent, 100))
+        .collect();
+    assert_eq!(store.commit_reports(&first).await.unwrap(), [Counted; 3]);
+    let batch = [
+        small("e", 100),
+        small("d", 1),
+        small("c", 101),
+        small("b", 9),
+        small("a", 3),
+    ];
+    let answers = store.commit_reports(&batch).await.unwrap();
+    assert_eq!(
+        answers,
+        [Duplicate, Counted, Counted, Counted, TooFarBehind]
+    );
+    assert_eq!(
+        totals(&stored(&store).await)[&(window(0), OperationId(1))],
+        (6, 0)
+    );
+}
+
+pub async fn late_sequences_count_once_and_far_ones_never(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let sequences = [100, 164, 101, 101, 100, 163, 165, 101, 102];
+    let mut answers = Vec::new();
+    for sequence in sequences {
+        answers.extend(store.commit_reports(&[small("a", sequence)]).await.unwrap());
+    }
+    assert_eq!(
+        answers,
+        [
+            Counted,
+            Counted,
+            Counted,
+            Duplicate,
+            TooFarBehind,
+            Counted,
+            Counted,
+            TooFarBehind,
+            Counted
+        ]
+    );
+    assert_eq!(
+        totals(&stored(&store).await)[&(window(0), OperationId(1))],
+        (6, 0)
+    );
+}
+
+pub async fn epochs_and_agents_are_told_apart(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let one = small("it's \"one\"", 5);
+    let restarted = ResolvedReport {
+        epoch: Uuid::from_u128(2),
+        ..one.clone()
+    };
+    let others = [
+        one,
+        restarted,
+        small("1", 5),
+        small("Ünï", 5),
+        small("ünï", 5),
+    ];
+    assert_eq!(store.commit_reports(&others).await.unwrap(), [Counted; 5]);
+    assert_eq!(store.commit_reports(&others).await.unwrap(), [Duplicate; 5]);
+}
+
+pub async fn a_report_sent_to_two_replicas_at_once_counts_once(fixture: &Fixture) {
+    let stores = [fixture.open().await, fixture.open().await];
+    let mut expected = 0;
+    for round in 0..10 {
+        let agents = ["a", "b", "c", "d"];
+        let batch: Vec<_> = agents.iter().map(|agent| small(agent, round)).collect();
+        let tries: Vec<_> = (0..6)
+            .map(|number| {
+                let (store, batch) = (Arc::clone(&stores[number % 2]), batch.clone());
+                tokio::spawn(async move { store.commit_reports(&batch).await.unwrap() })
+            })
+            .collect();
+        let mut counted = [0; 4];
+        for attempt in tries {
+            for (count, answer) in counted.iter_mut().zip(attempt.await.unwrap()) {
+                *count += u32::from(answer == Counted);
+            }
+        }
+        assert_eq!(counted, [1; 4], "round {round}");
+        expected += 4;
+    }
+    let total = totals(&stored(&stores[0]).await)[&(window(0), OperationId(1))];
+    assert_eq!(total, (expected, 0));
+}
+
+/// Each replica's batches name the same agents in another order, some of them new, some of them
+/// sent to both.
+pub async fn overlapping_batches_of_two_replicas_lose_nothing(fixture: &Fixture) {
+    const ROUNDS: u64 = 12;
+    let mut running = Vec::new();
+    for replica in 0..2_u64 {
+        let store = fixture.open().await;
+        running.push(tokio::spawn(async move {
+            let mut accepted = Vec::new();
+            for round in 0..ROUNDS {
+                let mut batch: Vec<_> = (0..40)
+                    .map(|agent| {
+                        let sequence = if agent % 3 == 0 {
+                            round
+                        } else {
+                            round * 2 + replica
+                        };
+                        let counts = [operation(agent % 5, u64::from(agent) + round, round)];
+                        let name = format!("agent {} of {}", agent, round / 4);
+                        let bucket = bucket(window(i64::from(agent) % 2), 1, &counts);
+                        report(&name, sequence, vec![bucket])
+                    })
+                    .collect();
+                if replica == 1 {
+                    batch.reverse();
+                }
+                let answers = store.commit_reports(&batch).await.unwrap();
+                let counted = batch
+                    .into_iter()
+                    .zip(answers)
+                    .filter(|(_, is)| *is == Counted);
+                accepted.extend(counted.flat_map(|(report, _)| report.buckets));
+            }
+            accepted
+        }));
+    }
+    let mut accepted = Vec::new();
+    for replica in running {
+        accepted.extend(replica.await.unwrap());
+    }
+    // Two of three agents sent ROUNDS reports through each replica, the third the same through
+    // both.
+    let unshared = (0..40).filter(|agent| agent % 3 != 0).count() as u64;
+    let all = (unshared * 2 + (40 - unshared)) * ROUNDS;
+    assert_eq!(accepted.len() as u64, all);
+    let deltas = stored(&fixture.open().await).await;
+    assert_eq!(totals(&deltas), totals(&accepted));
+    assert_eq!(agent_totals(&deltas), agent_totals(&accepted));
+}
+
+pub async fn deltas_are_read_by_their_buckets_start(fixture: &Fixture) {
+    let store = fixture.open().await;
+    // Over several hours, so over several partitions.
+    let numbers = [0, 1, 2, 360, 361, 720];
+    let counts = [operation(1, 1, 1)];
+    let buckets = numbers
+        .map(|number| bucket(window(number), 1, &counts))
+        .to_vec();
+    store
+        .commit_reports(&[report("a", 1, buckets)])
+        .await
+        .unwrap();
+    let read = async |from: i64, to: i64| {
+        let deltas = store
+            .read_deltas(window(from).start..window(to).start)
+            .await
+            .unwrap();
+        let mut starts: Vec<_> = deltas
+            .iter()
+            .map(|delta| (delta.bucket.start.0 - NINE) / 10_000)
+            .collect();
+        starts.sort_unstable();
+        starts
+    };
+    assert_eq!(read(1, 361).await, [1, 2, 360]);
+    assert_eq!(read(0, 1000).await, numbers);
+    assert_eq!(read(3, 360).await, Vec::<i64>::new());
+    assert_eq!(read(2, 1).await, Vec::<i64>::new());
+}
+
+pub async fn extremes_come_back(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let longest = "ü".repeat(AgentName::LONGEST / 2);
+    let huge = BucketCounts {
+        bucket: Window {
+            start: Timestamp(-5),
+            end: Timestamp(i64::MAX),
+        },
+        operations: vec![
+            operation(0, u64::MAX, 0),
+            operation(u32::MAX, u64::MAX, u64::MAX),
+        ],
+        agents: vec![AgentCount {
+            agent: AgentId(u64::MAX),
+            offered: u64::MAX,
+            covered_milliseconds: i64::MAX,
+        }],
+    };
+    let batch = [report(&longest, u64::MAX, vec![huge.clone()])];
+    assert_eq!(store.commit_reports(&batch).await.unwrap(), [Counted]);
+    assert_eq!(store.commit_reports(&batch).await.unwrap(), [Duplicate]);
+    assert_eq!(stored(&store).await, [huge]);
+    let before = [report(&longest, u64::MAX - 63, vec![])];
+    assert_eq!(store.commit_reports(&before).await.unwrap(), [Counted]);
+    assert_eq!(store.commit_reports(&before).await.unwrap(), [Duplicate]);
+}
+
+pub async fn an_empty_report_counts_and_adds_nothing(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let empty = [report("a", 1, vec![])];
+    assert_eq!(store.commit_reports(&empty).await.unwrap(), [Counted]);
+    assert_eq!(store.commit_reports(&empty).await.unwrap(), [Duplicate]);
+    assert_eq!(
+        store.commit_reports(&[]).await.unwrap(),
+        Vec::<Admission>::new()
+    );
+    assert_eq!(stored(&store).await, []);
+}
+
+pub async fn a_corrupt_delta_is_named(fixture: &Fixture) {
+    let store = fixture.open().await;
+    store.commit_reports(&[small("a", 1)]).await.unwrap();
+    fixture
+        .tamper("update delta set payload = substr(payload, 1, 3)")
+        .await;
+    let what = corrupt_cell(store.read_deltas(EVERYTHING).await);
+    assert_eq!(
+        what,
+        format!("delta.payload of a row of bucket_start_ms {NINE}")
+    );
+}
+
+pub async fn a_closed_store_is_unavailable(fixture: &Fixture) {
+    let store = fixture.open().await;
+    store.close().await;
+    let outcome = store.commit_reports(&[small("a", 1)]).await;
+    assert!(
+        matches!(outcome, Err(StoreError::Unavailable { .. })),
+        "{outcome:?}"
+    );
+}

@@ -1,0 +1,452 @@
+//! Real PostgreSQL for tests.
+//!
+//! [`TestDatabase::create`] gives a test an empty database of its own: in the server that
+//! `DATABASE_URL` names, else in a throw-away cluster that this process starts once from the
+//! installed binaries. A test that must stop or kill its server owns a [`Cluster`].
+//!
+//! A cluster goes with this process however that ends: a watchdog waits on a pipe that only this
+//! process holds open, then stops the server and removes its directory.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+const INSTALL: &str = "PostgreSQL is not installed: set DATABASE_URL to a server on which \
+    databases may be created, or install one (apt-get install postgresql)";
+
+/// The superuser of throw-away clusters.
+const USER: &str = "weir";
+
+/// How long a server may take to start or to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Stops what the pipe's other end leaves behind.
+const WATCHDOG: &str = r#"
+cat > /dev/null
+if [ -f "$1/data/postmaster.pid" ]; then
+    server=$(head -n 1 "$1/data/postmaster.pid")
+    # The number of a server that was killed may be somebody else's by now.
+    if [ "$(readlink "/proc/$server/cwd")" = "$1/data" ]; then kill -QUIT "$server"; fi
+fi
+tries=0
+rm -rf "$1"
+while [ -e "$1" ] && [ $tries -lt 100 ]; do sleep 0.1; rm -rf "$1"; tries=$((tries + 1)); done
+"#;
+
+/// An empty database, dropped in the end.
+#[derive(Debug)]
+pub struct TestDatabase {
+    url: String,
+    /// What is to be dropped where: nothing in a cluster that goes as a whole.
+    drop: Option<(String, String)>,
+}
+
+impl TestDatabase {
+    /// Creates a database of a name nobody else uses.
+    pub async fn create() -> Self {
+        let name = format!("weir_test_{}", Uuid::new_v4().simple());
+        match std::env::var("DATABASE_URL") {
+            Ok(server) => {
+                create_database(&server, &name).await;
+                Self {
+                    url: with_database(&server, &name),
+                    drop: Some((server, name)),
+                }
+            }
+            Err(_) => {
+                static SHARED: OnceLock<Cluster> = OnceLock::new();
+                let cluster = SHARED.get_or_init(Cluster::start);
+                create_database(&cluster.url("postgres"), &name).await;
+                Self {
+                    url: cluster.url(&name),
+                    drop: None,
+                }
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Some((server, name)) = self.drop.take() else {
+            return;
+        };
+        // A runtime of its own: the test's may be the thread that is dropping this.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
+                let mut connection = PgConnection::connect(&server).await.unwrap();
+                let statement = format!("drop database if exists \"{name}\" with (force)");
+                sqlx::raw_sql(AssertSqlSafe(statement))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+            });
+        });
+        let dropped = dropping.join();
+        assert!(
+            dropped.is_ok() || std::thread::panicking(),
+            "the test database stays behind"
+        );
+    }
+}
+
+async fn create_database(server: &str, name: &str) {
+    let mut connection = PgConnection::connect(server)
+        .await
+        .expect("the test server answers");
+    let statement = format!("create database \"{name}\" template template0");
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Puts another database's name in a URL: the path after the host, up to the query.
+fn with_database(url: &str, name: &str) -> String {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let host = address.find("://").map_or(0, |scheme| scheme + 3);
+    let path = address[host..]
+        .find('/')
+        .map_or(address.len(), |path| host + path);
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
+    format!("{}/{name}{query}", &address[..path])
+}
+
+/// A server of one's own.
+#[derive(Debug)]
+pub struct Cluster {
+    binaries: PathBuf,
+    root: PathBuf,
+    /// On the loopback interface, or only in the socket's name.
+    port: u16,
+    tcp: bool,
+    _watchdog: Watchdog,
+}
+
+impl Cluster {
+    /// Starts a server that listens on a Unix socket only.
+    pub fn start() -> Self {
+        Self::start_listening(false)
+    }
+
+    /// Starts a server that listens on the loopback interface, too.
+    pub fn start_with_tcp() -> Self {
+        Self::start_listening(true)
+    }
+
+    fn start_listening(tcp: bool) -> Self {
+        let binaries = binaries().expect(INSTALL);
+        let root = make_root();
+        let cluster = Self {
+            binaries,
+            port: if tcp { free_port() } else { 5432 },
+            tcp,
+            _watchdog: Watchdog::new(&root),
+            root,
+        };
+        let data = cluster.data();
+        cluster.run(
+            "initdb",
+            &[
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+                "--username".as_ref(),
+                USER.as_ref(),
+                "--auth=trust".as_ref(),
+                "--encoding=UTF8".as_ref(),
+                "--no-locale".as_ref(),
+                "--no-sync".as_ref(),
+            ],
+        );
+        let settings = format!(
+            "\nunix_socket_directories = '{}'\nlisten_addresses = '{}'\nport = {}\n\
+             max_connections = 300\nshared_buffers = '64MB'\nfsync = on\n",
+            cluster.root.display(),
+            if tcp { "127.0.0.1" } else { "" },
+            cluster.port,
+        );
+        let file = data.join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, before + &settings).unwrap();
+        cluster.restart();
+        cluster
+    }
+
+    /// The URL of one of its databases, through the Unix socket.
+    pub fn url(&self, database: &str) -> String {
+        let Self { root, port, .. } = self;
+        format!(
+            "postgres://{USER}@localhost:{port}/{database}?host={}",
+            root.display()
+        )
+    }
+
+    /// The URL of one of its databases, through the loopback interface.
+    pub fn tcp_url(&self, database: &str) -> String {
+        assert!(self.tcp, "start it with start_with_tcp()");
+        format!(
+            "postgres://{USER}@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// Starts it again after [`Cluster::kill9`] or [`Cluster::stop`], and waits until it answers.
+    pub fn restart(&self) {
+        let (data, log) = (self.data(), self.root.join("log"));
+        self.run(
+            "pg_ctl",
+            &[
+                "start".as_ref(),
+                "--wait".as_ref(),
+                "--silent".as_ref(),
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+                "--log".as_ref(),
+                log.as_os_str(),
+            ],
+        );
+    }
+
+    /// Stops it in good order, and waits until it has.
+    pub fn stop(&self) {
+        let data = self.data();
+        self.run(
+            "pg_ctl",
+            &[
+                "stop".as_ref(),
+                "--wait".as_ref(),
+                "--silent".as_ref(),
+                "--mode=fast".as_ref(),
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+            ],
+        );
+    }
+
+    /// Kills all its processes at once, as the loss of power would, and waits until they are
+    /// gone.
+    pub fn kill9(&self) {
+        let postmaster = self.postmaster().expect("the server runs");
+        let processes: Vec<String> = std::iter::once(postmaster)
+            .chain(children(postmaster))
+            .map(|process| process.to_string())
+            .collect();
+        let killed = Command::new("kill")
+            .arg("-KILL")
+            .args(&processes)
+            .status()
+            .unwrap();
+        assert!(killed.success(), "cannot kill {processes:?}");
+        wait_until("the server is gone", || {
+            processes.iter().all(|process| !is_running(process))
+        });
+        // Where nothing reaps orphans, as in many containers, the server would take its own
+        // zombie for a rival that holds these files.
+        let socket_lock = self.root.join(format!(".s.PGSQL.{}.lock", self.port));
+        for lock in [self.data().join("postmaster.pid"), socket_lock] {
+            std::fs::remove_file(lock).unwrap();
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    fn postmaster(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
+    /// Runs one of the server's programs, as another user than root, which they refuse.
+    fn run(&self, program: &str, arguments: &[&OsStr]) {
+        let program = self.binaries.join(program);
+        let mut command = if is_root() {
+            unprivileged(&program)
+        } else {
+            Command::new(&program)
+        };
+        // Not into a pipe: the server would inherit it and hold it open.
+        let transcript = self.root.join("transcript");
+        let output = std::fs::File::create(&transcript).unwrap();
+        let status = command
+            .args(arguments)
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .status()
+            .unwrap();
+        if !status.success() {
+            let said = std::fs::read_to_string(&transcript).unwrap_or_default();
+            let log = std::fs::read_to_string(self.root.join("log")).unwrap_or_default();
+            panic!("{} failed: {said}\n{log}", program.display());
+        }
+    }
+}
+
+/// Holds the pipe; dropped, it waits until the watchdog has cleaned up.
+#[derive(Debug)]
+struct Watchdog {
+    process: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Watchdog {
+    fn new(root: &Path) -> Self {
+        let mut process = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Out of reach of an interrupt or a kill meant for the tests' process group.
+            .process_group(0)
+            .spawn()
+            .expect("there is a shell");
+        let pipe = process.stdin.take();
+        Self { process, pipe }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Where the newest installed server's programs are.
+fn binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut versions: Vec<PathBuf> = versions.map(|entry| entry.path()).collect();
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    versions.sort_by_key(|path| std::cmp::Reverse(number(path)));
+    folders.extend(versions.into_iter().map(|path| path.join("bin")));
+    let complete = |folder: &PathBuf| {
+        ["initdb", "pg_ctl", "postgres"]
+            .iter()
+            .all(|program| folder.join(program).exists())
+    };
+    folders.into_iter().find(complete)
+}
+
+/// A directory that the server's user can reach and that is short enough for a socket's name.
+fn make_root() -> PathBuf {
+    let root = PathBuf::from(format!("/tmp/weir-test-{}", Uuid::new_v4().simple()));
+    std::fs::create_dir(&root).unwrap();
+    if is_root() {
+        let owner = user_number("-u");
+        let group = user_number("-g");
+        std::os::unix::fs::chown(&root, Some(owner), Some(group)).unwrap();
+    }
+    root
+}
+
+fn is_root() -> bool {
+    static ROOT: OnceLock<bool> = OnceLock::new();
+    *ROOT.get_or_init(|| first_line(Command::new("id").arg("-u")) == "0")
+}
+
+/// A number of the user that the package makes for the server.
+fn user_number(which: &str) -> u32 {
+    let number = first_line(Command::new("id").args([which, "postgres"]));
+    number
+        .parse()
+        .expect("there is a user «postgres» to run the server as")
+}
+
+fn first_line(command: &mut Command) -> String {
+    let output = command.output().expect("the program is there");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn unprivileged(program: &Path) -> Command {
+    let there = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).exists())
+    };
+    let mut command;
+    if there("setpriv") {
+        command = Command::new("setpriv");
+        command.args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--init-groups",
+            "--",
+        ]);
+        command.arg(program);
+    } else if there("runuser") {
+        command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+    } else {
+        command = Command::new("su");
+        command
+            .args(["-s", "/bin/sh", "postgres", "-c", r#"exec "$0" "$@""#])
+            .arg(program);
+    }
+    command
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|process| parent_of(*process) == Some(parent))
+        .collect()
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    status_field(&process.to_string(), "PPid:")?.parse().ok()
+}
+
+/// A process that nobody has waited for yet is gone all the same.
+fn is_running(process: &str) -> bool {
+    status_field(process, "State:").is_some_and(|state| !state.starts_with('Z'))
+}
+
+fn status_field(process: &str, field: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut file = std::fs::File::open(format!("/proc/{process}/status")).ok()?;
+    file.read_to_string(&mut text).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.trim().to_owned())
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
