@@ -1,3 +1,4 @@
 //! What tests need around them.
 
+pub mod app;
 pub mod postgres;
