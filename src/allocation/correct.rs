@@ -2,6 +2,7 @@
 
 use super::completeness::{self, Reading};
 use super::estimate::{Estimate, Evidence, advance, slow_gain};
+use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{AgentWeight, Hold, OperationId, Plan, WindowCounts};
 
@@ -24,7 +25,9 @@ impl State {
             .iter()
             .filter(|operation| retired.binary_search(&operation.operation).is_err());
         Self {
-            known: known.map(Estimate::of).collect(),
+            known: known
+                .map(|operation| Estimate::of(operation, plan.window.seconds()))
+                .collect(),
             agents: plan.agents.clone(),
             unseen_sampled: plan.fleet.unseen_sampled,
         }
@@ -52,9 +55,9 @@ impl State {
         before.advanced(&tally, reading, tally.seconds).0
     }
 
-    /// The estimated offered rate of the fleet, in root requests per second.
-    pub(super) fn offered(&self) -> f64 {
-        offered(&self.known)
+    /// The offered rate that the next window is planned for, in root requests per second.
+    pub(super) fn demand(&self) -> f64 {
+        exact_sum(self.known.iter().map(|known| known.demand))
     }
 
     /// Carries the state over a window, as far as the reading trusts it.
@@ -130,11 +133,6 @@ impl State {
             unseen_sampled,
         }
     }
-}
-
-/// The estimated offered rate of operations together, in root requests per second.
-pub(super) fn offered(estimates: &[Estimate]) -> f64 {
-    super::sum::exact_sum(estimates.iter().map(|estimate| estimate.offered))
 }
 
 /// How fast the cost of the unseen is followed; under 1, so that it can be traced back.

@@ -33,6 +33,14 @@ const STEP_DEVIATIONS: f64 = 4.0;
 /// [`STEP_DEVIATIONS`] a large count steps when it changes by more than a factor of 2.2.
 const STEP_NOISE: f64 = 2.0 * NOISE;
 
+/// An operation that should have had ln 10⁴ root requests by now and had none has stopped: chance
+/// does that once in ten thousand times. One that only paused then costs its share unplanned when
+/// it returns, but one that was renamed would keep its share idle for hours if nobody gave up.
+const SURELY_STOPPED: f64 = 9.2;
+
+/// No demand is believed in less than 2⁻³⁰: nothing to pay for, yet never a division by 0.
+const HALVINGS_MAX: u32 = 30;
+
 /// The root requests that a prior counts for, when a new operation's own count is small.
 const PRIOR_COUNT: f64 = 1.0;
 
@@ -50,6 +58,9 @@ pub(super) struct Estimate {
     pub before: f64,
     /// The estimate with the window.
     pub offered: f64,
+    /// The part of [`Estimate::offered`] that the next window is planned for; less than the whole
+    /// for an operation that has stopped, whose estimate is kept for its return.
+    pub demand: f64,
     /// The relative variance that the chance in counting gives the estimate.
     pub chance: f64,
     pub silent_windows: u32,
@@ -58,14 +69,16 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// Reads an operation of a plan as it stood after the plan's window.
-    pub(super) fn of(plan: &OperationPlan) -> Self {
+    /// Reads an operation of a plan as it stood after the plan's window of so many seconds.
+    pub(super) fn of(plan: &OperationPlan, seconds: f64) -> Self {
+        let offered = tame(plan.offered);
         Self {
             operation: plan.operation,
             service: plan.service,
             overflow: plan.overflow,
             before: plan.offered_before,
-            offered: tame(plan.offered),
+            offered,
+            demand: demand(offered, plan.silent_windows, seconds),
             chance: 0.0,
             silent_windows: plan.silent_windows,
             window_offered: plan.window_offered,
@@ -155,8 +168,10 @@ fn reported(old: &Estimate, count: &OperationCount, evidence: Evidence<'_>) -> E
         Hold::CutsOnly => followed.max(old.offered),
         Hold::None | Hold::Frozen => followed,
     };
+    let offered = tame(offered);
     Estimate {
-        offered: tame(offered),
+        offered,
+        demand: offered,
         chance: chance(gain, offered * exposure),
         silent_windows: 0,
         ..still(old, Some(count))
@@ -176,17 +191,13 @@ fn is_step(expected: f64, counted: f64) -> bool {
 /// The gain for an operation of which a window is expected to hold `expected` requests.
 ///
 /// It depends on what is expected, not on what came, else windows that hold more by chance would
-/// also count for more. Where empty windows are ordinary the gain is that of a silent window, or
-/// windows with a request would count for more than those without.
+/// also count for more. It is never under `slowest`, the part that a silent operation loses.
 ///
 /// # Source
 /// The steady-state gain of the Kalman filter for a random walk with drift variance q seen
 /// through noise of variance r: with s = q/r, K = (√(s² + 4s) − s)/2. Here r is the relative
 /// variance of a count, `1/expected + NOISE²`.
 fn gain(expected: f64, slowest: f64) -> f64 {
-    if expected < EMPTY_BY_CHANCE {
-        return slowest;
-    }
     let s = DRIFT / (1.0 / expected + NOISE * NOISE);
     let steady = f64::midpoint((s * s + 4.0 * s).sqrt(), -s);
     steady.max(slowest)
@@ -203,11 +214,40 @@ fn silent(old: &Estimate, evidence: Evidence<'_>) -> Estimate {
         // Its reports may be among those missing.
         return still(old, None);
     }
+    let expected = old.offered * evidence.exposure();
+    let kept = if expected < EMPTY_BY_CHANCE {
+        // An ordinary empty window: a count like any other, or the estimate would be biased.
+        let gap = evidence.elapsed_seconds - evidence.tally.seconds;
+        (1.0 - gain(expected, slow_gain(evidence.tally.seconds))) * halvings(gap)
+    } else {
+        halvings(evidence.elapsed_seconds)
+    };
+    let offered = tame(old.offered * kept);
+    let silent_windows = old.silent_windows.saturating_add(1);
     Estimate {
-        offered: tame(old.offered * halvings(evidence.elapsed_seconds)),
-        silent_windows: old.silent_windows.saturating_add(1),
+        offered,
+        demand: demand(offered, silent_windows, evidence.tally.seconds),
+        silent_windows,
         ..still(old, None)
     }
+}
+
+/// How much of an estimate to plan for after so many silent windows in a row.
+///
+/// All of it while the silence may be chance. Else half as much with each silent window: what
+/// [`GAIN_LARGE`] makes of counts of 0.
+fn demand(offered: f64, silent_windows: u32, seconds: f64) -> f64 {
+    if silent_windows == 0 || seconds <= 0.0 {
+        return offered;
+    }
+    // The estimate halved on the way here; what was missed, it was before that.
+    let growth = 1.0 / halvings(seconds);
+    let grown = 1.0 / halvings(seconds * f64::from(silent_windows));
+    let missed = offered * seconds * growth * (grown - 1.0) / (growth - 1.0);
+    if missed < SURELY_STOPPED {
+        return offered;
+    }
+    offered * (-f64::from(silent_windows.min(HALVINGS_MAX))).exp2()
 }
 
 /// Starts an operation from its first count.
@@ -230,13 +270,14 @@ fn first_seen<F: FnOnce() -> Priors>(
     };
     let most = (counted + STEP_DEVIATIONS * (counted + 1.0).sqrt()) / exposure;
     let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
-    let offered = (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT);
+    let offered = tame((counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT));
     Estimate {
         operation: count.operation,
         service: count.service,
         overflow: count.overflow,
         before: -1.0,
-        offered: tame(offered),
+        offered,
+        demand: offered,
         chance: chance(1.0, counted),
         silent_windows: 0,
         window_offered: count.offered,

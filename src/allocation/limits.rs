@@ -35,9 +35,9 @@ pub(super) struct Limit {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(policy: &'a Policy, previous: &'a Plan, hold: Hold, offered: f64) -> Self {
+    pub(super) fn new(policy: &'a Policy, previous: &'a Plan, hold: Hold, demand: f64) -> Self {
         let budget = amount(policy.budget);
-        let unknown_max = unknown_max(budget, offered);
+        let unknown_max = unknown_max(budget, demand);
         Self {
             policy,
             previous,
@@ -64,7 +64,8 @@ impl<'a> Rules<'a> {
     /// Finds an operation's limits; `served` is the probability the previous plan listed for it.
     pub(super) fn limit(&self, estimate: &Estimate, served: Option<f64>) -> Limit {
         let bounds = self.policy.bounds(estimate.service, estimate.operation);
-        let demand = estimate.offered;
+        let offered = estimate.offered;
+        let planned = estimate.demand / offered;
         let mut lowest = (1.0, Binding::ProbabilityOne);
         let mut lower = |probability: f64, reason| {
             if probability < lowest.0 {
@@ -72,7 +73,7 @@ impl<'a> Rules<'a> {
             }
         };
         lower(bounds.probability_max, Binding::Cap);
-        lower(bounds.cap / demand, Binding::Cap);
+        lower(bounds.cap / offered, Binding::Cap);
         if estimate.overflow {
             lower(self.unknown_max, Binding::Cap);
         }
@@ -87,12 +88,15 @@ impl<'a> Rules<'a> {
             };
             pin.min(most)
         });
+        // The part that is planned for scales everything alike, so that the share over that part
+        // is the probability of the whole.
+        let floor = bounds.floor.max(bounds.probability_min * offered);
         let entry = Entry {
             // What is pinned has been paid for before the rest is shared.
-            demand: if pin.is_some() { 0.0 } else { demand },
-            weight: weight(demand, self.weight_exponent, bounds.weight),
-            floor: bounds.floor.max(bounds.probability_min * demand),
-            cap: probability_max * demand,
+            demand: if pin.is_some() { 0.0 } else { estimate.demand },
+            weight: planned * weight(offered, self.weight_exponent, bounds.weight),
+            floor: planned * floor,
+            cap: probability_max * estimate.demand,
         };
         Limit {
             entry,

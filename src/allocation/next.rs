@@ -24,12 +24,12 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let mut retired = inputs.retired.to_vec();
     retired.sort_unstable();
     let before = State::corrected(previous, inputs.corrected, &retired);
-    let forecast = before.offered();
+    let forecast = before.demand();
     let tally = Tally::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast);
     let elapsed = elapsed_seconds(previous, &tally, inputs);
     let (state, reading) = before.advanced(&tally, reading, elapsed);
-    let offered = state.offered();
+    let offered = state.demand();
 
     let rules = Rules::new(policy, previous, reading.hold, offered);
     let decision = if reading.hold == Hold::Frozen {
@@ -38,7 +38,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
         decide(&rules, &state)
     };
     Plan {
-        number: previous.number + 1,
+        number: previous.number.saturating_add(1),
         epoch: inputs.epoch,
         configuration_revision: policy.revision,
         window: inputs.current.window,
@@ -87,16 +87,12 @@ fn elapsed_seconds(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
 
 /// Leaves every probability as it was served.
 fn stand(previous: &Plan, state: &State) -> Decision {
-    let operations: Vec<OperationPlan> = with_served(previous, &state.known)
-        .map(|(estimate, served)| {
-            let probability =
-                served.unwrap_or_else(|| previous.default_probability(estimate.service));
-            plan_of(
-                estimate,
-                probability * estimate.offered,
-                probability,
-                Binding::Hold,
-            )
+    let operations: Vec<OperationPlan> = with_listed(previous, &state.known)
+        .map(|(estimate, listed)| {
+            let unlisted = || previous.default_probability(estimate.service);
+            let probability = listed.map_or_else(unlisted, |plan| plan.probability);
+            let share = listed.map_or(probability * estimate.demand, |plan| plan.share);
+            plan_of(estimate, share, probability, Binding::Hold)
         })
         .collect();
     let services = services_of(&operations)
@@ -118,8 +114,8 @@ fn stand(previous: &Plan, state: &State) -> Decision {
 
 /// Shares the budget anew.
 fn decide(rules: &Rules<'_>, state: &State) -> Decision {
-    let limits: Vec<Limit> = with_served(rules.previous, &state.known)
-        .map(|(estimate, served)| rules.limit(estimate, served))
+    let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
+        .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let unseen_reserve = unseen_reserve(rules, state);
     let shared = share(&state.known, &limits, rules.budget - unseen_reserve);
@@ -160,8 +156,7 @@ struct Shared {
 /// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
 fn share(estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
     let pins = estimates.iter().zip(limits);
-    let pinned =
-        exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.offered)));
+    let pinned = exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand)));
     let entries: Vec<_> = limits.iter().map(|limit| limit.entry).collect();
     let solution = solve(&entries, budget - pinned);
     let missing = solution.missing + (pinned - budget).max(0.0);
@@ -182,7 +177,7 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
         let probability = pin * pin_scale;
         return plan_of(
             estimate,
-            probability * estimate.offered,
+            probability * estimate.demand,
             probability,
             Binding::Pin,
         );
@@ -192,7 +187,7 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
         // Exactly the limit: the quotient could be off by its last bit, and a hold must not be.
         return plan_of(estimate, share, limit.probability_max, limit.reason);
     }
-    let probability = unbiased(share / estimate.offered, limit, estimate.chance);
+    let probability = unbiased(share / estimate.demand, limit, estimate.chance);
     let binding = if share <= entry.floor {
         Binding::Floor
     } else {
@@ -204,8 +199,9 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
 /// Corrects the quotient of a share and an estimate for the chance in the estimate.
 ///
 /// Over many windows the mean of `1/estimate` lies above `1/mean` by the estimate's relative
-/// variance, which would overspend the budget by about 1 % on a fleet of small operations. An
-/// operation near probability 1 has nothing to overspend, so there the correction fades.
+/// variance, and the budget would be overspent by that. Only the chance in counting is known
+/// well enough to correct for; what the rates themselves scatter is not. An operation near
+/// probability 1 has nothing to overspend, so there the correction fades.
 fn unbiased(quotient: f64, limit: &Limit, chance: f64) -> f64 {
     let quotient = quotient.min(limit.probability_max);
     let corrected = quotient / (1.0 + chance * (1.0 - quotient));
@@ -282,19 +278,19 @@ fn services_of(operations: &[OperationPlan]) -> Vec<ServiceId> {
     services
 }
 
-/// The estimates, each with the probability the previous plan listed for it.
-fn with_served<'a>(
+/// The estimates, each with what the previous plan listed for it.
+fn with_listed<'a>(
     previous: &'a Plan,
     estimates: &'a [Estimate],
-) -> impl Iterator<Item = (&'a Estimate, Option<f64>)> {
+) -> impl Iterator<Item = (&'a Estimate, Option<&'a OperationPlan>)> {
     let mut listed = previous.operations.iter().peekable();
     estimates.iter().map(move |estimate| {
         while listed
             .next_if(|plan| plan.operation < estimate.operation)
             .is_some()
         {}
-        let served = listed.next_if(|plan| plan.operation == estimate.operation);
-        (estimate, served.map(|plan| plan.probability))
+        let plan = listed.next_if(|plan| plan.operation == estimate.operation);
+        (estimate, plan)
     })
 }
 

@@ -63,7 +63,8 @@ impl Plan {
 pub struct FleetPlan {
     /// The wanted sampled rate, in traces per second.
     pub budget: f64,
-    /// The estimated offered rate, in root requests per second.
+    /// The offered rate that is planned for, in root requests per second: the operations'
+    /// estimates, without what has stopped being reported.
     pub offered: f64,
     /// The sampled rate this plan expects, in traces per second.
     pub expected_sampled: f64,
@@ -126,7 +127,8 @@ pub struct OperationPlan {
     /// The estimate before this window: where the next plan starts from when a late report
     /// has changed the window's counts. Negative for an operation first seen in this window.
     pub offered_before: f64,
-    /// The traces per second the allocation gives it.
+    /// The traces per second the allocation gives it, which is what it is expected to cost: less
+    /// than `probability · offered` for an operation that has stopped being reported.
     pub share: f64,
     /// What its SDKs are told, in [0, 1].
     pub probability: f64,

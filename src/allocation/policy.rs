@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::solve::amount;
 use super::{OperationId, ServiceId};
 
 /// The operators' wishes, parsed and in ids.
@@ -75,7 +76,11 @@ impl Default for Bounds {
 impl Bounds {
     fn tamed(&self) -> Self {
         let or = |value: f64, otherwise: f64| {
-            if value >= 0.0 { value } else { otherwise }
+            if value >= 0.0 {
+                amount(value)
+            } else {
+                otherwise
+            }
         };
         Self {
             weight: if self.weight > 0.0 { self.weight } else { 1.0 },
@@ -83,7 +88,10 @@ impl Bounds {
             probability_min: or(self.probability_min, 0.0).min(1.0),
             cap: or(self.cap, f64::INFINITY),
             probability_max: or(self.probability_max, 1.0).min(1.0),
-            pin: self.pin.filter(|pin| *pin >= 0.0).map(|pin| pin.min(1.0)),
+            pin: self
+                .pin
+                .filter(|pin| *pin >= 0.0)
+                .map(|pin| amount(pin).min(1.0)),
         }
     }
 }

@@ -9,10 +9,12 @@
 
 use super::sum::{ExactSum, exact_sum};
 
-/// What weights, demands and budgets are cut to, so that no quotient or product of two of them
-/// leaves the range of `f64`; some ninety orders of magnitude beyond any fleet.
+/// What amounts and weights are cut to, so that no quotient, product or sum of them leaves the
+/// range of `f64`: a hundred orders of magnitude beyond any fleet.
 const LARGEST: f64 = 1e100;
-const SMALLEST_WEIGHT: f64 = 1e-100;
+
+/// Smaller amounts count as none, and smaller weights as this.
+const SMALLEST: f64 = 1e-100;
 
 /// One who shares the budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,34 +57,38 @@ pub struct Solution {
 #[must_use]
 pub fn solve(entries: &[Entry], budget: f64) -> Solution {
     let budget = amount(budget);
-    let ramps: Vec<Ramp> = entries.iter().map(Ramp::of).collect();
-    if exact_sum(ramps.iter().map(|ramp| ramp.cap)) <= budget {
+    let ramps = || entries.iter().map(Ramp::of);
+    if exact_sum(ramps().map(|ramp| ramp.cap)) <= budget {
         return Solution {
             level: f64::INFINITY,
-            shares: ramps.iter().map(|ramp| ramp.cap).collect(),
+            shares: ramps().map(|ramp| ramp.cap).collect(),
             missing: 0.0,
         };
     }
-    let floors = exact_sum(ramps.iter().map(|ramp| ramp.floor));
+    let floors = exact_sum(ramps().map(|ramp| ramp.floor));
     if floors > budget {
         let scale = budget / floors;
         return Solution {
             level: 0.0,
-            shares: ramps.iter().map(|ramp| ramp.floor * scale).collect(),
+            shares: ramps().map(|ramp| ramp.floor * scale).collect(),
             missing: floors - budget,
         };
     }
-    let level = find_level(&ramps, budget);
+    let level = find_level(ramps().collect(), budget);
     Solution {
         level,
-        shares: ramps.iter().map(|ramp| ramp.at(level)).collect(),
+        shares: ramps().map(|ramp| ramp.at(level)).collect(),
         missing: 0.0,
     }
 }
 
 /// Cuts a rate to what can be calculated with; what is no amount is 0.
 pub(super) fn amount(value: f64) -> f64 {
-    if value > 0.0 { value.min(LARGEST) } else { 0.0 }
+    if value >= SMALLEST {
+        value.min(LARGEST)
+    } else {
+        0.0
+    }
 }
 
 /// An entry's share as a function of the level: flat, rising by its weight, flat.
@@ -100,7 +106,7 @@ struct Ramp {
 impl Ramp {
     fn of(entry: &Entry) -> Self {
         let weight = if entry.weight > 0.0 {
-            entry.weight.clamp(SMALLEST_WEIGHT, LARGEST)
+            entry.weight.clamp(SMALLEST, LARGEST)
         } else {
             1.0
         };
@@ -121,13 +127,7 @@ impl Ramp {
     }
 
     fn at(&self, level: f64) -> f64 {
-        if level >= self.stop {
-            self.cap
-        } else if level <= self.start {
-            self.floor
-        } else {
-            (self.weight * level).clamp(self.floor, self.cap)
-        }
+        (self.weight * level).max(self.floor).min(self.cap)
     }
 }
 
@@ -140,18 +140,16 @@ struct Settled {
 }
 
 /// Finds the level at which the ramps spend the budget; their floors fit it, their caps do not.
-fn find_level(ramps: &[Ramp], budget: f64) -> f64 {
+fn find_level(mut open: Vec<Ramp>, budget: f64) -> f64 {
     let (mut low, mut high) = (0.0, f64::INFINITY);
     let mut settled = Settled {
         flat: ExactSum::new(),
         rising: ExactSum::new(),
     };
-    let mut open = ramps.to_vec();
-    let mut breakpoints: Vec<f64> = ramps
-        .iter()
-        .flat_map(|ramp| [ramp.start, ramp.stop])
-        .filter(|level| *level > 0.0)
-        .collect();
+    let mut breakpoints = Vec::with_capacity(2 * open.len());
+    breakpoints.extend(open.iter().map(|ramp| ramp.stop));
+    breakpoints.extend(open.iter().map(|ramp| ramp.start));
+    breakpoints.retain(|level| *level > 0.0);
     loop {
         open.retain(|ramp| !settled.take(ramp, low, high));
         if breakpoints.is_empty() {

@@ -39,6 +39,7 @@ impl Window {
     /// The window of length `milliseconds`, aligned to its own multiples, that holds `at`.
     #[must_use]
     pub fn aligned(at: Timestamp, milliseconds: i64) -> Self {
+        let milliseconds = milliseconds.max(1);
         let start = at.0.div_euclid(milliseconds) * milliseconds;
         Self {
             start: Timestamp(start),

@@ -1,0 +1,232 @@
+//! Floors, caps, pins, weights, and how far a probability may move.
+
+use weir::allocation::{
+    Binding, Bounds, Hold, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
+};
+
+use super::fleet::{agent, count, counts, next, policy};
+
+/// The plan of three operations at 100, 10 and 1 requests a second.
+fn three(policy: &Policy) -> Plan {
+    let operations = vec![count(1, 6_000), count(2, 600), count(3, 60)];
+    let window = counts(0, operations, vec![agent(1, 6_660)]);
+    next(&Plan::genesis(policy), policy, &window)
+}
+
+fn with(bounds: Bounds) -> Policy {
+    let mut policy = policy(6.0);
+    policy.operations.insert(OperationId(1), bounds);
+    policy
+}
+
+fn shares(plan: &Plan) -> Vec<f64> {
+    plan.operations.iter().map(|plan| plan.share).collect()
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * b.abs()
+}
+
+#[test]
+fn without_bounds_everybody_rises_to_one_level() {
+    let plan = three(&policy(6.0));
+    assert_eq!(shares(&plan), [2.5, 2.5, 1.0]);
+    assert_eq!(plan.operations[2].binding, Binding::ProbabilityOne);
+    assert_eq!(plan.operations[2].probability, 1.0);
+    assert_eq!(plan.fleet.level, 2.5);
+}
+
+#[test]
+fn a_floor_is_kept_and_named() {
+    let plan = three(&with(Bounds {
+        floor: 4.0,
+        ..Bounds::default()
+    }));
+    assert_eq!(shares(&plan), [4.0, 1.0, 1.0]);
+    assert_eq!(plan.operations[0].binding, Binding::Floor);
+    let by_probability = three(&with(Bounds {
+        probability_min: 0.04,
+        ..Bounds::default()
+    }));
+    assert!(by_probability.operations[0].probability >= 0.04);
+    assert_eq!(by_probability.operations[0].binding, Binding::Floor);
+}
+
+#[test]
+fn a_cap_is_kept_and_wins_over_a_floor() {
+    let plan = three(&with(Bounds {
+        cap: 0.5,
+        floor: 4.0,
+        ..Bounds::default()
+    }));
+    assert!(close(plan.operations[0].share, 0.5));
+    assert_eq!(plan.operations[0].binding, Binding::Cap);
+    assert!(close(plan.operations[1].share, 4.5));
+    let by_probability = three(&with(Bounds {
+        probability_max: 0.001,
+        ..Bounds::default()
+    }));
+    assert_eq!(by_probability.operations[0].probability, 0.001);
+}
+
+#[test]
+fn a_pin_comes_first_and_is_scaled_last() {
+    let pinned = |pin| {
+        three(&with(Bounds {
+            pin: Some(pin),
+            ..Bounds::default()
+        }))
+    };
+    let fits = pinned(0.04);
+    assert_eq!(fits.operations[0].probability, 0.04);
+    assert_eq!(fits.operations[0].binding, Binding::Pin);
+    assert!(close(fits.operations[1].share, 1.0));
+    assert_eq!(fits.fleet.missing, 0.0);
+    let exceeds = pinned(0.5);
+    assert!(close(exceeds.operations[0].probability, 0.06));
+    assert!(close(exceeds.fleet.missing, 44.0));
+    assert_eq!(exceeds.operations[1].share, 0.0);
+    assert!(exceeds.fleet.expected_sampled <= 6.0 * (1.0 + 1e-9));
+}
+
+#[test]
+fn floors_beyond_the_budget_are_scaled_and_what_is_missing_is_said() {
+    let mut policy = policy(6.0);
+    let floor = Bounds {
+        floor: 9.0,
+        ..Bounds::default()
+    };
+    policy.services.insert(ServiceId(1), floor);
+    let plan = three(&policy);
+    assert!(close(plan.fleet.missing, 13.0));
+    assert!(close(plan.fleet.expected_sampled, 6.0));
+    assert!(close(plan.operations[0].share, 9.0 * 6.0 / 19.0));
+    assert_eq!(plan.fleet.level, 0.0);
+}
+
+#[test]
+fn weights_and_their_exponent_shape_the_shares() {
+    let plan = three(&with(Bounds {
+        weight: 4.0,
+        ..Bounds::default()
+    }));
+    assert!(close(
+        plan.operations[0].share,
+        4.0 * plan.operations[1].share
+    ));
+    let mut proportional = policy(6.0);
+    proportional.weight_exponent = 1.0;
+    let plan = three(&proportional);
+    for OperationPlan { share, offered, .. } in &plan.operations {
+        assert!(close(share / offered, 6.0 / 111.0));
+    }
+}
+
+#[test]
+fn an_operations_own_bounds_win_over_its_services() {
+    let mut policy = with(Bounds {
+        cap: 2.0,
+        ..Bounds::default()
+    });
+    let service = Bounds {
+        cap: 0.25,
+        ..Bounds::default()
+    };
+    policy.services.insert(ServiceId(1), service);
+    let plan = three(&policy);
+    assert!(close(plan.operations[0].share, 2.0));
+    assert!(close(plan.operations[1].share, 0.25));
+    assert!(plan.services[0].default_probability <= 0.025);
+}
+
+#[test]
+fn cuts_come_at_once_and_raises_double() {
+    let mut policy = policy(6.0);
+    let mut plan = three(&policy);
+    let mut pass = |policy: &Policy| {
+        let before = plan.clone();
+        let operations = vec![count(1, 6_000), count(2, 600), count(3, 60)];
+        let window = counts(before.number as i64, operations, vec![agent(1, 6_660)]);
+        plan = next(&before, policy, &window);
+        (before, plan.clone())
+    };
+    policy.budget = 0.06;
+    let (_, cut) = pass(&policy);
+    assert_eq!(shares(&cut), [0.02, 0.02, 0.02]);
+    policy.budget = 60.0;
+    for _ in 0..5 {
+        let (before, after) = pass(&policy);
+        for (before, after) in before.operations.iter().zip(&after.operations) {
+            assert_eq!(after.probability, 2.0 * before.probability);
+            assert_eq!(after.binding, Binding::RaiseLimit);
+        }
+        let default = before.fleet.default_probability;
+        assert!(after.fleet.default_probability <= 2.0 * default);
+    }
+}
+
+#[test]
+fn what_a_raise_limit_holds_back_goes_to_others() {
+    let policy = policy(10.0);
+    let steady = vec![count(1, 6_000), count(2, 6_000)];
+    let first = counts(0, steady, vec![agent(1, 12_000)]);
+    let before = next(&Plan::genesis(&policy), &policy, &first);
+    let fallen = vec![count(1, 60), count(2, 6_000)];
+    let plan = next(&before, &policy, &counts(1, fallen, vec![agent(1, 6_060)]));
+    assert_eq!(plan.operations[0].binding, Binding::RaiseLimit);
+    assert_eq!(
+        plan.operations[0].probability,
+        2.0 * before.operations[0].probability
+    );
+    assert!(plan.operations[0].share < 0.11);
+    assert!(close(
+        plan.operations[1].share,
+        10.0 - plan.operations[0].share
+    ));
+    assert_eq!(plan.fleet.hold, Hold::None);
+}
+
+#[test]
+fn a_default_is_what_the_level_gives_the_median_within_the_fleets_mean() {
+    let plan = three(&policy(6.0));
+    // The median of 100, 10 and 1 would get 2.5 of 10; the whole fleet can be served 6 of 111.
+    assert!(close(plan.services[0].default_probability, 6.0 / 111.0));
+    let mut small = policy(6.0);
+    small.budget = 0.3;
+    let operations = (1..=20).map(|id| count(id, 600)).chain([count(21, 60)]);
+    let window = counts(0, operations.collect(), vec![agent(1, 12_060)]);
+    let plan = next(&Plan::genesis(&small), &small, &window);
+    assert!(close(
+        plan.services[0].default_probability,
+        plan.fleet.level / 10.0
+    ));
+    assert_eq!(
+        plan.default_probability(ServiceId(99)),
+        plan.fleet.default_probability
+    );
+}
+
+#[test]
+fn pinning_a_service_does_not_keep_its_unknown_names_whole() {
+    let mut policy = policy(6.0);
+    let pin = Bounds {
+        pin: Some(1.0),
+        ..Bounds::default()
+    };
+    policy.services.insert(ServiceId(2), pin);
+    let other = OperationCount {
+        service: ServiceId(2),
+        ..count(4, 30)
+    };
+    let overflow = OperationCount {
+        service: ServiceId(2),
+        overflow: true,
+        ..count(5, 600)
+    };
+    let window = counts(0, vec![count(1, 6_000), other, overflow], vec![]);
+    let plan = next(&Plan::genesis(&policy), &policy, &window);
+    assert_eq!(plan.operations[1].probability, 1.0);
+    let default = plan.default_probability(ServiceId(2));
+    assert_eq!(plan.operations[2].probability, default);
+    assert!(close(default, 6.0 / plan.fleet.offered));
+}
