@@ -11,11 +11,13 @@ pub mod play;
 pub mod plot;
 pub mod recording;
 pub mod reference;
+pub mod report;
 pub mod strategy;
 pub mod synthetic;
 pub mod table;
 pub mod traffic;
 pub mod verdict;
+pub mod wire;
 
 pub use client::Client;
 pub use fleet::{Fleet, FleetShape, Kept, Tally};
@@ -24,3 +26,4 @@ pub use reference::{Reference, ReferencePlan};
 pub use strategy::{Strategy, Violation};
 pub use traffic::{Schedule, Traffic};
 pub use verdict::{Interval, Verdict};
+pub use wire::WireTally;

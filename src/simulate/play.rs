@@ -20,7 +20,8 @@ use super::client::Client;
 use super::fleet::{Fleet, FleetShape};
 use super::reference::{Reference, ReferencePlan};
 use super::traffic::{Schedule, Traffic};
-use super::verdict::{Interval, WireTally};
+use super::verdict::Interval;
+use super::wire::WireTally;
 use crate::clock::Clock;
 
 /// Ticks of one interval: fine enough that a poll's instant hardly matters, coarse enough that

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use super::verdict::Verdict;
 use super::verdict::{Check, DEVIATIONS, Interval, ONE_MISS_IN, REFERENCE_FACTOR, SLACK};
-use super::verdict::{Verdict, WireTally};
+use super::wire::WireTally;
 
 /// Up to so many intervals are shown in full.
 const SHOWN_IN_FULL: usize = 30;

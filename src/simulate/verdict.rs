@@ -26,9 +26,8 @@
 //! The 2 % are the tracking error allowed of a steady fleet; 1.25 is room for an estimator that
 //! must smooth what the reference knows.
 
-use super::client::ClientError;
 use super::fleet::{Kept, Tally};
-use super::strategy::Violation;
+use super::wire::WireTally;
 
 /// How much of the reference's error is allowed.
 pub const REFERENCE_FACTOR: f64 = 1.25;
@@ -89,73 +88,6 @@ impl Interval {
     /// One standard deviation of sampling noise, as a part of the budget.
     fn deviation(&self, budget: f64) -> f64 {
         self.tally.served.variance.sqrt() / self.seconds / budget
-    }
-}
-
-/// What went over the wire in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct WireTally {
-    /// Root requests that the fleet was asked.
-    pub offered: u64,
-    /// Root requests in acknowledged reports.
-    pub offered_reported: u64,
-    /// Polls answered with a strategy.
-    pub polls_answered: u64,
-    /// Polls that brought no answer or a 5xx.
-    pub polls_failed: u64,
-    /// Why the last of them did.
-    pub last_poll_failure: Option<String>,
-    /// Answers that a client in the field would have refused.
-    pub violations: u64,
-    /// The first of them.
-    pub first_violation: Option<String>,
-    /// Reports acknowledged.
-    pub reports_counted: u64,
-    /// Reports acknowledged as known already: the first acknowledgement had been lost.
-    pub reports_duplicate: u64,
-    /// Times that a report had to be sent again.
-    pub reports_unanswered: u64,
-    /// Why the last of them.
-    pub last_report_failure: Option<String>,
-    /// Reports refused for good.
-    pub reports_rejected: u64,
-    /// Why the first of them was.
-    pub first_rejection: Option<String>,
-    /// Times that an agent had to begin a new epoch.
-    pub epochs_renewed: u64,
-}
-
-impl WireTally {
-    pub(super) fn poll_failed(&mut self, error: &ClientError) {
-        self.polls_failed += 1;
-        self.last_poll_failure = Some(error.to_string());
-    }
-
-    pub(super) fn violated(&mut self, service: &str, violation: &Violation) {
-        self.violations += 1;
-        self.first_violation
-            .get_or_insert_with(|| format!("{service}: {violation}"));
-    }
-
-    pub(super) fn report_counted(&mut self, offered: u64) {
-        self.reports_counted += 1;
-        self.offered_reported += offered;
-    }
-
-    pub(super) fn report_rejected(&mut self, why: String) {
-        self.reports_rejected += 1;
-        self.first_rejection.get_or_insert(why);
-    }
-
-    pub(super) fn report_unanswered(&mut self, why: String) {
-        self.reports_unanswered += 1;
-        self.last_report_failure = Some(why);
-    }
-
-    /// Whether everything that went over the wire was as it must be.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.violations == 0 && self.reports_rejected == 0 && self.offered == self.offered_reported
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::{Play, Shared};
-use crate::simulate::client::{OperationReport, Report, ReportAnswer, ServiceReport};
+use crate::simulate::client::ReportAnswer;
 use crate::simulate::fleet::ServiceTally;
+use crate::simulate::report::{OperationReport, Report, ServiceReport};
 
 /// Reports that an agent keeps while the server is away; then it counts on in one long window.
 const REPORTS_KEPT: usize = 1024;
