@@ -15,7 +15,7 @@ use super::varint::Damage;
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often a transaction that lost to another is tried, the first time included.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
 
 /// A failure that does not know yet during what it happened.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl Fault {
         }
     }
 
-    fn during(self, during: &'static str) -> StoreError {
+    /// Says during what it happened, and what the caller can do.
+    pub fn during(self, during: &'static str) -> StoreError {
         match self {
             Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
             Self::Driver(source) | Self::PartitionMissing(source) if passes(&source) => {

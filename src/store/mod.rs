@@ -238,7 +238,8 @@ pub enum StoreError {
 /// Everything Weir asks of a database.
 ///
 /// Every method is one transaction or one statement; none keeps session state. Methods may be
-/// called at once from several tasks and several replicas.
+/// called at once from several tasks and several replicas. Each ends within 30 seconds, and a
+/// caller may drop its future at any time.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Stores a batch of reports in one transaction and returns after it has committed, so that

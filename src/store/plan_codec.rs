@@ -1,6 +1,6 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 1: the byte 1, then a zstd frame of [`Document`] in postcard. Every number comes back
+//! Version 1: the byte 1, then a zstd frame of `Document` in postcard. Every number comes back
 //! bit for bit, infinite levels too, because the next plan is computed from this one and a
 //! replica must compute what the leader did.
 

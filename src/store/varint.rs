@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// Takes the next of rising ids written by [`put_rising`], given the one before.
+    /// Takes the next of rising ids, written as gaps by [`put`], given the one before.
     pub(super) fn rising(&mut self, previous: Option<u32>) -> Result<u32, Damage> {
         let gap = u32::try_from(self.number()?).map_err(|_| Damage::OutOfRange)?;
         match previous {

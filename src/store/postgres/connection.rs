@@ -28,6 +28,12 @@ begin isolation level read committed;
 set local statement_timeout = '25s';
 set local idle_in_transaction_session_timeout = '25s'";
 
+/// Changing the schema takes as long as it takes.
+const BEGIN_UNBOUNDED: &str = "\
+-- transaction: begin without limits
+begin isolation level read committed;
+set local statement_timeout = 0";
+
 const BEGIN_SNAPSHOT: &str = "\
 -- transaction: begin a snapshot
 begin isolation level repeatable read, read only;
@@ -88,6 +94,11 @@ impl Session {
     /// Begins a transaction whose statements all read the same state.
     pub async fn snapshot(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         self.connection().begin_with(BEGIN_SNAPSHOT).await
+    }
+
+    /// Begins a transaction without time limits.
+    pub async fn begin_unbounded(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        self.connection().begin_with(BEGIN_UNBOUNDED).await
     }
 
     /// Returns the connection to the pool; its last answer has been read.

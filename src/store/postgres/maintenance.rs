@@ -30,7 +30,8 @@ pub(super) async fn run(
     now: Timestamp,
     retention: Retention,
 ) -> Result<(), Fault> {
-    let (first, last) = (now.0 - ROOM_MILLISECONDS, now.0 + ROOM_MILLISECONDS);
+    let first = now.0.saturating_sub(ROOM_MILLISECONDS);
+    let last = now.0.saturating_add(ROOM_MILLISECONDS);
     let ahead = [DELTA, HISTORY, PLAN, PLAN_BODY]
         .into_iter()
         .flat_map(|table| table.between(first, last));

@@ -34,7 +34,7 @@ fn all() -> Vec<Migration> {
 /// finds nothing left to do.
 pub(super) async fn run(pool: &PgPool) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
-    let mut transaction = session.begin().await?;
+    let mut transaction = session.begin_unbounded().await?;
     sqlx::query("-- migrations: lock\nselect pg_advisory_xact_lock($1)")
         .bind(LOCK)
         .execute(&mut *transaction)

@@ -50,7 +50,9 @@ impl PostgresStore {
     pub async fn connect(url: &str, pool_size: u32) -> Result<Self, StoreError> {
         let open = move || async move { Ok(connection::open(url, pool_size).await?) };
         let pool = run("connecting", open).await?;
-        run("bringing the schema up to date", || migrations::run(&pool)).await?;
+        migrations::run(&pool)
+            .await
+            .map_err(|fault| fault.during("bringing the schema up to date"))?;
         Ok(Self {
             pool,
             partitions: Partitions::default(),

@@ -135,8 +135,8 @@ impl Partitions {
         }
     }
 
-    /// Drops every partition of a table that lies wholly before an instant, except the one that
-    /// holds `kept`.
+    /// Drops every partition of a table that lies wholly before an instant, except the current
+    /// plan's.
     pub async fn drop_before(
         &self,
         pool: &PgPool,

@@ -137,6 +137,7 @@ on_both_backends! {
         extremes_come_back
         an_empty_report_counts_and_adds_nothing
         a_corrupt_delta_is_named
+        a_caller_who_leaves_halfway_harms_nothing
         a_closed_store_is_unavailable
     }
     dictionary {

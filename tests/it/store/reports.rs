@@ -346,3 +346,27 @@ pub async fn a_closed_store_is_unavailable(fixture: &Fixture) {
         "{outcome:?}"
     );
 }
+
+/// Whatever a caller who goes away leaves behind, whole or not at all, the next is not harmed.
+pub async fn a_caller_who_leaves_halfway_harms_nothing(fixture: &Fixture) {
+    const REPORTS: u64 = 40;
+    let store = fixture.open().await;
+    for number in 0..REPORTS {
+        let first = [small(&format!("agent {number}"), 1)];
+        assert_eq!(store.commit_reports(&first).await.unwrap(), [Counted]);
+        let leaving = Arc::clone(&store);
+        let report = small(&format!("agent {number}"), 2);
+        let task = tokio::spawn(async move { leaving.commit_reports(&[report]).await });
+        // A little further each time.
+        for _ in 0..number * 4 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+    }
+    let again: Vec<_> = (0..REPORTS)
+        .map(|number| small(&format!("agent {number}"), 2))
+        .collect();
+    store.commit_reports(&again).await.unwrap();
+    let total = totals(&stored(&store).await)[&(window(0), OperationId(1))];
+    assert_eq!(total, (2 * REPORTS, 0));
+}
