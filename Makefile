@@ -20,7 +20,7 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-# Half an hour of kills on two cores; WEIR_SOAK_KILLS=n for another number.
+# About a minute on two cores; WEIR_SOAK_KILLS=n for another number.
 soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
