@@ -20,13 +20,13 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-# Half an hour of kills on two cores; WEIR_SOAK_KILLS=n for another number.
+# About a minute on two cores; WEIR_SOAK_KILLS=n for another number.
 soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
 
-demo: ## Runs Weir with a few agents that report made-up traffic, and shows what it decides
-	@scripts/demo
+demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
+	$(CARGO) run --release --locked -- demo --plot target/demo.svg
 
 openapi: ## Lints openapi.yaml (fetches the linter with npx)
 	npx --yes @redocly/cli@2 lint --config .redocly.yaml openapi.yaml

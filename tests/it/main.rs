@@ -4,9 +4,12 @@
 
 mod allocation;
 mod bounds;
+mod crash;
+mod interop;
 mod operators;
 mod polls;
 mod replay;
+mod replicas;
 mod reports;
 mod store;
 mod structure;

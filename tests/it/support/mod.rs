@@ -1,4 +1,8 @@
 //! What tests need around them.
 
+pub mod agents;
 pub mod app;
+pub mod client;
 pub mod postgres;
+pub mod process;
+pub mod stored;

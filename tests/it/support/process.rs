@@ -1,0 +1,261 @@
+//! Weir as its own process, for what cannot be seen from inside one: kills, freezes, wrong clocks.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// How long a process may take to listen, and to leave after SIGTERM.
+const PROCESS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often [`eventually`] looks.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How much of a process's log goes into a failure's message.
+const LINES_SHOWN: usize = 80;
+
+/// Waits until `condition` gives a value, and fails the test once `deadline` has passed.
+pub async fn eventually<T>(
+    deadline: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let wait = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    match tokio::time::timeout(deadline, wait).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {deadline:?}"),
+    }
+}
+
+/// How to start a Weir.
+#[derive(Debug, Clone, Default)]
+pub struct WeirCommand {
+    flags: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl WeirCommand {
+    /// Adds a flag with its value.
+    pub fn flag(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.flags.push(name.into());
+        self.flags.push(value.as_ref().into());
+        self
+    }
+
+    /// Adds an environment variable.
+    pub fn environment(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    /// Puts the process's wall clock wrong by `seconds`; its monotonic clock stays right, as on
+    /// a machine whose date somebody set wrong before the start.
+    pub fn wall_clock_off_by(self, seconds: i64) -> Self {
+        self.environment("LD_PRELOAD", libfaketime())
+            .environment("FAKETIME", format!("{seconds:+}s"))
+            .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
+    /// Starts the process and waits until it listens.
+    pub async fn start(&self) -> WeirProcess {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WEIR_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(&self.flags)
+            // The line that names the addresses must come, and come without colours.
+            .env_remove("RUST_LOG")
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let child = command
+            .spawn()
+            .expect("the weir binary was built with the tests");
+        WeirProcess::listening(child).await
+    }
+}
+
+/// A running Weir. It is killed when dropped.
+#[derive(Debug)]
+pub struct WeirProcess {
+    child: Child,
+    sdk_url: String,
+    admin_url: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl WeirProcess {
+    /// Begins a command line.
+    pub fn command() -> WeirCommand {
+        WeirCommand::default()
+    }
+
+    async fn listening(mut child: Child) -> Self {
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (found, addresses) = oneshot::channel();
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || drain(stderr, &log, found)
+        });
+        let mut process = Self {
+            child,
+            sdk_url: String::new(),
+            admin_url: String::new(),
+            log,
+        };
+        match tokio::time::timeout(PROCESS_DEADLINE, addresses).await {
+            Ok(Ok((sdk, admin))) => {
+                process.sdk_url = format!("http://{sdk}");
+                process.admin_url = format!("http://{admin}");
+                process
+            }
+            Ok(Err(_)) => panic!("weir ended before it listened"),
+            Err(_) => panic!("weir does not listen after {PROCESS_DEADLINE:?}"),
+        }
+    }
+
+    /// Where SDKs and agents find it, without a slash at the end.
+    pub fn sdk_url(&self) -> &str {
+        &self.sdk_url
+    }
+
+    /// Where operators find it, without a slash at the end.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// Ends it as a power cut would: SIGKILL, no last word.
+    pub fn kill9(&mut self) {
+        self.child
+            .kill()
+            .expect("the process is a child of the test");
+        self.child
+            .wait()
+            .expect("the process is a child of the test");
+    }
+
+    /// Freezes it (SIGSTOP).
+    pub fn stop(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::stop`] (SIGCONT).
+    pub fn cont(&self) {
+        self.signal("CONT");
+    }
+
+    /// Asks it to leave (SIGTERM) and waits until it has.
+    pub async fn terminate(mut self) -> ExitStatus {
+        self.signal("TERM");
+        eventually(PROCESS_DEADLINE, "weir leaves after SIGTERM", async || {
+            self.child
+                .try_wait()
+                .expect("the process is a child of the test")
+        })
+        .await
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.log.lock().expect("no holder of the log panics")
+    }
+
+    /// Sends a signal. The shell's own `kill` is there where no program of that name is.
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh")
+            .args([
+                "-c",
+                "kill -s \"$0\" \"$1\"",
+                name,
+                &self.child.id().to_string(),
+            ])
+            .status()
+            .expect("there is a shell");
+        assert!(sent.success(), "SIG{name} to a running weir");
+    }
+}
+
+impl Drop for WeirProcess {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let lines = self.lines();
+            let from = lines.len().saturating_sub(LINES_SHOWN);
+            eprintln!("the last of weir's log:\n{}", lines[from..].join("\n"));
+        }
+    }
+}
+
+/// Keeps a process's log, so that its pipe never fills, and finds the addresses in it.
+fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(String, String)>) {
+    let mut found = Some(found);
+    for line in BufReader::new(stderr).lines() {
+        let Ok(line) = line else { break };
+        if let Some(addresses) = addresses(&line)
+            && let Some(found) = found.take()
+        {
+            // Nobody waits any more when the deadline has passed.
+            let _ = found.send(addresses);
+        }
+        log.lock().expect("no holder of the log panics").push(line);
+    }
+}
+
+/// The bound addresses that the line about listening names.
+fn addresses(line: &str) -> Option<(String, String)> {
+    let field = |name: &str| {
+        let (_, rest) = line.split_once(name)?;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    line.contains("listening")
+        .then(|| Some((field(" sdk=")?, field(" admin=")?)))?
+}
+
+/// The library that shifts a process's clock, for programs with threads.
+fn libfaketime() -> PathBuf {
+    const NAME: &str = "faketime/libfaketimeMT.so.1";
+    let direct = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
+    let by_architecture = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    direct
+        .into_iter()
+        .chain(by_architecture)
+        .map(|folder| folder.join(NAME))
+        .find(|path| path.exists())
+        .expect("libfaketime is installed: `make setup` does it")
+}
+
+#[test]
+fn addresses_are_read_from_the_line_about_listening() {
+    let line =
+        "2026-11-20T09:00:00Z  INFO weir::app: listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
+    let expected = ("127.0.0.1:41233".to_owned(), "127.0.0.1:34233".to_owned());
+    assert_eq!(addresses(line), Some(expected));
+    assert_eq!(
+        addresses("2026-11-20T09:00:00Z  INFO weir::app: leaving"),
+        None
+    );
+}
