@@ -7,6 +7,7 @@ mod bounds;
 mod crash;
 mod interop;
 mod operators;
+mod outage;
 mod polls;
 mod replay;
 mod replicas;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Agent, TestApp, eventually};
+use crate::support::app::{Agent, TestApp};
+use crate::support::process::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -77,7 +78,7 @@ async fn a_budget_becomes_probabilities_and_both_survive_a_restart() {
         ("shop", &[("GET /", 1000.0), ("POST /buy", 10.0)]),
         ("stock", &[("sync", 200.0)]),
     ];
-    let plan = eventually("a plan that spends the budget", DEADLINE, async || {
+    let plan = eventually(DEADLINE, "a plan that spends the budget", async || {
         if let Some(report) = agent.next(rates) {
             assert_eq!(app.report(&report).await.0, 200);
         }

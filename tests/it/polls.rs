@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::app::{Agent, TestApp, eventually};
+use crate::support::app::{Agent, TestApp};
+use crate::support::process::eventually;
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -57,7 +58,7 @@ async fn a_plan_is_told_in_headers_and_its_bodies_come_compressed_on_request() {
     let app = TestApp::start(directory.path(), &[]).await;
     let mut agent = Agent::new("a");
     let rates: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 500.0), ("POST /buy", 20.0)])];
-    eventually("a plan that lists both operations", DEADLINE, async || {
+    eventually(DEADLINE, "a plan that lists both operations", async || {
         if let Some(report) = agent.next(rates) {
             assert_eq!(app.report(&report).await.0, 200);
         }

@@ -120,22 +120,30 @@ impl TestApp {
     }
 }
 
-/// An agent that reports second by second, each second once.
+/// An agent that reports what it saw since its last report.
 pub struct Agent {
     name: String,
     epoch: Uuid,
     sequence: u64,
     reported_until: DateTime<Utc>,
+    every_seconds: f64,
 }
 
 impl Agent {
+    /// An agent that reports as often as it is asked, but not more than ten times a second.
     pub fn new(name: &str) -> Self {
+        Self::every(name, 0.1)
+    }
+
+    /// An agent that reports every so many seconds.
+    pub fn every(name: &str, every_seconds: f64) -> Self {
         let now = SystemClock.now().trunc_subsecs(0);
         Self {
             name: name.into(),
             epoch: Uuid::new_v4(),
             sequence: 0,
             reported_until: now,
+            every_seconds,
         }
     }
 
@@ -143,7 +151,7 @@ impl Agent {
     pub fn next(&mut self, services: &[(&str, &[(&str, f64)])]) -> Option<Value> {
         let until = SystemClock.now().trunc_subsecs(1);
         let seconds = (until - self.reported_until).num_milliseconds() as f64 / 1000.0;
-        if seconds < 0.1 {
+        if seconds < self.every_seconds {
             return None;
         }
         let start = std::mem::replace(&mut self.reported_until, until);
@@ -177,23 +185,4 @@ pub fn report(agent: &str, epoch: Uuid, sequence: u64, offered: u64) -> Value {
         "services": [{ "service": "checkout", "instances": 3, "operations": [
             { "operation": "POST /cart", "offered": offered, "sampled": 0 }] }],
     })
-}
-
-/// Asks again and again until there is an answer, and fails with `what` after the deadline.
-pub async fn eventually<T>(
-    what: &str,
-    deadline: Duration,
-    mut ask: impl AsyncFnMut() -> Option<T>,
-) -> T {
-    let until = tokio::time::Instant::now() + deadline;
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(
-            tokio::time::Instant::now() < until,
-            "not within {deadline:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -1,5 +1,6 @@
 //! Weir's HTTP interface, as agents, SDKs and operators use it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -99,12 +100,23 @@ impl Strategy {
 
     /// The probability of an operation that is listed.
     pub fn listed(&self, operation: &str) -> Option<f64> {
+        self.all_listed().get(operation).copied()
+    }
+
+    /// The probabilities of all operations that are listed.
+    pub fn all_listed(&self) -> BTreeMap<&str, f64> {
         self.body["operationSampling"]["perOperationStrategies"]
             .as_array()
             .expect("the list of operations")
             .iter()
-            .find(|entry| entry["operation"] == operation)
-            .map(|entry| number(&entry["probabilisticSampling"]["samplingRate"]))
+            .map(|entry| {
+                let name = entry["operation"].as_str().expect("a name");
+                (
+                    name,
+                    number(&entry["probabilisticSampling"]["samplingRate"]),
+                )
+            })
+            .collect()
     }
 }
 

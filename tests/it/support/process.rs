@@ -143,6 +143,17 @@ impl WeirProcess {
         &self.admin_url
     }
 
+    /// The most memory it has held so far, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = peak.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|kib| kib.parse().ok())
+            .expect("Linux tells the peak")
+    }
+
     /// Ends it as a power cut would: SIGKILL, no last word.
     pub fn kill9(&mut self) {
         self.child

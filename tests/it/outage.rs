@@ -1,0 +1,127 @@
+//! The database goes away: polls go on, reports are refused, and everything comes back by itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+use uuid::Uuid;
+use weir::config::Config;
+
+use crate::support::app::{Agent, TestApp, config, report};
+use crate::support::postgres::Cluster;
+use crate::support::process::eventually;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const RATES: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 500.0), ("POST /buy", 20.0)])];
+
+fn on(cluster: &Cluster) -> Config {
+    config(&[
+        "--interval",
+        "1s",
+        "--database-url",
+        &cluster.url("postgres"),
+    ])
+}
+
+async fn has_plan_for_the_shop(app: &TestApp, agent: &mut Agent) {
+    eventually(
+        DEADLINE,
+        "a plan that lists the shop's operations",
+        async || {
+            if let Some(report) = agent.next(RATES) {
+                assert_eq!(app.report(&report).await.0, 200);
+            }
+            let body = app.poll("shop").await;
+            let listed = body["operationSampling"]["perOperationStrategies"]
+                .as_array()?
+                .len();
+            (listed == 2).then_some(())
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_plan_is_served_while_the_database_is_away() {
+    let cluster = Cluster::start();
+    let app = TestApp::start_with(on(&cluster)).await;
+    has_plan_for_the_shop(&app, &mut Agent::new("a")).await;
+
+    cluster.kill9();
+    let epoch = Uuid::new_v4();
+    let sent = report("b", epoch, 1, 7);
+    let request = app
+        .client
+        .post(format!("{}/v1/reports", app.sdk))
+        .json(&sent);
+    let refused = request.send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(
+        refused.headers()["content-type"],
+        "application/problem+json"
+    );
+
+    eventually(DEADLINE, "the outage is noticed", async || {
+        let (status, ready) = app.admin_get("/readyz").await;
+        assert_eq!(
+            status, 200,
+            "polls are answered, so it stays ready: {ready}"
+        );
+        (ready["database"] == "unavailable").then_some(())
+    })
+    .await;
+    let served = app.poll("shop").await;
+    assert_eq!(
+        served["operationSampling"]["perOperationStrategies"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    eventually(DEADLINE, "the plan grows stale and says so", async || {
+        let polled = app
+            .client
+            .get(format!("{}/sampling?service=shop", app.sdk))
+            .send();
+        (polled.await.unwrap().headers()["weir-plan-stale"] == "true").then_some(())
+    })
+    .await;
+    assert_eq!(app.poll("shop").await, served, "nothing moved meanwhile");
+    let (status, problem) = app.admin_get("/v1/budget").await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (503, &json!("urn:weir:problem:unavailable"))
+    );
+
+    cluster.restart();
+    eventually(DEADLINE, "the same report is taken", async || {
+        let (status, answer) = app.report(&report("b", epoch, 1, 7)).await;
+        (status == 200).then_some(answer)
+    })
+    .await;
+    let before = app.plan().await.unwrap()["plan"].as_u64().unwrap();
+    eventually(DEADLINE, "plans go on", async || {
+        (app.plan().await?["plan"].as_u64()? > before).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_go_quiet_raise_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    has_plan_for_the_shop(&app, &mut Agent::new("a")).await;
+    let held = eventually(DEADLINE, "the silence is noticed", async || {
+        let plan = app.plan().await?;
+        (plan["hold"] == "frozen").then_some(plan["plan"].as_u64()?)
+    })
+    .await;
+    let served = app.poll("shop").await;
+    eventually(DEADLINE, "a few plans more", async || {
+        (app.plan().await?["plan"].as_u64()? >= held + 3).then_some(())
+    })
+    .await;
+    assert_eq!(app.poll("shop").await, served);
+    app.stop().await;
+}
