@@ -18,9 +18,10 @@ pub struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
-    Serve(Box<crate::config::ServeArgs>),
+    Serve(crate::config::ServeArgs),
     /// Play recorded traffic against a running Weir and judge what it kept
     Replay(Box<replay::ReplayArgs>),
     /// Run Weir and a made-up fleet together for a minute, ending in a verdict
