@@ -6,6 +6,7 @@ mod allocation;
 mod bounds;
 mod crash;
 mod interop;
+mod jobs;
 mod operators;
 mod outage;
 mod polls;

@@ -1,0 +1,225 @@
+//! What tidies up: history is settled from its deltas, names gone silent make room.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use weir::allocation::{
+    AgentName, Binding, OperationId, OperationPlan, Plan, ServiceId, Timestamp, Window,
+};
+use weir::clock::{Clock, FleetClock, SystemClock};
+use weir::dictionary::Dictionary;
+use weir::health::DatabaseState;
+use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Settle, Shared};
+use weir::snapshot::{Served, Snapshot};
+use weir::store::history_codec::{self, HistoryOperation};
+use weir::store::sqlite::SqliteStore;
+use weir::store::{
+    BucketCounts, BucketOperation, DictionaryLimits, HistoryRow, ResolvedReport, Store,
+};
+
+use crate::support::process::eventually;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const LIMITS: DictionaryLimits = DictionaryLimits {
+    services: 10,
+    operations_per_service: 10,
+    operations: 10,
+};
+
+/// A replica that holds the lease, without listeners.
+struct Replica {
+    shared: Shared,
+    stop: CancellationToken,
+}
+
+impl Replica {
+    async fn start(directory: &Path) -> Self {
+        let store = SqliteStore::open(&directory.join("weir.db")).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let shared = Shared {
+            store: Arc::clone(&store),
+            clock: Arc::new(FleetClock::new(Arc::new(SystemClock))),
+            dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS)),
+            served: Arc::new(Served::new(Plan::default())),
+            leadership: Leadership::default(),
+            interval: MINUTE,
+        };
+        let keeper = Arc::new(LeaseKeeper {
+            store,
+            clock: Arc::clone(&shared.clock),
+            leadership: shared.leadership.clone(),
+            database: DatabaseState::default(),
+            holder: Uuid::new_v4(),
+            time_to_live: LeaseKeeper::time_to_live(MINUTE),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(keeper.run(stop.clone()));
+        eventually(MINUTE, "the lease", async || shared.leadership.epoch()).await;
+        Self { shared, stop }
+    }
+
+    /// Stores one report of these counts in a bucket.
+    async fn count(&self, sequence: u64, bucket: Window, operations: &[(OperationId, u64, u64)]) {
+        let operations = operations
+            .iter()
+            .map(|(operation, offered, sampled)| BucketOperation {
+                operation: *operation,
+                offered: *offered,
+                sampled: *sampled,
+            });
+        let report = ResolvedReport {
+            agent: AgentName::parse("a").unwrap(),
+            epoch: Uuid::nil(),
+            sequence,
+            buckets: vec![BucketCounts {
+                bucket,
+                operations: operations.collect(),
+                agents: vec![],
+            }],
+        };
+        self.shared.store.commit_reports(&[report]).await.unwrap();
+    }
+
+    async fn names(&self) -> [OperationId; 2] {
+        let wanted = [("shop", "GET /"), ("shop", "POST /buy")];
+        let rows = self
+            .shared
+            .dictionary
+            .resolve(wanted.into_iter())
+            .await
+            .unwrap();
+        [rows[0].operation, rows[1].operation]
+    }
+
+    async fn history(&self, window: Window) -> Option<Vec<HistoryOperation>> {
+        let rows = self
+            .shared
+            .store
+            .read_history(window.start..window.end)
+            .await
+            .unwrap();
+        rows.first()
+            .map(|row| history_codec::decode(&row.payload).unwrap())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn minutes_ago(replica: &Replica, minutes: i64) -> Window {
+    let now = replica.shared.clock.timestamp();
+    Window::aligned(Timestamp(now.0 - minutes * 60_000), 60_000)
+}
+
+#[tokio::test]
+async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
+    let directory = tempfile::tempdir().unwrap();
+    let replica = Replica::start(directory.path()).await;
+    let [get, buy] = replica.names().await;
+    let (planned, unplanned) = (minutes_ago(&replica, 5), minutes_ago(&replica, 6));
+    let open = minutes_ago(&replica, 1);
+    replica.count(1, planned, &[(get, 100, 1)]).await;
+    let row = HistoryOperation {
+        operation: get,
+        offered: 100,
+        sampled: 1,
+        probability: Some(0.25),
+    };
+    let written = HistoryRow {
+        window: planned,
+        payload: history_codec::encode(&[row]),
+    };
+    replica
+        .shared
+        .store
+        .write_history(&[written])
+        .await
+        .unwrap();
+    replica
+        .count(2, planned, &[(get, 11, 2), (buy, 3, 0)])
+        .await;
+    replica.count(3, unplanned, &[(buy, 7, 7)]).await;
+    replica.count(4, open, &[(buy, 9, 9)]).await;
+
+    Settle::new(replica.shared.clone(), MINUTE)
+        .run()
+        .await
+        .unwrap();
+
+    let counted = |operation, offered, sampled, probability| HistoryOperation {
+        operation,
+        offered,
+        sampled,
+        probability,
+    };
+    let settled = vec![counted(get, 111, 3, Some(0.25)), counted(buy, 3, 0, None)];
+    assert_eq!(replica.history(planned).await, Some(settled));
+    assert_eq!(
+        replica.history(unplanned).await,
+        Some(vec![counted(buy, 7, 7, None)])
+    );
+    assert_eq!(
+        replica.history(open).await,
+        None,
+        "reports of it may still come"
+    );
+}
+
+#[tokio::test]
+async fn an_operation_that_nobody_reports_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let replica = Replica::start(directory.path()).await;
+    let [get, buy] = replica.names().await;
+    let operation = |operation, silent_windows| OperationPlan {
+        operation,
+        service: ServiceId(1),
+        overflow: false,
+        silent_windows,
+        binding: Binding::Level,
+        ..OPERATION
+    };
+    let plan = Plan {
+        number: 1,
+        window: minutes_ago(&replica, 1),
+        operations: vec![operation(get, 59), operation(buy, 60)],
+        ..Plan::default()
+    };
+    let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names(), None);
+    replica.shared.served.install(snapshot);
+    let maintain = Maintain {
+        shared: replica.shared.clone(),
+        report_age_max: HOUR,
+        history: HOUR,
+        retire_after: HOUR,
+    };
+    maintain.run().await.unwrap();
+    replica.shared.dictionary.refresh().await.unwrap();
+    let names = replica.shared.dictionary.names();
+    assert_eq!(
+        names.find("shop", "GET /"),
+        Some(get),
+        "silent for 59 minutes"
+    );
+    assert_eq!(names.find("shop", "POST /buy"), None, "silent for an hour");
+}
+
+const OPERATION: OperationPlan = OperationPlan {
+    operation: OperationId(0),
+    service: ServiceId(0),
+    overflow: false,
+    offered: 1.0,
+    offered_before: 1.0,
+    share: 1.0,
+    probability: 1.0,
+    binding: Binding::Level,
+    silent_windows: 0,
+    window_offered: 0,
+    window_sampled: 0,
+};
