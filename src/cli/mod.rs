@@ -23,7 +23,7 @@ enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
     Serve(crate::config::ServeArgs),
     /// Play recorded traffic against a running Weir and judge what it kept
-    Replay(Box<replay::ReplayArgs>),
+    Replay(replay::ReplayArgs),
     /// Run Weir and a made-up fleet together for a minute, ending in a verdict
     Demo(demo::DemoArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
@@ -35,7 +35,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
-        Command::Replay(args) => block_on(replay::run(*args)),
+        Command::Replay(args) => block_on(replay::run(args)),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Health(args) => health::run(&args),
     }
