@@ -151,7 +151,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         env = "WEIR_LOG",
-        default_value = "info",
+        default_value = "info,tokio_cron_scheduler=warn",
         value_name = "DIRECTIVES"
     )]
     pub log: String,
