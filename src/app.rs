@@ -23,8 +23,8 @@ use crate::health::DatabaseState;
 use crate::http::problem::{Problem, not_found};
 use crate::ingest::{Committer, CommitterTask, Ingest, ReportLimits};
 use crate::jobs::{
-    Follower, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler, Settle, Shared,
-    load_current,
+    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler,
+    Settle, Shared, load_current,
 };
 use crate::policy::Configuration;
 use crate::protocols::jaeger::{self, Jaeger};
@@ -110,9 +110,6 @@ impl App {
         let known = Configuration::read(&revision).unwrap_or(initial);
         let genesis = Plan::genesis(&known.policy(revision.revision));
         let served = Arc::new(Served::new(genesis));
-        load_current(&*store, &dictionary, &served)
-            .await
-            .map_err(failed)?;
         dictionary.refresh().await.map_err(failed)?;
 
         let interval = config.interval;
@@ -125,6 +122,9 @@ impl App {
             leadership,
             interval,
         };
+        load_current(&shared, Install::Newer)
+            .await
+            .map_err(failed)?;
         let parts = Parts {
             config,
             shared,
@@ -371,9 +371,7 @@ impl Jobs {
         });
         let (triggers, triggered) = mpsc::channel(16);
         let scheduler = Scheduler::start(&jobs, triggers).await?;
-        let follower = Follower {
-            shared: shared.clone(),
-        };
+        let follower = Follower::new(shared.clone());
         let running = vec![
             tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
             tokio::spawn(follower.run(stop.clone())),

@@ -1,14 +1,12 @@
 //! Follows the current plan: every replica serves it within 2 s of its publication.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::dictionary::Dictionary;
-use crate::snapshot::{Served, Snapshot};
-use crate::store::{Store, StoreError, StoredPlan, plan_codec};
+use crate::snapshot::Snapshot;
+use crate::store::{StoreError, plan_codec};
 use crate::telemetry::logging::chain;
 
 /// How often the current plan's number is asked for.
@@ -16,13 +14,23 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// Asks which plan is current, and installs it when it is new.
 pub struct Follower {
-    /// What the jobs share.
-    pub shared: Shared,
+    shared: Shared,
+    /// The number found last time, when it was lower than the one served.
+    lower: Option<u64>,
 }
 
 impl Follower {
+    /// A follower that has seen nothing yet.
+    #[must_use]
+    pub fn new(shared: Shared) -> Self {
+        Self {
+            shared,
+            lower: None,
+        }
+    }
+
     /// Follows until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -35,59 +43,64 @@ impl Follower {
         }
     }
 
-    async fn follow(&self) -> Result<(), StoreError> {
+    async fn follow(&mut self) -> Result<(), StoreError> {
+        let served = self.shared.served.load().plan().number;
         let Some(current) = self.shared.store.current_plan_number().await? else {
             return Ok(());
         };
-        if current > self.shared.served.load().plan().number {
-            let Shared {
-                store,
-                dictionary,
-                served,
-                ..
-            } = &self.shared;
-            load_current(&**store, dictionary, served).await?;
+        if current > served {
+            load_current(&self.shared, Install::Newer).await?;
             tracing::info!(
                 plan = current,
                 "serving a plan that another replica published"
             );
         }
+        if current < served && self.lower == Some(current) {
+            // Seen twice, so it is no answer that a publication overtook: the database was
+            // restored from a backup, and what it says holds.
+            load_current(&self.shared, Install::Current).await?;
+            tracing::warn!(
+                plan = current,
+                served,
+                "the database has gone back to an older plan"
+            );
+        }
+        self.lower = (current < served).then_some(current);
         Ok(())
     }
+}
+
+/// Which plans are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Install {
+    /// One newer than what is served.
+    Newer,
+    /// Whatever is current.
+    Current,
 }
 
 /// Reads the current plan and serves it; without one, what is served stays.
 ///
 /// # Errors
 /// The store's, or a plan that cannot be read; what is served stays.
-pub async fn load_current(
-    store: &dyn Store,
-    dictionary: &Arc<Dictionary>,
-    served: &Arc<Served>,
-) -> Result<(), StoreError> {
-    let Some(stored) = store.current_plan().await? else {
+pub async fn load_current(shared: &Shared, install: Install) -> Result<(), StoreError> {
+    let Some(stored) = shared.store.current_plan().await? else {
         return Ok(());
     };
-    dictionary.refresh().await?;
-    let (dictionary, served) = (Arc::clone(dictionary), Arc::clone(served));
-    blocking(move || install(&stored, &dictionary, &served)).await
-}
-
-fn install(
-    stored: &StoredPlan,
-    dictionary: &Dictionary,
-    served: &Served,
-) -> Result<(), StoreError> {
-    let plan = plan_codec::decode(&stored.body)?;
-    let previous = served.snapshot();
-    let snapshot = Snapshot::build(
-        plan,
-        Some(stored.published_at),
-        &dictionary.names(),
-        Some(&previous),
-    );
-    served.install(snapshot);
-    Ok(())
+    shared.dictionary.refresh().await?;
+    let shared = shared.clone();
+    blocking(move || {
+        let plan = plan_codec::decode(&stored.body)?;
+        let previous = shared.served.snapshot();
+        let names = shared.dictionary.names();
+        let snapshot = Snapshot::build(plan, Some(stored.published_at), &names, Some(&previous));
+        match install {
+            Install::Newer => shared.served.install(snapshot),
+            Install::Current => shared.served.go_back(snapshot),
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Runs what keeps a core busy where it does not hold up the polls.

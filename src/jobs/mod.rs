@@ -14,7 +14,7 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use follow::{Follower, load_current};
+pub use follow::{Follower, Install, load_current};
 pub use lease::{Leadership, LeaseKeeper};
 pub use maintain::Maintain;
 pub use recompute::Recompute;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::follow::{blocking, load_current};
+use super::follow::{Install, blocking, load_current};
 use super::windows::{last_closed, sum};
 use super::{Job, PLAN_LEASE, Shared};
 use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
@@ -149,7 +149,7 @@ impl Recompute {
             }
             Publication::StaleParent(current) => {
                 tracing::info!(current, "a plan was not published: there is a newer one");
-                load_current(&**store, dictionary, served).await?;
+                load_current(&self.shared, Install::Newer).await?;
                 return Ok(());
             }
         }

@@ -51,12 +51,13 @@ impl Served {
         let next = Arc::new(snapshot);
         self.current.rcu(|held| {
             let newer = next.plan.number > held.plan.number || held.plan.number == 0;
-            if newer {
-                Arc::clone(&next)
-            } else {
-                Arc::clone(held)
-            }
+            Arc::clone(if newer { &next } else { held })
         });
+    }
+
+    /// Swaps a snapshot in whatever its number: the database has gone back to it.
+    pub fn go_back(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
     }
 }
 

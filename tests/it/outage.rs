@@ -7,7 +7,7 @@ use uuid::Uuid;
 use weir::config::Config;
 
 use crate::support::app::{Agent, TestApp, config, report};
-use crate::support::postgres::Cluster;
+use crate::support::postgres::{Cluster, TestDatabase};
 use crate::support::process::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -123,5 +123,34 @@ async fn agents_that_go_quiet_raise_nothing() {
     })
     .await;
     assert_eq!(app.poll("shop").await, served);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_from_a_backup_is_followed() {
+    let database = TestDatabase::create().await;
+    let flags = ["--interval", "1s", "--database-url", database.url()];
+    let app = TestApp::start_with(config(&flags)).await;
+    let plan = async || app.plan().await?["plan"].as_u64();
+    eventually(DEADLINE, "some plans", async || {
+        (plan().await? >= 6).then_some(())
+    })
+    .await;
+
+    let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+    let go_back = "with kept as (delete from plan where number > 2), \
+        kept_bodies as (delete from plan_body where number > 2) \
+        update plan_head set (number, published_ms) = \
+        (select number, published_ms from plan where number = 2)";
+    sqlx::query(go_back).execute(&pool).await.unwrap();
+    let back = eventually(DEADLINE, "the older plan", async || {
+        plan().await.filter(|number| *number < 6)
+    })
+    .await;
+    eventually(DEADLINE, "the plan after it", async || {
+        plan().await.filter(|number| *number == back + 1)
+    })
+    .await;
+    pool.close().await;
     app.stop().await;
 }
