@@ -120,6 +120,7 @@ impl App {
             dictionary,
             served,
             leadership,
+            publishing: Arc::default(),
             interval,
         };
         load_current(&shared, Install::Newer)

@@ -1,5 +1,6 @@
 //! Follows the current plan: every replica serves it within 2 s of its publication.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,10 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> Result<(), StoreError> {
+        let publishing = Arc::clone(&self.shared.publishing);
+        let Ok(_not_meanwhile) = publishing.try_lock() else {
+            return Ok(());
+        };
         let served = self.shared.served.load().plan().number;
         let Some(current) = self.shared.store.current_plan_number().await? else {
             return Ok(());

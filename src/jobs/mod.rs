@@ -42,6 +42,9 @@ pub struct Shared {
     pub served: Arc<Served>,
     /// Whether this replica computes, and under which epoch.
     pub leadership: Leadership,
+    /// Held while this replica publishes a plan and installs it, so that it does not also load
+    /// what it is about to serve.
+    pub publishing: Arc<tokio::sync::Mutex<()>>,
     /// How often a plan is computed; also the length of a bucket.
     pub interval: Duration,
 }

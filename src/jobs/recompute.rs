@@ -96,6 +96,7 @@ impl Recompute {
         epoch: u64,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let started = tokio::time::Instant::now();
+        let _publishing = self.shared.publishing.lock().await;
         let Shared {
             store,
             clock,

@@ -46,6 +46,7 @@ impl Replica {
             dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS)),
             served: Arc::new(Served::new(Plan::default())),
             leadership: Leadership::default(),
+            publishing: Arc::default(),
             interval: MINUTE,
         };
         let keeper = Arc::new(LeaseKeeper {
