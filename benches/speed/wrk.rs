@@ -1,0 +1,69 @@
+//! Load from wrk, which speaks for itself.
+
+use std::process::Command;
+
+/// What wrk found.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    pub requests_per_second: f64,
+    pub p99_milliseconds: f64,
+}
+
+/// Asks for one service after the other.
+const EVERY_SERVICE: &str = r#"
+local at = math.random(SERVICES)
+request = function()
+    at = at % SERVICES + 1
+    return wrk.format("GET", "/sampling?service=service-" .. (at - 1))
+end
+"#;
+
+/// Polls over `services` services for some seconds.
+pub fn poll(url: &str, services: usize, seconds: u32) -> Load {
+    let script = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        script.path(),
+        EVERY_SERVICE.replace("SERVICES", &services.to_string()),
+    )
+    .unwrap();
+    run(url, script.path().to_str().unwrap(), seconds)
+}
+
+/// Runs a script for some seconds on 32 connections.
+pub fn run(url: &str, script: &str, seconds: u32) -> Load {
+    let seconds = format!("{seconds}s");
+    let output = Command::new("wrk")
+        .args([
+            "-t1",
+            "-c32",
+            "-d",
+            &seconds,
+            "--latency",
+            "-s",
+            script,
+            url,
+        ])
+        .output()
+        .expect("wrk is installed (apt-get install wrk)");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!printed.contains("Non-2xx"), "{printed}");
+    let after = |start: &str| {
+        let line = printed.lines().find(|line| line.trim().starts_with(start));
+        let word = line.and_then(|line| line.split_whitespace().last());
+        word.unwrap_or_else(|| panic!("no {start}: {printed}"))
+            .to_owned()
+    };
+    Load {
+        requests_per_second: after("Requests/sec:").parse().unwrap(),
+        p99_milliseconds: milliseconds(&after("99%")),
+    }
+}
+
+fn milliseconds(text: &str) -> f64 {
+    let (number, factor) = match text {
+        _ if text.ends_with("us") => (&text[..text.len() - 2], 1e-3),
+        _ if text.ends_with("ms") => (&text[..text.len() - 2], 1.0),
+        _ => (text.trim_end_matches('s'), 1e3),
+    };
+    number.parse::<f64>().unwrap() * factor
+}
