@@ -26,13 +26,15 @@ use crate::jobs::{
     Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler,
     Settle, Shared, load_current,
 };
+use crate::observe::Observed;
 use crate::policy::Configuration;
 use crate::protocols::jaeger::{self, Jaeger};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{InstrumentedStore, Store, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{Exposition, Metrics};
 
 /// A plan this many intervals old is stale.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
@@ -97,7 +99,8 @@ impl App {
     /// Says which of these failed; nothing runs then.
     pub async fn build(config: Config) -> Result<Self, AppError> {
         let database = config.database.describe();
-        let store = open(&config).await?;
+        let metrics = Arc::new(Metrics::new());
+        let store = open(&config, &metrics).await?;
         let failed = |source| AppError::Store {
             database: database.clone(),
             source,
@@ -122,6 +125,7 @@ impl App {
             leadership,
             publishing: Arc::default(),
             interval,
+            metrics: Arc::clone(&metrics),
         };
         load_current(&shared, Install::Newer)
             .await
@@ -131,7 +135,7 @@ impl App {
             shared,
             database: DatabaseState::default(),
         };
-        let (committer, task) = Committer::new(Arc::clone(&parts.shared.store));
+        let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
         let sdk = parts.sdk_listener(committer)?;
         let admin = parts.admin_listener()?;
         Ok(Self {
@@ -201,16 +205,16 @@ impl App {
 }
 
 /// Opens the database, waiting for one that is not up yet.
-async fn open(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, AppError> {
     let deadline = tokio::time::Instant::now() + config.database_wait;
     loop {
         let opened: Result<Arc<dyn Store>, StoreError> = match &config.database {
             Database::Postgres { url, connections } => PostgresStore::connect(url, *connections)
                 .await
-                .map(|store| Arc::new(store) as _),
+                .map(|store| instrumented(store, metrics)),
             Database::Sqlite(path) => SqliteStore::open(path)
                 .await
-                .map(|store| Arc::new(store) as _),
+                .map(|store| instrumented(store, metrics)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -230,6 +234,10 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>, AppError> {
     }
 }
 
+fn instrumented(store: impl Store, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
+    Arc::new(InstrumentedStore::new(store, Arc::clone(metrics)))
+}
+
 impl Parts {
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.shared.clock) as Arc<dyn Clock>
@@ -239,6 +247,21 @@ impl Parts {
         self.config.interval.as_secs_f64() * STALE_AFTER_INTERVALS
     }
 
+    fn exposition(&self) -> Exposition {
+        let mut observed = Observed {
+            served: Arc::clone(&self.shared.served),
+            clock: Arc::clone(&self.shared.clock),
+            leadership: self.shared.leadership.clone(),
+            database: self.database.clone(),
+            store: Arc::clone(&self.shared.store),
+            stale_after_seconds: self.stale_after_seconds(),
+            services: self.config.metrics_services,
+            told: None,
+        };
+        let observe = Box::new(move |metrics: &Metrics| observed.tell(metrics));
+        Exposition::new(Arc::clone(&self.shared.metrics), observe)
+    }
+
     fn sdk_listener(&self, committer: Committer) -> Result<Listener, AppError> {
         let limits = ReportLimits {
             bytes: self.config.report_bytes_max,
@@ -246,9 +269,12 @@ impl Parts {
             age: self.config.report_age_max,
         };
         let dictionary = Arc::clone(&self.shared.dictionary);
-        let ingest = Data::new(Ingest::new(dictionary, committer, self.clock(), limits));
+        let metrics = Arc::clone(&self.shared.metrics);
+        let ingest = Ingest::new(dictionary, committer, self.clock(), limits, metrics);
+        let ingest = Data::new(ingest);
         let jaeger = Data::new(Jaeger {
             served: Arc::clone(&self.shared.served),
+            metrics: Arc::clone(&self.shared.metrics),
             clock: self.clock(),
             stale_after_seconds: self.stale_after_seconds(),
         });
@@ -284,6 +310,7 @@ impl Parts {
             dictionary: Arc::clone(&self.shared.dictionary),
             served: Arc::clone(&self.shared.served),
             database: self.database.clone(),
+            exposition: Arc::new(self.exposition()),
             stale_after_seconds: self.stale_after_seconds(),
         });
         let malformed = |detail: String| Problem::Malformed {
@@ -373,10 +400,11 @@ impl Jobs {
         let (triggers, triggered) = mpsc::channel(16);
         let scheduler = Scheduler::start(&jobs, triggers).await?;
         let follower = Follower::new(shared.clone());
+        let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
         let running = vec![
             tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
             tokio::spawn(follower.run(stop.clone())),
-            tokio::spawn(Runner::new(&jobs).run(triggered, stop.clone())),
+            tokio::spawn(runner.run(triggered, stop.clone())),
         ];
         Ok(Self {
             keeper,

@@ -59,6 +59,12 @@ impl FleetClock {
         self.machine.now()
     }
 
+    /// By how much the machine's time is moved, in milliseconds.
+    #[must_use]
+    pub fn offset_milliseconds(&self) -> i64 {
+        self.offset_milliseconds.load(Ordering::Relaxed)
+    }
+
     /// Takes in the database's time, read between two readings of the machine's clock.
     ///
     /// A reading that took longer than the tolerance says too little and is passed over.
@@ -74,7 +80,7 @@ impl FleetClock {
             return None;
         }
         let measured = (database - (before + took / 2)).num_milliseconds();
-        let held = self.offset_milliseconds.load(Ordering::Relaxed);
+        let held = self.offset_milliseconds();
         if (measured - held).abs() <= Self::TOLERANCE.num_milliseconds() {
             return None;
         }
@@ -85,8 +91,7 @@ impl FleetClock {
 
 impl Clock for FleetClock {
     fn now(&self) -> DateTime<Utc> {
-        let offset = self.offset_milliseconds.load(Ordering::Relaxed);
-        self.machine.now() + TimeDelta::milliseconds(offset)
+        self.machine.now() + TimeDelta::milliseconds(self.offset_milliseconds())
     }
 }
 

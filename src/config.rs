@@ -136,6 +136,14 @@ pub struct ServeArgs {
         value_name = "N"
     )]
     pub max_connections: String,
+    /// Services with metrics of their own, those that spend most; the others are told together
+    #[arg(
+        long,
+        env = "WEIR_METRICS_SERVICES",
+        default_value = "20",
+        value_name = "N"
+    )]
+    pub metrics_services: String,
     /// Let the admin listener, which has no authentication, listen on other than loopback
     #[arg(long, env = "WEIR_INSECURE_ADMIN")]
     pub insecure_admin: bool,
@@ -184,6 +192,8 @@ pub struct Config {
     pub report_bytes_max: usize,
     /// Open connections on the SDK listener.
     pub connections_max: usize,
+    /// Services with metrics of their own.
+    pub metrics_services: usize,
 }
 
 /// Where everything is kept.
@@ -305,6 +315,7 @@ impl Config {
             },
             report_bytes_max: 4 << 20,
             connections_max: 10_000,
+            metrics_services: 20,
         }
     }
 
@@ -354,6 +365,8 @@ impl Config {
                 1024,
                 256 << 20,
             ) as usize,
+            metrics_services: check.count("metrics-services", &args.metrics_services, 0, 1000)
+                as usize,
             connections_max: check.count("max-connections", &args.max_connections, 1, 1_000_000)
                 as usize,
         };

@@ -20,6 +20,7 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod jobs;
+pub mod observe;
 pub mod plan_summary;
 pub mod policy;
 pub mod protocols;

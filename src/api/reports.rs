@@ -9,6 +9,7 @@ use crate::http::problem::{Problem, method_not_allowed};
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
 use crate::store::StoreError;
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::ReportOutcome;
 
 /// The routes; they need an [`Ingest`] as application data.
 pub fn routes(config: &mut ServiceConfig) {
@@ -29,12 +30,66 @@ async fn report(
     payload: Payload,
     ingest: Data<Ingest>,
 ) -> Result<impl Responder, Problem> {
-    let body = read_json(&request, payload, ingest.limits().bytes).await?;
-    let result = match ingest.accept(&body).await? {
+    let taken = take(&request, payload, &ingest).await;
+    ingest.metrics().reports.of(outcome(&taken)).inc();
+    let result = match taken? {
         Acknowledged::Counted => "counted",
         Acknowledged::Duplicate => "duplicate",
     };
     Ok(Json(Answer { result }))
+}
+
+/// Why a report was not taken.
+enum Refused {
+    /// Its body could not be read.
+    Body(Problem),
+    /// What it says, or the database.
+    Report(IngestError),
+}
+
+async fn take(
+    request: &HttpRequest,
+    payload: Payload,
+    ingest: &Ingest,
+) -> Result<Acknowledged, Refused> {
+    let body = read_json(request, payload, ingest.limits().bytes).await;
+    let body = body.map_err(Refused::Body)?;
+    ingest.accept(&body).await.map_err(Refused::Report)
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Body(problem) => problem,
+            Refused::Report(error) => error.into(),
+        }
+    }
+}
+
+/// As what a report is counted in the metrics.
+fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
+    match taken {
+        Ok(Acknowledged::Counted) => ReportOutcome::Counted,
+        Ok(Acknowledged::Duplicate) => ReportOutcome::Duplicate,
+        Err(Refused::Body(problem)) => match problem {
+            Problem::Malformed { .. } => ReportOutcome::Malformed,
+            Problem::TooLarge(_) => ReportOutcome::TooLarge,
+            Problem::TooSlow => ReportOutcome::TooSlow,
+            Problem::Unsupported(_) => ReportOutcome::Unsupported,
+            _ => ReportOutcome::Internal,
+        },
+        Err(Refused::Report(error)) => match error {
+            IngestError::Report(error) if error.malformed => ReportOutcome::Malformed,
+            IngestError::Report(_) => ReportOutcome::Invalid,
+            IngestError::TooFarBehind => ReportOutcome::TooFarBehind,
+            IngestError::Overloaded => ReportOutcome::Overloaded,
+            IngestError::Late => ReportOutcome::Late,
+            IngestError::Store(error) => match &**error {
+                StoreError::Unavailable { .. } => ReportOutcome::Unavailable,
+                _ => ReportOutcome::Internal,
+            },
+        },
+    }
 }
 
 impl From<ReportError> for Problem {

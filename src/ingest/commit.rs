@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use super::COMMIT_TIME_LIMIT;
 use crate::store::{Admission, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
 
 /// Reports that may wait.
 const QUEUE_REPORTS: usize = 8192;
@@ -44,6 +46,23 @@ struct Waiting {
     counts: usize,
     answer: oneshot::Sender<Result<Admission, CommitError>>,
     _room: OwnedSemaphorePermit,
+    _counted: WaitingGauge,
+}
+
+/// Counts a report among those that wait, for as long as it does.
+struct WaitingGauge(Gauge);
+
+impl WaitingGauge {
+    fn new(waiting: &Gauge) -> Self {
+        waiting.inc();
+        Self(waiting.clone())
+    }
+}
+
+impl Drop for WaitingGauge {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Hands reports to the task that commits them.
@@ -51,28 +70,32 @@ struct Waiting {
 pub struct Committer {
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 /// The task that commits; runs until every [`Committer`] is gone and the queue is empty.
 pub struct CommitterTask {
     queue: mpsc::Receiver<Waiting>,
     store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
 }
 
 impl Committer {
     /// A committer and its task.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> (Self, CommitterTask) {
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> (Self, CommitterTask) {
         let (sender, receiver) = mpsc::channel(QUEUE_REPORTS);
         let committer = Self {
             queue: sender,
             room: Arc::new(Semaphore::new(QUEUE_COUNTS)),
+            metrics: Arc::clone(&metrics),
         };
         (
             committer,
             CommitterTask {
                 queue: receiver,
                 store,
+                metrics,
             },
         )
     }
@@ -97,6 +120,7 @@ impl Committer {
             counts,
             answer,
             _room: room,
+            _counted: WaitingGauge::new(&self.metrics.reports_waiting),
         };
         self.queue
             .try_send(waiting)
@@ -126,7 +150,9 @@ impl CommitterTask {
                     Err(_) => break,
                 }
             }
-            commits.spawn(commit(Arc::clone(&self.store), take_group(&mut held)));
+            let group = take_group(&mut held);
+            let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+            commits.spawn(commit(store, metrics, group));
         }
         while commits.join_next().await.is_some() {}
     }
@@ -153,14 +179,22 @@ fn take_group(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     group
 }
 
-async fn commit(store: Arc<dyn Store>, group: Vec<Waiting>) {
+async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting>) {
+    let counts: usize = group.iter().map(|waiting| waiting.counts).sum();
+    metrics.commit_reports.observe(group.len() as f64);
+    metrics.commit_counts.observe(counts as f64);
     let mut reports = Vec::with_capacity(group.len());
     let mut answers = Vec::with_capacity(group.len());
     for waiting in group {
         reports.push(waiting.report);
-        answers.push((waiting.answer, waiting._room));
+        answers.push((waiting.answer, (waiting._room, waiting._counted)));
     }
+    let started = Instant::now();
     let committed = tokio::time::timeout(COMMIT_TIME_LIMIT, store.commit_reports(&reports)).await;
+    metrics
+        .commit_seconds
+        .observe(started.elapsed().as_secs_f64());
+    metrics.commits.of(ended(&committed)).inc();
     let outcome = match committed {
         Ok(Ok(admissions)) => Ok(admissions),
         Ok(Err(error)) => {
@@ -176,12 +210,23 @@ async fn commit(store: Arc<dyn Store>, group: Vec<Waiting>) {
             Err(CommitError::Late)
         }
     };
-    for (index, (answer, _room)) in answers.into_iter().enumerate() {
+    for (index, (answer, _place)) in answers.into_iter().enumerate() {
         let said = match &outcome {
             Ok(admissions) => admissions.get(index).copied().ok_or(CommitError::Late),
             Err(error) => Err(error.clone()),
         };
         // An agent that has gone away meanwhile will send the report again.
         let _ = answer.send(said);
+    }
+}
+
+/// As what a group commit is counted.
+fn ended<T>(
+    committed: &Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
+) -> CommitOutcome {
+    match committed {
+        Ok(Ok(_)) => CommitOutcome::Committed,
+        Ok(Err(_)) => CommitOutcome::Failed,
+        Err(_) => CommitOutcome::Late,
     }
 }

@@ -5,6 +5,7 @@
 mod buckets;
 mod commit;
 mod report;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub use report::{Report, ReportError, ReportLimits};
 use crate::clock::Clock;
 use crate::dictionary::Dictionary;
 use crate::store::{Admission, StoreError};
+use crate::telemetry::metrics::Metrics;
+use tally::Tally;
 
 /// Takes reports; shared by every protocol that brings some.
 #[derive(Clone)]
@@ -23,6 +26,7 @@ pub struct Ingest {
     committer: Committer,
     clock: Arc<dyn Clock>,
     limits: ReportLimits,
+    metrics: Arc<Metrics>,
 }
 
 /// Why a report was not acknowledged.
@@ -62,12 +66,14 @@ impl Ingest {
         committer: Committer,
         clock: Arc<dyn Clock>,
         limits: ReportLimits,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             dictionary,
             committer,
             clock,
             limits,
+            metrics,
         }
     }
 
@@ -75,6 +81,12 @@ impl Ingest {
     #[must_use]
     pub fn limits(&self) -> ReportLimits {
         self.limits
+    }
+
+    /// Where reports are counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Takes one report, and returns once its counts are durable.
@@ -89,9 +101,13 @@ impl Ingest {
             .resolve(report.names())
             .await
             .map_err(|error| IngestError::Store(Arc::new(error)))?;
+        let tally = Tally::of(&report, &rows);
         let resolved = buckets::spread(&report, &rows, self.limits.bucket);
         match self.committer.commit(resolved).await? {
-            Admission::Counted => Ok(Acknowledged::Counted),
+            Admission::Counted => {
+                tally.count(&self.metrics, self.clock.timestamp());
+                Ok(Acknowledged::Counted)
+            }
             Admission::Duplicate => Ok(Acknowledged::Duplicate),
             Admission::TooFarBehind => Err(IngestError::TooFarBehind),
         }

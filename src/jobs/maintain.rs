@@ -9,6 +9,7 @@ use super::{Job, Shared};
 use crate::allocation::{OperationId, Plan, Timestamp};
 use crate::clock::Clock;
 use crate::store::Retention;
+use crate::telemetry::metrics::JobName;
 
 /// How long deltas and plan bodies stay beyond their use, so that nobody reads what is dropped.
 const SPARE: Duration = Duration::from_secs(3600);
@@ -27,8 +28,8 @@ pub struct Maintain {
 
 #[async_trait]
 impl Job for Maintain {
-    fn name(&self) -> &'static str {
-        "maintain"
+    fn name(&self) -> JobName {
+        JobName::Maintain
     }
 
     fn schedule(&self) -> &'static str {

@@ -25,6 +25,7 @@ use crate::clock::FleetClock;
 use crate::dictionary::Dictionary;
 use crate::snapshot::Served;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 /// The lease under which plans are computed.
 pub const PLAN_LEASE: &str = "plan";
@@ -47,4 +48,6 @@ pub struct Shared {
     pub publishing: Arc<tokio::sync::Mutex<()>>,
     /// How often a plan is computed; also the length of a bucket.
     pub interval: Duration,
+    /// Where it is counted what they do.
+    pub metrics: Arc<Metrics>,
 }

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,8 @@ use crate::plan_summary::PlanSummary;
 use crate::policy::Configuration;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
+use crate::store::{BucketCounts, HistoryRow, Publication, StoreError, StoredPlan, plan_codec};
+use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
 /// second, give or take half of one.
@@ -34,6 +35,16 @@ pub struct Recompute {
     pub grace: Duration,
 }
 
+/// What a plan is computed from.
+struct Read {
+    /// The window that closed.
+    window: Window,
+    /// The window before, if it is the one that the plan before answers.
+    corrected: Option<Window>,
+    deltas: Vec<BucketCounts>,
+    policy: Policy,
+}
+
 /// A plan ready to be stored, and what is served if it holds.
 struct Prepared {
     plan: Plan,
@@ -43,8 +54,8 @@ struct Prepared {
 
 #[async_trait]
 impl Job for Recompute {
-    fn name(&self) -> &'static str {
-        "recompute"
+    fn name(&self) -> JobName {
+        JobName::Recompute
     }
 
     fn schedule(&self) -> &'static str {
@@ -95,36 +106,66 @@ impl Recompute {
         window: Window,
         epoch: u64,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let _publishing = self.shared.publishing.lock().await;
+        let mut laps = Laps::start();
+        let phases = &self.shared.metrics.plan_phase;
+        let before = self.shared.served.snapshot();
+        let read = self.read(before.plan().window, window).await?;
+        laps.lap(phases.of(PlanPhase::Read));
+        let prepared = self.compute(Arc::clone(&before), read, epoch).await;
+        laps.lap(phases.of(PlanPhase::Compute));
+        let published = self.publish(&prepared).await?;
+        laps.lap(phases.of(PlanPhase::Publish));
+        if !published {
+            return Ok(());
+        }
+        let changed = changed(before.plan(), &prepared.plan);
+        self.shared
+            .metrics
+            .probabilities_changed
+            .inc_by(changed as u64);
+        log(&prepared.plan, changed, started.elapsed());
+        self.install(before, prepared).await;
+        laps.lap(phases.of(PlanPhase::Install));
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        previous: Window,
+        window: Window,
+    ) -> Result<Read, Box<dyn Error + Send + Sync>> {
         let Shared {
             store,
             clock,
             dictionary,
-            served,
             ..
         } = &self.shared;
-        let before = served.snapshot();
-        let previous = before.plan().window;
-        let follows = previous.end == window.start;
-        let from = if follows {
-            previous.start
-        } else {
-            window.start
-        };
+        let corrected = (previous.end == window.start).then_some(previous);
+        let from = corrected.unwrap_or(window).start;
         let deltas = store.read_deltas(from..window.end).await?;
         dictionary.refresh().await?;
         let initial = Configuration::default().document();
         let revision = store.configuration(&initial, clock.now()).await?;
         let policy = Configuration::read(&revision)?.policy(revision.revision);
+        Ok(Read {
+            window,
+            corrected,
+            deltas,
+            policy,
+        })
+    }
 
-        let published_at = clock.now();
-        let names = Arc::clone(dictionary);
-        let parent = Arc::clone(&before);
-        let prepared = blocking(move || {
-            let names = names.names();
-            let current = sum(window, &deltas, &names);
-            let corrected = follows.then(|| sum(previous, &deltas, &names));
+    async fn compute(&self, parent: Arc<Snapshot>, read: Read, epoch: u64) -> Prepared {
+        let published_at = self.shared.clock.now();
+        let dictionary = Arc::clone(&self.shared.dictionary);
+        blocking(move || {
+            let names = dictionary.names();
+            let current = sum(read.window, &read.deltas, &names);
+            let corrected = read
+                .corrected
+                .map(|window| sum(window, &read.deltas, &names));
             let retired = retired(parent.plan(), |operation| names.row(operation).is_none());
             let inputs = Inputs {
                 epoch,
@@ -132,41 +173,53 @@ impl Recompute {
                 current: &current,
                 retired: &retired,
             };
-            prepare(parent.plan(), &policy, inputs, published_at)
+            prepare(parent.plan(), &read.policy, inputs, published_at)
         })
-        .await;
+        .await
+    }
 
-        match store
-            .publish_plan(PLAN_LEASE, &prepared.stored, &prepared.history)
-            .await?
-        {
-            Publication::Published => {}
-            Publication::StaleEpoch => {
-                tracing::warn!(
-                    epoch,
-                    "a plan was not published: another replica has the lease"
-                );
-                return Ok(());
-            }
+    /// Whether the plan is the current one now. Where a newer one is, that is served.
+    async fn publish(&self, prepared: &Prepared) -> Result<bool, StoreError> {
+        let Shared { store, metrics, .. } = &self.shared;
+        let (plan, history) = (&prepared.stored, &prepared.history);
+        let publication = store.publish_plan(PLAN_LEASE, plan, history).await?;
+        metrics.plans.of(outcome(publication)).inc();
+        match publication {
+            Publication::Published => return Ok(true),
+            Publication::StaleEpoch => tracing::warn!(
+                epoch = plan.epoch,
+                "a plan was not published: another replica has the lease"
+            ),
             Publication::StaleParent(current) => {
                 tracing::info!(current, "a plan was not published: there is a newer one");
                 load_current(&self.shared, Install::Newer).await?;
-                return Ok(());
             }
         }
-        log(before.plan(), &prepared.plan, started.elapsed());
-        let (names, to) = (Arc::clone(dictionary), Arc::clone(served));
+        Ok(false)
+    }
+
+    async fn install(&self, before: Arc<Snapshot>, prepared: Prepared) {
+        let names = Arc::clone(&self.shared.dictionary);
+        let to = Arc::clone(&self.shared.served);
         blocking(move || {
-            let plan = prepared.plan;
+            let published_at = Some(prepared.stored.published_at);
             to.install(Snapshot::build(
-                plan,
-                Some(published_at),
+                prepared.plan,
+                published_at,
                 &names.names(),
                 Some(&before),
             ));
         })
         .await;
-        Ok(())
+    }
+}
+
+/// As what a plan's publication is counted.
+fn outcome(publication: Publication) -> PlanOutcome {
+    match publication {
+        Publication::Published => PlanOutcome::Published,
+        Publication::StaleEpoch => PlanOutcome::StaleEpoch,
+        Publication::StaleParent(_) => PlanOutcome::StaleParent,
     }
 }
 
@@ -251,10 +304,10 @@ fn history(counts: &WindowCounts, plan: &Plan) -> HistoryRow {
     }
 }
 
-/// One line a plan: what it answers and what it changed.
-fn log(before: &Plan, plan: &Plan, took: Duration) {
+/// How many probabilities differ from those before; a new operation's does.
+fn changed(before: &Plan, plan: &Plan) -> usize {
     let mut old = before.operations.iter().peekable();
-    let mut changed = 0_usize;
+    let mut changed = 0;
     for operation in &plan.operations {
         while old
             .next_if(|held| held.operation < operation.operation)
@@ -265,6 +318,11 @@ fn log(before: &Plan, plan: &Plan, took: Duration) {
             .filter(|held| held.operation == operation.operation);
         changed += usize::from(held.is_none_or(|held| held.probability != operation.probability));
     }
+    changed
+}
+
+/// One line a plan: what it answers and what it changed.
+fn log(plan: &Plan, changed: usize, took: Duration) {
     tracing::info!(
         plan = plan.number,
         epoch = plan.epoch,

@@ -15,13 +15,15 @@ use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{JobName, Label, Metrics, RunOutcome};
 
 /// Something that is done again and again.
 #[async_trait]
 pub trait Job: Send + Sync + 'static {
-    /// Its name, in logs and on the command line.
-    fn name(&self) -> &'static str;
+    /// Its name, in logs and metrics.
+    fn name(&self) -> JobName;
 
     /// When it is triggered: a cron expression with seconds, in UTC.
     fn schedule(&self) -> &'static str;
@@ -48,7 +50,7 @@ impl Scheduler {
     /// The scheduler's, when a schedule does not parse.
     pub async fn start(
         jobs: &[Arc<dyn Job>],
-        triggers: mpsc::Sender<&'static str>,
+        triggers: mpsc::Sender<JobName>,
     ) -> Result<Self, JobSchedulerError> {
         let inner = JobScheduler::new().await?;
         for job in jobs {
@@ -79,14 +81,16 @@ struct Entry {
 
 /// Runs jobs by name, each at most once at a time.
 pub struct Runner {
-    entries: HashMap<&'static str, Entry>,
+    entries: HashMap<JobName, Entry>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     running: TaskTracker,
 }
 
 impl Runner {
     /// A runner of these jobs.
     #[must_use]
-    pub fn new(jobs: &[Arc<dyn Job>]) -> Self {
+    pub fn new(jobs: &[Arc<dyn Job>], clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let entry = |job: &Arc<dyn Job>| Entry {
             job: Arc::clone(job),
             running: Arc::default(),
@@ -94,14 +98,16 @@ impl Runner {
         let entries = jobs.iter().map(|job| (job.name(), entry(job))).collect();
         Self {
             entries,
+            clock,
+            metrics,
             running: TaskTracker::new(),
         }
     }
 
     /// Follows the triggers until told to stop, then waits for what still runs.
-    pub async fn run(self, mut triggers: mpsc::Receiver<&'static str>, stop: CancellationToken) {
+    pub async fn run(self, mut triggers: mpsc::Receiver<JobName>, stop: CancellationToken) {
         while let Some(Some(name)) = stop.run_until_cancelled(triggers.recv()).await {
-            if let Some(entry) = self.entries.get(name) {
+            if let Some(entry) = self.entries.get(&name) {
                 self.trigger(entry);
             }
         }
@@ -110,22 +116,119 @@ impl Runner {
     }
 
     fn trigger(&self, entry: &Entry) {
+        let name = entry.job.name();
         if entry.running.swap(true, Ordering::AcqRel) {
-            tracing::trace!(job = entry.job.name(), "still running, skipped");
+            tracing::trace!(job = name.value(), "still running, skipped");
+            self.metrics.job_runs.of((name, RunOutcome::Skipped)).inc();
             return;
         }
         let job = Arc::clone(&entry.job);
         let running = Arc::clone(&entry.running);
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
         self.running.spawn(async move {
             let ended = tokio::time::timeout(job.time_limit(), job.run()).await;
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(job = job.name(), error = chain(&*error), "a job failed");
+            let job = name.value();
+            let outcome = match ended {
+                Ok(Ok(())) => {
+                    let now = clock.timestamp().0 as f64 / 1000.0;
+                    metrics.job_last_success.of(name).set(now);
+                    RunOutcome::Succeeded
                 }
-                Err(_) => tracing::warn!(job = job.name(), "a job took too long and was ended"),
-            }
+                Ok(Err(error)) => {
+                    tracing::warn!(job, error = chain(&*error), "a job failed");
+                    RunOutcome::Failed
+                }
+                Err(_) => {
+                    tracing::warn!(job, "a job took too long and was ended");
+                    RunOutcome::TimedOut
+                }
+            };
+            metrics.job_runs.of((name, outcome)).inc();
             running.store(false, Ordering::Release);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Waits for a sign, gives it and fails, or never ends, by its name.
+    struct Scripted {
+        name: JobName,
+        sign: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl Job for Scripted {
+        fn name(&self) -> JobName {
+            self.name
+        }
+
+        fn schedule(&self) -> &'static str {
+            "* * * * * *"
+        }
+
+        fn time_limit(&self) -> Duration {
+            match self.name {
+                JobName::Maintain => Duration::ZERO,
+                _ => Duration::from_secs(3600),
+            }
+        }
+
+        async fn run(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            match self.name {
+                JobName::Settle => self.sign.notified().await,
+                JobName::Recompute => {
+                    self.sign.notify_one();
+                    return Err("as asked".into());
+                }
+                JobName::Maintain => std::future::pending().await,
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn runs_are_counted_by_how_they_ended() {
+        let sign = Arc::new(Notify::new());
+        let job = |&name| {
+            let sign = Arc::clone(&sign);
+            Arc::new(Scripted { name, sign }) as Arc<dyn Job>
+        };
+        let jobs: Vec<_> = JobName::ALL.iter().map(job).collect();
+        let metrics = Arc::new(Metrics::new());
+        let runner = Runner::new(&jobs, Arc::new(SystemClock), Arc::clone(&metrics));
+        let (triggers, triggered) = mpsc::channel(4);
+        // The third gives the sign that the first waits for, after the second was passed over.
+        for name in [
+            JobName::Settle,
+            JobName::Settle,
+            JobName::Recompute,
+            JobName::Maintain,
+        ] {
+            triggers.send(name).await.unwrap();
+        }
+        drop(triggers);
+        runner.run(triggered, CancellationToken::new()).await;
+
+        let expected = [
+            (JobName::Settle, RunOutcome::Succeeded),
+            (JobName::Settle, RunOutcome::Skipped),
+            (JobName::Recompute, RunOutcome::Failed),
+            (JobName::Maintain, RunOutcome::TimedOut),
+        ];
+        for &name in JobName::ALL {
+            for &outcome in RunOutcome::ALL {
+                let count = u64::from(expected.contains(&(name, outcome)));
+                let counted = metrics.job_runs.of((name, outcome)).get();
+                assert_eq!(counted, count, "{name:?} {outcome:?}");
+            }
+            let succeeded = metrics.job_last_success.of(name).get() > 0.0;
+            assert_eq!(succeeded, name == JobName::Settle);
+        }
     }
 }

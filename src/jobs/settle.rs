@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::dictionary::Dictionary;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{BucketCounts, HistoryRow, StoreError};
+use crate::telemetry::metrics::JobName;
 
 /// The most time settled at once, so that what is read stays bounded.
 const STRETCH: Duration = Duration::from_secs(600);
@@ -33,8 +34,8 @@ pub struct Settle {
 
 #[async_trait]
 impl Job for Settle {
-    fn name(&self) -> &'static str {
-        "settle"
+    fn name(&self) -> JobName {
+        JobName::Settle
     }
 
     fn schedule(&self) -> &'static str {

@@ -16,6 +16,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::clock::Clock;
 use crate::http::problem::{Problem, method_not_allowed};
 use crate::snapshot::Served;
+use crate::telemetry::metrics::{Metrics, PollOutcome};
 
 /// Every path that some client asks, whatever endpoint it was given.
 const PATHS: [&str; 4] = ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"];
@@ -28,6 +29,8 @@ const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
 pub struct Jaeger {
     /// What is served.
     pub served: Arc<Served>,
+    /// Where polls are counted.
+    pub metrics: Arc<Metrics>,
     /// The time all replicas agree on.
     pub clock: Arc<dyn Clock>,
     /// A plan older than this is stale, in seconds.
@@ -46,9 +49,15 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResponse, Problem> {
-    let service = service(request.query_string())?;
+    let polls = &jaeger.metrics.polls;
+    let service =
+        service(request.query_string()).inspect_err(|_| polls.of(PollOutcome::Malformed).inc())?;
     let snapshot = jaeger.served.load();
-    let strategy = snapshot.strategy(&service);
+    let (outcome, strategy) = match snapshot.service(&service) {
+        Some(known) => (PollOutcome::Known, &*known.strategy),
+        None => (PollOutcome::Unknown, snapshot.default_strategy()),
+    };
+    polls.of(outcome).inc();
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))

@@ -69,6 +69,7 @@ pub struct Snapshot {
     /// The plan's operations by service, the busiest first.
     order: Vec<Named>,
     unknown: Arc<Strategy>,
+    bytes: usize,
 }
 
 /// One service's part of a snapshot.
@@ -130,12 +131,15 @@ impl Snapshot {
         }
         let body = strategy::encode(plan.fleet.default_probability, std::iter::empty());
         let unknown = Strategy::new(body, previous.map(|previous| &previous.unknown));
+        let known = services.values().map(|service| &service.strategy);
+        let bytes = known.chain([&unknown]).map(|held| held.bytes()).sum();
         Self {
             plan,
             published_at,
             services,
             order,
             unknown,
+            bytes,
         }
     }
 
@@ -151,12 +155,16 @@ impl Snapshot {
         self.published_at
     }
 
-    /// What the SDKs of a service are sent; the fleet's default for one that is not known.
+    /// What the SDKs of a service that is not known are sent: the fleet's default.
     #[must_use]
-    pub fn strategy(&self, service: &str) -> &Strategy {
-        self.services
-            .get(service)
-            .map_or(&self.unknown, |known| &known.strategy)
+    pub fn default_strategy(&self) -> &Strategy {
+        &self.unknown
+    }
+
+    /// The size of all bodies, uncompressed.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// One service's part.

@@ -39,6 +39,11 @@ impl Strategy {
         self.body.clone()
     }
 
+    /// The size of the body as JSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// The body as gzip.
     #[must_use]
     pub fn gzip(&self) -> Bytes {

@@ -8,6 +8,7 @@ mod delta_codec;
 mod fault;
 mod frame;
 pub mod history_codec;
+mod instrumented;
 mod naming;
 pub mod plan_codec;
 pub mod postgres;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+pub use instrumented::InstrumentedStore;
 
 use crate::allocation::{
     AgentCount, AgentName, OperationId, OperationName, ServiceId, ServiceName, Timestamp, Window,
@@ -206,6 +209,29 @@ pub struct Retention {
     pub agents_before: Timestamp,
 }
 
+/// The connections to the database at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open, and waiting for work.
+    pub idle: u32,
+    /// Open, and at work.
+    pub used: u32,
+    /// The most that may be open.
+    pub most: u32,
+}
+
+impl PoolState {
+    /// The state of a pool.
+    fn of<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self {
+            idle,
+            used: pool.size().saturating_sub(idle),
+            most: pool.options().get_max_connections(),
+        }
+    }
+}
+
 /// What went wrong in the store, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -324,6 +350,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError>;
+
+    /// The connections as they are now; asks nobody.
+    fn pool(&self) -> PoolState;
 
     /// Ends the connections after what runs now.
     async fn close(&self);

@@ -1,3 +1,4 @@
 //! What Weir says of itself.
 
 pub mod logging;
+pub mod metrics;

@@ -48,6 +48,7 @@ impl Replica {
             leadership: Leadership::default(),
             publishing: Arc::default(),
             interval: MINUTE,
+            metrics: Arc::default(),
         };
         let keeper = Arc::new(LeaseKeeper {
             store,

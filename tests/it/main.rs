@@ -7,6 +7,7 @@ mod bounds;
 mod crash;
 mod interop;
 mod jobs;
+mod metrics;
 mod operators;
 mod outage;
 mod polls;

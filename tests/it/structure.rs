@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &[]),
     ("http", &[]),
     ("clock", &["allocation"]),
-    ("store", &["allocation", "clock"]),
+    ("store", &["allocation", "clock", "telemetry"]),
     ("policy", &["allocation", "store"]),
     ("plan_summary", &["allocation", "clock"]),
     ("dictionary", &["allocation", "store"]),
@@ -50,7 +50,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("protocols", &["clock", "http", "snapshot"]),
+    ("protocols", &["clock", "http", "snapshot", "telemetry"]),
+    (
+        "observe",
+        &[
+            "allocation",
+            "clock",
+            "health",
+            "jobs",
+            "snapshot",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("simulate", &["allocation", "clock"]),
     ("config", &["store"]),
     ("cli", &["app", "clock", "config", "simulate", "telemetry"]),
@@ -60,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Words that stand in no other part than these.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
+    ("prometheus::", &["telemetry"]),
     ("StatusCode", &["http", "api", "protocols", "simulate"]),
     ("std::env", &["config", "cli"]),
     ("Utc::now", &["clock"]),

@@ -2,6 +2,7 @@
 
 mod budget;
 mod health;
+mod metrics;
 mod plans;
 mod services;
 
@@ -16,6 +17,7 @@ use crate::http::problem::{Problem, method_not_allowed};
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::Exposition;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct Admin {
     pub served: Arc<Served>,
     /// Whether the database answered when it was last asked.
     pub database: DatabaseState,
+    /// What tells the metrics.
+    pub exposition: Arc<Exposition>,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
 }
@@ -46,6 +50,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(
             resource("/readyz")
                 .route(get().to(health::ready))
+                .default_service(none()),
+        )
+        .service(
+            resource("/metrics")
+                .route(get().to(metrics::tell))
                 .default_service(none()),
         )
         .service(

@@ -25,8 +25,8 @@ use uuid::Uuid;
 use super::fault::run;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, Publication, ResolvedReport,
-    Retention, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
+    ResolvedReport, Retention, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use partitions::Partitions;
@@ -173,6 +173,10 @@ impl Store for PostgresStore {
             maintenance::run(self, now, retention)
         })
         .await
+    }
+
+    fn pool(&self) -> PoolState {
+        PoolState::of(&self.pool)
     }
 
     async fn close(&self) {

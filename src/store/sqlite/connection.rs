@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
+use crate::store::PoolState;
 use crate::store::fault::{self, Fault};
 
 /// How long a call waits for its connection.
@@ -86,6 +87,16 @@ impl Connections {
     /// Connections for single statements that read.
     pub fn readers(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// The writer and the readers together.
+    pub fn state(&self) -> PoolState {
+        let (writer, readers) = (PoolState::of(&self.writer), PoolState::of(&self.readers));
+        PoolState {
+            idle: writer.idle + readers.idle,
+            used: writer.used + readers.used,
+            most: writer.most + readers.most,
+        }
     }
 
     /// Ends them all.

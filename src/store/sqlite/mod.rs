@@ -24,8 +24,8 @@ use uuid::Uuid;
 use super::fault::run;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, Publication, ResolvedReport,
-    Retention, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
+    ResolvedReport, Retention, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use connection::Connections;
@@ -165,6 +165,10 @@ impl Store for SqliteStore {
             maintenance::run(self, retention)
         })
         .await
+    }
+
+    fn pool(&self) -> PoolState {
+        self.connections.state()
     }
 
     async fn close(&self) {

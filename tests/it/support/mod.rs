@@ -5,4 +5,5 @@ pub mod app;
 pub mod client;
 pub mod postgres;
 pub mod process;
+pub mod scrape;
 pub mod stored;

@@ -1,0 +1,26 @@
+//! Weir's own metrics.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, block};
+
+use super::Admin;
+use crate::http::problem::Problem;
+use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::MEDIA_TYPE;
+
+/// Tells all metrics, encoded aside: a large fleet's figures take a moment to add up.
+pub(super) async fn tell(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
+    let exposition = admin.exposition.clone();
+    let rendered = block(move || exposition.render()).await;
+    match rendered {
+        Ok(Ok(text)) => Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text)),
+        Ok(Err(error)) => {
+            tracing::error!(error = chain(&error), "the metrics could not be encoded");
+            Err(Problem::Internal)
+        }
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the metrics could not be told");
+            Err(Problem::Internal)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a report adds to the metrics, once it is counted.
+
+use super::report::Report;
+use crate::allocation::{OVERFLOW_SERVICE, Timestamp};
+use crate::dictionary::OperationRow;
+use crate::telemetry::metrics::{Metrics, OverflowEntry};
+
+/// A report's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tally {
+    offered: u64,
+    sampled: u64,
+    /// Root requests in services' overflow entries.
+    service_overflow: u64,
+    /// Root requests in the fleet's overflow entry.
+    fleet_overflow: u64,
+    until: Timestamp,
+}
+
+impl Tally {
+    /// Sums a report whose operations stand for `rows`, in the same order.
+    pub fn of(report: &Report<'_>, rows: &[OperationRow]) -> Self {
+        let mut tally = Self {
+            offered: 0,
+            sampled: 0,
+            service_overflow: 0,
+            fleet_overflow: 0,
+            until: report.window.end,
+        };
+        for (counts, row) in report.operations().zip(rows) {
+            tally.offered += counts.offered;
+            tally.sampled += counts.sampled;
+            if row.service == OVERFLOW_SERVICE {
+                tally.fleet_overflow += counts.offered;
+            } else if row.overflow {
+                tally.service_overflow += counts.offered;
+            }
+        }
+        tally
+    }
+
+    /// Counts it, durable since `now`.
+    pub fn count(self, metrics: &Metrics, now: Timestamp) {
+        metrics.reported_offered.inc_by(self.offered);
+        metrics.reported_sampled.inc_by(self.sampled);
+        let overflow = |entry, requests| metrics.overflow.of(entry).inc_by(requests);
+        overflow(OverflowEntry::Service, self.service_overflow);
+        overflow(OverflowEntry::Fleet, self.fleet_overflow);
+        // An agent's clock may be ahead.
+        let lag = (now.0 - self.until.0).max(0) as f64 / 1000.0;
+        metrics.ingest_lag.observe(lag);
+    }
+}

@@ -1,0 +1,202 @@
+//! What the metrics tell of the state: gauges that are set when somebody reads them.
+//!
+//! Everything here is read from memory; a scrape never asks the database.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::allocation::{FleetPlan, Hold, Plan};
+use crate::clock::{Clock, FleetClock};
+use crate::health::DatabaseState;
+use crate::jobs::Leadership;
+use crate::snapshot::{Served, Snapshot};
+use crate::store::Store;
+use crate::telemetry::metrics::{ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES};
+
+/// What is looked at.
+pub struct Observed {
+    /// What is served.
+    pub served: Arc<Served>,
+    /// The time all replicas agree on.
+    pub clock: Arc<FleetClock>,
+    /// Whether this replica computes, and under which epoch.
+    pub leadership: Leadership,
+    /// Whether the database answered when it was last asked.
+    pub database: DatabaseState,
+    /// Whose connections are counted.
+    pub store: Arc<dyn Store>,
+    /// A plan older than this is stale, in seconds.
+    pub stale_after_seconds: f64,
+    /// Services with series of their own.
+    pub services: usize,
+    /// The plan whose services have been told, and when it was published: after a restore, a
+    /// number may come again.
+    pub told: Option<(u64, Option<DateTime<Utc>>)>,
+}
+
+impl Observed {
+    /// Sets the gauges to how things are now.
+    pub fn tell(&mut self, metrics: &Metrics) {
+        let snapshot = self.served.snapshot();
+        let age = snapshot.age_seconds(self.clock.now()).unwrap_or(0.0);
+        metrics.plan_age.set(age);
+        metrics.plan_stale.set(flag(age > self.stale_after_seconds));
+        metrics.snapshot_bytes.set(snapshot.bytes() as f64);
+        tell_plan(metrics, snapshot.plan());
+        tell_fleet(metrics, &snapshot.plan().fleet);
+        let told = Some((snapshot.plan().number, snapshot.published_at()));
+        if self.told != told {
+            self.told = told;
+            tell_services(metrics, &snapshot, self.services);
+        }
+        self.tell_process(metrics);
+    }
+
+    fn tell_process(&self, metrics: &Metrics) {
+        let epoch = self.leadership.epoch();
+        metrics.leader.set(flag(epoch.is_some()));
+        metrics.leader_epoch.set(epoch.unwrap_or(0) as f64);
+        let offset = self.clock.offset_milliseconds() as f64 / 1000.0;
+        metrics.clock_offset.set(offset);
+        let available = self.database.is_available();
+        metrics.database_available.set(flag(available));
+        let pool = self.store.pool();
+        let connections = |state, count| metrics.connections.of(state).set(f64::from(count));
+        connections(ConnectionState::Idle, pool.idle);
+        connections(ConnectionState::Used, pool.used);
+        metrics.connections_max.set(f64::from(pool.most));
+    }
+}
+
+fn flag(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn tell_plan(metrics: &Metrics, plan: &Plan) {
+    metrics.plan.set(plan.number as f64);
+    metrics.plan_epoch.set(plan.epoch as f64);
+    let revision = plan.configuration_revision as f64;
+    metrics.plan_configuration_revision.set(revision);
+    metrics.plan_services.set(plan.services.len() as f64);
+    metrics.plan_operations.set(plan.operations.len() as f64);
+    metrics.plan_agents.set(plan.agents.len() as f64);
+}
+
+fn tell_fleet(metrics: &Metrics, fleet: &FleetPlan) {
+    metrics.budget.set(fleet.budget);
+    metrics.offered.set(fleet.offered);
+    metrics.expected_sampled.set(fleet.expected_sampled);
+    metrics.observed_offered.set(fleet.observed_offered);
+    metrics.observed_sampled.set(fleet.observed_sampled);
+    metrics.tracking_error.set(tracking_error(fleet));
+    metrics.level.set(fleet.level);
+    metrics.completeness.set(fleet.completeness);
+    metrics.unseen_reserve.set(fleet.unseen_reserve);
+    metrics.missing.set(fleet.missing);
+    metrics.default_probability.set(fleet.default_probability);
+    let held = match fleet.hold {
+        Hold::None => HoldState::None,
+        Hold::CutsOnly => HoldState::CutsOnly,
+        Hold::Frozen => HoldState::Frozen,
+    };
+    for &state in HoldState::ALL {
+        metrics.hold.of(state).set(flag(state == held));
+    }
+}
+
+/// By which part more was kept than wanted: the budget, or all there was where that is less.
+fn tracking_error(fleet: &FleetPlan) -> f64 {
+    let wanted = fleet.budget.min(fleet.observed_offered);
+    if wanted > 0.0 {
+        (fleet.observed_sampled - wanted) / wanted
+    } else {
+        0.0
+    }
+}
+
+/// What the metrics tell of a service.
+#[derive(Clone, Copy, Default)]
+struct Spending {
+    offered: f64,
+    share: f64,
+    observed_sampled: f64,
+}
+
+/// Sets the series of the services that spend most, and of all others together.
+fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
+    let seconds = snapshot.plan().window.seconds().max(0.001);
+    let mut others = Spending::default();
+    let mut spending = Vec::new();
+    for (name, service) in snapshot.services() {
+        let mut spends = Spending::default();
+        for (_, operation) in snapshot.operations(service) {
+            spends.offered += operation.offered;
+            spends.share += operation.share;
+            spends.observed_sampled += operation.window_sampled as f64 / seconds;
+        }
+        if &**name == OTHER_SERVICES {
+            others = others.and(spends);
+        } else {
+            spending.push((&**name, spends));
+        }
+    }
+    // Names decide among equals, so that series do not come and go.
+    spending.sort_unstable_by_key(|(name, spends)| (Reverse(ordered(spends.share)), *name));
+    let rest = spending.split_off(spending.len().min(most));
+    let others = rest
+        .iter()
+        .fold(others, |others, (_, spends)| others.and(*spends));
+    let told = [
+        (
+            &metrics.service_offered,
+            (|s| s.offered) as fn(Spending) -> f64,
+        ),
+        (&metrics.service_share, |s| s.share),
+        (&metrics.service_observed_sampled, |s| s.observed_sampled),
+    ];
+    for (family, figure) in told {
+        let services = spending
+            .iter()
+            .map(|(name, spends)| (*name, figure(*spends)));
+        family.set(services, figure(others));
+    }
+}
+
+impl Spending {
+    fn and(self, other: Self) -> Self {
+        Self {
+            offered: self.offered + other.offered,
+            share: self.share + other.share,
+            observed_sampled: self.observed_sampled + other.observed_sampled,
+        }
+    }
+}
+
+/// A rate as an integer that sorts alike; rates are not negative.
+fn ordered(rate: f64) -> u64 {
+    rate.max(0.0).to_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_judged_by_what_could_be_kept() {
+        let error = |budget, observed_offered, observed_sampled| {
+            tracking_error(&FleetPlan {
+                budget,
+                observed_offered,
+                observed_sampled,
+                ..FleetPlan::default()
+            })
+        };
+        assert_eq!(error(50.0, 1000.0, 55.0), 0.1);
+        assert_eq!(error(50.0, 20.0, 20.0), 0.0, "all there was is kept");
+        assert_eq!(error(50.0, 20.0, 10.0), -0.5);
+        assert_eq!(error(0.0, 1000.0, 0.0), 0.0);
+        assert_eq!(error(50.0, 0.0, 0.0), 0.0);
+    }
+}

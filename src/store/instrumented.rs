@@ -1,0 +1,171 @@
+//! Any store, with its calls timed and its failures counted.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
+    ResolvedReport, Retention, Store, StoreError, StoredPlan,
+};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::telemetry::metrics::{Metrics, StoreCall, StoreFailure};
+
+/// A store that says how its calls went; otherwise the one inside.
+///
+/// A call that its caller gave up is not counted: the caller counts that.
+pub struct InstrumentedStore {
+    inner: Box<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl InstrumentedStore {
+    /// Counts what `inner` does.
+    #[must_use]
+    pub fn new(inner: impl Store, metrics: Arc<Metrics>) -> Self {
+        Self {
+            inner: Box::new(inner),
+            metrics,
+        }
+    }
+
+    async fn count<T>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let outcome = work.await;
+        let took = started.elapsed().as_secs_f64();
+        self.metrics.database_call.of(call).observe(took);
+        if let Err(error) = &outcome {
+            self.metrics.database_errors.of((call, error.into())).inc();
+        }
+        outcome
+    }
+}
+
+impl From<&StoreError> for StoreFailure {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } => Self::Unavailable,
+            StoreError::Corrupt { .. } => Self::Corrupt,
+            StoreError::Failed { .. } => Self::Failed,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for InstrumentedStore {
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
+        let work = self.inner.commit_reports(batch);
+        self.count(StoreCall::CommitReports, work).await
+    }
+
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+        let work = self.inner.read_deltas(starts);
+        self.count(StoreCall::ReadDeltas, work).await
+    }
+
+    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
+        let work = self.inner.read_dictionary(after);
+        self.count(StoreCall::ReadDictionary, work).await
+    }
+
+    async fn add_names(
+        &self,
+        names: &[(ServiceName, OperationName)],
+        limits: DictionaryLimits,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.add_names(names, limits);
+        self.count(StoreCall::AddNames, work).await
+    }
+
+    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
+        let work = self.inner.remove_names(operations);
+        self.count(StoreCall::RemoveNames, work).await
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        time_to_live: Duration,
+    ) -> Result<LeaseAnswer, StoreError> {
+        let work = self.inner.acquire_lease(name, holder, time_to_live);
+        self.count(StoreCall::AcquireLease, work).await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
+        let work = self.inner.release_lease(name, holder);
+        self.count(StoreCall::ReleaseLease, work).await
+    }
+
+    async fn publish_plan(
+        &self,
+        lease: &str,
+        plan: &StoredPlan,
+        history: &[HistoryRow],
+    ) -> Result<Publication, StoreError> {
+        let work = self.inner.publish_plan(lease, plan, history);
+        self.count(StoreCall::PublishPlan, work).await
+    }
+
+    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
+        let work = self.inner.current_plan_number();
+        self.count(StoreCall::CurrentPlanNumber, work).await
+    }
+
+    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
+        let work = self.inner.current_plan();
+        self.count(StoreCall::CurrentPlan, work).await
+    }
+
+    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
+        let work = self.inner.write_history(rows);
+        self.count(StoreCall::WriteHistory, work).await
+    }
+
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
+        let work = self.inner.read_history(starts);
+        self.count(StoreCall::ReadHistory, work).await
+    }
+
+    async fn configuration(
+        &self,
+        initial: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationRevision, StoreError> {
+        let work = self.inner.configuration(initial, now);
+        self.count(StoreCall::Configuration, work).await
+    }
+
+    async fn write_configuration(
+        &self,
+        from: u64,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationWrite, StoreError> {
+        let work = self.inner.write_configuration(from, document, now);
+        self.count(StoreCall::WriteConfiguration, work).await
+    }
+
+    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+        let work = self.inner.maintain(now, retention);
+        self.count(StoreCall::Maintain, work).await
+    }
+
+    fn pool(&self) -> PoolState {
+        self.inner.pool()
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

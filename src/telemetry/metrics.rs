@@ -1,0 +1,314 @@
+//! Weir's own metrics: what is counted, under which names, and how it is told.
+//!
+//! Read [`Metrics`] first: a field is a metric, its doc comment is the help text. Every series
+//! whose labels are known in advance is there from the start, and counting is one atomic
+//! addition: no lock, no allocation, no look-up. There is no global registry, so that several
+//! Weirs in one process count apart.
+
+mod family;
+mod labels;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+pub use family::{By, ByService, Counter, Gauge, Histogram, OTHER_SERVICES};
+pub use labels::*;
+
+use family::{Family, Spec};
+use prometheus::{Registry, TextEncoder};
+
+/// The media type of what [`Exposition::render`] gives.
+///
+/// # Source
+/// Prometheus documentation, «Exposition formats», text format 0.0.4.
+pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Times of what is done in memory or by the database, in seconds.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Times between what happened and its being known, in seconds: up to a day, the oldest report
+/// that can be taken.
+const LAG_SECONDS: &[f64] = &[
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0,
+];
+
+/// Sizes of a group of reports, up to the most that one takes.
+const REPORTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 100.0, 250.0, 1000.0, 2048.0];
+
+/// Counts in a group of reports.
+const COUNTS: &[f64] = &[1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0, 400_000.0];
+
+/// Makes a struct of metrics and the function that registers them all.
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        pub struct $struct:ident {
+            $(
+                $(#[doc = $help:literal])+
+                $field:ident: $family:ty = $name:literal $(in $buckets:expr)?,
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        pub struct $struct {
+            registry: Registry,
+            $( $(#[doc = $help])+ pub $field: $family, )+
+        }
+
+        impl $struct {
+            /// Registers every metric, with every series that is known in advance, at zero.
+            #[must_use]
+            pub fn new() -> Self {
+                let registry = Registry::new();
+                $(
+                    let $field = <$family as Family>::register(&registry, Spec {
+                        name: $name,
+                        help: concat!($($help),+).trim(),
+                        buckets: metrics!(@buckets $($buckets)?),
+                    });
+                )+
+                Self { registry, $($field),+ }
+            }
+        }
+    };
+    (@buckets) => { &[] };
+    (@buckets $buckets:expr) => { $buckets };
+}
+
+metrics! {
+    /// Everything that Weir counts and measures of itself.
+    pub struct Metrics {
+        /// 1, with the version that runs as a label.
+        build: By<Version, Gauge> = "weir_build_info",
+
+        /// The budget of the plan that is served: what the whole fleet may keep.
+        budget: Gauge = "weir_budget_traces_per_second",
+        /// The fleet's offered rate, as the plan that is served estimates it.
+        offered: Gauge = "weir_offered_per_second",
+        /// The sampled rate that the plan that is served expects.
+        expected_sampled: Gauge = "weir_expected_sampled_traces_per_second",
+        /// The offered rate that was reported for the plan's window.
+        observed_offered: Gauge = "weir_observed_offered_per_second",
+        /// The sampled rate that was reported for the plan's window.
+        observed_sampled: Gauge = "weir_observed_sampled_traces_per_second",
+        /// By which part the reported sampled rate of the plan's window exceeds the budget, or
+        /// what was offered where that is less; negative when too little was kept. Of an
+        /// incomplete window it says little.
+        tracking_error: Gauge = "weir_tracking_error_ratio",
+        /// The water level: what everything bound by nothing else keeps, per unit of weight;
+        /// infinite when the budget does not bind.
+        level: Gauge = "weir_level_traces_per_second",
+        /// The part of the expected reports that was heard for the plan's window, 0 to 1.
+        completeness: Gauge = "weir_completeness_ratio",
+        /// 1 for what the plan may do with probabilities: change them (none), only cut them
+        /// (cuts_only) or leave them (frozen), because reports are missing.
+        hold: By<HoldState, Gauge> = "weir_hold",
+        /// What the plan sets aside for operations not seen yet.
+        unseen_reserve: Gauge = "weir_unseen_reserve_traces_per_second",
+        /// By how much floors and pins exceed the budget.
+        missing: Gauge = "weir_missing_traces_per_second",
+        /// The probability served to services that nobody has reported.
+        default_probability: Gauge = "weir_default_probability",
+
+        /// The number of the plan that is served; 0 before the first.
+        plan: Gauge = "weir_plan_number",
+        /// The fencing epoch of the leader that computed the plan that is served.
+        plan_epoch: Gauge = "weir_plan_epoch",
+        /// The configuration revision that the plan that is served was computed from.
+        plan_configuration_revision: Gauge = "weir_plan_configuration_revision",
+        /// The time since the plan that is served was published; 0 before the first.
+        plan_age: Gauge = "weir_plan_age_seconds",
+        /// 1 when the plan that is served is older than three intervals, else 0.
+        plan_stale: Gauge = "weir_plan_stale",
+        /// Services in the plan that is served.
+        plan_services: Gauge = "weir_plan_services",
+        /// Operations in the plan that is served, overflow entries too.
+        plan_operations: Gauge = "weir_plan_operations",
+        /// Agents that the plan that is served expects reports of.
+        plan_agents: Gauge = "weir_plan_agents",
+        /// Plans that this replica computed, by whether they became the current one.
+        plans: By<PlanOutcome, Counter> = "weir_plans_total",
+        /// How long each phase of making a plan took: reading counts and configuration,
+        /// computing, publishing, encoding what is served.
+        plan_phase: By<PlanPhase, Histogram> = "weir_plan_phase_seconds" in SECONDS,
+        /// Probabilities that the plans this replica published changed, those of new
+        /// operations too.
+        probabilities_changed: Counter = "weir_probabilities_changed_total",
+        /// Size of all strategies that are served, as JSON.
+        snapshot_bytes: Gauge = "weir_snapshot_bytes",
+
+        /// 1 when this replica computes the plans, else 0.
+        leader: Gauge = "weir_leader",
+        /// The fencing epoch under which this replica computes the plans; 0 when it does not.
+        leader_epoch: Gauge = "weir_leader_epoch",
+        /// By how much this machine's clock is moved to agree with the database's.
+        clock_offset: Gauge = "weir_clock_offset_seconds",
+
+        /// Polls, by whether the service was known, got the fleet's default, or was not named
+        /// exactly once.
+        polls: By<PollOutcome, Counter> = "weir_polls_total",
+        /// Reports, by what the agent was told.
+        reports: By<ReportOutcome, Counter> = "weir_reports_total",
+        /// Root requests before sampling in the reports that this replica counted.
+        reported_offered: Counter = "weir_reported_offered_total",
+        /// Root requests kept in the reports that this replica counted.
+        reported_sampled: Counter = "weir_reported_sampled_total",
+        /// Root requests that were counted in an overflow entry, because their operation found
+        /// no room in its service, their service none in the fleet, or the agent could not tell
+        /// them apart.
+        overflow: By<OverflowEntry, Counter> = "weir_overflow_requests_total",
+        /// From the end of a report's window until its counts were durable.
+        ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
+        /// Reports that wait for their commit now.
+        reports_waiting: Gauge = "weir_reports_waiting",
+        /// Group commits of reports, by how they ended.
+        commits: By<CommitOutcome, Counter> = "weir_commits_total",
+        /// How long group commits took.
+        commit_seconds: Histogram = "weir_commit_seconds" in SECONDS,
+        /// Reports in a group commit.
+        commit_reports: Histogram = "weir_commit_reports" in REPORTS,
+        /// Counts in a group commit: one per operation and bucket.
+        commit_counts: Histogram = "weir_commit_counts" in COUNTS,
+
+        /// 1 when the database answered when it was last asked for the lease, else 0.
+        database_available: Gauge = "weir_database_available",
+        /// How long calls to the database took, those that failed too.
+        database_call: By<StoreCall, Histogram> = "weir_database_call_seconds" in SECONDS,
+        /// Calls to the database that failed: it was unavailable, held a corrupt value, or
+        /// refused.
+        database_errors: By<(StoreCall, StoreFailure), Counter> = "weir_database_errors_total",
+        /// Connections to the database, by whether they are in use.
+        connections: By<ConnectionState, Gauge> = "weir_database_connections",
+        /// The most connections to the database that may be open.
+        connections_max: Gauge = "weir_database_connections_max",
+
+        /// Runs of background jobs, by how they ended; a run that was due while the one before
+        /// still went on is skipped.
+        job_runs: By<(JobName, RunOutcome), Counter> = "weir_job_runs_total",
+        /// When a background job last succeeded, in Unix time; 0 before the first time. A
+        /// replica that does not lead succeeds by leaving the work to the leader.
+        job_last_success: By<JobName, Gauge> = "weir_job_last_success_timestamp_seconds",
+
+        /// The offered rate of the services that spend most, and of all others together, as the
+        /// plan that is served estimates it.
+        service_offered: ByService = "weir_service_offered_per_second",
+        /// What the plan that is served gives the services that spend most, and all others
+        /// together.
+        service_share: ByService = "weir_service_share_traces_per_second",
+        /// The sampled rate reported for the plan's window of the services that spend most, and
+        /// of all others together.
+        service_observed_sampled: ByService = "weir_service_observed_sampled_traces_per_second",
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Tells all metrics, after setting those that derive from state.
+pub struct Exposition {
+    metrics: Arc<Metrics>,
+    /// Under a lock, so that two scrapes at once do not see each other's half-set gauges.
+    observe: Mutex<Observe>,
+}
+
+/// Sets the gauges that derive from state.
+pub type Observe = Box<dyn FnMut(&Metrics) + Send>;
+
+impl Exposition {
+    /// Will call `observe` before each telling.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, observe: Observe) -> Self {
+        metrics.build.of(Version::Running).set(1.0);
+        Self {
+            metrics,
+            observe: Mutex::new(observe),
+        }
+    }
+
+    /// Everything, in [`MEDIA_TYPE`]. Takes a lock and encodes: not for a thread that serves
+    /// polls.
+    ///
+    /// # Errors
+    /// The encoder's, which writes to memory and has none in practice.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut observe = self.observe.lock().unwrap_or_else(PoisonError::into_inner);
+        observe(&self.metrics);
+        TextEncoder::new().encode_to_string(&self.metrics.registry.gather())
+    }
+}
+
+/// Measures phases that follow each other.
+pub struct Laps(Instant);
+
+impl Laps {
+    /// Starts the first phase.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Notes how long the phase that ends here took, and starts the next.
+    pub fn lap(&mut self, histogram: &Histogram) {
+        let now = Instant::now();
+        histogram.observe((now - self.0).as_secs_f64());
+        self.0 = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_doc_comment_is_the_help_text() {
+        let exposition = Exposition::new(Arc::default(), Box::new(|_| ()));
+        let text = exposition.render().unwrap();
+        let expected = "# HELP weir_plan_number The number of the plan that is served; 0 before the first.\n\
+            # TYPE weir_plan_number gauge\n\
+            weir_plan_number 0\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn each_series_counts_for_itself() {
+        let metrics = Metrics::new();
+        let errors = &metrics.database_errors;
+        errors
+            .of((StoreCall::ReadDeltas, StoreFailure::Corrupt))
+            .inc();
+        for &call in StoreCall::ALL {
+            for &failure in StoreFailure::ALL {
+                let expected = call == StoreCall::ReadDeltas && failure == StoreFailure::Corrupt;
+                assert_eq!(errors.of((call, failure)).get(), u64::from(expected));
+            }
+        }
+        assert_eq!(
+            Metrics::new()
+                .database_errors
+                .of((StoreCall::ReadDeltas, StoreFailure::Corrupt))
+                .get(),
+            0,
+            "no two Weirs share a count"
+        );
+    }
+
+    #[test]
+    fn a_service_that_leaves_the_list_leaves_no_series() {
+        let metrics = Arc::new(Metrics::new());
+        let telling = Exposition::new(Arc::clone(&metrics), Box::new(|_| ()));
+        metrics.service_share.set([("shop", 3.0)].into_iter(), 1.0);
+        assert!(
+            telling
+                .render()
+                .unwrap()
+                .contains("weir_service_share_traces_per_second{service=\"shop\"} 3")
+        );
+        metrics.service_share.set([("stock", 2.0)].into_iter(), 0.0);
+        assert!(!telling.render().unwrap().contains("shop"));
+    }
+}

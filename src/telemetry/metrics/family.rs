@@ -1,0 +1,148 @@
+//! Kinds of metrics, and how a family of series is registered with all its labels.
+
+use std::marker::PhantomData;
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Result as Registered,
+};
+
+use super::labels::Labels;
+
+/// Only rises, in whole numbers.
+pub type Counter = prometheus::IntCounter;
+/// Rises and falls.
+pub type Gauge = prometheus::Gauge;
+/// Counts observations by size.
+pub type Histogram = prometheus::Histogram;
+
+/// The label of all services that have no series of their own. One that has this very name is
+/// counted among them.
+pub const OTHER_SERVICES: &str = "other";
+
+/// What stands beside a metric in the code.
+pub(super) struct Spec {
+    pub name: &'static str,
+    pub help: &'static str,
+    /// Upper bounds, for histograms.
+    pub buckets: &'static [f64],
+}
+
+/// Names are fixed in the code, and a test registers them all.
+const VALID: &str = "metric names are valid and differ from each other";
+
+/// Something a registry holds under one name.
+pub(super) trait Family: Sized {
+    fn register(registry: &Registry, spec: Spec) -> Self;
+}
+
+/// One series of a family.
+pub trait Series: Sized {
+    /// The family, as the registry knows it.
+    type Vec: Collector + Clone + 'static;
+
+    /// A family with these labels.
+    #[doc(hidden)]
+    fn family(options: Opts, buckets: &[f64], labels: &[&str]) -> Registered<Self::Vec>;
+
+    /// The series with these values.
+    #[doc(hidden)]
+    fn series(family: &Self::Vec, values: &[&str]) -> Self;
+}
+
+impl Series for Counter {
+    type Vec = IntCounterVec;
+
+    fn family(options: Opts, _: &[f64], labels: &[&str]) -> Registered<Self::Vec> {
+        IntCounterVec::new(options, labels)
+    }
+
+    fn series(family: &Self::Vec, values: &[&str]) -> Self {
+        family.with_label_values(values)
+    }
+}
+
+impl Series for Gauge {
+    type Vec = GaugeVec;
+
+    fn family(options: Opts, _: &[f64], labels: &[&str]) -> Registered<Self::Vec> {
+        GaugeVec::new(options, labels)
+    }
+
+    fn series(family: &Self::Vec, values: &[&str]) -> Self {
+        family.with_label_values(values)
+    }
+}
+
+impl Series for Histogram {
+    type Vec = HistogramVec;
+
+    fn family(options: Opts, buckets: &[f64], labels: &[&str]) -> Registered<Self::Vec> {
+        HistogramVec::new(HistogramOpts::from(options).buckets(buckets.into()), labels)
+    }
+
+    fn series(family: &Self::Vec, values: &[&str]) -> Self {
+        family.with_label_values(values)
+    }
+}
+
+fn registered<S: Series>(registry: &Registry, spec: &Spec, labels: &[&str]) -> S::Vec {
+    let options = Opts::new(spec.name, spec.help);
+    let family = S::family(options, spec.buckets, labels).expect(VALID);
+    registry.register(Box::new(family.clone())).expect(VALID);
+    family
+}
+
+impl<S: Series> Family for S {
+    fn register(registry: &Registry, spec: Spec) -> Self {
+        S::series(&registered::<S>(registry, &spec, &[]), &[])
+    }
+}
+
+/// A family whose labels are all known in advance: each series is an element of a slice.
+pub struct By<L, S> {
+    series: Box<[S]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L: Labels, S> By<L, S> {
+    /// The series with these labels.
+    pub fn of(&self, labels: L) -> &S {
+        &self.series[labels.index()]
+    }
+}
+
+impl<L: Labels, S: Series> Family for By<L, S> {
+    fn register(registry: &Registry, spec: Spec) -> Self {
+        let family = registered::<S>(registry, &spec, &L::names());
+        let all = L::all().into_iter();
+        Self {
+            series: all
+                .map(|labels| S::series(&family, &labels.values()))
+                .collect(),
+            labels: PhantomData,
+        }
+    }
+}
+
+/// A gauge for each of a few services, and one for all others.
+pub struct ByService(GaugeVec);
+
+impl ByService {
+    /// Sets these services' series and the others'; those of services not among them end.
+    pub fn set<'a>(&self, services: impl Iterator<Item = (&'a str, f64)>, others: f64) {
+        self.0.reset();
+        for (service, value) in services {
+            self.0.with_label_values(&[service]).set(value);
+        }
+        self.0.with_label_values(&[OTHER_SERVICES]).set(others);
+    }
+}
+
+impl Family for ByService {
+    fn register(registry: &Registry, spec: Spec) -> Self {
+        let family = Self(registered::<Gauge>(registry, &spec, &["service"]));
+        family.set(std::iter::empty(), 0.0);
+        family
+    }
+}

@@ -1,0 +1,268 @@
+//! Labels whose values are known in advance, as enums.
+
+/// A label.
+pub trait Label: Copy + 'static {
+    /// Its name.
+    const NAME: &'static str;
+    /// All its values, in the order of their declaration.
+    const ALL: &'static [Self];
+
+    /// The value, as it is told.
+    fn value(self) -> &'static str;
+
+    /// Its place in [`Label::ALL`].
+    fn place(self) -> usize;
+}
+
+/// One label, or several together.
+pub trait Labels: Copy + 'static {
+    /// Their names.
+    fn names() -> Vec<&'static str>;
+
+    /// All combinations of their values.
+    fn all() -> Vec<Self>;
+
+    /// The values, in the order of the names.
+    fn values(self) -> Vec<&'static str>;
+
+    /// Its place in [`Labels::all`].
+    fn index(self) -> usize;
+}
+
+impl<L: Label> Labels for L {
+    fn names() -> Vec<&'static str> {
+        vec![L::NAME]
+    }
+
+    fn all() -> Vec<Self> {
+        L::ALL.to_vec()
+    }
+
+    fn values(self) -> Vec<&'static str> {
+        vec![self.value()]
+    }
+
+    fn index(self) -> usize {
+        self.place()
+    }
+}
+
+impl<A: Label, B: Label> Labels for (A, B) {
+    fn names() -> Vec<&'static str> {
+        vec![A::NAME, B::NAME]
+    }
+
+    fn all() -> Vec<Self> {
+        let with_each = |a: &A| B::ALL.iter().map(|b| (*a, *b)).collect::<Vec<_>>();
+        A::ALL.iter().flat_map(with_each).collect()
+    }
+
+    fn values(self) -> Vec<&'static str> {
+        vec![self.0.value(), self.1.value()]
+    }
+
+    fn index(self) -> usize {
+        self.0.place() * B::ALL.len() + self.1.place()
+    }
+}
+
+/// Makes enums that are labels.
+macro_rules! labels {
+    ($(
+        $(#[$about:meta])*
+        $label:ident as $name:literal {
+            $( $(#[$what:meta])* $variant:ident = $value:expr, )+
+        }
+    )+) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $label {
+            $( $(#[$what])* $variant, )+
+        }
+
+        impl Label for $label {
+            const NAME: &'static str = $name;
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn value(self) -> &'static str {
+                match self {
+                    $( Self::$variant => $value, )+
+                }
+            }
+
+            fn place(self) -> usize {
+                self as usize
+            }
+        }
+    )+};
+}
+
+labels! {
+    /// Which Weir runs.
+    Version as "version" {
+        /// This one.
+        Running = env!("CARGO_PKG_VERSION"),
+    }
+
+    /// What a plan may do with probabilities.
+    HoldState as "hold" {
+        /// Change them.
+        None = "none",
+        /// Only cut them.
+        CutsOnly = "cuts_only",
+        /// Leave them.
+        Frozen = "frozen",
+    }
+
+    /// What became of a plan that this replica computed.
+    PlanOutcome as "outcome" {
+        /// It became the current plan.
+        Published = "published",
+        /// Another replica had taken the lease.
+        StaleEpoch = "stale_epoch",
+        /// There was a newer plan.
+        StaleParent = "stale_parent",
+    }
+
+    /// A phase of making a plan.
+    PlanPhase as "phase" {
+        /// Counts, names and configuration are read.
+        Read = "read",
+        /// Counts are summed, the budget is shared, the plan is encoded.
+        Compute = "compute",
+        /// The plan is stored.
+        Publish = "publish",
+        /// What is served is encoded and swapped in.
+        Install = "install",
+    }
+
+    /// How a poll was answered.
+    PollOutcome as "outcome" {
+        /// With the service's strategy.
+        Known = "known",
+        /// With the fleet's default.
+        Unknown = "unknown",
+        /// With a problem: the service was not named exactly once.
+        Malformed = "malformed",
+    }
+
+    /// What the sender of a report was told.
+    ReportOutcome as "outcome" {
+        /// It is counted.
+        Counted = "counted",
+        /// It had been counted before.
+        Duplicate = "duplicate",
+        /// It cannot be read.
+        Malformed = "malformed",
+        /// A value in it is wrong.
+        Invalid = "invalid",
+        /// Its body is too large.
+        TooLarge = "too_large",
+        /// Its body took too long to arrive.
+        TooSlow = "too_slow",
+        /// Its type or encoding is not known.
+        Unsupported = "unsupported",
+        /// Its sequence lies too far behind its epoch.
+        TooFarBehind = "too_far_behind",
+        /// Too many reports wait.
+        Overloaded = "overloaded",
+        /// The database did not answer in time.
+        Late = "late",
+        /// The database is away.
+        Unavailable = "unavailable",
+        /// A fault of Weir's own.
+        Internal = "internal",
+    }
+
+    /// Where requests were counted that found no entry of their own.
+    OverflowEntry as "entry" {
+        /// In their service's overflow entry.
+        Service = "service",
+        /// In the fleet's.
+        Fleet = "fleet",
+    }
+
+    /// How a group commit ended.
+    CommitOutcome as "outcome" {
+        /// It is durable.
+        Committed = "committed",
+        /// The database refused it or was away.
+        Failed = "failed",
+        /// It took too long and was given up.
+        Late = "late",
+    }
+
+    /// A call to the database.
+    StoreCall as "call" {
+        /// Stores a group of reports.
+        CommitReports = "commit_reports",
+        /// Reads counts.
+        ReadDeltas = "read_deltas",
+        /// Reads names.
+        ReadDictionary = "read_dictionary",
+        /// Adds names.
+        AddNames = "add_names",
+        /// Removes names.
+        RemoveNames = "remove_names",
+        /// Asks for the lease.
+        AcquireLease = "acquire_lease",
+        /// Gives the lease back.
+        ReleaseLease = "release_lease",
+        /// Stores a plan.
+        PublishPlan = "publish_plan",
+        /// Asks for the current plan's number.
+        CurrentPlanNumber = "current_plan_number",
+        /// Reads the current plan.
+        CurrentPlan = "current_plan",
+        /// Writes history.
+        WriteHistory = "write_history",
+        /// Reads history.
+        ReadHistory = "read_history",
+        /// Reads the configuration.
+        Configuration = "configuration",
+        /// Writes the configuration.
+        WriteConfiguration = "write_configuration",
+        /// Makes and drops partitions, deletes what is past its retention.
+        Maintain = "maintain",
+    }
+
+    /// Why a call to the database failed.
+    StoreFailure as "kind" {
+        /// It was away.
+        Unavailable = "unavailable",
+        /// It held a value that cannot be.
+        Corrupt = "corrupt",
+        /// It refused.
+        Failed = "failed",
+    }
+
+    /// What a connection to the database does.
+    ConnectionState as "state" {
+        /// It waits for work.
+        Idle = "idle",
+        /// It works.
+        Used = "used",
+    }
+
+    /// A background job.
+    JobName as "job" {
+        /// Computes plans.
+        Recompute = "recompute",
+        /// Makes room ahead and lets go of what is old.
+        Maintain = "maintain",
+        /// Settles history.
+        Settle = "settle",
+    }
+
+    /// How a run of a job ended.
+    RunOutcome as "outcome" {
+        /// Well.
+        Succeeded = "succeeded",
+        /// With an error.
+        Failed = "failed",
+        /// It took too long and was ended.
+        TimedOut = "timed_out",
+        /// It did not begin: the one before still ran.
+        Skipped = "skipped",
+    }
+}
