@@ -143,11 +143,6 @@ impl WeirProcess {
         &self.admin_url
     }
 
-    /// What it has logged so far.
-    pub fn log(&self) -> Vec<String> {
-        self.lines().clone()
-    }
-
     /// The most memory it has held so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
