@@ -4,6 +4,7 @@
 
 mod allocation;
 mod bounds;
+mod contract;
 mod crash;
 mod interop;
 mod operators;
