@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak demo openapi fuzz-contract licences clean
+.PHONY: help run setup test lint soak demo openapi fuzz-contract check-deployment licences clean
 
 CARGO ?= cargo
 
@@ -33,6 +33,9 @@ openapi: ## Lints openapi.yaml (fetches the linter with npx)
 
 fuzz-contract: ## Sends a running Weir what openapi.yaml allows and forbids (installs schemathesis)
 	@scripts/schemathesis
+
+check-deployment: ## Checks deploy/ offline (needs Python, Go and systemd-analyze)
+	@scripts/check-deployment
 
 licences: ## Checks the dependencies' licences and advisories (needs cargo-deny)
 	$(CARGO) deny check
