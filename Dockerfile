@@ -16,6 +16,7 @@ RUN mkdir src \
     && rm -rf src
 
 # cargo goes by time stamps, and the copied files may be older than the empty program.
+COPY openapi.yaml ./
 COPY migrations migrations
 COPY src src
 RUN touch src/main.rs src/lib.rs \

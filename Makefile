@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak demo openapi licences clean
+.PHONY: help run setup test lint soak demo openapi fuzz-contract check-deployment licences clean
 
 CARGO ?= cargo
 
@@ -30,6 +30,12 @@ demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 
 openapi: ## Lints openapi.yaml (fetches the linter with npx)
 	npx --yes @redocly/cli@2 lint --config .redocly.yaml openapi.yaml
+
+fuzz-contract: ## Sends a running Weir what openapi.yaml allows and forbids (installs schemathesis)
+	@scripts/schemathesis
+
+check-deployment: ## Checks deploy/ offline (needs Python, Go and systemd-analyze)
+	@scripts/check-deployment
 
 licences: ## Checks the dependencies' licences and advisories (needs cargo-deny)
 	$(CARGO) deny check

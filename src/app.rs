@@ -21,6 +21,7 @@ use crate::config::{Config, Database};
 use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
 use crate::http::problem::{Problem, not_found};
+use crate::http::routes::register;
 use crate::ingest::{Committer, CommitterTask, Ingest, ReportLimits};
 use crate::jobs::{
     Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler,
@@ -283,8 +284,8 @@ impl Parts {
             Routes::new()
                 .app_data(Data::clone(&ingest))
                 .app_data(Data::clone(&jaeger))
-                .configure(reports::routes)
-                .configure(jaeger::routes)
+                .configure(|config| register(config, reports::ROUTES))
+                .configure(|config| register(config, jaeger::ROUTES))
                 .default_service(web::to(not_found))
         })
         .workers(workers)
@@ -327,7 +328,7 @@ impl Parts {
                 .app_data(query)
                 .app_data(path)
                 .app_data(Data::clone(&admin))
-                .configure(admin::routes)
+                .configure(|config| register(config, admin::ROUTES))
                 .default_service(web::to(not_found))
         })
         .workers(1)

@@ -1,24 +1,19 @@
 //! `POST /v1/reports`: takes a report and answers once its counts are durable.
 
-use actix_web::web::{Data, Json, Payload, ServiceConfig, post, resource, to};
+use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
 use serde::Serialize;
 
 use crate::http::body::read_json;
-use crate::http::problem::{Problem, method_not_allowed};
+use crate::http::problem::Problem;
+use crate::http::routes::Route;
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
 use crate::store::StoreError;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::ReportOutcome;
 
 /// The routes; they need an [`Ingest`] as application data.
-pub fn routes(config: &mut ServiceConfig) {
-    config.service(
-        resource("/v1/reports")
-            .route(post().to(report))
-            .default_service(to(method_not_allowed)),
-    );
-}
+pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
 
 #[derive(Serialize)]
 struct Answer {

@@ -1,4 +1,5 @@
-//! What all listeners share: problem documents and bounded bodies.
+//! What all listeners share: route tables, problem documents and bounded bodies.
 
 pub mod body;
 pub mod problem;
+pub mod routes;

@@ -5,7 +5,7 @@
 //! status and reads whatever body it is given.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
@@ -32,8 +32,8 @@ pub enum Problem {
     #[error("not found: {0}")]
     NotFound(String),
     /// The method does not exist here.
-    #[error("the method is not allowed here")]
-    MethodNotAllowed,
+    #[error("only these methods are allowed here: {0}")]
+    MethodNotAllowed(String),
     /// What the request would change has changed meanwhile.
     #[error("the condition does not hold: {0}")]
     PreconditionFailed(String),
@@ -82,7 +82,7 @@ impl Problem {
             Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid value"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::MethodNotAllowed => (
+            Self::MethodNotAllowed(_) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "Method not allowed",
@@ -156,12 +156,17 @@ impl ResponseError for Problem {
         };
         let mut response = HttpResponseBuilder::new(status);
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
-        if let Self::Unavailable {
-            retry_after_seconds,
-            ..
-        } = self
-        {
-            response.insert_header((RETRY_AFTER, retry_after_seconds.to_string()));
+        match self {
+            Self::Unavailable {
+                retry_after_seconds,
+                ..
+            } => {
+                response.insert_header((RETRY_AFTER, retry_after_seconds.to_string()));
+            }
+            Self::MethodNotAllowed(allowed) => {
+                response.insert_header((ALLOW, allowed.as_str()));
+            }
+            _ => {}
         }
         response.body(serde_json::to_vec(&document).expect("strings and numbers serialise"))
     }
@@ -170,9 +175,4 @@ impl ResponseError for Problem {
 /// Answers what no route answers.
 pub async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::NotFound("there is nothing under this path".into()))
-}
-
-/// Answers a method that a path does not have.
-pub async fn method_not_allowed() -> Result<HttpResponse, Problem> {
-    Err(Problem::MethodNotAllowed)
 }

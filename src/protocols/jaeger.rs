@@ -10,16 +10,14 @@ use std::sync::Arc;
 use actix_web::http::header::{
     ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
-use actix_web::web::{Data, ServiceConfig, get, resource, to};
+use actix_web::web::{Data, to};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Clock;
-use crate::http::problem::{Problem, method_not_allowed};
+use crate::http::problem::Problem;
+use crate::http::routes::Route;
 use crate::snapshot::Served;
 use crate::telemetry::metrics::{Metrics, PollOutcome};
-
-/// Every path that some client asks, whatever endpoint it was given.
-const PATHS: [&str; 4] = ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"];
 
 const PLAN: HeaderName = HeaderName::from_static("weir-plan");
 const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
@@ -37,15 +35,20 @@ pub struct Jaeger {
     pub stale_after_seconds: f64,
 }
 
-/// The routes; they need a [`Jaeger`] as application data.
-pub fn routes(config: &mut ServiceConfig) {
-    for path in PATHS {
-        config.service(
-            resource(path)
-                .route(get().to(strategy))
-                .default_service(to(method_not_allowed)),
-        );
-    }
+/// Every path that some client asks, whatever endpoint it was given; they need a [`Jaeger`] as
+/// application data.
+pub const ROUTES: &[Route] = &[
+    polled("/"),
+    polled("/sampling"),
+    polled("/api/sampling"),
+    polled("/api/sampling/sampling"),
+];
+
+/// Other parameters are ignored, since some clients do not encode the service's name.
+const fn polled(path: &'static str) -> Route {
+    Route::new("GET", path, || to(strategy))
+        .query(&["service"])
+        .ignoring_others()
 }
 
 async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResponse, Problem> {
@@ -80,8 +83,7 @@ async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResp
     Ok(response.body(strategy.body()))
 }
 
-/// The `service` parameter, which must stand in the query exactly once; other parameters are
-/// ignored, since some clients do not encode the service's name.
+/// The `service` parameter, which must stand in the query exactly once.
 fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
     let mut found = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "service")

@@ -4,7 +4,9 @@
 
 mod allocation;
 mod bounds;
+mod contract;
 mod crash;
+mod deployment;
 mod interop;
 mod jobs;
 mod metrics;

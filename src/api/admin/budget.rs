@@ -37,12 +37,13 @@ pub(super) async fn change(
     let budget = parse(&body)?;
     loop {
         let (mut configuration, revision) = current(&admin).await?;
-        condition.check(revision.revision)?;
         configuration.budget = budget;
+        // The condition comes last (RFC 9110, 13.2.1): a wrong value is one under any revision.
         configuration.check().map_err(|error| Problem::Invalid {
             field: error.field.into(),
             detail: error.problem,
         })?;
+        condition.check(revision.revision)?;
         let document = configuration.document();
         let written =
             admin
@@ -130,7 +131,8 @@ impl Condition {
         let quoted = text
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
-        match quoted.and_then(|number| number.parse().ok()) {
+        let digits = quoted.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|number| number.parse().ok()) {
             Some(revision) => Ok(Self::Revision(revision)),
             None => Err(Problem::Malformed {
                 field: "If-Match".into(),

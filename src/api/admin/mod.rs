@@ -1,6 +1,7 @@
 //! The operators' API. All its routes stand on this screen.
 
 mod budget;
+pub mod docs;
 mod health;
 mod metrics;
 mod plans;
@@ -8,12 +9,13 @@ mod services;
 
 use std::sync::Arc;
 
-use actix_web::web::{ServiceConfig, get, put, resource, to};
+use actix_web::web::to;
 
 use crate::clock::Clock;
 use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
-use crate::http::problem::{Problem, method_not_allowed};
+use crate::http::problem::Problem;
+use crate::http::routes::Route;
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
@@ -38,52 +40,27 @@ pub struct Admin {
     pub stale_after_seconds: f64,
 }
 
-/// The routes; they need an [`Admin`] as application data.
-pub fn routes(config: &mut ServiceConfig) {
-    let none = || to(method_not_allowed);
-    config
-        .service(
-            resource("/livez")
-                .route(get().to(health::alive))
-                .default_service(none()),
-        )
-        .service(
-            resource("/readyz")
-                .route(get().to(health::ready))
-                .default_service(none()),
-        )
-        .service(
-            resource("/metrics")
-                .route(get().to(metrics::tell))
-                .default_service(none()),
-        )
-        .service(
-            resource("/v1/budget")
-                .route(get().to(budget::show))
-                .route(put().to(budget::change))
-                .default_service(none()),
-        )
-        .service(
-            resource("/v1/plans/current")
-                .route(get().to(plans::current))
-                .default_service(none()),
-        )
-        .service(
-            resource("/v1/services")
-                .route(get().to(services::list))
-                .default_service(none()),
-        )
-        .service(
-            resource("/v1/services/{service}/operations")
-                .route(get().to(services::operations))
-                .default_service(none()),
-        )
-        .service(
-            resource("/v1/services/{service}/history")
-                .route(get().to(services::history))
-                .default_service(none()),
-        );
-}
+/// The routes; they need an [`Admin`] as application data. What people open in a browser and what
+/// probes ask for may come with any query.
+pub const ROUTES: &[Route] = &[
+    Route::new("GET", "/docs", || to(docs::page)).ignoring_others(),
+    Route::new("GET", "/openapi.yaml", || to(docs::document)).ignoring_others(),
+    Route::new("GET", "/livez", || to(health::alive)).ignoring_others(),
+    Route::new("GET", "/readyz", || to(health::ready)).ignoring_others(),
+    Route::new("GET", "/metrics", || to(metrics::tell)).ignoring_others(),
+    Route::new("GET", "/v1/budget", || to(budget::show)),
+    Route::new("PUT", "/v1/budget", || to(budget::change)),
+    Route::new("GET", "/v1/plans/current", || to(plans::current)),
+    Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
+    Route::new("GET", "/v1/services/{service}/operations", || {
+        to(services::operations)
+    })
+    .query(&["limit", "after"]),
+    Route::new("GET", "/v1/services/{service}/history", || {
+        to(services::history)
+    })
+    .query(&["operation", "start", "end"]),
+];
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {

@@ -1,0 +1,109 @@
+//! Route tables: what a listener answers, as values that are registered and can be read.
+//!
+//! A table is the only way to register a route, so nothing is answered that is not in one: the
+//! contract test compares the tables with `openapi.yaml`.
+
+use std::future::ready;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{ServiceConfig, resource, to};
+use actix_web::{Error, HttpResponse};
+
+use super::problem::Problem;
+
+/// One method of one path, and the query parameters it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The method's name.
+    pub method: &'static str,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// The names of its query parameters.
+    pub query: &'static [&'static str],
+    /// Whether other query parameters are ignored; a request that has one is refused otherwise.
+    pub ignores_others: bool,
+    handler: fn() -> actix_web::Route,
+}
+
+impl Route {
+    /// A route without query parameters, for a handler like `|| to(handler)`.
+    #[must_use]
+    pub const fn new(
+        method: &'static str,
+        path: &'static str,
+        handler: fn() -> actix_web::Route,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            query: &[],
+            ignores_others: false,
+            handler,
+        }
+    }
+
+    /// Takes these query parameters.
+    #[must_use]
+    pub const fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
+        self
+    }
+
+    /// Ignores query parameters it does not know: for those who cannot be told what to send.
+    #[must_use]
+    pub const fn ignoring_others(mut self) -> Self {
+        self.ignores_others = true;
+        self
+    }
+
+    fn registered(self) -> actix_web::Route {
+        let method = Method::from_bytes(self.method.as_bytes()).expect("a method's name is ASCII");
+        let route = (self.handler)().method(method);
+        if self.ignores_others {
+            return route;
+        }
+        route.wrap(from_fn(move |request, next| {
+            refuse_others(self.query, request, next)
+        }))
+    }
+}
+
+/// Registers a table; a path's other methods are answered with 405.
+pub fn register(config: &mut ServiceConfig, table: &[Route]) {
+    for (index, first) in table.iter().enumerate() {
+        let is_same = |other: &&Route| other.path == first.path;
+        if table[..index].iter().any(|before| is_same(&before)) {
+            continue;
+        }
+        let same: Vec<&Route> = table[index..].iter().filter(is_same).collect();
+        let methods: Vec<&str> = same.iter().map(|route| route.method).collect();
+        let allowed = methods.join(", ");
+        let mut registered = resource(first.path);
+        for route in same {
+            registered = registered.route(route.registered());
+        }
+        config.service(registered.default_service(to(move || {
+            let problem = Problem::MethodNotAllowed(allowed.clone());
+            ready(Err::<HttpResponse, _>(problem))
+        })));
+    }
+}
+
+/// Refuses what would be ignored otherwise: who misspells a parameter gets no other answer than
+/// the one asked for.
+async fn refuse_others(
+    known: &'static [&'static str],
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+    let unknown = query.find(|(name, _)| !known.contains(&&**name));
+    if let Some(field) = unknown.map(|(name, _)| name.into_owned()) {
+        let detail = "is no parameter of this path".into();
+        return Ok(request.error_response(Problem::Malformed { field, detail }));
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
+}

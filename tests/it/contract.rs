@@ -1,0 +1,245 @@
+//! `openapi.yaml` and the server say the same: what is documented is answered, what is answered
+//! is documented.
+
+mod answer;
+pub mod document;
+mod provoke;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use weir::api::{admin, reports};
+use weir::http::routes::Route;
+use weir::protocols::jaeger;
+
+use self::answer::Answer;
+use self::document::{Document, METHODS, object};
+use crate::support::app::TestApp;
+
+/// Every registered route, and whether it is the admin listener's.
+fn routes() -> Vec<(bool, &'static Route)> {
+    let sdk = reports::ROUTES.iter().chain(jaeger::ROUTES);
+    let sdk = sdk.map(|route| (false, route));
+    sdk.chain(admin::ROUTES.iter().map(|route| (true, route)))
+        .collect()
+}
+
+#[test]
+fn every_route_is_documented_and_every_documented_route_is_there() {
+    let registered: BTreeSet<_> = routes()
+        .iter()
+        .map(|(is_admin, route)| (*is_admin, route.method.to_owned(), route.path.to_owned()))
+        .collect();
+    let documented: BTreeSet<_> = Document::read()
+        .operations()
+        .into_iter()
+        .map(|one| (one.is_admin, one.method, one.path))
+        .collect();
+    assert_eq!(registered, documented);
+}
+
+#[test]
+fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
+    let document = Document::read();
+    let mut headers = BTreeMap::new();
+    for (_, route) in routes() {
+        let operation = document.operation(route.method, route.path);
+        let taken: BTreeSet<&str> = route.query.iter().copied().collect();
+        assert_eq!(operation.names("query"), taken, "{}", operation.label());
+        let braces = route.path.split('{').skip(1);
+        let in_path: BTreeSet<&str> = braces.filter_map(|rest| rest.split('}').next()).collect();
+        assert_eq!(operation.names("path"), in_path, "{}", operation.label());
+        for header in operation.names("header") {
+            headers.insert(operation.label(), header.to_owned());
+        }
+    }
+    // Nothing lists the headers that handlers read: what each does is seen in the tests below.
+    let expected = [
+        ("POST /v1/reports", "Content-Encoding"),
+        ("PUT /v1/budget", "If-Match"),
+    ];
+    assert_eq!(
+        headers,
+        expected
+            .map(|(label, name)| (label.to_owned(), name.to_owned()))
+            .into()
+    );
+}
+
+/// A path with something in the place of its parameters.
+fn filled(path: &str) -> String {
+    path.replace("{service}", "checkout")
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_documented_is_refused_or_documented_as_ignored() {
+    let document = Document::read();
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    for (is_admin, route) in routes() {
+        let listener = if is_admin { &app.admin } else { &app.sdk };
+        let url = format!("{listener}{}?made-up=1&service=a", filled(route.path));
+        let request = app.client.request(route.method.parse().unwrap(), url);
+        let answer = Answer::of(request).await;
+        let refused = answer.status == 400 && answer.json()["field"] == "made-up";
+        assert_eq!(refused, !route.ignores_others, "{route:?}: {answer:?}");
+        let operation = document.operation(route.method, route.path);
+        if refused {
+            let errors = answer.errors(&document, &operation);
+            assert_eq!(errors, Vec::<String>::new(), "{route:?}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn other_methods_and_other_paths_are_refused_as_the_document_says() {
+    let document = Document::read();
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    let check = |answer: &Answer, status: u16| {
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        if !answer.body.is_empty() {
+            assert_eq!(
+                document.errors(&problem, &answer.json()),
+                Vec::<String>::new()
+            );
+        }
+    };
+    let mut methods: BTreeMap<(bool, String), BTreeSet<String>> = BTreeMap::new();
+    for one in document.operations() {
+        let path = methods.entry((one.is_admin, one.path)).or_default();
+        path.insert(one.method);
+    }
+    for ((is_admin, path), allowed) in methods {
+        let listener = if is_admin { &app.admin } else { &app.sdk };
+        let url = format!("{listener}{}", filled(&path));
+        for method in METHODS.iter().filter(|method| !allowed.contains(**method)) {
+            let request = app.client.request(method.parse().unwrap(), &url);
+            let answer = Answer::of(request).await;
+            check(&answer, 405);
+            let told: BTreeSet<String> = answer
+                .header("allow")
+                .unwrap_or_default()
+                .split(", ")
+                .map(String::from)
+                .collect();
+            assert_eq!(told, allowed, "{method} {path}");
+        }
+    }
+    for listener in [&app.sdk, &app.admin] {
+        check(
+            &Answer::of(app.client.get(format!("{listener}/made-up"))).await,
+            404,
+        );
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documented_answer_is_given_and_no_other() {
+    let mut given = provoke::Given::default();
+    provoke::before_the_first_plan(&mut given).await;
+    provoke::in_operation(&mut given).await;
+    provoke::without_the_database(&mut given).await;
+    provoke::with_a_broken_database(&mut given).await;
+    assert_eq!(given.errors, Vec::<String>::new());
+
+    let document = Document::read();
+    let mut documented = BTreeSet::new();
+    let mut headers = BTreeSet::new();
+    for operation in document.operations() {
+        for (status, response) in &operation.responses {
+            documented.insert((operation.label(), *status));
+            for (name, _) in object(&response["headers"]) {
+                headers.insert((operation.label(), *status, name.to_lowercase()));
+            }
+        }
+    }
+    assert_eq!(given.answers, documented);
+    let missing: Vec<_> = headers.difference(&given.headers).collect();
+    assert!(missing.is_empty(), "documented but never sent: {missing:?}");
+}
+
+#[test]
+fn the_examples_are_what_the_schemas_say() {
+    let document = Document::read();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    let mut check = |label: &str, holder: &Value| {
+        for (kind, content) in object(&holder["content"]) {
+            let single = content.get("example");
+            let several = object(&content["examples"]).map(|(_, example)| &example["value"]);
+            for example in single.into_iter().chain(several) {
+                seen += 1;
+                let errors = document.errors(&content["schema"], example);
+                wrong.extend(
+                    errors
+                        .iter()
+                        .map(|error| format!("{label} {kind}: {error}")),
+                );
+            }
+        }
+    };
+    for operation in document.operations() {
+        for (status, response) in &operation.responses {
+            check(&format!("{} {status}", operation.label()), response);
+        }
+        let path = &document.whole["paths"][&operation.path];
+        check(
+            &operation.label(),
+            &path[operation.method.to_lowercase()]["requestBody"],
+        );
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(seen > 20, "{seen} examples");
+}
+
+#[tokio::test]
+async fn the_documentation_is_whole_and_fetches_nothing() {
+    let document = Document::read();
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let served = Answer::of(app.client.get(format!("{}/openapi.yaml", app.admin))).await;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml");
+    assert_eq!(served.body, std::fs::read(source).unwrap());
+    assert_eq!(document.whole["info"]["version"], env!("CARGO_PKG_VERSION"));
+
+    let page = Answer::of(app.client.get(format!("{}/docs", app.admin))).await;
+    let html = String::from_utf8(page.body.clone()).unwrap();
+    for operation in document.operations() {
+        assert!(html.contains(&operation.path), "{}", operation.path);
+        for parameter in &operation.parameters {
+            assert!(html.contains(parameter["name"].as_str().unwrap()));
+        }
+    }
+    for (name, _) in object(&document.whole["components"]["schemas"]) {
+        let anchor = format!("id=\"schema-{name}\"");
+        assert_eq!(html.matches(&anchor).count(), 1, "{name}");
+    }
+    for link in html.split("href=\"#").skip(1) {
+        let target = link.split('"').next().unwrap();
+        assert!(html.contains(&format!("id=\"{target}\"")), "{target}");
+    }
+    for fetching in [
+        "<script", "<link", "<img", "<iframe", "src=", "url(", "@import", "style=",
+    ] {
+        assert!(!html.contains(fetching), "{fetching}");
+    }
+    let style = html.split("<style>").nth(1).unwrap();
+    let style = style.split("</style>").next().unwrap();
+    let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(style));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with(&format!("default-src 'none'; style-src 'sha256-{digest}';")),
+        "{policy}"
+    );
+    app.stop().await;
+}

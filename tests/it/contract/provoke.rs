@@ -1,0 +1,326 @@
+//! Every situation in which Weir answers, one after the other.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use sqlx::Connection;
+use uuid::Uuid;
+
+use super::answer::Answer;
+use super::document::Document;
+use crate::support::app::{Agent, TestApp, config, report};
+use crate::support::postgres::Cluster;
+use crate::support::process::eventually;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const OPERATIONS: &str = "/v1/services/{service}/operations";
+const HISTORY: &str = "/v1/services/{service}/history";
+const POLLED: [&str; 4] = ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"];
+
+/// What has been answered, and what of it is not as documented.
+#[derive(Default)]
+pub struct Given {
+    pub answers: BTreeSet<(String, u16)>,
+    pub headers: BTreeSet<(String, u16, String)>,
+    pub errors: Vec<String>,
+}
+
+impl Given {
+    fn note(&mut self, method: &str, path: &str, expected: u16, answer: &Answer) {
+        let document = Document::read();
+        let operation = document.operation(method, path);
+        let label = operation.label();
+        if answer.status != expected {
+            let error = format!("{label}: {expected} expected, but {answer:?}");
+            self.errors.push(error);
+        }
+        let errors = answer.errors(&document, &operation);
+        let told = errors
+            .iter()
+            .map(|error| format!("{label} {}: {error}", answer.status));
+        self.errors.extend(told);
+        self.answers.insert((label.clone(), answer.status));
+        for (name, _) in &answer.headers {
+            self.headers
+                .insert((label.clone(), answer.status, name.clone()));
+        }
+    }
+
+    async fn get(&mut self, app: &TestApp, path: &str, query: &str, expected: u16) -> Answer {
+        let listener = if POLLED.contains(&path) {
+            &app.sdk
+        } else {
+            &app.admin
+        };
+        // Bodies come as they are sent.
+        let client = reqwest::Client::builder().no_gzip().build().unwrap();
+        let filled = path.replace("{service}", "checkout");
+        let request = client
+            .get(format!("{listener}{filled}{query}"))
+            .header("Accept-Encoding", "gzip");
+        let answer = Answer::of(request).await;
+        self.note("GET", path, expected, &answer);
+        answer
+    }
+
+    async fn put(&mut self, request: RequestBuilder, expected: u16) -> Answer {
+        let answer = Answer::of(request).await;
+        self.note("PUT", "/v1/budget", expected, &answer);
+        answer
+    }
+
+    async fn post(&mut self, request: RequestBuilder, expected: u16) -> Answer {
+        let answer = Answer::of(request).await;
+        self.note("POST", "/v1/reports", expected, &answer);
+        answer
+    }
+}
+
+fn put(app: &TestApp, condition: Option<&str>) -> RequestBuilder {
+    let request = app.client.put(format!("{}/v1/budget", app.admin));
+    match condition {
+        Some(condition) => request.header("If-Match", condition),
+        None => request,
+    }
+}
+
+fn post(app: &TestApp) -> RequestBuilder {
+    app.client.post(format!("{}/v1/reports", app.sdk))
+}
+
+fn fifty() -> Value {
+    json!({ "traces_per_second": 50 })
+}
+
+/// Nothing is known yet.
+pub async fn before_the_first_plan(given: &mut Given) {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().to_str().unwrap();
+    let flags = ["--data-dir", folder, "--interval", "1h"];
+    let app = TestApp::start_with(config(&flags)).await;
+    given.get(&app, "/v1/plans/current", "", 404).await;
+    given.get(&app, "/v1/services", "", 200).await;
+    given.get(&app, OPERATIONS, "", 404).await;
+    given.get(&app, HISTORY, "?operation=a", 404).await;
+    given.get(&app, "/readyz", "", 200).await;
+    for path in POLLED {
+        let answer = given.get(&app, path, "?service=checkout", 200).await;
+        assert_eq!(answer.header("age"), None, "there is no plan yet");
+    }
+    app.stop().await;
+}
+
+/// Reports come in, operators look around.
+pub async fn in_operation(given: &mut Given) {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let mut agent = Agent::new("a");
+    let rates: &[(&str, &[(&str, f64)])] = &[
+        ("checkout", &[("POST /cart", 100.0), ("GET /", 900.0)]),
+        ("stock", &[("sync", 5.0)]),
+    ];
+    eventually(DEADLINE, "history of a plan", async || {
+        if let Some(report) = agent.next(rates) {
+            assert_eq!(app.report(&report).await.0, 200);
+        }
+        let path = "/v1/services/checkout/history?operation=GET%20/";
+        let (_, history) = app.admin_get(path).await;
+        let points = history["points"].as_array()?;
+        points
+            .iter()
+            .any(|point| point["probability"].is_number())
+            .then_some(())
+    })
+    .await;
+    for path in [
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/docs",
+        "/openapi.yaml",
+        "/v1/plans/current",
+    ] {
+        given.get(&app, path, "", 200).await;
+    }
+    for path in POLLED {
+        given.get(&app, path, "?service=checkout", 200).await;
+        given.get(&app, path, "?service=", 200).await;
+        given.get(&app, path, "", 400).await;
+    }
+    for path in ["/v1/budget", "/v1/plans/current"] {
+        given.get(&app, path, "?made-up=1", 400).await;
+    }
+    pages(given, &app).await;
+    history(given, &app).await;
+    budget(given, &app).await;
+    reports(given, &app).await;
+    slow_bodies(given, &app).await;
+    app.stop().await;
+}
+
+async fn pages(given: &mut Given, app: &TestApp) {
+    for (path, list, first) in [
+        ("/v1/services", "services", "checkout"),
+        (OPERATIONS, "operations", "GET /"),
+    ] {
+        let whole = given.get(app, path, "", 200).await.json();
+        assert_eq!(whole[list].as_array().unwrap().len(), 2, "{whole}");
+        let page = given.get(app, path, "?limit=1", 200).await.json();
+        assert_eq!(page["next"], first, "limit and next: {page}");
+        let after = format!("?after={}", first.replace(' ', "+"));
+        let rest = given.get(app, path, &after, 200).await.json();
+        assert_eq!(rest[list].as_array().unwrap().len(), 1, "after: {rest}");
+        for wrong in [
+            "?limit=0",
+            "?limit=10001",
+            "?limit=a",
+            "?limit=1&limit=1",
+            "?x=1",
+        ] {
+            given.get(app, path, wrong, 400).await;
+        }
+    }
+}
+
+async fn history(given: &mut Given, app: &TestApp) {
+    let points = |answer: Answer| answer.json()["points"].as_array().unwrap().len();
+    let whole = given.get(app, HISTORY, "?operation=GET+/", 200).await;
+    assert!(points(whole) > 0);
+    let early = "?operation=GET+/&start=2020-01-01T00:00:00Z&end=2020-01-01T01:00:00Z";
+    let early = given.get(app, HISTORY, early, 200).await;
+    assert_eq!(points(early), 0, "start and end are looked at");
+    for (query, field) in [
+        ("", "operation"),
+        ("?operation=GET+/&start=now", "start"),
+        ("?operation=GET+/&end=now", "end"),
+        ("?operation=GET+/&start=2020-01-01T00:00:00Z", "start"),
+    ] {
+        let refused = given.get(app, HISTORY, query, 400).await;
+        assert_eq!(refused.json()["field"], field);
+    }
+    given.get(app, HISTORY, "?operation=unknown", 404).await;
+}
+
+async fn budget(given: &mut Given, app: &TestApp) {
+    let shown = given.get(app, "/v1/budget", "", 200).await;
+    let tag = shown.header("etag").unwrap().to_owned();
+    let written = given.put(put(app, Some(&tag)).json(&fifty()), 200).await;
+    assert_ne!(written.header("etag"), Some(&*tag));
+    given.put(put(app, Some("*")).json(&fifty()), 200).await;
+    given.put(put(app, Some(&tag)).json(&fifty()), 412).await;
+    given.put(put(app, None).json(&fifty()), 428).await;
+    for malformed in ["1", "\"+1\"", "W/\"1\"", "\"1\", \"2\"", ""] {
+        given
+            .put(put(app, Some(malformed)).json(&fifty()), 400)
+            .await;
+    }
+    let json = |request: RequestBuilder| request.header("Content-Type", "application/json");
+    given.put(json(put(app, Some("*"))).body("{"), 400).await;
+    let large = " ".repeat((16 << 10) + 1);
+    given.put(json(put(app, Some("*"))).body(large), 413).await;
+    given.put(put(app, Some("*")).body("{}"), 415).await;
+    // A wrong value is one whichever revision is the newest.
+    for condition in ["*", &*tag] {
+        let wrong = json!({ "traces_per_second": -1 });
+        given.put(put(app, Some(condition)).json(&wrong), 422).await;
+    }
+}
+
+async fn reports(given: &mut Given, app: &TestApp) {
+    let epoch = Uuid::new_v4();
+    let first = report("b", epoch, 1000, 5);
+    for expected in ["counted", "duplicate"] {
+        let answer = given.post(post(app).json(&first), 200).await;
+        assert_eq!(answer.json()["result"], expected);
+    }
+    given
+        .post(post(app).json(&report("b", epoch, 1, 5)), 409)
+        .await;
+    let mut wrong = report("b", epoch, 1001, 5);
+    wrong["services"][0]["operations"][0]["sampled"] = json!(6);
+    given.post(post(app).json(&wrong), 422).await;
+    given.post(post(app).body("{}"), 415).await;
+
+    let bytes = |sequence| serde_json::to_vec(&report("c", epoch, sequence, 5)).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes(2)).unwrap();
+    let encoded = |encoding: &'static str, body: Vec<u8>| {
+        post(app)
+            .header("Content-Type", "application/json")
+            .header("Content-Encoding", encoding)
+            .body(body)
+    };
+    given.post(encoded("identity", bytes(1)), 200).await;
+    given
+        .post(encoded("gzip", gzip.finish().unwrap()), 200)
+        .await;
+    let zstd = zstd::encode_all(&bytes(3)[..], 3).unwrap();
+    given.post(encoded("zstd", zstd), 200).await;
+    given.post(encoded("gzip", bytes(4)), 400).await;
+    given.post(encoded("br", bytes(4)), 415).await;
+    given
+        .post(encoded("identity", vec![b' '; 5 << 20]), 413)
+        .await;
+}
+
+/// Bodies that are announced and do not come.
+async fn slow_bodies(given: &mut Given, app: &TestApp) {
+    let ask = |url: &str, method: &str, path: &str| {
+        let address = url.trim_start_matches("http://").to_owned();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nIf-Match: *\r\n\
+             Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+        );
+        tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
+    };
+    let (report, budget) = tokio::join!(
+        ask(&app.sdk, "POST", "/v1/reports"),
+        ask(&app.admin, "PUT", "/v1/budget"),
+    );
+    given.note("POST", "/v1/reports", 408, &report.unwrap());
+    given.note("PUT", "/v1/budget", 408, &budget.unwrap());
+}
+
+/// The database goes away under a Weir that knows an operation.
+pub async fn without_the_database(given: &mut Given) {
+    let cluster = Cluster::start();
+    let url = cluster.url("postgres");
+    let app = TestApp::start_with(config(&["--interval", "1s", "--database-url", &url])).await;
+    let known = report("a", Uuid::new_v4(), 1, 100);
+    assert_eq!(app.report(&known).await.0, 200);
+    cluster.kill9();
+    given.get(&app, "/v1/budget", "", 503).await;
+    given.put(put(&app, Some("*")).json(&fifty()), 503).await;
+    given.post(post(&app).json(&known), 503).await;
+    given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
+    for path in POLLED {
+        given.get(&app, path, "?service=checkout", 200).await;
+    }
+    given.get(&app, "/livez", "", 200).await;
+    given.get(&app, "/readyz", "", 200).await;
+    cluster.restart();
+    app.stop().await;
+}
+
+/// Somebody took tables away: a fault that trying again does not mend.
+pub async fn with_a_broken_database(given: &mut Given) {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let known = report("a", Uuid::new_v4(), 1, 100);
+    assert_eq!(app.report(&known).await.0, 200);
+    let file = format!("sqlite://{}/weir.db", directory.path().display());
+    let mut connection = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    for table in ["configuration", "history", "mark"] {
+        let statement = format!("alter table {table} rename to {table}_away");
+        let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+        taken.execute(&mut connection).await.unwrap();
+    }
+    given.get(&app, "/v1/budget", "", 500).await;
+    given.put(put(&app, Some("*")).json(&fifty()), 500).await;
+    given.post(post(&app).json(&known), 500).await;
+    given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
+    app.stop().await;
+}

@@ -1,0 +1,116 @@
+//! The deployment files speak of a Weir that there is: its settings, its probes, its ports.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Command};
+use serde_json::Value;
+use weir::api::admin::ROUTES;
+use weir::config::ServeArgs;
+use yaml_rust2::YamlLoader;
+
+use crate::contract::document::value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn kubernetes(file: &str) -> Value {
+    let path = root().join("deploy/kubernetes").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    value(&YamlLoader::load_from_str(&text).unwrap()[0])
+}
+
+#[test]
+fn every_setting_they_name_is_one_of_weirs() {
+    let command = ServeArgs::augment_args(Command::new("serve"));
+    let known: BTreeSet<&str> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str())
+        .collect();
+    let mut named = BTreeSet::new();
+    let mut all = vec![root().join("Dockerfile")];
+    files(&root().join("deploy"), &mut all);
+    for file in all {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+        let words = text
+            .split(|c| !is_part(c))
+            .filter(|word| word.len() > "WEIR_".len());
+        named.extend(
+            words
+                .filter(|word| word.starts_with("WEIR_"))
+                .map(String::from),
+        );
+    }
+    // Compose's own, from which it makes the URL.
+    assert!(named.remove("WEIR_DATABASE_PASSWORD"));
+    assert!(named.contains("WEIR_DATABASE_URL"));
+    let unknown: Vec<_> = named
+        .iter()
+        .filter(|name| !known.contains(&***name))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn kubernetes_probes_what_there_is_and_shows_the_admin_port_to_nobody() {
+    let deployment = kubernetes("deployment.yaml");
+    let pod = &deployment["spec"]["template"];
+    let container = &pod["spec"]["containers"][0];
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let asked = &container[probe]["httpGet"];
+        assert_eq!(asked["port"], "admin");
+        let path = asked["path"].as_str().unwrap();
+        assert!(ROUTES.iter().any(|route| route.path == path), "{path}");
+    }
+    let ports = |of: &Value| -> BTreeSet<String> {
+        let all = of.as_array().unwrap().iter();
+        all.filter_map(|port| {
+            Some(
+                port["targetPort"]
+                    .as_str()
+                    .or(port["port"].as_str())?
+                    .into(),
+            )
+        })
+        .collect()
+    };
+    let service = kubernetes("service.yaml");
+    assert_eq!(ports(&service["spec"]["ports"]), ["sdk".to_owned()].into());
+    let policy = kubernetes("network-policy.yaml");
+    let ingress = policy["spec"]["ingress"].as_array().unwrap();
+    assert_eq!(ingress.len(), 1);
+    assert_eq!(ports(&ingress[0]["ports"]), ["sdk".to_owned()].into());
+    assert_eq!(policy["spec"]["policyTypes"][0], "Ingress");
+
+    let labels = &pod["metadata"]["labels"];
+    let budget = kubernetes("pod-disruption-budget.yaml");
+    for selector in [
+        &deployment["spec"]["selector"]["matchLabels"],
+        &service["spec"]["selector"],
+        &policy["spec"]["podSelector"]["matchLabels"],
+        &budget["spec"]["selector"]["matchLabels"],
+    ] {
+        assert_eq!(selector, labels);
+    }
+    let secret = kubernetes("secret.example.yaml");
+    let read = &container["env"][0]["valueFrom"]["secretKeyRef"];
+    assert_eq!(read["name"], secret["metadata"]["name"]);
+    assert!(
+        secret["stringData"]
+            .get(read["key"].as_str().unwrap())
+            .is_some()
+    );
+}
