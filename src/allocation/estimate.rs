@@ -104,7 +104,7 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The seconds of traffic that the counts stand for.
     fn exposure(&self) -> f64 {
-        self.tally.seconds * self.reading.completeness
+        self.tally.seconds * self.reading.part_counted()
     }
 }
 

@@ -50,6 +50,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             observed_sampled: tally.per_second(tally.sampled),
             level: decision.level,
             completeness: reading.completeness,
+            coverage: reading.coverage,
             hold: reading.hold,
             unseen_reserve: decision.unseen_reserve,
             unseen_sampled: state.unseen_sampled,

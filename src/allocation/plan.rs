@@ -38,6 +38,7 @@ impl Plan {
                 budget: amount(policy.budget),
                 level: f64::INFINITY,
                 completeness: 1.0,
+                coverage: 1.0,
                 default_probability: initial_probability(policy),
                 ..FleetPlan::default()
             },
@@ -75,8 +76,13 @@ pub struct FleetPlan {
     /// The water level: the share of everything bound by nothing else, per unit of weight;
     /// infinite when the budget does not bind.
     pub level: f64,
-    /// The part of the expected reports that was heard, in [0, 1].
+    /// The part of the expected agents, by their traffic, that was heard at all, in [0, 1]; one
+    /// whose reports cover less than half of the window counts in proportion. It decides
+    /// [`FleetPlan::hold`].
     pub completeness: f64,
+    /// The part of the window that the reports of the agents heard covered when it was read, in
+    /// [0, 1]; the rest comes late. Counts are scaled by it.
+    pub coverage: f64,
     /// Whether the window could be trusted.
     pub hold: Hold,
     /// Traces per second set aside for operations not seen yet.
@@ -95,12 +101,12 @@ pub struct FleetPlan {
 /// What the plan may do with its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub enum Hold {
-    /// The window is complete: probabilities may fall and rise.
+    /// Nearly everybody was heard: probabilities may fall and rise.
     #[default]
     None,
-    /// Reports are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
+    /// Agents are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
     CutsOnly,
-    /// Too few reports (completeness under 0.5): every probability stays.
+    /// Too few agents were heard (completeness under 0.5): every probability stays.
     Frozen,
 }
 

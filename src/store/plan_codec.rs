@@ -1,6 +1,6 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 1: the byte 1, then a zstd frame of `Document` in postcard. Every number comes back
+//! Version 2: the byte 2, then a zstd frame of `Document` in postcard. Every number comes back
 //! bit for bit, infinite levels too, because the next plan is computed from this one and a
 //! replica must compute what the leader did.
 
@@ -14,12 +14,12 @@ use crate::allocation::{
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
 
-/// Version 1 of the format. Fields are only ever changed under a new version.
+/// Version 2 of the format. Fields are only ever changed under a new version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
@@ -41,6 +41,7 @@ struct Fleet {
     observed_sampled: f64,
     level: f64,
     completeness: f64,
+    coverage: f64,
     hold: u8,
     unseen_reserve: f64,
     unseen_sampled: f64,
@@ -138,6 +139,7 @@ fn fleet_columns(fleet: &FleetPlan) -> Fleet {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
+        coverage: fleet.coverage,
         hold: hold_code(fleet.hold),
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
@@ -156,6 +158,7 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
+        coverage: fleet.coverage,
         hold: hold(fleet.hold)?,
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
