@@ -38,7 +38,7 @@ const FADING_WINDOWS: u32 = 7;
 
 /// A window is empty by chance less than once in a hundred when it is expected to hold at least
 /// ln 100 root requests.
-pub(super) const EMPTY_BY_CHANCE: f64 = 4.6;
+const EMPTY_BY_CHANCE: f64 = 4.6;
 
 /// What a window is worth.
 #[derive(Debug)]

@@ -128,13 +128,15 @@ pub struct OperationPlan {
     pub service: ServiceId,
     /// Whether it is its service's counted overflow entry; it is served as the default.
     pub overflow: bool,
-    /// The offered rate as estimated with this window, in root requests per second.
+    /// The offered rate that is planned for, in root requests per second: its rate while it has
+    /// traffic, times the probability that it has any.
     pub offered: f64,
-    /// The estimate before this window: where the next plan starts from when a late report
-    /// has changed the window's counts. Negative for an operation first seen in this window.
-    pub offered_before: f64,
-    /// The traces per second the allocation gives it, which is what it is expected to cost: less
-    /// than `probability · offered` for an operation that has stopped being reported.
+    /// What is believed of it with this window.
+    pub belief: Belief,
+    /// What was believed before this window: where the next plan starts from when a late report
+    /// has changed the window's counts. Nothing for an operation first seen in this window.
+    pub belief_before: Option<Belief>,
+    /// The traces per second the allocation gives it, which is what it is expected to cost.
     pub share: f64,
     /// What its SDKs are told, in [0, 1].
     pub probability: f64,
@@ -146,6 +148,23 @@ pub struct OperationPlan {
     pub window_offered: u64,
     /// Root requests kept in the window.
     pub window_sampled: u64,
+}
+
+/// What the windows up to one say of an operation.
+///
+/// Rounded to single precision but for the rate: none of it is known to seven digits.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Belief {
+    /// The offered rate while it has traffic, in root requests per second.
+    pub rate: f64,
+    /// The variance of the rate's estimate, relative to the rate's square.
+    pub variance: f32,
+    /// The probability that it had traffic in the window, in [0, 1]: 1 if it was reported.
+    pub presence: f32,
+    /// The probability that it has traffic in a window after one with traffic, in [0, 1].
+    pub stay: f32,
+    /// The probability that it has traffic in a window after one without, in [0, 1].
+    pub wake: f32,
 }
 
 /// What decided an operation's share.

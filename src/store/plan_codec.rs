@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
-    ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
+    ServiceId, ServicePlan, Timestamp, Window,
 };
 
 use super::varint::Damage;
@@ -62,13 +62,24 @@ struct Operations {
     service: Vec<u32>,
     overflow: Vec<bool>,
     offered: Vec<f64>,
-    offered_before: Vec<f64>,
+    belief: Beliefs,
+    /// A rate under 0 stands for none.
+    belief_before: Beliefs,
     share: Vec<f64>,
     probability: Vec<f64>,
     binding: Vec<u8>,
     silent_windows: Vec<u32>,
     window_offered: Vec<u64>,
     window_sampled: Vec<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Beliefs {
+    rate: Vec<f64>,
+    variance: Vec<f32>,
+    presence: Vec<f32>,
+    stay: Vec<f32>,
+    wake: Vec<f32>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -194,7 +205,10 @@ fn operation_columns(operations: &[OperationPlan]) -> Operations {
         columns.service.push(row.service.0);
         columns.overflow.push(row.overflow);
         columns.offered.push(row.offered);
-        columns.offered_before.push(row.offered_before);
+        columns.belief.push(&row.belief);
+        columns
+            .belief_before
+            .push(row.belief_before.as_ref().unwrap_or(&NO_BELIEF));
         columns.share.push(row.share);
         columns.probability.push(row.probability);
         columns.binding.push(binding_code(row.binding));
@@ -211,7 +225,6 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         columns.service.len(),
         columns.overflow.len(),
         columns.offered.len(),
-        columns.offered_before.len(),
         columns.share.len(),
         columns.probability.len(),
         columns.binding.len(),
@@ -220,13 +233,17 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         columns.window_sampled.len(),
     ];
     same_length(count, &lengths)?;
+    same_length(count, &columns.belief.lengths())?;
+    same_length(count, &columns.belief_before.lengths())?;
     let row = |at: usize| {
+        let before = columns.belief_before.at(at);
         Ok(OperationPlan {
             operation: OperationId(columns.operation[at]),
             service: ServiceId(columns.service[at]),
             overflow: columns.overflow[at],
             offered: columns.offered[at],
-            offered_before: columns.offered_before[at],
+            belief: columns.belief.at(at),
+            belief_before: (before.rate >= 0.0).then_some(before),
             share: columns.share[at],
             probability: columns.probability[at],
             binding: binding(columns.binding[at])?,
@@ -236,6 +253,45 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         })
     };
     (0..count).map(row).collect()
+}
+
+/// What stands for no belief.
+const NO_BELIEF: Belief = Belief {
+    rate: -1.0,
+    variance: 0.0,
+    presence: 0.0,
+    stay: 0.0,
+    wake: 0.0,
+};
+
+impl Beliefs {
+    fn push(&mut self, belief: &Belief) {
+        self.rate.push(belief.rate);
+        self.variance.push(belief.variance);
+        self.presence.push(belief.presence);
+        self.stay.push(belief.stay);
+        self.wake.push(belief.wake);
+    }
+
+    fn lengths(&self) -> [usize; 5] {
+        [
+            self.rate.len(),
+            self.variance.len(),
+            self.presence.len(),
+            self.stay.len(),
+            self.wake.len(),
+        ]
+    }
+
+    fn at(&self, at: usize) -> Belief {
+        Belief {
+            rate: self.rate[at],
+            variance: self.variance[at],
+            presence: self.presence[at],
+            stay: self.stay[at],
+            wake: self.wake[at],
+        }
+    }
 }
 
 fn agent_columns(agents: &[AgentWeight]) -> Agents {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
-    ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
+    ServiceId, ServicePlan, Timestamp, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -51,18 +51,30 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_belief()(
+        rate in 0.0..1e300,
+        numbers in prop::array::uniform4(0.0f32..=1.0),
+    ) -> Belief {
+        let [variance, presence, stay, wake] = numbers;
+        Belief { rate, variance, presence, stay, wake }
+    }
+}
+
+prop_compose! {
     fn any_operation()(
         ids in any::<(u32, u32, bool)>(),
-        numbers in prop::array::uniform4(any_number()),
+        numbers in prop::array::uniform3(any_number()),
+        belief in any_belief(),
+        belief_before in prop::option::of(any_belief()),
         binding in any_binding(),
         counts in any::<(u32, u64, u64)>(),
     ) -> OperationPlan {
-        let [offered, offered_before, share, probability] = numbers;
+        let [offered, share, probability] = numbers;
         OperationPlan {
             operation: OperationId(ids.0),
             service: ServiceId(ids.1),
             overflow: ids.2,
-            offered, offered_before, share, probability, binding,
+            offered, belief, belief_before, share, probability, binding,
             silent_windows: counts.0,
             window_offered: counts.1,
             window_sampled: counts.2,
@@ -176,7 +188,7 @@ fn first_bytes_stay_readable() {
         }],
         ..Plan::default()
     };
-    let first = "0228b52ffd2089dd0000980700f07f0001ac0201000000000000f83f0102020002d06104b0";
+    let first = "0228b52ffd2092dd0000980700f07f0001ac0201000000000000f83f010202000bd06104b0";
     assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
     let history = [HistoryOperation {
         operation: OperationId(300),
