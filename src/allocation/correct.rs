@@ -1,5 +1,6 @@
 //! Where a plan starts from: what the plan before it knew, put right by late reports.
 
+use super::common::Trend;
 use super::completeness::{self, Reading};
 use super::estimate::{Estimate, Evidence, advance};
 use super::sum::exact_sum;
@@ -15,6 +16,8 @@ const UNSEEN_GAIN: f64 = 0.07;
 pub(super) struct State {
     /// Every operation that is not retired, by id.
     pub known: Vec<Estimate>,
+    /// Where the fleet's traffic is going.
+    pub trend: Trend,
     /// The agents expected, by id.
     pub agents: Vec<AgentWeight>,
     /// The smoothed sampled rate of what was new in its window, in traces per second.
@@ -28,8 +31,12 @@ impl State {
             .operations
             .iter()
             .filter(|operation| retired.binary_search(&operation.operation).is_err());
+        let trend = Trend::new(plan.fleet.trend);
         Self {
-            known: known.map(Estimate::of).collect(),
+            known: known
+                .map(|operation| Estimate::of(operation, trend))
+                .collect(),
+            trend,
             agents: plan.agents.clone(),
             unseen_sampled: plan.fleet.unseen_sampled,
         }
@@ -74,7 +81,7 @@ impl State {
             reading: &reading,
             windows,
         };
-        let known = advance(&self.known, evidence);
+        let (known, trend) = advance(&self.known, self.trend, evidence);
         let unseen_sampled = if self.known.is_empty() || reading.hold == Hold::Frozen {
             self.unseen_sampled
         } else {
@@ -82,6 +89,7 @@ impl State {
         };
         let state = Self {
             known,
+            trend,
             agents: reading.agents.clone(),
             unseen_sampled,
         };
@@ -107,6 +115,7 @@ impl State {
 
     /// Goes back to before the plan's own window.
     fn rewound(&self, plan: &Plan) -> Self {
+        let trend = Trend::new(plan.fleet.trend_before);
         let counted_silence = plan.fleet.hold == Hold::None;
         let known: Vec<Estimate> = self
             .known
@@ -114,6 +123,7 @@ impl State {
             .filter_map(|known| {
                 Some(Estimate {
                     belief: known.before?,
+                    trend,
                     silent_windows: known
                         .silent_windows
                         .saturating_sub(u32::from(counted_silence)),
@@ -130,6 +140,7 @@ impl State {
         };
         Self {
             known,
+            trend,
             agents: completeness::rewind(&self.agents, plan.fleet.completeness),
             unseen_sampled,
         }

@@ -12,7 +12,7 @@
 
 use std::cell::LazyCell;
 
-use super::common::common_change;
+use super::common::{Trend, common_change};
 use super::completeness::Reading;
 use super::defaults::Priors;
 use super::presence::Presence;
@@ -64,20 +64,23 @@ pub(super) struct Estimate {
     pub before: Option<Belief>,
     /// What is believed with the window.
     pub belief: Belief,
+    /// Where the fleet's traffic goes from the window on.
+    pub trend: Trend,
     pub silent_windows: u32,
     pub window_offered: u64,
     pub window_sampled: u64,
 }
 
 impl Estimate {
-    /// Reads an operation of a plan, as it stands for the window after the plan's own.
-    pub(super) fn of(plan: &OperationPlan) -> Self {
+    /// Reads an operation of a plan, of a fleet with this trend.
+    pub(super) fn of(plan: &OperationPlan, trend: Trend) -> Self {
         Self {
             operation: plan.operation,
             service: plan.service,
             overflow: plan.overflow,
             before: plan.belief_before,
             belief: plan.belief,
+            trend,
             silent_windows: plan.silent_windows,
             window_offered: plan.window_offered,
             window_sampled: plan.window_sampled,
@@ -89,9 +92,10 @@ impl Estimate {
         self.before.is_none()
     }
 
-    /// The offered rate while it has traffic, in root requests per second.
+    /// The offered rate while it has traffic, when a plan made now is used, in root requests per
+    /// second.
     pub(super) fn rate(&self) -> f64 {
-        tame(self.belief.rate)
+        tame(self.belief.rate * self.trend.ahead())
     }
 
     /// The probability that it has traffic in the next window.
@@ -160,38 +164,43 @@ fn matches<'a>(
     })
 }
 
-/// Carries estimates (sorted by operation) over a window. A frozen window changes no estimate
-/// and adds no operation.
-pub(super) fn advance(known: &[Estimate], evidence: Evidence<'_>) -> Vec<Estimate> {
+/// Carries estimates (sorted by operation) and their fleet's trend over a window. A frozen window
+/// changes nothing and adds no operation.
+pub(super) fn advance(
+    known: &[Estimate],
+    trend: Trend,
+    evidence: Evidence<'_>,
+) -> (Vec<Estimate>, Trend) {
     let counts = &evidence.tally.operations;
     let matched = || matches(known, counts);
     if evidence.reading.hold == Hold::Frozen {
-        return matched()
+        let kept = matched()
             .filter_map(|matched| match matched {
                 Match::Known(old, count) => Some(still(old, count)),
                 Match::New(_) => None,
             })
             .collect();
+        return (kept, trend);
     }
     let outlooks = matched().filter_map(|matched| match matched {
-        Match::Known(old, count) => Outlook::of(old, count, evidence, 1.0),
+        Match::Known(old, count) => Outlook::of(old, count, evidence, trend.step()),
         Match::New(_) => None,
     });
-    let change = common_change(outlooks);
-    let change = match evidence.reading.hold {
-        Hold::None => change,
-        Hold::CutsOnly | Hold::Frozen => change.max(1.0),
+    let (change, next) = common_change(outlooks, trend);
+    let (change, trend) = match evidence.reading.hold {
+        Hold::None => (change * trend.step(), next),
+        Hold::CutsOnly | Hold::Frozen => (change.max(1.0), trend),
     };
     let priors = LazyCell::new(|| Priors::of(known));
     let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
     estimates.extend(matched().map(|matched| match matched {
         Match::Known(old, count) => match Outlook::of(old, count, evidence, change) {
-            Some(outlook) => follow(old, count, &outlook, evidence),
+            Some(outlook) => follow(old, count, &outlook, evidence, trend),
             None => still(old, count),
         },
-        Match::New(count) => first_seen(count, &priors, evidence),
+        Match::New(count) => first_seen(count, &priors, evidence, trend),
     }));
-    estimates
+    (estimates, trend)
 }
 
 /// What was expected of an operation in a window, and what came.
@@ -201,7 +210,9 @@ pub(super) struct Outlook {
     pub expected: f64,
     /// Root requests counted.
     pub counted: f64,
-    /// The relative variance of what was expected.
+    /// The relative variance of the estimate before the window.
+    pub variance_before: f64,
+    /// The relative variance of what was expected: the rate may have drifted since.
     pub variance: f64,
     /// What is known of its presence with the window.
     pub presence: Presence,
@@ -222,12 +233,13 @@ impl Outlook {
         }
         let expected = tame(old.belief.rate * change) * evidence.exposure();
         let counted = count.map_or(0.0, |count| count.offered as f64);
-        let drifted = f64::from(old.belief.variance) + DRIFT * evidence.windows;
-        let variance = drifted.clamp(0.0, VARIANCE_MAX);
+        let variance_before = f64::from(old.belief.variance);
+        let variance = (variance_before + DRIFT * evidence.windows).clamp(0.0, VARIANCE_MAX);
         let empty = count.is_none().then(|| empty(expected, variance));
         Some(Self {
             expected,
             counted,
+            variance_before,
             variance,
             presence: Presence::of(&old.belief).after(empty),
             step: count.is_some() && is_step(expected, counted),
@@ -273,6 +285,7 @@ fn follow(
     count: Option<&OperationCount>,
     outlook: &Outlook,
     evidence: Evidence<'_>,
+    trend: Trend,
 ) -> Estimate {
     let Outlook {
         expected, variance, ..
@@ -292,6 +305,7 @@ fn follow(
     };
     Estimate {
         belief: belief(rate, variance, outlook.presence),
+        trend,
         silent_windows: match count {
             Some(_) => 0,
             None => old.silent_windows.saturating_add(1),
@@ -319,6 +333,7 @@ fn first_seen<F: FnOnce() -> Priors>(
     count: &OperationCount,
     priors: &LazyCell<Priors, F>,
     evidence: Evidence<'_>,
+    trend: Trend,
 ) -> Estimate {
     let counted = count.offered as f64;
     let exposure = evidence.exposure();
@@ -337,6 +352,7 @@ fn first_seen<F: FnOnce() -> Priors>(
         overflow: count.overflow,
         before: None,
         belief: belief(rate, 1.0 / counted + NOISE * NOISE, Presence::NEW),
+        trend,
         silent_windows: 0,
         window_offered: count.offered,
         window_sampled: count.sampled,

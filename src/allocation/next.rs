@@ -24,7 +24,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let mut retired = inputs.retired.to_vec();
     retired.sort_unstable();
     let before = State::corrected(previous, inputs.corrected, &retired);
-    let forecast = before.demand();
+    let (forecast, trend_before) = (before.demand(), before.trend.per_window());
     let tally = Tally::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast);
     let windows = windows_since(previous, &tally, inputs);
@@ -54,6 +54,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             hold: reading.hold,
             unseen_reserve: decision.unseen_reserve,
             unseen_sampled: state.unseen_sampled,
+            trend: state.trend.per_window(),
+            trend_before,
             default_probability: decision.default_probability,
             missing: decision.missing,
             forecast_offered: forecast,

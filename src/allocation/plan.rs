@@ -93,6 +93,11 @@ pub struct FleetPlan {
     pub default_probability: f64,
     /// Traces per second by which floors and pins exceed the budget; 0 when they fit.
     pub missing: f64,
+    /// The common trend of all operations' traffic with this window: its relative change per
+    /// window.
+    pub trend: f64,
+    /// The trend before this window, for when a late report changes the window's counts.
+    pub trend_before: f64,
     /// The forecast against which a change of regime was judged: the smoothed offered rate
     /// before this window, in root requests per second.
     pub forecast_offered: f64,
@@ -129,7 +134,7 @@ pub struct OperationPlan {
     /// Whether it is its service's counted overflow entry; it is served as the default.
     pub overflow: bool,
     /// The offered rate that is planned for, in root requests per second: its rate while it has
-    /// traffic, times the probability that it has any.
+    /// traffic, times the probability that it has any, carried on by the fleet's trend.
     pub offered: f64,
     /// What is believed of it with this window.
     pub belief: Belief,

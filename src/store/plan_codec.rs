@@ -47,6 +47,8 @@ struct Fleet {
     unseen_sampled: f64,
     default_probability: f64,
     missing: f64,
+    trend: f64,
+    trend_before: f64,
     forecast_offered: f64,
 }
 
@@ -156,6 +158,8 @@ fn fleet_columns(fleet: &FleetPlan) -> Fleet {
         unseen_sampled: fleet.unseen_sampled,
         default_probability: fleet.default_probability,
         missing: fleet.missing,
+        trend: fleet.trend,
+        trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
     }
 }
@@ -175,6 +179,8 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         unseen_sampled: fleet.unseen_sampled,
         default_probability: fleet.default_probability,
         missing: fleet.missing,
+        trend: fleet.trend,
+        trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
     })
 }

@@ -263,3 +263,32 @@ fn retired_operations_leave_the_plan() {
         plan.fleet.default_probability
     );
 }
+
+#[test]
+fn where_the_whole_fleet_goes_is_planned_for() {
+    let policy = policy(10.0);
+    let mut plan = Plan::genesis(&policy);
+    let mut offered = 1_000.0;
+    let mut pass = |plan: &Plan, growth: f64| {
+        offered *= growth;
+        let number = plan.number as i64;
+        let operations = (1..=100).map(|id| count(id, offered as u64)).collect();
+        let window = counts(number, operations, vec![agent(1, 100 * offered as u64)]);
+        (next(plan, &policy, &window), offered)
+    };
+    for growth in [1.0; 20].into_iter().chain([1.03; 25]) {
+        (plan, _) = pass(&plan, growth);
+    }
+    assert!((plan.fleet.trend - 0.03).abs() < 0.01, "{:?}", plan.fleet);
+    let (now, offered) = pass(&plan, 1.03);
+    let ahead = per_minute(now.operations[0]) / offered;
+    assert!(ahead > 1.03 && ahead < 1.07, "{ahead}");
+    // It ends: what was taken for its going on is given back.
+    plan = now;
+    for _ in 0..40 {
+        (plan, _) = pass(&plan, 1.0);
+    }
+    let (plan, offered) = pass(&plan, 1.0);
+    let off = per_minute(plan.operations[0]) / offered - 1.0;
+    assert!(off.abs() < 0.02, "{off}");
+}

@@ -36,16 +36,16 @@ fn any_binding() -> impl Strategy<Value = Binding> {
 
 prop_compose! {
     fn any_fleet()(
-        numbers in prop::collection::vec(any_number(), 13),
+        numbers in prop::collection::vec(any_number(), 15),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
     ) -> FleetPlan {
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, coverage, unseen_reserve, unseen_sampled, default_probability, missing,
-            forecast_offered]: [f64; 13] = numbers.try_into().expect("there are thirteen");
+            trend, trend_before, forecast_offered]: [f64; 15] = numbers.try_into().expect("there are fifteen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, coverage, hold, unseen_reserve, unseen_sampled, default_probability, missing,
-            forecast_offered,
+            trend, trend_before, forecast_offered,
         }
     }
 }
@@ -188,7 +188,7 @@ fn first_bytes_stay_readable() {
         }],
         ..Plan::default()
     };
-    let first = "0228b52ffd2092dd0000980700f07f0001ac0201000000000000f83f010202000bd06104b0";
+    let first = "0228b52ffd20a2dd0000980700f07f0001ac0201000000000000f83f010202000ba66104b0";
     assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
     let history = [HistoryOperation {
         operation: OperationId(300),
