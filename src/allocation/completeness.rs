@@ -1,5 +1,10 @@
 //! How much of a window was heard, and what follows from it.
 //!
+//! Two questions, apart from each other. *Completeness*: who of the agents expected was heard at
+//! all? That decides whether the window can be trusted, since nobody knows what the others saw.
+//! *Coverage*: how much of the window do the reports of those heard cover? The last report of a
+//! window often comes after the grace; then nobody is missing, and the counts are scaled.
+//!
 //! Agents that reported before are expected to report again, each with the weight of its
 //! traffic. One that is missing either fell silent, and its traffic goes on unseen, or is gone,
 //! and its traffic moved to others or ended. The two are told apart by the fleet's total, which
@@ -7,6 +12,10 @@
 
 use super::tally::Tally;
 use super::{AgentCount, AgentWeight, Hold};
+
+/// An agent is heard in full from this part of the window on: it reports, only late. One whose
+/// reports cover less may have died in the window and counts in proportion.
+const HEARD: f64 = 0.5;
 
 /// From this completeness on, counts are scaled by its inverse and trusted.
 const TRUSTED: f64 = 0.9;
@@ -29,17 +38,26 @@ const FADING_WINDOWS: u32 = 7;
 
 /// A window is empty by chance less than once in a hundred when it is expected to hold at least
 /// ln 100 root requests.
-pub(super) const EMPTY_BY_CHANCE: f64 = 4.6;
+const EMPTY_BY_CHANCE: f64 = 4.6;
 
 /// What a window is worth.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// The part of the expected reports that was heard, in [0, 1].
+    /// The weight of the agents heard, of that of all expected, in [0, 1].
     pub completeness: f64,
+    /// The part of the window that the reports of the agents heard cover, in [0, 1].
+    pub coverage: f64,
     /// What the window may be used for.
     pub hold: Hold,
     /// Whom the next window expects.
     pub agents: Vec<AgentWeight>,
+}
+
+impl Reading {
+    /// The part of the fleet's traffic in the window that its counts hold.
+    pub(super) fn part_counted(&self) -> f64 {
+        self.completeness * self.coverage
+    }
 }
 
 /// Judges a window by the agents expected in it and the offered rate forecast for it.
@@ -48,18 +66,21 @@ pub(super) fn read(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> Re
         // Nobody at all was heard: that is the way to us, not the agents, so none of them fades.
         return Reading {
             completeness: 0.0,
+            coverage: 0.0,
             hold: Hold::Frozen,
             agents: expected.to_vec(),
         };
     }
-    let (heard, agents) = meet(expected, tally);
-    let completeness = if has_moved(heard, tally, forecast) {
+    let (weights, agents) = meet(expected, tally);
+    let (completeness, coverage) = (weights.completeness(), weights.coverage());
+    let completeness = if has_moved(completeness, coverage, tally, forecast) {
         1.0
     } else {
-        heard
+        completeness
     };
     Reading {
         completeness,
+        coverage,
         hold: hold(completeness),
         agents,
     }
@@ -104,39 +125,80 @@ fn nothing_came(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> bool 
 
 /// Whether the traffic of the missing agents came through the others.
 ///
-/// If it did, the total stayed at the forecast; if it did not, the total fell to the part heard.
-/// The total counts as stayed when it is nearer to the first, and not under nine tenths of it.
-fn has_moved(heard: f64, tally: &Tally, forecast: f64) -> bool {
+/// If it did, the total stayed at the forecast; if it did not, the total fell to the part heard:
+/// each as far as the reports cover the window. The total counts as stayed when it is nearer to
+/// the first, and not under nine tenths of it.
+fn has_moved(heard: f64, coverage: f64, tally: &Tally, forecast: f64) -> bool {
     let least = f64::midpoint(1.0, heard).max(TRUSTED);
-    forecast > 0.0 && tally.offered_per_second() >= least * forecast
+    forecast > 0.0 && tally.offered_per_second() >= least * forecast * coverage
 }
 
-/// Merges the agents expected and heard; gives the part heard and the weights from now on.
-fn meet(expected: &[AgentWeight], tally: &Tally) -> (f64, Vec<AgentWeight>) {
+/// The weights of agents, by what was heard of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weights {
+    /// Of all that were expected.
+    expected: f64,
+    /// As far as they count as heard.
+    heard: f64,
+    /// As far as their reports cover the window.
+    covered: f64,
+}
+
+impl Weights {
+    fn add(&mut self, weight: f64, part: f64) {
+        self.expected += weight;
+        self.heard += weight * (part / HEARD).min(1.0);
+        self.covered += weight * part;
+    }
+
+    /// The part of the weight expected that was heard; all of nothing.
+    fn completeness(&self) -> f64 {
+        part_of(self.heard, self.expected)
+    }
+
+    /// The part of the window that those heard cover; all of it for nobody.
+    fn coverage(&self) -> f64 {
+        part_of(self.covered, self.heard)
+    }
+}
+
+fn part_of(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 {
+        (part / whole).min(1.0)
+    } else {
+        1.0
+    }
+}
+
+/// Merges the agents expected and heard; gives what was heard and the weights from now on.
+///
+/// Where nobody was expected yet, those heard are taken to have been there all the window long.
+fn meet(expected: &[AgentWeight], tally: &Tally) -> (Weights, Vec<AgentWeight>) {
     let mut agents = Vec::with_capacity(expected.len().max(tally.agents.len()));
-    let (mut weight_heard, mut weight_expected) = (0.0, 0.0);
+    let (mut known, mut new) = (Weights::default(), Weights::default());
+    let mut add_new = |agents: &mut Vec<AgentWeight>, count: &AgentCount| {
+        let newcomer = newcomer(count, tally);
+        agents.extend(newcomer);
+        if let Some(agent) = newcomer {
+            new.add(agent.offered, part_covered(count, tally));
+        }
+    };
     let mut counts = tally.agents.iter().peekable();
     for agent in expected {
         while let Some(count) = counts.next_if(|count| count.agent < agent.agent) {
-            agents.extend(newcomer(count, tally));
+            add_new(&mut agents, count);
         }
         let count = counts.next_if(|count| count.agent == agent.agent);
         let part = count.map_or(0.0, |count| part_covered(count, tally));
-        let weight = agent.offered.max(0.0);
-        weight_expected += weight;
-        weight_heard += weight * part;
+        known.add(agent.offered.max(0.0), part);
         match count {
             Some(count) if part > 0.0 => agents.push(follow(agent, count, tally, part)),
             _ => agents.extend(fade(agent)),
         }
     }
-    agents.extend(counts.filter_map(|count| newcomer(count, tally)));
-    let heard = if weight_expected > 0.0 {
-        (weight_heard / weight_expected).min(1.0)
-    } else {
-        1.0
-    };
-    (heard, agents)
+    counts.for_each(|count| add_new(&mut agents, count));
+    let weights = if known.expected > 0.0 { known } else { new };
+    (weights, agents)
 }
 
 fn part_covered(count: &AgentCount, tally: &Tally) -> f64 {

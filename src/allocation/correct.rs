@@ -1,16 +1,23 @@
 //! Where a plan starts from: what the plan before it knew, put right by late reports.
 
+use super::common::Trend;
 use super::completeness::{self, Reading};
-use super::estimate::{Estimate, Evidence, advance, slow_gain};
+use super::estimate::{Estimate, Evidence, advance};
 use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{AgentWeight, Hold, OperationId, Plan, WindowCounts};
+
+/// How fast the cost of the unseen is followed: over some fifteen windows, since what is new comes
+/// in deploys. Under 1, so that it can be traced back.
+const UNSEEN_GAIN: f64 = 0.07;
 
 /// What is carried from window to window.
 #[derive(Debug)]
 pub(super) struct State {
     /// Every operation that is not retired, by id.
     pub known: Vec<Estimate>,
+    /// Where the fleet's traffic is going.
+    pub trend: Trend,
     /// The agents expected, by id.
     pub agents: Vec<AgentWeight>,
     /// The smoothed sampled rate of what was new in its window, in traces per second.
@@ -24,10 +31,12 @@ impl State {
             .operations
             .iter()
             .filter(|operation| retired.binary_search(&operation.operation).is_err());
+        let trend = Trend::new(plan.fleet.trend);
         Self {
             known: known
-                .map(|operation| Estimate::of(operation, plan.window.seconds()))
+                .map(|operation| Estimate::of(operation, trend))
                 .collect(),
+            trend,
             agents: plan.agents.clone(),
             unseen_sampled: plan.fleet.unseen_sampled,
         }
@@ -52,12 +61,12 @@ impl State {
         }
         let before = state.rewound(plan);
         let reading = completeness::read(&before.agents, &tally, plan.fleet.forecast_offered);
-        before.advanced(&tally, reading, tally.seconds).0
+        before.advanced(&tally, reading, 1.0).0
     }
 
     /// The offered rate that the next window is planned for, in root requests per second.
     pub(super) fn demand(&self) -> f64 {
-        exact_sum(self.known.iter().map(|known| known.demand))
+        exact_sum(self.known.iter().map(|known| known.demand()))
     }
 
     /// Carries the state over a window, as far as the reading trusts it.
@@ -65,22 +74,22 @@ impl State {
         &self,
         tally: &Tally,
         reading: Reading,
-        elapsed_seconds: f64,
+        windows: f64,
     ) -> (Self, Reading) {
         let evidence = Evidence {
             tally,
             reading: &reading,
-            elapsed_seconds,
+            windows,
         };
-        let known = advance(&self.known, evidence);
+        let (known, trend) = advance(&self.known, self.trend, evidence);
         let unseen_sampled = if self.known.is_empty() || reading.hold == Hold::Frozen {
             self.unseen_sampled
         } else {
-            let gain = unseen_gain(tally.seconds);
-            self.unseen_sampled + gain * (unseen(&known, tally) - self.unseen_sampled)
+            self.unseen_sampled + UNSEEN_GAIN * (unseen(&known, tally) - self.unseen_sampled)
         };
         let state = Self {
             known,
+            trend,
             agents: reading.agents.clone(),
             unseen_sampled,
         };
@@ -106,38 +115,36 @@ impl State {
 
     /// Goes back to before the plan's own window.
     fn rewound(&self, plan: &Plan) -> Self {
+        let trend = Trend::new(plan.fleet.trend_before);
         let counted_silence = plan.fleet.hold == Hold::None;
         let known: Vec<Estimate> = self
             .known
             .iter()
-            .filter(|known| !known.is_new())
-            .map(|known| Estimate {
-                offered: known.before,
-                silent_windows: known
-                    .silent_windows
-                    .saturating_sub(u32::from(counted_silence)),
-                ..*known
+            .filter_map(|known| {
+                Some(Estimate {
+                    belief: known.before?,
+                    trend,
+                    silent_windows: known
+                        .silent_windows
+                        .saturating_sub(u32::from(counted_silence)),
+                    ..*known
+                })
             })
             .collect();
         let unseen_sampled = if known.is_empty() || plan.fleet.hold == Hold::Frozen {
             self.unseen_sampled
         } else {
             let seconds = plan.window.seconds();
-            let gain = unseen_gain(seconds);
             let cost = unseen_cost(&self.known) / seconds;
-            ((self.unseen_sampled - gain * cost) / (1.0 - gain)).max(0.0)
+            ((self.unseen_sampled - UNSEEN_GAIN * cost) / (1.0 - UNSEEN_GAIN)).max(0.0)
         };
         Self {
             known,
+            trend,
             agents: completeness::rewind(&self.agents, plan.fleet.completeness),
             unseen_sampled,
         }
     }
-}
-
-/// How fast the cost of the unseen is followed; under 1, so that it can be traced back.
-fn unseen_gain(seconds: f64) -> f64 {
-    slow_gain(seconds).min(0.5)
 }
 
 /// The sampled rate of what was first seen in the window, in traces per second.

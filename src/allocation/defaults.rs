@@ -27,7 +27,7 @@ impl Priors {
         let mut rates: Vec<(ServiceId, f64)> = estimates
             .iter()
             .filter(|estimate| !estimate.overflow)
-            .map(|estimate| (estimate.service, estimate.offered))
+            .map(|estimate| (estimate.service, estimate.rate()))
             .collect();
         let fleet = median(&mut rates);
         rates.sort_unstable_by_key(|(service, _)| *service);
@@ -87,7 +87,7 @@ pub(super) fn raise_limit(served: f64, start: f64) -> f64 {
 
 /// Whether an overflow entry's own probability is its service's default.
 pub(super) fn rules_default(overflow: &Estimate) -> bool {
-    overflow.offered >= OVERFLOW_DEMAND
+    overflow.demand() >= OVERFLOW_DEMAND
 }
 
 /// The probability for an operation of which only its service's bounds and a prior are known:

@@ -1,85 +1,86 @@
 //! The offered rate of every operation, estimated window by window.
 //!
 //! Counts come from before sampling, so an estimate does not depend on any probability served:
-//! there is no feedback to oscillate. What is not here: a trend, the bias trim, the deadband.
+//! there is no feedback to oscillate. All learning goes by windows, not by seconds: how much a
+//! count says depends on what is in it, not on how long it took.
+//!
+//! An operation's rate is followed by a scalar Kalman filter on its relative scale: an estimate,
+//! its variance, and a gain that follows from both. A new operation's estimate converges like the
+//! mean of its counts and then settles at a steady gain. What all operations have in common is
+//! taken out [first](super::common), and whether one has traffic at all is followed
+//! [apart](super::presence).
 
 use std::cell::LazyCell;
 
-use super::completeness::{EMPTY_BY_CHANCE, Reading};
+use super::common::{Trend, common_change};
+use super::completeness::Reading;
 use super::defaults::Priors;
+use super::presence::Presence;
 use super::tally::Tally;
-use super::{Hold, OperationCount, OperationId, OperationPlan, ServiceId};
+use super::{Belief, Hold, OperationCount, OperationId, OperationPlan, ServiceId};
 
 /// How much an operation's true rate scatters from window to window around its course, relative
 /// to it. What recorded request rates per minute show; the Poisson scatter of counts comes on top.
-const NOISE: f64 = 0.15;
+pub(super) const NOISE: f64 = 0.15;
 
-/// The gain for counts so large that only [`NOISE`] blurs them: old and new weigh the same.
-const GAIN_LARGE: f64 = 0.5;
+/// The steady gain for counts so large that only [`NOISE`] blurs them. What all operations have
+/// in common is followed faster, so what is left to each may be smoothed more.
+const GAIN_LARGE: f64 = 0.35;
 
 /// How much a rate drifts for good from window to window, as a relative variance. In a random
-/// walk seen through noise of variance r the best steady gain K satisfies drift = r·K²/(1−K);
-/// this is the drift at which the gain of large counts is [`GAIN_LARGE`].
+/// walk seen through noise of variance r the steady gain K satisfies drift = r·K²/(1−K); this is
+/// the drift at which the gain of large counts is [`GAIN_LARGE`].
 const DRIFT: f64 = NOISE * NOISE * GAIN_LARGE * GAIN_LARGE / (1.0 - GAIN_LARGE);
 
-/// Seconds in which the estimate of a silent operation halves.
-const HALF_LIFE_SECONDS: f64 = 600.0;
+/// No estimate is worth less than one from a single request.
+const VARIANCE_MAX: f64 = 1.0 + NOISE * NOISE;
 
 /// A jump of so many standard deviations is a step, not noise.
-const STEP_DEVIATIONS: f64 = 4.0;
+pub(super) const STEP_DEVIATIONS: f64 = 4.0;
 
 /// The relative scatter that a step must stand out from: twice [`NOISE`], since the estimate and
 /// the window both scatter, and tails are fatter than a normal distribution's. With
 /// [`STEP_DEVIATIONS`] a large count steps when it changes by more than a factor of 2.2.
 const STEP_NOISE: f64 = 2.0 * NOISE;
 
-/// An operation that should have had ln 10⁴ root requests by now and had none has stopped: chance
-/// does that once in ten thousand times. One that only paused then costs its share unplanned when
-/// it returns, but one that was renamed would keep its share idle for hours if nobody gave up.
-const SURELY_STOPPED: f64 = 9.2;
-
-/// No demand is believed in less than 2⁻³⁰: nothing to pay for, yet never a division by 0.
-const HALVINGS_MAX: u32 = 30;
+/// From this probability on that an operation had traffic in a window without a count of it, the
+/// window is empty by chance; under it, the operation is silent.
+const PRESENT: f64 = 0.5;
 
 /// The root requests that a prior counts for, when a new operation's own count is small.
 const PRIOR_COUNT: f64 = 1.0;
 
-/// No estimate falls below this, in root requests per second: a share divided by it still is a
+/// No rate falls below this, in root requests per second: a share divided by it still is a
 /// probability, and a million such operations cost nothing.
-const LEAST_OFFERED: f64 = 1e-12;
+const LEAST_RATE: f64 = 1e-12;
 
-/// An operation with its estimate before and after a window.
+/// An operation with what is believed of it before and after a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Estimate {
     pub operation: OperationId,
     pub service: ServiceId,
     pub overflow: bool,
-    /// The estimate before the window; negative if it was first seen in it.
-    pub before: f64,
-    /// The estimate with the window.
-    pub offered: f64,
-    /// The part of [`Estimate::offered`] that the next window is planned for; less than the whole
-    /// for an operation that has stopped, whose estimate is kept for its return.
-    pub demand: f64,
-    /// The relative variance that the chance in counting gives the estimate.
-    pub chance: f64,
+    /// What was believed before the window; nothing if it was first seen in it.
+    pub before: Option<Belief>,
+    /// What is believed with the window.
+    pub belief: Belief,
+    /// Where the fleet's traffic goes from the window on.
+    pub trend: Trend,
     pub silent_windows: u32,
     pub window_offered: u64,
     pub window_sampled: u64,
 }
 
 impl Estimate {
-    /// Reads an operation of a plan as it stood after the plan's window of so many seconds.
-    pub(super) fn of(plan: &OperationPlan, seconds: f64) -> Self {
-        let offered = tame(plan.offered);
+    /// Reads an operation of a plan, of a fleet with this trend.
+    pub(super) fn of(plan: &OperationPlan, trend: Trend) -> Self {
         Self {
             operation: plan.operation,
             service: plan.service,
             overflow: plan.overflow,
-            before: plan.offered_before,
-            offered,
-            demand: demand(offered, plan.silent_windows, seconds),
-            chance: 0.0,
+            before: plan.belief_before,
+            belief: plan.belief,
+            trend,
             silent_windows: plan.silent_windows,
             window_offered: plan.window_offered,
             window_sampled: plan.window_sampled,
@@ -88,7 +89,38 @@ impl Estimate {
 
     /// Whether the window was the first in which it was seen.
     pub(super) fn is_new(&self) -> bool {
-        self.before < 0.0
+        self.before.is_none()
+    }
+
+    /// The offered rate while it has traffic, when a plan made now is used, in root requests per
+    /// second.
+    pub(super) fn rate(&self) -> f64 {
+        tame(self.belief.rate * self.trend.ahead())
+    }
+
+    /// The probability that it has traffic in the next window.
+    pub(super) fn presence(&self) -> f64 {
+        Presence::of(&self.belief).expected()
+    }
+
+    /// The offered rate that the next window is planned for, in root requests per second.
+    pub(super) fn demand(&self) -> f64 {
+        self.rate() * self.presence()
+    }
+
+    /// Whether it had no traffic in the window, and not by chance.
+    pub(super) fn is_silent(&self) -> bool {
+        self.window_offered == 0 && f64::from(self.belief.presence) < PRESENT
+    }
+
+    /// By how much the mean of 1/estimate is above 1/mean, relative to it, while the rate stays as
+    /// it is: the estimate's relative variance.
+    pub(super) fn inverse_excess(&self) -> f64 {
+        if self.is_silent() {
+            0.0
+        } else {
+            f64::from(self.belief.variance)
+        }
     }
 }
 
@@ -97,84 +129,188 @@ impl Estimate {
 pub(super) struct Evidence<'a> {
     pub tally: &'a Tally,
     pub reading: &'a Reading,
-    /// Seconds since the end of the window before: more than the window's length after a gap.
-    pub elapsed_seconds: f64,
+    /// Windows since the window before: more than 1 after a gap.
+    pub windows: f64,
 }
 
 impl Evidence<'_> {
     /// The seconds of traffic that the counts stand for.
     fn exposure(&self) -> f64 {
-        self.tally.seconds * self.reading.completeness
+        self.tally.seconds * self.reading.part_counted()
     }
 }
 
-/// Carries estimates (sorted by operation) over a window. A frozen window changes no estimate
-/// and adds no operation.
-pub(super) fn advance(known: &[Estimate], evidence: Evidence<'_>) -> Vec<Estimate> {
-    let priors = LazyCell::new(|| Priors::of(known));
-    let frozen = evidence.reading.hold == Hold::Frozen;
-    let counts = &evidence.tally.operations;
-    let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
-    let mut counts = counts.iter().peekable();
-    for old in known {
-        while let Some(count) = counts.next_if(|count| count.operation < old.operation) {
-            estimates.extend((!frozen).then(|| first_seen(count, &priors, evidence)));
+/// An operation known, counted, or both.
+enum Match<'a> {
+    Known(&'a Estimate, Option<&'a OperationCount>),
+    New(&'a OperationCount),
+}
+
+/// Merges estimates and counts, both sorted by operation.
+fn matches<'a>(
+    known: &'a [Estimate],
+    counts: &'a [OperationCount],
+) -> impl Iterator<Item = Match<'a>> {
+    let (mut known, mut counts) = (known.iter().peekable(), counts.iter().peekable());
+    std::iter::from_fn(move || {
+        let first = known.peek().map(|known| known.operation);
+        let new = counts.next_if(|count| first.is_none_or(|first| count.operation < first));
+        if let Some(count) = new {
+            return Some(Match::New(count));
         }
-        let count = counts.next_if(|count| count.operation == old.operation);
-        estimates.push(match count {
-            _ if frozen => still(old, count),
-            Some(count) => reported(old, count, evidence),
-            None => silent(old, evidence),
-        });
+        let known = known.next()?;
+        let count = counts.next_if(|count| count.operation == known.operation);
+        Some(Match::Known(known, count))
+    })
+}
+
+/// Carries estimates (sorted by operation) and their fleet's trend over a window. A frozen window
+/// changes nothing and adds no operation.
+pub(super) fn advance(
+    known: &[Estimate],
+    trend: Trend,
+    evidence: Evidence<'_>,
+) -> (Vec<Estimate>, Trend) {
+    let counts = &evidence.tally.operations;
+    let matched = || matches(known, counts);
+    if evidence.reading.hold == Hold::Frozen {
+        let kept = matched()
+            .filter_map(|matched| match matched {
+                Match::Known(old, count) => Some(still(old, count)),
+                Match::New(_) => None,
+            })
+            .collect();
+        return (kept, trend);
     }
-    if !frozen {
-        estimates.extend(counts.map(|count| first_seen(count, &priors, evidence)));
+    let outlooks = matched().filter_map(|matched| match matched {
+        Match::Known(old, count) => Outlook::of(old, count, evidence, trend.step()),
+        Match::New(_) => None,
+    });
+    let (change, next) = common_change(outlooks, trend);
+    let (change, trend) = match evidence.reading.hold {
+        Hold::None => (change * trend.step(), next),
+        Hold::CutsOnly | Hold::Frozen => (change.max(1.0), trend),
+    };
+    let priors = LazyCell::new(|| Priors::of(known));
+    let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
+    estimates.extend(matched().map(|matched| match matched {
+        Match::Known(old, count) => match Outlook::of(old, count, evidence, change) {
+            Some(outlook) => follow(old, count, &outlook, evidence, trend),
+            None => still(old, count),
+        },
+        Match::New(count) => first_seen(count, &priors, evidence, trend),
+    }));
+    (estimates, trend)
+}
+
+/// What was expected of an operation in a window, and what came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook {
+    /// Root requests expected, if it has traffic.
+    pub expected: f64,
+    /// Root requests counted.
+    pub counted: f64,
+    /// The relative variance of the estimate before the window.
+    pub variance_before: f64,
+    /// The relative variance of what was expected: the rate may have drifted since.
+    pub variance: f64,
+    /// What is known of its presence with the window.
+    pub presence: Presence,
+    /// Whether noise cannot explain the difference.
+    pub step: bool,
+}
+
+impl Outlook {
+    /// Nothing if the window may lack the operation's reports.
+    fn of(
+        old: &Estimate,
+        count: Option<&OperationCount>,
+        evidence: Evidence<'_>,
+        change: f64,
+    ) -> Option<Self> {
+        if count.is_none() && evidence.reading.hold == Hold::CutsOnly {
+            return None;
+        }
+        let expected = tame(old.belief.rate * change) * evidence.exposure();
+        let counted = count.map_or(0.0, |count| count.offered as f64);
+        let variance_before = f64::from(old.belief.variance);
+        let variance = (variance_before + DRIFT * evidence.windows).clamp(0.0, VARIANCE_MAX);
+        let empty = count.is_none().then(|| empty(expected, variance));
+        Some(Self {
+            expected,
+            counted,
+            variance_before,
+            variance,
+            presence: Presence::of(&old.belief).after(empty),
+            step: count.is_some() && is_step(expected, counted),
+        })
     }
-    estimates
+
+    /// The relative variance of a count around what is expected.
+    pub(super) fn noise(&self) -> f64 {
+        1.0 / self.expected + NOISE * NOISE
+    }
 }
 
-/// The part by which a slow average moves in so many seconds.
-pub(super) fn slow_gain(seconds: f64) -> f64 {
-    1.0 - halvings(seconds)
+/// The probability that a window is empty by chance, of `expected` requests give or take.
+///
+/// # Source
+/// The probability of 0 under a negative binomial distribution: a Poisson count whose mean is
+/// known with a relative variance.
+fn empty(expected: f64, variance: f64) -> f64 {
+    let variance = variance + NOISE * NOISE;
+    (-(expected * variance).ln_1p() / variance).exp()
 }
 
-fn halvings(seconds: f64) -> f64 {
-    (-seconds.max(0.0) / HALF_LIFE_SECONDS).exp2()
-}
-
-/// Keeps an estimate through a window that says nothing.
+/// Keeps a belief through a window that says nothing.
 fn still(old: &Estimate, count: Option<&OperationCount>) -> Estimate {
     Estimate {
-        before: old.offered,
+        before: Some(old.belief),
         window_offered: count.map_or(0, |count| count.offered),
         window_sampled: count.map_or(0, |count| count.sampled),
         ..*old
     }
 }
 
-fn reported(old: &Estimate, count: &OperationCount, evidence: Evidence<'_>) -> Estimate {
-    let counted = count.offered as f64;
-    let exposure = evidence.exposure();
-    let expected = old.offered * exposure;
-    let gain = if is_step(expected, counted) {
-        1.0
+/// Follows what a window says.
+///
+/// The gain depends on what is expected, not on what came, else windows that hold more by chance
+/// would also count for more. An empty window counts as far as it is empty by chance.
+///
+/// # Source
+/// The Kalman filter of a random walk: with the variance p before and r of the noise, the gain is
+/// p/(p+r) and the variance after is (1−gain)·p.
+fn follow(
+    old: &Estimate,
+    count: Option<&OperationCount>,
+    outlook: &Outlook,
+    evidence: Evidence<'_>,
+    trend: Trend,
+) -> Estimate {
+    let Outlook {
+        expected, variance, ..
+    } = *outlook;
+    let (gain, variance) = if outlook.step {
+        (1.0, 1.0 / outlook.counted + NOISE * NOISE)
     } else {
-        gain(expected, slow_gain(evidence.tally.seconds))
+        let gain = outlook.presence.present * variance / (variance + outlook.noise());
+        (gain, (1.0 - gain) * variance)
     };
-    let followed = old.offered + gain * (counted / exposure - old.offered);
-    let offered = match evidence.reading.hold {
+    let followed = (expected + gain * (outlook.counted - expected)) / evidence.exposure();
+    let rate = match evidence.reading.hold {
         // Reports are missing, and nobody knows whose: such a window can show that there is more
         // traffic than was thought, not that there is less.
-        Hold::CutsOnly => followed.max(old.offered),
+        Hold::CutsOnly => followed.max(old.belief.rate),
         Hold::None | Hold::Frozen => followed,
     };
-    let offered = tame(offered);
     Estimate {
-        offered,
-        demand: offered,
-        chance: chance(gain, offered * exposure),
-        silent_windows: 0,
-        ..still(old, Some(count))
+        belief: belief(rate, variance, outlook.presence),
+        trend,
+        silent_windows: match count {
+            Some(_) => 0,
+            None => old.silent_windows.saturating_add(1),
+        },
+        ..still(old, count)
     }
 }
 
@@ -188,68 +324,6 @@ fn is_step(expected: f64, counted: f64) -> bool {
     (counted - expected).abs() > STEP_DEVIATIONS * deviation
 }
 
-/// The gain for an operation of which a window is expected to hold `expected` requests.
-///
-/// It depends on what is expected, not on what came, else windows that hold more by chance would
-/// also count for more. It is never under `slowest`, the part that a silent operation loses.
-///
-/// # Source
-/// The steady-state gain of the Kalman filter for a random walk with drift variance q seen
-/// through noise of variance r: with s = q/r, K = (√(s² + 4s) − s)/2. Here r is the relative
-/// variance of a count, `1/expected + NOISE²`.
-fn gain(expected: f64, slowest: f64) -> f64 {
-    let s = DRIFT / (1.0 / expected + NOISE * NOISE);
-    let steady = f64::midpoint((s * s + 4.0 * s).sqrt(), -s);
-    steady.max(slowest)
-}
-
-/// The relative variance of an estimate from the chance in counting alone: 1/expected for one
-/// count, `gain/(2 − gain)` of it for an average with that gain.
-fn chance(gain: f64, expected: f64) -> f64 {
-    gain / ((2.0 - gain) * expected.max(f64::MIN_POSITIVE))
-}
-
-fn silent(old: &Estimate, evidence: Evidence<'_>) -> Estimate {
-    if evidence.reading.hold == Hold::CutsOnly {
-        // Its reports may be among those missing.
-        return still(old, None);
-    }
-    let expected = old.offered * evidence.exposure();
-    let kept = if expected < EMPTY_BY_CHANCE {
-        // An ordinary empty window: a count like any other, or the estimate would be biased.
-        let gap = evidence.elapsed_seconds - evidence.tally.seconds;
-        (1.0 - gain(expected, slow_gain(evidence.tally.seconds))) * halvings(gap)
-    } else {
-        halvings(evidence.elapsed_seconds)
-    };
-    let offered = tame(old.offered * kept);
-    let silent_windows = old.silent_windows.saturating_add(1);
-    Estimate {
-        offered,
-        demand: demand(offered, silent_windows, evidence.tally.seconds),
-        silent_windows,
-        ..still(old, None)
-    }
-}
-
-/// How much of an estimate to plan for after so many silent windows in a row.
-///
-/// All of it while the silence may be chance. Else half as much with each silent window: what
-/// [`GAIN_LARGE`] makes of counts of 0.
-fn demand(offered: f64, silent_windows: u32, seconds: f64) -> f64 {
-    if silent_windows == 0 || seconds <= 0.0 {
-        return offered;
-    }
-    // The estimate halved on the way here; what was missed, it was before that.
-    let growth = 1.0 / halvings(seconds);
-    let grown = 1.0 / halvings(seconds * f64::from(silent_windows));
-    let missed = offered * seconds * growth * (grown - 1.0) / (growth - 1.0);
-    if missed < SURELY_STOPPED {
-        return offered;
-    }
-    offered * (-f64::from(silent_windows.min(HALVINGS_MAX))).exp2()
-}
-
 /// Starts an operation from its first count.
 ///
 /// A small count says little, and the operation may have begun late in the window, so the median
@@ -259,6 +333,7 @@ fn first_seen<F: FnOnce() -> Priors>(
     count: &OperationCount,
     priors: &LazyCell<Priors, F>,
     evidence: Evidence<'_>,
+    trend: Trend,
 ) -> Estimate {
     let counted = count.offered as f64;
     let exposure = evidence.exposure();
@@ -270,22 +345,31 @@ fn first_seen<F: FnOnce() -> Priors>(
     };
     let most = (counted + STEP_DEVIATIONS * (counted + 1.0).sqrt()) / exposure;
     let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
-    let offered = tame((counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT));
+    let rate = (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT);
     Estimate {
         operation: count.operation,
         service: count.service,
         overflow: count.overflow,
-        before: -1.0,
-        offered,
-        demand: offered,
-        chance: chance(1.0, counted),
+        before: None,
+        belief: belief(rate, 1.0 / counted + NOISE * NOISE, Presence::NEW),
+        trend,
         silent_windows: 0,
         window_offered: count.offered,
         window_sampled: count.sampled,
     }
 }
 
-/// Cuts an estimate to what can be divided by.
-fn tame(offered: f64) -> f64 {
-    super::solve::amount(offered).max(LEAST_OFFERED)
+fn belief(rate: f64, variance: f64, presence: Presence) -> Belief {
+    Belief {
+        rate: tame(rate),
+        variance: variance as f32,
+        presence: presence.present as f32,
+        stay: presence.stay as f32,
+        wake: presence.wake as f32,
+    }
+}
+
+/// Cuts a rate to what can be divided by.
+fn tame(rate: f64) -> f64 {
+    super::solve::amount(rate).max(LEAST_RATE)
 }

@@ -64,8 +64,8 @@ impl<'a> Rules<'a> {
     /// Finds an operation's limits; `served` is the probability the previous plan listed for it.
     pub(super) fn limit(&self, estimate: &Estimate, served: Option<f64>) -> Limit {
         let bounds = self.policy.bounds(estimate.service, estimate.operation);
-        let offered = estimate.offered;
-        let planned = estimate.demand / offered;
+        let (offered, planned) = (estimate.rate(), estimate.presence());
+        let demand = estimate.demand();
         let mut lowest = (1.0, Binding::ProbabilityOne);
         let mut lower = |probability: f64, reason| {
             if probability < lowest.0 {
@@ -93,10 +93,10 @@ impl<'a> Rules<'a> {
         let floor = bounds.floor.max(bounds.probability_min * offered);
         let entry = Entry {
             // What is pinned has been paid for before the rest is shared.
-            demand: if pin.is_some() { 0.0 } else { estimate.demand },
+            demand: if pin.is_some() { 0.0 } else { demand },
             weight: planned * weight(offered, self.weight_exponent, bounds.weight),
             floor: planned * floor,
-            cap: probability_max * estimate.demand,
+            cap: probability_max * demand,
         };
         Limit {
             entry,
@@ -111,7 +111,7 @@ impl<'a> Rules<'a> {
         // An overflow entry is served as its service's default, listed or not.
         let listed = if estimate.overflow { None } else { served };
         let unlisted = || self.previous.default_probability(estimate.service);
-        if estimate.window_offered == 0 {
+        if estimate.is_silent() {
             return (listed.unwrap_or_else(unlisted), Binding::Hold);
         }
         match listed {

@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no
 //! serde, and nothing else of this crate. Read [`Plan`] first, then [`next_plan`].
 
+mod common;
 mod completeness;
 mod correct;
 mod defaults;
@@ -12,6 +13,7 @@ mod names;
 mod next;
 mod plan;
 mod policy;
+mod presence;
 pub mod solve;
 mod sum;
 mod tally;
@@ -22,7 +24,7 @@ pub use names::{
     OperationId, OperationName, ServiceId, ServiceName,
 };
 pub use next::next_plan;
-pub use plan::{AgentWeight, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
+pub use plan::{AgentWeight, Belief, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
 pub use policy::{Bounds, Policy};
 pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
 

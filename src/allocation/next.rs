@@ -24,11 +24,11 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let mut retired = inputs.retired.to_vec();
     retired.sort_unstable();
     let before = State::corrected(previous, inputs.corrected, &retired);
-    let forecast = before.demand();
+    let (forecast, trend_before) = (before.demand(), before.trend.per_window());
     let tally = Tally::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast);
-    let elapsed = elapsed_seconds(previous, &tally, inputs);
-    let (state, reading) = before.advanced(&tally, reading, elapsed);
+    let windows = windows_since(previous, &tally, inputs);
+    let (state, reading) = before.advanced(&tally, reading, windows);
     let offered = state.demand();
 
     let rules = Rules::new(policy, previous, reading.hold, offered);
@@ -50,9 +50,12 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             observed_sampled: tally.per_second(tally.sampled),
             level: decision.level,
             completeness: reading.completeness,
+            coverage: reading.coverage,
             hold: reading.hold,
             unseen_reserve: decision.unseen_reserve,
             unseen_sampled: state.unseen_sampled,
+            trend: state.trend.per_window(),
+            trend_before,
             default_probability: decision.default_probability,
             missing: decision.missing,
             forecast_offered: forecast,
@@ -73,15 +76,14 @@ struct Decision {
     operations: Vec<OperationPlan>,
 }
 
-/// Seconds from the end of the previous plan's window to the end of this one; the window's own
-/// length where that says nothing.
-fn elapsed_seconds(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
+/// Windows from the end of the previous plan's to the end of this one: 1 but after a gap.
+fn windows_since(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
     let end = inputs.current.window.end.0;
     let between = end.saturating_sub(previous.window.end.0) as f64 / 1000.0;
-    if previous.number == 0 || between <= 0.0 {
-        tally.seconds
+    if previous.number == 0 || tally.seconds <= 0.0 {
+        1.0
     } else {
-        between
+        (between / tally.seconds).max(1.0)
     }
 }
 
@@ -91,7 +93,7 @@ fn stand(previous: &Plan, state: &State) -> Decision {
         .map(|(estimate, listed)| {
             let unlisted = || previous.default_probability(estimate.service);
             let probability = listed.map_or_else(unlisted, |plan| plan.probability);
-            let share = listed.map_or(probability * estimate.demand, |plan| plan.share);
+            let share = listed.map_or(probability * estimate.demand(), |plan| plan.share);
             plan_of(estimate, share, probability, Binding::Hold)
         })
         .collect();
@@ -156,7 +158,8 @@ struct Shared {
 /// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
 fn share(estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
     let pins = estimates.iter().zip(limits);
-    let pinned = exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand)));
+    let pinned =
+        exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())));
     let entries: Vec<_> = limits.iter().map(|limit| limit.entry).collect();
     let solution = solve(&entries, budget - pinned);
     let missing = solution.missing + (pinned - budget).max(0.0);
@@ -177,7 +180,7 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
         let probability = pin * pin_scale;
         return plan_of(
             estimate,
-            probability * estimate.demand,
+            probability * estimate.demand(),
             probability,
             Binding::Pin,
         );
@@ -187,7 +190,7 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
         // Exactly the limit: the quotient could be off by its last bit, and a hold must not be.
         return plan_of(estimate, share, limit.probability_max, limit.reason);
     }
-    let probability = unbiased(share / estimate.demand, limit, estimate.chance);
+    let probability = unbiased(share / estimate.demand(), limit, estimate.inverse_excess());
     let binding = if share <= entry.floor {
         Binding::Floor
     } else {
@@ -196,15 +199,14 @@ fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> Ope
     plan_of(estimate, share, probability, binding)
 }
 
-/// Corrects the quotient of a share and an estimate for the chance in the estimate.
+/// Corrects the quotient of a share and an estimate for the scatter of the estimate.
 ///
-/// Over many windows the mean of `1/estimate` lies above `1/mean` by the estimate's relative
-/// variance, and the budget would be overspent by that. Only the chance in counting is known
-/// well enough to correct for; what the rates themselves scatter is not. An operation near
-/// probability 1 has nothing to overspend, so there the correction fades.
-fn unbiased(quotient: f64, limit: &Limit, chance: f64) -> f64 {
+/// Over many windows the mean of `1/estimate` lies above `1/mean`, and the budget would be
+/// overspent by that. An operation near probability 1 has nothing to overspend, so there the
+/// correction fades.
+fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
     let quotient = quotient.min(limit.probability_max);
-    let corrected = quotient / (1.0 + chance * (1.0 - quotient));
+    let corrected = quotient / (1.0 + excess * (1.0 - quotient));
     corrected.max(limit.probability_min.min(quotient))
 }
 
@@ -213,8 +215,9 @@ fn plan_of(estimate: &Estimate, share: f64, probability: f64, binding: Binding) 
         operation: estimate.operation,
         service: estimate.service,
         overflow: estimate.overflow,
-        offered: estimate.offered,
-        offered_before: estimate.before,
+        offered: estimate.demand(),
+        belief: estimate.belief,
+        belief_before: estimate.before,
         share,
         probability,
         binding,
@@ -316,10 +319,10 @@ mod tests {
                 ..WindowCounts::default()
             };
             let inputs = Inputs::new(1, &current);
-            elapsed_seconds(&previous, &Tally::of(&current, &[]), inputs)
+            windows_since(&previous, &Tally::of(&current, &[]), inputs)
         };
-        assert_eq!(elapsed(60_000, 120_000), 60.0);
-        assert_eq!(elapsed(600_000, 660_000), 600.0);
-        assert_eq!(elapsed(0, 60_000), 60.0);
+        assert_eq!(elapsed(60_000, 120_000), 1.0);
+        assert_eq!(elapsed(600_000, 660_000), 10.0);
+        assert_eq!(elapsed(0, 60_000), 1.0);
     }
 }

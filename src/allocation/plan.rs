@@ -38,6 +38,7 @@ impl Plan {
                 budget: amount(policy.budget),
                 level: f64::INFINITY,
                 completeness: 1.0,
+                coverage: 1.0,
                 default_probability: initial_probability(policy),
                 ..FleetPlan::default()
             },
@@ -75,8 +76,13 @@ pub struct FleetPlan {
     /// The water level: the share of everything bound by nothing else, per unit of weight;
     /// infinite when the budget does not bind.
     pub level: f64,
-    /// The part of the expected reports that was heard, in [0, 1].
+    /// The part of the expected agents, by their traffic, that was heard at all, in [0, 1]; one
+    /// whose reports cover less than half of the window counts in proportion. It decides
+    /// [`FleetPlan::hold`].
     pub completeness: f64,
+    /// The part of the window that the reports of the agents heard covered when it was read, in
+    /// [0, 1]; the rest comes late. Counts are scaled by it.
+    pub coverage: f64,
     /// Whether the window could be trusted.
     pub hold: Hold,
     /// Traces per second set aside for operations not seen yet.
@@ -87,6 +93,11 @@ pub struct FleetPlan {
     pub default_probability: f64,
     /// Traces per second by which floors and pins exceed the budget; 0 when they fit.
     pub missing: f64,
+    /// The common trend of all operations' traffic with this window: its relative change per
+    /// window.
+    pub trend: f64,
+    /// The trend before this window, for when a late report changes the window's counts.
+    pub trend_before: f64,
     /// The forecast against which a change of regime was judged: the smoothed offered rate
     /// before this window, in root requests per second.
     pub forecast_offered: f64,
@@ -95,12 +106,12 @@ pub struct FleetPlan {
 /// What the plan may do with its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub enum Hold {
-    /// The window is complete: probabilities may fall and rise.
+    /// Nearly everybody was heard: probabilities may fall and rise.
     #[default]
     None,
-    /// Reports are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
+    /// Agents are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
     CutsOnly,
-    /// Too few reports (completeness under 0.5): every probability stays.
+    /// Too few agents were heard (completeness under 0.5): every probability stays.
     Frozen,
 }
 
@@ -122,13 +133,15 @@ pub struct OperationPlan {
     pub service: ServiceId,
     /// Whether it is its service's counted overflow entry; it is served as the default.
     pub overflow: bool,
-    /// The offered rate as estimated with this window, in root requests per second.
+    /// The offered rate that is planned for, in root requests per second: its rate while it has
+    /// traffic, times the probability that it has any, carried on by the fleet's trend.
     pub offered: f64,
-    /// The estimate before this window: where the next plan starts from when a late report
-    /// has changed the window's counts. Negative for an operation first seen in this window.
-    pub offered_before: f64,
-    /// The traces per second the allocation gives it, which is what it is expected to cost: less
-    /// than `probability · offered` for an operation that has stopped being reported.
+    /// What is believed of it with this window.
+    pub belief: Belief,
+    /// What was believed before this window: where the next plan starts from when a late report
+    /// has changed the window's counts. Nothing for an operation first seen in this window.
+    pub belief_before: Option<Belief>,
+    /// The traces per second the allocation gives it, which is what it is expected to cost.
     pub share: f64,
     /// What its SDKs are told, in [0, 1].
     pub probability: f64,
@@ -140,6 +153,23 @@ pub struct OperationPlan {
     pub window_offered: u64,
     /// Root requests kept in the window.
     pub window_sampled: u64,
+}
+
+/// What the windows up to one say of an operation.
+///
+/// Rounded to single precision but for the rate: none of it is known to seven digits.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Belief {
+    /// The offered rate while it has traffic, in root requests per second.
+    pub rate: f64,
+    /// The variance of the rate's estimate, relative to the rate's square.
+    pub variance: f32,
+    /// The probability that it had traffic in the window, in [0, 1]: 1 if it was reported.
+    pub presence: f32,
+    /// The probability that it has traffic in a window after one with traffic, in [0, 1].
+    pub stay: f32,
+    /// The probability that it has traffic in a window after one without, in [0, 1].
+    pub wake: f32,
 }
 
 /// What decided an operation's share.

@@ -4,6 +4,7 @@ pub mod demo;
 mod health;
 pub mod replay;
 mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ enum Command {
     Serve(crate::config::ServeArgs),
     /// Play recorded traffic against a running Weir and judge what it kept
     Replay(replay::ReplayArgs),
+    /// Play recorded traffic against the engine alone, a day in seconds
+    Simulate(simulate::SimulateArgs),
     /// Run Weir and a made-up fleet together for a minute, ending in a verdict
     Demo(demo::DemoArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
@@ -36,6 +39,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => block_on(replay::run(args)),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Health(args) => health::run(&args),
     }

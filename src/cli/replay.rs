@@ -158,7 +158,7 @@ impl ReplayArgs {
             MOST_SDKS,
         )
         .map_err(|_| self.too_many_sdks(&traffic))?;
-        let start = self.first_row(&traffic)?;
+        let start = first_row(&traffic, self.start_at.as_deref())?;
         let schedule = Schedule::new(traffic.rows(), start, self.time_scale, self.intervals);
         Ok(Play {
             traffic: Arc::new(traffic),
@@ -174,24 +174,6 @@ impl ReplayArgs {
                 seed: self.seed,
                 ..FleetShape::default()
             },
-        })
-    }
-
-    fn first_row(&self, traffic: &Traffic) -> Result<usize, ReplayError> {
-        let Some(label) = &self.start_at else {
-            return Ok(0);
-        };
-        traffic.row_of(label).ok_or_else(|| {
-            let known = |label: Option<&String>| label.cloned().unwrap_or_default();
-            ReplayError::Flag {
-                flag: "start-at",
-                value: label.clone(),
-                problem: format!(
-                    "no such column; they go from {:?} to {:?}",
-                    known(traffic.labels().first()),
-                    known(traffic.labels().last())
-                ),
-            }
         })
     }
 
@@ -217,6 +199,25 @@ impl ReplayArgs {
             play.traffic.operations().len(),
         )
     }
+}
+
+/// The row of time to begin with: the one of that name, else the first.
+pub(super) fn first_row(traffic: &Traffic, label: Option<&str>) -> Result<usize, ReplayError> {
+    let Some(label) = label else {
+        return Ok(0);
+    };
+    traffic.row_of(label).ok_or_else(|| {
+        let known = |label: Option<&String>| label.cloned().unwrap_or_default();
+        ReplayError::Flag {
+            flag: "start-at",
+            value: label.to_owned(),
+            problem: format!(
+                "no such column; they go from {:?} to {:?}",
+                known(traffic.labels().first()),
+                known(traffic.labels().last())
+            ),
+        }
+    })
 }
 
 pub(super) fn check_budget(budget: f64) -> Result<(), ReplayError> {

@@ -1,25 +1,25 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 1: the byte 1, then a zstd frame of `Document` in postcard. Every number comes back
+//! Version 2: the byte 2, then a zstd frame of `Document` in postcard. Every number comes back
 //! bit for bit, infinite levels too, because the next plan is computed from this one and a
 //! replica must compute what the leader did.
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
-    ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
+    ServiceId, ServicePlan, Timestamp, Window,
 };
 
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
 
-/// Version 1 of the format. Fields are only ever changed under a new version.
+/// Version 2 of the format. Fields are only ever changed under a new version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
@@ -41,11 +41,14 @@ struct Fleet {
     observed_sampled: f64,
     level: f64,
     completeness: f64,
+    coverage: f64,
     hold: u8,
     unseen_reserve: f64,
     unseen_sampled: f64,
     default_probability: f64,
     missing: f64,
+    trend: f64,
+    trend_before: f64,
     forecast_offered: f64,
 }
 
@@ -61,13 +64,24 @@ struct Operations {
     service: Vec<u32>,
     overflow: Vec<bool>,
     offered: Vec<f64>,
-    offered_before: Vec<f64>,
+    belief: Beliefs,
+    /// A rate under 0 stands for none.
+    belief_before: Beliefs,
     share: Vec<f64>,
     probability: Vec<f64>,
     binding: Vec<u8>,
     silent_windows: Vec<u32>,
     window_offered: Vec<u64>,
     window_sampled: Vec<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Beliefs {
+    rate: Vec<f64>,
+    variance: Vec<f32>,
+    presence: Vec<f32>,
+    stay: Vec<f32>,
+    wake: Vec<f32>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -138,11 +152,14 @@ fn fleet_columns(fleet: &FleetPlan) -> Fleet {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
+        coverage: fleet.coverage,
         hold: hold_code(fleet.hold),
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
         default_probability: fleet.default_probability,
         missing: fleet.missing,
+        trend: fleet.trend,
+        trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
     }
 }
@@ -156,11 +173,14 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
+        coverage: fleet.coverage,
         hold: hold(fleet.hold)?,
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
         default_probability: fleet.default_probability,
         missing: fleet.missing,
+        trend: fleet.trend,
+        trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
     })
 }
@@ -191,7 +211,10 @@ fn operation_columns(operations: &[OperationPlan]) -> Operations {
         columns.service.push(row.service.0);
         columns.overflow.push(row.overflow);
         columns.offered.push(row.offered);
-        columns.offered_before.push(row.offered_before);
+        columns.belief.push(&row.belief);
+        columns
+            .belief_before
+            .push(row.belief_before.as_ref().unwrap_or(&NO_BELIEF));
         columns.share.push(row.share);
         columns.probability.push(row.probability);
         columns.binding.push(binding_code(row.binding));
@@ -208,7 +231,6 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         columns.service.len(),
         columns.overflow.len(),
         columns.offered.len(),
-        columns.offered_before.len(),
         columns.share.len(),
         columns.probability.len(),
         columns.binding.len(),
@@ -217,13 +239,17 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         columns.window_sampled.len(),
     ];
     same_length(count, &lengths)?;
+    same_length(count, &columns.belief.lengths())?;
+    same_length(count, &columns.belief_before.lengths())?;
     let row = |at: usize| {
+        let before = columns.belief_before.at(at);
         Ok(OperationPlan {
             operation: OperationId(columns.operation[at]),
             service: ServiceId(columns.service[at]),
             overflow: columns.overflow[at],
             offered: columns.offered[at],
-            offered_before: columns.offered_before[at],
+            belief: columns.belief.at(at),
+            belief_before: (before.rate >= 0.0).then_some(before),
             share: columns.share[at],
             probability: columns.probability[at],
             binding: binding(columns.binding[at])?,
@@ -233,6 +259,45 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
         })
     };
     (0..count).map(row).collect()
+}
+
+/// What stands for no belief.
+const NO_BELIEF: Belief = Belief {
+    rate: -1.0,
+    variance: 0.0,
+    presence: 0.0,
+    stay: 0.0,
+    wake: 0.0,
+};
+
+impl Beliefs {
+    fn push(&mut self, belief: &Belief) {
+        self.rate.push(belief.rate);
+        self.variance.push(belief.variance);
+        self.presence.push(belief.presence);
+        self.stay.push(belief.stay);
+        self.wake.push(belief.wake);
+    }
+
+    fn lengths(&self) -> [usize; 5] {
+        [
+            self.rate.len(),
+            self.variance.len(),
+            self.presence.len(),
+            self.stay.len(),
+            self.wake.len(),
+        ]
+    }
+
+    fn at(&self, at: usize) -> Belief {
+        Belief {
+            rate: self.rate[at],
+            variance: self.variance[at],
+            presence: self.presence[at],
+            stay: self.stay[at],
+            wake: self.wake[at],
+        }
+    }
 }
 
 fn agent_columns(agents: &[AgentWeight]) -> Agents {

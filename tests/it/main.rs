@@ -16,6 +16,7 @@ mod polls;
 mod replay;
 mod replicas;
 mod reports;
+mod simulate;
 mod store;
 mod structure;
 mod support;

