@@ -13,9 +13,11 @@
 use super::tally::Tally;
 use super::{AgentCount, AgentWeight, Hold};
 
-/// An agent is heard in full from this part of the window on: it reports, only late. One whose
-/// reports cover less may have died in the window and counts in proportion.
-const HEARD: f64 = 0.5;
+/// An agent is heard in full from this part of the window on: it reports, only late. An agent
+/// whose reports are as long as the window is on average half a window late, and at worst covers
+/// no more than the grace; one that died in the window is missed from the next on. Less than this
+/// says next to nothing, and counts in proportion.
+const HEARD: f64 = 0.1;
 
 /// From this completeness on, counts are scaled by its inverse and trusted.
 const TRUSTED: f64 = 0.9;
@@ -197,8 +199,12 @@ fn meet(expected: &[AgentWeight], tally: &Tally) -> (Weights, Vec<AgentWeight>) 
         }
     }
     counts.for_each(|count| add_new(&mut agents, count));
-    let weights = if known.expected > 0.0 { known } else { new };
-    (weights, agents)
+    if known.expected > 0.0 {
+        return (known, agents);
+    }
+    // Nobody can be missing where nobody was expected.
+    new.heard = new.expected;
+    (new, agents)
 }
 
 fn part_covered(count: &AgentCount, tally: &Tally) -> f64 {

@@ -61,7 +61,7 @@ impl State {
         }
         let before = state.rewound(plan);
         let reading = completeness::read(&before.agents, &tally, plan.fleet.forecast_offered);
-        before.advanced(&tally, reading, 1.0).0
+        before.advanced(&tally, trusted(reading, plan), 1.0).0
     }
 
     /// The offered rate that the next window is planned for, in root requests per second.
@@ -144,6 +144,22 @@ impl State {
             agents: completeness::rewind(&self.agents, plan.fleet.completeness),
             unseen_sampled,
         }
+    }
+}
+
+/// Late reports only add to a window, so it is trusted no less than when it was planned with.
+///
+/// Read anew it may look worse: an agent first heard in it, in part, was expected by nobody then
+/// and is now. Believing that would freeze the window and forget every operation first seen in it.
+fn trusted(reading: Reading, plan: &Plan) -> Reading {
+    if reading.hold <= plan.fleet.hold {
+        return reading;
+    }
+    Reading {
+        completeness: plan.fleet.completeness,
+        coverage: plan.fleet.coverage.max(reading.coverage),
+        hold: plan.fleet.hold,
+        ..reading
     }
 }
 

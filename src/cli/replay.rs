@@ -48,7 +48,7 @@ pub struct ReplayArgs {
     /// How often an SDK polls [default: the interval]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub poll_interval: Option<Duration>,
-    /// How often an agent reports [default: half the interval]
+    /// How often an agent reports [default: a sixth of the interval, 10s of 60s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub report_interval: Option<Duration>,
     /// How long after an interval the reference controller knows its counts
@@ -137,7 +137,7 @@ impl ReplayArgs {
         check_budget(self.budget)?;
         within("interval", self.interval, SHORTEST, LONGEST)?;
         let poll_interval = self.poll_interval.unwrap_or(self.interval);
-        let report_interval = self.report_interval.unwrap_or(self.interval / 2);
+        let report_interval = self.report_interval.unwrap_or(self.interval / 6);
         within("poll-interval", poll_interval, SHORTEST / 10, LONGEST)?;
         within("report-interval", report_interval, SHORTEST / 10, LONGEST)?;
         within(

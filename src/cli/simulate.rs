@@ -38,7 +38,8 @@ pub struct SimulateArgs {
     /// How often an SDK polls [default: the interval]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub poll_interval: Option<Duration>,
-    /// How often an agent reports; what comes after the grace is late [default: half the interval]
+    /// How often an agent reports; what comes after the grace is late
+    /// [default: a sixth of the interval, 10s of 60s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub report_interval: Option<Duration>,
     /// How many intervals to play [default: all that are recorded]
@@ -84,7 +85,7 @@ impl SimulateArgs {
             interval: self.interval,
             grace: self.grace.unwrap_or(self.interval / 6),
             poll_interval: self.poll_interval.unwrap_or(self.interval),
-            report_interval: self.report_interval.unwrap_or(self.interval / 2),
+            report_interval: self.report_interval.unwrap_or(self.interval / 6),
         };
         within("grace", timing.grace, Duration::ZERO, 10 * self.interval)?;
         for (flag, duration) in [

@@ -27,6 +27,9 @@ use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase};
 /// second, give or take half of one.
 const AHEAD: Duration = Duration::from_millis(1600);
 
+/// Windows without a plan whose history is written with the next plan's, at most.
+const MISSED_MAX: i64 = 10;
+
 /// The job.
 pub struct Recompute {
     /// What the jobs share.
@@ -41,6 +44,8 @@ struct Read {
     window: Window,
     /// The window before, if it is the one that the plan before answers.
     corrected: Option<Window>,
+    /// The windows between the two, where the plan before is older.
+    missed: Vec<Window>,
     deltas: Vec<BucketCounts>,
     policy: Policy,
 }
@@ -111,6 +116,10 @@ impl Recompute {
         let mut laps = Laps::start();
         let phases = &self.shared.metrics.plan_phase;
         let before = self.shared.served.snapshot();
+        if before.plan().window == window {
+            // Another replica was faster, and its plan has been loaded meanwhile.
+            return Ok(());
+        }
         let read = self.read(before.plan().window, window).await?;
         laps.lap(phases.of(PlanPhase::Read));
         let prepared = self.compute(Arc::clone(&before), read, epoch).await;
@@ -143,7 +152,9 @@ impl Recompute {
             ..
         } = &self.shared;
         let corrected = (previous.end == window.start).then_some(previous);
-        let from = corrected.unwrap_or(window).start;
+        let missed = missed(previous, window);
+        let first = corrected.or(missed.first().copied()).unwrap_or(window);
+        let from = first.start;
         let deltas = store.read_deltas(from..window.end).await?;
         dictionary.refresh().await?;
         let initial = Configuration::default().document();
@@ -152,6 +163,7 @@ impl Recompute {
         Ok(Read {
             window,
             corrected,
+            missed,
             deltas,
             policy,
         })
@@ -173,7 +185,12 @@ impl Recompute {
                 current: &current,
                 retired: &retired,
             };
-            prepare(parent.plan(), &read.policy, inputs, published_at)
+            let mut prepared = prepare(parent.plan(), &read.policy, inputs, published_at);
+            for window in read.missed {
+                let counts = sum(window, &read.deltas, &names);
+                prepared.history.push(history(&counts, parent.plan()));
+            }
+            prepared
         })
         .await
     }
@@ -221,6 +238,21 @@ fn outcome(publication: Publication) -> PlanOutcome {
         Publication::StaleEpoch => PlanOutcome::StaleEpoch,
         Publication::StaleParent(_) => PlanOutcome::StaleParent,
     }
+}
+
+/// The windows that no plan answered: the leader was gone, or slow. Their counts are history all
+/// the same; what lies further back is settled later.
+fn missed(previous: Window, window: Window) -> Vec<Window> {
+    let length = window.milliseconds();
+    let back = |at: i64| Timestamp(window.start.0 - at * length);
+    (1..=MISSED_MAX)
+        .rev()
+        .map(|at| Window {
+            start: back(at),
+            end: back(at - 1),
+        })
+        .filter(|missed| missed.start >= previous.end)
+        .collect()
 }
 
 fn retired(previous: &Plan, gone: impl Fn(OperationId) -> bool) -> Vec<OperationId> {
@@ -337,4 +369,26 @@ fn log(plan: &Plan, changed: usize, took: Duration) {
         took_milliseconds = took.as_millis() as u64,
         "published a plan"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_without_a_plan_are_made_up_for_as_far_as_they_are_few() {
+        let window = |minute: i64| Window {
+            start: Timestamp(minute * 60_000),
+            end: Timestamp((minute + 1) * 60_000),
+        };
+        assert_eq!(missed(window(4), window(5)), []);
+        assert_eq!(missed(window(2), window(5)), [window(3), window(4)]);
+        let many = missed(window(0), window(100));
+        assert_eq!((many.len(), many[0]), (10, window(90)));
+        assert_eq!(
+            missed(window(9), window(5)),
+            [],
+            "a clock that was set back"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use weir::allocation::{
-    AgentName, Binding, OperationId, OperationPlan, Plan, ServiceId, Timestamp, Window,
+    AgentName, Belief, Binding, OperationId, OperationPlan, Plan, ServiceId, Timestamp, Window,
 };
 use weir::clock::{Clock, FleetClock, SystemClock};
 use weir::dictionary::Dictionary;
@@ -217,7 +217,14 @@ const OPERATION: OperationPlan = OperationPlan {
     service: ServiceId(0),
     overflow: false,
     offered: 1.0,
-    offered_before: 1.0,
+    belief: Belief {
+        rate: 1.0,
+        variance: 0.0,
+        presence: 1.0,
+        stay: 1.0,
+        wake: 1.0,
+    },
+    belief_before: None,
     share: 1.0,
     probability: 1.0,
     binding: Binding::Level,

@@ -187,11 +187,11 @@ fn an_agent_whose_last_report_is_late_is_not_missing() {
 
 #[test]
 fn an_agent_that_covers_a_small_part_of_the_window_is_heard_in_part() {
-    let plan = half_heard(0.25);
+    let plan = half_heard(0.05);
     assert_eq!(plan.fleet.completeness, 0.75);
-    assert!((plan.fleet.coverage - 0.625 / 0.75).abs() < 1e-12);
+    assert!((plan.fleet.coverage - 0.525 / 0.75).abs() < 1e-12);
     assert_eq!(plan.fleet.hold, Hold::CutsOnly);
-    assert_eq!(plan.operations[0].offered, 100.0);
+    assert!((plan.operations[0].offered - 100.0).abs() < 1e-9);
     assert_eq!(plan.agents[1].offered, 50.0);
 }
 
@@ -299,5 +299,30 @@ fn counts_of_another_window_correct_nothing() {
     assert_eq!(
         next_plan(&fleet.plan, &fleet.policy, inputs),
         next(&fleet.plan, &fleet.policy, &current)
+    );
+}
+
+/// A window in which an operation was first seen, and heard in part, is corrected while nothing
+/// more is heard: what was known stays known.
+#[test]
+fn a_correction_never_forgets_an_operation() {
+    let policy = policy(50.0);
+    let part = |offered| {
+        let mut heard = counts(1, vec![count(1, offered)], vec![agent(1, offered)]);
+        heard.agents[0].covered_milliseconds = heard.window.milliseconds() / 5;
+        heard
+    };
+    let first = next(&Plan::genesis(&policy), &policy, &part(1000));
+    assert_eq!(first.operations.len(), 1);
+    let (corrected, silent) = (part(1100), counts(2, vec![], vec![]));
+    let inputs = Inputs {
+        corrected: Some(&corrected),
+        ..Inputs::new(1, &silent)
+    };
+    let plan = next_plan(&first, &policy, inputs);
+    assert_eq!(plan.operations.len(), 1, "{plan:?}");
+    assert_eq!(
+        plan.operations[0].probability,
+        first.operations[0].probability
     );
 }
