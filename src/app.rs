@@ -1,5 +1,7 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
+mod background;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +9,11 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data, PathConfig, QueryConfig};
 use actix_web::{App as Routes, HttpServer};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
-use uuid::Uuid;
+
+use background::Jobs;
 
 use crate::allocation::Plan;
 use crate::api::admin::{self, Admin};
@@ -23,10 +25,7 @@ use crate::health::DatabaseState;
 use crate::http::problem::{Problem, not_found};
 use crate::http::routes::register;
 use crate::ingest::{Committer, CommitterTask, Ingest, ReportLimits};
-use crate::jobs::{
-    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Recompute, Runner, Scheduler,
-    Settle, Shared, load_current,
-};
+use crate::jobs::{Install, Leadership, Shared, load_current};
 use crate::observe::Observed;
 use crate::policy::Configuration;
 use crate::protocols::jaeger::{self, Jaeger};
@@ -359,71 +358,5 @@ impl Serving {
             handle: server.handle(),
             task: tokio::spawn(server),
         }
-    }
-}
-
-/// Everything that happens by itself.
-struct Jobs {
-    keeper: Arc<LeaseKeeper>,
-    scheduler: Scheduler,
-    running: Vec<JoinHandle<()>>,
-    stop: CancellationToken,
-}
-
-impl Jobs {
-    async fn start(parts: &Parts) -> Result<Self, AppError> {
-        let Parts {
-            config,
-            shared,
-            database,
-        } = parts;
-        let stop = CancellationToken::new();
-        let maintain = Maintain {
-            shared: shared.clone(),
-            report_age_max: config.report_age_max,
-            history: config.history,
-            retire_after: config.retire_after,
-        };
-        let recompute = Recompute {
-            shared: shared.clone(),
-            grace: config.grace,
-        };
-        let settle = Settle::new(shared.clone(), config.report_age_max);
-        let jobs: [Arc<dyn Job>; 3] = [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)];
-        let keeper = Arc::new(LeaseKeeper {
-            store: Arc::clone(&shared.store),
-            clock: Arc::clone(&shared.clock),
-            leadership: shared.leadership.clone(),
-            database: database.clone(),
-            holder: Uuid::new_v4(),
-            time_to_live: LeaseKeeper::time_to_live(config.interval),
-        });
-        let (triggers, triggered) = mpsc::channel(16);
-        let scheduler = Scheduler::start(&jobs, triggers).await?;
-        let follower = Follower::new(shared.clone());
-        let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
-        let running = vec![
-            tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
-            tokio::spawn(follower.run(stop.clone())),
-            tokio::spawn(runner.run(triggered, stop.clone())),
-        ];
-        Ok(Self {
-            keeper,
-            scheduler,
-            running,
-            stop,
-        })
-    }
-
-    /// Lets the jobs finish, then gives the lease back.
-    async fn stop(mut self) {
-        self.scheduler.stop().await;
-        self.stop.cancel();
-        for task in self.running {
-            if task.await.is_err() {
-                tracing::error!("a background task panicked");
-            }
-        }
-        self.keeper.release().await;
     }
 }

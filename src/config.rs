@@ -1,10 +1,13 @@
 //! The settings of a process: flags and environment, checked all at once.
 
+mod check;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use check::Checker;
 use clap::Args;
 
 use crate::store::DictionaryLimits;
@@ -231,63 +234,6 @@ impl Database {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigErrors(pub Vec<String>);
-
-/// Collects what is wrong instead of stopping at the first.
-#[derive(Default)]
-struct Checker {
-    errors: Vec<String>,
-}
-
-impl Checker {
-    fn wrong(&mut self, flag: &str, value: &str, problem: impl fmt::Display) {
-        self.errors.push(format!("--{flag} {value}: {problem}"));
-    }
-
-    fn address(&mut self, flag: &str, value: &str) -> SocketAddr {
-        value.parse().unwrap_or_else(|_| {
-            self.wrong(
-                flag,
-                value,
-                "not an address; say an IP and a port, like 127.0.0.1:5778",
-            );
-            SocketAddr::from(([127, 0, 0, 1], 0))
-        })
-    }
-
-    fn duration(&mut self, flag: &str, value: &str, least: Duration, most: Duration) -> Duration {
-        match humantime::parse_duration(value) {
-            Ok(given) if (least..=most).contains(&given) => return given,
-            Ok(_) => self.wrong(
-                flag,
-                value,
-                format_args!(
-                    "must be between {} and {}",
-                    humantime::format_duration(least),
-                    humantime::format_duration(most)
-                ),
-            ),
-            Err(_) => self.wrong(
-                flag,
-                value,
-                "not a duration; say a number and a unit, like 60s",
-            ),
-        }
-        least
-    }
-
-    fn count(&mut self, flag: &str, value: &str, least: u32, most: u32) -> u32 {
-        match value.parse() {
-            Ok(given) if (least..=most).contains(&given) => return given,
-            Ok(_) => self.wrong(
-                flag,
-                value,
-                format_args!("must be between {least} and {most}"),
-            ),
-            Err(_) => self.wrong(flag, value, "not a whole number"),
-        }
-        least
-    }
-}
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -29,8 +29,10 @@ pub struct PlanSummary {
     pub observed_sampled_traces_per_second: f64,
     /// The water level; none when the budget does not bind.
     pub level_traces_per_second: Option<f64>,
-    /// The part of the expected reports that was heard.
+    /// The weight of the agents heard, of that of all expected.
     pub completeness: f64,
+    /// The part of the window that their reports cover.
+    pub coverage: f64,
     /// Whether probabilities were held.
     pub hold: &'static str,
     /// What is set aside for operations not seen yet.
@@ -78,6 +80,7 @@ impl From<&Plan> for PlanSummary {
             observed_sampled_traces_per_second: fleet.observed_sampled,
             level_traces_per_second: fleet.level.is_finite().then_some(fleet.level),
             completeness: fleet.completeness,
+            coverage: fleet.coverage,
             hold: hold(fleet.hold),
             unseen_reserve_traces_per_second: fleet.unseen_reserve,
             default_probability: fleet.default_probability,
