@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak demo openapi fuzz-contract check-deployment licences clean
+.PHONY: help run setup test lint soak bench demo openapi fuzz-contract check-deployment licences clean
 
 CARGO ?= cargo
 
@@ -24,6 +24,10 @@ lint: ## Checks the format and runs clippy, warnings being errors
 soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
+
+# Ratios of one run on one machine; not part of any test. Needs wrk.
+bench: setup ## Measures polls, reports and growth beside their limits
+	$(CARGO) bench --locked --bench speed
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg
