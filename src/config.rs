@@ -162,7 +162,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         env = "WEIR_LOG",
-        default_value = "info,tokio_cron_scheduler=warn",
+        default_value = "info,actix_server=warn,tokio_cron_scheduler=warn",
         value_name = "DIRECTIVES"
     )]
     pub log: String,
