@@ -9,16 +9,14 @@ use std::io::Write;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use arc_swap::ArcSwapOption;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-/// A strategy as it goes over the wire.
+/// A strategy as it goes over the wire, in both forms from the start: a poll encodes nothing.
 pub struct Strategy {
     body: Bytes,
-    /// Compressed by the first who asks. Two who ask at once may both compress; nobody waits.
-    gzip: ArcSwapOption<Bytes>,
+    gzip: Bytes,
 }
 
 impl Strategy {
@@ -27,8 +25,8 @@ impl Strategy {
         match previous {
             Some(previous) if previous.body == body => Arc::clone(previous),
             _ => Arc::new(Self {
+                gzip: pack(&body),
                 body: body.into(),
-                gzip: ArcSwapOption::empty(),
             }),
         }
     }
@@ -47,17 +45,14 @@ impl Strategy {
     /// The body as gzip.
     #[must_use]
     pub fn gzip(&self) -> Bytes {
-        if let Some(held) = &*self.gzip.load() {
-            return Bytes::clone(held);
-        }
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder
-            .write_all(&self.body)
-            .expect("a vector takes every byte");
-        let packed = Bytes::from(encoder.finish().expect("a vector takes every byte"));
-        self.gzip.store(Some(Arc::new(packed.clone())));
-        packed
+        self.gzip.clone()
     }
+}
+
+fn pack(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).expect("a vector takes every byte");
+    Bytes::from(encoder.finish().expect("a vector takes every byte"))
 }
 
 #[derive(Serialize)]
