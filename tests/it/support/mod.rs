@@ -5,5 +5,6 @@ pub mod app;
 pub mod client;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod scrape;
 pub mod stored;
