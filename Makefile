@@ -46,4 +46,4 @@ licences: ## Checks the dependencies' licences and advisories (needs cargo-deny)
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean
-	rm -rf tests/interop/javascript/node_modules
+	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules

@@ -6,6 +6,7 @@ mod allocation;
 mod bounds;
 mod contract;
 mod crash;
+mod dashboard;
 mod deployment;
 mod interop;
 mod jobs;

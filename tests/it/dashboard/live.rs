@@ -1,0 +1,181 @@
+//! Every query, asked of a real Prometheus that scrapes two real replicas under load.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::agents::{Agents, Behaviour};
+use crate::support::client::{Answer, Client, Count, http_client, send};
+use crate::support::postgres::TestDatabase;
+use crate::support::process::{WeirProcess, eventually};
+use crate::support::prometheus::{Prometheus, Sample};
+
+use super::document::{Dashboard, Panel, root};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const BUDGET: f64 = 50.0;
+
+/// Root requests a second, over all operations.
+const OFFERED: f64 = 2200.0;
+
+/// What the rules need is loaded from deploy/, as it is.
+const CONFIG: &str = "
+global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
+rule_files: [RULES/*.rules.yaml]
+scrape_configs: [{ job_name: weir, static_configs: [{ targets: [TARGETS] }] }]
+";
+
+/// An expression with its variables filled in, as Grafana does when all replicas are chosen.
+fn filled_in(expression: &str) -> String {
+    let mut filled = expression.to_owned();
+    for (variable, value) in [
+        ("$__rate_interval", "5s"),
+        ("$instance", ".*"),
+        ("$job", "weir"),
+    ] {
+        filled = filled.replace(variable, value);
+    }
+    assert!(!filled.contains('$'), "{filled}");
+    filled
+}
+
+async fn replica(database: &TestDatabase) -> WeirProcess {
+    WeirProcess::command()
+        .flag("--database-url", database.url())
+        .flag("--interval", "1s")
+        .flag("--grace", "500ms")
+        .start()
+        .await
+}
+
+/// Two operations of a service and one of another, a fortieth of which is kept.
+fn load() -> Behaviour {
+    let count = |service: &str, operation: &str, offered: u64| Count {
+        service: service.into(),
+        operation: operation.into(),
+        offered,
+        sampled: offered / 40,
+    };
+    let every = Duration::from_millis(200);
+    let counts = move |_: &mut _| {
+        vec![
+            count("shop", "GET /products", 160),
+            count("shop", "POST /cart", 40),
+            count("stock", "GET /items", 20),
+        ]
+    };
+    Behaviour {
+        agents: 2,
+        every: Some(every),
+        window: every,
+        repeated: 0.1,
+        counts: Arc::new(counts),
+    }
+}
+
+async fn prometheus(replicas: &[WeirProcess], directory: &TempDir) -> Prometheus {
+    let targets = replicas.iter().map(|replica| {
+        let address = replica.admin_url().strip_prefix("http://").unwrap();
+        format!("\"{address}\"")
+    });
+    let targets = targets.collect::<Vec<_>>().join(", ");
+    let rules = root().join("deploy/prometheus");
+    let config = CONFIG
+        .replace("TARGETS", &targets)
+        .replace("RULES", rules.to_str().unwrap());
+    Prometheus::start(&config, directory.path()).await
+}
+
+/// Polls of a service that is known and of one that is not, and a report that nobody can read.
+async fn polls_and_an_error(replica: &WeirProcess) {
+    let client = Client::of(replica);
+    for service in ["shop", "nobody"] {
+        assert!(client.strategy(service).await.is_some());
+    }
+    let answer = send(&http_client(), replica.sdk_url(), &json!("no report")).await;
+    assert!(matches!(answer, Answer::Refused(..)), "{answer:?}");
+}
+
+/// Whether there is a number to show, with the labels that its legend is made of.
+fn shows(samples: &[Sample], legend: &[&str]) -> bool {
+    let mut finite = samples.iter().filter(|sample| sample.value.is_finite());
+    finite.any(|sample| {
+        legend
+            .iter()
+            .all(|label| sample.labels.contains_key(*label))
+    })
+}
+
+/// Asks everything that the panels ask until all of it is answered.
+async fn show_something(prometheus: &Prometheus, panels: &[Panel<'_>], polled: &WeirProcess) {
+    let targets = panels.iter().flat_map(|panel| {
+        let targets = panel.targets().into_iter();
+        targets.map(|target| (panel.title(), target))
+    });
+    let mut silent: Vec<_> = targets.collect();
+    let started = Instant::now();
+    eventually(2 * DEADLINE, "an answer or the deadline", async || {
+        polls_and_an_error(polled).await;
+        let mut still = Vec::new();
+        for (title, target) in silent.drain(..) {
+            let samples = prometheus.query(&filled_in(target.expression())).await;
+            if !shows(&samples, &target.legend()) {
+                still.push((title, target));
+            }
+        }
+        silent = still;
+        (silent.is_empty() || started.elapsed() > DEADLINE).then_some(())
+    })
+    .await;
+    let silent = silent.iter().map(|(title, target)| {
+        let expression = filled_in(target.expression());
+        format!("{title} ({}): {expression}", target.reference())
+    });
+    let silent: Vec<_> = silent.collect();
+    assert!(silent.is_empty(), "no answer to:\n{}", silent.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_of_every_panel_gives_something() {
+    let database = TestDatabase::create().await;
+    let replicas = [replica(&database).await, replica(&database).await];
+    Client::of(&replicas[0]).set_budget(BUDGET).await;
+    let urls = replicas.iter().map(|replica| replica.sdk_url().to_owned());
+    let mut agents = Agents::start(load(), urls.collect());
+    let directory = TempDir::new().unwrap();
+    let prometheus = prometheus(&replicas, &directory).await;
+
+    let dashboard = Dashboard::read();
+    show_something(&prometheus, &dashboard.panels(), &replicas[0]).await;
+    // There need not be any of these now, but they have to be understood.
+    for (_, expression) in dashboard.expressions() {
+        prometheus.query(&filled_in(&expression)).await;
+    }
+    assert!(prometheus.rule_errors().await.is_empty());
+    figures_of_the_fleet_are_told_once(&prometheus, &dashboard).await;
+    agents.finish().await;
+}
+
+/// Both replicas tell of the whole fleet, and each of what it has counted itself.
+async fn figures_of_the_fleet_are_told_once(prometheus: &Prometheus, dashboard: &Dashboard) {
+    let panels = dashboard.panels();
+    let asks = |title: &str| {
+        let panel = panels.iter().find(|panel| panel.title() == title).unwrap();
+        filled_in(panel.targets()[0].expression())
+    };
+    let both = prometheus.query("weir_budget_traces_per_second").await;
+    assert_eq!(both.len(), 2, "each replica tells the budget");
+    assert_eq!(prometheus.value(&asks("Budget")).await, Some(BUDGET));
+    assert_eq!(prometheus.query(&asks("Leader")).await.len(), 1);
+    let about = |value: f64| (OFFERED * 0.5..OFFERED * 1.5).contains(&value);
+    for title in ["Offered", "Requests reported"] {
+        eventually(DEADLINE, title, async || {
+            let offered = prometheus.value(&asks(title)).await?;
+            about(offered).then_some(())
+        })
+        .await;
+    }
+}
