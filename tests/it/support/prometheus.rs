@@ -42,6 +42,15 @@ pub enum AlertState {
     Firing,
 }
 
+/// An alert that is active.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    pub name: String,
+    pub state: AlertState,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
 /// A series and its value at an instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
@@ -126,11 +135,6 @@ impl Prometheus {
         prometheus
     }
 
-    /// Where it is, without a slash at the end.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// What an expression gives now: every series, or one without labels for a scalar.
     pub async fn query(&self, expression: &str) -> Vec<Sample> {
         let answer = self.ask("query", &[("query", expression)]).await;
@@ -179,19 +183,28 @@ impl Prometheus {
 
     /// The alerts that are active, by name: how far the furthest of that name has come.
     pub async fn alerts(&self) -> BTreeMap<String, AlertState> {
-        let answer = self.ask("alerts", &[]).await;
         let mut alerts = BTreeMap::new();
-        for alert in list(&answer["alerts"]) {
-            let state = match alert["state"].as_str() {
+        for alert in self.active_alerts().await {
+            let furthest = alerts.entry(alert.name).or_insert(alert.state);
+            *furthest = alert.state.max(*furthest);
+        }
+        alerts
+    }
+
+    /// All alerts that are active.
+    pub async fn active_alerts(&self) -> Vec<Alert> {
+        let answer = self.ask("alerts", &[]).await;
+        let alert = |alert: &Value| Alert {
+            name: alert["labels"]["alertname"].as_str().unwrap().to_owned(),
+            state: match alert["state"].as_str() {
                 Some("firing") => AlertState::Firing,
                 Some("pending") => AlertState::Pending,
                 state => panic!("an alert is {state:?}"),
-            };
-            let name = alert["labels"]["alertname"].as_str().expect("a name");
-            let furthest = alerts.entry(name.to_owned()).or_insert(state);
-            *furthest = state.max(*furthest);
-        }
-        alerts
+            },
+            labels: labels(&alert["labels"]),
+            annotations: labels(&alert["annotations"]),
+        };
+        list(&answer["alerts"]).iter().map(alert).collect()
     }
 
     /// What went wrong when rules were last evaluated, by the rules' names.
