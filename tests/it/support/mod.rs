@@ -3,7 +3,9 @@
 pub mod agents;
 pub mod app;
 pub mod client;
+pub mod disk;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod scrape;
 pub mod stored;
