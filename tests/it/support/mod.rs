@@ -3,8 +3,10 @@
 pub mod agents;
 pub mod app;
 pub mod client;
+pub mod disk;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod scrape;
 pub mod stored;

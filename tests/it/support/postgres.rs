@@ -211,6 +211,11 @@ impl Cluster {
         )
     }
 
+    /// Its Unix socket, for a proxy before it.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// Starts it again after [`Cluster::kill9`] or [`Cluster::stop`], and waits until it answers.
     pub fn restart(&self) {
         let (data, log) = (self.data(), self.root.join("log"));

@@ -1,0 +1,93 @@
+//! Faults of the fleet: agents and SDKs that do not do what they should, budgets that do not do.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::traffic::{AGENTS, Fleet, Manners};
+use super::world::World;
+use crate::support::app::TestApp;
+
+/// A Weir with a fleet of its own, under a job's name.
+struct Watched {
+    app: TestApp,
+    fleet: Fleet,
+    _directory: tempfile::TempDir,
+}
+
+impl Watched {
+    async fn start(world: &World, job: &str, flags: &[&str], manners: Manners) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let app = TestApp::start(directory.path(), flags).await;
+        let fleet = Fleet::start(&app.sdk, manners);
+        world.watch(job, &[&app.admin]).await;
+        world.has_traffic(job).await;
+        Self {
+            app,
+            fleet,
+            _directory: directory,
+        }
+    }
+}
+
+/// SDKs keep everything, whatever they are told; then they do as they are told.
+pub async fn disobedience(world: Arc<World>) {
+    let job = "weir-disobedience";
+    let manners = Manners {
+        keeps_everything: true,
+        ..Manners::default()
+    };
+    let weir = Watched::start(&world, job, &[], manners).await;
+    world.fires(job, "WeirProbabilitiesNotApplied").await;
+    world.fires(job, "WeirBudgetMissed").await;
+    weir.fleet
+        .behave(|manners| manners.keeps_everything = false);
+    world.clears(job, "WeirProbabilitiesNotApplied").await;
+    world.clears(job, "WeirBudgetMissed").await;
+    weir.app.stop().await;
+}
+
+/// Every operation is promised more traces than the whole budget has.
+pub async fn greedy_floors(world: Arc<World>) {
+    let job = "weir-floors";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    weir.app.set_budget(0.1).await;
+    set_coverage(&weir.app, 0.99).await;
+    world.fires(job, "WeirFloorsInfeasible").await;
+    set_coverage(&weir.app, 0.0).await;
+    world.clears(job, "WeirFloorsInfeasible").await;
+    weir.app.stop().await;
+}
+
+async fn set_coverage(app: &TestApp, probability: f64) {
+    let put = app
+        .client
+        .put(format!("{}/v1/coverage", app.admin))
+        .header("If-Match", "*")
+        .json(&json!({ "probability": probability, "within_seconds": 5 }));
+    let answer = put.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+}
+
+/// Half of the agents fall silent, and come back.
+pub async fn silence(world: Arc<World>) {
+    let job = "weir-silence";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    world.clears(job, "WeirCompletenessLow").await;
+    weir.fleet.behave(|manners| manners.heard = AGENTS / 2);
+    world.fires(job, "WeirCompletenessLow").await;
+    weir.fleet.behave(|manners| manners.heard = AGENTS);
+    world.clears(job, "WeirCompletenessLow").await;
+    weir.app.stop().await;
+}
+
+/// A service has more operations than there is room for.
+pub async fn too_many_names(world: Arc<World>) {
+    let job = "weir-names";
+    let room = ["--max-operations-per-service", "1"];
+    let weir = Watched::start(&world, job, &room, Manners::default()).await;
+    world.fires(job, "WeirOverflow").await;
+    weir.fleet.behave(|manners| manners.operations = 1);
+    world.clears(job, "WeirOverflow").await;
+    weir.app.stop().await;
+}

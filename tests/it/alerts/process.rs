@@ -1,0 +1,210 @@
+//! Faults of a replica: frozen, with a wrong clock, fed too much, beset.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::traffic::{Fleet, Manners};
+use super::world::World;
+use crate::support::client::http_client;
+use crate::support::postgres::TestDatabase;
+use crate::support::process::{WeirCommand, WeirProcess, libfaketime};
+
+/// Connections taken in the test that has too many of them.
+const CONNECTIONS: usize = 40;
+
+/// A body of which two are more than a Weir of few operations should hold.
+const HUGE_BYTES: usize = 180 << 20;
+
+fn command(directory: &tempfile::TempDir) -> WeirCommand {
+    WeirProcess::command()
+        .flag("--interval", "1s")
+        .flag("--data-dir", directory.path())
+}
+
+/// A replica is frozen, as by a machine that swaps, and goes on.
+pub async fn frozen(world: Arc<World>) {
+    let job = "weir-frozen";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory).start().await;
+    world.watch(job, &[weir.admin_url()]).await;
+    weir.stop();
+    world.fires(job, "WeirDown").await;
+    weir.cont();
+    world.clears(job, "WeirDown").await;
+}
+
+/// A machine's clock is an hour slow, and is set right.
+pub async fn wrong_clock(world: Arc<World>) {
+    let job = "weir-clock";
+    let database = TestDatabase::create().await;
+    let directory = tempfile::tempdir().unwrap();
+    let clock = directory.path().join("clock");
+    std::fs::write(&clock, "+0s").unwrap();
+    let weir = WeirProcess::command()
+        .flag("--interval", "1s")
+        .flag("--database-url", database.url())
+        .environment("LD_PRELOAD", libfaketime())
+        .environment("FAKETIME_TIMESTAMP_FILE", &clock)
+        .environment("FAKETIME_CACHE_DURATION", "1")
+        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .start()
+        .await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirClockOffset").await;
+    std::fs::write(&clock, "-3600s").unwrap();
+    world.fires(job, "WeirClockOffset").await;
+    std::fs::write(&clock, "+0s").unwrap();
+    world.clears(job, "WeirClockOffset").await;
+}
+
+/// Somebody raises the limit of a report's size and has it used up.
+pub async fn huge_bodies(world: Arc<World>) {
+    let job = "weir-huge";
+    let directory = tempfile::tempdir().unwrap();
+    let limit = (256 << 20).to_string();
+    let weir = command(&directory)
+        .flag("--max-report-bytes", limit)
+        .start()
+        .await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirMemoryHigh").await;
+    let address = weir.sdk_url().trim_start_matches("http://").to_owned();
+    let mut senders = JoinSet::new();
+    for _ in 0..3 {
+        senders.spawn(send_nearly_all(address.clone(), HUGE_BYTES));
+    }
+    world.fires(job, "WeirMemoryHigh").await;
+    drop(senders);
+    world.clears(job, "WeirMemoryHigh").await;
+}
+
+/// Sends a body but its end, and again whenever the server has enough of it.
+async fn send_nearly_all(address: String, bytes: usize) {
+    let chunk = vec![b' '; 1 << 20];
+    loop {
+        let Ok(mut socket) = TcpStream::connect(&address).await else {
+            return;
+        };
+        let head = head(&address, bytes + 1);
+        let mut sent = socket.write_all(head.as_bytes()).await;
+        for _ in 0..bytes >> 20 {
+            if sent.is_ok() {
+                sent = socket.write_all(&chunk).await;
+            }
+        }
+        // The answer comes when the time for the body is over.
+        let _ = socket.read(&mut [0; 64]).await;
+    }
+}
+
+fn head(address: &str, length: usize) -> String {
+    format!(
+        "POST /v1/reports HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Somebody sends what is no report: text, half a document, a bomb, a body that never comes,
+/// more entries than a report may have.
+pub async fn hostile_reports(world: Arc<World>) {
+    let job = "weir-hostile";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory).start().await;
+    let _fleet = Fleet::start(weir.sdk_url(), Manners::default());
+    world.watch(job, &[weir.admin_url()]).await;
+    world.has_traffic(job).await;
+    world.clears(job, "WeirReportsRejected").await;
+    let mut attackers = JoinSet::new();
+    attackers.spawn(attack(weir.sdk_url().to_owned()));
+    world.fires(job, "WeirReportsRejected").await;
+    drop(attackers);
+    world.clears(job, "WeirReportsRejected").await;
+}
+
+async fn attack(sdk_url: String) {
+    let json = "application/json";
+    let operation = br#"{"operation":"a","offered":1,"sampled":0},"#;
+    let bodies: [(&str, Option<&str>, Vec<u8>); 5] = [
+        ("text/plain", None, b"report".to_vec()),
+        (json, None, br#"{"agent": "#.to_vec()),
+        (json, None, br#"{"agent": "a"}"#.to_vec()),
+        (json, Some("gzip"), bomb()),
+        (json, None, operation.repeat(100_000)),
+    ];
+    let slow = slow_body(sdk_url.trim_start_matches("http://").to_owned());
+    let fast = async {
+        let http = http_client();
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        for (kind, encoding, body) in bodies.iter().cycle() {
+            pace.tick().await;
+            let mut request = http.post(format!("{sdk_url}/v1/reports"));
+            if let Some(encoding) = encoding {
+                request = request.header("Content-Encoding", *encoding);
+            }
+            let sent = request.header("Content-Type", *kind).body(body.clone());
+            // Refused with an answer or without one: it is the same to an attacker.
+            let _ = sent.send().await;
+        }
+    };
+    tokio::join!(slow, fast);
+}
+
+/// 64 MiB of blanks in a few kilobytes.
+fn bomb() -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let blanks = vec![b' '; 1 << 20];
+    for _ in 0..64 {
+        packed.write_all(&blanks).unwrap();
+    }
+    packed.finish().unwrap()
+}
+
+/// Announces a body that it does not send.
+async fn slow_body(address: String) {
+    loop {
+        let Ok(mut socket) = TcpStream::connect(&address).await else {
+            return;
+        };
+        let head = head(&address, 100);
+        let _ = socket.write_all(head.as_bytes()).await;
+        let _ = socket.read(&mut [0; 64]).await;
+    }
+}
+
+/// Somebody opens all the connections there are, and lets go of them.
+pub async fn idle_connections(world: Arc<World>) {
+    let job = "weir-idle";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory)
+        .flag("--max-connections", CONNECTIONS.to_string())
+        .start()
+        .await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirConnectionsExhausted").await;
+    let address = weir.sdk_url().trim_start_matches("http://").to_owned();
+    let mut hoarders = JoinSet::new();
+    for _ in 0..2 * CONNECTIONS {
+        hoarders.spawn(hoard(address.clone()));
+    }
+    world.fires(job, "WeirConnectionsExhausted").await;
+    drop(hoarders);
+    world.clears(job, "WeirConnectionsExhausted").await;
+}
+
+/// Holds a connection for as long as the server lets it, then takes another.
+async fn hoard(address: String) {
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        pace.tick().await;
+        if let Ok(mut socket) = TcpStream::connect(&address).await {
+            let _ = socket.read(&mut [0; 64]).await;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A small fleet that polls and reports, well or badly.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+use crate::support::client::{Answer, Count, Report, Strategy, http_client, now, send};
+
+pub const SERVICE: &str = "checkout";
+
+/// Agents in a fleet.
+pub const AGENTS: usize = 4;
+
+/// Operations and the root requests a second that each agent sees of them.
+const RATES: [(&str, f64); 2] = [("GET /", 400.0), ("POST /buy", 40.0)];
+
+/// How often an agent reports.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// How a fleet behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners {
+    /// Agents that report; the others are silent.
+    pub heard: usize,
+    /// Whether everything is kept, whatever probability is served.
+    pub keeps_everything: bool,
+    /// How many of the operations there are.
+    pub operations: usize,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            heard: AGENTS,
+            keeps_everything: false,
+            operations: RATES.len(),
+        }
+    }
+}
+
+/// A fleet at work; it ends with its value.
+pub struct Fleet {
+    manners: watch::Sender<Manners>,
+    _agents: JoinSet<()>,
+}
+
+impl Fleet {
+    /// Sets a fleet to work on a Weir.
+    pub fn start(sdk_url: &str, manners: Manners) -> Self {
+        let (manners, seen) = watch::channel(manners);
+        let mut agents = JoinSet::new();
+        for number in 0..AGENTS {
+            let agent = Agent {
+                number,
+                epoch: Uuid::new_v4(),
+                sequence: 0,
+                sdk_url: sdk_url.to_owned(),
+                http: http_client(),
+                manners: seen.clone(),
+                carried: [[0.0; 2]; RATES.len()],
+                strategy: None,
+                pending: None,
+            };
+            agents.spawn(agent.work());
+        }
+        Self {
+            manners,
+            _agents: agents,
+        }
+    }
+
+    /// Lets it behave otherwise from now on.
+    pub fn behave(&self, change: impl FnOnce(&mut Manners)) {
+        self.manners.send_modify(change);
+    }
+}
+
+struct Agent {
+    number: usize,
+    epoch: Uuid,
+    sequence: u64,
+    sdk_url: String,
+    http: reqwest::Client,
+    manners: watch::Receiver<Manners>,
+    /// What is left of offered and sampled requests after whole ones were reported.
+    carried: [[f64; 2]; RATES.len()],
+    strategy: Option<Strategy>,
+    /// What nobody has acknowledged yet: sent again before anything else.
+    pending: Option<Value>,
+}
+
+impl Agent {
+    async fn work(mut self) {
+        let mut pace = tokio::time::interval(EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.tick().await;
+        let mut reported_until = now();
+        loop {
+            pace.tick().await;
+            self.poll().await;
+            let until = now();
+            let from = std::mem::replace(&mut reported_until, until);
+            let manners = *self.manners.borrow();
+            if self.number >= manners.heard {
+                continue;
+            }
+            if self.pending.is_none() {
+                let seconds = (until - from).num_milliseconds() as f64 / 1000.0;
+                let counts = self.counts(seconds, manners);
+                self.sequence += 1;
+                let report = Report {
+                    agent: format!("node-{}", self.number),
+                    epoch: self.epoch,
+                    sequence: self.sequence,
+                    window_start: from,
+                    window_seconds: seconds,
+                    counts,
+                };
+                self.pending = Some(report.body());
+            }
+            self.deliver().await;
+        }
+    }
+
+    async fn poll(&mut self) {
+        let url = format!("{}/sampling?service={SERVICE}", self.sdk_url);
+        let Ok(answer) = self.http.get(url).send().await else {
+            return;
+        };
+        if let Ok(body) = answer.json().await {
+            self.strategy = Some(Strategy { plan: 0, body });
+        }
+    }
+
+    /// What was seen in so many seconds.
+    fn counts(&mut self, seconds: f64, manners: Manners) -> Vec<Count> {
+        let mut counts = Vec::new();
+        for ((operation, rate), carried) in RATES.iter().zip(&mut self.carried) {
+            let served = self.strategy.as_ref();
+            let probability = if manners.keeps_everything {
+                1.0
+            } else {
+                served.map_or(0.0, |strategy| strategy.probability(operation))
+            };
+            let offered = whole(&mut carried[0], rate * seconds);
+            let sampled = whole(&mut carried[1], offered as f64 * probability);
+            counts.push(Count {
+                service: SERVICE.to_owned(),
+                operation: (*operation).to_owned(),
+                offered,
+                sampled: sampled.min(offered),
+            });
+        }
+        counts.truncate(manners.operations);
+        counts
+    }
+
+    async fn deliver(&mut self) {
+        let Some(report) = &self.pending else { return };
+        match send(&self.http, &self.sdk_url, report).await {
+            Answer::Counted | Answer::Duplicate => self.pending = None,
+            // Any error: it is sent again.
+            Answer::Again | Answer::Refused(..) => {}
+        }
+    }
+}
+
+/// The whole part of what was left and what came.
+fn whole(carried: &mut f64, came: f64) -> u64 {
+    *carried += came;
+    let whole = carried.floor();
+    *carried -= whole;
+    whole as u64
+}

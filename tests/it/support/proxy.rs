@@ -1,0 +1,224 @@
+//! A TCP proxy on loopback whose way can be made slow, silent or cut: a bad network before a
+//! server that is well.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Chunks on their way in one direction; a sender that is ahead by more has to wait.
+const CHUNKS_ON_THEIR_WAY: usize = 256;
+
+/// Where connections lead.
+#[derive(Debug, Clone)]
+enum Target {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// What becomes of bytes and connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Open,
+    /// Nothing passes, and nobody is told: a network that drops packets. What was sent
+    /// meanwhile arrives afterwards.
+    Silent,
+    /// Connections are dropped, new ones at once.
+    Cut,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    route: Route,
+    to_server: Duration,
+    to_client: Duration,
+}
+
+/// A proxy; it ends with its value, and with it every connection.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    weather: watch::Sender<Weather>,
+    _stop: DropGuard,
+}
+
+impl Proxy {
+    /// Leads to a TCP port.
+    pub async fn to_tcp(server: SocketAddr) -> Self {
+        Self::start(Target::Tcp(server)).await
+    }
+
+    /// Leads to a Unix socket.
+    pub async fn to_unix(socket: &Path) -> Self {
+        Self::start(Target::Unix(socket.to_owned())).await
+    }
+
+    async fn start(target: Target) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (weather, forecast) = watch::channel(Weather {
+            route: Route::Open,
+            to_server: Duration::ZERO,
+            to_client: Duration::ZERO,
+        });
+        let stop = CancellationToken::new();
+        let serving = stop.clone();
+        tokio::spawn(async move {
+            let accepting = accept(listener, target, forecast, &serving);
+            serving.run_until_cancelled(accepting).await;
+        });
+        Self {
+            address,
+            weather,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a database behind it, for the superuser of throw-away clusters.
+    pub fn postgres_url(&self, database: &str) -> String {
+        let address = self.address;
+        format!("postgres://weir@{address}/{database}?sslmode=disable")
+    }
+
+    /// Makes every chunk, of connections that are open too, take this long to the server and
+    /// this long back. Chunks follow each other as fast as before: it is delay, not bandwidth.
+    pub fn delay(&self, to_server: Duration, to_client: Duration) {
+        self.weather.send_modify(|weather| {
+            weather.to_server = to_server;
+            weather.to_client = to_client;
+        });
+    }
+
+    /// Lets nothing pass and says nothing, until [`Proxy::restore`].
+    pub fn silence(&self) {
+        self.set(Route::Silent);
+    }
+
+    /// Drops all connections, and every new one at once, until [`Proxy::restore`].
+    pub fn cut(&self) {
+        self.set(Route::Cut);
+    }
+
+    /// Lets everything pass again; a delay stays.
+    pub fn restore(&self) {
+        self.set(Route::Open);
+    }
+
+    fn set(&self, route: Route) {
+        self.weather.send_modify(|weather| weather.route = route);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: Target,
+    weather: watch::Receiver<Weather>,
+    stop: &CancellationToken,
+) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (target, weather, stop) = (target.clone(), weather.clone(), stop.clone());
+        tokio::spawn(async move {
+            // A connection that breaks off is what this is for.
+            let carried = carry(client, target, weather);
+            let _ = stop.run_until_cancelled(carried).await;
+        });
+    }
+}
+
+/// Carries one connection until either end is gone or the way is cut.
+async fn carry(
+    client: TcpStream,
+    target: Target,
+    mut weather: watch::Receiver<Weather>,
+) -> io::Result<()> {
+    let cut = weather.clone();
+    let carried = async {
+        // Who connects into the silence is not refused: he hears nothing.
+        let _ = weather
+            .wait_for(|weather| weather.route != Route::Silent)
+            .await;
+        client.set_nodelay(true)?;
+        let (from_client, to_client) = client.into_split();
+        match target {
+            Target::Tcp(server) => {
+                let server = TcpStream::connect(server).await?;
+                server.set_nodelay(true)?;
+                let (from_server, to_server) = server.into_split();
+                both((from_client, to_server), (from_server, to_client), weather).await
+            }
+            Target::Unix(socket) => {
+                let server = UnixStream::connect(socket).await?;
+                let (from_server, to_server) = server.into_split();
+                both((from_client, to_server), (from_server, to_client), weather).await
+            }
+        }
+    };
+    tokio::select! {
+        carried = carried => carried,
+        () = is_cut(cut) => Ok(()),
+    }
+}
+
+async fn is_cut(mut weather: watch::Receiver<Weather>) {
+    let _ = weather
+        .wait_for(|weather| weather.route == Route::Cut)
+        .await;
+}
+
+async fn both(
+    up: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    down: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    weather: watch::Receiver<Weather>,
+) -> io::Result<()> {
+    let up = pump(up.0, up.1, weather.clone(), |weather| weather.to_server);
+    let down = pump(down.0, down.1, weather, |weather| weather.to_client);
+    tokio::try_join!(up, down)?;
+    Ok(())
+}
+
+/// Carries one direction; what has been read waits for its time without holding up the reader.
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut weather: watch::Receiver<Weather>,
+    delay: fn(&Weather) -> Duration,
+) -> io::Result<()> {
+    let (on_its_way, mut arriving) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_ON_THEIR_WAY);
+    let reading = async move {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let length = from.read(&mut buffer).await?;
+            let chunk = (Instant::now(), buffer[..length].to_vec());
+            if length == 0 || on_its_way.send(chunk).await.is_err() {
+                return Ok::<_, io::Error>(());
+            }
+        }
+    };
+    let writing = async move {
+        while let Some((read_at, chunk)) = arriving.recv().await {
+            let delay = delay(&weather.borrow());
+            tokio::time::sleep_until(read_at + delay).await;
+            let _ = weather
+                .wait_for(|weather| weather.route != Route::Silent)
+                .await;
+            to.write_all(&chunk).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::try_join!(reading, writing)?;
+    Ok(())
+}
