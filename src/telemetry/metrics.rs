@@ -146,6 +146,10 @@ metrics! {
         /// By how much this machine's clock is moved to agree with the database's.
         clock_offset: Gauge = "weir_clock_offset_seconds",
 
+        /// Connections open on the SDK listener.
+        sdk_connections: Gauge = "weir_sdk_connections",
+        /// The most connections that may be open on the SDK listener; further ones wait.
+        sdk_connections_max: Gauge = "weir_sdk_connections_max",
         /// Polls, by whether the service was known, got the fleet's default, or was not named
         /// exactly once.
         polls: By<PollOutcome, Counter> = "weir_polls_total",
