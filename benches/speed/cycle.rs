@@ -3,14 +3,14 @@
 use weir::telemetry::metrics::{Label, PlanPhase};
 
 use crate::DEADLINE;
-use crate::fleet::{Fleet, INTERVAL};
+use crate::fleet::Fleet;
 use crate::postgres::TestDatabase;
 use crate::process::{WeirCommand, WeirProcess, eventually};
 use crate::support::scrape::Scrape;
 use crate::table::{Row, seconds};
 
 /// Plans over which a cycle is averaged.
-const PLANS: usize = 3;
+const PLANS: usize = 2;
 
 /// What a plan costs.
 pub struct Cycle {
@@ -32,8 +32,11 @@ impl Cycle {
     /// Runs a Weir until it has made some plans of all operations from complete windows.
     pub async fn measure(command: WeirCommand, services: usize) -> (Self, WeirProcess) {
         let client = reqwest::Client::new();
-        let weir = command.flag("--interval", INTERVAL).start().await;
         let mut fleet = Fleet::new(services);
+        let weir = command
+            .flag("--interval", fleet.interval_text())
+            .start()
+            .await;
         let mut told = Told::next(&weir, &client, &mut fleet, &Told::default()).await;
         while told.operations < fleet.operations() as f64 {
             told = Told::next(&weir, &client, &mut fleet, &told).await;

@@ -9,10 +9,8 @@ use weir::clock::{Clock, SystemClock};
 
 /// Operations in each service.
 pub const PER_SERVICE: usize = 100;
-/// What Weir is started with here: a plan every ten seconds.
-pub const INTERVAL: &str = "10s";
-/// What a report is of: a whole interval, so that every window is complete.
-const WINDOW: Duration = Duration::from_secs(10);
+/// More services than this are more than can be reported in three seconds.
+const FEW: usize = 1_000;
 /// Services in one report: the most operations that fit.
 const SERVICES_PER_REPORT: usize = 200;
 
@@ -36,10 +34,21 @@ impl Fleet {
         self.services * PER_SERVICE
     }
 
+    /// What Weir is started with, and what a report is of: so every window is complete.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(if self.services > FEW { 10 } else { 3 })
+    }
+
+    /// The interval, as a flag takes it.
+    pub fn interval_text(&self) -> String {
+        format!("{}s", self.interval().as_secs())
+    }
+
     /// Reports every operation once, as of the interval that ends now.
     pub async fn report(&mut self, client: &reqwest::Client, sdk_url: &str) {
         self.sequence += 1;
-        let start = (SystemClock.now() - WINDOW).to_rfc3339_opts(SecondsFormat::Millis, true);
+        let start =
+            (SystemClock.now() - self.interval()).to_rfc3339_opts(SecondsFormat::Millis, true);
         for first in (0..self.services).step_by(SERVICES_PER_REPORT) {
             let last = (first + SERVICES_PER_REPORT).min(self.services);
             let sent = client
@@ -58,7 +67,7 @@ impl Fleet {
             r#"{{"agent":"agent-{agent}","epoch":"{}","sequence":{},"window_start":"{start}","window_seconds":{},"services":[{}]}}"#,
             self.epoch,
             self.sequence,
-            WINDOW.as_secs(),
+            self.interval().as_secs(),
             services.join(","),
         )
     }

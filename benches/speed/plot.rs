@@ -78,8 +78,6 @@ fn panel(area: &Area<'_>, what: &str, sizes: &[Size], figure: fn(&Size) -> f64) 
         4,
         LINEAR.stroke_width(1),
     ))?;
-    chart.draw_series(
-        LineSeries::new(points, MEASURED.stroke_width(2)).point_size(4),
-    )?;
+    chart.draw_series(LineSeries::new(points, MEASURED.stroke_width(2)).point_size(4))?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::bare::Bare;
 use crate::cycle::Told;
-use crate::fleet::{Fleet, INTERVAL, PER_SERVICE};
+use crate::fleet::{Fleet, PER_SERVICE};
 use crate::process::WeirProcess;
 use crate::table::{Row, thousands};
 use crate::{median, wrk};
@@ -15,8 +15,9 @@ pub async fn run() {
     let client = reqwest::Client::new();
     let directory = tempfile::tempdir().unwrap();
     let command = WeirProcess::command().flag("--data-dir", directory.path());
-    let weir = command.clone().flag("--interval", INTERVAL).start().await;
     let mut fleet = Fleet::new(SERVICES);
+    let weir = command.clone().flag("--interval", fleet.interval_text());
+    let weir = weir.start().await;
     let mut told = Told::default();
     while told.operations < fleet.operations() as f64 {
         told = Told::next(&weir, &client, &mut fleet, &told).await;
