@@ -11,7 +11,6 @@ use actix_web::web::{self, Data, PathConfig, QueryConfig};
 use actix_web::{App as Routes, HttpServer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_actix_web::TracingLogger;
 
 use background::Jobs;
 
@@ -211,10 +210,10 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
         let opened: Result<Arc<dyn Store>, StoreError> = match &config.database {
             Database::Postgres { url, connections } => PostgresStore::connect(url, *connections)
                 .await
-                .map(|store| instrumented(store, metrics)),
+                .map(|store| instrumented(store, config, metrics)),
             Database::Sqlite(path) => SqliteStore::open(path)
                 .await
-                .map(|store| instrumented(store, metrics)),
+                .map(|store| instrumented(store, config, metrics)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -234,8 +233,9 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
     }
 }
 
-fn instrumented(store: impl Store, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
-    Arc::new(InstrumentedStore::new(store, Arc::clone(metrics)))
+fn instrumented(store: impl Store, config: &Config, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
+    let metrics = Arc::clone(metrics);
+    Arc::new(InstrumentedStore::new(store, config.slow_call, metrics))
 }
 
 impl Parts {
@@ -323,7 +323,6 @@ impl Parts {
             let path = PathConfig::default()
                 .error_handler(move |error, _| malformed(error.to_string()).into());
             Routes::new()
-                .wrap(TracingLogger::default())
                 .app_data(query)
                 .app_data(path)
                 .app_data(Data::clone(&admin))

@@ -96,11 +96,11 @@ impl Ingest {
     /// sending it again can help.
     pub async fn accept(&self, body: &[u8]) -> Result<Acknowledged, IngestError> {
         let report = Report::parse(body, self.limits, self.clock.now())?;
-        let rows = self
-            .dictionary
-            .resolve(report.names())
+        let resolved = self.dictionary.resolve(report.names());
+        let rows = tokio::time::timeout(COMMIT_TIME_LIMIT, resolved)
             .await
-            .map_err(|error| IngestError::Store(Arc::new(error)))?;
+            .map_err(|_| IngestError::Late)?
+            .map_err(IngestError::Store)?;
         let tally = Tally::of(&report, &rows);
         let resolved = buckets::spread(&report, &rows, self.limits.bucket);
         match self.committer.commit(resolved).await? {

@@ -9,6 +9,7 @@ mod crash;
 mod deployment;
 mod interop;
 mod jobs;
+mod logs;
 mod metrics;
 mod operators;
 mod outage;
