@@ -34,6 +34,15 @@ impl OperationRow {
     };
 }
 
+/// What an operation's number stands for, in names.
+#[derive(Debug, Clone)]
+pub struct NamedOperation {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// The operation's name.
+    pub operation: Arc<str>,
+}
+
 /// Names and numbers at one moment.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -63,7 +72,17 @@ impl Names {
         Some(self.operations[at].0)
     }
 
-    /// An operation's name, if it is known.
+    /// The names an operation's number stands for, if it is known.
+    #[must_use]
+    pub fn name(&self, operation: OperationId) -> Option<NamedOperation> {
+        let (row, name) = &self.operations[self.place(operation).ok()?];
+        Some(NamedOperation {
+            service: self.service(row.service)?,
+            operation: Arc::clone(name),
+        })
+    }
+
+    /// An operation's name within its service, if it is known.
     #[must_use]
     pub fn operation(&self, operation: OperationId) -> Option<Arc<str>> {
         let at = self.place(operation).ok()?;

@@ -32,8 +32,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [bare::ARGUMENT, file] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        return bare::serve(file);
+    if let [bare::ARGUMENT, file, copies] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        return bare::serve(file, copies.parse().unwrap());
     }
     let plot = arguments.iter().position(|given| given == "--plot");
     let plot = plot.map(|at| arguments[at + 1].as_str());
