@@ -1,12 +1,10 @@
 //! The limit for polls: an actix-web handler that returns bytes from memory, and does nothing else.
 //!
-//! One body stays in the cores' caches; as many as there are services, taken in turn, do not, and
-//! neither do those that Weir serves.
+//! One body stays in the cores' caches; as many as there are services, far apart from one poll to
+//! the next, do not, and neither do those that Weir serves.
 
-use std::cell::Cell;
-use std::future::ready;
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
@@ -60,27 +58,31 @@ impl Drop for Bare {
     }
 }
 
-/// Serves `copies` copies of a file's content, one after the other.
+/// How far apart the bodies of two polls are: a prime, so that each has its turn, and far enough
+/// that no prefetcher sees a pattern in it.
+const APART: usize = 7919;
+
+/// Serves `copies` copies of a file's content in turn.
 pub fn serve(file: &str, copies: usize) {
     let body = std::fs::read(file).unwrap();
     let bodies: Vec<Bytes> = (0..copies).map(|_| Bytes::copy_from_slice(&body)).collect();
     let bodies = Data::new(bodies);
+    let turn = Data::new(AtomicUsize::new(0));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async move {
         let server = HttpServer::new(move || {
-            let turn = Rc::new(Cell::new(0));
-            let send = move |bodies: Data<Vec<Bytes>>| {
-                turn.set((turn.get() + 1) % bodies.len());
-                let response = HttpResponse::Ok()
+            let send = async |bodies: Data<Vec<Bytes>>, turn: Data<AtomicUsize>| {
+                let turn = turn.fetch_add(APART, Ordering::Relaxed) % bodies.len();
+                HttpResponse::Ok()
                     .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
-                    .body(Bytes::clone(&bodies[turn.get()]));
-                ready(response)
+                    .body(Bytes::clone(&bodies[turn]))
             };
             App::new()
                 .app_data(Data::clone(&bodies))
+                .app_data(Data::clone(&turn))
                 .default_service(web::to(send))
         })
         .bind("127.0.0.1:0")

@@ -69,7 +69,7 @@ fn panel(area: &Area<'_>, what: &str, sizes: &[Size], figure: fn(&Size) -> f64) 
         .axis_style(FAINT)
         .x_desc("operations")
         .label_style((FONT, 12).into_font().color(&INK))
-        .x_label_formatter(&|value| format!("{value:.0}"))
+        .x_label_formatter(&|value| short(*value))
         .y_label_formatter(&|value| format!("{value}"))
         .draw()?;
     chart.draw_series(DashedLineSeries::new(
@@ -80,4 +80,13 @@ fn panel(area: &Area<'_>, what: &str, sizes: &[Size], figure: fn(&Size) -> f64) 
     ))?;
     chart.draw_series(LineSeries::new(points, MEASURED.stroke_width(2)).point_size(4))?;
     Ok(())
+}
+
+/// A round number of operations.
+fn short(number: f64) -> String {
+    if number < 1e6 {
+        format!("{} k", number / 1e3)
+    } else {
+        format!("{} M", number / 1e6)
+    }
 }
