@@ -105,6 +105,7 @@ fn tell_fleet(metrics: &Metrics, fleet: &FleetPlan) {
     metrics.tracking_error.set(fleet.tracking_error());
     metrics.level.set(fleet.level);
     metrics.completeness.set(fleet.completeness);
+    metrics.trim.set(fleet.trim.factor);
     metrics.unseen_reserve.set(fleet.unseen_reserve);
     metrics.missing.set(fleet.missing);
     metrics.default_probability.set(fleet.default_probability);

@@ -36,6 +36,8 @@ pub struct PlanSummary {
     pub window_covered: f64,
     /// Whether probabilities were held.
     pub hold: &'static str,
+    /// What the budget was multiplied by before it was shared.
+    pub trim: f64,
     /// What is set aside for operations not seen yet.
     pub unseen_reserve_traces_per_second: f64,
     /// The probability for services nobody has reported.
@@ -93,6 +95,7 @@ impl From<&Plan> for PlanSummary {
             completeness: fleet.completeness,
             window_covered: fleet.covered,
             hold: hold_label(fleet.hold).value(),
+            trim: fleet.trim.factor,
             unseen_reserve_traces_per_second: fleet.unseen_reserve,
             default_probability: fleet.default_probability,
             missing_traces_per_second: fleet.missing,
@@ -127,6 +130,7 @@ pub fn binding_label(binding: Binding) -> BindingLabel {
         Binding::Pin => BindingLabel::Pin,
         Binding::ProbabilityOne => BindingLabel::ProbabilityOne,
         Binding::RaiseLimit => BindingLabel::RaiseLimit,
+        Binding::Deadband => BindingLabel::Deadband,
         Binding::Hold => BindingLabel::Hold,
     }
 }

@@ -3,7 +3,7 @@
 use super::defaults::{initial_probability, probability, raise_limit, unknown_max, weight};
 use super::estimate::Estimate;
 use super::solve::{Entry, amount};
-use super::{Binding, Hold, Plan, Policy};
+use super::{Binding, Hold, Plan, Policy, Trim};
 
 /// What holds for every operation of one plan.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Rules<'a> {
     pub policy: &'a Policy,
     pub previous: &'a Plan,
     pub hold: Hold,
-    /// The wanted sampled rate of the fleet, in traces per second.
+    /// What is shared: the wanted sampled rate of the fleet, trimmed, in traces per second.
     pub budget: f64,
     pub weight_exponent: f64,
     /// What no default exceeds.
@@ -35,8 +35,14 @@ pub(super) struct Limit {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(policy: &'a Policy, previous: &'a Plan, hold: Hold, demand: f64) -> Self {
-        let budget = amount(policy.budget);
+    pub(super) fn new(
+        policy: &'a Policy,
+        previous: &'a Plan,
+        hold: Hold,
+        demand: f64,
+        trim: Trim,
+    ) -> Self {
+        let budget = amount(policy.budget) * trim.factor;
         let unknown_max = unknown_max(budget, demand);
         Self {
             policy,

@@ -6,6 +6,7 @@
 mod common;
 mod completeness;
 mod correct;
+mod deadband;
 mod defaults;
 mod estimate;
 mod figures;
@@ -18,6 +19,7 @@ mod presence;
 pub mod solve;
 mod sum;
 mod tally;
+mod trim;
 mod window;
 
 pub use figures::Figures;
@@ -28,6 +30,7 @@ pub use names::{
 pub use next::next_plan;
 pub use plan::{AgentWeight, Belief, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
 pub use policy::{Bounds, Policy};
+pub use trim::Trim;
 pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
 
 /// What one computation reads.

@@ -4,6 +4,7 @@
 //! probabilities → defaults. A frozen window ends after the reading: the plan before it stands.
 
 use super::correct::State;
+use super::deadband;
 use super::defaults::{Priors, at_level, initial_probability, probability, rules_default};
 use super::estimate::Estimate;
 use super::limits::{Limit, Rules};
@@ -31,11 +32,15 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let (state, reading) = before.advanced(&tally, reading, windows);
     let offered = state.demand();
 
-    let rules = Rules::new(policy, previous, reading.hold, offered);
+    let trim = previous
+        .fleet
+        .trim
+        .after(previous, &tally, &reading, forecast);
+    let rules = Rules::new(policy, previous, reading.hold, offered, trim);
     let decision = if reading.hold == Hold::Frozen {
         stand(previous, &state)
     } else {
-        decide(&rules, &state)
+        decide(&rules, &state, tally.seconds)
     };
     let seconds = tally.seconds;
     let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
@@ -60,6 +65,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             trend_before,
             default_probability: decision.default_probability,
             missing: decision.missing,
+            trim,
             forecast_offered: forecast,
         },
         figures,
@@ -118,19 +124,26 @@ fn stand(previous: &Plan, state: &State) -> Decision {
 }
 
 /// Shares the budget anew.
-fn decide(rules: &Rules<'_>, state: &State) -> Decision {
+fn decide(rules: &Rules<'_>, state: &State, seconds: f64) -> Decision {
     let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let unseen_reserve = unseen_reserve(rules, state);
     let shared = share(&state.known, &limits, rules.budget - unseen_reserve);
-    let operations: Vec<OperationPlan> = state
+    let mut operations: Vec<OperationPlan> = state
         .known
         .iter()
         .zip(&limits)
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| settle(estimate, limit, *share, shared.pin_scale))
         .collect();
+    deadband::settle(
+        rules.previous,
+        &limits,
+        rules.budget,
+        seconds,
+        &mut operations,
+    );
     let (services, default_probability) =
         default_probabilities(rules, state, shared.solution.level, &operations);
     Decision {

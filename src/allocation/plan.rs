@@ -2,7 +2,7 @@
 
 use super::defaults::initial_probability;
 use super::solve::amount;
-use super::{AgentId, Figures, OperationId, Policy, ServiceId, Window};
+use super::{AgentId, Figures, OperationId, Policy, ServiceId, Trim, Window};
 
 /// One interval's decision for the whole fleet.
 ///
@@ -100,6 +100,8 @@ pub struct FleetPlan {
     pub trend: f64,
     /// The trend before this window, for when a late report changes the window's counts.
     pub trend_before: f64,
+    /// What the budget was multiplied by before it was shared.
+    pub trim: Trim,
     /// The forecast against which a change of regime was judged: the smoothed offered rate
     /// before this window, in root requests per second.
     pub forecast_offered: f64,
@@ -205,6 +207,8 @@ pub enum Binding {
     ProbabilityOne,
     /// It may rise only so far in one interval.
     RaiseLimit,
+    /// What it was served before is as good as what it would be served now.
+    Deadband,
     /// Its reports or all of them are missing, and nothing rises through silence.
     Hold,
 }

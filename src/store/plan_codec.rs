@@ -1,28 +1,31 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 3: the byte 3, then a zstd frame of `Document` and `Judged` in postcard. Every number
-//! comes back bit for bit, infinite levels too, because the next plan is computed from this one and
-//! a replica must compute what the leader did. Version 2, which had no `Judged`, is still read.
+//! Version 4: the byte 4, then a zstd frame of `Document`, `Judged` and `Trimmed` in postcard. Every
+//! number comes back bit for bit, infinite levels too, because the next plan is computed from this
+//! one and a replica must compute what the leader did. Versions 2 and 3, which ended before `Judged`
+//! and before `Trimmed`, are still read.
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
     AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
-    Plan, ServiceId, ServicePlan, Timestamp, Window,
+    Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
-/// The version before, whose plans have no figures.
-const WITHOUT_FIGURES: u8 = 2;
+/// The oldest version that is read, and what each has that came after it.
+const OLDEST: u8 = 2;
+const WITH_FIGURES: u8 = 3;
+const WITH_TRIM: u8 = 4;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
 
-/// What versions 2 and 3 begin with. Fields are only ever changed under a new version.
+/// What every version begins with. Fields are only ever changed under a new version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
@@ -55,13 +58,21 @@ struct Fleet {
     forecast_offered: f64,
 }
 
-/// What version 3 ends with: how well the plan serves.
+/// What follows from version 3 on: how well the plan serves.
 #[derive(Debug, Serialize, Deserialize)]
 struct Judged {
     due_sampled: f64,
     coverage: f64,
     fairness: f64,
     changed: f64,
+}
+
+/// What follows from version 4 on: how the budget was trimmed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Trimmed {
+    factor: f64,
+    kept: f64,
+    rest_windows: u32,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -116,8 +127,9 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         operations: operation_columns(&plan.operations),
         agents: agent_columns(&plan.agents),
     };
-    let content = postcard::to_stdvec(&(document, judged(&plan.figures)))
-        .expect("numbers and lists of known length serialise");
+    let content =
+        postcard::to_stdvec(&(document, judged(&plan.figures), trimmed(&plan.fleet.trim)))
+            .expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
 }
 
@@ -133,17 +145,23 @@ pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
 }
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
-    let old = body.first() == Some(&WITHOUT_FIGURES);
-    let version = if old { WITHOUT_FIGURES } else { VERSION };
-    let content = frame::unwrap(version, body, LARGEST)?;
-    let (document, rest): (Document, _) =
-        postcard::take_from_bytes(&content).map_err(|_| Damage::Malformed)?;
-    let (figures, rest) = if old {
-        (Figures::default(), rest)
+    let written = body.first().copied().unwrap_or(VERSION);
+    let version = if (OLDEST..VERSION).contains(&written) {
+        written
     } else {
-        let (judged, rest) = postcard::take_from_bytes(rest).map_err(|_| Damage::Malformed)?;
-        (figures(&judged), rest)
+        VERSION
     };
+    let content = frame::unwrap(version, body, LARGEST)?;
+    let (document, mut rest): (Document, _) = take(&content)?;
+    let (mut figures, mut trim) = (Figures::default(), Trim::default());
+    if version >= WITH_FIGURES {
+        let (judged, after) = take(rest)?;
+        (figures, rest) = (self::figures(&judged), after);
+    }
+    if version >= WITH_TRIM {
+        let (trimmed, after) = take(rest)?;
+        (trim, rest) = (self::trim(&trimmed), after);
+    }
     if !rest.is_empty() {
         return Err(Damage::Trailing);
     }
@@ -156,12 +174,19 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
             start: Timestamp(start),
             end: Timestamp(end),
         },
-        fleet: fleet(&document.fleet)?,
+        fleet: FleetPlan {
+            trim,
+            ..fleet(&document.fleet)?
+        },
         figures,
         services: services(&document.services)?,
         operations: operations(&document.operations)?,
         agents: agents(&document.agents)?,
     })
+}
+
+fn take<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<(T, &'a [u8]), Damage> {
+    postcard::take_from_bytes(content).map_err(|_| Damage::Malformed)
 }
 
 fn fleet_columns(fleet: &FleetPlan) -> Fleet {
@@ -203,6 +228,7 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trend: fleet.trend,
         trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
+        trim: Trim::default(),
     })
 }
 
@@ -221,6 +247,22 @@ fn figures(judged: &Judged) -> Figures {
         coverage: judged.coverage,
         fairness: judged.fairness,
         changed: judged.changed,
+    }
+}
+
+fn trimmed(trim: &Trim) -> Trimmed {
+    Trimmed {
+        factor: trim.factor,
+        kept: trim.kept,
+        rest_windows: trim.rest_windows,
+    }
+}
+
+fn trim(trimmed: &Trimmed) -> Trim {
+    Trim {
+        factor: trimmed.factor,
+        kept: trimmed.kept,
+        rest_windows: trimmed.rest_windows,
     }
 }
 
@@ -397,6 +439,7 @@ fn binding_code(binding: Binding) -> u8 {
         Binding::ProbabilityOne => 4,
         Binding::RaiseLimit => 5,
         Binding::Hold => 6,
+        Binding::Deadband => 7,
     }
 }
 
@@ -409,6 +452,7 @@ fn binding(code: u8) -> Result<Binding, Damage> {
         4 => Ok(Binding::ProbabilityOne),
         5 => Ok(Binding::RaiseLimit),
         6 => Ok(Binding::Hold),
+        7 => Ok(Binding::Deadband),
         _ => Err(Damage::OutOfRange),
     }
 }

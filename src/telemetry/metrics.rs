@@ -121,6 +121,9 @@ metrics! {
         /// 1 for what the plan may do with probabilities: change them (none), only cut them
         /// (cuts_only) or leave them (frozen), because reports are missing.
         hold: By<HoldState, Gauge> = "weir_hold",
+        /// What the budget was multiplied by before it was shared, to take back a bias of what is
+        /// kept: 0.8 to 1.25. At a bound, SDKs do not apply what they are served.
+        trim: Gauge = "weir_trim_ratio",
         /// What the plan sets aside for operations not seen yet.
         unseen_reserve: Gauge = "weir_unseen_reserve_traces_per_second",
         /// By how much floors and pins exceed the budget.

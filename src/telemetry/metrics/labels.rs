@@ -128,6 +128,8 @@ labels! {
         ProbabilityOne = "probability_one",
         /// How far it may rise in one interval.
         RaiseLimit = "raise_limit",
+        /// What it was served before is as good.
+        Deadband = "deadband",
         /// Its reports, or all of them, are missing.
         Hold = "hold",
     }

@@ -145,7 +145,9 @@ fn a_silent_operation_keeps_its_probability_and_gives_its_share_up() {
         assert!(plan.share < 0.1 * before.share, "window {silent}");
         assert!((plan.belief.rate / before.belief.rate - 1.0).abs() < 0.01);
         let other = pair.plan.operations[0];
-        assert!((other.share + plan.share - 10.0).abs() < 1e-6);
+        // The deadband leaves up to three thousandths unspent.
+        let spent = (other.share + plan.share) / (10.0 * pair.plan.fleet.trim.factor);
+        assert!((0.997..=1.0 + 1e-9).contains(&spent), "{spent}");
     }
     assert!(plan.share < 0.03 * before.share);
     let back = pair.pass(600);

@@ -88,6 +88,8 @@ pub struct Fleet {
     pub agents: u64,
     /// How many of the agents' reports arrive, from the first on.
     pub heard: u64,
+    /// What SDKs make of the probabilities they are served: 1 for those that apply them.
+    pub applied: f64,
     /// The relative scatter of every operation's rate per window.
     pub noise: f64,
     pub policy: Policy,
@@ -101,6 +103,7 @@ impl Fleet {
             sources,
             agents: 10,
             heard: 10,
+            applied: 1.0,
             noise: 0.0,
             plan: Plan::genesis(&policy),
             policy,
@@ -148,7 +151,7 @@ impl Fleet {
         let heard_part = self.heard as f64 / self.agents as f64;
         let (mut operations, mut kept) = (Vec::new(), 0);
         for source in self.sources.clone() {
-            let probability = self.served(&source);
+            let probability = (self.served(&source) * self.applied).min(1.0);
             let scatter = Normal::new(1.0, self.noise).expect("noise is finite");
             let rate = source.rate * scatter.sample(&mut self.random).max(0.0);
             let expected = rate * window.seconds();

@@ -1,10 +1,12 @@
 //! The allocation: the solver's properties, the estimator's rules, and whole fleets in a loop.
 
 mod bounds;
+mod calm;
 mod edges;
 mod estimating;
 mod figures;
 mod fleet;
+mod seeds;
 mod silence;
 mod solver;
 mod steady;

@@ -149,7 +149,12 @@ fn a_fleet_that_shrank_for_good_recovers() {
     let mut kept = Vec::new();
     for _ in 0..20 {
         kept.push(fleet.pass());
-        assert!(fleet.plan.fleet.expected_sampled <= BUDGET * (1.0 + 1e-9));
+        let figures = fleet.plan.fleet;
+        let shared = BUDGET * figures.trim.factor;
+        assert!(
+            figures.expected_sampled <= shared * (1.0 + 1e-9),
+            "{figures:?}"
+        );
     }
     assert_eq!(fleet.plan.fleet.hold, Hold::None);
     assert_eq!(fleet.plan.agents.len(), 4);

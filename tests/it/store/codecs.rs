@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use weir::allocation::{
     AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
-    Plan, ServiceId, ServicePlan, Timestamp, Window,
+    Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -30,6 +30,7 @@ fn any_binding() -> impl Strategy<Value = Binding> {
         Binding::Pin,
         Binding::ProbabilityOne,
         Binding::RaiseLimit,
+        Binding::Deadband,
         Binding::Hold,
     ])
 }
@@ -38,14 +39,16 @@ prop_compose! {
     fn any_fleet()(
         numbers in prop::collection::vec(any_number(), 15),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
+        trim in (any_number(), any_number(), any::<u32>()),
     ) -> FleetPlan {
+        let trim = Trim { factor: trim.0, kept: trim.1, rest_windows: trim.2 };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered]: [f64; 15] = numbers.try_into().expect("there are fifteen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
-            trend, trend_before, forecast_offered,
+            trend, trend_before, forecast_offered, trim,
         }
     }
 }

@@ -1,0 +1,141 @@
+//! Leaves probabilities alone that are as good as their targets.
+//!
+//! Estimates move a little with every window, and every probability would with them: bodies to
+//! encode and to send, for changes that nobody can tell from noise. So a probability stays while it
+//! is close to its target, as long as all that stay together spend what their targets would: the
+//! errors that remain must cancel out.
+
+use super::limits::Limit;
+use super::sum::exact_sum;
+use super::{Binding, OperationPlan, Plan};
+
+/// A probability this close to its target, relative to it, stays: as far as an operation's rate
+/// scatters from window to window, so that most of what would move is noise. Shares that scatter
+/// within it have a fairness (Jain) of 0.99 and more.
+const BAND: f64 = 0.15;
+
+/// Of an operation with n requests in a window, no more is known than to so many times 1/√n.
+const BAND_DEVIATIONS: f64 = 0.5;
+
+/// However little is known, nothing stays further off.
+const BAND_MAX: f64 = 0.5;
+
+/// How much less than the targets those that stay may spend together, as a part of the budget.
+/// They never spend more.
+const UNSPENT_MAX: f64 = 0.003;
+
+/// One that may stay.
+struct Candidate {
+    index: usize,
+    /// What it was served, and what that costs.
+    probability: f64,
+    share: f64,
+    /// What it would be served, and what that costs.
+    target: f64,
+    target_share: f64,
+    /// How far past its target it may move, up or down, in traces per second.
+    reach: (f64, f64),
+}
+
+impl Candidate {
+    /// The traces per second by which staying costs more than its target.
+    fn excess(&self) -> f64 {
+        self.share - self.target_share
+    }
+
+    /// Moves past its target by as many traces per second as are still to be made up for, half of
+    /// its band at most, and gives what that makes up for in all.
+    fn move_past(&self, missing: f64, plan: &mut OperationPlan) -> f64 {
+        let (down, up) = self.reach;
+        let past = (missing + self.excess()).clamp(-down, up);
+        let factor = 1.0 + past / self.target_share;
+        plan.probability = self.target * factor;
+        plan.share = self.target_share * factor;
+        self.excess() - past
+    }
+}
+
+/// Takes back changes that are not worth it.
+///
+/// `operations` and `limits` stand in the same order, by operation. Where those that stay spend more
+/// than their targets together, those that spend most more move, and as far past their targets as
+/// their band allows, so that few of them do; where they spend less, those that spend most less.
+pub(super) fn settle(
+    previous: &Plan,
+    limits: &[Limit],
+    budget: f64,
+    seconds: f64,
+    operations: &mut [OperationPlan],
+) {
+    let mut staying = candidates(previous, limits, seconds, operations);
+    staying.sort_by(|a, b| b.excess().total_cmp(&a.excess()));
+    let spent = exact_sum(staying.iter().map(|candidate| candidate.share));
+    let wanted = exact_sum(staying.iter().map(|candidate| candidate.target_share));
+    let mut excess = spent - wanted;
+    let (mut first, mut end) = (0, staying.len());
+    while first < end && excess > 0.0 {
+        let candidate = &staying[first];
+        excess -= candidate.move_past(-excess, &mut operations[candidate.index]);
+        first += 1;
+    }
+    while end > first && excess < -UNSPENT_MAX * budget {
+        end -= 1;
+        let candidate = &staying[end];
+        excess -= candidate.move_past(-excess, &mut operations[candidate.index]);
+    }
+    for candidate in &staying[first..end] {
+        let plan = &mut operations[candidate.index];
+        plan.probability = candidate.probability;
+        plan.share = candidate.share;
+        plan.binding = Binding::Deadband;
+    }
+}
+
+fn candidates(
+    previous: &Plan,
+    limits: &[Limit],
+    seconds: f64,
+    operations: &[OperationPlan],
+) -> Vec<Candidate> {
+    let mut listed = previous.operations.iter().peekable();
+    let mut found = Vec::new();
+    for (index, (plan, limit)) in operations.iter().zip(limits).enumerate() {
+        while listed
+            .next_if(|held| held.operation < plan.operation)
+            .is_some()
+        {}
+        let held = listed.next_if(|held| held.operation == plan.operation);
+        let free = matches!(plan.binding, Binding::Level | Binding::Floor);
+        let Some(held) = held.filter(|_| free && plan.probability > 0.0) else {
+            continue;
+        };
+        let requests = plan.offered * seconds;
+        let band = (BAND_DEVIATIONS / requests.sqrt()).clamp(BAND, BAND_MAX);
+        let moved = held.probability / plan.probability - 1.0;
+        // What was decided from earlier windows does not lean on the noise of this one, so its cost
+        // needs no correction for it.
+        let share = held.probability * plan.offered;
+        let fits = held.probability <= limit.probability_max && share >= limit.entry.floor;
+        // As a factor, up and down alike: else cuts would come more easily than raises.
+        let factor = (1.0 + moved).max(1.0 / (1.0 + moved));
+        if factor <= 1.0 + band && fits {
+            found.push(Candidate {
+                index,
+                probability: held.probability,
+                share,
+                target: plan.probability,
+                target_share: plan.share,
+                reach: reach(plan, limit, band),
+            });
+        }
+    }
+    found
+}
+
+/// Half of the band, as a factor, within the operation's limits.
+fn reach(plan: &OperationPlan, limit: &Limit, band: f64) -> (f64, f64) {
+    let half = plan.share * ((1.0 + band).sqrt() - 1.0);
+    let down = (plan.share - limit.entry.floor).clamp(0.0, half);
+    let up = plan.share * (limit.probability_max / plan.probability - 1.0);
+    (down, up.clamp(0.0, half))
+}

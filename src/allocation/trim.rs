@@ -1,0 +1,113 @@
+//! The remaining bias, taken back slowly.
+//!
+//! Demand is reported before sampling, so the budget holds by feed-forward alone. What is left is a
+//! bias that no report of demand shows: SDKs that round, that hold old rates for longer, that keep
+//! traces by themselves. What was kept tells it, window by window and blurred by chance; so it is
+//! smoothed, followed slowly, bounded, and followed only while nothing else can explain it.
+
+use super::completeness::Reading;
+use super::tally::Tally;
+use super::{Hold, Plan};
+
+/// How fast the part kept of the budget is smoothed.
+const SMOOTHING: f64 = 0.3;
+
+/// The power of wanted/kept by which a window moves the factor.
+const STEP: f64 = 0.1;
+
+/// A window that kept so many traces is blurred by chance by 3 %, as much as traffic scatters in
+/// common anyhow; one that kept fewer says less, and counts for less.
+const TELLING: f64 = 1000.0;
+
+/// The factor stays within these bounds. At one of them, SDKs do not apply what they are served.
+const LEAST: f64 = 0.8;
+const MOST: f64 = 1.25;
+
+/// Beyond this change of all traffic against the forecast, a window says nothing of the bias.
+const UNSETTLED: f64 = 0.10;
+
+/// Beyond this, the traffic has changed for good, and the windows after do not either.
+const REGIME: f64 = 0.25;
+
+/// For how many windows: until SDKs have polled what answers the change.
+const REST_WINDOWS: u32 = 3;
+
+/// A window that kept so much more or less than the budget was not off by a bias.
+const PLAUSIBLE: f64 = 0.25;
+
+/// What the budget is multiplied by before it is shared, and why.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trim {
+    /// The factor.
+    pub factor: f64,
+    /// The smoothed part of the budget that was kept in the windows it was learned from; 0 before
+    /// the first.
+    pub kept: f64,
+    /// Windows still to be passed over after a change of all traffic.
+    pub rest_windows: u32,
+}
+
+impl Default for Trim {
+    fn default() -> Self {
+        Self {
+            factor: 1.0,
+            kept: 0.0,
+            rest_windows: 0,
+        }
+    }
+}
+
+impl Trim {
+    /// Learns from a window that was sampled as `previous` says and forecast to offer `forecast`.
+    ///
+    /// Late reports do not change what was learned: a window is scaled by what of it was reported.
+    ///
+    /// # Source
+    /// An integral controller in the logarithm of the factor, with gain [`STEP`]: each window moves
+    /// it by a tenth of the smoothed error, less where few traces tell it. It freezes rather than resets, so that a gap does not
+    /// undo what was learned.
+    pub(super) fn after(
+        self,
+        previous: &Plan,
+        tally: &Tally,
+        reading: &Reading,
+        forecast: f64,
+    ) -> Self {
+        let part = reading.part_counted();
+        let budget = previous.fleet.budget;
+        if reading.hold != Hold::None || part <= 0.0 || forecast <= 0.0 {
+            return self;
+        }
+        let moved = (tally.offered_per_second() / part / forecast - 1.0).abs();
+        if moved > REGIME {
+            return Self {
+                rest_windows: REST_WINDOWS,
+                ..self
+            };
+        }
+        if self.rest_windows > 0 {
+            return Self {
+                rest_windows: self.rest_windows - 1,
+                ..self
+            };
+        }
+        let kept = tally.per_second(tally.sampled) / part / budget;
+        let binds = previous.fleet.level.is_finite() && previous.fleet.level > 0.0;
+        let plausible = (kept - 1.0).abs() <= PLAUSIBLE;
+        if !binds || moved > UNSETTLED || !plausible {
+            return self;
+        }
+        let smoothed = if self.kept > 0.0 {
+            self.kept + SMOOTHING * (kept - self.kept)
+        } else {
+            kept
+        };
+        let traces = tally.sampled as f64;
+        let step = STEP * traces / (traces + TELLING);
+        Self {
+            factor: (self.factor * smoothed.powf(-step)).clamp(LEAST, MOST),
+            kept: smoothed,
+            rest_windows: 0,
+        }
+    }
+}
