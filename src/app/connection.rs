@@ -151,10 +151,7 @@ impl AsyncWrite for Connection {
         self.progress.bounded(step, context)
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let step = Pin::new(&mut self.io).poll_flush(context);
         if step.is_ready() {
             self.progress.flushed();
@@ -162,10 +159,7 @@ impl AsyncWrite for Connection {
         step
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

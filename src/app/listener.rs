@@ -19,6 +19,7 @@ use super::connection::Connection;
 use super::{AppError, Listener, Parts, descriptors};
 use crate::api::admin::{self, Admin};
 use crate::api::reports;
+use crate::http::body::BodyRoom;
 use crate::http::problem::{Problem, not_found};
 use crate::http::routes::register;
 use crate::ingest::{Committer, Ingest, ReportLimits};
@@ -37,6 +38,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a client may take to take its leave once its connection is being closed.
 const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
 
+/// Bytes of reports that may be held at once while they arrive and until they are parsed.
+const REPORT_BYTES: usize = 64 << 20;
+
+/// How many of the largest reports that must be enough for at least, packed and unpacked.
+const LARGEST_REPORTS: usize = 4;
+
 /// Connections that may wait in the kernel while as many as allowed are open.
 const BACKLOG: u32 = 1024;
 
@@ -45,6 +52,8 @@ impl Parts {
     pub(super) fn sdk_listener(&self, committer: Committer) -> Result<Listener, AppError> {
         let metrics = &self.shared.metrics;
         let (ingest, jaeger) = (Data::new(self.ingest(committer)), Data::new(self.jaeger()));
+        let largest = self.config.report_bytes_max * LARGEST_REPORTS;
+        let room = Data::new(BodyRoom::of(largest.max(REPORT_BYTES)));
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let each = descriptors::connections(self.config.connections_max).div_ceil(workers);
         metrics.sdk_connections_max.set((each * workers) as f64);
@@ -60,6 +69,7 @@ impl Parts {
             let routes = Routes::new()
                 .app_data(Data::clone(&ingest))
                 .app_data(Data::clone(&jaeger))
+                .app_data(Data::clone(&room))
                 .configure(|config| register(config, reports::ROUTES))
                 .configure(|config| register(config, jaeger::ROUTES))
                 .default_service(web::to(not_found))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod allocation;
+mod bad_days;
 mod bounds;
 mod contract;
 mod crash;

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::Admin;
-use crate::http::body::read_json;
+use crate::http::body::{BodyRoom, read_json};
 use crate::http::problem::Problem;
 use crate::policy::{Budget, Configuration};
 use crate::store::{ConfigurationRevision, ConfigurationWrite};
@@ -33,8 +33,8 @@ pub(super) async fn change(
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let condition = Condition::of(&request)?;
-    let body = read_json(&request, payload, BYTES).await?;
-    let budget = parse(&body)?;
+    let body = read_json(&request, payload, BYTES, &BodyRoom::of(2 * BYTES)).await?;
+    let budget = parse(body.as_ref())?;
     loop {
         let (mut configuration, revision) = current(&admin).await?;
         configuration.budget = budget;
