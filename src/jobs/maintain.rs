@@ -33,18 +33,23 @@ pub struct Maintain {
 ///
 /// A clock that is set a day ahead by mistake would otherwise cost the history of a day and the
 /// marks that tell reports from their repetitions. Like this there are hours to set it right.
-#[derive(Debug, Default)]
-pub struct Pace(Mutex<Option<(Timestamp, Instant)>>);
+#[derive(Debug)]
+pub struct Pace(Mutex<(Timestamp, Instant)>);
 
 impl Pace {
+    /// Begins at an instant, which is now.
+    #[must_use]
+    pub fn from(now: Timestamp) -> Self {
+        Self(Mutex::new((now, Instant::now())))
+    }
+
     fn at(&self, now: Timestamp) -> Timestamp {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = Instant::now();
-        let paced = last.map_or(now, |(before, then)| {
-            let most = before.0 + 2 * (read - then).as_millis() as i64;
-            Timestamp(now.0.min(most))
-        });
-        *last = Some((paced, read));
+        let (before, then) = *last;
+        let most = before.0 + 2 * (read - then).as_millis() as i64;
+        let paced = Timestamp(now.0.min(most));
+        *last = (paced, read);
         paced
     }
 }

@@ -196,7 +196,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
     let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names(), None);
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
-        pace: Pace::default(),
+        pace: Pace::from(replica.shared.clock.timestamp()),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
         history: HOUR,

@@ -23,13 +23,20 @@ const HALF_A_ROUND_TRIP: Duration = Duration::from_millis(250);
 
 /// Refuses to store counts as a server without room does. A tablespace that is really full would
 /// take a file system of its own.
-const FILL: &str = "
-create function no_room() returns trigger language plpgsql as
-    $$ begin raise exception 'could not extend file: No space left on device'
-        using errcode = '53100'; end $$;
-create trigger no_room before insert on delta execute function no_room();";
+const LIMIT: &str = "
+create table is_full ();
+create function check_room() returns trigger language plpgsql as $$ begin
+    if exists (select from is_full) then
+        raise exception 'could not extend file: No space left on device'
+            using errcode = '53100';
+    end if;
+    return null;
+end $$;
+create trigger check_room before insert on delta execute function check_room();";
 
-const MAKE_ROOM: &str = "drop trigger no_room on delta; drop function no_room();";
+const FILL: &str = "insert into is_full default values";
+
+const MAKE_ROOM: &str = "delete from is_full";
 
 /// Weir over a PostgreSQL that is reached through a proxy.
 struct Behind {
@@ -134,6 +141,7 @@ async fn a_full_postgres_is_told_apart_and_waited_for() {
     let behind = Behind::start().await;
     let url = behind.cluster.url("postgres");
     let mut server = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(LIMIT).execute(&mut server).await.unwrap();
     sqlx::raw_sql(FILL).execute(&mut server).await.unwrap();
     refuses_for_want_of_room(&behind.weir).await;
     behind.poller.goes_on().await;
@@ -156,8 +164,8 @@ async fn a_full_disk_is_told_apart_and_waited_for() {
     for _ in 0..2 {
         disk.fill();
         refuses_for_want_of_room(&weir).await;
-        let plans = "weir_database_errors_total{call=\"publish_plan\",kind=\"full\"}";
-        metric(&weir, plans, |errors| errors > 0.0).await;
+        let lease = "weir_database_errors_total{call=\"acquire_lease\",kind=\"full\"}";
+        metric(&weir, lease, |errors| errors > 0.0).await;
         poller.goes_on().await;
         disk.make_room();
         go_on(&agents).await;
