@@ -1,10 +1,7 @@
 # The first stage builds, the second runs. Both are of one Debian release: the program is linked
 # to its C library.
 FROM rust:1.95-slim-bookworm AS build
-# The C compiler is for SQLite, zstd and the TLS library, which are built from source.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
-    && rm -rf /var/lib/apt/lists/*
+# The image brings a C compiler along, which SQLite, zstd and the TLS library are built with.
 WORKDIR /build
 
 # Dependencies first, with an empty program in Weir's place: this layer stays until they change.

@@ -200,10 +200,10 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
         let opened: Result<Arc<dyn Store>, StoreError> = match &config.database {
             Database::Postgres { url, connections } => PostgresStore::connect(url, *connections)
                 .await
-                .map(|store| instrumented(store, metrics)),
+                .map(|store| instrumented(store, config, metrics)),
             Database::Sqlite(path) => SqliteStore::open(path)
                 .await
-                .map(|store| instrumented(store, metrics)),
+                .map(|store| instrumented(store, config, metrics)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -223,8 +223,9 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
     }
 }
 
-fn instrumented(store: impl Store, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
-    Arc::new(InstrumentedStore::new(store, Arc::clone(metrics)))
+fn instrumented(store: impl Store, config: &Config, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
+    let metrics = Arc::clone(metrics);
+    Arc::new(InstrumentedStore::new(store, config.slow_call, metrics))
 }
 
 impl Parts {

@@ -147,6 +147,14 @@ pub struct ServeArgs {
         value_name = "N"
     )]
     pub metrics_services: String,
+    /// A database call that takes longer is logged as slow, 1ms to 1h
+    #[arg(
+        long,
+        env = "WEIR_SLOW_CALL",
+        default_value = "1s",
+        value_name = "DURATION"
+    )]
+    pub slow_call: String,
     /// Let the admin listener, which has no authentication, listen on other than loopback
     #[arg(long, env = "WEIR_INSECURE_ADMIN")]
     pub insecure_admin: bool,
@@ -197,6 +205,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Services with metrics of their own.
     pub metrics_services: usize,
+    /// A database call that takes longer is logged as slow.
+    pub slow_call: Duration,
 }
 
 /// Where everything is kept.
@@ -235,6 +245,7 @@ impl Database {
 #[error("{}", .0.join("\n"))]
 pub struct ConfigErrors(pub Vec<String>);
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -262,6 +273,7 @@ impl Config {
             report_bytes_max: 4 << 20,
             connections_max: 10_000,
             metrics_services: 20,
+            slow_call: SECOND,
         }
     }
 
@@ -313,6 +325,7 @@ impl Config {
             ) as usize,
             metrics_services: check.count("metrics-services", &args.metrics_services, 0, 1000)
                 as usize,
+            slow_call: check.duration("slow-call", &args.slow_call, MILLISECOND, HOUR),
             connections_max: check.count("max-connections", &args.max_connections, 1, 1_000_000)
                 as usize,
         };

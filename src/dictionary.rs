@@ -5,6 +5,7 @@
 //! service is full, unknown names go there without asking the database again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::allocation::{
@@ -179,8 +180,11 @@ pub struct Dictionary {
     store: Arc<dyn Store>,
     limits: DictionaryLimits,
     names: RwLock<Names>,
-    /// One task at a time asks the database; the others find the answer in memory.
-    asking: tokio::sync::Mutex<()>,
+    /// One task at a time asks the database; the others find the answer in memory, or the error
+    /// with which it was last asked for names to be added.
+    asking: tokio::sync::Mutex<Option<Arc<StoreError>>>,
+    /// How often names could not be added.
+    failures: AtomicU64,
 }
 
 impl Dictionary {
@@ -192,6 +196,7 @@ impl Dictionary {
             limits,
             names: RwLock::default(),
             asking: tokio::sync::Mutex::default(),
+            failures: AtomicU64::new(0),
         }
     }
 
@@ -227,20 +232,37 @@ impl Dictionary {
     /// The names must have been checked.
     ///
     /// # Errors
-    /// The store's, when there were names to add.
+    /// The store's, when there were names to add. Whoever waits while somebody else is told that
+    /// the database is away is told the same: it is not asked once for each who waits.
     pub async fn resolve<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    ) -> Result<Vec<OperationRow>, StoreError> {
+    ) -> Result<Vec<OperationRow>, Arc<StoreError>> {
         if let Ok(rows) = self.look_up(wanted.clone()) {
             return Ok(rows);
         }
-        let _one_at_a_time = self.asking.lock().await;
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut failed = self.asking.lock().await;
         if let Err(missing) = self.look_up(wanted.clone()) {
-            self.store.add_names(&missing, self.limits).await?;
-            self.read_on().await?;
+            let meanwhile = self.failures.load(Ordering::Relaxed) != failures;
+            if let Some(error) = failed.as_ref().filter(|_| meanwhile) {
+                return Err(Arc::clone(error));
+            }
+            if let Err(error) = self.add(&missing).await {
+                // Any other error may be due to these very names.
+                if matches!(error, StoreError::Unavailable { .. }) {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                }
+                return Err(Arc::clone(failed.insert(Arc::new(error))));
+            }
+            *failed = None;
         }
         Ok(self.look_up_or_overflow(wanted))
+    }
+
+    async fn add(&self, missing: &[(ServiceName, OperationName)]) -> Result<(), StoreError> {
+        self.store.add_names(missing, self.limits).await?;
+        self.read_on().await
     }
 
     /// Every operation's row, or the names that are missing.

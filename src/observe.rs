@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::allocation::{FleetPlan, Hold, Plan};
+use crate::allocation::{Figures, FleetPlan, Plan};
 use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
 use crate::jobs::Leadership;
+use crate::plan_summary::{binding_label, hold_label};
 use crate::snapshot::{Served, Snapshot};
 use crate::store::Store;
-use crate::telemetry::metrics::{ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES};
+use crate::telemetry::metrics::{
+    BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
+};
 
 /// What is looked at.
 pub struct Observed {
@@ -46,10 +49,12 @@ impl Observed {
         metrics.snapshot_bytes.set(snapshot.bytes() as f64);
         tell_plan(metrics, snapshot.plan());
         tell_fleet(metrics, &snapshot.plan().fleet);
+        tell_figures(metrics, &snapshot.plan().figures);
         let told = Some((snapshot.plan().number, snapshot.published_at()));
         if self.told != told {
             self.told = told;
             tell_services(metrics, &snapshot, self.services);
+            tell_bindings(metrics, snapshot.plan());
         }
         self.tell_process(metrics);
     }
@@ -84,35 +89,40 @@ fn tell_plan(metrics: &Metrics, plan: &Plan) {
     metrics.plan_agents.set(plan.agents.len() as f64);
 }
 
+fn tell_figures(metrics: &Metrics, figures: &Figures) {
+    metrics.due_sampled.set(figures.due_sampled);
+    metrics.coverage.set(figures.coverage);
+    metrics.fairness.set(figures.fairness);
+    metrics.probabilities_changed_ratio.set(figures.changed);
+}
+
 fn tell_fleet(metrics: &Metrics, fleet: &FleetPlan) {
     metrics.budget.set(fleet.budget);
     metrics.offered.set(fleet.offered);
     metrics.expected_sampled.set(fleet.expected_sampled);
     metrics.observed_offered.set(fleet.observed_offered);
     metrics.observed_sampled.set(fleet.observed_sampled);
-    metrics.tracking_error.set(tracking_error(fleet));
+    metrics.tracking_error.set(fleet.tracking_error());
     metrics.level.set(fleet.level);
     metrics.completeness.set(fleet.completeness);
     metrics.unseen_reserve.set(fleet.unseen_reserve);
     metrics.missing.set(fleet.missing);
     metrics.default_probability.set(fleet.default_probability);
-    let held = match fleet.hold {
-        Hold::None => HoldState::None,
-        Hold::CutsOnly => HoldState::CutsOnly,
-        Hold::Frozen => HoldState::Frozen,
-    };
+    let held = hold_label(fleet.hold);
     for &state in HoldState::ALL {
         metrics.hold.of(state).set(flag(state == held));
     }
 }
 
-/// By which part more was kept than wanted: the budget, or all there was where that is less.
-fn tracking_error(fleet: &FleetPlan) -> f64 {
-    let wanted = fleet.budget.min(fleet.observed_offered);
-    if wanted > 0.0 {
-        (fleet.observed_sampled - wanted) / wanted
-    } else {
-        0.0
+/// Counts the operations by what decides their share.
+fn tell_bindings(metrics: &Metrics, plan: &Plan) {
+    let mut bound = [0_u32; BindingLabel::ALL.len()];
+    for operation in &plan.operations {
+        bound[binding_label(operation.binding).place()] += 1;
+    }
+    for &label in BindingLabel::ALL {
+        let count = f64::from(bound[label.place()]);
+        metrics.operations.of(label).set(count);
     }
 }
 
@@ -177,26 +187,4 @@ impl Spending {
 /// A rate as an integer that sorts alike; rates are not negative.
 fn ordered(rate: f64) -> u64 {
     rate.max(0.0).to_bits()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_error_is_judged_by_what_could_be_kept() {
-        let error = |budget, observed_offered, observed_sampled| {
-            tracking_error(&FleetPlan {
-                budget,
-                observed_offered,
-                observed_sampled,
-                ..FleetPlan::default()
-            })
-        };
-        assert_eq!(error(50.0, 1000.0, 55.0), 0.1);
-        assert_eq!(error(50.0, 20.0, 20.0), 0.0, "all there was is kept");
-        assert_eq!(error(50.0, 20.0, 10.0), -0.5);
-        assert_eq!(error(0.0, 1000.0, 0.0), 0.0);
-        assert_eq!(error(50.0, 0.0, 0.0), 0.0);
-    }
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::allocation::{Hold, Plan, Window};
+use crate::allocation::{Binding, Hold, Plan, Window};
 use crate::clock::date;
+use crate::telemetry::metrics::{BindingLabel, HoldState, Label};
 
 /// What is stored beside a plan and shown by the admin API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,7 +33,7 @@ pub struct PlanSummary {
     /// The weight of the agents heard, of that of all expected.
     pub completeness: f64,
     /// The part of the window that their reports cover.
-    pub coverage: f64,
+    pub window_covered: f64,
     /// Whether probabilities were held.
     pub hold: &'static str,
     /// What is set aside for operations not seen yet.
@@ -41,6 +42,16 @@ pub struct PlanSummary {
     pub default_probability: f64,
     /// By how much floors and pins exceed the budget.
     pub missing_traces_per_second: f64,
+    /// By which part more was kept than wanted.
+    pub tracking_error: f64,
+    /// The sampled rate that the probabilities served before would have kept of the window.
+    pub due_sampled_traces_per_second: f64,
+    /// The part of the operations expected to show a trace within five minutes.
+    pub coverage: f64,
+    /// Jain's index of the shares.
+    pub fairness: f64,
+    /// The part of the probabilities that moved by more than 1 %.
+    pub probabilities_changed: f64,
     /// Services known.
     pub services: usize,
     /// Operations known.
@@ -80,11 +91,16 @@ impl From<&Plan> for PlanSummary {
             observed_sampled_traces_per_second: fleet.observed_sampled,
             level_traces_per_second: fleet.level.is_finite().then_some(fleet.level),
             completeness: fleet.completeness,
-            coverage: fleet.coverage,
-            hold: hold(fleet.hold),
+            window_covered: fleet.covered,
+            hold: hold_label(fleet.hold).value(),
             unseen_reserve_traces_per_second: fleet.unseen_reserve,
             default_probability: fleet.default_probability,
             missing_traces_per_second: fleet.missing,
+            tracking_error: fleet.tracking_error(),
+            due_sampled_traces_per_second: plan.figures.due_sampled,
+            coverage: plan.figures.coverage,
+            fairness: plan.figures.fairness,
+            probabilities_changed: plan.figures.changed,
             services: plan.services.len(),
             operations: plan.operations.len(),
         }
@@ -92,10 +108,25 @@ impl From<&Plan> for PlanSummary {
 }
 
 /// A hold's name in the API, in logs and in metrics.
-fn hold(hold: Hold) -> &'static str {
+#[must_use]
+pub fn hold_label(hold: Hold) -> HoldState {
     match hold {
-        Hold::None => "none",
-        Hold::CutsOnly => "cuts_only",
-        Hold::Frozen => "frozen",
+        Hold::None => HoldState::None,
+        Hold::CutsOnly => HoldState::CutsOnly,
+        Hold::Frozen => HoldState::Frozen,
+    }
+}
+
+/// A binding's name in the API, in logs and in metrics.
+#[must_use]
+pub fn binding_label(binding: Binding) -> BindingLabel {
+    match binding {
+        Binding::Level => BindingLabel::Level,
+        Binding::Floor => BindingLabel::Floor,
+        Binding::Cap => BindingLabel::Cap,
+        Binding::Pin => BindingLabel::Pin,
+        Binding::ProbabilityOne => BindingLabel::ProbabilityOne,
+        Binding::RaiseLimit => BindingLabel::RaiseLimit,
+        Binding::Hold => BindingLabel::Hold,
     }
 }

@@ -13,6 +13,8 @@ use crate::store::ConfigurationRevision;
 pub struct Configuration {
     /// What the fleet may keep.
     pub budget: Budget,
+    /// What every operation is to show, however small it is.
+    pub coverage: Coverage,
     /// The probability served while no plan has been computed.
     ///
     /// # Source
@@ -32,6 +34,52 @@ pub struct Budget {
     pub traces_per_second: f64,
 }
 
+/// A floor for every operation, stated as what it is for: that it shows at least one trace within
+/// some time, with some probability.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// The probability of at least one trace; 0 asks for nothing.
+    pub probability: f64,
+    /// The time, in seconds; five minutes unless said.
+    #[serde(default = "Coverage::default_within_seconds")]
+    pub within_seconds: f64,
+}
+
+impl Coverage {
+    /// The highest probability that can be asked for: certainty would cost everything.
+    pub const PROBABILITY_MAX: f64 = 0.9999;
+
+    /// The longest time that means something to an operator: a day.
+    pub const WITHIN_SECONDS_MAX: f64 = 86_400.0;
+
+    /// Five minutes: what dashboards and alerts commonly look back over.
+    fn default_within_seconds() -> f64 {
+        300.0
+    }
+
+    /// The share that every operation needs, in traces per second.
+    ///
+    /// # Source
+    /// Traces that are kept are a Poisson process of the share f, so none comes within W with
+    /// probability e^(-f·W); f = ln(1/(1 - P))/W.
+    #[must_use]
+    pub fn floor(&self) -> f64 {
+        -(-self.probability).ln_1p() / self.within_seconds
+    }
+
+    fn check(&self) -> Result<(), ConfigurationError> {
+        within("probability", self.probability, Self::PROBABILITY_MAX)?;
+        if (1.0..=Self::WITHIN_SECONDS_MAX).contains(&self.within_seconds) {
+            return Ok(());
+        }
+        Err(ConfigurationError {
+            field: "within_seconds",
+            problem: format!("must be between 1 and {}", Self::WITHIN_SECONDS_MAX),
+        })
+    }
+}
+
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
@@ -47,6 +95,10 @@ impl Default for Configuration {
         Self {
             budget: Budget {
                 traces_per_second: Self::INITIAL_BUDGET,
+            },
+            coverage: Coverage {
+                probability: 0.0,
+                within_seconds: Coverage::default_within_seconds(),
             },
             initial_probability: 0.001,
             unseen_reserve_max: 0.05,
@@ -91,6 +143,7 @@ impl Configuration {
             self.budget.traces_per_second,
             Self::BUDGET_MAX,
         )?;
+        self.coverage.check()?;
         within("initial_probability", self.initial_probability, 1.0)?;
         within("unseen_reserve_max", self.unseen_reserve_max, 1.0)?;
         within("weight_exponent", self.weight_exponent, 1.0)
@@ -105,6 +158,7 @@ impl Configuration {
             weight_exponent: self.weight_exponent,
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
+            floor: self.coverage.floor(),
             services: BTreeMap::new(),
             operations: BTreeMap::new(),
         }
@@ -147,6 +201,19 @@ mod tests {
     fn an_older_document_takes_the_defaults() {
         let read = Configuration::read(&revision(r#"{"budget":{"traces_per_second":3}}"#));
         assert_eq!(read.unwrap().initial_probability, 0.001);
+    }
+
+    #[test]
+    fn coverage_is_a_floor() {
+        let coverage = |probability| Coverage {
+            probability,
+            within_seconds: 300.0,
+        };
+        assert_eq!(coverage(0.0).floor(), 0.0);
+        // 95 % within five minutes: about one trace in a hundred seconds.
+        assert!((coverage(0.95).floor() - 0.009_986).abs() < 1e-6);
+        assert!(coverage(1.0).check().is_err());
+        assert!(coverage(f64::NAN).check().is_err());
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn trusted(reading: Reading, plan: &Plan) -> Reading {
     }
     Reading {
         completeness: plan.fleet.completeness,
-        coverage: plan.fleet.coverage.max(reading.coverage),
+        coverage: plan.fleet.covered.max(reading.coverage),
         hold: plan.fleet.hold,
         ..reading
     }

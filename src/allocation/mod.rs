@@ -8,6 +8,7 @@ mod completeness;
 mod correct;
 mod defaults;
 mod estimate;
+mod figures;
 mod limits;
 mod names;
 mod next;
@@ -19,6 +20,7 @@ mod sum;
 mod tally;
 mod window;
 
+pub use figures::Figures;
 pub use names::{
     AgentId, AgentName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,

@@ -11,8 +11,8 @@ use super::solve::{Solution, amount, solve};
 use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{
-    Binding, FleetPlan, Hold, Inputs, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId,
-    ServicePlan, completeness,
+    Binding, Figures, FleetPlan, Hold, Inputs, OVERFLOW_SERVICE, OperationPlan, Plan, Policy,
+    ServiceId, ServicePlan, completeness,
 };
 
 /// Computes the plan that follows `previous`.
@@ -37,6 +37,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     } else {
         decide(&rules, &state)
     };
+    let seconds = tally.seconds;
+    let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
     Plan {
         number: previous.number.saturating_add(1),
         epoch: inputs.epoch,
@@ -50,7 +52,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             observed_sampled: tally.per_second(tally.sampled),
             level: decision.level,
             completeness: reading.completeness,
-            coverage: reading.coverage,
+            covered: reading.coverage,
             hold: reading.hold,
             unseen_reserve: decision.unseen_reserve,
             unseen_sampled: state.unseen_sampled,
@@ -60,6 +62,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             missing: decision.missing,
             forecast_offered: forecast,
         },
+        figures,
         services: decision.services,
         operations: decision.operations,
         agents: state.agents,

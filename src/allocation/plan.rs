@@ -2,7 +2,7 @@
 
 use super::defaults::initial_probability;
 use super::solve::amount;
-use super::{AgentId, OperationId, Policy, ServiceId, Window};
+use super::{AgentId, Figures, OperationId, Policy, ServiceId, Window};
 
 /// One interval's decision for the whole fleet.
 ///
@@ -20,6 +20,8 @@ pub struct Plan {
     pub window: Window,
     /// The figures that hold for the fleet as a whole.
     pub fleet: FleetPlan,
+    /// How well it serves.
+    pub figures: Figures,
     /// Every known service, sorted by id.
     pub services: Vec<ServicePlan>,
     /// Every known operation, overflow entries too, sorted by id.
@@ -38,7 +40,7 @@ impl Plan {
                 budget: amount(policy.budget),
                 level: f64::INFINITY,
                 completeness: 1.0,
-                coverage: 1.0,
+                covered: 1.0,
                 default_probability: initial_probability(policy),
                 ..FleetPlan::default()
             },
@@ -82,7 +84,7 @@ pub struct FleetPlan {
     pub completeness: f64,
     /// The part of the window that the reports of the agents heard covered when it was read, in
     /// [0, 1]; the rest comes late. Counts are scaled by it.
-    pub coverage: f64,
+    pub covered: f64,
     /// Whether the window could be trusted.
     pub hold: Hold,
     /// Traces per second set aside for operations not seen yet.
@@ -101,6 +103,20 @@ pub struct FleetPlan {
     /// The forecast against which a change of regime was judged: the smoothed offered rate
     /// before this window, in root requests per second.
     pub forecast_offered: f64,
+}
+
+impl FleetPlan {
+    /// By which part more was kept in the window than wanted, which is the budget, or all there
+    /// was where that is less; negative when too little was kept.
+    #[must_use]
+    pub fn tracking_error(&self) -> f64 {
+        let wanted = self.budget.min(self.observed_offered);
+        if wanted > 0.0 {
+            (self.observed_sampled - wanted) / wanted
+        } else {
+            0.0
+        }
+    }
 }
 
 /// What the plan may do with its window.
@@ -200,4 +216,27 @@ pub struct AgentWeight {
     pub offered: f64,
     /// Windows in a row, up to this one, in which it was not heard.
     pub silent_windows: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_judged_by_what_could_be_kept() {
+        let error = |budget, observed_offered, observed_sampled| {
+            let fleet = FleetPlan {
+                budget,
+                observed_offered,
+                observed_sampled,
+                ..FleetPlan::default()
+            };
+            fleet.tracking_error()
+        };
+        assert_eq!(error(50.0, 1000.0, 55.0), 0.1);
+        assert_eq!(error(50.0, 20.0, 20.0), 0.0, "all there was is kept");
+        assert_eq!(error(50.0, 20.0, 10.0), -0.5);
+        assert_eq!(error(0.0, 1000.0, 0.0), 0.0);
+        assert_eq!(error(50.0, 0.0, 0.0), 0.0);
+    }
 }

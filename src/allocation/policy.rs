@@ -20,6 +20,9 @@ pub struct Policy {
     pub initial_probability: f64,
     /// The most of the budget that may be set aside for operations not seen yet, in [0, 1].
     pub unseen_reserve_max: f64,
+    /// What every operation gets at least, in traces per second, as far as its demand and its
+    /// cap go: a floor of its own does not lower it.
+    pub floor: f64,
     /// Bounds of whole services' operations, where an operator set any.
     pub services: BTreeMap<ServiceId, Bounds>,
     /// Bounds of single operations; they win over their service's.
@@ -31,14 +34,22 @@ impl Policy {
     /// bounds (NaN, negative) are read as none.
     pub(super) fn bounds(&self, service: ServiceId, operation: OperationId) -> Bounds {
         let own = self.operations.get(&operation);
-        own.map_or_else(|| self.service_bounds(service), Bounds::tamed)
+        own.map_or_else(|| self.service_bounds(service), |own| self.lifted(own))
     }
 
     /// The bounds of what a service does not name.
     pub(super) fn service_bounds(&self, service: ServiceId) -> Bounds {
         self.services
             .get(&service)
-            .map_or_else(Bounds::default, Bounds::tamed)
+            .map_or_else(|| self.lifted(&Bounds::default()), |own| self.lifted(own))
+    }
+
+    fn lifted(&self, bounds: &Bounds) -> Bounds {
+        let bounds = bounds.tamed();
+        Bounds {
+            floor: bounds.floor.max(amount(self.floor)),
+            ..bounds
+        }
     }
 }
 

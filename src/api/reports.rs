@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
 use serde::Serialize;
 
-use crate::http::body::{BodyRoom, read_json};
+use crate::http::body::{BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
@@ -49,7 +49,7 @@ async fn take(
     ingest: &Ingest,
     room: &BodyRoom,
 ) -> Result<Acknowledged, Refused> {
-    let body = read_json(request, payload, ingest.limits().bytes, room).await;
+    let body = read_json_in(room, request, payload, ingest.limits().bytes).await;
     let body = body.map_err(Refused::Body)?;
     ingest.accept(body).await.map_err(Refused::Report)
 }

@@ -13,7 +13,6 @@ use actix_web::dev::AppConfig;
 use actix_web::web::{self, Data, PathConfig, QueryConfig};
 use actix_web::{App as Routes, HttpServer};
 use tokio::net::{TcpSocket, TcpStream};
-use tracing_actix_web::TracingLogger;
 
 use super::connection::Connection;
 use super::{AppError, Listener, Parts, descriptors};
@@ -139,7 +138,6 @@ impl Parts {
             let path = PathConfig::default()
                 .error_handler(move |error, _| malformed(error.to_string()).into());
             Routes::new()
-                .wrap(TracingLogger::default())
                 .app_data(query)
                 .app_data(path)
                 .app_data(Data::clone(&admin))

@@ -2,6 +2,7 @@
 //! and all together.
 
 use std::io::Read;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,21 +73,36 @@ pub struct Body {
     _room: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Body {
-    fn as_ref(&self) -> &[u8] {
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Reads a JSON body of at most `limit` bytes, before and after decompression.
+/// Reads a JSON body of at most `limit` bytes, before and after decompression, where few come at
+/// once.
 ///
 /// # Errors
-/// Says what is wrong with the body, its type or its encoding, or that there is no room for it.
+/// Says what is wrong with the body, its type or its encoding.
 pub async fn read_json(
     request: &HttpRequest,
     payload: Payload,
     limit: usize,
+) -> Result<Body, Problem> {
+    read_json_in(&BodyRoom::of(2 * limit), request, payload, limit).await
+}
+
+/// Reads a JSON body of at most `limit` bytes, before and after decompression, if there is room.
+///
+/// # Errors
+/// Says what is wrong with the body, its type or its encoding, or that there is no room for it.
+pub async fn read_json_in(
     room: &BodyRoom,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
 ) -> Result<Body, Problem> {
     let encoding = Encoding::of(request)?;
     check_type(request)?;
@@ -94,9 +110,9 @@ pub async fn read_json(
     let raw = raw.await.map_err(|_| Problem::TooSlow)??;
     match encoding {
         Encoding::Identity => Ok(raw),
-        Encoding::Gzip => unpack(MultiGzDecoder::new(raw.as_ref()), limit, room),
+        Encoding::Gzip => unpack(MultiGzDecoder::new(&raw[..]), limit, room),
         Encoding::Zstd => {
-            let mut decoder = zstd::Decoder::new(raw.as_ref()).map_err(|_| Problem::Internal)?;
+            let mut decoder = zstd::Decoder::new(&raw[..]).map_err(|_| Problem::Internal)?;
             decoder
                 .window_log_max(ZSTD_WINDOW_LOG)
                 .map_err(|_| Problem::Internal)?;

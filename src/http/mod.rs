@@ -2,4 +2,5 @@
 
 pub mod body;
 pub mod problem;
+pub mod request_id;
 pub mod routes;

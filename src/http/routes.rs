@@ -13,6 +13,7 @@ use actix_web::web::{ServiceConfig, resource, to};
 use actix_web::{Error, HttpResponse};
 
 use super::problem::Problem;
+use super::request_id::identify;
 
 /// One method of one path, and the query parameters it takes.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Route {
     pub query: &'static [&'static str],
     /// Whether other query parameters are ignored; a request that has one is refused otherwise.
     pub ignores_others: bool,
+    /// Whether its requests have ids, which log lines and answers carry.
+    pub identified: bool,
     handler: fn() -> actix_web::Route,
 }
 
@@ -41,6 +44,7 @@ impl Route {
             path,
             query: &[],
             ignores_others: false,
+            identified: true,
             handler,
         }
     }
@@ -59,15 +63,25 @@ impl Route {
         self
     }
 
+    /// Gives its requests no ids: for what is asked too often to be logged.
+    #[must_use]
+    pub const fn unidentified(mut self) -> Self {
+        self.identified = false;
+        self
+    }
+
     fn registered(self) -> actix_web::Route {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method's name is ASCII");
-        let route = (self.handler)().method(method);
-        if self.ignores_others {
-            return route;
+        let mut route = (self.handler)().method(method);
+        if !self.ignores_others {
+            route = route.wrap(from_fn(move |request, next| {
+                refuse_others(self.query, request, next)
+            }));
         }
-        route.wrap(from_fn(move |request, next| {
-            refuse_others(self.query, request, next)
-        }))
+        if self.identified {
+            route = route.wrap(from_fn(identify));
+        }
+        route
     }
 }
 

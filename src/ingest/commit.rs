@@ -198,7 +198,7 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
     let outcome = match committed {
         Ok(Ok(admissions)) => Ok(admissions),
         Ok(Err(error)) => {
-            tracing::warn!(
+            tracing::debug!(
                 error = chain(&error),
                 reports = reports.len(),
                 "reports not committed"

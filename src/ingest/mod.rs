@@ -7,6 +7,7 @@ mod commit;
 mod report;
 mod tally;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,10 @@ impl Ingest {
     /// # Errors
     /// After any error nothing of the report is acknowledged; [`IngestError`] says whether
     /// sending it again can help.
-    pub async fn accept(&self, body: impl AsRef<[u8]>) -> Result<Acknowledged, IngestError> {
+    pub async fn accept(
+        &self,
+        body: impl Deref<Target = [u8]>,
+    ) -> Result<Acknowledged, IngestError> {
         let resolving = tokio::time::timeout(COMMIT_TIME_LIMIT, self.resolve(body));
         let (resolved, tally) = resolving.await.map_err(|_| IngestError::Late)??;
         match self.committer.commit(resolved).await? {
@@ -113,14 +117,14 @@ impl Ingest {
     /// the database is as small as its counts.
     async fn resolve(
         &self,
-        body: impl AsRef<[u8]>,
+        body: impl Deref<Target = [u8]>,
     ) -> Result<(ResolvedReport, Tally), IngestError> {
-        let report = Report::parse(body.as_ref(), self.limits, self.clock.now())?;
+        let report = Report::parse(&body, self.limits, self.clock.now())?;
         let rows = self
             .dictionary
             .resolve(report.names())
             .await
-            .map_err(|error| IngestError::Store(Arc::new(error)))?;
+            .map_err(IngestError::Store)?;
         let tally = Tally::of(&report, &rows);
         let resolved = buckets::spread(&report, &rows, self.limits.bucket);
         Ok((resolved, tally))

@@ -3,6 +3,7 @@
 //! The scheduler only says a job's name; [`Runner`] decides whether it runs. Read [`recompute`]
 //! for the way of a plan.
 
+mod changes;
 mod follow;
 mod lease;
 mod maintain;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::changes::{self, Changes};
 use super::follow::{Install, blocking, load_current};
 use super::windows::{last_closed, sum};
 use super::{Job, PLAN_LEASE, Shared};
@@ -129,12 +130,7 @@ impl Recompute {
         if !published {
             return Ok(());
         }
-        let changed = changed(before.plan(), &prepared.plan);
-        self.shared
-            .metrics
-            .probabilities_changed
-            .inc_by(changed as u64);
-        log(&prepared.plan, changed, started.elapsed());
+        self.tell(before.plan(), &prepared.plan, started.elapsed());
         self.install(before, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
         Ok(())
@@ -213,6 +209,14 @@ impl Recompute {
             }
         }
         Ok(false)
+    }
+
+    fn tell(&self, before: &Plan, plan: &Plan, took: Duration) {
+        let changes = Changes::between(before, plan);
+        let changed = changes.count() as u64;
+        self.shared.metrics.probabilities_changed.inc_by(changed);
+        let names = self.shared.dictionary.names();
+        changes::log(before, plan, &changes, &names, took);
     }
 
     async fn install(&self, before: Arc<Snapshot>, prepared: Prepared) {
@@ -334,41 +338,6 @@ fn history(counts: &WindowCounts, plan: &Plan) -> HistoryRow {
         window: counts.window,
         payload: history_codec::encode(&rows),
     }
-}
-
-/// How many probabilities differ from those before; a new operation's does.
-fn changed(before: &Plan, plan: &Plan) -> usize {
-    let mut old = before.operations.iter().peekable();
-    let mut changed = 0;
-    for operation in &plan.operations {
-        while old
-            .next_if(|held| held.operation < operation.operation)
-            .is_some()
-        {}
-        let held = old
-            .peek()
-            .filter(|held| held.operation == operation.operation);
-        changed += usize::from(held.is_none_or(|held| held.probability != operation.probability));
-    }
-    changed
-}
-
-/// One line a plan: what it answers and what it changed.
-fn log(plan: &Plan, changed: usize, took: Duration) {
-    tracing::info!(
-        plan = plan.number,
-        epoch = plan.epoch,
-        operations = plan.operations.len(),
-        changed,
-        budget = plan.fleet.budget,
-        offered = plan.fleet.offered,
-        observed_sampled = plan.fleet.observed_sampled,
-        expected_sampled = plan.fleet.expected_sampled,
-        completeness = plan.fleet.completeness,
-        hold = ?plan.fleet.hold,
-        took_milliseconds = took.as_millis() as u64,
-        "published a plan"
-    );
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ const fn polled(path: &'static str) -> Route {
     Route::new("GET", path, || to(strategy))
         .query(&["service"])
         .ignoring_others()
+        .unidentified()
 }
 
 async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResponse, Problem> {

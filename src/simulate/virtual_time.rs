@@ -352,6 +352,7 @@ pub fn budget_alone(budget: f64) -> Policy {
         weight_exponent: 0.0,
         initial_probability: 0.001,
         unseen_reserve_max: 0.05,
+        floor: 0.0,
         services: BTreeMap::new(),
         operations: BTreeMap::new(),
     }

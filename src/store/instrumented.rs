@@ -15,7 +15,13 @@ use super::{
     ResolvedReport, Retention, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
-use crate::telemetry::metrics::{Metrics, StoreCall, StoreFailure};
+use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{Label, Metrics, StoreCall, StoreFailure};
+use crate::telemetry::seldom::Seldom;
+
+/// How often a call that fails, or is slow, is worth a line: a database that is away would fill the
+/// log otherwise.
+const SELDOM: Duration = Duration::from_secs(10);
 
 /// A store that says how its calls went; otherwise the one inside.
 ///
@@ -23,15 +29,30 @@ use crate::telemetry::metrics::{Metrics, StoreCall, StoreFailure};
 pub struct InstrumentedStore {
     inner: Box<dyn Store>,
     metrics: Arc<Metrics>,
+    /// A call that takes longer is slow.
+    slow: Duration,
+    lines: Vec<Lines>,
+}
+
+/// When a call is worth a line.
+struct Lines {
+    failed: Seldom,
+    slow: Seldom,
 }
 
 impl InstrumentedStore {
-    /// Counts what `inner` does.
+    /// Counts what `inner` does, and logs what fails or takes longer than `slow`.
     #[must_use]
-    pub fn new(inner: impl Store, metrics: Arc<Metrics>) -> Self {
+    pub fn new(inner: impl Store, slow: Duration, metrics: Arc<Metrics>) -> Self {
+        let lines = |_| Lines {
+            failed: Seldom::new(SELDOM),
+            slow: Seldom::new(SELDOM),
+        };
         Self {
             inner: Box::new(inner),
             metrics,
+            slow,
+            lines: StoreCall::ALL.iter().map(lines).collect(),
         }
     }
 
@@ -42,12 +63,43 @@ impl InstrumentedStore {
     ) -> Result<T, StoreError> {
         let started = Instant::now();
         let outcome = work.await;
-        let took = started.elapsed().as_secs_f64();
-        self.metrics.database_call.of(call).observe(took);
+        let took = started.elapsed();
+        let histogram = self.metrics.database_call.of(call);
+        histogram.observe(took.as_secs_f64());
         if let Err(error) = &outcome {
-            self.metrics.database_errors.of((call, error.into())).inc();
+            let failure = StoreFailure::from(error);
+            self.metrics.database_errors.of((call, failure)).inc();
+            self.log_failure(call, failure, error, took);
         }
+        self.log_slowness(call, took);
         outcome
+    }
+
+    fn log_failure(&self, call: StoreCall, kind: StoreFailure, error: &StoreError, took: Duration) {
+        if let Some(unsaid) = self.lines[call.place()].failed.pass() {
+            tracing::warn!(
+                call = call.value(),
+                kind = kind.value(),
+                error = chain(error),
+                took_milliseconds = took.as_millis() as u64,
+                unsaid,
+                "a database call failed"
+            );
+        }
+    }
+
+    fn log_slowness(&self, call: StoreCall, took: Duration) {
+        if took < self.slow {
+            return;
+        }
+        if let Some(unsaid) = self.lines[call.place()].slow.pass() {
+            tracing::warn!(
+                call = call.value(),
+                took_milliseconds = took.as_millis() as u64,
+                unsaid,
+                "a database call was slow"
+            );
+        }
     }
 }
 

@@ -1,25 +1,28 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 2: the byte 2, then a zstd frame of `Document` in postcard. Every number comes back
-//! bit for bit, infinite levels too, because the next plan is computed from this one and a
-//! replica must compute what the leader did.
+//! Version 3: the byte 3, then a zstd frame of `Document` and `Judged` in postcard. Every number
+//! comes back bit for bit, infinite levels too, because the next plan is computed from this one and
+//! a replica must compute what the leader did. Version 2, which had no `Judged`, is still read.
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
-    ServiceId, ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
+    Plan, ServiceId, ServicePlan, Timestamp, Window,
 };
 
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The version before, whose plans have no figures.
+const WITHOUT_FIGURES: u8 = 2;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
 
-/// Version 2 of the format. Fields are only ever changed under a new version.
+/// What versions 2 and 3 begin with. Fields are only ever changed under a new version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
@@ -41,7 +44,7 @@ struct Fleet {
     observed_sampled: f64,
     level: f64,
     completeness: f64,
-    coverage: f64,
+    covered: f64,
     hold: u8,
     unseen_reserve: f64,
     unseen_sampled: f64,
@@ -50,6 +53,15 @@ struct Fleet {
     trend: f64,
     trend_before: f64,
     forecast_offered: f64,
+}
+
+/// What version 3 ends with: how well the plan serves.
+#[derive(Debug, Serialize, Deserialize)]
+struct Judged {
+    due_sampled: f64,
+    coverage: f64,
+    fairness: f64,
+    changed: f64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -104,8 +116,8 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         operations: operation_columns(&plan.operations),
         agents: agent_columns(&plan.agents),
     };
-    let content =
-        postcard::to_stdvec(&document).expect("numbers and lists of known length serialise");
+    let content = postcard::to_stdvec(&(document, judged(&plan.figures)))
+        .expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
 }
 
@@ -121,9 +133,17 @@ pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
 }
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
-    let content = frame::unwrap(VERSION, body, LARGEST)?;
+    let old = body.first() == Some(&WITHOUT_FIGURES);
+    let version = if old { WITHOUT_FIGURES } else { VERSION };
+    let content = frame::unwrap(version, body, LARGEST)?;
     let (document, rest): (Document, _) =
         postcard::take_from_bytes(&content).map_err(|_| Damage::Malformed)?;
+    let (figures, rest) = if old {
+        (Figures::default(), rest)
+    } else {
+        let (judged, rest) = postcard::take_from_bytes(rest).map_err(|_| Damage::Malformed)?;
+        (figures(&judged), rest)
+    };
     if !rest.is_empty() {
         return Err(Damage::Trailing);
     }
@@ -137,6 +157,7 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
             end: Timestamp(end),
         },
         fleet: fleet(&document.fleet)?,
+        figures,
         services: services(&document.services)?,
         operations: operations(&document.operations)?,
         agents: agents(&document.agents)?,
@@ -152,7 +173,7 @@ fn fleet_columns(fleet: &FleetPlan) -> Fleet {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
-        coverage: fleet.coverage,
+        covered: fleet.covered,
         hold: hold_code(fleet.hold),
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
@@ -173,7 +194,7 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         observed_sampled: fleet.observed_sampled,
         level: fleet.level,
         completeness: fleet.completeness,
-        coverage: fleet.coverage,
+        covered: fleet.covered,
         hold: hold(fleet.hold)?,
         unseen_reserve: fleet.unseen_reserve,
         unseen_sampled: fleet.unseen_sampled,
@@ -183,6 +204,24 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
     })
+}
+
+fn judged(figures: &Figures) -> Judged {
+    Judged {
+        due_sampled: figures.due_sampled,
+        coverage: figures.coverage,
+        fairness: figures.fairness,
+        changed: figures.changed,
+    }
+}
+
+fn figures(judged: &Judged) -> Figures {
+    Figures {
+        due_sampled: judged.due_sampled,
+        coverage: judged.coverage,
+        fairness: judged.fairness,
+        changed: judged.changed,
+    }
 }
 
 fn service_columns(services: &[ServicePlan]) -> Services {

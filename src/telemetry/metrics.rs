@@ -15,6 +15,8 @@ pub use family::{By, ByService, Counter, Gauge, Histogram, OTHER_SERVICES};
 pub use labels::*;
 
 use family::{Family, Spec};
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 /// The media type of what [`Exposition::render`] gives.
@@ -62,6 +64,7 @@ macro_rules! metrics {
             #[must_use]
             pub fn new() -> Self {
                 let registry = Registry::new();
+                register_process(&registry);
                 $(
                     let $field = <$family as Family>::register(&registry, Spec {
                         name: $name,
@@ -97,6 +100,19 @@ metrics! {
         /// what was offered where that is less; negative when too little was kept. Of an
         /// incomplete window it says little.
         tracking_error: Gauge = "weir_tracking_error_ratio",
+        /// What the window's requests would have kept, had every SDK applied the probabilities
+        /// served before the plan. The observed sampled rate over this one is 1 where SDKs apply
+        /// what they are served.
+        due_sampled: Gauge = "weir_due_sampled_traces_per_second",
+        /// Of the operations that will have traffic in five minutes, the part expected to show at
+        /// least one trace, 0 to 1.
+        coverage: Gauge = "weir_coverage_ratio",
+        /// Jain's index of the operations' shares, each over what filling without floors, caps
+        /// and pins would give: 1 when all are served alike.
+        fairness: Gauge = "weir_fairness_ratio",
+        /// Operations of the plan that is served, overflow entries too, by what decides their
+        /// share.
+        operations: By<BindingLabel, Gauge> = "weir_operations",
         /// The water level: what everything bound by nothing else keeps, per unit of weight;
         /// infinite when the budget does not bind.
         level: Gauge = "weir_level_traces_per_second",
@@ -136,6 +152,9 @@ metrics! {
         /// Probabilities that the plans this replica published changed, those of new
         /// operations too.
         probabilities_changed: Counter = "weir_probabilities_changed_total",
+        /// The part of the operations' probabilities that the plan that is served moved by more
+        /// than 1 %, 0 to 1.
+        probabilities_changed_ratio: Gauge = "weir_probabilities_changed_ratio",
         /// Size of all strategies that are served, as JSON.
         snapshot_bytes: Gauge = "weir_snapshot_bytes",
 
@@ -208,6 +227,16 @@ metrics! {
         /// of all others together.
         service_observed_sampled: ByService = "weir_service_observed_sampled_traces_per_second",
     }
+}
+
+/// Adds what the operating system tells of this process; elsewhere than on Linux, nothing.
+fn register_process(registry: &Registry) {
+    #[cfg(target_os = "linux")]
+    registry
+        .register(Box::new(ProcessCollector::for_self()))
+        .expect("no other metric has its names");
+    #[cfg(not(target_os = "linux"))]
+    let _ = registry;
 }
 
 impl Default for Metrics {

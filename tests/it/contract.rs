@@ -59,6 +59,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     let expected = [
         ("POST /v1/reports", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
+        ("PUT /v1/coverage", "If-Match"),
     ];
     assert_eq!(
         headers,

@@ -10,6 +10,7 @@ mod crash;
 mod deployment;
 mod interop;
 mod jobs;
+mod logs;
 mod metrics;
 mod operators;
 mod outage;

@@ -13,7 +13,8 @@ use crate::support::scrape::Scrape;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Counters and histograms that Weir moves by itself, without a request.
-const MOVED_BY_ITSELF: [&str; 5] = [
+const MOVED_BY_ITSELF: [&str; 6] = [
+    "process_cpu_seconds_total",
     "weir_database_call_seconds",
     "weir_job_runs_total",
     "weir_plan_phase_seconds",

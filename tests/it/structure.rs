@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "telemetry"]),
     ("policy", &["allocation", "store"]),
-    ("plan_summary", &["allocation", "clock"]),
+    ("plan_summary", &["allocation", "clock", "telemetry"]),
     ("dictionary", &["allocation", "store"]),
     ("snapshot", &["allocation", "dictionary"]),
     (
@@ -58,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "health",
             "jobs",
+            "plan_summary",
             "snapshot",
             "store",
             "telemetry",

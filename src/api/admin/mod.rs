@@ -1,6 +1,8 @@
 //! The operators' API. All its routes stand on this screen.
 
 mod budget;
+mod configuration;
+mod coverage;
 pub mod docs;
 mod health;
 mod metrics;
@@ -50,6 +52,8 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/metrics", || to(metrics::tell)).ignoring_others(),
     Route::new("GET", "/v1/budget", || to(budget::show)),
     Route::new("PUT", "/v1/budget", || to(budget::change)),
+    Route::new("GET", "/v1/coverage", || to(coverage::show)),
+    Route::new("PUT", "/v1/coverage", || to(coverage::change)),
     Route::new("GET", "/v1/plans/current", || to(plans::current)),
     Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
     Route::new("GET", "/v1/services/{service}/operations", || {

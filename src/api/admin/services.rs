@@ -8,11 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::allocation::{Binding, OperationPlan, Timestamp};
+use crate::allocation::{OperationPlan, Timestamp};
 use crate::clock::date;
 use crate::http::problem::Problem;
+use crate::plan_summary::binding_label;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec;
+use crate::telemetry::metrics::Label;
 
 /// Entries on one page unless asked otherwise, and at most.
 const PAGE: usize = 100;
@@ -172,20 +174,7 @@ fn operation_document(name: &str, operation: &OperationPlan) -> OperationDocumen
         window_sampled: operation.window_sampled,
         probability: operation.probability,
         share_traces_per_second: operation.share,
-        binding: binding(operation.binding),
-    }
-}
-
-/// A binding's name in the API.
-fn binding(binding: Binding) -> &'static str {
-    match binding {
-        Binding::Level => "level",
-        Binding::Floor => "floor",
-        Binding::Cap => "cap",
-        Binding::Pin => "pin",
-        Binding::ProbabilityOne => "probability_one",
-        Binding::RaiseLimit => "raise_limit",
-        Binding::Hold => "hold",
+        binding: binding_label(operation.binding).value(),
     }
 }
 

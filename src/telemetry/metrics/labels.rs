@@ -114,6 +114,24 @@ labels! {
         Frozen = "frozen",
     }
 
+    /// What decides an operation's share.
+    BindingLabel as "binding" {
+        /// The water level.
+        Level = "level",
+        /// Its floor.
+        Floor = "floor",
+        /// Its cap.
+        Cap = "cap",
+        /// The probability an operator fixed.
+        Pin = "pin",
+        /// Every trace is kept.
+        ProbabilityOne = "probability_one",
+        /// How far it may rise in one interval.
+        RaiseLimit = "raise_limit",
+        /// Its reports, or all of them, are missing.
+        Hold = "hold",
+    }
+
     /// What became of a plan that this replica computed.
     PlanOutcome as "outcome" {
         /// It became the current plan.

@@ -131,11 +131,12 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let bounded = || prop::collection::btree_map(0..6u32, bounds(), 0..4);
-    (prop::array::uniform4(number()), bounded(), bounded()).prop_map(
-        |([budget, exponent, initial, reserve], services, operations)| Policy {
+    (prop::array::uniform5(number()), bounded(), bounded()).prop_map(
+        |([budget, exponent, initial, reserve, floor], services, operations)| Policy {
             weight_exponent: exponent,
             initial_probability: initial,
             unseen_reserve_max: reserve,
+            floor,
             services: services
                 .into_iter()
                 .map(|(id, b)| (ServiceId(id), b))

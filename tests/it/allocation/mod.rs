@@ -3,6 +3,7 @@
 mod bounds;
 mod edges;
 mod estimating;
+mod figures;
 mod fleet;
 mod silence;
 mod solver;

@@ -179,7 +179,7 @@ fn half_heard(covered: f64) -> Plan {
 fn an_agent_whose_last_report_is_late_is_not_missing() {
     let plan = half_heard(0.5);
     assert_eq!(plan.fleet.completeness, 1.0);
-    assert_eq!(plan.fleet.coverage, 0.75);
+    assert_eq!(plan.fleet.covered, 0.75);
     assert_eq!(plan.fleet.hold, Hold::None);
     assert_eq!(plan.operations[0].offered, 100.0);
     assert_eq!(plan.agents[1].offered, 50.0);
@@ -189,7 +189,7 @@ fn an_agent_whose_last_report_is_late_is_not_missing() {
 fn an_agent_that_covers_a_small_part_of_the_window_is_heard_in_part() {
     let plan = half_heard(0.05);
     assert_eq!(plan.fleet.completeness, 0.75);
-    assert!((plan.fleet.coverage - 0.525 / 0.75).abs() < 1e-12);
+    assert!((plan.fleet.covered - 0.525 / 0.75).abs() < 1e-12);
     assert_eq!(plan.fleet.hold, Hold::CutsOnly);
     assert!((plan.operations[0].offered - 100.0).abs() < 1e-9);
     assert_eq!(plan.agents[1].offered, 50.0);
@@ -215,7 +215,7 @@ fn reports_that_are_always_late_hold_nothing() {
         plan = next(&plan, &policy, &in_time(number, offered));
         assert_eq!(plan.fleet.hold, Hold::None, "window {number}");
         assert_eq!(plan.fleet.completeness, 1.0);
-        assert!((plan.fleet.coverage - 0.8).abs() < 1e-9);
+        assert!((plan.fleet.covered - 0.8).abs() < 1e-9);
     }
     assert!((plan.operations[0].offered / 50.0 - 1.0).abs() < 0.02);
     assert!((plan.operations[0].probability / 0.2 - 1.0).abs() < 0.02);

@@ -10,12 +10,13 @@ use yaml_rust2::YamlLoader;
 use super::document::{Document, Operation, object, value};
 
 /// Headers that every HTTP answer may have.
-const COMMON: [&str; 5] = [
+const COMMON: [&str; 6] = [
     "connection",
     "content-length",
     "content-type",
     "date",
     "transfer-encoding",
+    "x-request-id",
 ];
 
 /// An answer, its body decompressed.
@@ -85,6 +86,9 @@ impl Answer {
             return vec!["the status is not documented".into()];
         };
         let mut errors = self.header_errors(document, documented);
+        if self.header("x-request-id").is_some() == operation.is_polled() {
+            errors.push("every answer but to polls has a request id".into());
+        }
         let kind = self.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default();
         match documented["content"].get(kind) {

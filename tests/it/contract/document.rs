@@ -111,6 +111,11 @@ impl Document {
 }
 
 impl Operation {
+    /// Whether SDKs poll it.
+    pub fn is_polled(&self) -> bool {
+        !self.is_admin && self.method == "GET"
+    }
+
     pub fn label(&self) -> String {
         format!("{} {}", self.method, self.path)
     }

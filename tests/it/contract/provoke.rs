@@ -66,9 +66,9 @@ impl Given {
         answer
     }
 
-    async fn put(&mut self, request: RequestBuilder, expected: u16) -> Answer {
+    async fn put(&mut self, part: &Part, request: RequestBuilder, expected: u16) -> Answer {
         let answer = Answer::of(request).await;
-        self.note("PUT", "/v1/budget", expected, &answer);
+        self.note("PUT", part.path, expected, &answer);
         answer
     }
 
@@ -79,8 +79,28 @@ impl Given {
     }
 }
 
-fn put(app: &TestApp, condition: Option<&str>) -> RequestBuilder {
-    let request = app.client.put(format!("{}/v1/budget", app.admin));
+/// A part of the configuration, what may be written to it and what may not.
+struct Part {
+    path: &'static str,
+    fine: fn() -> Value,
+    wrong: fn() -> Value,
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        path: "/v1/budget",
+        fine: || json!({ "traces_per_second": 50 }),
+        wrong: || json!({ "traces_per_second": -1 }),
+    },
+    Part {
+        path: "/v1/coverage",
+        fine: || json!({ "probability": 0.95 }),
+        wrong: || json!({ "probability": 0.95, "within_seconds": 0 }),
+    },
+];
+
+fn put(app: &TestApp, part: &Part, condition: Option<&str>) -> RequestBuilder {
+    let request = app.client.put(format!("{}{}", app.admin, part.path));
     match condition {
         Some(condition) => request.header("If-Match", condition),
         None => request,
@@ -89,10 +109,6 @@ fn put(app: &TestApp, condition: Option<&str>) -> RequestBuilder {
 
 fn post(app: &TestApp) -> RequestBuilder {
     app.client.post(format!("{}/v1/reports", app.sdk))
-}
-
-fn fifty() -> Value {
-    json!({ "traces_per_second": 50 })
 }
 
 /// Nothing is known yet.
@@ -150,12 +166,14 @@ pub async fn in_operation(given: &mut Given) {
         given.get(&app, path, "?service=", 200).await;
         given.get(&app, path, "", 400).await;
     }
-    for path in ["/v1/budget", "/v1/plans/current"] {
+    for path in ["/v1/budget", "/v1/coverage", "/v1/plans/current"] {
         given.get(&app, path, "?made-up=1", 400).await;
     }
     pages(given, &app).await;
     history(given, &app).await;
-    budget(given, &app).await;
+    for part in &PARTS {
+        configuration(given, &app, part).await;
+    }
     reports(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
@@ -204,28 +222,31 @@ async fn history(given: &mut Given, app: &TestApp) {
     given.get(app, HISTORY, "?operation=unknown", 404).await;
 }
 
-async fn budget(given: &mut Given, app: &TestApp) {
-    let shown = given.get(app, "/v1/budget", "", 200).await;
+async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
+    let put = |condition| put(app, part, condition);
+    let fine = |condition| put(condition).json(&(part.fine)());
+    let shown = given.get(app, part.path, "", 200).await;
     let tag = shown.header("etag").unwrap().to_owned();
-    let written = given.put(put(app, Some(&tag)).json(&fifty()), 200).await;
+    let written = given.put(part, fine(Some(&tag)), 200).await;
     assert_ne!(written.header("etag"), Some(&*tag));
-    given.put(put(app, Some("*")).json(&fifty()), 200).await;
-    given.put(put(app, Some(&tag)).json(&fifty()), 412).await;
-    given.put(put(app, None).json(&fifty()), 428).await;
+    given.put(part, fine(Some("*")), 200).await;
+    given.put(part, fine(Some(&tag)), 412).await;
+    given.put(part, fine(None), 428).await;
     for malformed in ["1", "\"+1\"", "W/\"1\"", "\"1\", \"2\"", ""] {
-        given
-            .put(put(app, Some(malformed)).json(&fifty()), 400)
-            .await;
+        given.put(part, fine(Some(malformed)), 400).await;
     }
-    let json = |request: RequestBuilder| request.header("Content-Type", "application/json");
-    given.put(json(put(app, Some("*"))).body("{"), 400).await;
-    let large = " ".repeat((16 << 10) + 1);
-    given.put(json(put(app, Some("*"))).body(large), 413).await;
-    given.put(put(app, Some("*")).body("{}"), 415).await;
+    let json = |body: String| {
+        put(Some("*"))
+            .header("Content-Type", "application/json")
+            .body(body)
+    };
+    given.put(part, json("{".into()), 400).await;
+    given.put(part, json(" ".repeat((16 << 10) + 1)), 413).await;
+    given.put(part, put(Some("*")).body("{}"), 415).await;
     // A wrong value is one whichever revision is the newest.
     for condition in ["*", &*tag] {
-        let wrong = json!({ "traces_per_second": -1 });
-        given.put(put(app, Some(condition)).json(&wrong), 422).await;
+        let wrong = put(Some(condition)).json(&(part.wrong)());
+        given.put(part, wrong, 422).await;
     }
 }
 
@@ -276,12 +297,14 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         );
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
-    let (report, budget) = tokio::join!(
+    let (report, budget, coverage) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
+        ask(&app.admin, "PUT", "/v1/coverage"),
     );
     given.note("POST", "/v1/reports", 408, &report.unwrap());
     given.note("PUT", "/v1/budget", 408, &budget.unwrap());
+    given.note("PUT", "/v1/coverage", 408, &coverage.unwrap());
 }
 
 /// The database goes away under a Weir that knows an operation.
@@ -292,8 +315,11 @@ pub async fn without_the_database(given: &mut Given) {
     let known = report("a", Uuid::new_v4(), 1, 100);
     assert_eq!(app.report(&known).await.0, 200);
     cluster.kill9();
-    given.get(&app, "/v1/budget", "", 503).await;
-    given.put(put(&app, Some("*")).json(&fifty()), 503).await;
+    for part in &PARTS {
+        given.get(&app, part.path, "", 503).await;
+        let write = put(&app, part, Some("*")).json(&(part.fine)());
+        given.put(part, write, 503).await;
+    }
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
     for path in POLLED {
@@ -318,8 +344,11 @@ pub async fn with_a_broken_database(given: &mut Given) {
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
         taken.execute(&mut connection).await.unwrap();
     }
-    given.get(&app, "/v1/budget", "", 500).await;
-    given.put(put(&app, Some("*")).json(&fifty()), 500).await;
+    for part in &PARTS {
+        given.get(&app, part.path, "", 500).await;
+        let write = put(&app, part, Some("*")).json(&(part.fine)());
+        given.put(part, write, 500).await;
+    }
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
     app.stop().await;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Belief, Binding, FleetPlan, Hold, OperationId, OperationPlan, Plan,
-    ServiceId, ServicePlan, Timestamp, Window,
+    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
+    Plan, ServiceId, ServicePlan, Timestamp, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -40,11 +40,11 @@ prop_compose! {
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
     ) -> FleetPlan {
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
-            completeness, coverage, unseen_reserve, unseen_sampled, default_probability, missing,
+            completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered]: [f64; 15] = numbers.try_into().expect("there are fifteen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
-            completeness, coverage, hold, unseen_reserve, unseen_sampled, default_probability, missing,
+            completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered,
         }
     }
@@ -86,6 +86,7 @@ prop_compose! {
     fn any_plan()(
         head in any::<(u64, u64, u64, i64, i64)>(),
         fleet in any_fleet(),
+        figures in prop::array::uniform4(any_number()),
         services in prop::collection::vec((any::<u32>(), any_number()), 0..10),
         operations in prop::collection::vec(any_operation(), 0..20),
         agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
@@ -96,6 +97,12 @@ prop_compose! {
             configuration_revision: head.2,
             window: Window { start: Timestamp(head.3), end: Timestamp(head.4) },
             fleet,
+            figures: Figures {
+                due_sampled: figures[0],
+                coverage: figures[1],
+                fairness: figures[2],
+                changed: figures[3],
+            },
             services: services.into_iter().map(|(service, default_probability)| ServicePlan {
                 service: ServiceId(service),
                 default_probability,
@@ -172,7 +179,7 @@ fn history_is_sorted_by_its_codec() {
     assert_eq!(history_codec::decode(&bytes).unwrap(), [entry(2), entry(7)]);
 }
 
-/// Bytes as they were first written in the current version: whatever changes, they stay readable.
+/// Bytes as they were first written in each version: whatever changes, they stay readable.
 #[test]
 fn first_bytes_stay_readable() {
     let plan = Plan {

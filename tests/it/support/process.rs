@@ -219,6 +219,13 @@ impl WeirProcess {
         .await
     }
 
+    /// The lines of its log so far that hold a text.
+    pub fn logged(&self, text: &str) -> Vec<String> {
+        let lines = self.lines();
+        let found = lines.iter().filter(|line| line.contains(text));
+        found.cloned().collect()
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.log.lock().expect("no holder of the log panics")
     }
@@ -268,12 +275,15 @@ fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(
 
 /// The bound addresses that the line about listening names.
 fn addresses(line: &str) -> Option<(String, String)> {
+    // As text or as JSON.
     let field = |name: &str| {
-        let (_, rest) = line.split_once(name)?;
-        rest.split_whitespace().next().map(str::to_owned)
+        let (_, rest) = [format!(" {name}="), format!("\"{name}\":\"")]
+            .iter()
+            .find_map(|start| line.split_once(start.as_str()))?;
+        rest.split([' ', '"']).next().map(str::to_owned)
     };
     line.contains("listening")
-        .then(|| Some((field(" sdk=")?, field(" admin=")?)))?
+        .then(|| Some((field("sdk")?, field("admin")?)))?
 }
 
 /// The library that shifts a process's clock, for programs with threads.
@@ -298,7 +308,10 @@ fn addresses_are_read_from_the_line_about_listening() {
     let line =
         "2026-11-20T09:00:00Z  INFO weir::app: listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
     let expected = ("127.0.0.1:41233".to_owned(), "127.0.0.1:34233".to_owned());
-    assert_eq!(addresses(line), Some(expected));
+    assert_eq!(addresses(line), Some(expected.clone()));
+    let json =
+        r#"{"message":"listening","sdk":"127.0.0.1:41233","admin":"127.0.0.1:34233","plan":0}"#;
+    assert_eq!(addresses(json), Some(expected));
     assert_eq!(
         addresses("2026-11-20T09:00:00Z  INFO weir::app: leaving"),
         None

@@ -1,0 +1,64 @@
+//! Coverage: what every operation is to show, and what that costs.
+
+use actix_web::http::header::ETAG;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::Admin;
+use super::configuration::{self, BYTES, Condition};
+use crate::http::body::read_json;
+use crate::http::problem::Problem;
+use crate::policy::Coverage;
+
+#[derive(Serialize)]
+struct Document {
+    probability: f64,
+    within_seconds: f64,
+    floor_traces_per_second: f64,
+    price_traces_per_second: f64,
+    revision: u64,
+}
+
+/// Shows what is asked for and what it costs.
+pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
+    let (configuration, revision) = configuration::current(&admin).await?;
+    Ok(answer(&admin, configuration.coverage, revision.revision))
+}
+
+/// Changes it if the revision is still the one the caller has seen.
+pub(super) async fn change(
+    request: HttpRequest,
+    payload: Payload,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, Problem> {
+    let condition = Condition::of(&request)?;
+    let coverage: Coverage = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
+    let changed = configuration::change(&admin, &condition, |held| held.coverage = coverage);
+    let (_, revision) = changed.await?;
+    tracing::info!(
+        revision,
+        probability = coverage.probability,
+        within_seconds = coverage.within_seconds,
+        "the coverage was changed"
+    );
+    Ok(answer(&admin, coverage, revision))
+}
+
+fn answer(admin: &Admin, coverage: Coverage, revision: u64) -> HttpResponse {
+    let floor = coverage.floor();
+    let snapshot = admin.served.load();
+    let operations = snapshot.plan().operations.iter();
+    let price = operations
+        .map(|operation| operation.offered.min(floor))
+        .sum();
+    HttpResponse::Ok()
+        .insert_header((ETAG, format!("\"{revision}\"")))
+        .json(Document {
+            probability: coverage.probability,
+            within_seconds: coverage.within_seconds,
+            floor_traces_per_second: floor,
+            price_traces_per_second: price,
+            revision,
+        })
+}

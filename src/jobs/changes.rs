@@ -1,0 +1,228 @@
+//! What a plan changes and why, in the one line that the log has of it.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::time::Duration;
+
+use crate::allocation::{Hold, OperationId, Plan};
+use crate::dictionary::Names;
+use crate::plan_summary::hold_label;
+use crate::telemetry::metrics::Label;
+
+/// A rate that moved by less than this part is no reason for anything.
+const NOTABLE: f64 = 0.01;
+
+/// How a plan's probabilities differ from those of the plan before.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    raised: usize,
+    cut: usize,
+    new: usize,
+    gone: usize,
+    /// The one that moves the most traces per second, with its probabilities before and after.
+    largest: Option<(OperationId, f64, f64)>,
+}
+
+impl Changes {
+    pub(super) fn between(before: &Plan, plan: &Plan) -> Self {
+        let mut changes = Self::default();
+        let mut held = before.operations.iter().peekable();
+        let mut most = 0.0;
+        for operation in &plan.operations {
+            while held
+                .next_if(|held| held.operation < operation.operation)
+                .is_some()
+            {
+                changes.gone += 1;
+            }
+            let Some(held) = held.next_if(|held| held.operation == operation.operation) else {
+                changes.new += 1;
+                continue;
+            };
+            let (from, to) = (held.probability, operation.probability);
+            match to.total_cmp(&from) {
+                Ordering::Greater => changes.raised += 1,
+                Ordering::Less => changes.cut += 1,
+                Ordering::Equal => {}
+            }
+            let moved = (to - from).abs() * operation.offered;
+            if moved > most {
+                most = moved;
+                changes.largest = Some((operation.operation, from, to));
+            }
+        }
+        changes.gone += held.count();
+        changes
+    }
+
+    /// How many probabilities differ; a new operation's does.
+    pub(super) fn count(&self) -> usize {
+        self.raised + self.cut + self.new
+    }
+}
+
+/// Writes the line.
+pub(super) fn log(before: &Plan, plan: &Plan, changes: &Changes, names: &Names, took: Duration) {
+    let fleet = &plan.fleet;
+    tracing::info!(
+        plan = plan.number,
+        epoch = plan.epoch,
+        configuration_revision = plan.configuration_revision,
+        operations = plan.operations.len(),
+        raised = changes.raised,
+        cut = changes.cut,
+        new = changes.new,
+        gone = changes.gone,
+        largest = Largest(changes, names).to_string(),
+        because = reasons(before, plan, changes).join("; "),
+        budget_traces_per_second = fleet.budget,
+        observed_sampled_traces_per_second = fleet.observed_sampled,
+        expected_sampled_traces_per_second = fleet.expected_sampled,
+        offered_per_second = fleet.offered,
+        completeness = fleet.completeness,
+        hold = hold_label(fleet.hold).value(),
+        took_milliseconds = took.as_millis() as u64,
+        "published a plan"
+    );
+}
+
+/// The change that moves most, with its names.
+struct Largest<'a>(&'a Changes, &'a Names);
+
+impl fmt::Display for Largest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((operation, from, to)) = self.0.largest else {
+            return f.write_str("none");
+        };
+        match self.1.name(operation) {
+            Some(name) => write!(f, "{} {}", name.service, name.operation)?,
+            None => write!(f, "operation {}", operation.0)?,
+        }
+        write!(f, " {from:.3e} to {to:.3e}")
+    }
+}
+
+/// Why the plan is another one than the plan before; never empty.
+fn reasons(before: &Plan, plan: &Plan, changes: &Changes) -> Vec<String> {
+    let (was, is) = (&before.fleet, &plan.fleet);
+    let mut reasons = Vec::new();
+    if plan.configuration_revision != before.configuration_revision {
+        reasons.push(if was.budget == is.budget {
+            format!("configuration revision {}", plan.configuration_revision)
+        } else {
+            format!(
+                "the budget went from {} to {} traces/s",
+                was.budget, is.budget
+            )
+        });
+    }
+    match is.hold {
+        Hold::None => {}
+        Hold::CutsOnly => reasons.push(format!(
+            "reports are missing (completeness {:.2}), nothing is raised",
+            is.completeness
+        )),
+        Hold::Frozen => reasons.push(format!(
+            "too many reports are missing (completeness {:.2}), everything stays",
+            is.completeness
+        )),
+    }
+    if is.missing > 0.0 {
+        reasons.push(format!(
+            "floors and pins exceed the budget by {:.3} traces/s",
+            is.missing
+        ));
+    }
+    if changes.new + changes.gone > 0 {
+        reasons.push(format!(
+            "{} operations are new, {} gone",
+            changes.new, changes.gone
+        ));
+    }
+    let moved = is.offered / was.offered - 1.0;
+    if moved.is_finite() && moved.abs() >= NOTABLE {
+        let how = if moved > 0.0 { "rose" } else { "fell" };
+        reasons.push(format!(
+            "offered traffic {how} by {:.1} %",
+            100.0 * moved.abs()
+        ));
+    }
+    if reasons.is_empty() {
+        reasons.push("traffic is as before but for its noise".into());
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocation::{Belief, Binding, FleetPlan, OperationPlan, ServiceId};
+
+    fn plan(revision: u64, fleet: FleetPlan, operations: &[(u32, f64)]) -> Plan {
+        let operation = |&(id, probability): &(u32, f64)| OperationPlan {
+            operation: OperationId(id),
+            service: ServiceId(1),
+            overflow: false,
+            offered: f64::from(id),
+            belief: Belief::default(),
+            belief_before: None,
+            share: 0.0,
+            probability,
+            binding: Binding::Level,
+            silent_windows: 0,
+            window_offered: 0,
+            window_sampled: 0,
+        };
+        Plan {
+            configuration_revision: revision,
+            fleet,
+            operations: operations.iter().map(operation).collect(),
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn a_change_is_counted_by_its_direction() {
+        let fleet = FleetPlan::default();
+        let before = plan(1, fleet, &[(1, 0.5), (2, 0.5), (3, 0.5), (9, 0.1)]);
+        let after = plan(1, fleet, &[(0, 0.5), (2, 0.7), (3, 0.2), (9, 0.1)]);
+        let changes = Changes::between(&before, &after);
+        let expected = Changes {
+            raised: 1,
+            cut: 1,
+            new: 1,
+            gone: 1,
+            largest: Some((OperationId(3), 0.5, 0.2)),
+        };
+        assert_eq!(changes, expected);
+        assert_eq!(changes.count(), 3);
+        let same = Changes::between(&before, &before);
+        assert_eq!(same, Changes::default());
+    }
+
+    #[test]
+    fn the_reasons_are_named() {
+        let fleet = |budget, offered, hold| FleetPlan {
+            budget,
+            offered,
+            hold,
+            completeness: 0.6,
+            ..FleetPlan::default()
+        };
+        let before = plan(1, fleet(10.0, 100.0, Hold::None), &[(1, 0.1)]);
+        let said = |revision, budget, offered, hold| {
+            let after = plan(revision, fleet(budget, offered, hold), &[(1, 0.2)]);
+            reasons(&before, &after, &Changes::between(&before, &after)).join("; ")
+        };
+        assert_eq!(
+            said(2, 20.0, 130.0, Hold::CutsOnly),
+            "the budget went from 10 to 20 traces/s; reports are missing (completeness 0.60), \
+             nothing is raised; offered traffic rose by 30.0 %"
+        );
+        assert_eq!(said(2, 10.0, 99.9, Hold::None), "configuration revision 2");
+        assert_eq!(
+            said(1, 10.0, 99.9, Hold::None),
+            "traffic is as before but for its noise"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Lines that could come by the thousand, and are worth one now and then.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Lets one through per period, and counts those it held back.
+pub struct Seldom {
+    period: Duration,
+    start: Instant,
+    /// Milliseconds after `start` from which the next goes through.
+    open_at: AtomicU64,
+    held_back: AtomicU64,
+}
+
+impl Seldom {
+    /// Lets the first through, and then one per period.
+    #[must_use]
+    pub fn new(period: Duration) -> Self {
+        Self {
+            period,
+            start: Instant::now(),
+            open_at: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether this one goes through: then how many did not since the last that did.
+    pub fn pass(&self) -> Option<u64> {
+        self.pass_at(self.start.elapsed())
+    }
+
+    fn pass_at(&self, elapsed: Duration) -> Option<u64> {
+        let now = elapsed.as_millis() as u64;
+        let open_at = self.open_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(self.period.as_millis() as u64);
+        let passes = now >= open_at
+            && self
+                .open_at
+                .compare_exchange(open_at, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if passes {
+            Some(self.held_back.swap(0, Ordering::Relaxed))
+        } else {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_passes_per_period() {
+        let seldom = Seldom::new(Duration::from_secs(10));
+        let at = |seconds| seldom.pass_at(Duration::from_secs(seconds));
+        assert_eq!(at(0), Some(0));
+        assert_eq!(at(1), None);
+        assert_eq!(at(9), None);
+        assert_eq!(at(10), Some(2));
+        assert_eq!(at(100), Some(0));
+    }
+}

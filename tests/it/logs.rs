@@ -1,0 +1,140 @@
+//! What Weir writes to its log: enough to tell what it did and why, never a line per poll.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::app::{Agent, report};
+use crate::support::postgres::Cluster;
+use crate::support::process::{WeirCommand, WeirProcess, eventually};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn command() -> WeirCommand {
+    WeirProcess::command()
+        .flag("--log-format", "json")
+        .flag("--interval", "1s")
+}
+
+/// The first line with a message, as JSON.
+async fn line(weir: &WeirProcess, message: &str) -> Value {
+    let line = eventually(DEADLINE, message, async || weir.logged(message).pop()).await;
+    serde_json::from_str(&line).expect("a line is a JSON document")
+}
+
+async fn send(weir: &WeirProcess, body: &Value) -> reqwest::Response {
+    let request = reqwest::Client::new().post(format!("{}/v1/reports", weir.sdk_url()));
+    request.json(body).send().await.unwrap()
+}
+
+async fn set_budget(weir: &WeirProcess, id: &str) -> reqwest::Response {
+    let request = reqwest::Client::new()
+        .put(format!("{}/v1/budget", weir.admin_url()))
+        .header("If-Match", "*")
+        .header("X-Request-Id", id);
+    let request = request.json(&json!({ "traces_per_second": 5 }));
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_is_one_line_that_says_what_changed_and_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command().flag("--data-dir", directory.path()).start().await;
+    let mut agent = Agent::new("a");
+    eventually(DEADLINE, "a plan with the operation", async || {
+        if let Some(report) = agent.next(&[("shop", &[("GET /", 900.0)])]) {
+            assert_eq!(send(&weir, &report).await.status(), 200);
+        }
+        weir.logged("1 operations are new").pop()
+    })
+    .await;
+    set_budget(&weir, "a").await;
+    let line = line(&weir, "the budget went from 10 to 5 traces/s").await;
+    assert_eq!(line["level"], "INFO", "{line}");
+    assert_eq!(line["message"], "published a plan");
+    assert_eq!(line["budget_traces_per_second"], 5.0);
+    assert_eq!(line["configuration_revision"], 2);
+    assert!(line["largest"].as_str().unwrap().starts_with("shop GET / "));
+    for number in [
+        "plan",
+        "epoch",
+        "operations",
+        "raised",
+        "cut",
+        "new",
+        "gone",
+    ] {
+        assert!(line[number].is_u64(), "{number}: {line}");
+    }
+    let number = line["plan"].as_u64().unwrap();
+    let same = weir.logged(&format!("\"plan\":{number},"));
+    assert_eq!(same.len(), 1, "one line a plan: {same:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_found_by_its_id_and_polls_leave_no_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command()
+        .flag("--data-dir", directory.path())
+        .flag("--log", "debug")
+        .start()
+        .await;
+    let answered = set_budget(&weir, "change-4711").await;
+    assert_eq!(answered.headers()["x-request-id"], "change-4711");
+    let line = line(&weir, "the budget was changed").await;
+    assert_eq!(line["span"]["id"], "change-4711", "{line}");
+    assert_eq!(line["span"]["path"], "/v1/budget");
+
+    let own = send(&weir, &report("a", Uuid::new_v4(), 1, 5)).await;
+    let own = own.headers()["x-request-id"].to_str().unwrap().to_owned();
+    eventually(DEADLINE, "the report's lines", async || {
+        weir.logged(&own).pop()
+    })
+    .await;
+    let spoofed = set_budget(&weir, "a b").await;
+    assert_ne!(spoofed.headers()["x-request-id"], "a b");
+
+    let client = reqwest::Client::new();
+    for _ in 0..20 {
+        let poll = client.get(format!("{}/sampling?service=polled", weir.sdk_url()));
+        assert_eq!(poll.send().await.unwrap().status(), 200);
+    }
+    set_budget(&weir, "after-the-polls").await;
+    eventually(DEADLINE, "what comes after the polls", async || {
+        weir.logged("after-the-polls").pop()
+    })
+    .await;
+    assert_eq!(weir.logged("polled"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_database_call_that_fails_or_is_slow_is_told_and_not_a_thousand_times() {
+    let cluster = Cluster::start();
+    let weir = command()
+        .flag("--database-url", cluster.url("postgres"))
+        .flag("--slow-call", "1ms")
+        .start()
+        .await;
+    let slow = line(&weir, "a database call was slow").await;
+    assert_eq!(slow["level"], "WARN");
+    assert!(slow["call"].is_string() && slow["took_milliseconds"].is_u64());
+
+    cluster.kill9();
+    let body = report("a", Uuid::new_v4(), 1, 5);
+    let refused = futures_util::future::join_all((0..50).map(|_| send(&weir, &body))).await;
+    for answer in refused {
+        assert_eq!(answer.status(), 503);
+    }
+    let failed = line(&weir, "a database call failed").await;
+    assert_eq!(failed["kind"], "unavailable", "{failed}");
+    assert!(failed["error"].is_string() && failed["call"].is_string());
+    let mut of_reports = weir.logged("a database call failed");
+    of_reports.retain(|line| line.contains("add_names"));
+    assert!(
+        (1..10).contains(&of_reports.len()),
+        "fifty reports, a line now and then: {of_reports:?}"
+    );
+    cluster.restart();
+    line(&weir, "the database answers again").await;
+}
