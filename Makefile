@@ -10,7 +10,7 @@ help: ## Lists these targets
 run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778, operators on 127.0.0.1:8778
 	$(CARGO) run --release --locked -- serve
 
-setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime, promtool, Node.js
+setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime, Prometheus, Node.js
 	@scripts/setup
 
 test: setup ## Runs every test, after installing what is missing

@@ -1,33 +1,29 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
 mod background;
+mod connection;
+mod descriptors;
+mod listener;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::{self, Data, PathConfig, QueryConfig};
-use actix_web::{App as Routes, HttpServer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use background::Jobs;
 
 use crate::allocation::Plan;
-use crate::api::admin::{self, Admin};
-use crate::api::reports;
 use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::config::{Config, Database};
 use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
-use crate::http::problem::{Problem, not_found};
-use crate::http::routes::register;
-use crate::ingest::{Committer, CommitterTask, Ingest, ReportLimits};
+use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{Install, Leadership, Shared, load_current};
 use crate::observe::Observed;
 use crate::policy::Configuration;
-use crate::protocols::jaeger::{self, Jaeger};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -37,12 +33,6 @@ use crate::telemetry::metrics::{Exposition, Metrics};
 
 /// A plan this many intervals old is stale.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
-
-/// How long connections may take to finish when the process stops.
-const DRAIN_SECONDS: u64 = 10;
-
-/// How long a client may take to send a request's head.
-const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why Weir could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -260,88 +250,6 @@ impl Parts {
         };
         let observe = Box::new(move |metrics: &Metrics| observed.tell(metrics));
         Exposition::new(Arc::clone(&self.shared.metrics), observe)
-    }
-
-    fn sdk_listener(&self, committer: Committer) -> Result<Listener, AppError> {
-        let limits = ReportLimits {
-            bytes: self.config.report_bytes_max,
-            bucket: self.config.interval,
-            age: self.config.report_age_max,
-        };
-        let dictionary = Arc::clone(&self.shared.dictionary);
-        let metrics = Arc::clone(&self.shared.metrics);
-        let ingest = Ingest::new(dictionary, committer, self.clock(), limits, metrics);
-        let ingest = Data::new(ingest);
-        let jaeger = Data::new(Jaeger {
-            served: Arc::clone(&self.shared.served),
-            metrics: Arc::clone(&self.shared.metrics),
-            clock: self.clock(),
-            stale_after_seconds: self.stale_after_seconds(),
-        });
-        let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let server = HttpServer::new(move || {
-            Routes::new()
-                .app_data(Data::clone(&ingest))
-                .app_data(Data::clone(&jaeger))
-                .configure(|config| register(config, reports::ROUTES))
-                .configure(|config| register(config, jaeger::ROUTES))
-                .default_service(web::to(not_found))
-        })
-        .workers(workers)
-        .max_connections(self.config.connections_max.div_ceil(workers))
-        .client_request_timeout(HEAD_TIME_LIMIT)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals();
-        let address = self.config.listen;
-        let bound = server
-            .bind(address)
-            .map_err(|source| AppError::Listen { address, source })?;
-        let address = bound.addrs().first().copied().unwrap_or(address);
-        Ok(Listener {
-            address,
-            server: bound.run(),
-        })
-    }
-
-    fn admin_listener(&self) -> Result<Listener, AppError> {
-        let admin = Data::new(Admin {
-            store: Arc::clone(&self.shared.store),
-            clock: self.clock(),
-            dictionary: Arc::clone(&self.shared.dictionary),
-            served: Arc::clone(&self.shared.served),
-            database: self.database.clone(),
-            exposition: Arc::new(self.exposition()),
-            stale_after_seconds: self.stale_after_seconds(),
-        });
-        let malformed = |detail: String| Problem::Malformed {
-            field: String::new(),
-            detail,
-        };
-        let server = HttpServer::new(move || {
-            let query = QueryConfig::default()
-                .error_handler(move |error, _| malformed(error.to_string()).into());
-            let path = PathConfig::default()
-                .error_handler(move |error, _| malformed(error.to_string()).into());
-            Routes::new()
-                .app_data(query)
-                .app_data(path)
-                .app_data(Data::clone(&admin))
-                .configure(|config| register(config, admin::ROUTES))
-                .default_service(web::to(not_found))
-        })
-        .workers(1)
-        .client_request_timeout(HEAD_TIME_LIMIT)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals();
-        let address = self.config.admin_listen;
-        let bound = server
-            .bind(address)
-            .map_err(|source| AppError::Listen { address, source })?;
-        let address = bound.addrs().first().copied().unwrap_or(address);
-        Ok(Listener {
-            address,
-            server: bound.run(),
-        })
     }
 }
 

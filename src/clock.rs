@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -29,14 +30,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that all replicas agree on: the machine's, moved to the database's when they differ.
+/// A clock that all replicas agree on: the time that passes here, counted from the database's.
 ///
 /// Replicas must agree on which bucket is open and which report is too old, and a machine whose
 /// clock is an hour wrong must not break that. The database is the one clock they share. A
 /// difference under [`FleetClock::TOLERANCE`] is left alone, so that a slow answer does not make
-/// time jitter.
+/// time jitter. The machine's own clock is read once: when somebody sets it afterwards, nothing
+/// happens here, unless the database lives by it.
 pub struct FleetClock {
     machine: Arc<dyn Clock>,
+    count: Count,
     offset_milliseconds: AtomicI64,
 }
 
@@ -44,31 +47,32 @@ impl FleetClock {
     /// Differences up to this are taken for the network's.
     pub const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 
-    /// Starts without an offset.
+    /// Starts at the machine's time.
     #[must_use]
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         Self {
+            count: Count::from(machine.now()),
             machine,
             offset_milliseconds: AtomicI64::new(0),
         }
     }
 
-    /// The machine's own time, uncorrected.
+    /// The time as it would be without the database, for measuring against it.
     #[must_use]
-    pub fn machine_now(&self) -> DateTime<Utc> {
-        self.machine.now()
+    pub fn counted_now(&self) -> DateTime<Utc> {
+        self.count.now()
     }
 
-    /// By how much the machine's time is moved, in milliseconds.
+    /// By how much the machine's time is moved just now.
     #[must_use]
-    pub fn offset_milliseconds(&self) -> i64 {
-        self.offset_milliseconds.load(Ordering::Relaxed)
+    pub fn offset(&self) -> TimeDelta {
+        self.now() - self.machine.now()
     }
 
-    /// Takes in the database's time, read between two readings of the machine's clock.
+    /// Takes in the database's time, read between two readings of [`FleetClock::counted_now`].
     ///
     /// A reading that took longer than the tolerance says too little and is passed over.
-    /// Returns the new offset in milliseconds when it changed.
+    /// Returns by how many milliseconds time has moved, when it has.
     pub fn observe(
         &self,
         before: DateTime<Utc>,
@@ -80,18 +84,65 @@ impl FleetClock {
             return None;
         }
         let measured = (database - (before + took / 2)).num_milliseconds();
-        let held = self.offset_milliseconds();
-        if (measured - held).abs() <= Self::TOLERANCE.num_milliseconds() {
+        let moved = measured - self.offset_milliseconds.load(Ordering::Relaxed);
+        if moved.abs() <= Self::TOLERANCE.num_milliseconds() {
             return None;
         }
         self.offset_milliseconds.store(measured, Ordering::Relaxed);
-        Some(measured)
+        Some(moved)
     }
 }
 
 impl Clock for FleetClock {
     fn now(&self) -> DateTime<Utc> {
-        self.machine.now() + TimeDelta::milliseconds(self.offset_milliseconds())
+        let offset = self.offset_milliseconds.load(Ordering::Relaxed);
+        self.count.now() + TimeDelta::milliseconds(offset)
+    }
+}
+
+/// Time that passes, from some instant of the day on, whatever becomes of the wall clock.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    from: DateTime<Utc>,
+    since: Instant,
+}
+
+impl Count {
+    fn from(from: DateTime<Utc>) -> Self {
+        let since = Instant::now();
+        Self { from, since }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        // Longer than any machine runs without a restart.
+        self.from + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::zero())
+    }
+}
+
+/// Notices when somebody sets a machine's clock, or when it slept.
+pub struct Steps {
+    machine: Arc<dyn Clock>,
+    count: Count,
+}
+
+impl Steps {
+    /// Watches from now on.
+    #[must_use]
+    pub fn of(machine: Arc<dyn Clock>) -> Self {
+        let count = Count::from(machine.now());
+        Self { machine, count }
+    }
+
+    /// By how much the clock was set since the last time this was asked, if it was: by more than
+    /// [`FleetClock::TOLERANCE`].
+    pub fn step(&mut self) -> Option<TimeDelta> {
+        let now = self.machine.now();
+        let step = now - self.count.now();
+        if step.abs() <= FleetClock::TOLERANCE {
+            return None;
+        }
+        self.count = Count::from(now);
+        Some(step)
     }
 }
 
@@ -119,11 +170,11 @@ mod tests {
         let clock = FleetClock::new(Arc::new(Fixed(machine)));
         let near = machine + TimeDelta::milliseconds(900);
         assert_eq!(clock.observe(machine, near, machine), None);
-        assert_eq!(clock.now(), machine);
+        assert!(clock.now() >= machine);
 
         let hour = machine - TimeDelta::hours(1);
         assert_eq!(clock.observe(machine, hour, machine), Some(-3_600_000));
-        assert_eq!(clock.now(), hour);
+        assert!((hour..machine).contains(&clock.now()));
 
         let slow = machine + TimeDelta::seconds(5);
         assert_eq!(
@@ -131,5 +182,26 @@ mod tests {
             None,
             "a slow answer says nothing"
         );
+    }
+    struct Settable(AtomicI64);
+
+    impl Clock for Settable {
+        fn now(&self) -> DateTime<Utc> {
+            SystemClock.now() + TimeDelta::milliseconds(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_nothing_and_is_noticed_once() {
+        let machine = Arc::new(Settable(AtomicI64::new(0)));
+        let clock = FleetClock::new(Arc::clone(&machine) as Arc<dyn Clock>);
+        let mut steps = Steps::of(Arc::clone(&machine) as Arc<dyn Clock>);
+        assert_eq!(steps.step(), None);
+        let before = clock.now();
+        machine.0.store(-3_600_000, Ordering::Relaxed);
+        assert!(clock.now() >= before, "time goes on");
+        assert_eq!(clock.offset().num_minutes(), 60);
+        assert_eq!(steps.step().map(|step| step.num_minutes()), Some(-60));
+        assert_eq!(steps.step(), None);
     }
 }

@@ -63,7 +63,7 @@ impl Observed {
         let epoch = self.leadership.epoch();
         metrics.leader.set(flag(epoch.is_some()));
         metrics.leader_epoch.set(epoch.unwrap_or(0) as f64);
-        let offset = self.clock.offset_milliseconds() as f64 / 1000.0;
+        let offset = self.clock.offset().num_milliseconds() as f64 / 1000.0;
         metrics.clock_offset.set(offset);
         let available = self.database.is_available();
         metrics.database_available.set(flag(available));

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
 use serde::Serialize;
 
-use crate::http::body::read_json;
+use crate::http::body::{BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::ReportOutcome;
 
-/// The routes; they need an [`Ingest`] as application data.
+/// The routes; they need an [`Ingest`] and a [`BodyRoom`] as application data.
 pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
 
 #[derive(Serialize)]
@@ -24,8 +24,9 @@ async fn report(
     request: HttpRequest,
     payload: Payload,
     ingest: Data<Ingest>,
+    room: Data<BodyRoom>,
 ) -> Result<impl Responder, Problem> {
-    let taken = take(&request, payload, &ingest).await;
+    let taken = take(&request, payload, &ingest, &room).await;
     ingest.metrics().reports.of(outcome(&taken)).inc();
     let result = match taken? {
         Acknowledged::Counted => "counted",
@@ -46,10 +47,11 @@ async fn take(
     request: &HttpRequest,
     payload: Payload,
     ingest: &Ingest,
+    room: &BodyRoom,
 ) -> Result<Acknowledged, Refused> {
-    let body = read_json(request, payload, ingest.limits().bytes).await;
+    let body = read_json_in(room, request, payload, ingest.limits().bytes).await;
     let body = body.map_err(Refused::Body)?;
-    ingest.accept(&body).await.map_err(Refused::Report)
+    ingest.accept(body).await.map_err(Refused::Report)
 }
 
 impl From<Refused> for Problem {
@@ -71,6 +73,7 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
             Problem::TooLarge(_) => ReportOutcome::TooLarge,
             Problem::TooSlow => ReportOutcome::TooSlow,
             Problem::Unsupported(_) => ReportOutcome::Unsupported,
+            Problem::Unavailable { .. } => ReportOutcome::Overloaded,
             _ => ReportOutcome::Internal,
         },
         Err(Refused::Report(error)) => match error {
@@ -122,6 +125,7 @@ impl From<IngestError> for Problem {
             IngestError::Overloaded => unavailable("too many reports wait for the database"),
             IngestError::Late => unavailable("the database did not answer in time"),
             IngestError::Store(source) => match &*source {
+                full if full.is_full() => unavailable("the database has no room"),
                 StoreError::Unavailable { .. } => unavailable("the database is away"),
                 fault => {
                     tracing::error!(error = chain(fault), "a report could not be stored");

@@ -8,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{AppError, Parts};
-use crate::jobs::{Follower, Job, LeaseKeeper, Maintain, Recompute, Runner, Scheduler, Settle};
+use crate::clock::{Clock, Steps, SystemClock};
+use crate::jobs::{
+    Follower, Job, LeaseKeeper, Maintain, Pace, Recompute, Runner, Scheduler, Settle,
+};
 
 /// Everything that happens by itself.
 pub(super) struct Jobs {
     keeper: Arc<LeaseKeeper>,
-    scheduler: Scheduler,
     running: Vec<JoinHandle<()>>,
     stop: CancellationToken,
 }
@@ -31,6 +33,7 @@ impl Jobs {
             report_age_max: config.report_age_max,
             history: config.history,
             retire_after: config.retire_after,
+            pace: Pace::from(shared.clock.timestamp()),
         };
         let recompute = Recompute {
             shared: shared.clone(),
@@ -48,24 +51,24 @@ impl Jobs {
         });
         let (triggers, triggered) = mpsc::channel(16);
         let scheduler = Scheduler::start(&jobs, triggers).await?;
+        let steps = Steps::of(Arc::new(SystemClock));
         let follower = Follower::new(shared.clone());
         let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
         let running = vec![
             tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
             tokio::spawn(follower.run(stop.clone())),
             tokio::spawn(runner.run(triggered, stop.clone())),
+            tokio::spawn(scheduler.run(steps, Arc::clone(&shared.metrics), stop.clone())),
         ];
         Ok(Self {
             keeper,
-            scheduler,
             running,
             stop,
         })
     }
 
     /// Lets the jobs finish, then gives the lease back.
-    pub(super) async fn stop(mut self) {
-        self.scheduler.stop().await;
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         for task in self.running {
             if task.await.is_err() {

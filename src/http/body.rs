@@ -1,12 +1,17 @@
-//! Request bodies: bounded in bytes and in time, before and after decompression.
+//! Request bodies: bounded in bytes and in time, before and after decompression, each by itself
+//! and all together.
 
 use std::io::Read;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::Payload;
+use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 
@@ -16,7 +21,68 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The largest zstd window taken, as a power of two: 8 MiB, what zstd uses up to level 19.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Reads a JSON body of at most `limit` bytes, before and after decompression.
+/// What room is counted in.
+const UNIT_BYTES: usize = 1024;
+
+/// How far decompression goes before it asks for more room.
+const UNPACKED_AT_ONCE: usize = 256 * 1024;
+
+/// The room that bodies may take together, while they arrive and until they have been read.
+///
+/// Connections times the largest body is more than any machine has; so who finds the room taken
+/// is told to come back.
+#[derive(Debug, Clone)]
+pub struct BodyRoom(Arc<Semaphore>);
+
+impl BodyRoom {
+    /// Room for so many bytes.
+    #[must_use]
+    pub fn of(bytes: usize) -> Self {
+        let units = bytes.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(units)))
+    }
+
+    fn none_yet(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.take(0)
+    }
+
+    fn take(&self, units: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0).try_acquire_many_owned(units);
+        taken.map_err(|_| Problem::Unavailable {
+            detail: "too many large bodies are being read",
+            retry_after_seconds: 2,
+        })
+    }
+
+    /// Makes `held` cover so many bytes.
+    fn cover(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Problem> {
+        let units = bytes.div_ceil(UNIT_BYTES);
+        let more = units.saturating_sub(held.num_permits());
+        if more > 0 {
+            held.merge(self.take(more)?);
+        }
+        Ok(())
+    }
+}
+
+/// A body, and its room for as long as it is kept.
+#[derive(Debug)]
+pub struct Body {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a JSON body of at most `limit` bytes, before and after decompression, where few come at
+/// once.
 ///
 /// # Errors
 /// Says what is wrong with the body, its type or its encoding.
@@ -24,20 +90,33 @@ pub async fn read_json(
     request: &HttpRequest,
     payload: Payload,
     limit: usize,
-) -> Result<Bytes, Problem> {
+) -> Result<Body, Problem> {
+    read_json_in(&BodyRoom::of(2 * limit), request, payload, limit).await
+}
+
+/// Reads a JSON body of at most `limit` bytes, before and after decompression, if there is room.
+///
+/// # Errors
+/// Says what is wrong with the body, its type or its encoding, or that there is no room for it.
+pub async fn read_json_in(
+    room: &BodyRoom,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<Body, Problem> {
     let encoding = Encoding::of(request)?;
     check_type(request)?;
-    let raw = tokio::time::timeout(TIME_LIMIT, read(payload, limit));
+    let raw = tokio::time::timeout(TIME_LIMIT, read(payload, limit, room));
     let raw = raw.await.map_err(|_| Problem::TooSlow)??;
     match encoding {
         Encoding::Identity => Ok(raw),
-        Encoding::Gzip => unpack(flate2::read::MultiGzDecoder::new(&raw[..]), limit),
+        Encoding::Gzip => unpack(MultiGzDecoder::new(&raw[..]), limit, room),
         Encoding::Zstd => {
             let mut decoder = zstd::Decoder::new(&raw[..]).map_err(|_| Problem::Internal)?;
             decoder
                 .window_log_max(ZSTD_WINDOW_LOG)
                 .map_err(|_| Problem::Internal)?;
-            unpack(decoder, limit)
+            unpack(decoder, limit, room)
         }
     }
 }
@@ -81,30 +160,40 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
-async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = Vec::new();
+async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Body, Problem> {
+    let (mut bytes, mut held) = (Vec::new(), room.none_yet()?);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::Malformed {
             field: String::new(),
             detail: format!("the body broke off: {error}"),
         })?;
-        if body.len() + chunk.len() > limit {
+        if bytes.len() + chunk.len() > limit {
             return Err(Problem::TooLarge(limit));
         }
-        body.extend_from_slice(&chunk);
+        room.cover(&mut held, bytes.len() + chunk.len())?;
+        bytes.extend_from_slice(&chunk);
     }
-    Ok(body.into())
+    Ok(Body { bytes, _room: held })
 }
 
-fn unpack(packed: impl Read, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = Vec::new();
-    let read = packed.take(limit as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Problem::Malformed {
-        field: String::new(),
-        detail: format!("the body does not decompress: {error}"),
-    })?;
-    if body.len() > limit {
-        return Err(Problem::TooLarge(limit));
+fn unpack(packed: impl Read, limit: usize, room: &BodyRoom) -> Result<Body, Problem> {
+    let (mut bytes, mut held) = (Vec::new(), room.none_yet()?);
+    let mut packed = packed.take(limit as u64 + 1);
+    loop {
+        let before = bytes.len();
+        room.cover(&mut held, (before + UNPACKED_AT_ONCE).min(limit))?;
+        let step = (&mut packed)
+            .take(UNPACKED_AT_ONCE as u64)
+            .read_to_end(&mut bytes);
+        step.map_err(|error| Problem::Malformed {
+            field: String::new(),
+            detail: format!("the body does not decompress: {error}"),
+        })?;
+        if bytes.len() > limit {
+            return Err(Problem::TooLarge(limit));
+        }
+        if bytes.len() == before {
+            return Ok(Body { bytes, _room: held });
+        }
     }
-    Ok(body.into())
 }

@@ -7,6 +7,7 @@ mod commit;
 mod report;
 mod tally;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub use report::{Report, ReportError, ReportLimits};
 
 use crate::clock::Clock;
 use crate::dictionary::Dictionary;
-use crate::store::{Admission, StoreError};
+use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
 use tally::Tally;
 
@@ -94,15 +95,12 @@ impl Ingest {
     /// # Errors
     /// After any error nothing of the report is acknowledged; [`IngestError`] says whether
     /// sending it again can help.
-    pub async fn accept(&self, body: &[u8]) -> Result<Acknowledged, IngestError> {
-        let report = Report::parse(body, self.limits, self.clock.now())?;
-        let resolved = self.dictionary.resolve(report.names());
-        let rows = tokio::time::timeout(COMMIT_TIME_LIMIT, resolved)
-            .await
-            .map_err(|_| IngestError::Late)?
-            .map_err(IngestError::Store)?;
-        let tally = Tally::of(&report, &rows);
-        let resolved = buckets::spread(&report, &rows, self.limits.bucket);
+    pub async fn accept(
+        &self,
+        body: impl Deref<Target = [u8]>,
+    ) -> Result<Acknowledged, IngestError> {
+        let resolving = tokio::time::timeout(COMMIT_TIME_LIMIT, self.resolve(body));
+        let (resolved, tally) = resolving.await.map_err(|_| IngestError::Late)??;
         match self.committer.commit(resolved).await? {
             Admission::Counted => {
                 tally.count(&self.metrics, self.clock.timestamp());
@@ -111,6 +109,25 @@ impl Ingest {
             Admission::Duplicate => Ok(Acknowledged::Duplicate),
             Admission::TooFarBehind => Err(IngestError::TooFarBehind),
         }
+    }
+}
+
+impl Ingest {
+    /// Parses a report and finds its names' numbers. The body ends here: a report that waits for
+    /// the database is as small as its counts.
+    async fn resolve(
+        &self,
+        body: impl Deref<Target = [u8]>,
+    ) -> Result<(ResolvedReport, Tally), IngestError> {
+        let report = Report::parse(&body, self.limits, self.clock.now())?;
+        let rows = self
+            .dictionary
+            .resolve(report.names())
+            .await
+            .map_err(IngestError::Store)?;
+        let tally = Tally::of(&report, &rows);
+        let resolved = buckets::spread(&report, &rows, self.limits.bucket);
+        Ok((resolved, tally))
     }
 }
 
@@ -124,7 +141,8 @@ impl From<CommitError> for IngestError {
     }
 }
 
-/// The longest a commit may take before its reports are refused, to be sent again.
+/// The longest that looking up a report's names may take, and then its commit, before it is
+/// refused, to be sent again.
 ///
 /// Under the 10 s that agents commonly wait, so that they hear the refusal.
 pub const COMMIT_TIME_LIMIT: Duration = Duration::from_secs(8);

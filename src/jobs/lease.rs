@@ -92,17 +92,17 @@ impl LeaseKeeper {
 
     async fn ask(&self) -> Result<(), StoreError> {
         let asked_at = Instant::now();
-        let before = self.clock.machine_now();
+        let before = self.clock.counted_now();
         let acquired = self
             .store
             .acquire_lease(PLAN_LEASE, self.holder, self.time_to_live)
             .await;
         let answer = acquired?;
-        let after = self.clock.machine_now();
-        if let Some(offset) = self.clock.observe(before, answer.database_time, after) {
+        let after = self.clock.counted_now();
+        if let Some(moved) = self.clock.observe(before, answer.database_time, after) {
             tracing::warn!(
-                offset_milliseconds = offset,
-                "this machine's clock differs from the database's; using the database's"
+                moved_milliseconds = moved,
+                "time has moved: the database's clock says something else than this replica's"
             );
         }
         let until = asked_at + self.time_to_live;

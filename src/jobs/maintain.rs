@@ -1,7 +1,8 @@
 //! Makes room ahead, lets go of what is past its retention, forgets operations gone silent.
 
 use std::error::Error;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -24,6 +25,33 @@ pub struct Maintain {
     pub history: Duration,
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
+    /// How fast what is old goes.
+    pub pace: Pace,
+}
+
+/// Lets retention go on no faster than twice the time that passes.
+///
+/// A clock that is set a day ahead by mistake would otherwise cost the history of a day and the
+/// marks that tell reports from their repetitions. Like this there are hours to set it right.
+#[derive(Debug)]
+pub struct Pace(Mutex<(Timestamp, Instant)>);
+
+impl Pace {
+    /// Begins at an instant, which is now.
+    #[must_use]
+    pub fn from(now: Timestamp) -> Self {
+        Self(Mutex::new((now, Instant::now())))
+    }
+
+    fn at(&self, now: Timestamp) -> Timestamp {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = Instant::now();
+        let (before, then) = *last;
+        let most = before.0 + 2 * (read - then).as_millis() as i64;
+        let paced = Timestamp(now.0.min(most));
+        *last = (paced, read);
+        paced
+    }
 }
 
 #[async_trait]
@@ -45,7 +73,8 @@ impl Job for Maintain {
         if self.shared.leadership.epoch().is_none() {
             return Ok(());
         }
-        self.shared.store.maintain(now, self.retention(now)).await?;
+        let retention = self.retention(self.pace.at(now));
+        self.shared.store.maintain(now, retention).await?;
         let silent = silent(self.shared.served.snapshot().plan(), self.retire_after);
         if !silent.is_empty() {
             let operations = self.shared.store.remove_names(&silent).await?;

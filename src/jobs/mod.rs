@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use follow::{Follower, Install, load_current};
 pub use lease::{Leadership, LeaseKeeper};
-pub use maintain::Maintain;
+pub use maintain::{Maintain, Pace};
 pub use recompute::Recompute;
 pub use runner::{Job, Runner, Scheduler};
 pub use settle::Settle;

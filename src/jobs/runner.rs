@@ -15,9 +15,12 @@ use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Steps};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{JobName, Label, Metrics, RunOutcome};
+
+/// How often it is looked whether the machine's clock was set.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Something that is done again and again.
 #[async_trait]
@@ -40,6 +43,8 @@ pub trait Job: Send + Sync + 'static {
 
 /// Sends jobs' names at their times.
 pub struct Scheduler {
+    schedules: Vec<(JobName, &'static str)>,
+    triggers: mpsc::Sender<JobName>,
     inner: JobScheduler,
 }
 
@@ -52,25 +57,59 @@ impl Scheduler {
         jobs: &[Arc<dyn Job>],
         triggers: mpsc::Sender<JobName>,
     ) -> Result<Self, JobSchedulerError> {
-        let inner = JobScheduler::new().await?;
-        for job in jobs {
-            let name = job.name();
-            let triggers = triggers.clone();
-            let trigger = CronJob::new(job.schedule(), move |_, _| {
-                // A full queue holds this name already.
-                let _ = triggers.try_send(name);
-            })?;
-            inner.add(trigger).await?;
-        }
-        inner.start().await?;
-        Ok(Self { inner })
+        let schedules = jobs.iter().map(|job| (job.name(), job.schedule()));
+        let schedules: Vec<_> = schedules.collect();
+        let inner = scheduled(&schedules, &triggers).await?;
+        Ok(Self {
+            schedules,
+            triggers,
+            inner,
+        })
     }
 
-    /// Stops triggering.
-    pub async fn stop(&mut self) {
-        if let Err(error) = self.inner.shutdown().await {
-            tracing::warn!(error = chain(&error), "the scheduler did not stop cleanly");
+    /// Goes on triggering until told to stop.
+    ///
+    /// The scheduler keeps the time of day at which each job is due next: once the clock has
+    /// been set back an hour, nothing would be due for an hour. So it starts anew then.
+    pub async fn run(mut self, mut steps: Steps, metrics: Arc<Metrics>, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if let Some(step) = steps.step() {
+                metrics.clock_steps.inc();
+                let seconds = step.num_milliseconds() as f64 / 1000.0;
+                tracing::warn!(seconds, "this machine's clock was set");
+                match scheduled(&self.schedules, &self.triggers).await {
+                    Ok(anew) => end(&mut std::mem::replace(&mut self.inner, anew)).await,
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "the scheduler did not start anew");
+                    }
+                }
+            }
         }
+        end(&mut self.inner).await;
+    }
+}
+
+async fn scheduled(
+    schedules: &[(JobName, &'static str)],
+    triggers: &mpsc::Sender<JobName>,
+) -> Result<JobScheduler, JobSchedulerError> {
+    let scheduler = JobScheduler::new().await?;
+    for &(name, schedule) in schedules {
+        let triggers = triggers.clone();
+        let trigger = CronJob::new(schedule, move |_, _| {
+            // A full queue holds this name already.
+            let _ = triggers.try_send(name);
+        })?;
+        scheduler.add(trigger).await?;
+    }
+    scheduler.start().await?;
+    Ok(scheduler)
+}
+
+async fn end(scheduler: &mut JobScheduler) {
+    if let Err(error) = scheduler.shutdown().await {
+        tracing::warn!(error = chain(&error), "the scheduler did not stop cleanly");
     }
 }
 

@@ -85,6 +85,8 @@ impl Settle {
         let final_at = Timestamp(now.0 - self.report_age_max.as_millis() as i64 - 60_000);
         let until = Window::aligned(final_at, length).start;
         let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        // What lies ahead was settled by a clock that has been set back since.
+        let settled = settled.filter(|settled| *settled <= until);
         let back = Timestamp(until.0 - STRETCH.as_millis() as i64);
         let from = settled.map_or(back, |settled| settled.max(back));
         (from < until).then_some(Window::aligned(from, length).start..until)

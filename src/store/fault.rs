@@ -123,6 +123,15 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(code.into_owned())
 }
 
+/// Whether an error says that there is no room: 53100, «disk full», or SQLite's primary code 13.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    let Some(code) = code(error) else {
+        return false;
+    };
+    let primary = || code.parse::<u32>().map(|code| code & 0xff);
+    code == "53100" || (code.len() < 5 && primary() == Ok(13))
+}
+
 /// Whether an error passes by itself, so that trying again later makes sense.
 fn passes(error: &sqlx::Error) -> bool {
     match error {

@@ -106,6 +106,7 @@ impl InstrumentedStore {
 impl From<&StoreError> for StoreFailure {
     fn from(error: &StoreError) -> Self {
         match error {
+            error if error.is_full() => Self::Full,
             StoreError::Unavailable { .. } => Self::Unavailable,
             StoreError::Corrupt { .. } => Self::Corrupt,
             StoreError::Failed { .. } => Self::Failed,

@@ -261,6 +261,19 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the database has no room to write; reading goes on.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Unavailable { source, .. } | Self::Failed { source, .. } => {
+                fault::is_full(source)
+            }
+            Self::Corrupt { .. } => false,
+        }
+    }
+}
+
 /// Everything Weir asks of a database.
 ///
 /// Every method is one transaction or one statement; none keeps session state. Methods may be

@@ -164,7 +164,14 @@ metrics! {
         leader_epoch: Gauge = "weir_leader_epoch",
         /// By how much this machine's clock is moved to agree with the database's.
         clock_offset: Gauge = "weir_clock_offset_seconds",
+        /// Times that this machine's clock was set, or that it stood still: it moved by more
+        /// than a second against the time that passed.
+        clock_steps: Counter = "weir_clock_steps_total",
 
+        /// Connections open on the SDK listener.
+        sdk_connections: Gauge = "weir_sdk_connections",
+        /// The most connections that may be open on the SDK listener; further ones wait.
+        sdk_connections_max: Gauge = "weir_sdk_connections_max",
         /// Polls, by whether the service was known, got the fleet's default, or was not named
         /// exactly once.
         polls: By<PollOutcome, Counter> = "weir_polls_total",
@@ -195,8 +202,8 @@ metrics! {
         database_available: Gauge = "weir_database_available",
         /// How long calls to the database took, those that failed too.
         database_call: By<StoreCall, Histogram> = "weir_database_call_seconds" in SECONDS,
-        /// Calls to the database that failed: it was unavailable, held a corrupt value, or
-        /// refused.
+        /// Calls to the database that failed: it was unavailable, had no room, held a corrupt
+        /// value, or refused.
         database_errors: By<(StoreCall, StoreFailure), Counter> = "weir_database_errors_total",
         /// Connections to the database, by whether they are in use.
         connections: By<ConnectionState, Gauge> = "weir_database_connections",

@@ -12,7 +12,7 @@ use weir::allocation::{
 use weir::clock::{Clock, FleetClock, SystemClock};
 use weir::dictionary::Dictionary;
 use weir::health::DatabaseState;
-use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Settle, Shared};
+use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Pace, Settle, Shared};
 use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::sqlite::SqliteStore;
@@ -196,6 +196,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
     let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names(), None);
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
+        pace: Pace::from(replica.shared.clock.timestamp()),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
         history: HOUR,

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod allocation;
+mod bad_days;
 mod bounds;
 mod contract;
 mod crash;

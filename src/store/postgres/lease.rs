@@ -11,7 +11,9 @@ use super::connection::Session;
 use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
 
-/// The clock is read after the wait for the row, not at the start of the statement.
+/// The clock is read after the wait for the row, not at the start of the statement. A lease that
+/// ends later than anybody could have asked for was taken before the database's clock was set
+/// back, and is free.
 const ACQUIRE: &str = "\
 -- lease: acquire
 with attempt as (
@@ -22,6 +24,7 @@ with attempt as (
         holder = excluded.holder,
         expires_at = clock_timestamp() + $3 * interval '1 millisecond'
     where lease.holder = excluded.holder or lease.expires_at <= clock_timestamp()
+        or lease.expires_at > clock_timestamp() + ($3 + 60000) * interval '1 millisecond'
     returning epoch
 )
 select (select epoch from attempt) as epoch, clock_timestamp() as database_time";

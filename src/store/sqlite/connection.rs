@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::store::PoolState;
 use crate::store::fault::{self, Fault};
@@ -65,7 +65,7 @@ impl Connections {
             .journal_mode(SqliteJournalMode::Wal)
             .pragma("journal_size_limit", LOG_BYTES);
         let writer = loop {
-            match pool(1).connect_with(writing.clone()).await {
+            match writing_pool().connect_with(writing.clone()).await {
                 Err(error) if is_busy(&error) => tokio::time::sleep(OPENING_PAUSE).await,
                 outcome => break outcome?,
             }
@@ -114,6 +114,24 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
+}
+
+/// The writer, which is opened anew where a transaction stuck to it: when SQLite has ended one by
+/// itself, as it does when the disk is full, there is nothing to roll back, the driver fails to,
+/// and believes ever after that the transaction goes on.
+///
+/// # Source
+/// SQLite documentation, «Transactions», response to errors within a transaction.
+fn writing_pool() -> SqlitePoolOptions {
+    pool(1).before_acquire(|connection, _| {
+        Box::pin(async move {
+            if connection.is_in_transaction() {
+                // A rollback may still be on its way; it comes before the answer to this.
+                connection.ping().await?;
+            }
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 /// SQLite gives its log and index files the permissions of the database file.

@@ -14,6 +14,8 @@ const READ_CLOCK: &str = "\
 -- lease: read clock
 select cast(round(unixepoch('subsec') * 1000) as integer)";
 
+/// A lease that ends later than anybody could have asked for was taken before the clock was set
+/// back, and is free.
 const ACQUIRE: &str = "\
 -- lease: acquire
 insert into lease (name, holder, epoch, expires_ms) values ($1, $2, 1, $3 + $4)
@@ -22,6 +24,7 @@ set epoch = lease.epoch + (lease.holder is not excluded.holder),
     holder = excluded.holder,
     expires_ms = excluded.expires_ms
 where lease.holder = excluded.holder or lease.expires_ms <= $3
+    or lease.expires_ms > $3 + $4 + 60000
 returning epoch";
 
 /// The holder is forgotten, so that the epoch rises even if the same one takes it again.

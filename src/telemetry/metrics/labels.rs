@@ -248,6 +248,8 @@ labels! {
     StoreFailure as "kind" {
         /// It was away.
         Unavailable = "unavailable",
+        /// It had no room to write.
+        Full = "full",
         /// It held a value that cannot be.
         Corrupt = "corrupt",
         /// It refused.

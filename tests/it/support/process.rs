@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// How long a process may take to listen, and to leave after SIGTERM.
@@ -67,6 +68,14 @@ impl WeirCommand {
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
+    /// Lets `clock` set the process's wall clock while it runs; its monotonic clock stays right.
+    pub fn wall_clock_of(self, clock: &WallClock) -> Self {
+        self.environment("LD_PRELOAD", libfaketime())
+            .environment("FAKETIME_TIMESTAMP_FILE", clock.file())
+            .environment("FAKETIME_NO_CACHE", "1")
+            .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Starts the process and waits until it listens.
     pub async fn start(&self) -> WeirProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
@@ -90,6 +99,31 @@ impl WeirCommand {
             .spawn()
             .expect("the weir binary was built with the tests");
         WeirProcess::listening(child).await
+    }
+}
+
+/// A wall clock that can be set while a process runs.
+#[derive(Debug)]
+pub struct WallClock(TempDir);
+
+impl WallClock {
+    /// A clock that is right.
+    pub fn right() -> Self {
+        let clock = Self(tempfile::tempdir().expect("a directory"));
+        clock.set_off_by(0);
+        clock
+    }
+
+    /// Sets it to so many seconds from the right time.
+    pub fn set_off_by(&self, seconds: i64) {
+        // Nobody may read half a file.
+        let written = self.0.path().join("written");
+        std::fs::write(&written, format!("{seconds:+}s\n")).expect("there is room");
+        std::fs::rename(written, self.file()).expect("they lie side by side");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("clock")
     }
 }
 

@@ -222,3 +222,26 @@ async fn pump(
     tokio::try_join!(reading, writing)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_sent_comes_late_after_the_silence_or_not_at_all() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::to_tcp(server.local_addr().unwrap()).await;
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut behind, _) = server.accept().await.unwrap();
+
+    let delay = Duration::from_millis(50);
+    proxy.delay(delay, Duration::ZERO);
+    let sent = Instant::now();
+    client.write_all(b"a").await.unwrap();
+    assert_eq!(behind.read_u8().await.unwrap(), b'a');
+    assert!(sent.elapsed() >= delay, "never sooner");
+
+    proxy.silence();
+    client.write_all(b"b").await.unwrap();
+    proxy.restore();
+    assert_eq!(behind.read_u8().await.unwrap(), b'b', "it was only held");
+
+    proxy.cut();
+    assert!(client.read_u8().await.is_err() && behind.read_u8().await.is_err());
+}

@@ -1,0 +1,197 @@
+//! A connection to the SDK listener: counted while it is open, and ended when it gets nowhere.
+//!
+//! The HTTP server bounds the first head of a connection and its idle time. What it does not
+//! bound are a second head that never ends and an answer that is never read: either would hold
+//! its connection, and so one of the few there are, for ever. So the time from the first byte
+//! of a request to the last of its answer is bounded here, whatever happens between. And it goes
+//! on taking requests from a client that does not read, and takes as many at once as there are
+//! bytes; here nothing is read from who does not read, and little at once.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::telemetry::metrics::Gauge;
+
+/// From a request's first byte to its answer's last, or from an answer to the next request.
+///
+/// A body may take 10 s and a commit 8 s; an agent that waits longer has given up.
+pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// Bytes that are read before what they ask for has had its turn. A request that waits takes some
+/// hundred times the memory of its shortest head.
+const TURN_BYTES: usize = 8 * 1024;
+
+/// A connection that has a time limit.
+pub(super) struct Connection {
+    io: TcpStream,
+    progress: Progress,
+    _open: Open,
+}
+
+impl Connection {
+    /// Takes a connection that has just been accepted, and counts it in `open` for as long as
+    /// it lives.
+    pub fn new(io: TcpStream, open: &Gauge) -> Self {
+        Self {
+            io,
+            progress: Progress::new(),
+            _open: Open::new(open),
+        }
+    }
+}
+
+/// Counts a connection while it is open.
+struct Open(Gauge);
+
+impl Open {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Since when nothing has been achieved.
+struct Progress {
+    since: Instant,
+    /// Whether bytes of a request have come since the last answer.
+    asked: bool,
+    /// Bytes read since reading last had to wait.
+    read_in_turn: usize,
+    /// Whether bytes of an answer wait for their flush.
+    answering: bool,
+    /// Whether the client takes no more of an answer now.
+    blocked: bool,
+    /// Whether it did so since the last flush.
+    held_up: bool,
+    /// Fires at the limit as it stood when it was set; moved only then, so that an answer costs
+    /// a reading of the clock and no timer.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self {
+            since,
+            asked: false,
+            read_in_turn: 0,
+            answering: false,
+            blocked: false,
+            held_up: false,
+            alarm: Box::pin(tokio::time::sleep_until(since + ANSWER_TIME_LIMIT)),
+        }
+    }
+
+    fn read(&mut self, bytes: usize) {
+        self.read_in_turn = if bytes == 0 {
+            0
+        } else {
+            self.read_in_turn + bytes
+        };
+        if bytes > 0 && !self.asked {
+            self.asked = true;
+            self.since = Instant::now();
+        }
+    }
+
+    fn wrote(&mut self, blocked: bool) {
+        self.answering = true;
+        self.blocked = blocked;
+        self.held_up |= blocked;
+    }
+
+    /// Everything written so far is on its way: the server flushes only what it has written
+    /// completely.
+    fn flushed(&mut self, context: &Context<'_>) {
+        if std::mem::take(&mut self.held_up) {
+            // Reading was passed over, so nobody else wakes the task for what has come since.
+            context.waker().wake_by_ref();
+        }
+        if self.answering {
+            self.answering = false;
+            self.asked = false;
+            self.since = Instant::now();
+        }
+    }
+
+    /// Fails once the limit has passed; before that, has the task woken when it does.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let limit = self.since + ANSWER_TIME_LIMIT;
+            if limit <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.alarm.as_mut().reset(limit);
+        }
+        Ok(())
+    }
+
+    /// A step that has to wait waits no longer than the limit.
+    fn bounded<T>(
+        &mut self,
+        step: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if step.is_pending() {
+            self.check(context)?;
+        }
+        step
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.progress.blocked {
+            return self.progress.bounded(Poll::Pending, context);
+        }
+        let before = buffer.filled().len();
+        if self.progress.read_in_turn >= TURN_BYTES {
+            self.progress.read_in_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let step = Pin::new(&mut self.io).poll_read(context, buffer);
+        self.progress.read(buffer.filled().len() - before);
+        self.progress.bounded(step, context)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let step = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.progress.wrote(step.is_pending());
+        self.progress.bounded(step, context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let step = Pin::new(&mut self.io).poll_flush(context);
+        if step.is_ready() {
+            self.progress.flushed(context);
+        }
+        step
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
