@@ -23,9 +23,12 @@ use crate::telemetry::metrics::Gauge;
 /// A body may take 10 s and a commit 8 s; an agent that waits longer has given up.
 pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// Bytes that are read before what they ask for has had its turn. A request that waits takes some
-/// hundred times the memory of its shortest head.
+/// Bytes that are read before what they ask for has had its turn.
 const TURN_BYTES: usize = 8 * 1024;
+
+/// The same directly after an answer, where requests begin: one that waits for its turn takes
+/// some hundred times the memory of its shortest head.
+const FIRST_BYTES: usize = 1024;
 
 /// A connection that has a time limit.
 pub(super) struct Connection {
@@ -43,6 +46,25 @@ impl Connection {
             progress: Progress::new(),
             _open: Open::new(open),
         }
+    }
+}
+
+impl Connection {
+    /// Reads the first bytes after an answer; where there may be more, they have to wait.
+    fn read_first(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut few = [0; FIRST_BYTES];
+        let length = buffer.remaining().min(FIRST_BYTES);
+        let mut first = ReadBuf::new(&mut few[..length]);
+        let step = Pin::new(&mut self.io).poll_read(context, &mut first);
+        if first.filled().len() == length {
+            self.progress.read_in_turn = TURN_BYTES;
+        }
+        buffer.put_slice(first.filled());
+        step
     }
 }
 
@@ -166,7 +188,11 @@ impl AsyncRead for Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let step = Pin::new(&mut self.io).poll_read(context, buffer);
+        let step = if self.progress.asked {
+            Pin::new(&mut self.io).poll_read(context, buffer)
+        } else {
+            self.read_first(context, buffer)
+        };
         self.progress.read(buffer.filled().len() - before);
         self.progress.bounded(step, context)
     }
