@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak bench demo openapi fuzz-contract check-deployment licences clean
+.PHONY: help run setup test lint soak bench bench-build demo openapi fuzz-contract check-deployment licences clean
 
 CARGO ?= cargo
 
@@ -25,9 +25,13 @@ soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
 
-# Ratios of one run on one machine; not part of any test. Needs wrk.
-bench: setup ## Measures polls, reports and growth beside their limits
-	$(CARGO) bench --locked --bench speed
+# Ratios of one run on one machine; not part of any test. Eight minutes on two cores.
+bench: ## Measures speed beside its limits, prints the table of docs/performance.md, draws docs/growth.svg
+	@scripts/setup bench
+	$(CARGO) bench --locked --bench speed -- --plot docs/growth.svg
+
+bench-build: ## Measures the release build from nothing
+	$(CARGO) bench --locked --bench speed -- build
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

@@ -49,7 +49,8 @@ pub struct Names {
     cursor: DictionaryCursor,
     services: HashMap<Arc<str>, Service>,
     service_names: HashMap<ServiceId, Arc<str>>,
-    operations: HashMap<OperationId, (OperationRow, Arc<str>)>,
+    /// By rising number: what is asked for in that order lies side by side.
+    operations: Vec<(OperationRow, Arc<str>)>,
     /// No further service fits.
     full: bool,
 }
@@ -67,18 +68,31 @@ impl Names {
     /// What an operation's number stands for, if it is known.
     #[must_use]
     pub fn row(&self, operation: OperationId) -> Option<OperationRow> {
-        self.operations.get(&operation).map(|(row, _)| *row)
+        let at = self.place(operation).ok()?;
+        Some(self.operations[at].0)
     }
 
     /// The names an operation's number stands for, if it is known.
     #[must_use]
     pub fn name(&self, operation: OperationId) -> Option<NamedOperation> {
-        let (row, name) = self.operations.get(&operation)?;
-        let service = self.service_names.get(&row.service)?;
+        let (row, name) = &self.operations[self.place(operation).ok()?];
         Some(NamedOperation {
-            service: Arc::clone(service),
+            service: self.service(row.service)?,
             operation: Arc::clone(name),
         })
+    }
+
+    /// An operation's name within its service, if it is known.
+    #[must_use]
+    pub fn operation(&self, operation: OperationId) -> Option<Arc<str>> {
+        let at = self.place(operation).ok()?;
+        Some(Arc::clone(&self.operations[at].1))
+    }
+
+    /// Where an operation stands, or would.
+    fn place(&self, operation: OperationId) -> Result<usize, usize> {
+        let operations = &self.operations;
+        operations.binary_search_by_key(&operation, |(row, _)| row.operation)
     }
 
     /// A service's name, if it is known.
@@ -128,7 +142,11 @@ impl Names {
                 service: entry.service,
                 overflow,
             };
-            self.operations.insert(entry.operation, (row, name));
+            // They come by rising number, so this is the end but for what is there already.
+            match self.place(entry.operation) {
+                Ok(at) => self.operations[at] = (row, name),
+                Err(at) => self.operations.insert(at, (row, name)),
+            }
         }
         self.cursor = page.cursor;
     }

@@ -1,7 +1,10 @@
-//! The limit for polls: an actix-web handler that returns the same bytes from memory, and does
-//! nothing else.
+//! The limit for polls: an actix-web handler that returns bytes from memory, and does nothing else.
+//!
+//! One body stays in the cores' caches; as many as there are services, far apart from one poll to
+//! the next, do not, and neither do those that Weir serves.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
@@ -21,12 +24,12 @@ pub struct Bare {
 }
 
 impl Bare {
-    pub async fn start(body: &[u8]) -> Self {
+    pub async fn start(body: &[u8], copies: usize) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), body).unwrap();
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new(program)
-            .args([ARGUMENT, file.path().to_str().unwrap()])
+            .args([ARGUMENT, file.path().to_str().unwrap(), &copies.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -55,21 +58,31 @@ impl Drop for Bare {
     }
 }
 
-pub fn serve(file: &str) {
-    let body = Bytes::from(std::fs::read(file).unwrap());
+/// How far apart the bodies of two polls are: a prime, so that each has its turn, and far enough
+/// that no prefetcher sees a pattern in it.
+const APART: usize = 7919;
+
+/// Serves `copies` copies of a file's content in turn.
+pub fn serve(file: &str, copies: usize) {
+    let body = std::fs::read(file).unwrap();
+    let bodies: Vec<Bytes> = (0..copies).map(|_| Bytes::copy_from_slice(&body)).collect();
+    let bodies = Data::new(bodies);
+    let turn = Data::new(AtomicUsize::new(0));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async move {
         let server = HttpServer::new(move || {
-            let send = async |body: Data<Bytes>| {
+            let send = async |bodies: Data<Vec<Bytes>>, turn: Data<AtomicUsize>| {
+                let turn = turn.fetch_add(APART, Ordering::Relaxed) % bodies.len();
                 HttpResponse::Ok()
                     .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
-                    .body(Bytes::clone(&body))
+                    .body(Bytes::clone(&bodies[turn]))
             };
             App::new()
-                .app_data(Data::new(body.clone()))
+                .app_data(Data::clone(&bodies))
+                .app_data(Data::clone(&turn))
                 .default_service(web::to(send))
         })
         .bind("127.0.0.1:0")

@@ -1,100 +1,91 @@
-//! The cycle from a window's counts to served strategies, from a thousand operations to a million.
+//! What a plan costs from a thousand operations to a million: time, memory, disk.
 
-use std::collections::BTreeMap;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 
-use crate::DEADLINE;
-use crate::fleet::{Fleet, PER_SERVICE};
-use crate::process::{WeirProcess, eventually};
+use crate::cycle::Cycle;
+use crate::process::WeirProcess;
+use crate::table::seconds;
+use crate::{plot, table};
 
 const SERVICES: [usize; 4] = [10, 100, 1_000, 10_000];
 
-pub async fn run() {
-    println!("growth: one plan, from its window's counts to stored and served");
-    println!("  operations   cycle s   peak memory MiB   disk MiB   phases, seconds");
+/// What one size costs.
+pub struct Size {
+    pub cycle: Cycle,
+    pub disk: Disk,
+}
+
+/// Bytes stored an operation and window, by how long they are kept.
+pub struct Disk {
+    /// Until no report can change the window: two hours at most.
+    pub deltas: f64,
+    /// An hour.
+    pub body: f64,
+    /// A day.
+    pub history: f64,
+}
+
+/// Measures all sizes; draws them into `file` if there is one.
+pub async fn run(file: Option<&str>) {
+    let mut sizes = Vec::new();
     for services in SERVICES {
-        measure(services).await;
+        sizes.push(measure(services).await);
+    }
+    println!();
+    println!("| operations | a plan | phases | peak memory | history | plan | reports |");
+    println!("|---|---|---|---|---|---|---|");
+    for Size { cycle, disk } in &sizes {
+        println!(
+            "| {} | {} | {} | {:.0} MiB | {:.1} B | {:.1} B | {:.1} B |",
+            cycle.operations,
+            seconds(cycle.seconds()),
+            cycle.phases(),
+            cycle.peak_memory_mib,
+            disk.history,
+            disk.body,
+            disk.deltas,
+        );
+    }
+    println!();
+    table::head();
+    if let Some(largest) = sizes.last() {
+        largest.cycle.print("SQLite");
+    }
+    if let Some(file) = file {
+        std::fs::write(file, plot::svg(&sizes).unwrap()).unwrap();
     }
 }
 
-async fn measure(services: usize) {
-    let client = reqwest::Client::new();
+async fn measure(services: usize) -> Size {
     let directory = tempfile::tempdir().unwrap();
     let command = WeirProcess::command().flag("--data-dir", directory.path());
-    let weir = command.flag("--interval", "10s").start().await;
-    let mut fleet = Fleet::new(services);
-    let operations = (services * PER_SERVICE) as f64;
-    // The first plan with every operation knows none of them before: what counts is the next.
-    let mut before: Option<Phases> = None;
-    let cycle = eventually(DEADLINE, "two plans of all operations", async || {
-        fleet.report(&client, weir.sdk_url()).await;
-        let now = Phases::scrape(&client, weir.admin_url()).await?;
-        if now.operations < operations {
-            return None;
-        }
-        let first = before.get_or_insert_with(|| now.clone());
-        (now.plans > first.plans).then(|| now.since(first))
-    })
-    .await;
-    let memory = weir.peak_memory_kib() as f64 / 1024.0;
-    let files = std::fs::read_dir(directory.path()).unwrap();
-    let disk: u64 = files
-        .map(|file| file.unwrap().metadata().unwrap().len())
-        .sum();
-    println!(
-        "  {operations:>10}   {:>7.3}   {memory:>15.0}   {:>8.1}   {}",
-        cycle.iter().map(|(_, seconds)| seconds).sum::<f64>(),
-        disk as f64 / 1024.0 / 1024.0,
-        cycle
-            .iter()
-            .map(|(phase, seconds)| format!("{phase} {seconds:.3}"))
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
+    let (cycle, weir) = Cycle::measure(command, services).await;
+    assert!(weir.terminate().await.success());
+    let disk = Disk::read(&directory.path().join("weir.db"), cycle.operations).await;
+    Size { cycle, disk }
 }
 
-/// What the metrics say of plans and their phases.
-#[derive(Clone)]
-struct Phases {
-    plans: f64,
-    operations: f64,
-    seconds: BTreeMap<String, f64>,
-}
-
-impl Phases {
-    async fn scrape(client: &reqwest::Client, admin_url: &str) -> Option<Self> {
-        let text = client
-            .get(format!("{admin_url}/metrics"))
-            .send()
-            .await
-            .ok()?
-            .text()
-            .await
-            .ok()?;
-        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
-        let one = |name: &str| {
-            text.lines()
-                .find(|line| line.starts_with(name))
-                .and_then(value)
+impl Disk {
+    async fn read(file: &std::path::Path, operations: usize) -> Self {
+        let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        // The widest window is a complete one.
+        let mut widest = async |rows: &'static str| {
+            let bytes: i64 = sqlx::query_scalar(rows)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            bytes as f64 / operations as f64
         };
-        let start = "weir_plan_phase_seconds_sum{phase=\"";
-        let seconds = text.lines().filter_map(|line| {
-            let phase = line.strip_prefix(start)?.split('"').next()?;
-            Some((phase.to_owned(), value(line)?))
-        });
-        Some(Self {
-            plans: one("weir_plan_number ")?,
-            operations: one("weir_plan_operations ")?,
-            seconds: seconds.collect(),
-        })
-    }
-
-    /// What each phase took a plan since an earlier reading.
-    fn since(&self, before: &Self) -> Vec<(String, f64)> {
-        let plans = self.plans - before.plans;
-        let took = |phase: &str| self.seconds[phase] - before.seconds.get(phase).unwrap_or(&0.0);
-        self.seconds
-            .keys()
-            .map(|phase| (phase.clone(), took(phase) / plans))
-            .collect()
+        Self {
+            deltas: widest(
+                "select max(bytes) from
+                (select sum(length(payload)) as bytes from delta group by bucket_start_ms)",
+            )
+            .await,
+            body: widest("select max(length(body)) from plan_body").await,
+            history: widest("select max(length(payload)) from history").await,
+        }
     }
 }

@@ -1,16 +1,23 @@
 //! How fast Weir is, each figure beside the limit it is compared with, measured in the same run.
 //!
-//! `cargo bench --bench speed` runs all; `cargo bench --bench speed -- polls reports` some. Nothing
-//! here passes or fails: machines differ and are shared, so what counts is the ratio.
+//! `cargo bench --bench speed` runs all but the build; `cargo bench --bench speed -- polls start`
+//! some; `-- growth --plot docs/growth.svg` draws the growth. Nothing here passes or fails: machines
+//! differ and are shared, so what counts is the ratio. What is printed is Markdown, for
+//! `docs/performance.md`.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 #![allow(dead_code, reason = "the tests' support is used in part")]
 
 mod bare;
+mod build;
+mod cycle;
 mod fleet;
 mod growth;
+mod plot;
 mod polls;
 mod reports;
+mod start;
+mod table;
 mod wrk;
 
 #[path = "../../tests/it/support/mod.rs"]
@@ -24,18 +31,24 @@ use support::{postgres, process};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
-    if wanted.first().is_some_and(|first| first == bare::ARGUMENT) {
-        return bare::serve(&wanted[1]);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [bare::ARGUMENT, file, copies] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        return bare::serve(file, copies.parse().unwrap());
     }
+    let plot = arguments.iter().position(|given| given == "--plot");
+    let plot = plot.map(|at| arguments[at + 1].as_str());
+    let named = arguments.iter().map(String::as_str);
+    let named: Vec<&str> = named
+        .filter(|given| !given.starts_with('-') && Some(*given) != plot)
+        .collect();
+    let asked = |name| named.is_empty() || named.contains(&name);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name);
+    table::head();
     runtime.block_on(async {
         if asked("polls") {
             polls::run().await;
@@ -43,8 +56,18 @@ fn main() {
         if asked("reports") {
             reports::run().await;
         }
+        if asked("cycle") {
+            cycle::run().await;
+        }
+        if asked("start") {
+            start::run().await;
+        }
         if asked("growth") {
-            growth::run().await;
+            growth::run(plot).await;
+        }
+        // Takes as long as everything else together: only when named.
+        if named.contains(&"build") {
+            build::run();
         }
     });
 }

@@ -1,101 +1,111 @@
 //! Polls: as fast as returning bytes from memory, and not slower while a plan is computed.
 
-use std::time::Duration;
-
 use crate::bare::Bare;
+use crate::cycle::Told;
 use crate::fleet::{Fleet, PER_SERVICE};
-use crate::process::{WeirProcess, eventually};
-use crate::{DEADLINE, median, wrk};
+use crate::process::WeirProcess;
+use crate::table::{Row, thousands};
+use crate::{median, wrk};
 
 const SERVICES: usize = 10_000;
-const ROUNDS: usize = 5;
-const SECONDS: u32 = 4;
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 2;
 
 pub async fn run() {
     let client = reqwest::Client::new();
     let directory = tempfile::tempdir().unwrap();
     let command = WeirProcess::command().flag("--data-dir", directory.path());
-    let weir = command.flag("--interval", "10s").start().await;
     let mut fleet = Fleet::new(SERVICES);
-    println!("polls: {SERVICES} services of {PER_SERVICE} operations stored");
-    let url = format!("{}/sampling?service=service-77", weir.sdk_url());
-    let body = eventually(DEADLINE, "a plan that lists them", async || {
-        fleet.report(&client, weir.sdk_url()).await;
-        let body = client.get(&url).send().await.ok()?.bytes().await.ok()?;
-        let listed = body.windows(11).filter(|at| at == b"\"operation\"").count();
-        (listed == PER_SERVICE).then_some(body)
-    })
-    .await;
-    against_bytes(&weir, &body).await;
+    let weir = command.clone().flag("--interval", fleet.interval_text());
+    let weir = weir.start().await;
+    let mut told = Told::default();
+    while told.operations < fleet.operations() as f64 {
+        told = Told::next(&weir, &client, &mut fleet, &told).await;
+    }
     during_plans(&weir, &client, &mut fleet).await;
+    assert!(weir.terminate().await.success());
+    // With an hour to the next plan, what is measured is polls alone.
+    let weir = command.flag("--interval", "1h").start().await;
+    let url = format!("{}/sampling?service=service-77", weir.sdk_url());
+    let body = client.get(&url).send().await.unwrap();
+    let body = body.bytes().await.unwrap();
+    let listed = body.windows(11).filter(|at| at == b"\"operation\"").count();
+    assert_eq!(listed, PER_SERVICE, "the plan is served");
+    against_bytes(&weir, &body).await;
 }
 
-/// Turn and turn about, so that a machine that grows slower slows both.
+/// Turn and turn about, so that a machine that grows slower slows all.
 async fn against_bytes(weir: &WeirProcess, body: &[u8]) {
-    let bare = Bare::start(body).await;
-    let (mut rates, mut tails, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let one = Bare::start(body, 1).await;
+    let many = Bare::start(body, SERVICES).await;
+    let mut rounds: Vec<[wrk::Load; 4]> = Vec::new();
     for _ in 0..ROUNDS {
-        let limit = wrk::poll(&bare.url, SERVICES, SECONDS);
-        let weir = wrk::poll(weir.sdk_url(), SERVICES, SECONDS);
-        rates.push(weir.requests_per_second / limit.requests_per_second);
-        tails.push(weir.p99_milliseconds / limit.p99_milliseconds);
-        found.push((weir, limit));
+        rounds.push([
+            wrk::poll(weir.sdk_url(), 1, SECONDS),
+            wrk::poll(&one.url, 1, SECONDS),
+            wrk::poll(weir.sdk_url(), SERVICES, SECONDS),
+            wrk::poll(&many.url, 1, SECONDS),
+        ]);
     }
-    let of =
-        |figure: fn(&(wrk::Load, wrk::Load)) -> f64| median(found.iter().map(figure).collect());
-    println!(
-        "  throughput    {:>9.0} polls/s   limit {:>9.0}   ratio {:.2}   (goal ≥ 0.90)",
-        of(|(weir, _)| weir.requests_per_second),
-        of(|(_, limit)| limit.requests_per_second),
-        median(rates),
-    );
-    println!(
-        "  p99           {:>9.2} ms        limit {:>9.2}   ratio {:.2}   (goal ≤ 1.50)",
-        of(|(weir, _)| weir.p99_milliseconds),
-        of(|(_, limit)| limit.p99_milliseconds),
-        median(tails),
-    );
+    let what = format!("polls of a service of {PER_SERVICE} operations, {SERVICES} stored");
+    compare(&what, "its bytes from a static", &rounds, 0, 1);
+    let what = format!("polls of all {SERVICES} in turn");
+    let limit = format!("{SERVICES} bodies in turn");
+    compare(&what, &limit, &rounds, 2, 3);
+    compare(&what, "one body, always in the cache", &rounds, 2, 1);
 }
 
-/// Plans come every ten seconds; a run of wrk over one of them sees it computed.
+/// Prints the rates and the tails of two of the loads in each round.
+fn compare(what: &str, limit: &str, rounds: &[[wrk::Load; 4]], ours: usize, bare: usize) {
+    let of = |figure: &dyn Fn(&[wrk::Load; 4]) -> f64| median(rounds.iter().map(figure).collect());
+    let rate = |at: usize| of(&|round| round[at].requests_per_second);
+    let tail = |at: usize| of(&|round| round[at].p99_milliseconds);
+    Row::new(what, thousands(rate(ours)) + "/s", "≥ 0.90")
+        .beside(
+            format!("{}/s, {limit}", thousands(rate(bare))),
+            of(&|round| round[ours].requests_per_second / round[bare].requests_per_second),
+        )
+        .print();
+    Row::new("— p99", format!("{:.2} ms", tail(ours)), "≤ 1.50")
+        .beside(
+            format!("{:.2} ms", tail(bare)),
+            of(&|round| round[ours].p99_milliseconds / round[bare].p99_milliseconds),
+        )
+        .print();
+}
+
+/// Plans come every ten seconds: a run of wrk that long sees one computed, wherever it begins.
 async fn during_plans(weir: &WeirProcess, client: &reqwest::Client, fleet: &mut Fleet) {
-    let (mut rates, mut tails) = (Vec::new(), Vec::new());
-    let mut quiet = Vec::new();
+    const SECONDS: u32 = 10;
+    let (mut rates, mut tails, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
+        let before = Told::next(weir, client, fleet, &Told::read(weir, client).await).await;
+        let calm = poll(weir, 2).await;
         fleet.report(client, weir.sdk_url()).await;
-        let url = weir.sdk_url().to_owned();
-        let busy = tokio::task::spawn_blocking(move || wrk::poll(&url, SERVICES, 12))
-            .await
-            .unwrap();
-        wait_for_plan(weir, client).await;
-        let url = weir.sdk_url().to_owned();
-        let calm = tokio::task::spawn_blocking(move || wrk::poll(&url, SERVICES, 3))
-            .await
-            .unwrap();
+        let busy = poll(weir, SECONDS).await;
+        let after = Told::read(weir, client).await;
+        let plan: f64 = after.since(&before).iter().map(|(_, took)| took).sum();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         rates.push(busy.requests_per_second / calm.requests_per_second);
+        limits.push(1.0 - plan / f64::from(SECONDS) / cores as f64);
         tails.push(busy.p99_milliseconds);
-        quiet.push(calm.p99_milliseconds);
     }
-    println!(
-        "  while a plan of {} operations is computed: {:.2} of the throughput without, p99 {:.2} ms ({:.2} without)   (goal p99 < 10 ms)",
-        fleet.operations(),
-        median(rates),
-        median(tails),
-        median(quiet),
+    let (rate, limit) = (median(rates), median(limits));
+    let what = format!(
+        "polls while a plan of {} operations is made",
+        fleet.operations()
     );
+    Row::new(what, format!("{rate:.2} of those without"), "≥ 1")
+        .beside(
+            format!("{limit:.2}: what it leaves of the cores"),
+            rate / limit,
+        )
+        .print();
+    Row::new("— p99", format!("{:.2} ms", median(tails)), "< 10 ms").print();
 }
 
-async fn wait_for_plan(weir: &WeirProcess, client: &reqwest::Client) {
-    let url = format!("{}/v1/plans/current", weir.admin_url());
-    let number = async || {
-        let plan: serde_json::Value = client.get(&url).send().await.ok()?.json().await.ok()?;
-        plan["plan"].as_u64()
-    };
-    let before = number().await;
-    eventually(DEADLINE, "the next plan", async || {
-        (number().await > before).then_some(())
-    })
-    .await;
-    // What a plan leaves to do, dropping the one before it above all, is over soon after.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+async fn poll(weir: &WeirProcess, seconds: u32) -> wrk::Load {
+    let url = weir.sdk_url().to_owned();
+    let polling = tokio::task::spawn_blocking(move || wrk::poll(&url, SERVICES, seconds));
+    polling.await.unwrap()
 }

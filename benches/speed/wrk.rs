@@ -20,31 +20,20 @@ end
 
 /// Polls over `services` services for some seconds.
 pub fn poll(url: &str, services: usize, seconds: u32) -> Load {
-    let script = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(
-        script.path(),
-        EVERY_SERVICE.replace("SERVICES", &services.to_string()),
-    )
-    .unwrap();
-    run(url, script.path().to_str().unwrap(), seconds)
+    let script = EVERY_SERVICE.replace("SERVICES", &services.to_string());
+    run(url, &script, 32, seconds)
 }
 
-/// Runs a script for some seconds on 32 connections.
-pub fn run(url: &str, script: &str, seconds: u32) -> Load {
-    let seconds = format!("{seconds}s");
+/// Runs a script for some seconds.
+pub fn run(url: &str, script: &str, connections: u64, seconds: u32) -> Load {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
     let output = Command::new("wrk")
-        .args([
-            "-t1",
-            "-c32",
-            "-d",
-            &seconds,
-            "--latency",
-            "-s",
-            script,
-            url,
-        ])
+        .args(["-t1", "-c", &connections.to_string()])
+        .args(["-d", &format!("{seconds}s"), "--latency", "-s"])
+        .args([file.path(), url.as_ref()])
         .output()
-        .expect("wrk is installed (apt-get install wrk)");
+        .expect("wrk is installed (make bench does it)");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(!printed.contains("Non-2xx"), "{printed}");
     let after = |start: &str| {

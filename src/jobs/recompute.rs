@@ -13,10 +13,11 @@ use chrono::{DateTime, Utc};
 
 use super::changes::{self, Changes};
 use super::follow::{Install, blocking, load_current};
-use super::windows::{last_closed, sum};
+use super::windows::{Sums, last_closed};
 use super::{Job, PLAN_LEASE, Shared};
 use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
+use crate::dictionary::Names;
 use crate::plan_summary::PlanSummary;
 use crate::policy::Configuration;
 use crate::snapshot::Snapshot;
@@ -169,12 +170,11 @@ impl Recompute {
         let published_at = self.shared.clock.now();
         let dictionary = Arc::clone(&self.shared.dictionary);
         blocking(move || {
-            let names = dictionary.names();
-            let current = sum(read.window, &read.deltas, &names);
-            let corrected = read
-                .corrected
-                .map(|window| sum(window, &read.deltas, &names));
-            let retired = retired(parent.plan(), |operation| names.row(operation).is_none());
+            // Nobody may add a name while the names are looked at, so that is done in short.
+            let sum = |window| Sums::of(window, &read.deltas).counts(&dictionary.names());
+            let current = sum(read.window);
+            let corrected = read.corrected.map(sum);
+            let retired = retired(parent.plan(), &dictionary.names());
             let inputs = Inputs {
                 epoch,
                 corrected: corrected.as_ref(),
@@ -183,8 +183,7 @@ impl Recompute {
             };
             let mut prepared = prepare(parent.plan(), &read.policy, inputs, published_at);
             for window in read.missed {
-                let counts = sum(window, &read.deltas, &names);
-                prepared.history.push(history(&counts, parent.plan()));
+                prepared.history.push(history(&sum(window), parent.plan()));
             }
             prepared
         })
@@ -227,7 +226,7 @@ impl Recompute {
             to.install(Snapshot::build(
                 prepared.plan,
                 published_at,
-                &names.names(),
+                names.names(),
                 Some(&before),
             ));
         })
@@ -259,13 +258,10 @@ fn missed(previous: Window, window: Window) -> Vec<Window> {
         .collect()
 }
 
-fn retired(previous: &Plan, gone: impl Fn(OperationId) -> bool) -> Vec<OperationId> {
-    previous
-        .operations
-        .iter()
-        .map(|known| known.operation)
-        .filter(|id| gone(*id))
-        .collect()
+/// Operations of the plan before that have no names any more.
+fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
+    let known = previous.operations.iter().map(|known| known.operation);
+    known.filter(|id| names.row(*id).is_none()).collect()
 }
 
 fn prepare(

@@ -1,7 +1,7 @@
 //! Settles history: once no report can change a window any more, what it counted is summed
 //! again from the deltas, so that late reports and windows without a plan are in it too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::follow::blocking;
-use super::windows::sum;
+use super::windows::Sums;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::clock::Clock;
@@ -100,15 +100,11 @@ fn changed(
     dictionary: &Dictionary,
     length: i64,
 ) -> Result<Vec<HistoryRow>, StoreError> {
-    let mut by_window: HashMap<Window, Vec<BucketCounts>> = HashMap::new();
-    for delta in deltas {
-        let window = Window::aligned(delta.bucket.start, length);
-        by_window.entry(window).or_default().push(delta.clone());
-    }
+    let starts = deltas.iter().map(|delta| delta.bucket.start);
+    let windows: HashSet<Window> = starts.map(|at| Window::aligned(at, length)).collect();
     let held: HashMap<Window, &HistoryRow> = held.iter().map(|row| (row.window, row)).collect();
-    let names = dictionary.names();
     let mut rows = Vec::new();
-    for (window, deltas) in by_window {
+    for window in windows {
         let before = match held.get(&window) {
             Some(row) => history_codec::decode(&row.payload)?,
             None => Vec::new(),
@@ -117,7 +113,8 @@ fn changed(
             .iter()
             .map(|row| (row.operation, row.probability))
             .collect();
-        let after: Vec<HistoryOperation> = sum(window, &deltas, &names)
+        let after: Vec<HistoryOperation> = Sums::of(window, deltas)
+            .counts(&dictionary.names())
             .operations
             .iter()
             .map(|counted| HistoryOperation {

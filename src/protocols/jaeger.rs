@@ -58,7 +58,7 @@ async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResp
         service(request.query_string()).inspect_err(|_| polls.of(PollOutcome::Malformed).inc())?;
     let snapshot = jaeger.served.load();
     let (outcome, strategy) = match snapshot.service(&service) {
-        Some(known) => (PollOutcome::Known, &*known.strategy),
+        Some(known) => (PollOutcome::Known, &known.strategy),
         None => (PollOutcome::Unknown, snapshot.default_strategy()),
     };
     polls.of(outcome).inc();

@@ -5,8 +5,9 @@
 
 mod strategy;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -68,7 +69,7 @@ pub struct Snapshot {
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
     order: Vec<Named>,
-    unknown: Arc<Strategy>,
+    unknown: Strategy,
     bytes: usize,
 }
 
@@ -77,7 +78,7 @@ pub struct ServiceSnapshot {
     /// The probability of operations that the plan does not list.
     pub default_probability: f64,
     /// What its SDKs are sent.
-    pub strategy: Arc<Strategy>,
+    pub strategy: Strategy,
     operations: Range<usize>,
 }
 
@@ -88,18 +89,25 @@ struct Named {
 }
 
 impl Snapshot {
-    /// Names and encodes a plan. Bodies that did not change are taken over from `previous`.
+    /// Names and encodes a plan; the names are let go of before the encoding. Bodies that did not change are taken over from `previous`.
     #[must_use]
     pub fn build(
         plan: Plan,
         published_at: Option<DateTime<Utc>>,
-        names: &Names,
+        names: impl Deref<Target = Names>,
         previous: Option<&Self>,
     ) -> Self {
-        let order = order(&plan, names);
+        let order = order(&plan, &names);
+        let service_names: Vec<Option<Arc<str>>> = plan
+            .services
+            .iter()
+            .map(|service| names.service(service.service))
+            .collect();
+        // Encoding takes long, and whoever adds a name waits for the names.
+        drop(names);
         let mut services = HashMap::with_capacity(plan.services.len());
         let mut from = 0;
-        for service in &plan.services {
+        for (service, name) in plan.services.iter().zip(service_names) {
             let rest = &order[from..];
             let skipped = rest
                 .partition_point(|named| plan.operations[named.index].service < service.service);
@@ -107,7 +115,7 @@ impl Snapshot {
                 .partition_point(|named| plan.operations[named.index].service == service.service);
             let operations = from + skipped..from + skipped + held;
             from = operations.end;
-            let Some(name) = names.service(service.service) else {
+            let Some(name) = name else {
                 continue;
             };
             let listed = order[operations.clone()]
@@ -201,33 +209,28 @@ impl Snapshot {
 /// Traffic counts in powers of two and ids decide among equals, so that a body does not change
 /// because two operations of about the same traffic took turns.
 fn order(plan: &Plan, names: &Names) -> Vec<Named> {
-    let mut order: Vec<Named> = plan
-        .operations
-        .iter()
-        .enumerate()
-        .filter_map(|(index, operation)| {
-            let name = names.name(operation.operation)?.operation;
-            Some(Named { index, name })
+    let operations = plan.operations.iter().enumerate();
+    let mut keys: Vec<_> = operations
+        .map(|(index, operation)| {
+            (
+                operation.service,
+                Reverse(magnitude(operation.offered)),
+                index,
+            )
         })
         .collect();
-    order.sort_by_key(|named| {
-        let operation = &plan.operations[named.index];
-        (
-            operation.service,
-            std::cmp::Reverse(magnitude(operation.offered)),
-            named.index,
-        )
-    });
-    order
+    keys.sort_unstable();
+    keys.into_iter()
+        .filter_map(|(_, _, index)| {
+            let name = names.operation(plan.operations[index].operation)?;
+            Some(Named { index, name })
+        })
+        .collect()
 }
 
-/// The power of two below a rate.
-fn magnitude(rate: f64) -> i32 {
-    if rate > 0.0 {
-        rate.log2().floor() as i32
-    } else {
-        i32::MIN
-    }
+/// The power of two below a rate that is not negative, as the exponent in its bits.
+fn magnitude(rate: f64) -> u16 {
+    (rate.max(0.0).to_bits() >> 52) as u16
 }
 
 /// The service that stands for all that are not known.
