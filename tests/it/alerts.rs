@@ -73,7 +73,7 @@ async fn alerts_about_the_database_fire_and_clear() {
         database::corruption,
         database::unreadable_configuration,
         database::lock,
-        // database::full_disk,
+        database::full_disk,
     );
 }
 
@@ -84,7 +84,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::wrong_clock,
         process::huge_bodies,
         process::hostile_reports,
-        // process::idle_connections,
+        process::idle_connections,
     );
 }
 

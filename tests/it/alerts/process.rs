@@ -14,7 +14,7 @@ use super::traffic::{Fleet, Manners};
 use super::world::World;
 use crate::support::client::http_client;
 use crate::support::postgres::TestDatabase;
-use crate::support::process::{WeirCommand, WeirProcess, libfaketime};
+use crate::support::process::{WallClock, WeirCommand, WeirProcess};
 
 /// Connections taken in the test that has too many of them.
 const CONNECTIONS: usize = 40;
@@ -40,27 +40,22 @@ pub async fn frozen(world: Arc<World>) {
     world.clears(job, "WeirDown").await;
 }
 
-/// A machine's clock is an hour slow, and is set right.
+/// A machine's clock is put an hour slow, and right again.
 pub async fn wrong_clock(world: Arc<World>) {
     let job = "weir-clock";
     let database = TestDatabase::create().await;
-    let directory = tempfile::tempdir().unwrap();
-    let clock = directory.path().join("clock");
-    std::fs::write(&clock, "+0s").unwrap();
+    let clock = WallClock::right();
     let weir = WeirProcess::command()
         .flag("--interval", "1s")
         .flag("--database-url", database.url())
-        .environment("LD_PRELOAD", libfaketime())
-        .environment("FAKETIME_TIMESTAMP_FILE", &clock)
-        .environment("FAKETIME_CACHE_DURATION", "1")
-        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .wall_clock_of(&clock)
         .start()
         .await;
     world.watch(job, &[weir.admin_url()]).await;
     world.clears(job, "WeirClockOffset").await;
-    std::fs::write(&clock, "-3600s").unwrap();
+    clock.set_off_by(-3600);
     world.fires(job, "WeirClockOffset").await;
-    std::fs::write(&clock, "+0s").unwrap();
+    clock.set_off_by(0);
     world.clears(job, "WeirClockOffset").await;
 }
 

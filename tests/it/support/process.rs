@@ -287,7 +287,7 @@ fn addresses(line: &str) -> Option<(String, String)> {
 }
 
 /// The library that shifts a process's clock, for programs with threads.
-pub fn libfaketime() -> PathBuf {
+fn libfaketime() -> PathBuf {
     const NAME: &str = "faketime/libfaketimeMT.so.1";
     let direct = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
     let by_architecture = std::fs::read_dir("/usr/lib")
