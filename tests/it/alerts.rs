@@ -30,6 +30,7 @@ const WITH_A_FAULT: [&str; 19] = [
     "WeirJobFailing",
     "WeirJobStuck",
     "WeirClockOffset",
+    "WeirClockStepped",
     "WeirMemoryHigh",
     "WeirIngestFailing",
     "WeirReportsRejected",

@@ -265,7 +265,7 @@ labels! {
     }
 
     /// A background job.
-    JobName as "job" {
+    JobName as "name" {
         /// Computes plans.
         Recompute = "recompute",
         /// Makes room ahead and lets go of what is old.

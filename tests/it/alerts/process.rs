@@ -55,8 +55,10 @@ pub async fn wrong_clock(world: Arc<World>) {
     world.clears(job, "WeirClockOffset").await;
     clock.set_off_by(-3600);
     world.fires(job, "WeirClockOffset").await;
+    world.fires(job, "WeirClockStepped").await;
     clock.set_off_by(0);
     world.clears(job, "WeirClockOffset").await;
+    world.clears(job, "WeirClockStepped").await;
 }
 
 /// Somebody raises the limit of a report's size and has it used up.
