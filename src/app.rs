@@ -4,6 +4,7 @@ mod background;
 mod connection;
 mod descriptors;
 mod listener;
+mod places;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

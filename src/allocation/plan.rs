@@ -107,10 +107,12 @@ pub struct FleetPlan {
 
 impl FleetPlan {
     /// By which part more was kept in the window than wanted, which is the budget, or all there
-    /// was where that is less; negative when too little was kept.
+    /// was where that is less; negative when too little was kept. What was not reported is taken
+    /// to be like what was.
     #[must_use]
     pub fn tracking_error(&self) -> f64 {
-        let wanted = self.budget.min(self.observed_offered);
+        let counted = self.completeness * self.covered;
+        let wanted = (self.budget * counted).min(self.observed_offered);
         if wanted > 0.0 {
             (self.observed_sampled - wanted) / wanted
         } else {
@@ -229,13 +231,15 @@ mod tests {
                 budget,
                 observed_offered,
                 observed_sampled,
+                completeness: 0.8,
+                covered: 0.5,
                 ..FleetPlan::default()
             };
             fleet.tracking_error()
         };
-        assert_eq!(error(50.0, 1000.0, 55.0), 0.1);
-        assert_eq!(error(50.0, 20.0, 20.0), 0.0, "all there was is kept");
-        assert_eq!(error(50.0, 20.0, 10.0), -0.5);
+        assert_eq!(error(50.0, 1000.0, 22.0), 0.1, "of the 20 to be seen");
+        assert_eq!(error(50.0, 10.0, 10.0), 0.0, "all there was is kept");
+        assert_eq!(error(50.0, 10.0, 5.0), -0.5);
         assert_eq!(error(0.0, 1000.0, 0.0), 0.0);
         assert_eq!(error(50.0, 0.0, 0.0), 0.0);
     }

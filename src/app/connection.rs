@@ -8,20 +8,25 @@
 //! bytes; here nothing is read from who does not read, and little at once.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use crate::telemetry::metrics::Gauge;
+use super::places::Place;
 
 /// From a request's first byte to its answer's last, or from an answer to the next request.
 ///
 /// A body may take 10 s and a commit 8 s; an agent that waits longer has given up.
-pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// A connection that gets nowhere is looked at so many times before it is ended: so the limit is
+/// kept to a fourth, and neither a request nor an answer costs a reading of the clock.
+const LOOKS: u32 = 4;
 
 /// Bytes that are read before what they ask for has had its turn.
 const TURN_BYTES: usize = 8 * 1024;
@@ -34,17 +39,16 @@ const FIRST_BYTES: usize = 1024;
 pub(super) struct Connection {
     io: TcpStream,
     progress: Progress,
-    _open: Open,
+    place: Place,
 }
 
 impl Connection {
-    /// Takes a connection that has just been accepted, and counts it in `open` for as long as
-    /// it lives.
-    pub fn new(io: TcpStream, open: &Gauge) -> Self {
+    /// Takes a connection that has just been accepted, at its place.
+    pub fn new(io: TcpStream, place: Place) -> Self {
         Self {
             io,
             progress: Progress::new(),
-            _open: Open::new(open),
+            place,
         }
     }
 }
@@ -56,9 +60,9 @@ impl Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut few = [0; FIRST_BYTES];
+        let mut few = [MaybeUninit::uninit(); FIRST_BYTES];
         let length = buffer.remaining().min(FIRST_BYTES);
-        let mut first = ReadBuf::new(&mut few[..length]);
+        let mut first = ReadBuf::uninit(&mut few[..length]);
         let step = Pin::new(&mut self.io).poll_read(context, &mut first);
         if first.filled().len() == length {
             self.progress.read_in_turn = TURN_BYTES;
@@ -68,25 +72,12 @@ impl Connection {
     }
 }
 
-/// Counts a connection while it is open.
-struct Open(Gauge);
-
-impl Open {
-    fn new(open: &Gauge) -> Self {
-        open.inc();
-        Self(open.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// Since when nothing has been achieved.
+/// For how long nothing has been achieved.
 struct Progress {
-    since: Instant,
+    /// Whether a request has begun or an answer ended since the connection was last looked at.
+    stirred: bool,
+    /// How often it was looked at since one did.
+    looks: u32,
     /// Whether bytes of a request have come since the last answer.
     asked: bool,
     /// Bytes read since reading last had to wait.
@@ -97,26 +88,26 @@ struct Progress {
     blocked: bool,
     /// Whether it did so since the last flush.
     held_up: bool,
-    /// Fires at the limit as it stood when it was set; moved only then, so that an answer costs
-    /// a reading of the clock and no timer.
+    /// Fires when the connection is to be looked at; moved only then, so that an answer costs no
+    /// timer.
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Progress {
     fn new() -> Self {
-        let since = Instant::now();
         Self {
-            since,
+            stirred: true,
+            looks: 0,
             asked: false,
             read_in_turn: 0,
             answering: false,
             blocked: false,
             held_up: false,
-            alarm: Box::pin(tokio::time::sleep_until(since + ANSWER_TIME_LIMIT)),
+            alarm: Box::pin(sleep(ANSWER_TIME_LIMIT / LOOKS)),
         }
     }
 
-    fn read(&mut self, bytes: usize) {
+    fn read(&mut self, bytes: usize, place: &Place) {
         self.read_in_turn = if bytes == 0 {
             0
         } else {
@@ -124,7 +115,8 @@ impl Progress {
         };
         if bytes > 0 && !self.asked {
             self.asked = true;
-            self.since = Instant::now();
+            place.busy();
+            self.stirred = true;
         }
     }
 
@@ -136,7 +128,7 @@ impl Progress {
 
     /// Everything written so far is on its way: the server flushes only what it has written
     /// completely.
-    fn flushed(&mut self, context: &Context<'_>) {
+    fn flushed(&mut self, context: &Context<'_>, place: &Place) {
         if std::mem::take(&mut self.held_up) {
             // Reading was passed over, so nobody else wakes the task for what has come since.
             context.waker().wake_by_ref();
@@ -144,18 +136,24 @@ impl Progress {
         if self.answering {
             self.answering = false;
             self.asked = false;
-            self.since = Instant::now();
+            self.stirred = true;
+            place.idle();
         }
     }
 
     /// Fails once the limit has passed; before that, has the task woken when it does.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.alarm.as_mut().poll(context).is_ready() {
-            let limit = self.since + ANSWER_TIME_LIMIT;
-            if limit <= Instant::now() {
+            self.looks = if std::mem::take(&mut self.stirred) {
+                0
+            } else {
+                self.looks + 1
+            };
+            if self.looks == LOOKS {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.alarm.as_mut().reset(limit);
+            let next = Instant::now() + ANSWER_TIME_LIMIT / LOOKS;
+            self.alarm.as_mut().reset(next);
         }
         Ok(())
     }
@@ -193,8 +191,14 @@ impl AsyncRead for Connection {
         } else {
             self.read_first(context, buffer)
         };
-        self.progress.read(buffer.filled().len() - before);
-        self.progress.bounded(step, context)
+        let Self {
+            progress, place, ..
+        } = &mut *self;
+        progress.read(buffer.filled().len() - before, place);
+        if step.is_pending() && place.is_lost(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        progress.bounded(step, context)
     }
 }
 
@@ -212,7 +216,10 @@ impl AsyncWrite for Connection {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let step = Pin::new(&mut self.io).poll_flush(context);
         if step.is_ready() {
-            self.progress.flushed(context);
+            let Self {
+                progress, place, ..
+            } = &mut *self;
+            progress.flushed(context, place);
         }
         step
     }

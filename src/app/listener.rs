@@ -15,6 +15,7 @@ use actix_web::{App as Routes, HttpServer};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::connection::Connection;
+use super::places::Places;
 use super::{AppError, Listener, Parts, descriptors};
 use crate::api::admin::{self, Admin};
 use crate::api::reports;
@@ -43,6 +44,10 @@ const REPORT_BYTES: usize = 64 << 20;
 /// How many of the largest reports that must be enough for at least, packed and unpacked.
 const LARGEST_REPORTS: usize = 4;
 
+/// Connections of a worker that may be taking their leave beside the most there may be: those whose
+/// places were given to newcomers.
+const LEAVING: usize = 8;
+
 /// Connections that may wait in the kernel while as many as allowed are open.
 const BACKLOG: u32 = 1024;
 
@@ -57,10 +62,11 @@ impl Parts {
         let each = descriptors::connections(self.config.connections_max).div_ceil(workers);
         metrics.sdk_connections_max.set((each * workers) as f64);
         let open = metrics.sdk_connections.clone();
+        let evicted = metrics.sdk_connections_evicted.clone();
         let (listener, address) = bind(self.config.listen)?;
         let server = Server::build()
             .workers(workers)
-            .max_concurrent_connections(each)
+            .max_concurrent_connections(each + LEAVING)
             .shutdown_timeout(DRAIN_SECONDS)
             .disable_signals();
         let stopping = server.graceful_shutdown_signal();
@@ -69,12 +75,13 @@ impl Parts {
                 .app_data(Data::clone(&ingest))
                 .app_data(Data::clone(&jaeger))
                 .app_data(Data::clone(&room))
-                .configure(|config| register(config, reports::ROUTES))
                 .configure(|config| register(config, jaeger::ROUTES))
+                .configure(|config| register(config, reports::ROUTES))
                 .default_service(web::to(not_found))
                 .into_factory()
                 .map_err(|error: actix_web::Error| error.error_response());
-            let (open, stopping) = (open.clone(), stopping.clone());
+            let stopping = stopping.clone();
+            let places = Places::new(each, open.clone(), evicted.clone());
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
@@ -86,7 +93,10 @@ impl Parts {
                 .h1(map_config(routes, |()| AppConfig::default()));
             let counted = fn_service(move |io: TcpStream| {
                 let peer = io.peer_addr().ok();
-                ready(Ok::<_, DispatchError>((Connection::new(io, &open), peer)))
+                ready(Ok::<_, DispatchError>((
+                    Connection::new(io, places.take()),
+                    peer,
+                )))
             });
             counted.and_then(http)
         });

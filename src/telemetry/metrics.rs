@@ -97,8 +97,8 @@ metrics! {
         /// The sampled rate that was reported for the plan's window.
         observed_sampled: Gauge = "weir_observed_sampled_traces_per_second",
         /// By which part the reported sampled rate of the plan's window exceeds the budget, or
-        /// what was offered where that is less; negative when too little was kept. Of an
-        /// incomplete window it says little.
+        /// what was offered where that is less; negative when too little was kept. What was not
+        /// reported is taken to be like what was.
         tracking_error: Gauge = "weir_tracking_error_ratio",
         /// What the window's requests would have kept, had every SDK applied the probabilities
         /// served before the plan. The observed sampled rate over this one is 1 where SDKs apply
@@ -170,8 +170,12 @@ metrics! {
 
         /// Connections open on the SDK listener.
         sdk_connections: Gauge = "weir_sdk_connections",
-        /// The most connections that may be open on the SDK listener; further ones wait.
+        /// The most connections that may be open on the SDK listener; one more takes the place of
+        /// the one that has been idle for longest, or waits where none is.
         sdk_connections_max: Gauge = "weir_sdk_connections_max",
+        /// Idle connections to the SDK listener that were closed because it was full and somebody
+        /// came.
+        sdk_connections_evicted: Counter = "weir_sdk_connections_evicted_total",
         /// Polls, by whether the service was known, got the fleet's default, or was not named
         /// exactly once.
         polls: By<PollOutcome, Counter> = "weir_polls_total",

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 19] = [
+const WITH_A_FAULT: [&str; 20] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",

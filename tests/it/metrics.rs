@@ -297,9 +297,9 @@ fn leads_and_publishes(scrape: &Scrape) {
         let series = format!("weir_plan_phase_seconds_count{{phase=\"{phase}\"}}");
         assert!(scrape.value(&series) >= published, "{phase}");
     }
-    let ran = "weir_job_runs_total{job=\"recompute\",outcome=\"succeeded\"}";
+    let ran = "weir_job_runs_total{name=\"recompute\",outcome=\"succeeded\"}";
     assert!(scrape.value(ran) >= 1.0);
-    assert!(scrape.value("weir_job_last_success_timestamp_seconds{job=\"recompute\"}") > 1.7e9);
+    assert!(scrape.value("weir_job_last_success_timestamp_seconds{name=\"recompute\"}") > 1.7e9);
     assert!(scrape.value("weir_database_connections_max") >= 2.0);
 }
 

@@ -96,6 +96,8 @@ async fn idle_connections_beyond_the_limit_lock_nobody_out() {
     metric(&weir, OPEN, |open| open >= most - 10.0).await;
     poller.goes_on().await;
     newcomer_is_answered(&weir).await;
+    let evicted = "weir_sdk_connections_evicted_total";
+    metric(&weir, evicted, |evicted| evicted >= 1.0).await;
     agents.finish().await;
     metric(&weir, OPEN, |open| open < 100.0).await;
     poller.all_answered().await;

@@ -1,0 +1,176 @@
+//! The places for connections to the SDK listener: who is idle gives up his when somebody comes.
+//!
+//! A listener that stops accepting at its limit locks everybody out for as long as those inside do
+//! nothing, and SDKs come anew with every poll. So one more than the limit is always accepted, and
+//! the connection that has been idle for longest is closed for it. Those with a request on its way
+//! keep theirs: where all have one, newcomers wait until a time limit ends one of them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use crate::telemetry::metrics::{Counter, Gauge};
+
+/// The places of one worker, whose connections all live on its thread.
+pub(super) struct Places {
+    most: usize,
+    taken: RefCell<Vec<Rc<State>>>,
+    /// How often somebody has become idle: an order, which costs no reading of the clock.
+    idled: Cell<u64>,
+    open: Gauge,
+    evicted: Counter,
+}
+
+/// One connection's place; free again when dropped.
+pub(super) struct Place {
+    places: Rc<Places>,
+    state: Rc<State>,
+}
+
+struct State {
+    /// Where it stands in the list.
+    index: Cell<usize>,
+    /// Which time of becoming idle it waits since; nothing while a request is on its way.
+    idle_since: Cell<Option<u64>>,
+    evicted: Cell<bool>,
+    /// Whom to tell of the eviction.
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Places {
+    /// As many places as `most`; open connections are counted in `open`, those closed for others
+    /// in `evicted`.
+    pub fn new(most: usize, open: Gauge, evicted: Counter) -> Rc<Self> {
+        Rc::new(Self {
+            most,
+            taken: RefCell::default(),
+            idled: Cell::new(0),
+            open,
+            evicted,
+        })
+    }
+
+    /// Takes a place, if need be that of the connection that has been idle for longest.
+    pub fn take(self: &Rc<Self>) -> Place {
+        let mut taken = self.taken.borrow_mut();
+        if taken.len() >= self.most {
+            self.evict(&taken);
+        }
+        let state = Rc::new(State {
+            index: Cell::new(taken.len()),
+            idle_since: Cell::new(Some(self.next())),
+            evicted: Cell::new(false),
+            waiting: RefCell::default(),
+        });
+        taken.push(Rc::clone(&state));
+        self.open.inc();
+        Place {
+            places: Rc::clone(self),
+            state,
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.idled.set(self.idled.get() + 1);
+        self.idled.get()
+    }
+
+    /// Looks at all of them: only who comes to a full listener pays for it, not every poll.
+    fn evict(&self, taken: &[Rc<State>]) {
+        let idle = taken.iter().filter(|state| !state.evicted.get());
+        let idle = idle.filter_map(|state| Some((state.idle_since.get()?, state)));
+        if let Some((_, state)) = idle.min_by_key(|(since, _)| *since) {
+            state.evicted.set(true);
+            self.evicted.inc();
+            if let Some(waker) = state.waiting.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Notes that bytes of a request have come.
+    pub fn busy(&self) {
+        self.state.idle_since.set(None);
+    }
+
+    /// Notes that an answer is on its way, and the next request has not begun.
+    pub fn idle(&self) {
+        self.state.idle_since.set(Some(self.places.next()));
+    }
+
+    /// Whether the place has been given to somebody else; if not, the task is woken when it is.
+    pub fn is_lost(&self, context: &Context<'_>) -> bool {
+        if self.state.evicted.get() {
+            return true;
+        }
+        let mut waiting = self.state.waiting.borrow_mut();
+        match &mut *waiting {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        false
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.open.dec();
+        let mut taken = self.places.taken.borrow_mut();
+        let index = self.state.index.get();
+        taken.swap_remove(index);
+        if let Some(moved) = taken.get(index) {
+            moved.index.set(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(most: usize) -> (Rc<Places>, Counter, Gauge) {
+        let metrics = crate::telemetry::metrics::Metrics::new();
+        let (open, evicted) = (
+            metrics.sdk_connections.clone(),
+            metrics.sdk_connections_evicted.clone(),
+        );
+        let places = Places::new(most, open.clone(), evicted.clone());
+        (places, evicted, open)
+    }
+
+    fn lost(place: &Place) -> bool {
+        place.is_lost(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_one_idle_for_longest_goes_and_who_is_busy_stays() {
+        let (places, evicted, open) = places(3);
+        let [first, busy, last] = [places.take(), places.take(), places.take()];
+        busy.busy();
+        first.busy();
+        first.idle();
+        let newcomer = places.take();
+        let all = [&first, &busy, &last, &newcomer].map(lost);
+        assert_eq!(all, [false, false, true, false]);
+        assert_eq!((evicted.get(), open.get()), (1, 4.0));
+
+        drop(last);
+        let another = places.take();
+        let all = [&first, &busy, &newcomer, &another].map(lost);
+        assert_eq!(all, [true, false, false, false]);
+        drop((first, busy, newcomer, another));
+        assert_eq!(open.get(), 0.0);
+    }
+
+    #[test]
+    fn where_all_are_busy_nobody_goes() {
+        let (places, evicted, _) = places(2);
+        let held = [places.take(), places.take()];
+        held.iter().for_each(Place::busy);
+        let newcomer = places.take();
+        assert!(!held.iter().any(lost) && !lost(&newcomer));
+        assert_eq!(evicted.get(), 0);
+    }
+}
