@@ -33,10 +33,11 @@ bench: ## Measures speed beside its limits, prints the table of docs/performance
 bench-build: ## Measures the release build from nothing
 	$(CARGO) bench --locked --bench speed -- build
 
-# RECORDINGS=folder plays recorded traffic too, and writes its section. Minutes on two cores.
+# RECORDINGS=folder plays recorded traffic too and writes its section. Six minutes on two cores, the
+# build included.
 arena: ## Plays Weir against the rules of other systems and writes the tables of docs/arena.md
 	$(CARGO) bench --locked --bench arena -- --write docs/arena.md
-	$(if $(RECORDINGS),$(CARGO) bench --locked --bench arena -- --write docs/arena.md --recordings $(RECORDINGS))
+	$(if $(RECORDINGS),$(CARGO) bench --locked --bench arena -- --write docs/arena.md --recordings '$(RECORDINGS)')
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

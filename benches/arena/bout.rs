@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use weir::simulate::virtual_time::{Heard, Reports, draw, turn};
 
 use crate::figures::{Ideal, Judge, Measured};
-use crate::rules::{Contender, Controller, Observed, Setting};
+use crate::rules::{Contender, Controller, INITIAL_PROBABILITY, Observed, Setting};
 use crate::workload::Workload;
 
 /// Jaeger's lower bound: traces per second that an SDK instance keeps of every operation.
@@ -45,7 +45,7 @@ impl Stage {
         let ages = workload.timing.ages();
         let operations = workload.traffic.operations().len();
         let mut served: VecDeque<Vec<f64>> =
-            vec![vec![controller.first(); operations]; ages.len()].into();
+            vec![vec![INITIAL_PROBABILITY; operations]; ages.len()].into();
         // The same streams for everybody: who plays changes neither the coins nor the arrivals.
         let stream = |number: u64| StdRng::seed_from_u64(self.seed.wrapping_mul(3) + number);
         let mut coins = stream(1);

@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     recordings: Option<PathBuf>,
     /// How many seeds to play
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
     /// Play this workload alone
     #[arg(long, value_name = "WORKLOAD")]

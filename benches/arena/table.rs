@@ -24,7 +24,7 @@ impl Results {
     /// The table of the workload.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "### {}\n\n{}; {:.0} traces a second.\n\n",
+            "### {}\n\n{}. Budget: {:.1} traces a second.\n\n",
             capital(&self.name),
             capital(&self.says),
             self.budget
@@ -46,46 +46,44 @@ impl Results {
         text
     }
 
-    /// Every figure in which a peer's mean is better than Weir's, and whether seeds agree.
-    fn wins(&self) -> Vec<Win> {
+    /// A line for every figure in which the mean of a peer is better than Weir's.
+    fn wins(&self) -> String {
         let weir = CONTENDERS
             .iter()
             .position(|contender| contender.kind == Kind::Weir)
             .unwrap();
-        let mut wins = Vec::new();
+        let mut text = String::new();
         for (number, figure) in FIGURES.iter().enumerate() {
             let own = self.figures(weir, number);
+            // Those of whom chance is unlikely to have done it, and the others.
+            let (mut clear, mut doubtful) = (Vec::new(), Vec::new());
             for (place, contender) in CONTENDERS.iter().enumerate() {
                 let other = self.figures(place, number);
                 if contender.kind != Kind::Peer || other.is_empty() || own.is_empty() {
                     continue;
                 }
                 let lag = lag(figure.better, &other, &own);
-                if lag.mean < 0.0 {
-                    wins.push(Win {
-                        line: format!(
-                            "{}, {}: {} {} against {}",
-                            self.name,
-                            figure.name,
-                            contender.name,
-                            shown(figure, &other),
-                            shown(figure, &own),
-                        ),
-                        clear: lag.is_below_zero(),
-                    });
+                let won = format!("{} {}", contender.name, shown(figure, &other));
+                if lag.is_below_zero() {
+                    clear.push(won);
+                } else if lag.mean < 0.0 {
+                    doubtful.push(won);
                 }
             }
+            if clear.len() + doubtful.len() > 0 {
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {} |",
+                    self.name,
+                    figure.name,
+                    shown(figure, &own),
+                    clear.join("; "),
+                    doubtful.join("; "),
+                );
+            }
         }
-        wins
+        text
     }
-}
-
-/// A figure in which a peer is better.
-struct Win {
-    line: String,
-    /// Whether chance is unlikely to have done it: the 95 % interval of the difference over the
-    /// seeds, pair by pair, does not hold 0.
-    clear: bool,
 }
 
 /// By how much a peer is worse, seed by seed.
@@ -102,32 +100,20 @@ fn lag(better: Better, other: &[f64], own: &[f64]) -> Estimate {
     Estimate::of(&lags).expect("both have figures")
 }
 
-/// The two lists of figures in which a peer wins.
+/// The list of figures in which a peer wins.
 pub fn wins(results: &[Results]) -> String {
-    let wins: Vec<Win> = results.iter().flat_map(Results::wins).collect();
-    let mut text = String::from("### Where a peer wins\n\n");
-    for (clear, head) in [
-        (
-            true,
-            "Clearly: the 95 % interval of the difference over the seeds leaves out 0.",
-        ),
-        (false, "By the mean alone: the interval holds 0."),
-    ] {
-        let lines: Vec<&str> = wins
-            .iter()
-            .filter(|win| win.clear == clear)
-            .map(|win| win.line.as_str())
-            .collect();
-        let _ = writeln!(text, "{head}\n");
-        if lines.is_empty() {
-            text.push_str("* Nowhere.\n");
-        }
-        for line in lines {
-            let _ = writeln!(text, "* {line}");
-        }
-        text.push('\n');
+    let lines: String = results.iter().map(Results::wins).collect();
+    let head = "### Where a peer wins\n\n";
+    if lines.is_empty() {
+        return format!("{head}Nowhere.\n");
     }
-    text
+    format!(
+        "{head}Every figure of every workload in which a peer's mean is better than Weir's. Better \
+         beyond chance: the 95 % interval of the difference over the seeds, pair by pair, leaves \
+         out 0.\n\n\
+         | workload | figure | Weir | better beyond chance | better by the mean alone |\n\
+         |---|---|---|---|---|\n{lines}"
+    )
 }
 
 /// A mean and its interval.

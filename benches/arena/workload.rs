@@ -91,7 +91,7 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "low budget",
-        says: "30 traces a second for 3,000 operations",
+        says: "as steady, but an equal share is a trace in 100 seconds",
         make: |seed| Workload {
             budget: LOW_BUDGET,
             ..scenario(Scenario::Steady, seed)

@@ -56,11 +56,6 @@ impl Observed<'_> {
 
 /// Somebody who decides on probabilities.
 pub trait Controller {
-    /// What is served before the first interval has closed.
-    fn first(&self) -> f64 {
-        INITIAL_PROBABILITY
-    }
-
     /// What SDKs that poll from now on are told, operation by operation.
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64>;
 

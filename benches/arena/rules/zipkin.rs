@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Controller, Observed, Setting};
+use super::{Controller, INITIAL_PROBABILITY, Observed, Setting};
 
 const WINDOW_SECONDS: f64 = 1800.0;
 const SUFFICIENT_SECONDS: f64 = 600.0;
@@ -21,10 +21,11 @@ const CHANGE: f64 = 0.05;
 /// = rate · target / average, at most 1, five minutes of rest) and, of its successor in
 /// `zipkin-sampler/zookeeper` at b3a4872, `SampleRateCalculatorInput.java` (a change only when all
 /// measurements of the last five minutes are over 15 % off the target) and the threshold of 5 % of
-/// the rate, where the older one never moves a rate below 0.05. It begins by keeping everything.
+/// the rate, where the older one never moves a rate below 0.05.
 ///
 /// Transplanted: a measurement is an interval's kept traces, and SDKs apply the rate that
-/// collectors would, at their polls.
+/// collectors would, at their polls. The initial rate is its operator's to set: with its default,
+/// 1, the flood of the first minutes spoils the average for half an hour, so it is everybody's.
 pub struct Zipkin {
     target: f64,
     operations: usize,
@@ -40,7 +41,7 @@ impl Zipkin {
             target: setting.budget,
             operations: setting.traffic.operations().len(),
             stored: VecDeque::new(),
-            rate: 1.0,
+            rate: INITIAL_PROBABILITY,
             rested: OUTLIER_SECONDS,
         }
     }
@@ -71,10 +72,6 @@ impl Zipkin {
 }
 
 impl Controller for Zipkin {
-    fn first(&self) -> f64 {
-        1.0
-    }
-
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
         let kept: u64 = observed.heard.operations.iter().map(|of| of.sampled).sum();
         self.stored.push_front(kept as f64 / observed.seconds);

@@ -52,19 +52,18 @@ pub fn recordings(folder: &Path) -> Result<Vec<Recording>, String> {
         Recording {
             name: "Azure Functions",
             says: format!(
-                "{} functions over {} minutes of 2019, as recorded; {:.0} traces a second, 5 % of \
-                 the mean",
+                "{} functions over {} minutes of 2019, as recorded; the budget is 5 % of the mean",
                 functions.operations().len(),
                 functions.rows(),
-                budget(&functions),
             ),
             of: Of::Traffic(functions),
         },
         Recording {
             name: "World Cup",
             says: format!(
-                "the site's requests in each of the {} minutes of {DAY}, spread by Zipf's law over \
-                 {OPERATIONS} operations that scatter by 15 %; 5 % of the mean is kept",
+                "the site's requests in each of the {} minutes of {DAY}, as recorded, spread by \
+                 Zipf's law over {OPERATIONS} operations that scatter by 15 %; the budget is 5 % \
+                 of the mean",
                 total.len(),
             ),
             of: Of::Total(total),
