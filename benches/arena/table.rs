@@ -130,6 +130,9 @@ fn shown(figure: &Figure, figures: &[f64]) -> String {
     let sign = matches!(figure.better, Better::NearZero) && mean > 0.0;
     let sign = if sign { "+" } else { "" };
     let half = figure.scale * estimate.half;
+    if half.is_infinite() {
+        return format!("{sign}{mean:.decimals$}");
+    }
     format!("{sign}{mean:.decimals$} ± {half:.decimals$}")
 }
 
