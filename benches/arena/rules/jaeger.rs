@@ -29,8 +29,8 @@ struct Bucket {
 /// The leader's state.
 ///
 /// # Source
-/// jaegertracing/jaeger at 8498073 (v2.20.0 and 110 commits), `internal/sampling/samplingstrategy/adaptive`:
-/// `post_aggregator.go`, `aggregator.go`, `options.go`, and
+/// jaegertracing/jaeger at 8498073 (v2.20.0 and 110 commits),
+/// `internal/sampling/samplingstrategy/adaptive`: `post_aggregator.go`, `aggregator.go`, `options.go`, and
 /// `calculationstrategy/percentage_increase_capped_calculator.go`, with the defaults: target per
 /// operation, hold within ±30 %, else p · target / kept with rises capped at ×2, at least 1e-5;
 /// rates of the newest of ten one-minute buckets that knows the operation, two minutes late; an

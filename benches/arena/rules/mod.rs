@@ -2,8 +2,8 @@
 //!
 //! Every peer is a rule transplanted from its public behaviour into one central loop with Weir's
 //! own interval, grace, polls and reports; no code is copied, only rules and constants. What a
-//! rule leaves to its operator is set to what suits the loop, and where a reading is in doubt it
-//! is the one in the peer's favour.
+//! rule leaves to its operator is set to what suits the loop; what a choice costs a peer stands in
+//! `docs/arena.md`.
 
 mod datadog;
 mod dynsampler;
