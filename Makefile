@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak bench bench-build demo openapi fuzz-contract check-deployment licences clean
+.PHONY: help run setup test lint soak bench bench-build arena demo openapi fuzz-contract check-deployment licences clean
 
 CARGO ?= cargo
 
@@ -32,6 +32,12 @@ bench: ## Measures speed beside its limits, prints the table of docs/performance
 
 bench-build: ## Measures the release build from nothing
 	$(CARGO) bench --locked --bench speed -- build
+
+# RECORDINGS=folder plays recorded traffic too and writes its section. Six minutes on two cores, the
+# build included.
+arena: ## Plays Weir against the rules of other systems and writes the tables of docs/arena.md
+	$(CARGO) bench --locked --bench arena -- --write docs/arena.md
+	$(if $(RECORDINGS),$(CARGO) bench --locked --bench arena -- --write docs/arena.md --recordings '$(RECORDINGS)')
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

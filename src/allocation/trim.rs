@@ -102,7 +102,7 @@ impl Trim {
         } else {
             kept
         };
-        let traces = tally.sampled as f64;
+        let traces = tally.sampled;
         let step = STEP * traces / (traces + TELLING);
         Self {
             factor: (self.factor * smoothed.powf(-step)).clamp(LEAST, MOST),

@@ -60,20 +60,15 @@ impl Scenario {
     #[must_use]
     pub fn traffic(self, seed: u64) -> Traffic {
         let mut random = StdRng::seed_from_u64(seed);
-        let scatter = Normal::new(1.0, COMMON_NOISE).expect("the deviation is positive");
-        let common: Vec<f64> = (0..ROWS)
-            .map(|row| self.course(row) * scatter.sample(&mut random))
-            .collect();
-        let mut renamed: Vec<bool> = (0..BUSY + RARE).map(|rank| rank % 10 < 3).collect();
-        renamed.shuffle(&mut random);
-        let rates = rates(&mut random);
-        let mut rows = Vec::with_capacity(rates.len());
-        for (rank, rate) in rates.into_iter().enumerate() {
-            let mean = |row: usize| common[row] * self.rate(rank, rate, row);
+        let fleet = Fleet::draw(&mut random);
+        let mut rows = Vec::with_capacity(fleet.rates.len());
+        for (rank, rate) in fleet.rates.into_iter().enumerate() {
+            let common = |row: usize| self.course(row) * fleet.common[row];
+            let mean = |row: usize| common(row) * self.rate(rank, rate, row);
             let counts: Vec<u32> = (0..ROWS)
                 .map(|row| draw(&mut random, mean(row) * SECONDS_PER_ROW))
                 .collect();
-            if self == Self::Rename && renamed[rank] {
+            if self == Self::Rename && fleet.renamed[rank] {
                 let (before, after) = counts.split_at(EVENT);
                 rows.push(named(rank, 1, before.to_vec()));
                 rows.push(named(rank, 2, [vec![0; EVENT], after.to_vec()].concat()));
@@ -83,6 +78,29 @@ impl Scenario {
         }
         let labels = (0..ROWS).map(|row| row.to_string()).collect();
         Traffic::new(labels, rows).expect("every rank has names of its own")
+    }
+
+    /// The rates that [`Scenario::traffic`] scatters around, in root requests per second: row by
+    /// row for every operation, in the order of the traffic.
+    #[must_use]
+    pub fn expected(self, seed: u64) -> Vec<Vec<f64>> {
+        let fleet = Fleet::draw(&mut StdRng::seed_from_u64(seed));
+        let mut operations = Vec::with_capacity(fleet.rates.len());
+        for (rank, &rate) in fleet.rates.iter().enumerate() {
+            let rates: Vec<f64> = (0..ROWS)
+                .map(|row| self.course(row) * self.rate(rank, rate, row))
+                .collect();
+            if self == Self::Rename && fleet.renamed[rank] {
+                let (before, after) = rates.split_at(EVENT);
+                let gone = vec![0.0; ROWS - EVENT];
+                operations.push((rank % SERVICES, [before, &gone].concat()));
+                operations.push((rank % SERVICES, [&[0.0; EVENT], after].concat()));
+            } else {
+                operations.push((rank % SERVICES, rates));
+            }
+        }
+        operations.sort_by_key(|(service, _)| *service);
+        operations.into_iter().map(|(_, rates)| rates).collect()
     }
 
     /// The reports that are lost.
@@ -113,6 +131,30 @@ impl Scenario {
         let exploded =
             self == Self::Explode && rank == EXPLODED && (EVENT..EVENT + EVENT / 2).contains(&row);
         if exploded { EXPLODED_PER_SECOND } else { rate }
+    }
+}
+
+/// What chance decides before the first row.
+struct Fleet {
+    /// The scatter that all operations have in common, row by row.
+    common: Vec<f64>,
+    /// Whether an operation is one of those that may be renamed, by rank.
+    renamed: Vec<bool>,
+    /// Root requests per second, by rank.
+    rates: Vec<f64>,
+}
+
+impl Fleet {
+    fn draw(random: &mut StdRng) -> Self {
+        let scatter = Normal::new(1.0, COMMON_NOISE).expect("the deviation is positive");
+        let common = (0..ROWS).map(|_| scatter.sample(random)).collect();
+        let mut renamed: Vec<bool> = (0..BUSY + RARE).map(|rank| rank % 10 < 3).collect();
+        renamed.shuffle(random);
+        Self {
+            common,
+            renamed,
+            rates: rates(random),
+        }
     }
 }
 
@@ -177,5 +219,19 @@ mod tests {
         assert_eq!(traffic.operations().len(), 3_900);
         let [before, after] = [0..60, 60..240].map(|rows| per_second(&traffic, rows));
         assert!((after / before - 1.0).abs() < 0.05, "{before} {after}");
+    }
+
+    #[test]
+    fn the_traffic_scatters_around_what_is_expected_of_it() {
+        for scenario in [Scenario::Diurnal, Scenario::Rename, Scenario::Explode] {
+            let (traffic, expected) = (scenario.traffic(2), scenario.expected(2));
+            assert_eq!(traffic.operations().len(), expected.len());
+            for (operation, expected) in traffic.operations().iter().zip(&expected) {
+                let drawn: u64 = operation.counts.iter().map(|&count| u64::from(count)).sum();
+                let mean: f64 = expected.iter().map(|rate| rate * SECONDS_PER_ROW).sum();
+                let allowed = 0.15 * mean + 6.0 * mean.sqrt();
+                assert!((drawn as f64 - mean).abs() <= allowed, "{drawn} of {mean}");
+            }
+        }
     }
 }

@@ -1,0 +1,160 @@
+//! What came of it, in Markdown: a table per workload and every figure in which a peer wins.
+
+use std::fmt::Write as _;
+
+use crate::figures::{Better, FIGURES, Figure, Measured};
+use crate::rules::{CONTENDERS, Kind};
+use crate::statistics::Estimate;
+
+/// What everybody measured in one workload: by contender, seed by seed.
+pub struct Results {
+    pub name: String,
+    pub says: String,
+    pub budget: f64,
+    pub measured: Vec<Vec<Measured>>,
+}
+
+impl Results {
+    /// One figure of one contender, seed by seed.
+    fn figures(&self, contender: usize, figure: usize) -> Vec<f64> {
+        let of = self.measured[contender].iter();
+        of.filter_map(|measured| measured[figure]).collect()
+    }
+
+    /// The table of the workload.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "### {}\n\n{}. Budget: {:.1} traces a second.\n\n",
+            capital(&self.name),
+            capital(&self.says),
+            self.budget
+        );
+        let names = FIGURES.map(|figure| figure.name).join(" | ");
+        let _ = writeln!(text, "| | {names} |");
+        let _ = writeln!(text, "|---{}|", "|---:".repeat(FIGURES.len()));
+        for (place, contender) in CONTENDERS.iter().enumerate() {
+            if self.measured[place].is_empty() {
+                continue;
+            }
+            let cells: Vec<String> = FIGURES
+                .iter()
+                .enumerate()
+                .map(|(number, figure)| shown(figure, &self.figures(place, number)))
+                .collect();
+            let _ = writeln!(text, "| {} | {} |", contender.name, cells.join(" | "));
+        }
+        text
+    }
+
+    /// A line for every figure in which the mean of a peer is better than Weir's.
+    fn wins(&self) -> String {
+        let weir = CONTENDERS
+            .iter()
+            .position(|contender| contender.kind == Kind::Weir)
+            .unwrap();
+        let mut text = String::new();
+        for (number, figure) in FIGURES.iter().enumerate() {
+            let own = self.figures(weir, number);
+            // Those of whom chance is unlikely to have done it, and the others.
+            let (mut clear, mut doubtful) = (Vec::new(), Vec::new());
+            for (place, contender) in CONTENDERS.iter().enumerate() {
+                let other = self.figures(place, number);
+                if contender.kind != Kind::Peer || other.is_empty() || own.is_empty() {
+                    continue;
+                }
+                let lag = lag(figure.better, &other, &own);
+                let won = format!("{} {}", contender.name, shown(figure, &other));
+                if lag.is_below_zero() {
+                    clear.push(won);
+                } else if lag.mean < 0.0 {
+                    doubtful.push(won);
+                }
+            }
+            if clear.len() + doubtful.len() > 0 {
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {} |",
+                    self.name,
+                    figure.name,
+                    shown(figure, &own),
+                    clear.join("; "),
+                    doubtful.join("; "),
+                );
+            }
+        }
+        text
+    }
+}
+
+/// By how much a peer is worse, seed by seed.
+fn lag(better: Better, other: &[f64], own: &[f64]) -> Estimate {
+    let cost = |figure: f64| match better {
+        Better::Lower => figure,
+        Better::Higher => -figure,
+        Better::NearZero => figure.abs(),
+    };
+    let pairs = other.iter().zip(own);
+    let lags: Vec<f64> = pairs
+        .map(|(other, own)| cost(*other) - cost(*own))
+        .collect();
+    Estimate::of(&lags).expect("both have figures")
+}
+
+/// The list of figures in which a peer wins.
+pub fn wins(results: &[Results]) -> String {
+    let lines: String = results.iter().map(Results::wins).collect();
+    let head = "### Where a peer wins\n\n";
+    if lines.is_empty() {
+        return format!("{head}Nowhere.\n");
+    }
+    format!(
+        "{head}Every figure of every workload in which a peer's mean is better than Weir's. Better \
+         beyond chance: the 95 % interval of the difference over the seeds, pair by pair, leaves \
+         out 0.\n\n\
+         | workload | figure | Weir | better beyond chance | better by the mean alone |\n\
+         |---|---|---|---|---|\n{lines}"
+    )
+}
+
+/// A mean and its interval.
+fn shown(figure: &Figure, figures: &[f64]) -> String {
+    let Some(estimate) = Estimate::of(figures) else {
+        return "–".to_owned();
+    };
+    let mean = figure.scale * estimate.mean;
+    let decimals = if mean.abs() >= 1000.0 {
+        0
+    } else {
+        figure.decimals
+    };
+    let sign = matches!(figure.better, Better::NearZero) && mean > 0.0;
+    let sign = if sign { "+" } else { "" };
+    let half = figure.scale * estimate.half;
+    if half.is_infinite() {
+        return format!("{sign}{mean:.decimals$}");
+    }
+    format!("{sign}{mean:.decimals$} ± {half:.decimals$}")
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// Puts a text between the markers of a section of a document.
+///
+/// # Errors
+/// When the document has no such section.
+pub fn placed(document: &str, section: &str, text: &str) -> Result<String, String> {
+    let begin = format!("<!-- arena: {section} -->");
+    let end = format!("<!-- arena: end of {section} -->");
+    let missing = |marker: &str| format!("the document has no line {marker}");
+    let (before, rest) = document.split_once(&begin).ok_or_else(|| missing(&begin))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| missing(&end))?;
+    Ok(format!(
+        "{before}{begin}\n\n{}\n\n{end}{after}",
+        text.trim()
+    ))
+}

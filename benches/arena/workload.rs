@@ -1,0 +1,185 @@
+//! What is played: the traffic, what happens to it and what is asked of the contenders.
+
+mod recorded;
+
+use std::path::Path;
+use std::time::Duration;
+
+use weir::allocation::{OperationName, ServiceName};
+use weir::simulate::scenario::{EVENT, Scenario};
+use weir::simulate::virtual_time::{Loss, Timing};
+use weir::simulate::{Schedule, Traffic};
+
+const BUDGET: f64 = 500.0;
+const LOW_BUDGET: f64 = 30.0;
+const AGENTS: usize = 8;
+/// Operations that the scenarios have at a time.
+const OPERATIONS: usize = 3000;
+const SHOP_OPERATIONS: usize = 200;
+const SHOP_INSTANCES: u64 = 1000;
+const SHOP: &str = "shop";
+
+/// One workload of one seed.
+pub struct Workload {
+    pub traffic: Traffic,
+    /// The rates behind the counts, where they are known.
+    pub expected: Option<Vec<Vec<f64>>>,
+    pub schedule: Schedule,
+    pub timing: Timing,
+    /// The wanted sampled rate, in traces per second.
+    pub budget: f64,
+    pub agents: usize,
+    pub loss: Option<Loss>,
+    /// Operations that have traffic at a time.
+    pub operations: usize,
+    /// SDK instances that each serve every operation, where a lower bound would cost something.
+    pub instances: Option<u64>,
+    /// The interval in which something happens all at once.
+    pub event: Option<usize>,
+}
+
+/// A kind of workload.
+pub struct Spec {
+    pub name: &'static str,
+    /// What happens, in a few words.
+    pub says: &'static str,
+    make: fn(u64) -> Workload,
+}
+
+/// What is made up.
+pub const MADE_UP: &[Spec] = &[
+    Spec {
+        name: "steady",
+        says: "nothing happens",
+        make: |seed| scenario(Scenario::Steady, seed),
+    },
+    Spec {
+        name: "diurnal",
+        says: "all rates go up and down by 60 % in 240 minutes",
+        make: |seed| scenario(Scenario::Diurnal, seed),
+    },
+    Spec {
+        name: "ramp",
+        says: "all rates rise by 3 % a minute for 40 minutes and fall back as slowly",
+        make: |seed| scenario(Scenario::Ramp, seed),
+    },
+    Spec {
+        name: "step",
+        says: "all rates treble for an hour",
+        make: |seed| scenario(Scenario::Step, seed),
+    },
+    Spec {
+        name: "explode",
+        says: "one small operation goes to 20,000 requests a second for half an hour",
+        make: |seed| scenario(Scenario::Explode, seed),
+    },
+    Spec {
+        name: "rename",
+        says: "three operations in ten go on under new names",
+        make: |seed| scenario(Scenario::Rename, seed),
+    },
+    Spec {
+        name: "loss",
+        says: "the reports of half the agents are lost for five minutes",
+        make: |seed| scenario(Scenario::Loss, seed),
+    },
+    Spec {
+        name: "lower bound",
+        says: "200 operations, each served by 1,000 instances; Jaeger's SDKs keep a trace a minute \
+               of each there, Weir serves none",
+        make: lower_bound,
+    },
+    Spec {
+        name: "low budget",
+        says: "as steady, but an equal share is a trace in 100 seconds",
+        make: |seed| Workload {
+            budget: LOW_BUDGET,
+            ..scenario(Scenario::Steady, seed)
+        },
+    },
+];
+
+impl Spec {
+    /// Makes the workload up; the same seed makes the same one.
+    pub fn make(&self, seed: u64) -> Workload {
+        (self.make)(seed)
+    }
+}
+
+pub use recorded::recordings;
+
+fn timing() -> Timing {
+    Timing {
+        interval: Duration::from_secs(60),
+        grace: Duration::from_secs(10),
+        poll_interval: Duration::from_secs(60),
+        report_interval: Duration::from_secs(10),
+    }
+}
+
+fn plain(traffic: Traffic, expected: Option<Vec<Vec<f64>>>, budget: f64) -> Workload {
+    Workload {
+        schedule: Schedule::new(traffic.rows(), 0, 1.0, None),
+        operations: traffic.operations().len(),
+        traffic,
+        expected,
+        timing: timing(),
+        budget,
+        agents: AGENTS,
+        loss: None,
+        instances: None,
+        event: None,
+    }
+}
+
+fn scenario(scenario: Scenario, seed: u64) -> Workload {
+    let at_once = matches!(
+        scenario,
+        Scenario::Step | Scenario::Explode | Scenario::Rename | Scenario::Loss
+    );
+    Workload {
+        operations: OPERATIONS,
+        loss: scenario.loss(AGENTS),
+        event: at_once.then_some(EVENT),
+        ..plain(
+            scenario.traffic(seed),
+            Some(scenario.expected(seed)),
+            BUDGET,
+        )
+    }
+}
+
+/// The busiest operations of a steady fleet, as one service.
+fn lower_bound(seed: u64) -> Workload {
+    let fleet = Scenario::Steady.traffic(seed);
+    let mut busiest: Vec<_> = Scenario::Steady
+        .expected(seed)
+        .into_iter()
+        .enumerate()
+        .collect();
+    busiest.sort_by(|(_, one), (_, other)| other[0].total_cmp(&one[0]));
+    busiest.truncate(SHOP_OPERATIONS);
+    let service = ServiceName::parse(SHOP).unwrap();
+    let (mut rows, mut expected) = (Vec::new(), Vec::new());
+    for (rank, (place, rates)) in busiest.into_iter().enumerate() {
+        let name = OperationName::parse(&format!("GET /resource-{rank}")).unwrap();
+        let counts = fleet.operations()[place].counts.clone();
+        rows.push((service.clone(), name, counts));
+        expected.push(rates);
+    }
+    let traffic = Traffic::new(fleet.labels().to_vec(), rows).unwrap();
+    Workload {
+        instances: Some(SHOP_INSTANCES),
+        ..plain(traffic, Some(expected), BUDGET)
+    }
+}
+
+/// Whether a folder holds a file, said clearly when it does not.
+fn file(folder: &Path, name: &str) -> Result<std::path::PathBuf, String> {
+    let path = folder.join(name);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("{} has no file {name}", folder.display()))
+    }
+}

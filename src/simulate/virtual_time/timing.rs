@@ -1,0 +1,97 @@
+//! When plans, polls and reports come, and what follows from it.
+
+use std::time::Duration;
+
+/// Steps in which the requests of an interval are laid over it to find the plans they meet.
+const STEPS: u32 = 1000;
+
+/// When things happen, beside the interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timing {
+    /// How often a plan is computed.
+    pub interval: Duration,
+    /// How long after its end a window waits for reports.
+    pub grace: Duration,
+    /// How often an SDK polls.
+    pub poll_interval: Duration,
+    /// How often an agent reports.
+    pub report_interval: Duration,
+}
+
+impl Timing {
+    /// The parts of an interval's requests that are sampled by the plan of the window before, of
+    /// the one before that, and so on.
+    #[must_use]
+    pub fn ages(&self) -> Vec<f64> {
+        let interval = self.interval.as_secs_f64();
+        let poll = self.poll_interval.as_secs_f64() / interval;
+        let grace = self.grace.as_secs_f64() / interval;
+        // A request at u sees a poll between u − poll and u; the plan of the window that ended j
+        // intervals before this one began is there from grace − j on.
+        let met = |since: f64| {
+            let part = |u: f64| ((u - since) / poll).clamp(0.0, 1.0);
+            let steps = (0..STEPS).map(|step| (f64::from(step) + 0.5) / f64::from(STEPS));
+            steps.map(part).sum::<f64>() / f64::from(STEPS)
+        };
+        let mut ages = Vec::new();
+        let mut before = 0.0;
+        while before < 1.0 - 1e-9 {
+            let until = met(grace - ages.len() as f64);
+            ages.push(until - before);
+            before = until;
+        }
+        ages
+    }
+
+    /// The part of a window that an agent's reports cover when the window closes; `place` says
+    /// where in [0, 1) of its report interval the agent's reports end.
+    pub(super) fn covered(&self, place: f64) -> f64 {
+        let report = self.report_interval.as_secs_f64();
+        let after_end = place * report;
+        if after_end <= self.grace.as_secs_f64() {
+            return 1.0;
+        }
+        let missing = (report - after_end) / self.interval.as_secs_f64();
+        (1.0 - missing).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(grace: u64, poll: u64, report: u64) -> Timing {
+        Timing {
+            interval: Duration::from_secs(60),
+            grace: Duration::from_secs(grace),
+            poll_interval: Duration::from_secs(poll),
+            report_interval: Duration::from_secs(report),
+        }
+    }
+
+    #[test]
+    fn requests_meet_the_plans_that_their_sdks_polled() {
+        let close = |ages: Vec<f64>, expected: &[f64]| {
+            assert_eq!(ages.len(), expected.len(), "{ages:?}");
+            for (age, expected) in ages.iter().zip(expected) {
+                assert!((age - expected).abs() < 1e-3, "{ages:?}");
+            }
+        };
+        // With no grace, half of an interval's requests come after their SDK's poll in it.
+        close(timing(0, 60, 10).ages(), &[0.5, 0.5]);
+        let grace: f64 = 10.0 / 60.0;
+        let newest = (1.0 - grace).powi(2) / 2.0;
+        let oldest = grace.powi(2) / 2.0;
+        close(
+            timing(10, 60, 10).ages(),
+            &[newest, 1.0 - newest - oldest, oldest],
+        );
+    }
+
+    #[test]
+    fn a_report_that_comes_in_the_grace_covers_the_whole_window() {
+        let timing = timing(10, 60, 30);
+        assert_eq!(timing.covered(0.3), 1.0);
+        assert!((timing.covered(0.5) - 0.75).abs() < 1e-12);
+    }
+}
