@@ -3,7 +3,7 @@
 //! Demand is reported before sampling, so the budget holds by feed-forward alone. What is left is a
 //! bias that no report of demand shows: SDKs that round, that hold old rates for longer, that keep
 //! traces by themselves. What was kept tells it, window by window and blurred by chance; so it is
-//! smoothed, followed slowly, bounded, and followed only while nothing else can explain it.
+//! smoothed, followed slowly, bounded, and followed only while no change of all traffic explains it.
 
 use super::completeness::Reading;
 use super::tally::Tally;
@@ -32,8 +32,10 @@ const REGIME: f64 = 0.25;
 /// For how many windows: until SDKs have polled what answers the change.
 const REST_WINDOWS: u32 = 3;
 
-/// A window that kept so much more or less than the budget was not off by a bias.
-const PLAUSIBLE: f64 = 0.25;
+/// A window that kept more than this many times the budget, or less than its inverse, counts like
+/// one that kept just so. Leaving such windows out would teach a fleet with bursts what its calm
+/// windows keep, and that is less than the mean.
+const OUTLYING: f64 = 2.0;
 
 /// What the budget is multiplied by before it is shared, and why.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,8 +66,8 @@ impl Trim {
     ///
     /// # Source
     /// An integral controller in the logarithm of the factor, with gain [`STEP`]: each window moves
-    /// it by a tenth of the smoothed error, less where few traces tell it. It freezes rather than resets, so that a gap does not
-    /// undo what was learned.
+    /// it by a tenth of the smoothed error, less where few traces tell it. It freezes rather than
+    /// resets while reports are missing, so that a gap does not undo what was learned.
     pub(super) fn after(
         self,
         previous: &Plan,
@@ -73,41 +75,62 @@ impl Trim {
         reading: &Reading,
         forecast: f64,
     ) -> Self {
+        let this = self.tamed();
         let part = reading.part_counted();
         let budget = previous.fleet.budget;
         if reading.hold != Hold::None || part <= 0.0 || forecast <= 0.0 {
-            return self;
+            return this;
         }
         let moved = (tally.offered_per_second() / part / forecast - 1.0).abs();
         if moved > REGIME {
             return Self {
                 rest_windows: REST_WINDOWS,
-                ..self
+                ..this.unlearned()
             };
         }
-        if self.rest_windows > 0 {
+        if this.rest_windows > 0 {
             return Self {
-                rest_windows: self.rest_windows - 1,
-                ..self
+                rest_windows: this.rest_windows - 1,
+                ..this.unlearned()
             };
         }
         let kept = tally.per_second(tally.sampled) / part / budget;
+        let kept = kept.clamp(1.0 / OUTLYING, OUTLYING);
         let binds = previous.fleet.level.is_finite() && previous.fleet.level > 0.0;
-        let plausible = (kept - 1.0).abs() <= PLAUSIBLE;
-        if !binds || moved > UNSETTLED || !plausible {
-            return self;
+        if !binds {
+            return this;
         }
-        let smoothed = if self.kept > 0.0 {
-            self.kept + SMOOTHING * (kept - self.kept)
+        if moved > UNSETTLED {
+            return this.unlearned();
+        }
+        let smoothed = if this.kept > 0.0 {
+            this.kept + SMOOTHING * (kept - this.kept)
         } else {
             kept
         };
         let traces = tally.sampled;
         let step = STEP * traces / (traces + TELLING);
         Self {
-            factor: (self.factor * smoothed.powf(-step)).clamp(LEAST, MOST),
+            factor: (this.factor * smoothed.powf(-step)).clamp(LEAST, MOST),
             kept: smoothed,
             rest_windows: 0,
+        }
+    }
+
+    /// What is no trim, as a damaged plan may hold, is read as none.
+    fn tamed(self) -> Self {
+        let sound = (LEAST..=MOST).contains(&self.factor) && (0.0..=OUTLYING).contains(&self.kept);
+        if sound { self } else { Self::default() }
+    }
+
+    /// A window that can teach nothing takes back a little of what others taught.
+    ///
+    /// A fleet whose traffic comes in bursts would be learned from in its calm windows alone, and
+    /// those keep less than the mean.
+    fn unlearned(self) -> Self {
+        Self {
+            factor: self.factor.powf(1.0 - STEP),
+            ..self
         }
     }
 }

@@ -58,7 +58,8 @@ fn a_deadband_keeps_within_an_operations_bounds() {
 
 #[test]
 fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
-    for (applied, least, most) in [(1.1, 0.97, 1.03), (0.9, 0.97, 1.03), (1.25, 0.97, 1.03)] {
+    // The last is as much as the trim can take back, and windows that teach nothing cost some of it.
+    for (applied, least, most) in [(1.1, 0.97, 1.03), (0.9, 0.97, 1.03), (1.25, 0.97, 1.06)] {
         let mut fleet = scattering(3);
         fleet.applied = applied;
         for _ in 0..60 {
@@ -75,7 +76,7 @@ fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
         wild.pass();
     }
     let factor = wild.plan.fleet.trim.factor;
-    assert!((factor - 1.0).abs() < 0.1, "that is no bias: {factor}");
+    assert!((0.8..0.82).contains(&factor), "at its bound: {factor}");
 }
 
 #[test]
@@ -90,4 +91,16 @@ fn a_step_of_all_traffic_teaches_the_trim_nothing() {
     }
     let after = fleet.plan.fleet.trim.factor;
     assert!((after / before - 1.0).abs() < 0.01, "{before} {after}");
+}
+
+#[test]
+fn a_trim_that_is_none_is_read_as_none() {
+    for factor in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {
+        let mut fleet = scattering(6);
+        fleet.plan.fleet.trim.factor = factor;
+        fleet.pass();
+        let trim = fleet.plan.fleet.trim;
+        assert!((0.8..=1.25).contains(&trim.factor), "{factor}: {trim:?}");
+        assert!(fleet.plan.fleet.expected_sampled <= BUDGET * 1.25);
+    }
 }
