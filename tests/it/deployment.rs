@@ -64,6 +64,21 @@ fn every_setting_they_name_is_one_of_weirs() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
+/// The first layer of the image is built from the manifest and an empty program. cargo goes without a
+/// target's file as long as it need not look for it.
+#[test]
+fn the_manifest_says_where_its_targets_are() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let targets: Vec<&str> = manifest
+        .split("\n[")
+        .filter(|part| part.starts_with('['))
+        .collect();
+    assert!(targets.len() >= 3, "{targets:?}");
+    for target in targets {
+        assert!(target.contains("\npath = \""), "{target}");
+    }
+}
+
 #[test]
 fn kubernetes_probes_what_there_is_and_shows_the_admin_port_to_nobody() {
     let deployment = kubernetes("deployment.yaml");
