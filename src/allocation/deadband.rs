@@ -35,6 +35,8 @@ struct Candidate {
     target_share: f64,
     /// How far past its target it may move, up or down, in traces per second.
     reach: (f64, f64),
+    /// The highest probability it may be served.
+    most: f64,
 }
 
 impl Candidate {
@@ -49,7 +51,8 @@ impl Candidate {
         let (down, up) = self.reach;
         let past = (missing + self.excess()).clamp(-down, up);
         let factor = 1.0 + past / self.target_share;
-        plan.probability = self.target * factor;
+        // The product could be above the limit by its last bit.
+        plan.probability = (self.target * factor).min(self.most);
         plan.share = self.target_share * factor;
         self.excess() - past
     }
@@ -126,6 +129,7 @@ fn candidates(
                 target: plan.probability,
                 target_share: plan.share,
                 reach: reach(plan, limit, band),
+                most: limit.probability_max,
             });
         }
     }
