@@ -32,10 +32,11 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let (state, reading) = before.advanced(&tally, reading, windows);
     let offered = state.demand();
 
-    let trim = previous
-        .fleet
-        .trim
-        .after(previous, &tally, &reading, forecast);
+    let trim =
+        previous
+            .fleet
+            .trim
+            .after(previous, &tally, &reading, forecast, amount(policy.budget));
     let rules = Rules::new(policy, previous, reading.hold, offered, trim);
     let decision = if reading.hold == Hold::Frozen {
         stand(previous, &state)

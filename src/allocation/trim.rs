@@ -60,7 +60,8 @@ impl Default for Trim {
 }
 
 impl Trim {
-    /// Learns from a window that was sampled as `previous` says and forecast to offer `forecast`.
+    /// Learns from a window that was sampled as `previous` says and forecast to offer `forecast`;
+    /// the budget from now on is `budget_now`.
     ///
     /// Late reports do not change what was learned: a window is scaled by what of it was reported.
     ///
@@ -74,8 +75,16 @@ impl Trim {
         tally: &Tally,
         reading: &Reading,
         forecast: f64,
+        budget_now: f64,
     ) -> Self {
         let this = self.tamed();
+        if previous.number == 0 || budget_now != previous.fleet.budget {
+            // What SDKs hold was decided for another budget, or guessed.
+            return Self {
+                rest_windows: REST_WINDOWS,
+                ..this
+            };
+        }
         let part = reading.part_counted();
         let budget = previous.fleet.budget;
         if reading.hold != Hold::None || part <= 0.0 || forecast <= 0.0 {
