@@ -198,10 +198,10 @@ pub struct Dictionary {
     store: Arc<dyn Store>,
     limits: DictionaryLimits,
     names: RwLock<Names>,
-    /// One task at a time asks the database; the others find the answer in memory, or the error
-    /// with which it was last asked for names to be added.
+    /// One task at a time asks the database; the others find the answer in memory, or the last
+    /// error that said that the database is away.
     asking: tokio::sync::Mutex<Option<Arc<StoreError>>>,
-    /// How often names could not be added.
+    /// How often the database was away when names were to be added.
     failures: AtomicU64,
 }
 
@@ -267,13 +267,14 @@ impl Dictionary {
                 return Err(Arc::clone(error));
             }
             if let Err(error) = self.add(&missing).await {
+                let error = Arc::new(error);
                 // Any other error may be due to these very names.
-                if matches!(error, StoreError::Unavailable { .. }) {
+                if matches!(*error, StoreError::Unavailable { .. }) {
                     self.failures.fetch_add(1, Ordering::Relaxed);
+                    *failed = Some(Arc::clone(&error));
                 }
-                return Err(Arc::clone(failed.insert(Arc::new(error))));
+                return Err(error);
             }
-            *failed = None;
         }
         Ok(self.look_up_or_overflow(wanted))
     }
