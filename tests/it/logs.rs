@@ -23,6 +23,17 @@ async fn line(weir: &WeirProcess, message: &str) -> Value {
     serde_json::from_str(&line).expect("a line is a JSON document")
 }
 
+/// The same, while an agent reports: a window without reports changes nothing, and says so instead.
+async fn reporting(weir: &WeirProcess, agent: &mut Agent, message: &str) -> Value {
+    let line = eventually(DEADLINE, message, async || {
+        if let Some(report) = agent.next(&[("shop", &[("GET /", 900.0)])]) {
+            assert_eq!(send(weir, &report).await.status(), 200);
+        }
+        weir.logged(message).pop()
+    });
+    serde_json::from_str(&line.await).expect("a line is a JSON document")
+}
+
 async fn send(weir: &WeirProcess, body: &Value) -> reqwest::Response {
     let request = reqwest::Client::new().post(format!("{}/v1/reports", weir.sdk_url()));
     request.json(body).send().await.unwrap()
@@ -42,20 +53,13 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
     let directory = tempfile::tempdir().unwrap();
     let weir = command().flag("--data-dir", directory.path()).start().await;
     let mut agent = Agent::new("a");
-    eventually(DEADLINE, "a plan with the operation", async || {
-        if let Some(report) = agent.next(&[("shop", &[("GET /", 900.0)])]) {
-            assert_eq!(send(&weir, &report).await.status(), 200);
-        }
-        weir.logged("1 operations are new").pop()
-    })
-    .await;
+    reporting(&weir, &mut agent, "1 operations are new").await;
     set_budget(&weir, "a").await;
-    let line = line(&weir, "the budget went from 10 to 5 traces/s").await;
+    let line = reporting(&weir, &mut agent, "the budget went from 10 to 5 traces/s").await;
     assert_eq!(line["level"], "INFO", "{line}");
     assert_eq!(line["message"], "published a plan");
     assert_eq!(line["budget_traces_per_second"], 5.0);
     assert_eq!(line["configuration_revision"], 2);
-    assert!(line["largest"].as_str().unwrap().starts_with("shop GET / "));
     for number in [
         "plan",
         "epoch",
@@ -70,6 +74,9 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
     let number = line["plan"].as_u64().unwrap();
     let same = weir.logged(&format!("\"plan\":{number},"));
     assert_eq!(same.len(), 1, "one line a plan: {same:?}");
+    // Not this plan's own change: a busy machine may have missed its window's reports, and then
+    // everything stays.
+    reporting(&weir, &mut agent, "\"largest\":\"shop GET / ").await;
 }
 
 #[tokio::test]
