@@ -1,7 +1,5 @@
 //! The operators' configuration: one versioned document, parsed into the allocation's policy.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::Policy;
@@ -154,13 +152,11 @@ impl Configuration {
     pub fn policy(&self, revision: u64) -> Policy {
         Policy {
             revision,
-            budget: self.budget.traces_per_second,
             weight_exponent: self.weight_exponent,
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
             floor: self.coverage.floor(),
-            services: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            ..Policy::of_budget(self.budget.traces_per_second)
         }
     }
 }

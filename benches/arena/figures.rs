@@ -75,9 +75,7 @@ impl Ideal {
                 .iter()
                 .map(|&count| Entry {
                     demand: count as f64 / seconds,
-                    weight: 1.0,
-                    floor: 0.0,
-                    cap: f64::INFINITY,
+                    ..Entry::default()
                 })
                 .collect();
             let shares = solve(&entries, workload.budget).shares;

@@ -5,9 +5,9 @@
 //! is close to its target, as long as all that stay together spend what their targets would: the
 //! errors that remain must cancel out.
 
-use super::limits::Limit;
+use super::limits::{Limit, Rules};
 use super::sum::exact_sum;
-use super::{Binding, OperationPlan, Plan};
+use super::{Binding, OperationPlan, ServiceId};
 
 /// A probability this close to its target, relative to it, stays: as far as an operation's rate
 /// scatters from window to window, so that most of what would move is noise. Shares that scatter
@@ -27,6 +27,8 @@ const UNSPENT_MAX: f64 = 0.003;
 /// One that may stay.
 struct Candidate {
     index: usize,
+    /// Whose budget it shares: the errors of those that share one cancel out.
+    pool: u32,
     /// What it was served, and what that costs.
     probability: f64,
     share: f64,
@@ -60,18 +62,37 @@ impl Candidate {
 
 /// Takes back changes that are not worth it.
 ///
-/// `operations` and `limits` stand in the same order, by operation. Where those that stay spend more
-/// than their targets together, those that spend most more move, and as far past their targets as
-/// their band allows, so that few of them do; where they spend less, those that spend most less.
+/// `operations` and `limits` stand in the same order, by operation; `pool` tells which services share
+/// one budget: the fleet's, or what a floor or cap of their own keeps them at.
 pub(super) fn settle(
-    previous: &Plan,
+    rules: &Rules<'_>,
     limits: &[Limit],
-    budget: f64,
+    pool: impl Fn(ServiceId) -> u32,
     seconds: f64,
     operations: &mut [OperationPlan],
 ) {
-    let mut staying = candidates(previous, limits, seconds, operations);
-    staying.sort_by(|a, b| b.excess().total_cmp(&a.excess()));
+    let mut staying = candidates(rules, limits, pool, seconds, operations);
+    let order = |one: &Candidate, other: &Candidate| {
+        let excess = other.excess().total_cmp(&one.excess());
+        one.pool.cmp(&other.pool).then(excess)
+    };
+    staying.sort_by(order);
+    for pool in staying.chunk_by(|one, other| one.pool == other.pool) {
+        let whole = if pool[0].pool == 0 {
+            rules.budget
+        } else {
+            exact_sum(pool.iter().map(|candidate| candidate.target_share))
+        };
+        settle_pool(pool, UNSPENT_MAX * whole, operations);
+    }
+}
+
+/// Lets those of one budget stay whose errors cancel out.
+///
+/// Where they spend more than their targets together, those that spend most more move, and as far
+/// past their targets as their band allows, so that few of them do; where they spend less, by more
+/// than `unspent_max`, those that spend most less.
+fn settle_pool(staying: &[Candidate], unspent_max: f64, operations: &mut [OperationPlan]) {
     let spent = exact_sum(staying.iter().map(|candidate| candidate.share));
     let wanted = exact_sum(staying.iter().map(|candidate| candidate.target_share));
     let mut excess = spent - wanted;
@@ -81,7 +102,7 @@ pub(super) fn settle(
         excess -= candidate.move_past(-excess, &mut operations[candidate.index]);
         first += 1;
     }
-    while end > first && excess < -UNSPENT_MAX * budget {
+    while end > first && excess < -unspent_max {
         end -= 1;
         let candidate = &staying[end];
         excess -= candidate.move_past(-excess, &mut operations[candidate.index]);
@@ -91,16 +112,18 @@ pub(super) fn settle(
         plan.probability = candidate.probability;
         plan.share = candidate.share;
         plan.binding = Binding::Deadband;
+        plan.reason.bound = candidate.probability as f32;
     }
 }
 
 fn candidates(
-    previous: &Plan,
+    rules: &Rules<'_>,
     limits: &[Limit],
+    pool: impl Fn(ServiceId) -> u32,
     seconds: f64,
     operations: &[OperationPlan],
 ) -> Vec<Candidate> {
-    let mut listed = previous.operations.iter().peekable();
+    let mut listed = rules.previous.operations.iter().peekable();
     let mut found = Vec::new();
     for (index, (plan, limit)) in operations.iter().zip(limits).enumerate() {
         while listed
@@ -124,6 +147,7 @@ fn candidates(
         if factor <= 1.0 + band && fits {
             found.push(Candidate {
                 index,
+                pool: pool(plan.service),
                 probability: held.probability,
                 share,
                 target: plan.probability,

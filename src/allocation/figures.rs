@@ -125,14 +125,13 @@ fn coverage(operations: &[OperationPlan]) -> f64 {
 
 fn fairness(rules: &Rules<'_>, operations: &[OperationPlan], level: f64) -> f64 {
     let entry = |plan: &OperationPlan| {
-        let bounds = rules.policy.bounds(plan.service, plan.operation);
+        let (bounds, _) = rules.policy.bounds(plan.service, plan.operation);
         let rate = amount(plan.belief.rate);
         let planned = if rate > 0.0 { plan.offered / rate } else { 1.0 };
         Entry {
             demand: plan.offered,
             weight: planned * weight(rate, rules.weight_exponent, bounds.weight),
-            floor: 0.0,
-            cap: f64::INFINITY,
+            ..Entry::default()
         }
     };
     let level = if level > 0.0 {

@@ -3,7 +3,7 @@
 use super::defaults::{initial_probability, probability, raise_limit, unknown_max, weight};
 use super::estimate::Estimate;
 use super::solve::{Entry, amount};
-use super::{Binding, Hold, Plan, Policy, Trim};
+use super::{Binding, Bounds, Hold, Plan, Policy, Source, Trim};
 
 /// What holds for every operation of one plan.
 #[derive(Debug)]
@@ -29,7 +29,13 @@ pub(super) struct Limit {
     /// The highest probability it may be served.
     pub probability_max: f64,
     /// What set [`Limit::probability_max`].
-    pub reason: Binding,
+    pub binding: Binding,
+    /// Whose bounds they are.
+    pub source: Source,
+    /// Whose the floor is.
+    pub floor_source: Source,
+    /// The highest probability that its caps allow, before what it was served before is looked at.
+    pub cap_probability: f64,
     /// The probability an operator fixed.
     pub pin: Option<f64>,
 }
@@ -69,47 +75,70 @@ impl<'a> Rules<'a> {
 
     /// Finds an operation's limits; `served` is the probability the previous plan listed for it.
     pub(super) fn limit(&self, estimate: &Estimate, served: Option<f64>) -> Limit {
-        let bounds = self.policy.bounds(estimate.service, estimate.operation);
+        let (bounds, source) = self.policy.bounds(estimate.service, estimate.operation);
         let (offered, planned) = (estimate.rate(), estimate.presence());
         let demand = estimate.demand();
+        let most = self.most(estimate);
+        let cap_probability = bounds.probability_max.min(bounds.cap / offered).min(most);
         let mut lowest = (1.0, Binding::ProbabilityOne);
-        let mut lower = |probability: f64, reason| {
+        let mut lower = |probability: f64, binding| {
             if probability < lowest.0 {
-                lowest = (probability, reason);
+                lowest = (probability, binding);
             }
         };
-        lower(bounds.probability_max, Binding::Cap);
-        lower(bounds.cap / offered, Binding::Cap);
-        if estimate.overflow {
-            lower(self.unknown_max, Binding::Cap);
-        }
-        let (ceiling, reason) = self.ceiling_of(estimate, served);
-        lower(ceiling, reason);
-        let (probability_max, reason) = lowest;
-        let pin = bounds.pin.map(|pin| {
-            let most = if estimate.overflow {
-                self.unknown_max
-            } else {
-                1.0
-            };
-            pin.min(most)
-        });
+        lower(cap_probability, Binding::Cap);
+        let (ceiling, binding) = self.ceiling_of(estimate, served);
+        lower(ceiling, binding);
+        let (probability_max, binding) = lowest;
+        let pin = bounds.pin.map(|pin| pin.min(most));
+        let (floor, floor_source) = self.floor(&bounds, source, offered);
         // The part that is planned for scales everything alike, so that the share over that part
         // is the probability of the whole.
-        let floor = bounds.floor.max(bounds.probability_min * offered);
         let entry = Entry {
             // What is pinned has been paid for before the rest is shared.
             demand: if pin.is_some() { 0.0 } else { demand },
             weight: planned * weight(offered, self.weight_exponent, bounds.weight),
             floor: planned * floor,
             cap: probability_max * demand,
+            priority: bounds.priority,
         };
         Limit {
             entry,
             probability_min: bounds.probability_min,
             probability_max,
-            reason,
+            binding,
+            source: if most <= cap_probability && most < 1.0 {
+                Source::Fleet
+            } else {
+                source
+            },
+            floor_source,
+            cap_probability,
             pin,
+        }
+    }
+
+    /// The most that any bound of an operator can ask for.
+    fn most(&self, estimate: &Estimate) -> f64 {
+        if estimate.overflow {
+            self.unknown_max
+        } else {
+            1.0
+        }
+    }
+
+    /// An operation's floor in traces per second, and whose it is.
+    fn floor(&self, bounds: &Bounds, source: Source, offered: f64) -> (f64, Source) {
+        let of = |floor: f64, fleets: f64| {
+            let own = floor > amount(fleets);
+            (floor, if own { source } else { Source::Fleet })
+        };
+        let (rate, rate_source) = of(bounds.floor, self.policy.floor);
+        let (least, least_source) = of(bounds.probability_min, self.policy.probability_min);
+        if least * offered > rate {
+            (least * offered, least_source)
+        } else {
+            (rate, rate_source)
         }
     }
 

@@ -7,15 +7,20 @@ mod common;
 mod completeness;
 mod correct;
 mod deadband;
+mod decide;
 mod defaults;
 mod estimate;
 mod figures;
+mod fixed;
+mod hierarchy;
 mod limits;
 mod names;
+pub mod nested;
 mod next;
 mod plan;
 mod policy;
 mod presence;
+mod reason;
 pub mod solve;
 mod sum;
 mod tally;
@@ -24,12 +29,16 @@ mod window;
 
 pub use figures::Figures;
 pub use names::{
-    AgentId, AgentName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
+    AgentId, AgentName, GroupName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,
 };
 pub use next::next_plan;
-pub use plan::{AgentWeight, Belief, Binding, FleetPlan, Hold, OperationPlan, Plan, ServicePlan};
-pub use policy::{Bounds, Policy};
+pub use plan::{
+    AgentWeight, Belief, Binding, FleetPlan, GroupPlan, Hold, OperationPlan, Plan, ServicePlan,
+};
+pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
+pub use reason::{Reason, Source};
+pub use solve::Priority;
 pub use trim::Trim;
 pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
 

@@ -109,6 +109,10 @@ name!(
     ServiceName, 256
 );
 name!(
+    /// What operators call a group of services.
+    GroupName, 64
+);
+name!(
     /// An operation's name: the name of a root span.
     OperationName, 512
 );

@@ -4,16 +4,15 @@
 //! probabilities → defaults. A frozen window ends after the reading: the plan before it stands.
 
 use super::correct::State;
-use super::deadband;
-use super::defaults::{Priors, at_level, initial_probability, probability, rules_default};
+use super::decide::{Decision, decide, plan_of};
 use super::estimate::Estimate;
-use super::limits::{Limit, Rules};
-use super::solve::{Solution, amount, solve};
+use super::limits::Rules;
+use super::solve::amount;
 use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{
-    Binding, Figures, FleetPlan, Hold, Inputs, OVERFLOW_SERVICE, OperationPlan, Plan, Policy,
-    ServiceId, ServicePlan, completeness,
+    Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
+    ServicePlan, Source, completeness,
 };
 
 /// Computes the plan that follows `previous`.
@@ -70,20 +69,11 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             forecast_offered: forecast,
         },
         figures,
+        groups: decision.groups,
         services: decision.services,
         operations: decision.operations,
         agents: state.agents,
     }
-}
-
-/// What a plan decides, as opposed to what it has seen.
-struct Decision {
-    level: f64,
-    missing: f64,
-    unseen_reserve: f64,
-    default_probability: f64,
-    services: Vec<ServicePlan>,
-    operations: Vec<OperationPlan>,
 }
 
 /// Windows from the end of the previous plan's to the end of this one: 1 but after a gap.
@@ -104,7 +94,14 @@ fn stand(previous: &Plan, state: &State) -> Decision {
             let unlisted = || previous.default_probability(estimate.service);
             let probability = listed.map_or_else(unlisted, |plan| plan.probability);
             let share = listed.map_or(probability * estimate.demand(), |plan| plan.share);
-            plan_of(estimate, share, probability, Binding::Hold)
+            let held = listed.map_or(Reason::UNKNOWN, |plan| plan.reason);
+            let reason = Reason {
+                bound: probability as f32,
+                source: Source::Fleet,
+                target: listed.map_or(probability as f32, |plan| plan.reason.target),
+                ..held
+            };
+            plan_of(estimate, share, probability, Binding::Hold, reason)
         })
         .collect();
     let services = services_of(&operations)
@@ -112,6 +109,7 @@ fn stand(previous: &Plan, state: &State) -> Decision {
         .map(|service| ServicePlan {
             service,
             default_probability: previous.default_probability(service),
+            level: previous.level(service),
         })
         .collect();
     Decision {
@@ -119,179 +117,14 @@ fn stand(previous: &Plan, state: &State) -> Decision {
         missing: previous.fleet.missing,
         unseen_reserve: previous.fleet.unseen_reserve,
         default_probability: previous.fleet.default_probability,
+        groups: previous.groups.clone(),
         services,
         operations,
     }
 }
 
-/// Shares the budget anew.
-fn decide(rules: &Rules<'_>, state: &State, seconds: f64) -> Decision {
-    let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
-        .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
-        .collect();
-    let unseen_reserve = unseen_reserve(rules, state);
-    let shared = share(&state.known, &limits, rules.budget - unseen_reserve);
-    let mut operations: Vec<OperationPlan> = state
-        .known
-        .iter()
-        .zip(&limits)
-        .zip(&shared.solution.shares)
-        .map(|((estimate, limit), share)| settle(estimate, limit, *share, shared.pin_scale))
-        .collect();
-    deadband::settle(
-        rules.previous,
-        &limits,
-        rules.budget,
-        seconds,
-        &mut operations,
-    );
-    let (services, default_probability) =
-        default_probabilities(rules, state, shared.solution.level, &operations);
-    Decision {
-        level: shared.solution.level,
-        missing: shared.missing,
-        unseen_reserve,
-        default_probability,
-        services,
-        operations,
-    }
-}
-
-/// What is set aside for operations not seen yet: what they have been costing.
-fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
-    let part = probability(rules.policy.unseen_reserve_max, 0.0);
-    amount(state.unseen_sampled).min(part * rules.budget)
-}
-
-/// The budget, shared.
-struct Shared {
-    solution: Solution,
-    /// What the pins had to be scaled by to fit the budget; 1 when they do.
-    pin_scale: f64,
-    /// Traces per second by which pins and floors exceed the budget.
-    missing: f64,
-}
-
-/// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
-fn share(estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
-    let pins = estimates.iter().zip(limits);
-    let pinned =
-        exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())));
-    let entries: Vec<_> = limits.iter().map(|limit| limit.entry).collect();
-    let solution = solve(&entries, budget - pinned);
-    let missing = solution.missing + (pinned - budget).max(0.0);
-    Shared {
-        solution,
-        pin_scale: if pinned > budget {
-            budget / pinned
-        } else {
-            1.0
-        },
-        missing,
-    }
-}
-
-/// Turns a share into a probability and names what decided it.
-fn settle(estimate: &Estimate, limit: &Limit, share: f64, pin_scale: f64) -> OperationPlan {
-    if let Some(pin) = limit.pin {
-        let probability = pin * pin_scale;
-        return plan_of(
-            estimate,
-            probability * estimate.demand(),
-            probability,
-            Binding::Pin,
-        );
-    }
-    let Limit { entry, .. } = limit;
-    if share >= entry.cap {
-        // Exactly the limit: the quotient could be off by its last bit, and a hold must not be.
-        return plan_of(estimate, share, limit.probability_max, limit.reason);
-    }
-    let probability = unbiased(share / estimate.demand(), limit, estimate.inverse_excess());
-    let binding = if share <= entry.floor {
-        Binding::Floor
-    } else {
-        Binding::Level
-    };
-    plan_of(estimate, share, probability, binding)
-}
-
-/// Corrects the quotient of a share and an estimate for the scatter of the estimate.
-///
-/// Over many windows the mean of `1/estimate` lies above `1/mean`, and the budget would be
-/// overspent by that. An operation near probability 1 has nothing to overspend, so there the
-/// correction fades.
-fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
-    let quotient = quotient.min(limit.probability_max);
-    let corrected = quotient / (1.0 + excess * (1.0 - quotient));
-    corrected.max(limit.probability_min.min(quotient))
-}
-
-fn plan_of(estimate: &Estimate, share: f64, probability: f64, binding: Binding) -> OperationPlan {
-    OperationPlan {
-        operation: estimate.operation,
-        service: estimate.service,
-        overflow: estimate.overflow,
-        offered: estimate.demand(),
-        belief: estimate.belief,
-        belief_before: estimate.before,
-        share,
-        probability,
-        binding,
-        silent_windows: estimate.silent_windows,
-        window_offered: estimate.window_offered,
-        window_sampled: estimate.window_sampled,
-    }
-}
-
-/// The default probability of every service, and the fleet's.
-fn default_probabilities(
-    rules: &Rules<'_>,
-    state: &State,
-    level: f64,
-    operations: &[OperationPlan],
-) -> (Vec<ServicePlan>, f64) {
-    if operations.is_empty() {
-        return (Vec::new(), initial_probability(rules.policy));
-    }
-    let priors = Priors::of(&state.known);
-    let ruling = ruling_overflows(&state.known, operations);
-    let default = |service| {
-        if let Ok(index) = ruling.binary_search_by_key(&service, |(id, _)| *id) {
-            return ruling[index].1;
-        }
-        let bounds = rules.policy.service_bounds(service);
-        let like_named = priors.of_service(service).map_or(1.0, |prior| {
-            at_level(level, prior, rules.weight_exponent, &bounds)
-        });
-        let wanted = bounds.pin.unwrap_or(like_named);
-        let (ceiling, _) = rules.ceiling(rules.previous.default_probability(service));
-        wanted.min(rules.unknown_max).min(ceiling)
-    };
-    let services = services_of(operations)
-        .into_iter()
-        .map(|service| ServicePlan {
-            service,
-            default_probability: default(service),
-        })
-        .collect();
-    (services, default(OVERFLOW_SERVICE))
-}
-
-/// The probabilities of overflow entries with demand, by service: they are the defaults.
-fn ruling_overflows(estimates: &[Estimate], operations: &[OperationPlan]) -> Vec<(ServiceId, f64)> {
-    let mut ruling: Vec<_> = estimates
-        .iter()
-        .zip(operations)
-        .filter(|(estimate, _)| estimate.overflow && rules_default(estimate))
-        .map(|(estimate, plan)| (estimate.service, plan.probability))
-        .collect();
-    ruling.sort_unstable_by_key(|(service, _)| *service);
-    ruling.dedup_by_key(|(service, _)| *service);
-    ruling
-}
-
-fn services_of(operations: &[OperationPlan]) -> Vec<ServiceId> {
+/// The services of operations, sorted.
+pub(super) fn services_of(operations: &[OperationPlan]) -> Vec<ServiceId> {
     let mut services: Vec<_> = operations.iter().map(|plan| plan.service).collect();
     services.sort_unstable();
     services.dedup();
@@ -299,7 +132,7 @@ fn services_of(operations: &[OperationPlan]) -> Vec<ServiceId> {
 }
 
 /// The estimates, each with what the previous plan listed for it.
-fn with_listed<'a>(
+pub(super) fn with_listed<'a>(
     previous: &'a Plan,
     estimates: &'a [Estimate],
 ) -> impl Iterator<Item = (&'a Estimate, Option<&'a OperationPlan>)> {

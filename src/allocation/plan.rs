@@ -2,7 +2,9 @@
 
 use super::defaults::initial_probability;
 use super::solve::amount;
-use super::{AgentId, Figures, OperationId, Policy, ServiceId, Trim, Window};
+use super::{
+    AgentId, Figures, GroupName, OperationId, Policy, Reason, ServiceId, Trim, Whole, Window,
+};
 
 /// One interval's decision for the whole fleet.
 ///
@@ -22,6 +24,8 @@ pub struct Plan {
     pub fleet: FleetPlan,
     /// How well it serves.
     pub figures: Figures,
+    /// The groups that the policy names, sorted by name.
+    pub groups: Vec<GroupPlan>,
     /// Every known service, sorted by id.
     pub services: Vec<ServicePlan>,
     /// Every known operation, overflow entries too, sorted by id.
@@ -51,13 +55,24 @@ impl Plan {
     /// What is served for operations of a service that the plan does not list.
     #[must_use]
     pub fn default_probability(&self, service: ServiceId) -> f64 {
-        match self
+        self.service(service)
+            .map_or(self.fleet.default_probability, |plan| {
+                plan.default_probability
+            })
+    }
+
+    /// The level at which a service's operations share.
+    #[must_use]
+    pub fn level(&self, service: ServiceId) -> f64 {
+        self.service(service)
+            .map_or(self.fleet.level, |plan| plan.level)
+    }
+
+    fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
+        let found = self
             .services
-            .binary_search_by_key(&service, |plan| plan.service)
-        {
-            Ok(index) => self.services[index].default_probability,
-            Err(_) => self.fleet.default_probability,
-        }
+            .binary_search_by_key(&service, |plan| plan.service);
+        Some(&self.services[found.ok()?])
     }
 }
 
@@ -142,6 +157,26 @@ pub struct ServicePlan {
     pub service: ServiceId,
     /// The probability for operations of it that the plan does not list.
     pub default_probability: f64,
+    /// The level at which its operations share: the fleet's, unless a floor or cap of its own or of
+    /// its group keeps it elsewhere.
+    pub level: f64,
+}
+
+/// A plan's figures for one group of services.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupPlan {
+    /// Which group.
+    pub name: GroupName,
+    /// What it is to get, as the policy had it.
+    pub whole: Whole,
+    /// The offered rate that its operations are planned for, in root requests per second.
+    pub offered: f64,
+    /// What they are expected to keep, in traces per second.
+    pub sampled: f64,
+    /// The level at which its operations share.
+    pub level: f64,
+    /// Traces per second by which floors inside it exceed its cap; 0 when they fit.
+    pub missing: f64,
 }
 
 /// A plan's figures for one operation.
@@ -167,6 +202,8 @@ pub struct OperationPlan {
     pub probability: f64,
     /// What decided the share.
     pub binding: Binding,
+    /// The numbers that led there.
+    pub reason: Reason,
     /// Windows in a row, up to this one, in which it was not reported.
     pub silent_windows: u32,
     /// Root requests counted in the window.

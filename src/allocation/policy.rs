@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::solve::amount;
-use super::{OperationId, ServiceId};
+use super::defaults::probability;
+use super::solve::{Priority, amount};
+use super::{GroupName, OperationId, ServiceId, Source};
 
 /// The operators' wishes, parsed and in ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,31 +24,115 @@ pub struct Policy {
     /// What every operation gets at least, in traces per second, as far as its demand and its
     /// cap go: a floor of its own does not lower it.
     pub floor: f64,
-    /// Bounds of whole services' operations, where an operator set any.
-    pub services: BTreeMap<ServiceId, Bounds>,
+    /// The probability that every operation is served at least, as far as its cap goes: else
+    /// thousands of small operations drive the largest to next to nothing.
+    pub probability_min: f64,
+    /// The groups of services, sorted by name.
+    pub groups: Vec<Group>,
+    /// What is asked for whole services, where an operator asked for anything.
+    pub services: BTreeMap<ServiceId, ServicePolicy>,
     /// Bounds of single operations; they win over their service's.
     pub operations: BTreeMap<OperationId, Bounds>,
 }
 
+/// Services that share a floor and a cap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What the operators call it.
+    pub name: GroupName,
+    /// What its services get together.
+    pub whole: Whole,
+}
+
+/// What is asked for one service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServicePolicy {
+    /// The group that it is in, which must be one of [`Policy::groups`].
+    pub group: Option<GroupName>,
+    /// What its operations get together.
+    pub whole: Whole,
+    /// The bounds of each of its operations that has none of its own.
+    pub each: Bounds,
+}
+
+impl From<Bounds> for ServicePolicy {
+    /// Asks for these bounds of each operation and for nothing else.
+    fn from(each: Bounds) -> Self {
+        Self {
+            each,
+            ..Self::default()
+        }
+    }
+}
+
+/// What several operations get together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Whole {
+    /// At least so many traces per second, as far as their demand and caps go. What they do not
+    /// use goes to the others, and comes back as soon as they use it.
+    pub floor: f64,
+    /// At most so many traces per second; it wins over the floor, and over floors inside.
+    pub cap: f64,
+}
+
+impl Whole {
+    /// Whether it asks for anything.
+    pub(super) fn binds(&self) -> bool {
+        self.floor > 0.0 || self.cap < f64::INFINITY
+    }
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self {
+            floor: 0.0,
+            cap: f64::INFINITY,
+        }
+    }
+}
+
 impl Policy {
-    /// The bounds of an operation: its own, else its service's, else none. Values that are no
-    /// bounds (NaN, negative) are read as none.
-    pub(super) fn bounds(&self, service: ServiceId, operation: OperationId) -> Bounds {
-        let own = self.operations.get(&operation);
-        own.map_or_else(|| self.service_bounds(service), |own| self.lifted(own))
+    /// A budget in traces per second and nothing else, as revision 1.
+    #[must_use]
+    pub fn of_budget(budget: f64) -> Self {
+        Self {
+            revision: 1,
+            budget,
+            weight_exponent: 0.0,
+            initial_probability: 0.001,
+            unseen_reserve_max: 0.05,
+            floor: 0.0,
+            probability_min: 0.0,
+            groups: Vec::new(),
+            services: BTreeMap::new(),
+            operations: BTreeMap::new(),
+        }
+    }
+
+    /// The bounds of an operation, and whose they are: its own, else its service's, else none.
+    /// Values that are no bounds (NaN, negative) are read as none.
+    pub(super) fn bounds(&self, service: ServiceId, operation: OperationId) -> (Bounds, Source) {
+        match self.operations.get(&operation) {
+            Some(own) => (self.lifted(own), Source::Operation),
+            None => self.service_bounds(service),
+        }
     }
 
     /// The bounds of what a service does not name.
-    pub(super) fn service_bounds(&self, service: ServiceId) -> Bounds {
-        self.services
-            .get(&service)
-            .map_or_else(|| self.lifted(&Bounds::default()), |own| self.lifted(own))
+    pub(super) fn service_bounds(&self, service: ServiceId) -> (Bounds, Source) {
+        match self.services.get(&service) {
+            Some(own) => (self.lifted(&own.each), Source::Service),
+            None => (self.lifted(&Bounds::default()), Source::Fleet),
+        }
     }
 
     fn lifted(&self, bounds: &Bounds) -> Bounds {
         let bounds = bounds.tamed();
         Bounds {
             floor: bounds.floor.max(amount(self.floor)),
+            probability_min: bounds
+                .probability_min
+                .max(probability(self.probability_min, 0.0)),
             ..bounds
         }
     }
@@ -66,6 +151,8 @@ pub struct Bounds {
     pub cap: f64,
     /// At most this probability.
     pub probability_max: f64,
+    /// Who keeps a floor when not all floors fit the budget.
+    pub priority: Priority,
     /// Exactly this probability, before everything else. An overflow entry, which stands for
     /// names nobody knows, still stays within what every default stays within.
     pub pin: Option<f64>,
@@ -79,6 +166,7 @@ impl Default for Bounds {
             probability_min: 0.0,
             cap: f64::INFINITY,
             probability_max: 1.0,
+            priority: Priority::default(),
             pin: None,
         }
     }
@@ -99,6 +187,7 @@ impl Bounds {
             probability_min: or(self.probability_min, 0.0).min(1.0),
             cap: or(self.cap, f64::INFINITY),
             probability_max: or(self.probability_max, 1.0).min(1.0),
+            priority: self.priority,
             pin: self
                 .pin
                 .filter(|pin| *pin >= 0.0)

@@ -6,7 +6,11 @@
 //! and follows from one division. The breakpoints are searched by their median, which halves what
 //! is undecided each time: linear time, no sorting. Sums are exact, so neither the order of the
 //! entries nor ties between them can change a bit of the answer.
+//!
+//! What whole services and groups may keep is [on top of it](super::nested).
 
+use super::fixed::{Unit, Units};
+use super::nested::{self, Node};
 use super::sum::{ExactSum, exact_sum};
 
 /// What amounts and weights are cut to, so that no quotient, product or sum of them leaves the
@@ -15,6 +19,40 @@ const LARGEST: f64 = 1e100;
 
 /// Smaller amounts count as none, and smaller weights as this.
 const SMALLEST: f64 = 1e-100;
+
+/// Who keeps a floor when not all floors fit: higher ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The first to give up their floors.
+    pub const LOWEST: Self = Self(0);
+
+    /// The last to.
+    pub const HIGHEST: Self = Self(9);
+
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::HIGHEST.0 as usize + 1;
+
+    /// The priority of this number, from 0 to 9; what is above counts as the highest.
+    #[must_use]
+    pub fn new(number: u8) -> Self {
+        Self(number.min(Self::HIGHEST.0))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    /// In the middle, so that some can be put before everybody and some behind.
+    fn default() -> Self {
+        Self(5)
+    }
+}
 
 /// One who shares the budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +65,21 @@ pub struct Entry {
     pub floor: f64,
     /// The most it may get, in traces per second; it wins over the floor.
     pub cap: f64,
+    /// Who keeps the floor when not all fit.
+    pub priority: Priority,
+}
+
+impl Default for Entry {
+    /// One that asks for nothing.
+    fn default() -> Self {
+        Self {
+            demand: 0.0,
+            weight: 1.0,
+            floor: 0.0,
+            cap: f64::INFINITY,
+            priority: Priority::default(),
+        }
+    }
 }
 
 /// How the budget is shared.
@@ -39,13 +92,36 @@ pub struct Solution {
     pub shares: Vec<f64>,
     /// Traces per second by which the floors exceed the budget; 0 when they fit.
     pub missing: f64,
+    /// How each node's own floor and cap moved its level, in the order of the nodes.
+    pub nodes: Vec<Levels>,
+}
+
+/// Between which levels a node keeps the entries below it, whatever the level above it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// The level under which its floor keeps it from falling; 0 without one.
+    pub least: f64,
+    /// The level above which its cap keeps it from rising; infinite without one.
+    pub most: f64,
+    /// Traces per second by which the floors below it exceed its cap; 0 when they fit.
+    pub missing: f64,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self {
+            least: 0.0,
+            most: f64::INFINITY,
+            missing: 0.0,
+        }
+    }
 }
 
 /// Shares a budget of traces per second over the entries.
 ///
-/// Floors that do not fit are all scaled down by the same factor; the budget is never exceeded.
-/// Values that are no amounts are read as the nearest that are: NaN and negatives as 0, a NaN
-/// cap as none. Equal inputs in any order give the same bits.
+/// Floors that do not fit are scaled down by priority, the lowest first and alike within one; the
+/// budget is never exceeded. Values that are no amounts are read as the nearest that are: NaN and
+/// negatives as 0, a NaN cap as none. Equal inputs in any order give the same bits.
 ///
 /// # Units
 /// `budget` in traces per second.
@@ -56,30 +132,29 @@ pub struct Solution {
 /// problem», Mathematical Programming 112 (2008).
 #[must_use]
 pub fn solve(entries: &[Entry], budget: f64) -> Solution {
-    let budget = amount(budget);
-    let ramps = || entries.iter().map(Ramp::of);
-    if exact_sum(ramps().map(|ramp| ramp.cap)) <= budget {
-        return Solution {
-            level: f64::INFINITY,
-            shares: ramps().map(|ramp| ramp.cap).collect(),
-            missing: 0.0,
-        };
-    }
-    let floors = exact_sum(ramps().map(|ramp| ramp.floor));
-    if floors > budget {
-        let scale = budget / floors;
-        return Solution {
-            level: 0.0,
-            shares: ramps().map(|ramp| ramp.floor * scale).collect(),
-            missing: floors - budget,
-        };
-    }
-    let level = find_level(ramps().collect(), budget);
+    let ramps: Vec<Ramp> = entries.iter().map(Ramp::of).collect();
+    let filled = fill(&ramps, amount(budget), |at| entries[at].priority);
     Solution {
-        level,
-        shares: ramps().map(|ramp| ramp.at(level)).collect(),
-        missing: 0.0,
+        level: filled.level(),
+        shares: filled.shares(&ramps),
+        missing: filled.missing(),
+        nodes: Vec::new(),
     }
+}
+
+/// Shares a budget over entries that stand under nodes with floors and caps of their own:
+/// `homes` holds the node of each entry, and the first node is the fleet.
+///
+/// A node's share is what its entries would get, clamped to its own floor and cap; where that
+/// binds, its entries share its floor or cap as if it were a budget of theirs. A floor is no more
+/// than what can be used, so what one node leaves goes to the others, and comes back with demand.
+/// A cap wins over floors below it; floors that exceed it are scaled down by priority.
+///
+/// # Panics
+/// If a home is no node, or a node does not stand behind the one it is in.
+#[must_use]
+pub fn solve_nested(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f64) -> Solution {
+    nested::solve(entries, homes, nodes, amount(budget))
 }
 
 /// Cuts a rate to what can be calculated with; what is no amount is 0.
@@ -93,10 +168,10 @@ pub(super) fn amount(value: f64) -> f64 {
 
 /// An entry's share as a function of the level: flat, rising by its weight, flat.
 #[derive(Debug, Clone, Copy)]
-struct Ramp {
-    weight: f64,
-    floor: f64,
-    cap: f64,
+pub(super) struct Ramp {
+    pub weight: f64,
+    pub floor: f64,
+    pub cap: f64,
     /// The level from which the share rises above the floor.
     start: f64,
     /// The level at which it reaches the cap.
@@ -104,7 +179,7 @@ struct Ramp {
 }
 
 impl Ramp {
-    fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: &Entry) -> Self {
         let weight = if entry.weight > 0.0 {
             entry.weight.clamp(SMALLEST, LARGEST)
         } else {
@@ -116,7 +191,11 @@ impl Ramp {
         } else {
             amount(entry.cap).min(demand)
         };
-        let floor = amount(entry.floor).min(cap);
+        Self::new(weight, amount(entry.floor), cap)
+    }
+
+    fn new(weight: f64, floor: f64, cap: f64) -> Self {
+        let floor = floor.min(cap);
         Self {
             weight,
             floor,
@@ -126,26 +205,128 @@ impl Ramp {
         }
     }
 
-    fn at(&self, level: f64) -> f64 {
+    pub(super) fn at(&self, level: f64) -> f64 {
         (self.weight * level).max(self.floor).min(self.cap)
+    }
+
+    /// The same with its share kept between two levels.
+    pub(super) fn between(&self, least: f64, most: f64) -> Self {
+        Self::new(self.weight, self.at(least), self.at(most))
+    }
+
+    /// One that gets this much whatever the level is.
+    pub(super) fn fixed(&self, share: f64) -> Self {
+        Self::new(self.weight, share, share)
+    }
+}
+
+/// What a budget comes to among ramps.
+#[derive(Debug)]
+pub(super) enum Filled {
+    /// Everybody is at the cap: the budget does not bind.
+    Caps,
+    /// The level that spends the budget.
+    Level(f64),
+    /// The floors do not fit: what part of it each gets, in the ramps' order, and by how many
+    /// traces per second they exceed the budget.
+    Floors { parts: Vec<f64>, missing: f64 },
+}
+
+impl Filled {
+    pub(super) fn level(&self) -> f64 {
+        match self {
+            Self::Caps => f64::INFINITY,
+            Self::Level(level) => *level,
+            Self::Floors { .. } => 0.0,
+        }
+    }
+
+    pub(super) fn missing(&self) -> f64 {
+        match self {
+            Self::Caps | Self::Level(_) => 0.0,
+            Self::Floors { missing, .. } => *missing,
+        }
+    }
+
+    /// The shares, in the ramps' order.
+    pub(super) fn shares(&self, ramps: &[Ramp]) -> Vec<f64> {
+        match self {
+            Self::Caps => ramps.iter().map(|ramp| ramp.cap).collect(),
+            Self::Level(level) => ramps.iter().map(|ramp| ramp.at(*level)).collect(),
+            Self::Floors { parts, .. } => {
+                let pairs = ramps.iter().zip(parts);
+                pairs.map(|(ramp, part)| ramp.floor * part).collect()
+            }
+        }
+    }
+}
+
+/// Spends a budget on ramps; `priority` tells whose floor is kept first, by place.
+pub(super) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
+    if budget <= 0.0 {
+        return if ramps.iter().all(|ramp| ramp.cap <= 0.0) {
+            Filled::Caps
+        } else if ramps.iter().all(|ramp| ramp.floor <= 0.0) {
+            Filled::Level(0.0)
+        } else {
+            scaled_floors(ramps, budget, priority)
+        };
+    }
+    // Amounts up to twice the budget, so that what is above it is seen to be.
+    let unit = Unit::of(2.0 * budget);
+    let whole = unit.count(budget);
+    if unit.sum(ramps.iter().map(|ramp| ramp.cap)) <= whole {
+        return Filled::Caps;
+    }
+    if unit.sum(ramps.iter().map(|ramp| ramp.floor)) > whole {
+        return scaled_floors(ramps, budget, priority);
+    }
+    Filled::Level(find_level(ramps, unit, whole))
+}
+
+/// Scales down floors that do not fit: whole priorities, from the lowest, and the last of them in
+/// proportion.
+fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
+    let place = |at| usize::from(priority(at).number());
+    let mut sums = vec![ExactSum::new(); Priority::COUNT];
+    for (at, ramp) in ramps.iter().enumerate() {
+        sums[place(at)].add(ramp.floor);
+    }
+    let mut left = budget;
+    let mut parts = [0.0; Priority::COUNT];
+    for (part, sum) in parts.iter_mut().zip(&sums).rev() {
+        let wanted = sum.total();
+        if wanted > left {
+            *part = left / wanted;
+            break;
+        }
+        *part = 1.0;
+        left -= wanted;
+    }
+    Filled::Floors {
+        parts: (0..ramps.len()).map(|at| parts[place(at)]).collect(),
+        missing: (exact_sum(ramps.iter().map(|ramp| ramp.floor)) - budget).max(0.0),
     }
 }
 
 /// What is known of the ramps that have no breakpoint left inside the searched interval.
 struct Settled {
+    unit: Unit,
     /// The floors and caps of those that are flat there.
-    flat: ExactSum,
+    flat: Units,
     /// The weights of those that rise there.
     rising: ExactSum,
 }
 
 /// Finds the level at which the ramps spend the budget; their floors fit it, their caps do not.
-fn find_level(mut open: Vec<Ramp>, budget: f64) -> f64 {
+fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
     let (mut low, mut high) = (0.0, f64::INFINITY);
     let mut settled = Settled {
-        flat: ExactSum::new(),
+        unit,
+        flat: 0,
         rising: ExactSum::new(),
     };
+    let mut open = ramps.to_vec();
     let mut breakpoints = Vec::with_capacity(2 * open.len());
     breakpoints.extend(open.iter().map(|ramp| ramp.stop));
     breakpoints.extend(open.iter().map(|ramp| ramp.start));
@@ -167,7 +348,7 @@ fn find_level(mut open: Vec<Ramp>, budget: f64) -> f64 {
     }
     let rising = settled.rising.total();
     if rising > 0.0 {
-        let level = (budget - settled.flat.total()) / rising;
+        let level = unit.amount(budget - settled.flat) / rising;
         level.max(low).min(high)
     } else {
         low
@@ -178,9 +359,9 @@ impl Settled {
     /// Takes over a ramp that is one straight line between the levels; tells whether it is.
     fn take(&mut self, ramp: &Ramp, low: f64, high: f64) -> bool {
         if ramp.stop <= low {
-            self.flat.add(ramp.cap);
+            self.flat += self.unit.count(ramp.cap);
         } else if ramp.start >= high {
-            self.flat.add(ramp.floor);
+            self.flat += self.unit.count(ramp.floor);
         } else if ramp.start <= low && ramp.stop >= high {
             self.rising.add(ramp.weight);
         } else {
@@ -189,10 +370,11 @@ impl Settled {
         true
     }
 
-    /// What all ramps, these and the open ones, spend at a level inside the interval.
-    fn spent(&self, open: &[Ramp], level: f64) -> f64 {
-        let mut flat = self.flat.clone();
-        flat.extend(open.iter().map(|ramp| ramp.at(level)));
-        flat.total() + self.rising.total() * level
+    /// What all ramps, these and the open ones, spend at a level inside the interval, no more than
+    /// all that is asked about.
+    fn spent(&self, open: &[Ramp], level: f64) -> Units {
+        let open = self.unit.sum(open.iter().map(|ramp| ramp.at(level)));
+        let rising = self.unit.count(self.rising.total() * level);
+        self.flat + open + rising
     }
 }

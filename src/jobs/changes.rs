@@ -156,7 +156,7 @@ fn reasons(before: &Plan, plan: &Plan, changes: &Changes) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocation::{Belief, Binding, FleetPlan, OperationPlan, ServiceId};
+    use crate::allocation::{Belief, Binding, FleetPlan, OperationPlan, Reason, ServiceId};
 
     fn plan(revision: u64, fleet: FleetPlan, operations: &[(u32, f64)]) -> Plan {
         let operation = |&(id, probability): &(u32, f64)| OperationPlan {
@@ -169,6 +169,7 @@ mod tests {
             share: 0.0,
             probability,
             binding: Binding::Level,
+            reason: Reason::UNKNOWN,
             silent_windows: 0,
             window_offered: 0,
             window_sampled: 0,

@@ -125,9 +125,7 @@ impl Reference {
 fn entry(demand: f64) -> Entry {
     Entry {
         demand,
-        weight: 1.0,
-        floor: 0.0,
-        cap: f64::INFINITY,
+        ..Entry::default()
     }
 }
 

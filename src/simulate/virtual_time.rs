@@ -10,7 +10,7 @@
 mod reports;
 mod timing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -225,14 +225,5 @@ pub fn draw(random: &mut StdRng, trials: u64, probability: f64) -> u64 {
 /// A policy with a budget and nothing else.
 #[must_use]
 pub fn budget_alone(budget: f64) -> Policy {
-    Policy {
-        revision: 1,
-        budget,
-        weight_exponent: 0.0,
-        initial_probability: 0.001,
-        unseen_reserve_max: 0.05,
-        floor: 0.0,
-        services: BTreeMap::new(),
-        operations: BTreeMap::new(),
-    }
+    Policy::of_budget(budget)
 }

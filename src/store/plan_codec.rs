@@ -1,26 +1,30 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 4: the byte 4, then a zstd frame of `Document`, `Judged` and `Trimmed` in postcard. Every
-//! number comes back bit for bit, infinite levels too, because the next plan is computed from this
-//! one and a replica must compute what the leader did. Versions 2 and 3, which ended before `Judged`
-//! and before `Trimmed`, are still read.
+//! Version 5: the byte 5, then a zstd frame of `Document`, `Judged`, `Trimmed` and `Explained` in
+//! postcard. Every number comes back bit for bit, infinite levels too, because the next plan is
+//! computed from this one and a replica must compute what the leader did. Versions 2 to 4, which
+//! ended before one of the last three, are still read.
+
+mod explained;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
     AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
-    Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
+    Plan, Reason, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
+use self::explained::Explained;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
+const WITH_REASONS: u8 = 5;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -127,9 +131,13 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         operations: operation_columns(&plan.operations),
         agents: agent_columns(&plan.agents),
     };
-    let content =
-        postcard::to_stdvec(&(document, judged(&plan.figures), trimmed(&plan.fleet.trim)))
-            .expect("numbers and lists of known length serialise");
+    let whole = (
+        document,
+        judged(&plan.figures),
+        trimmed(&plan.fleet.trim),
+        Explained::of(plan),
+    );
+    let content = postcard::to_stdvec(&whole).expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
 }
 
@@ -162,9 +170,28 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         let (trimmed, after) = take(rest)?;
         (trim, rest) = (self::trim(&trimmed), after);
     }
-    if !rest.is_empty() {
-        return Err(Damage::Trailing);
+    let mut plan = Plan {
+        fleet: FleetPlan {
+            trim,
+            ..fleet(&document.fleet)?
+        },
+        figures,
+        ..plan(&document)?
+    };
+    if version >= WITH_REASONS {
+        let (explained, after): (Explained, _) = take(rest)?;
+        explained.restore(&mut plan)?;
+        rest = after;
     }
+    if rest.is_empty() {
+        Ok(plan)
+    } else {
+        Err(Damage::Trailing)
+    }
+}
+
+/// What every version begins with.
+fn plan(document: &Document) -> Result<Plan, Damage> {
     let (start, end) = document.window_milliseconds;
     Ok(Plan {
         number: document.number,
@@ -174,14 +201,10 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
             start: Timestamp(start),
             end: Timestamp(end),
         },
-        fleet: FleetPlan {
-            trim,
-            ..fleet(&document.fleet)?
-        },
-        figures,
-        services: services(&document.services)?,
+        services: services(&document.services, document.fleet.level)?,
         operations: operations(&document.operations)?,
         agents: agents(&document.agents)?,
+        ..Plan::default()
     })
 }
 
@@ -275,12 +298,14 @@ fn service_columns(services: &[ServicePlan]) -> Services {
     columns
 }
 
-fn services(columns: &Services) -> Result<Vec<ServicePlan>, Damage> {
+/// Up to version 4 everybody shared at the fleet's level.
+fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> {
     let count = columns.service.len();
     same_length(count, &[columns.default_probability.len()])?;
     let row = |at: usize| ServicePlan {
         service: ServiceId(columns.service[at]),
         default_probability: columns.default_probability[at],
+        level,
     };
     Ok((0..count).map(row).collect())
 }
@@ -334,6 +359,7 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
             share: columns.share[at],
             probability: columns.probability[at],
             binding: binding(columns.binding[at])?,
+            reason: Reason::UNKNOWN,
             silent_windows: columns.silent_windows[at],
             window_offered: columns.window_offered[at],
             window_sampled: columns.window_sampled[at],

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use weir::allocation::{
-    AgentName, Belief, Binding, OperationId, OperationPlan, Plan, ServiceId, Timestamp, Window,
+    AgentName, Belief, Binding, OperationId, OperationPlan, Plan, Reason, ServiceId, Timestamp,
+    Window,
 };
 use weir::clock::{Clock, FleetClock, SystemClock};
 use weir::dictionary::Dictionary;
@@ -185,6 +186,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         overflow: false,
         silent_windows,
         binding: Binding::Level,
+        reason: Reason::UNKNOWN,
         ..OPERATION
     };
     let plan = Plan {
@@ -229,6 +231,7 @@ const OPERATION: OperationPlan = OperationPlan {
     share: 1.0,
     probability: 1.0,
     binding: Binding::Level,
+    reason: Reason::UNKNOWN,
     silent_windows: 0,
     window_offered: 0,
     window_sampled: 0,

@@ -84,9 +84,7 @@ impl Controller for Late {
 fn shared(rates: &[f64], budget: f64) -> Vec<f64> {
     let entry = |&demand: &f64| Entry {
         demand,
-        weight: 1.0,
-        floor: 0.0,
-        cap: f64::INFINITY,
+        ..Entry::default()
     };
     let level = solve(&rates.iter().map(entry).collect::<Vec<_>>(), budget).level;
     rates

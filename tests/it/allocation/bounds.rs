@@ -96,7 +96,7 @@ fn floors_beyond_the_budget_are_scaled_and_what_is_missing_is_said() {
         floor: 9.0,
         ..Bounds::default()
     };
-    policy.services.insert(ServiceId(1), floor);
+    policy.services.insert(ServiceId(1), floor.into());
     let plan = three(&policy);
     assert!(close(plan.fleet.missing, 13.0));
     assert!(close(plan.fleet.expected_sampled, 6.0));
@@ -132,7 +132,7 @@ fn an_operations_own_bounds_win_over_its_services() {
         cap: 0.25,
         ..Bounds::default()
     };
-    policy.services.insert(ServiceId(1), service);
+    policy.services.insert(ServiceId(1), service.into());
     let plan = three(&policy);
     assert!(close(plan.operations[0].share, 2.0));
     assert!(close(plan.operations[1].share, 0.25));
@@ -213,7 +213,7 @@ fn pinning_a_service_does_not_keep_its_unknown_names_whole() {
         pin: Some(1.0),
         ..Bounds::default()
     };
-    policy.services.insert(ServiceId(2), pin);
+    policy.services.insert(ServiceId(2), pin.into());
     let other = OperationCount {
         service: ServiceId(2),
         ..count(4, 30)

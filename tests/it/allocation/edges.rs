@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentCount, AgentId, Binding, Bounds, Hold, Inputs, OperationCount, OperationId, OperationPlan,
-    Plan, Policy, ServiceId, Timestamp, Window, WindowCounts, next_plan,
+    AgentCount, AgentId, Binding, Bounds, Group, GroupName, Hold, Inputs, OperationCount,
+    OperationId, OperationPlan, Plan, Policy, Priority, ServiceId, ServicePolicy, Timestamp, Whole,
+    Window, WindowCounts, next_plan,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -116,7 +117,7 @@ fn big() -> impl Strategy<Value = u64> {
 
 fn bounds() -> impl Strategy<Value = Bounds> {
     let values = prop::array::uniform5(number());
-    (values, prop::option::of(number())).prop_map(|(values, pin)| {
+    (values, any::<u8>(), prop::option::of(number())).prop_map(|(values, priority, pin)| {
         let [weight, floor, probability_min, cap, probability_max] = values;
         Bounds {
             weight,
@@ -124,28 +125,60 @@ fn bounds() -> impl Strategy<Value = Bounds> {
             probability_min,
             cap,
             probability_max,
+            priority: Priority::new(priority),
             pin,
         }
     })
 }
 
+fn whole() -> impl Strategy<Value = Whole> {
+    let asked = (number(), number()).prop_map(|(floor, cap)| Whole { floor, cap });
+    prop_oneof![Just(Whole::default()), asked]
+}
+
+fn group_name(number: u8) -> GroupName {
+    GroupName::parse(&format!("group-{number}")).expect("is a name")
+}
+
+fn service() -> impl Strategy<Value = ServicePolicy> {
+    // One more than there are: a policy may name what it does not have.
+    let group = prop::option::of((0..4u8).prop_map(group_name));
+    (group, whole(), bounds()).prop_map(|(group, whole, each)| ServicePolicy { group, whole, each })
+}
+
+fn groups() -> impl Strategy<Value = Vec<Group>> {
+    prop::collection::vec(whole(), 0..3).prop_map(|wholes| {
+        let group = |(number, whole)| Group {
+            name: group_name(number),
+            whole,
+        };
+        (0..).zip(wholes).map(group).collect()
+    })
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
-    let bounded = || prop::collection::btree_map(0..6u32, bounds(), 0..4);
-    (prop::array::uniform5(number()), bounded(), bounded()).prop_map(
-        |([budget, exponent, initial, reserve, floor], services, operations)| Policy {
-            weight_exponent: exponent,
-            initial_probability: initial,
-            unseen_reserve_max: reserve,
-            floor,
-            services: services
-                .into_iter()
-                .map(|(id, b)| (ServiceId(id), b))
-                .collect(),
-            operations: operations
-                .into_iter()
-                .map(|(id, b)| (OperationId(id), b))
-                .collect(),
-            ..policy(budget)
+    let services = prop::collection::btree_map(0..6u32, service(), 0..4);
+    let operations = prop::collection::btree_map(0..6u32, bounds(), 0..4);
+    let numbers = prop::array::uniform6(number());
+    (numbers, groups(), services, operations).prop_map(
+        |([budget, exponent, initial, reserve, floor, least], groups, services, operations)| {
+            Policy {
+                weight_exponent: exponent,
+                initial_probability: initial,
+                unseen_reserve_max: reserve,
+                floor,
+                probability_min: least,
+                groups,
+                services: services
+                    .into_iter()
+                    .map(|(id, service)| (ServiceId(id), service))
+                    .collect(),
+                operations: operations
+                    .into_iter()
+                    .map(|(id, b)| (OperationId(id), b))
+                    .collect(),
+                ..policy(budget)
+            }
         },
     )
 }

@@ -1,7 +1,5 @@
 //! A fleet in virtual time: seeded traffic, agents that report it, SDKs that apply the plan.
 
-use std::collections::BTreeMap;
-
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution, Normal, Poisson};
@@ -14,16 +12,7 @@ pub const WINDOW_MILLISECONDS: i64 = 60_000;
 
 /// A policy with a budget and nothing else.
 pub fn policy(budget: f64) -> Policy {
-    Policy {
-        revision: 1,
-        budget,
-        weight_exponent: 0.0,
-        initial_probability: 0.001,
-        unseen_reserve_max: 0.05,
-        floor: 0.0,
-        services: BTreeMap::new(),
-        operations: BTreeMap::new(),
-    }
+    Policy::of_budget(budget)
 }
 
 /// The window of this number, a minute long.

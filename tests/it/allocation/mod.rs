@@ -6,6 +6,8 @@ mod edges;
 mod estimating;
 mod figures;
 mod fleet;
+mod nested;
+mod reasons;
 mod seeds;
 mod silence;
 mod solver;

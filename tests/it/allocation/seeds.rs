@@ -13,7 +13,7 @@ fn one_each() -> Policy {
         ..Bounds::default()
     };
     Policy {
-        services: BTreeMap::from([(ServiceId(1), bounds)]),
+        services: BTreeMap::from([(ServiceId(1), bounds.into())]),
         ..policy(1e9)
     }
 }

@@ -15,6 +15,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         weight,
         floor,
         cap,
+        ..Entry::default()
     })
 }
 
@@ -176,7 +177,7 @@ proptest! {
     ) {
         let entries: Vec<Entry> = values
             .into_iter()
-            .map(|[demand, weight, floor, cap]| Entry { demand, weight, floor, cap })
+            .map(|[demand, weight, floor, cap]| Entry { demand, weight, floor, cap, ..Entry::default() })
             .collect();
         let solution = solve(&entries, budget);
         let wanted = if budget.is_nan() { 0.0 } else { budget.clamp(0.0, 1e200) };
@@ -189,9 +190,7 @@ proptest! {
 fn plain(demand: f64) -> Entry {
     Entry {
         demand,
-        weight: 1.0,
-        floor: 0.0,
-        cap: f64::INFINITY,
+        ..Entry::default()
     }
 }
 

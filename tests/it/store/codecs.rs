@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
-    Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
+    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, GroupName, GroupPlan, Hold,
+    OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan, Source, Timestamp, Trim,
+    Whole, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -64,12 +65,31 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_reason()(
+        numbers in prop::array::uniform3(0.0f32..=1e30),
+        source in prop::sample::select(vec![Source::Fleet, Source::Group, Source::Service, Source::Operation]),
+    ) -> Reason {
+        let [bound, weight, target] = numbers;
+        Reason { bound, source, weight, target }
+    }
+}
+
+prop_compose! {
+    fn any_group()(numbers in prop::array::uniform6(any_number()), name in "[a-z]{1,64}") -> GroupPlan {
+        let [floor, cap, offered, sampled, level, missing] = numbers;
+        let name = GroupName::parse(&name).expect("is a name");
+        GroupPlan { name, whole: Whole { floor, cap }, offered, sampled, level, missing }
+    }
+}
+
+prop_compose! {
     fn any_operation()(
         ids in any::<(u32, u32, bool)>(),
         numbers in prop::array::uniform3(any_number()),
         belief in any_belief(),
         belief_before in prop::option::of(any_belief()),
         binding in any_binding(),
+        reason in any_reason(),
         counts in any::<(u32, u64, u64)>(),
     ) -> OperationPlan {
         let [offered, share, probability] = numbers;
@@ -77,7 +97,7 @@ prop_compose! {
             operation: OperationId(ids.0),
             service: ServiceId(ids.1),
             overflow: ids.2,
-            offered, belief, belief_before, share, probability, binding,
+            offered, belief, belief_before, share, probability, binding, reason,
             silent_windows: counts.0,
             window_offered: counts.1,
             window_sampled: counts.2,
@@ -90,7 +110,8 @@ prop_compose! {
         head in any::<(u64, u64, u64, i64, i64)>(),
         fleet in any_fleet(),
         figures in prop::array::uniform4(any_number()),
-        services in prop::collection::vec((any::<u32>(), any_number()), 0..10),
+        groups in prop::collection::vec(any_group(), 0..4),
+        services in prop::collection::vec((any::<u32>(), any_number(), any_number()), 0..10),
         operations in prop::collection::vec(any_operation(), 0..20),
         agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
     ) -> Plan {
@@ -106,9 +127,11 @@ prop_compose! {
                 fairness: figures[2],
                 changed: figures[3],
             },
-            services: services.into_iter().map(|(service, default_probability)| ServicePlan {
+            groups,
+            services: services.into_iter().map(|(service, default_probability, level)| ServicePlan {
                 service: ServiceId(service),
                 default_probability,
+                level,
             }).collect(),
             operations,
             agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {

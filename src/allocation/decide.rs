@@ -1,0 +1,282 @@
+//! The budget, shared: limits → solution → probabilities → what is left alone → defaults.
+
+use super::correct::State;
+use super::deadband;
+use super::defaults::{Priors, at_level, initial_probability, probability, rules_default};
+use super::estimate::Estimate;
+use super::hierarchy::{Hierarchy, Local};
+use super::limits::{Limit, Rules};
+use super::next::{services_of, with_listed};
+use super::solve::{Entry, Solution, amount, solve, solve_nested};
+use super::sum::exact_sum;
+use super::{
+    Binding, GroupPlan, OVERFLOW_SERVICE, OperationPlan, Reason, ServiceId, ServicePlan, Source,
+};
+
+/// What a plan decides, as opposed to what it has seen.
+pub(super) struct Decision {
+    pub level: f64,
+    pub missing: f64,
+    pub unseen_reserve: f64,
+    pub default_probability: f64,
+    pub groups: Vec<GroupPlan>,
+    pub services: Vec<ServicePlan>,
+    pub operations: Vec<OperationPlan>,
+}
+
+/// Shares the budget anew.
+pub(super) fn decide(rules: &Rules<'_>, state: &State, seconds: f64) -> Decision {
+    let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
+        .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
+        .collect();
+    let hierarchy = Hierarchy::of(rules.policy);
+    let unseen_reserve = unseen_reserve(rules, state);
+    let shared = share(
+        &hierarchy,
+        &state.known,
+        &limits,
+        rules.budget - unseen_reserve,
+    );
+    let locals = hierarchy.locals(&shared.solution.nodes, shared.solution.level);
+    let local = |service| locals[hierarchy.home(service) as usize];
+    let mut operations: Vec<OperationPlan> = state
+        .known
+        .iter()
+        .zip(&limits)
+        .zip(&shared.solution.shares)
+        .map(|((estimate, limit), share)| {
+            let local = local(estimate.service);
+            settle(estimate, limit, *share, shared.pin_scale, local)
+        })
+        .collect();
+    let pool = |service| local(service).node;
+    deadband::settle(rules, &limits, pool, seconds, &mut operations);
+    let (services, default_probability) = default_probabilities(rules, state, &local, &operations);
+    Decision {
+        level: shared.solution.level,
+        missing: shared.missing,
+        unseen_reserve,
+        default_probability,
+        groups: groups(rules, &hierarchy, &shared.solution, &locals, &operations),
+        services,
+        operations,
+    }
+}
+
+/// What is set aside for operations not seen yet: what they have been costing.
+fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
+    let part = probability(rules.policy.unseen_reserve_max, 0.0);
+    amount(state.unseen_sampled).min(part * rules.budget)
+}
+
+/// The budget, shared.
+struct Shared {
+    solution: Solution,
+    /// What the pins had to be scaled by to fit the budget; 1 when they do.
+    pin_scale: f64,
+    /// Traces per second by which pins and floors exceed the budget.
+    missing: f64,
+}
+
+/// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
+fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
+    let pins = estimates.iter().zip(limits);
+    let pinned =
+        exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())));
+    let entries: Vec<Entry> = limits.iter().map(|limit| limit.entry).collect();
+    let left = budget - pinned;
+    let solution = if hierarchy.is_flat() {
+        solve(&entries, left)
+    } else {
+        let home = |estimate: &Estimate| hierarchy.home(estimate.service);
+        let homes: Vec<u32> = estimates.iter().map(home).collect();
+        solve_nested(&entries, &homes, &hierarchy.nodes(estimates, limits), left)
+    };
+    let missing = solution.missing + (pinned - budget).max(0.0);
+    Shared {
+        solution,
+        pin_scale: if pinned > budget {
+            budget / pinned
+        } else {
+            1.0
+        },
+        missing,
+    }
+}
+
+/// Turns a share into a probability and names what decided it.
+fn settle(
+    estimate: &Estimate,
+    limit: &Limit,
+    share: f64,
+    pin_scale: f64,
+    local: Local,
+) -> OperationPlan {
+    let Limit { entry, .. } = limit;
+    let reason = |bound: f64, source, target: f64| Reason {
+        bound: bound as f32,
+        source,
+        weight: (entry.weight / estimate.presence()) as f32,
+        target: target as f32,
+    };
+    if let Some(pin) = limit.pin {
+        let probability = pin * pin_scale;
+        let share = probability * estimate.demand();
+        let reason = reason(pin, limit.source, pin);
+        return plan_of(estimate, share, probability, Binding::Pin, reason);
+    }
+    if share >= entry.cap {
+        // Exactly the limit: the quotient could be off by its last bit, and a hold must not be.
+        let most = limit.probability_max;
+        let (source, target) = match limit.binding {
+            Binding::Cap => (limit.source, most),
+            Binding::RaiseLimit | Binding::Hold => {
+                (Source::Fleet, without_ceiling(estimate, limit, local))
+            }
+            _ => (local.source, most),
+        };
+        return plan_of(
+            estimate,
+            share,
+            most,
+            limit.binding,
+            reason(most, source, target),
+        );
+    }
+    let probability = unbiased(share / estimate.demand(), limit, estimate.inverse_excess());
+    let (binding, bound, source) = if share <= entry.floor && entry.floor > 0.0 {
+        let floor = entry.floor / estimate.presence();
+        (Binding::Floor, floor, limit.floor_source)
+    } else {
+        (Binding::Level, local.level, local.source)
+    };
+    plan_of(
+        estimate,
+        share,
+        probability,
+        binding,
+        reason(bound, source, probability),
+    )
+}
+
+/// What the level, the floor and the caps would give, whatever was served before.
+fn without_ceiling(estimate: &Estimate, limit: &Limit, local: Local) -> f64 {
+    let Limit { entry, .. } = limit;
+    let share = (entry.weight * local.level).max(entry.floor);
+    probability(share / estimate.demand(), 1.0).min(limit.cap_probability)
+}
+
+/// Corrects the quotient of a share and an estimate for the scatter of the estimate.
+///
+/// Over many windows the mean of `1/estimate` lies above `1/mean`, and the budget would be
+/// overspent by that. An operation near probability 1 has nothing to overspend, so there the
+/// correction fades.
+fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
+    let quotient = quotient.min(limit.probability_max);
+    let corrected = quotient / (1.0 + excess * (1.0 - quotient));
+    corrected.max(limit.probability_min.min(quotient))
+}
+
+/// An operation's plan, as estimated and decided.
+pub(super) fn plan_of(
+    estimate: &Estimate,
+    share: f64,
+    probability: f64,
+    binding: Binding,
+    reason: Reason,
+) -> OperationPlan {
+    OperationPlan {
+        operation: estimate.operation,
+        service: estimate.service,
+        overflow: estimate.overflow,
+        offered: estimate.demand(),
+        belief: estimate.belief,
+        belief_before: estimate.before,
+        share,
+        probability,
+        binding,
+        reason,
+        silent_windows: estimate.silent_windows,
+        window_offered: estimate.window_offered,
+        window_sampled: estimate.window_sampled,
+    }
+}
+
+/// What every group comes to.
+fn groups(
+    rules: &Rules<'_>,
+    hierarchy: &Hierarchy,
+    solution: &Solution,
+    locals: &[Local],
+    operations: &[OperationPlan],
+) -> Vec<GroupPlan> {
+    let groups = rules.policy.groups.iter().enumerate();
+    let mut plans: Vec<GroupPlan> = groups
+        .map(|(place, group)| GroupPlan {
+            name: group.name.clone(),
+            whole: group.whole,
+            offered: 0.0,
+            sampled: 0.0,
+            level: locals[place + 1].level,
+            missing: solution.nodes.get(place + 1).map_or(0.0, |own| own.missing),
+        })
+        .collect();
+    if !plans.is_empty() {
+        // In the order of the operations, so the same sums for the same inputs.
+        for plan in operations {
+            if let Some(group) = hierarchy.group(hierarchy.home(plan.service)) {
+                plans[group].offered += plan.offered;
+                plans[group].sampled += plan.share;
+            }
+        }
+    }
+    plans
+}
+
+/// The default probability of every service, and the fleet's.
+fn default_probabilities(
+    rules: &Rules<'_>,
+    state: &State,
+    local: &impl Fn(ServiceId) -> Local,
+    operations: &[OperationPlan],
+) -> (Vec<ServicePlan>, f64) {
+    if operations.is_empty() {
+        return (Vec::new(), initial_probability(rules.policy));
+    }
+    let priors = Priors::of(&state.known);
+    let ruling = ruling_overflows(&state.known, operations);
+    let default = |service| {
+        if let Ok(index) = ruling.binary_search_by_key(&service, |(id, _)| *id) {
+            return ruling[index].1;
+        }
+        let (bounds, _) = rules.policy.service_bounds(service);
+        let like_named = priors.of_service(service).map_or(1.0, |prior| {
+            at_level(local(service).level, prior, rules.weight_exponent, &bounds)
+        });
+        let wanted = bounds.pin.unwrap_or(like_named);
+        let (ceiling, _) = rules.ceiling(rules.previous.default_probability(service));
+        wanted.min(rules.unknown_max).min(ceiling)
+    };
+    let services = services_of(operations)
+        .into_iter()
+        .map(|service| ServicePlan {
+            service,
+            default_probability: default(service),
+            level: local(service).level,
+        })
+        .collect();
+    (services, default(OVERFLOW_SERVICE))
+}
+
+/// The probabilities of overflow entries with demand, by service: they are the defaults.
+fn ruling_overflows(estimates: &[Estimate], operations: &[OperationPlan]) -> Vec<(ServiceId, f64)> {
+    let mut ruling: Vec<_> = estimates
+        .iter()
+        .zip(operations)
+        .filter(|(estimate, _)| estimate.overflow && rules_default(estimate))
+        .map(|(estimate, plan)| (estimate.service, plan.probability))
+        .collect();
+    ruling.sort_unstable_by_key(|(service, _)| *service);
+    ruling.dedup_by_key(|(service, _)| *service);
+    ruling
+}

@@ -1,0 +1,140 @@
+//! The fleet as a tree: which floors and caps stand above each operation, and at which level it
+//! shares.
+
+use super::estimate::Estimate;
+use super::limits::Limit;
+use super::nested::Node;
+use super::solve::{Levels, amount};
+use super::sum::ExactSum;
+use super::{Policy, ServiceId, Source, Whole};
+
+const FLEET: u32 = 0;
+
+/// The level at which operations share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local {
+    /// In traces per second and unit of weight.
+    pub level: f64,
+    /// Whose it is.
+    pub source: Source,
+    /// The node whose it is: operations of one share what it has.
+    pub node: u32,
+}
+
+/// The nodes of a policy: the fleet, its groups, and the services with a floor or cap of their own.
+#[derive(Debug)]
+pub(super) struct Hierarchy {
+    nodes: Vec<Node>,
+    /// How many of the nodes are groups: they come right behind the fleet.
+    groups: usize,
+    /// The node of every service that is not in the fleet alone, sorted by service.
+    homes: Vec<(ServiceId, u32)>,
+}
+
+impl Hierarchy {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let node = |parent, whole: &Whole| Node {
+            parent,
+            floor: amount(whole.floor),
+            cap: if whole.cap >= 0.0 {
+                whole.cap
+            } else {
+                f64::INFINITY
+            },
+        };
+        let mut nodes = vec![Node::default()];
+        nodes.extend(policy.groups.iter().map(|group| node(FLEET, &group.whole)));
+        let mut homes = Vec::new();
+        for (id, service) in &policy.services {
+            let group = service.group.as_ref().and_then(|name| {
+                let found = policy.groups.binary_search_by(|group| group.name.cmp(name));
+                Some(found.ok()? as u32 + 1)
+            });
+            let mut home = group.unwrap_or(FLEET);
+            if service.whole.binds() {
+                nodes.push(node(home, &service.whole));
+                home = nodes.len() as u32 - 1;
+            }
+            if home != FLEET {
+                homes.push((*id, home));
+            }
+        }
+        Self {
+            nodes,
+            groups: policy.groups.len(),
+            homes,
+        }
+    }
+
+    /// Whether nothing stands between the fleet and its operations.
+    pub(super) fn is_flat(&self) -> bool {
+        self.homes.is_empty()
+    }
+
+    /// The node that a service's operations stand in.
+    pub(super) fn home(&self, service: ServiceId) -> u32 {
+        match self.homes.binary_search_by_key(&service, |(id, _)| *id) {
+            Ok(place) => self.homes[place].1,
+            Err(_) => FLEET,
+        }
+    }
+
+    /// The nodes, with what pins take of their floors and caps gone: pins are paid for first.
+    pub(super) fn nodes(&self, estimates: &[Estimate], limits: &[Limit]) -> Vec<Node> {
+        let mut pinned = vec![ExactSum::new(); self.nodes.len()];
+        for (estimate, limit) in estimates.iter().zip(limits) {
+            let Some(pin) = limit.pin else { continue };
+            let mut node = self.home(estimate.service);
+            while node != FLEET {
+                pinned[node as usize].add(pin * estimate.demand());
+                node = self.nodes[node as usize].parent;
+            }
+        }
+        let left = |(node, pinned): (&Node, &ExactSum)| Node {
+            floor: (node.floor - pinned.total()).max(0.0),
+            cap: (node.cap - pinned.total()).max(0.0),
+            ..*node
+        };
+        self.nodes.iter().zip(&pinned).map(left).collect()
+    }
+
+    /// At which level each node's operations share, by node.
+    pub(super) fn locals(&self, levels: &[Levels], fleet: f64) -> Vec<Local> {
+        let mut locals = vec![Local {
+            level: fleet,
+            source: Source::Fleet,
+            node: FLEET,
+        }];
+        // Those outside come first.
+        for (number, node) in self.nodes.iter().enumerate().skip(1) {
+            let outer = locals[node.parent as usize];
+            let own = levels.get(number).copied().unwrap_or_default();
+            let kept = outer.level.max(own.least).min(own.most);
+            locals.push(if kept == outer.level {
+                outer
+            } else {
+                let node = number as u32;
+                let source = if number <= self.groups {
+                    Source::Group
+                } else {
+                    Source::Service
+                };
+                Local {
+                    level: kept,
+                    source,
+                    node,
+                }
+            });
+        }
+        locals
+    }
+
+    /// The group that a node is in or is, by its place among the groups.
+    pub(super) fn group(&self, node: u32) -> Option<usize> {
+        let mut at = node;
+        while at as usize > self.groups {
+            at = self.nodes[at as usize].parent;
+        }
+        (at != FLEET).then(|| at as usize - 1)
+    }
+}
