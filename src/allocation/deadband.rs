@@ -71,6 +71,9 @@ pub(super) fn settle(
     seconds: f64,
     operations: &mut [OperationPlan],
 ) {
+    if !rules.from_before {
+        return;
+    }
     let mut staying = candidates(rules, limits, pool, seconds, operations);
     let order = |one: &Candidate, other: &Candidate| {
         let excess = other.excess().total_cmp(&one.excess());

@@ -18,6 +18,8 @@ pub(super) struct Rules<'a> {
     pub unknown_max: f64,
     /// What a probability may become in one interval from nothing.
     start: f64,
+    /// Whether what was served before counts: it limits raises, and is left alone where it is good.
+    pub from_before: bool,
 }
 
 /// What one operation may get.
@@ -58,6 +60,15 @@ impl<'a> Rules<'a> {
             weight_exponent: probability(policy.weight_exponent, 0.0),
             unknown_max,
             start: initial_probability(policy).min(unknown_max),
+            from_before: true,
+        }
+    }
+
+    /// The rules once everything has settled, whatever was served before.
+    pub(super) fn settled(policy: &'a Policy, previous: &'a Plan, demand: f64) -> Self {
+        Self {
+            from_before: false,
+            ..Self::new(policy, previous, Hold::None, demand, previous.fleet.trim)
         }
     }
 
@@ -66,7 +77,7 @@ impl<'a> Rules<'a> {
     pub(super) fn ceiling(&self, served: f64) -> (f64, Binding) {
         if self.hold == Hold::CutsOnly {
             (served, Binding::Hold)
-        } else if self.previous.operations.is_empty() {
+        } else if self.previous.operations.is_empty() || !self.from_before {
             (1.0, Binding::ProbabilityOne)
         } else {
             (raise_limit(served, self.start), Binding::RaiseLimit)
@@ -146,7 +157,7 @@ impl<'a> Rules<'a> {
         // An overflow entry is served as its service's default, listed or not.
         let listed = if estimate.overflow { None } else { served };
         let unlisted = || self.previous.default_probability(estimate.service);
-        if estimate.is_silent() {
+        if estimate.is_silent() && self.from_before {
             return (listed.unwrap_or_else(unlisted), Binding::Hold);
         }
         match listed {

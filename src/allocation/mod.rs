@@ -20,6 +20,7 @@ mod next;
 mod plan;
 mod policy;
 mod presence;
+mod preview;
 mod reason;
 pub mod solve;
 mod sum;
@@ -37,6 +38,7 @@ pub use plan::{
     AgentWeight, Belief, Binding, FleetPlan, GroupPlan, Hold, OperationPlan, Plan, ServicePlan,
 };
 pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
+pub use preview::preview;
 pub use reason::{Reason, Source};
 pub use solve::Priority;
 pub use trim::Trim;

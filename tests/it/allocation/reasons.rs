@@ -2,7 +2,7 @@
 
 use weir::allocation::{
     Binding, Bounds, Group, GroupName, OperationCount, OperationId, Plan, Policy, Priority, Reason,
-    ServiceId, ServicePolicy, Source, Whole,
+    ServiceId, ServicePolicy, Source, Whole, preview,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -225,6 +225,37 @@ fn what_is_held_back_says_where_it_goes() {
     assert_eq!(binding, Binding::Hold);
     assert_eq!(held.target, of.target);
     assert!(close(f64::from(held.bound), plan.operations[0].probability));
+}
+
+#[test]
+fn a_preview_is_where_plans_settle() {
+    let mut policy = policy(0.06);
+    let counts = [60_000, 6_000, 600, 30];
+    let mut plan = first(&policy, &counts, &[]);
+    policy.budget = 6.0;
+    policy.revision = 2;
+    let pin = Bounds {
+        pin: Some(0.1),
+        ..Bounds::default()
+    };
+    policy.operations.insert(OperationId(3), pin);
+    let seen = preview(&plan, &policy);
+    assert_eq!((seen.number, seen.configuration_revision), (plan.number, 2));
+    assert!(
+        seen.operations
+            .iter()
+            .all(|of| of.binding != Binding::RaiseLimit)
+    );
+    for number in 1..12 {
+        plan = next(&plan, &policy, &window(number, &counts, &[]));
+    }
+    let predicted = seen.fleet.expected_sampled;
+    assert!((plan.fleet.expected_sampled / predicted - 1.0).abs() < 0.01);
+    for (seen, settled) in seen.operations.iter().zip(&plan.operations) {
+        let off = settled.probability / seen.probability - 1.0;
+        assert!(off.abs() < 0.1, "{seen:?} {settled:?}");
+    }
+    assert_eq!(preview(&plan, &policy), preview(&plan, &policy));
 }
 
 #[test]

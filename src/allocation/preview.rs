@@ -1,0 +1,43 @@
+//! What another policy would come to, before anybody is served by it.
+
+use super::correct::State;
+use super::decide::decide;
+use super::limits::Rules;
+use super::solve::amount;
+use super::sum::exact_sum;
+use super::{Figures, FleetPlan, Hold, Plan, Policy};
+
+/// The plan that `current` would settle at under another policy, if traffic stayed as it is.
+///
+/// Raises arrive at once in it, nothing is held, and nothing stays for being close enough. What
+/// `current` observed of its window stands in it unchanged. It is for looking at: its number is
+/// that of `current`, and no plan follows it.
+#[must_use]
+pub fn preview(current: &Plan, policy: &Policy) -> Plan {
+    let state = State::after(current, &[]);
+    let offered = state.demand();
+    let rules = Rules::settled(policy, current, offered);
+    let seconds = current.window.seconds();
+    let decision = decide(&rules, &state, seconds);
+    let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
+    Plan {
+        configuration_revision: policy.revision,
+        fleet: FleetPlan {
+            budget: amount(policy.budget),
+            offered,
+            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share)),
+            level: decision.level,
+            hold: Hold::None,
+            unseen_reserve: decision.unseen_reserve,
+            default_probability: decision.default_probability,
+            missing: decision.missing,
+            ..current.fleet
+        },
+        figures,
+        groups: decision.groups,
+        services: decision.services,
+        operations: decision.operations,
+        agents: current.agents.clone(),
+        ..*current
+    }
+}
