@@ -16,6 +16,7 @@ mod growth;
 mod plot;
 mod polls;
 mod reports;
+mod solver;
 mod start;
 mod table;
 mod wrk;
@@ -55,6 +56,9 @@ fn main() {
         }
         if asked("reports") {
             reports::run().await;
+        }
+        if asked("solver") {
+            solver::run();
         }
         if asked("cycle") {
             cycle::run().await;

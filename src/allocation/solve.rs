@@ -172,10 +172,6 @@ pub(super) struct Ramp {
     pub weight: f64,
     pub floor: f64,
     pub cap: f64,
-    /// The level from which the share rises above the floor.
-    start: f64,
-    /// The level at which it reaches the cap.
-    stop: f64,
 }
 
 impl Ramp {
@@ -191,18 +187,21 @@ impl Ramp {
         } else {
             amount(entry.cap).min(demand)
         };
-        Self::new(weight, amount(entry.floor), cap)
-    }
-
-    fn new(weight: f64, floor: f64, cap: f64) -> Self {
-        let floor = floor.min(cap);
         Self {
             weight,
-            floor,
+            floor: amount(entry.floor).min(cap),
             cap,
-            start: floor / weight,
-            stop: cap / weight,
         }
+    }
+
+    /// The level from which the share rises above the floor.
+    fn start(&self) -> f64 {
+        self.floor / self.weight
+    }
+
+    /// The level at which it reaches the cap.
+    fn stop(&self) -> f64 {
+        self.cap / self.weight
     }
 
     pub(super) fn at(&self, level: f64) -> f64 {
@@ -211,12 +210,20 @@ impl Ramp {
 
     /// The same with its share kept between two levels.
     pub(super) fn between(&self, least: f64, most: f64) -> Self {
-        Self::new(self.weight, self.at(least), self.at(most))
+        Self {
+            floor: self.at(least),
+            cap: self.at(most),
+            ..*self
+        }
     }
 
     /// One that gets this much whatever the level is.
     pub(super) fn fixed(&self, share: f64) -> Self {
-        Self::new(self.weight, share, share)
+        Self {
+            floor: share,
+            cap: share,
+            ..*self
+        }
     }
 }
 
@@ -275,10 +282,15 @@ pub(super) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Prio
     // Amounts up to twice the budget, so that what is above it is seen to be.
     let unit = Unit::of(2.0 * budget);
     let whole = unit.count(budget);
-    if unit.sum(ramps.iter().map(|ramp| ramp.cap)) <= whole {
+    let (mut caps, mut floors) = (0, 0);
+    for ramp in ramps {
+        caps += unit.count(ramp.cap);
+        floors += unit.count(ramp.floor);
+    }
+    if caps <= whole {
         return Filled::Caps;
     }
-    if unit.sum(ramps.iter().map(|ramp| ramp.floor)) > whole {
+    if floors > whole {
         return scaled_floors(ramps, budget, priority);
     }
     Filled::Level(find_level(ramps, unit, whole))
@@ -326,25 +338,30 @@ fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
         flat: 0,
         rising: ExactSum::new(),
     };
-    let mut open = ramps.to_vec();
-    let mut breakpoints = Vec::with_capacity(2 * open.len());
-    breakpoints.extend(open.iter().map(|ramp| ramp.stop));
-    breakpoints.extend(open.iter().map(|ramp| ramp.start));
-    breakpoints.retain(|level| *level > 0.0);
-    loop {
-        open.retain(|ramp| !settled.take(ramp, low, high));
-        if breakpoints.is_empty() {
-            break;
+    let mut breakpoints = Vec::with_capacity(2 * ramps.len());
+    // Those that have a breakpoint inside the interval, by place: few bytes, since all are moved.
+    let mut open: Vec<u32> = Vec::with_capacity(ramps.len());
+    for (place, ramp) in ramps.iter().enumerate() {
+        if settled.take(ramp, low, high) {
+            continue;
         }
+        open.push(place as u32);
+        breakpoints.push(ramp.stop());
+        if ramp.floor > 0.0 {
+            breakpoints.push(ramp.start());
+        }
+    }
+    while !breakpoints.is_empty() {
         let middle = breakpoints.len() / 2;
         let (_, &mut level, _) = breakpoints.select_nth_unstable_by(middle, f64::total_cmp);
-        if settled.spent(&open, level) <= budget {
+        if settled.spent(ramps, &open, level) <= budget {
             low = level;
             breakpoints.retain(|other| *other > low);
         } else {
             high = level;
             breakpoints.retain(|other| *other < high);
         }
+        open.retain(|place| !settled.take(&ramps[*place as usize], low, high));
     }
     let rising = settled.rising.total();
     if rising > 0.0 {
@@ -358,11 +375,12 @@ fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
 impl Settled {
     /// Takes over a ramp that is one straight line between the levels; tells whether it is.
     fn take(&mut self, ramp: &Ramp, low: f64, high: f64) -> bool {
-        if ramp.stop <= low {
+        let (start, stop) = (ramp.start(), ramp.stop());
+        if stop <= low {
             self.flat += self.unit.count(ramp.cap);
-        } else if ramp.start >= high {
+        } else if start >= high {
             self.flat += self.unit.count(ramp.floor);
-        } else if ramp.start <= low && ramp.stop >= high {
+        } else if start <= low && stop >= high {
             self.rising.add(ramp.weight);
         } else {
             return false;
@@ -372,8 +390,9 @@ impl Settled {
 
     /// What all ramps, these and the open ones, spend at a level inside the interval, no more than
     /// all that is asked about.
-    fn spent(&self, open: &[Ramp], level: f64) -> Units {
-        let open = self.unit.sum(open.iter().map(|ramp| ramp.at(level)));
+    fn spent(&self, ramps: &[Ramp], open: &[u32], level: f64) -> Units {
+        let open = open.iter().map(|place| ramps[*place as usize].at(level));
+        let open = self.unit.sum(open);
         let rising = self.unit.count(self.rising.total() * level);
         self.flat + open + rising
     }
