@@ -95,6 +95,12 @@ impl Names {
         operations.binary_search_by_key(&operation, |(row, _)| row.operation)
     }
 
+    /// The number of a service, if it is known.
+    #[must_use]
+    pub fn find_service(&self, service: &str) -> Option<ServiceId> {
+        self.services.get(service).map(|known| known.id)
+    }
+
     /// A service's name, if it is known.
     #[must_use]
     pub fn service(&self, service: ServiceId) -> Option<Arc<str>> {

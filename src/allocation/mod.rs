@@ -42,7 +42,7 @@ pub use preview::preview;
 pub use reason::{Reason, Source};
 pub use solve::Priority;
 pub use trim::Trim;
-pub use window::{AgentCount, OperationCount, Timestamp, Window, WindowCounts};
+pub use window::{AgentCount, OperationCount, ServiceCount, Timestamp, Window, WindowCounts};
 
 /// What one computation reads.
 #[derive(Debug, Clone, Copy)]

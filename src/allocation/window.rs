@@ -74,6 +74,17 @@ pub struct AgentCount {
     pub covered_milliseconds: i64,
 }
 
+/// How many SDK instances of one service were reported for one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceCount {
+    /// Which service.
+    pub service: super::ServiceId,
+    /// The sum over reports of the instances each saw, times the milliseconds of the window that
+    /// it covers. Over the window's length, that is the mean number of instances; being a sum, it
+    /// needs no identity of an instance or of an agent.
+    pub instance_milliseconds: u64,
+}
+
 /// Everything reported for one window. Each list holds a key once; their order says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WindowCounts {
@@ -81,6 +92,8 @@ pub struct WindowCounts {
     pub window: Window,
     /// The operations that were reported.
     pub operations: Vec<OperationCount>,
+    /// The services whose instances were reported.
+    pub services: Vec<ServiceCount>,
     /// The agents that were heard.
     pub agents: Vec<AgentCount>,
 }

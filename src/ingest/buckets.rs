@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::instances::Seen;
 use super::report::Report;
-use crate::allocation::{AgentCount, AgentId, AgentName, Window};
+use crate::allocation::{AgentCount, AgentId, AgentName, ServiceCount, Window};
 use crate::dictionary::OperationRow;
 use crate::store::{BucketCounts, BucketOperation, ResolvedReport};
 
@@ -22,10 +23,12 @@ pub(super) fn agent_id(agent: &AgentName) -> AgentId {
     AgentId(u64::from_be_bytes(*first))
 }
 
-/// Spreads a report whose operations stand for `rows`, in the same order.
+/// Spreads a report whose operations stand for `rows`, in the same order, and whose instances are
+/// `seen` all the window long.
 pub(super) fn spread(
     report: &Report<'_>,
     rows: &[OperationRow],
+    seen: &[Seen],
     bucket: Duration,
 ) -> ResolvedReport {
     let agent = agent_id(&report.agent);
@@ -67,12 +70,21 @@ pub(super) fn spread(
             offered,
             covered_milliseconds,
         });
+        bucket.services = seen.iter().map(|seen| count(seen, overlap)).collect();
     }
     ResolvedReport {
         agent: report.agent.clone(),
         epoch: report.epoch,
         sequence: report.sequence,
         buckets,
+    }
+}
+
+/// What the instances of a service come to in a bucket.
+fn count(seen: &Seen, overlap: &Overlap) -> ServiceCount {
+    ServiceCount {
+        service: seen.service,
+        instance_milliseconds: u64::from(seen.instances) * overlap.milliseconds.cast_unsigned(),
     }
 }
 
@@ -168,6 +180,31 @@ mod tests {
             .map(|p| (p.bucket.start.0, p.milliseconds))
             .collect();
         assert_eq!(cut, [(0, 5_000), (60_000, 60_000), (120_000, 5_000)]);
+    }
+
+    #[test]
+    fn instances_are_seen_all_the_window_long() {
+        let body = br#"{"agent": "a", "epoch": "00000000-0000-0000-0000-000000000000",
+            "sequence": 1, "window_start": "2026-11-20T08:59:30Z", "window_seconds": 70,
+            "services": [{"service": "idle", "instances": 3, "operations": []}]}"#;
+        let limits = super::super::ReportLimits {
+            bytes: 1 << 20,
+            bucket: Duration::from_secs(60),
+            age: Duration::from_secs(3600),
+        };
+        let now = "2026-11-20T09:01:00Z".parse().unwrap();
+        let report = Report::parse(body, limits, now).unwrap();
+        let seen = [Seen {
+            service: crate::allocation::ServiceId(7),
+            instances: 3,
+        }];
+        let resolved = spread(&report, &[], &seen, limits.bucket);
+        let milliseconds: Vec<_> = resolved
+            .buckets
+            .iter()
+            .map(|bucket| bucket.services[0].instance_milliseconds)
+            .collect();
+        assert_eq!(milliseconds, [3 * 30_000, 3 * 40_000]);
     }
 
     proptest::proptest! {

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
 
 /// Reports that may wait.
 const QUEUE_REPORTS: usize = 8192;
-/// Counts that may wait or be on their way, over all reports: at 24 bytes each, 48 MiB.
+/// Counts that may wait or be on their way, over all reports: at 24 bytes each at most, 48 MiB.
 const QUEUE_COUNTS: usize = 2 << 20;
 /// Reports in one transaction.
 const GROUP_REPORTS: usize = 2048;
@@ -108,7 +108,7 @@ impl Committer {
         let counts: usize = 1 + report
             .buckets
             .iter()
-            .map(|bucket| bucket.operations.len())
+            .map(|bucket| bucket.operations.len() + bucket.services.len())
             .sum::<usize>();
         let permits = u32::try_from(counts.min(QUEUE_COUNTS)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)

@@ -4,6 +4,7 @@
 
 mod buckets;
 mod commit;
+mod instances;
 mod report;
 mod tally;
 
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::dictionary::Dictionary;
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
+use instances::Seen;
 use tally::Tally;
 
 /// Takes reports; shared by every protocol that brings some.
@@ -126,7 +128,8 @@ impl Ingest {
             .await
             .map_err(IngestError::Store)?;
         let tally = Tally::of(&report, &rows);
-        let resolved = buckets::spread(&report, &rows, self.limits.bucket);
+        let seen = Seen::of(&report, &rows, &self.dictionary);
+        let resolved = buckets::spread(&report, &rows, &seen, self.limits.bucket);
         Ok((resolved, tally))
     }
 }

@@ -117,11 +117,23 @@ fn one() -> u32 {
     1
 }
 
-impl Service<'_> {
+impl<'a> Service<'a> {
     /// The service's name; checked.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.service
+    }
+
+    /// How many SDK instances the agent saw; checked.
+    #[must_use]
+    pub fn instances(&self) -> u32 {
+        self.instances
+    }
+
+    /// Its operations, in the body's order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation<'a>] {
+        &self.operations
     }
 }
 
@@ -159,6 +171,11 @@ impl<'a> Report<'a> {
             window,
             services: wire.services,
         })
+    }
+
+    /// Every service, in the body's order.
+    pub fn services(&self) -> impl Iterator<Item = &Service<'a>> {
+        self.services.iter()
     }
 
     /// Every operation, in the body's order.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::allocation::{AgentCount, AgentId, OperationCount, Timestamp, Window, WindowCounts};
+use crate::allocation::{
+    AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
+};
 use crate::dictionary::{Names, OperationRow};
 use crate::store::{BucketCounts, BucketOperation};
 
@@ -19,6 +21,7 @@ pub(super) struct Sums {
     operations: Vec<BucketOperation>,
     /// How many at the front are sorted and differ from each other.
     summed: usize,
+    instance_milliseconds: HashMap<ServiceId, u64>,
     agents: HashMap<AgentId, AgentCount>,
 }
 
@@ -32,6 +35,7 @@ impl Sums {
             window,
             operations: Vec::new(),
             summed: 0,
+            instance_milliseconds: HashMap::new(),
             agents: HashMap::new(),
         };
         for delta in deltas.iter().filter(|delta| inside(delta.bucket, window)) {
@@ -46,6 +50,10 @@ impl Sums {
         // As much again as there is: so no count is sorted often, and little room is taken.
         if self.operations.len() > 2 * self.summed + Self::FEW {
             self.sum();
+        }
+        for seen in &delta.services {
+            let sum = self.instance_milliseconds.entry(seen.service).or_default();
+            *sum = sum.saturating_add(seen.instance_milliseconds);
         }
         for heard in &delta.agents {
             let entry = self.agents.entry(heard.agent).or_insert(AgentCount {
@@ -76,8 +84,8 @@ impl Sums {
         self.summed = self.operations.len();
     }
 
-    /// The window's counts. A number that stands for no name any more is counted in the fleet's
-    /// overflow entry.
+    /// The window's counts. An operation that stands for no name any more is counted in the
+    /// fleet's overflow entry; a service that does not says nothing, since nothing of it is served.
     pub(super) fn counts(self, names: &Names) -> WindowCounts {
         let mut strangers = OperationCount {
             operation: OperationRow::OVERFLOW.operation,
@@ -108,12 +116,21 @@ impl Sums {
         if found {
             operations.push(strangers);
         }
+        let instances = self.instance_milliseconds.into_iter();
+        let mut services: Vec<_> = instances
+            .map(|(service, instance_milliseconds)| ServiceCount {
+                service,
+                instance_milliseconds,
+            })
+            .collect();
         let mut agents: Vec<_> = self.agents.into_values().collect();
         operations.sort_unstable();
+        services.sort_unstable();
         agents.sort_unstable();
         WindowCounts {
             window: self.window,
             operations,
+            services,
             agents,
         }
     }
@@ -158,6 +175,10 @@ mod tests {
                 offered,
                 sampled: 1,
             }],
+            services: vec![ServiceCount {
+                service: ServiceId(4),
+                instance_milliseconds: 3 * 40_000,
+            }],
             agents: vec![AgentCount {
                 agent: AgentId(1),
                 offered,
@@ -180,5 +201,10 @@ mod tests {
             ),
             (12, 60_000)
         );
+        let seen = ServiceCount {
+            service: ServiceId(4),
+            instance_milliseconds: 240_000,
+        };
+        assert_eq!(counts.services, [seen]);
     }
 }

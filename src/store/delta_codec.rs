@@ -1,18 +1,25 @@
 //! A delta's counts as bytes.
 //!
 //! One delta holds what one flush adds to one bucket. Ids rise, so gaps and small counts take a
-//! byte each: about 3 bytes an operation, which no general compression would pay for.
+//! byte each: about 3 bytes an operation and 4 a service, for which no general compression would
+//! pay.
 //!
-//! Version 1: the byte 1; the number of operations; for each its id's gap, offered, sampled; the
+//! Version 2: the byte 2; the number of operations; for each its id's gap, offered, sampled; the
 //! number of agents; for each its id in 8 bytes, the highest first, offered, and the covered
-//! milliseconds. Numbers without a stated width are variable-length.
+//! milliseconds; the number of services; for each its id's gap and instance-milliseconds. Numbers
+//! without a stated width are variable-length. Version 1, which ended before the services, is still
+//! read.
 
-use crate::allocation::{AgentCount, AgentId, OperationId, Window};
+use crate::allocation::{AgentCount, AgentId, OperationId, ServiceCount, ServiceId, Window};
 
 use super::varint::{Damage, Reader, put};
 use super::{Admission, BucketCounts, BucketOperation, ResolvedReport};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The oldest version that is read, and what each has that came after it.
+const OLDEST: u8 = 1;
+const WITH_SERVICES: u8 = 2;
 
 /// Sums the counted reports of a batch into one delta for each bucket, by rising bucket.
 pub(super) fn sum(batch: &[ResolvedReport], admissions: &[Admission]) -> Vec<BucketCounts> {
@@ -26,8 +33,12 @@ pub(super) fn sum(batch: &[ResolvedReport], admissions: &[Admission]) -> Vec<Buc
     parts
         .chunk_by(|a, b| a.bucket == b.bucket)
         .map(merge)
-        .filter(|delta| !(delta.operations.is_empty() && delta.agents.is_empty()))
+        .filter(|delta| !is_empty(delta))
         .collect()
+}
+
+fn is_empty(delta: &BucketCounts) -> bool {
+    delta.operations.is_empty() && delta.services.is_empty() && delta.agents.is_empty()
 }
 
 fn merge(parts: &[&BucketCounts]) -> BucketCounts {
@@ -64,13 +75,35 @@ fn merge(parts: &[&BucketCounts]) -> BucketCounts {
     BucketCounts {
         bucket: parts.first().map(|part| part.bucket).unwrap_or_default(),
         operations,
+        services: merge_services(parts),
         agents,
     }
 }
 
+fn merge_services(parts: &[&BucketCounts]) -> Vec<ServiceCount> {
+    let mut services: Vec<_> = parts
+        .iter()
+        .flat_map(|part| &part.services)
+        .copied()
+        .collect();
+    services.sort_unstable_by_key(|entry| entry.service);
+    services.dedup_by(|next, kept| {
+        let same = next.service == kept.service;
+        if same {
+            kept.instance_milliseconds = kept
+                .instance_milliseconds
+                .saturating_add(next.instance_milliseconds);
+        }
+        same
+    });
+    services
+}
+
 /// Encodes counts whose ids rise, as [`sum`] leaves them.
 pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + counts.operations.len() * 4 + counts.agents.len() * 14);
+    let mut bytes = Vec::with_capacity(
+        9 + counts.operations.len() * 4 + counts.agents.len() * 14 + counts.services.len() * 5,
+    );
     bytes.push(VERSION);
     put(&mut bytes, counts.operations.len() as u64);
     let mut previous = 0;
@@ -90,21 +123,35 @@ pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
             entry.covered_milliseconds.max(0).cast_unsigned(),
         );
     }
+    put(&mut bytes, counts.services.len() as u64);
+    let mut previous = 0;
+    for entry in &counts.services {
+        put(&mut bytes, u64::from(entry.service.0 - previous));
+        put(&mut bytes, entry.instance_milliseconds);
+        previous = entry.service.0;
+    }
     bytes
 }
 
 /// Decodes the counts of a bucket.
 pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damage> {
     let mut reader = Reader::new(bytes);
-    if reader.take()? != [VERSION] {
+    let [version] = reader.take()?;
+    if !(OLDEST..=VERSION).contains(&version) {
         return Err(Damage::UnknownVersion);
     }
     let operations = operations(&mut reader)?;
     let agents = agents(&mut reader)?;
+    let services = if version >= WITH_SERVICES {
+        services(&mut reader)?
+    } else {
+        Vec::new()
+    };
     reader.end()?;
     Ok(BucketCounts {
         bucket,
         operations,
+        services,
         agents,
     })
 }
@@ -143,6 +190,21 @@ fn agents(reader: &mut Reader<'_>) -> Result<Vec<AgentCount>, Damage> {
     Ok(agents)
 }
 
+fn services(reader: &mut Reader<'_>) -> Result<Vec<ServiceCount>, Damage> {
+    let count = reader.count(2)?;
+    let mut services = Vec::with_capacity(count);
+    let mut previous = None;
+    for _ in 0..count {
+        let id = reader.rising(previous)?;
+        previous = Some(id);
+        services.push(ServiceCount {
+            service: ServiceId(id),
+            instance_milliseconds: reader.number()?,
+        });
+    }
+    Ok(services)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -165,6 +227,7 @@ mod tests {
             start in starts,
             operations in prop::collection::vec((0_u32..40, any::<u32>(), any::<u32>()), 0..30),
             agents in prop::collection::vec((0_u64..5, any::<u32>(), 0_i64..60_000), 0..5),
+            services in prop::collection::vec((0_u32..9, any::<u32>()), 0..5),
         ) -> BucketCounts {
             BucketCounts {
                 bucket: window(start * 1000),
@@ -178,6 +241,10 @@ mod tests {
                     offered: offered.into(),
                     covered_milliseconds: covered,
                 }).collect(),
+                services: services.into_iter().map(|(id, instances)| ServiceCount {
+                    service: ServiceId(id * 400_000_000),
+                    instance_milliseconds: instances.into(),
+                }).collect(),
             }
         }
     }
@@ -189,6 +256,19 @@ mod tests {
             sequence: 0,
             buckets,
         }
+    }
+
+    fn instance_totals<'a>(
+        parts: impl Iterator<Item = &'a BucketCounts>,
+    ) -> BTreeMap<(Window, ServiceId), u64> {
+        let mut totals = BTreeMap::new();
+        for part in parts {
+            for entry in &part.services {
+                let total: &mut u64 = totals.entry((part.bucket, entry.service)).or_default();
+                *total += entry.instance_milliseconds;
+            }
+        }
+        totals
     }
 
     fn totals<'a>(
@@ -213,6 +293,7 @@ mod tests {
             let deltas = sum(&batch, &[Admission::Counted]);
             prop_assert!(deltas.is_sorted_by(|a, b| a.bucket < b.bucket));
             prop_assert_eq!(totals(deltas.iter()), totals(parts.iter()));
+            prop_assert_eq!(instance_totals(deltas.iter()), instance_totals(parts.iter()));
             for delta in deltas {
                 prop_assert_eq!(decode(delta.bucket, &encode(&delta)), Ok(delta));
             }
@@ -232,12 +313,48 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 1..64)) {
-            bytes[0] = VERSION;
+        fn any_bytes_are_read_or_refused(
+            mut bytes in prop::collection::vec(any::<u8>(), 1..64),
+            version in OLDEST..=VERSION,
+        ) {
+            bytes[0] = version;
             if let Ok(counts) = decode(window(0), &bytes) {
                 prop_assert!(counts.operations.is_sorted_by(|a, b| a.operation < b.operation));
+                prop_assert!(counts.services.is_sorted_by(|a, b| a.service < b.service));
             }
         }
+    }
+
+    /// Bytes as they were first written in each version: whatever changes, they stay readable.
+    #[test]
+    fn first_bytes_stay_readable() {
+        let mut counts = BucketCounts {
+            bucket: window(0),
+            operations: vec![BucketOperation {
+                operation: OperationId(300),
+                offered: 1000,
+                sampled: 1,
+            }],
+            agents: vec![AgentCount {
+                agent: AgentId(7),
+                offered: 1000,
+                covered_milliseconds: 600,
+            }],
+            services: vec![],
+        };
+        let first = [
+            &[1, 1, 0xac, 2, 0xe8, 7, 1, 1][..],
+            &[0, 0, 0, 0, 0, 0, 0, 7, 0xe8, 7, 0xd8, 4],
+        ];
+        assert_eq!(decode(window(0), &first.concat()), Ok(counts.clone()));
+        counts.services.push(ServiceCount {
+            service: ServiceId(5),
+            instance_milliseconds: 1800,
+        });
+        let mut second = [first.concat(), vec![1, 5, 0x88, 14]].concat();
+        second[0] = 2;
+        assert_eq!(decode(window(0), &second), Ok(counts.clone()));
+        assert_eq!(encode(&counts), second);
     }
 
     #[test]
@@ -250,7 +367,7 @@ mod tests {
         let bucket = BucketCounts {
             bucket: window(0),
             operations: vec![counted],
-            agents: vec![],
+            ..BucketCounts::default()
         };
         let batch = vec![report(vec![bucket]); 3];
         let deltas = sum(

@@ -26,7 +26,8 @@ use uuid::Uuid;
 pub use instrumented::InstrumentedStore;
 
 use crate::allocation::{
-    AgentCount, AgentName, OperationId, OperationName, ServiceId, ServiceName, Timestamp, Window,
+    AgentCount, AgentName, OperationId, OperationName, ServiceCount, ServiceId, ServiceName,
+    Timestamp, Window,
 };
 
 /// One report, parsed, with its names resolved and its counts spread over buckets.
@@ -49,6 +50,8 @@ pub struct BucketCounts {
     pub bucket: Window,
     /// Counts by operation; an operation may stand more than once, then its counts add up.
     pub operations: Vec<BucketOperation>,
+    /// Instances by service; likewise.
+    pub services: Vec<ServiceCount>,
     /// Counts by agent; likewise.
     pub agents: Vec<AgentCount>,
 }

@@ -202,7 +202,7 @@ metrics! {
         commit_seconds: Histogram = "weir_commit_seconds" in SECONDS,
         /// Reports in a group commit.
         commit_reports: Histogram = "weir_commit_reports" in REPORTS,
-        /// Counts in a group commit: one per operation and bucket.
+        /// Counts in a group commit: one per operation or service, and bucket.
         commit_counts: Histogram = "weir_commit_counts" in COUNTS,
 
         /// 1 when the database answered when it was last asked for the lease, else 0.

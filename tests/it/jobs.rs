@@ -81,7 +81,7 @@ impl Replica {
             buckets: vec![BucketCounts {
                 bucket,
                 operations: operations.collect(),
-                agents: vec![],
+                ..BucketCounts::default()
             }],
         };
         self.shared.store.commit_reports(&[report]).await.unwrap();

@@ -94,6 +94,7 @@ impl<'a> Reports<'a> {
         WindowCounts {
             window,
             operations,
+            services: Vec::new(),
             agents,
         }
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use weir::allocation::{
     AgentCount, AgentId, Binding, Bounds, Group, GroupName, Hold, Inputs, OperationCount,
-    OperationId, OperationPlan, Plan, Policy, Priority, ServiceId, ServicePolicy, Timestamp, Whole,
-    Window, WindowCounts, next_plan,
+    OperationId, OperationPlan, Plan, Policy, Priority, ServiceCount, ServiceId, ServicePolicy,
+    Timestamp, Whole, Window, WindowCounts, next_plan,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -197,20 +197,28 @@ fn any_window() -> impl Strategy<Value = WindowCounts> {
         offered,
         covered_milliseconds: covered,
     });
+    let service = (0..3u32, big()).prop_map(|(id, instance_milliseconds)| ServiceCount {
+        service: ServiceId(id),
+        instance_milliseconds,
+    });
     let instant = || prop_oneof![any::<i64>(), 0..100_000i64];
     (
         (instant(), instant()),
         prop::collection::vec(operation, 0..10),
+        prop::collection::vec(service, 0..4),
         prop::collection::vec(agent, 0..6),
     )
-        .prop_map(|((start, end), operations, agents)| WindowCounts {
-            window: Window {
-                start: Timestamp(start),
-                end: Timestamp(end),
+        .prop_map(
+            |((start, end), operations, services, agents)| WindowCounts {
+                window: Window {
+                    start: Timestamp(start),
+                    end: Timestamp(end),
+                },
+                operations,
+                services,
+                agents,
             },
-            operations,
-            agents,
-        })
+        )
 }
 
 fn probabilities(plan: &Plan) -> Vec<f64> {
@@ -317,10 +325,17 @@ proptest! {
                 };
                 [half, rest]
             }).collect();
+            split.services = window.services.iter().flat_map(|seen| {
+                let half = ServiceCount { instance_milliseconds: seen.instance_milliseconds / 2, ..*seen };
+                let rest = seen.instance_milliseconds - half.instance_milliseconds;
+                [half, ServiceCount { instance_milliseconds: rest, ..*seen }]
+            }).collect();
             let operations = Just(split.operations.clone()).prop_shuffle();
+            let services = Just(split.services.clone()).prop_shuffle();
             let agents = Just(split.agents.clone()).prop_shuffle();
-            let shuffled = (operations, agents).prop_map(move |(operations, agents)| WindowCounts {
-                operations, agents, ..split.clone()
+            let lists = (operations, services, agents);
+            let shuffled = lists.prop_map(move |(operations, services, agents)| WindowCounts {
+                operations, services, agents, ..split.clone()
             });
             (Just(window), shuffled)
         }),

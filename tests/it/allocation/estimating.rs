@@ -84,7 +84,7 @@ fn how_fast_an_estimate_learns_does_not_depend_on_how_long_a_window_is() {
                     end: Timestamp((number + 1) * milliseconds),
                 },
                 operations: vec![count(1, offered)],
-                agents: vec![],
+                ..WindowCounts::default()
             };
             plan = next(&plan, &policy, &window);
         }
@@ -183,7 +183,7 @@ fn after_a_gap_an_estimate_is_worth_less() {
                 end: Timestamp(end),
             },
             operations: vec![count(1, 6_000), count(2, 700)],
-            agents: vec![],
+            ..WindowCounts::default()
         };
         let plan = next_plan(&pair.plan, &pair.policy, Inputs::new(1, &window));
         (per_minute(plan.operations[1]) - 600.0) / 100.0

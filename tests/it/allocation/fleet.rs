@@ -52,6 +52,7 @@ pub fn counts(
     WindowCounts {
         window: window(number),
         operations,
+        services: vec![],
         agents,
     }
 }
@@ -165,6 +166,7 @@ impl Fleet {
         let counts = WindowCounts {
             window,
             operations,
+            services: vec![],
             agents,
         };
         (counts, kept)

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
-use weir::allocation::{AgentCount, AgentId, AgentName, OperationId, Timestamp, Window};
+use weir::allocation::{
+    AgentCount, AgentId, AgentName, OperationId, ServiceCount, ServiceId, Timestamp, Window,
+};
 use weir::store::Admission::{Counted, Duplicate, TooFarBehind};
 use weir::store::{Admission, BucketCounts, BucketOperation, ResolvedReport, Store, StoreError};
 
@@ -18,11 +20,19 @@ fn operation(id: u32, offered: u64, sampled: u64) -> BucketOperation {
     }
 }
 
+/// The service whose instances every agent reports, and how many each.
+const SERVICE: ServiceId = ServiceId(9);
+const INSTANCES: u64 = 3;
+
 /// One agent's counts in one bucket.
 pub fn bucket(window: Window, agent: u64, operations: &[BucketOperation]) -> BucketCounts {
     BucketCounts {
         bucket: window,
         operations: operations.to_vec(),
+        services: vec![ServiceCount {
+            service: SERVICE,
+            instance_milliseconds: INSTANCES * window.milliseconds() as u64,
+        }],
         agents: vec![AgentCount {
             agent: AgentId(agent),
             offered: operations.iter().map(|entry| entry.offered).sum(),
@@ -77,6 +87,15 @@ fn agent_totals<'a>(
     totals
 }
 
+/// The instance-milliseconds of [`SERVICE`] in a bucket, over the bucket's length.
+fn instances(deltas: &[BucketCounts], bucket: Window) -> u64 {
+    let of_bucket = deltas.iter().filter(|delta| delta.bucket == bucket);
+    let seen = of_bucket.flat_map(|delta| &delta.services);
+    let seen = seen.filter(|seen| seen.service == SERVICE);
+    let sum: u64 = seen.map(|seen| seen.instance_milliseconds).sum();
+    sum / bucket.milliseconds() as u64
+}
+
 async fn stored(store: &Arc<dyn Store>) -> Vec<BucketCounts> {
     store.read_deltas(EVERYTHING).await.unwrap()
 }
@@ -106,6 +125,13 @@ pub async fn a_report_counts_once(fixture: &Fixture) {
     let deltas = stored(&store).await;
     assert_eq!(totals(&deltas), totals(&buckets));
     assert_eq!(agent_totals(&deltas), agent_totals(&buckets));
+    for of in [window(0), window(1)] {
+        assert_eq!(
+            instances(&deltas, of),
+            INSTANCES,
+            "however often it is sent"
+        );
+    }
     let second = fixture.open().await;
     assert_eq!(second.commit_reports(&[report]).await.unwrap(), [Duplicate]);
 }
@@ -201,8 +227,10 @@ pub async fn a_report_sent_to_two_replicas_at_once_counts_once(fixture: &Fixture
         assert_eq!(counted, [1; 4], "round {round}");
         expected += 4;
     }
-    let total = totals(&stored(&stores[0]).await)[&(window(0), OperationId(1))];
+    let deltas = stored(&stores[0]).await;
+    let total = totals(&deltas)[&(window(0), OperationId(1))];
     assert_eq!(total, (expected, 0));
+    assert_eq!(instances(&deltas, window(0)), expected * INSTANCES);
 }
 
 /// Each replica's batches name the same agents in another order, some of them new, some of them
@@ -297,6 +325,10 @@ pub async fn extremes_come_back(fixture: &Fixture) {
             operation(0, u64::MAX, 0),
             operation(u32::MAX, u64::MAX, u64::MAX),
         ],
+        services: vec![ServiceCount {
+            service: ServiceId(u32::MAX),
+            instance_milliseconds: u64::MAX,
+        }],
         agents: vec![AgentCount {
             agent: AgentId(u64::MAX),
             offered: u64::MAX,

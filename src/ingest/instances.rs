@@ -1,0 +1,40 @@
+//! How many SDK instances of each service a report is of.
+
+use super::report::Report;
+use crate::allocation::{OVERFLOW_SERVICE, ServiceId};
+use crate::dictionary::{Dictionary, OperationRow};
+
+/// A service that a report names, and how many of its SDK instances the agent saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub service: ServiceId,
+    pub instances: u32,
+}
+
+impl Seen {
+    /// The services of a report whose operations stand for `rows`, in the same order.
+    ///
+    /// One that found no room is left out: it is served the fleet's default, which guarantees
+    /// nothing. One that is reported idle, without an operation, is looked up and never added.
+    pub fn of(report: &Report<'_>, rows: &[OperationRow], dictionary: &Dictionary) -> Vec<Self> {
+        let mut rest = rows;
+        let mut seen = Vec::new();
+        for service in report.services() {
+            let (own, after) = rest.split_at(service.operations().len().min(rest.len()));
+            rest = after;
+            let found = match own.first() {
+                Some(row) => Some(row.service),
+                None => dictionary.names().find_service(service.name()),
+            };
+            seen.extend(
+                found
+                    .filter(|found| *found != OVERFLOW_SERVICE)
+                    .map(|found| Self {
+                        service: found,
+                        instances: service.instances(),
+                    }),
+            );
+        }
+        seen
+    }
+}
