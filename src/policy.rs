@@ -156,6 +156,7 @@ impl Configuration {
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
             floor: self.coverage.floor(),
+            lower_bound_reserve: 0.0,
             ..Policy::of_budget(self.budget.traces_per_second)
         }
     }

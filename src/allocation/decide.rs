@@ -6,6 +6,7 @@ use super::defaults::{Priors, at_level, initial_probability, probability, rules_
 use super::estimate::Estimate;
 use super::hierarchy::{Hierarchy, Local};
 use super::limits::{Limit, Rules};
+use super::lower_bound::LowerBound;
 use super::next::{services_of, with_listed};
 use super::solve::{Entry, Solution, amount, solve, solve_nested};
 use super::sum::exact_sum;
@@ -25,13 +26,19 @@ pub(super) struct Decision {
 }
 
 /// Shares the budget anew.
-pub(super) fn decide(rules: &Rules<'_>, state: &State, seconds: f64) -> Decision {
+pub(super) fn decide(
+    rules: &Rules<'_>,
+    state: &State,
+    bound: &LowerBound,
+    seconds: f64,
+) -> Decision {
     let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let hierarchy = Hierarchy::of(rules.policy);
     let unseen_reserve = unseen_reserve(rules, state);
-    let shared = share(
+    let shared = share_beside(
+        bound,
         &hierarchy,
         &state.known,
         &limits,
@@ -70,12 +77,32 @@ fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
 }
 
 /// The budget, shared.
-struct Shared {
-    solution: Solution,
+pub(super) struct Shared {
+    pub solution: Solution,
     /// What the pins had to be scaled by to fit the budget; 1 when they do.
-    pin_scale: f64,
+    pub pin_scale: f64,
     /// Traces per second by which pins and floors exceed the budget.
     missing: f64,
+}
+
+/// Shares a budget that has been relieved of the most that SDKs keep by themselves.
+///
+/// What the probabilities keep of that anyway, SDKs need not keep beside them: it is shared as well.
+/// The higher probabilities keep more of it still, so that this never spends too much.
+fn share_beside(
+    bound: &LowerBound,
+    hierarchy: &Hierarchy,
+    estimates: &[Estimate],
+    limits: &[Limit],
+    budget: f64,
+) -> Shared {
+    let shared = share(hierarchy, estimates, limits, budget);
+    let anyway = bound.kept_anyway(estimates, limits, &shared);
+    if anyway > 0.0 {
+        share(hierarchy, estimates, limits, budget + anyway)
+    } else {
+        shared
+    }
 }
 
 /// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
@@ -263,6 +290,7 @@ fn default_probabilities(
             service,
             default_probability: default(service),
             level: local(service).level,
+            ..ServicePlan::default()
         })
         .collect();
     (services, default(OVERFLOW_SERVICE))

@@ -11,7 +11,8 @@ pub(super) struct Rules<'a> {
     pub policy: &'a Policy,
     pub previous: &'a Plan,
     pub hold: Hold,
-    /// What is shared: the wanted sampled rate of the fleet, trimmed, in traces per second.
+    /// What is shared: the wanted sampled rate of the fleet, trimmed, without what SDKs keep at most
+    /// by themselves, in traces per second.
     pub budget: f64,
     pub weight_exponent: f64,
     /// What no default exceeds.
@@ -49,8 +50,9 @@ impl<'a> Rules<'a> {
         hold: Hold,
         demand: f64,
         trim: Trim,
+        guaranteed: f64,
     ) -> Self {
-        let budget = amount(policy.budget) * trim.factor;
+        let budget = (amount(policy.budget) * trim.factor - guaranteed).max(0.0);
         let unknown_max = unknown_max(budget, demand);
         Self {
             policy,
@@ -65,10 +67,16 @@ impl<'a> Rules<'a> {
     }
 
     /// The rules once everything has settled, whatever was served before.
-    pub(super) fn settled(policy: &'a Policy, previous: &'a Plan, demand: f64) -> Self {
+    pub(super) fn settled(
+        policy: &'a Policy,
+        previous: &'a Plan,
+        demand: f64,
+        guaranteed: f64,
+    ) -> Self {
+        let trim = previous.fleet.trim;
         Self {
             from_before: false,
-            ..Self::new(policy, previous, Hold::None, demand, previous.fleet.trim)
+            ..Self::new(policy, previous, Hold::None, demand, trim, guaranteed)
         }
     }
 

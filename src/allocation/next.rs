@@ -6,7 +6,9 @@
 use super::correct::State;
 use super::decide::{Decision, decide, plan_of};
 use super::estimate::Estimate;
+use super::instances::Seen;
 use super::limits::Rules;
+use super::lower_bound::LowerBound;
 use super::solve::amount;
 use super::sum::exact_sum;
 use super::tally::Tally;
@@ -27,6 +29,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let (forecast, trend_before) = (before.demand(), before.trend.per_window());
     let tally = Tally::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast);
+    let seen = Seen::of(previous, &inputs, &tally, &reading);
     let windows = windows_since(previous, &tally, inputs);
     let (state, reading) = before.advanced(&tally, reading, windows);
     let offered = state.demand();
@@ -36,14 +39,19 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             .fleet
             .trim
             .after(previous, &tally, &reading, forecast, amount(policy.budget));
-    let rules = Rules::new(policy, previous, reading.hold, offered, trim);
-    let decision = if reading.hold == Hold::Frozen {
+    let bound = LowerBound::after(previous, policy, &seen, reading.hold, &state.known);
+    let most = bound.most(&state.known);
+    let rules = Rules::new(policy, previous, reading.hold, offered, trim, most);
+    let mut decision = if reading.hold == Hold::Frozen {
         stand(previous, &state)
     } else {
-        decide(&rules, &state, tally.seconds)
+        decide(&rules, &state, &bound, tally.seconds)
     };
+    bound.note(&mut decision.services);
+    let lower_bound_cost = bound.cost(&decision.operations);
     let seconds = tally.seconds;
-    let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
+    let mut figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
+    figures.due_sampled += previous.fleet.lower_bound_cost * reading.part_counted();
     Plan {
         number: previous.number.saturating_add(1),
         epoch: inputs.epoch,
@@ -52,7 +60,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
         fleet: FleetPlan {
             budget: amount(policy.budget),
             offered,
-            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share)),
+            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
+                + lower_bound_cost,
             observed_offered: tally.offered_per_second(),
             observed_sampled: tally.per_second(tally.sampled),
             level: decision.level,
@@ -66,6 +75,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             default_probability: decision.default_probability,
             missing: decision.missing,
             trim,
+            lower_bound: bound.traces_per_second,
+            lower_bound_cost,
             forecast_offered: forecast,
         },
         figures,
@@ -110,6 +121,7 @@ fn stand(previous: &Plan, state: &State) -> Decision {
             service,
             default_probability: previous.default_probability(service),
             level: previous.level(service),
+            ..ServicePlan::default()
         })
         .collect();
     Decision {

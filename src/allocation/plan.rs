@@ -117,6 +117,12 @@ pub struct FleetPlan {
     pub trend_before: f64,
     /// What the budget was multiplied by before it was shared.
     pub trim: Trim,
+    /// What every SDK instance keeps of each operation at least where the plan says so, in traces
+    /// per second: [`ServicePlan::lower_bound`].
+    pub lower_bound: f64,
+    /// The sampled rate that the lower bound is expected to add to what the probabilities keep, in
+    /// traces per second, if every SDK applies it: the most that it can add.
+    pub lower_bound_cost: f64,
     /// The forecast against which a change of regime was judged: the smoothed offered rate
     /// before this window, in root requests per second.
     pub forecast_offered: f64,
@@ -151,7 +157,7 @@ pub enum Hold {
 }
 
 /// A plan's figures for one service.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ServicePlan {
     /// Which service.
     pub service: ServiceId,
@@ -160,6 +166,12 @@ pub struct ServicePlan {
     /// The level at which its operations share: the fleet's, unless a floor or cap of its own or of
     /// its group keeps it elsewhere.
     pub level: f64,
+    /// Its SDK instances: the estimate rises with what is reported at once and falls slowly; 0
+    /// while nobody has said.
+    pub instances: f64,
+    /// What each of them keeps of every operation at least, in traces per second: the fleet's
+    /// lower bound, or 0 where nobody can tell what that would cost.
+    pub lower_bound: f64,
 }
 
 /// A plan's figures for one group of services.

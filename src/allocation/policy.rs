@@ -24,6 +24,9 @@ pub struct Policy {
     /// What every operation gets at least, in traces per second, as far as its demand and its
     /// cap go: a floor of its own does not lower it.
     pub floor: f64,
+    /// What of the budget is for traces that SDKs keep by themselves, each instance so many of each
+    /// operation, in traces per second; the whole budget where it is more, nothing at 0.
+    pub lower_bound_reserve: f64,
     /// The probability that every operation is served at least, as far as its cap goes: else
     /// thousands of small operations drive the largest to next to nothing.
     pub probability_min: f64,
@@ -103,6 +106,7 @@ impl Policy {
             unseen_reserve_max: 0.05,
             floor: 0.0,
             probability_min: 0.0,
+            lower_bound_reserve: 0.0,
             groups: Vec::new(),
             services: BTreeMap::new(),
             operations: BTreeMap::new(),

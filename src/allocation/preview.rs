@@ -3,6 +3,7 @@
 use super::correct::State;
 use super::decide::decide;
 use super::limits::Rules;
+use super::lower_bound::LowerBound;
 use super::solve::amount;
 use super::sum::exact_sum;
 use super::{Figures, FleetPlan, Hold, Plan, Policy};
@@ -16,21 +17,27 @@ use super::{Figures, FleetPlan, Hold, Plan, Policy};
 pub fn preview(current: &Plan, policy: &Policy) -> Plan {
     let state = State::after(current, &[]);
     let offered = state.demand();
-    let rules = Rules::settled(policy, current, offered);
+    let bound = LowerBound::settled(current, policy, &state.known);
+    let rules = Rules::settled(policy, current, offered, bound.most(&state.known));
     let seconds = current.window.seconds();
-    let decision = decide(&rules, &state, seconds);
+    let mut decision = decide(&rules, &state, &bound, seconds);
+    bound.note(&mut decision.services);
+    let lower_bound_cost = bound.cost(&decision.operations);
     let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
     Plan {
         configuration_revision: policy.revision,
         fleet: FleetPlan {
             budget: amount(policy.budget),
             offered,
-            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share)),
+            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
+                + lower_bound_cost,
             level: decision.level,
             hold: Hold::None,
             unseen_reserve: decision.unseen_reserve,
             default_probability: decision.default_probability,
             missing: decision.missing,
+            lower_bound: bound.traces_per_second,
+            lower_bound_cost,
             ..current.fleet
         },
         figures,

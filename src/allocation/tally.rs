@@ -1,6 +1,6 @@
 //! A window's counts in the one order that everything after relies on.
 
-use super::{AgentCount, OperationCount, OperationId, WindowCounts};
+use super::{AgentCount, OperationCount, OperationId, ServiceCount, WindowCounts};
 
 /// The counts of a window, each key once, sorted, without what says nothing.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub milliseconds: i64,
     /// Operations with at least one root request, by id.
     pub operations: Vec<OperationCount>,
+    /// Services whose instances were heard, by id.
+    pub services: Vec<ServiceCount>,
     /// Agents heard, by id.
     pub agents: Vec<AgentCount>,
     /// Root requests before sampling, over all operations.
@@ -30,6 +32,7 @@ impl Tally {
             offered: total(operations.iter().map(|count| count.offered)),
             sampled: total(operations.iter().map(|count| count.sampled)),
             operations,
+            services: services(counts),
             agents: agents(counts),
         }
     }
@@ -69,6 +72,21 @@ fn operations(counts: &WindowCounts, retired: &[OperationId]) -> Vec<OperationCo
     for count in &mut list {
         count.sampled = count.sampled.min(count.offered);
     }
+    list
+}
+
+fn services(counts: &WindowCounts) -> Vec<ServiceCount> {
+    let mut list = counts.services.clone();
+    list.sort_unstable();
+    list.dedup_by(|next, first| {
+        let same = next.service == first.service;
+        if same {
+            first.instance_milliseconds = first
+                .instance_milliseconds
+                .saturating_add(next.instance_milliseconds);
+        }
+        same
+    });
     list
 }
 

@@ -1,11 +1,12 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 5: the byte 5, then a zstd frame of `Document`, `Judged`, `Trimmed` and `Explained` in
-//! postcard. Every number comes back bit for bit, infinite levels too, because the next plan is
-//! computed from this one and a replica must compute what the leader did. Versions 2 to 4, which
-//! ended before one of the last three, are still read.
+//! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained` and
+//! `Guaranteed` in postcard. Every number comes back bit for bit, infinite levels too, because the
+//! next plan is computed from this one and a replica must compute what the leader did. Versions 2 to
+//! 5, which ended before one of the last four, are still read.
 
 mod explained;
+mod guaranteed;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,16 +16,18 @@ use crate::allocation::{
 };
 
 use self::explained::Explained;
+use self::guaranteed::Guaranteed;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
+const WITH_INSTANCES: u8 = 6;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -136,6 +139,7 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         judged(&plan.figures),
         trimmed(&plan.fleet.trim),
         Explained::of(plan),
+        Guaranteed::of(plan),
     );
     let content = postcard::to_stdvec(&whole).expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
@@ -181,6 +185,11 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
     if version >= WITH_REASONS {
         let (explained, after): (Explained, _) = take(rest)?;
         explained.restore(&mut plan)?;
+        rest = after;
+    }
+    if version >= WITH_INSTANCES {
+        let (guaranteed, after): (Guaranteed, _) = take(rest)?;
+        guaranteed.restore(&mut plan)?;
         rest = after;
     }
     if rest.is_empty() {
@@ -252,6 +261,8 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
         trim: Trim::default(),
+        lower_bound: 0.0,
+        lower_bound_cost: 0.0,
     })
 }
 
@@ -306,6 +317,7 @@ fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> 
         service: ServiceId(columns.service[at]),
         default_probability: columns.default_probability[at],
         level,
+        ..ServicePlan::default()
     };
     Ok((0..count).map(row).collect())
 }

@@ -159,15 +159,21 @@ fn groups() -> impl Strategy<Value = Vec<Group>> {
 fn any_policy() -> impl Strategy<Value = Policy> {
     let services = prop::collection::btree_map(0..6u32, service(), 0..4);
     let operations = prop::collection::btree_map(0..6u32, bounds(), 0..4);
-    let numbers = prop::array::uniform6(number());
+    let numbers = prop::array::uniform7(number());
     (numbers, groups(), services, operations).prop_map(
-        |([budget, exponent, initial, reserve, floor, least], groups, services, operations)| {
+        |(
+            [budget, exponent, initial, reserve, floor, least, guaranteed],
+            groups,
+            services,
+            operations,
+        )| {
             Policy {
                 weight_exponent: exponent,
                 initial_probability: initial,
                 unseen_reserve_max: reserve,
                 floor,
                 probability_min: least,
+                lower_bound_reserve: guaranteed,
                 groups,
                 services: services
                     .into_iter()
@@ -229,6 +235,17 @@ fn probabilities(plan: &Plan) -> Vec<f64> {
     all
 }
 
+/// What the lower bound keeps if every instance has as many requests of every operation as it
+/// takes, in traces per second.
+fn most_guaranteed(plan: &Plan) -> f64 {
+    let named = plan.operations.iter().filter(|plan| !plan.overflow);
+    let of_service = |id| plan.services.iter().find(|plan| plan.service == id);
+    named
+        .filter_map(|operation| of_service(operation.service))
+        .map(|service| service.instances * service.lower_bound)
+        .sum()
+}
+
 /// A named operation served more than a hold, silence or doubling allows.
 fn raised_too_far(parent: &Plan, plan: &Plan) -> Option<OperationId> {
     let raised = |new: &&OperationPlan| {
@@ -277,7 +294,11 @@ proptest! {
             if plan.fleet.hold != Hold::Frozen {
                 let spent: f64 = plan.operations.iter().map(|plan| plan.share).sum();
                 prop_assert!(spent <= plan.fleet.budget * (1.0 + 1e-9));
+                prop_assert!(most_guaranteed(&plan) <= plan.fleet.budget * (1.0 + 1e-9));
             }
+            prop_assert!(plan.fleet.lower_bound_cost <= most_guaranteed(&plan) * (1.0 + 1e-9));
+            prop_assert!(plan.services.iter().all(|plan| plan.lower_bound >= 0.0 && plan.lower_bound.is_finite()));
+            prop_assert!(plan.services.iter().all(|plan| plan.instances >= 0.0 && plan.instances.is_finite()));
             before = Some(window);
         }
     }

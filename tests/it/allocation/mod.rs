@@ -6,6 +6,8 @@ mod edges;
 mod estimating;
 mod figures;
 mod fleet;
+mod guaranteed;
+mod lower_bound;
 mod nested;
 mod reasons;
 mod seeds;

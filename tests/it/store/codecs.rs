@@ -38,18 +38,19 @@ fn any_binding() -> impl Strategy<Value = Binding> {
 
 prop_compose! {
     fn any_fleet()(
-        numbers in prop::collection::vec(any_number(), 15),
+        numbers in prop::collection::vec(any_number(), 17),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
         trim in (any_number(), any_number(), any::<u32>()),
     ) -> FleetPlan {
         let trim = Trim { factor: trim.0, kept: trim.1, rest_windows: trim.2 };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
-            trend, trend_before, forecast_offered]: [f64; 15] = numbers.try_into().expect("there are fifteen");
+            trend, trend_before, forecast_offered, lower_bound, lower_bound_cost]: [f64; 17]
+            = numbers.try_into().expect("there are seventeen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
-            trend, trend_before, forecast_offered, trim,
+            trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost,
         }
     }
 }
@@ -111,7 +112,7 @@ prop_compose! {
         fleet in any_fleet(),
         figures in prop::array::uniform4(any_number()),
         groups in prop::collection::vec(any_group(), 0..4),
-        services in prop::collection::vec((any::<u32>(), any_number(), any_number()), 0..10),
+        services in prop::collection::vec((any::<u32>(), prop::array::uniform4(any_number())), 0..10),
         operations in prop::collection::vec(any_operation(), 0..20),
         agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
     ) -> Plan {
@@ -128,10 +129,12 @@ prop_compose! {
                 changed: figures[3],
             },
             groups,
-            services: services.into_iter().map(|(service, default_probability, level)| ServicePlan {
+            services: services.into_iter().map(|(service, numbers)| ServicePlan {
                 service: ServiceId(service),
-                default_probability,
-                level,
+                default_probability: numbers[0],
+                level: numbers[1],
+                instances: numbers[2],
+                lower_bound: numbers[3],
             }).collect(),
             operations,
             agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {
@@ -223,6 +226,46 @@ fn first_bytes_stay_readable() {
     };
     let first = "0228b52ffd20a2dd0000980700f07f0001ac0201000000000000f83f010202000ba66104b0";
     assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
+    let plan = Plan {
+        number: 8,
+        fleet: FleetPlan {
+            level: 0.5,
+            trim: Trim {
+                factor: 1.1,
+                kept: 0.9,
+                rest_windows: 2,
+            },
+            ..FleetPlan::default()
+        },
+        services: vec![ServicePlan {
+            service: ServiceId(4),
+            default_probability: 0.25,
+            level: 0.5,
+            ..ServicePlan::default()
+        }],
+        ..Plan::default()
+    };
+    let fourth = "0428b52ffd20d1850100f80800e03f0001040100d0f03ff03f9a9999999999f13fcdccccccccccec3f020\
+        600806018f0159e812b17408711c002";
+    assert_eq!(plan_codec::decode(&bytes(fourth)).unwrap(), plan);
+    let mut plan = Plan {
+        number: 9,
+        services: vec![ServicePlan {
+            service: ServiceId(4),
+            default_probability: 0.25,
+            level: 0.5,
+            ..ServicePlan::default()
+        }],
+        ..Plan::default()
+    };
+    let fifth = "0528b52ffd20e56d0100d0090001040100d03f00f0f03ff03f000000010000e03f0000000007002020e0c04\
+        0a2522e0b880342ce29c002";
+    assert_eq!(plan_codec::decode(&bytes(fifth)).unwrap(), plan);
+    (plan.fleet.lower_bound, plan.fleet.lower_bound_cost) = (0.01, 3.0);
+    (plan.services[0].instances, plan.services[0].lower_bound) = (12.0, 0.01);
+    let sixth = "0628b52ffd600700350200c402090001040100d03f00f0f03ff03f000000010000e03f7b14ae47e17a84000\
+        008402840017b14ae47e17a843f0a004025796903968095800303894ab92c200e0839a7000b";
+    assert_eq!(plan_codec::decode(&bytes(sixth)).unwrap(), plan);
     let history = [HistoryOperation {
         operation: OperationId(300),
         offered: 1000,

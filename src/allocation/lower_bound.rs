@@ -1,0 +1,312 @@
+//! What SDKs keep beside the probabilities they are served, counted in the budget.
+//!
+//! Some SDKs (OpenTelemetry's for Go, Jaeger's own clients) keep a lower bound of traces per
+//! second, every instance and every operation for itself: what it costs grows with the number of
+//! instances, which nobody else counts. Here an operator says what of the budget is for it, and
+//! the bound follows from how many there are.
+//!
+//! An instance j that is offered l_j of an operation and served probability p and lower bound L
+//! keeps p·l_j, and for the rest a credit wherever it has one. Credits come at L, are never used
+//! faster than requests come, and one used for a request that is kept anyway adds nothing; so the
+//! bound adds at most (1−p)·min(L, l_j). Over n instances that is at most (1−p)·min(n·L, d),
+//! however the operation's d = Σ l_j is split over them: the sum of min(L, l_j) is no more than
+//! either of n·L and d. An even split costs the most, so what is counted is the worst.
+
+use super::decide::Shared;
+use super::defaults::rules_default;
+use super::estimate::Estimate;
+use super::instances::Seen;
+use super::limits::Limit;
+use super::solve::amount;
+use super::sum::exact_sum;
+use super::{Hold, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId, ServicePlan};
+
+/// A new bound leaves a tenth of the reserve, so that the next few instances do not change every
+/// service's body again.
+const ROOM: f64 = 0.9;
+
+/// A bound stays while it is within the reserve and spends so much of it.
+const HELD_FROM: f64 = 0.8;
+
+/// How far a bound may rise in one window.
+const RAISE: f64 = 1.25;
+
+/// One trace a day: less guarantees nothing, so nothing is served.
+const LEAST: f64 = 1.0 / 86_400.0;
+
+/// What is guaranteed in one plan.
+#[derive(Debug)]
+pub(super) struct LowerBound {
+    /// What an instance keeps of an operation, where it is served, in traces per second.
+    pub traces_per_second: f64,
+    /// Every service whose instances are known, by id.
+    services: Vec<Guaranteed>,
+}
+
+/// One service's part.
+#[derive(Debug, Clone, Copy)]
+struct Guaranteed {
+    service: ServiceId,
+    /// Its estimated instances.
+    instances: f64,
+    /// What each of them is served.
+    lower_bound: f64,
+}
+
+impl LowerBound {
+    /// Follows the instances over a window and finds the bound that the reserve pays for.
+    ///
+    /// A frozen window changes nothing.
+    pub(super) fn after(
+        previous: &Plan,
+        policy: &Policy,
+        seen: &Seen,
+        hold: Hold,
+        known: &[Estimate],
+    ) -> Self {
+        if hold == Hold::Frozen {
+            return Self::standing(previous);
+        }
+        let instances = seen.instances(previous, hold);
+        let held = amount(previous.fleet.lower_bound);
+        Self::of(policy, instances, known, |wanted| next(held, wanted, hold))
+    }
+
+    /// What a plan would settle at under another policy, with the instances it knows.
+    pub(super) fn settled(current: &Plan, policy: &Policy, known: &[Estimate]) -> Self {
+        let services = current.services.iter();
+        let instances = services.map(|plan| (plan.service, plan.instances));
+        Self::of(policy, instances.collect(), known, |wanted| {
+            let held = amount(current.fleet.lower_bound);
+            let held = if stays(held, wanted) { held } else { 0.0 };
+            next(held, wanted, Hold::None)
+        })
+    }
+
+    fn of(
+        policy: &Policy,
+        instances: Vec<(ServiceId, f64)>,
+        known: &[Estimate],
+        bound: impl FnOnce(f64) -> f64,
+    ) -> Self {
+        let services = instances.into_iter();
+        let mut services: Vec<Guaranteed> = services
+            .map(|(service, instances)| Guaranteed {
+                service,
+                instances,
+                lower_bound: 0.0,
+            })
+            .collect();
+        let reserve = amount(policy.lower_bound_reserve).min(amount(policy.budget));
+        // A million operations need not be counted where nothing is reserved.
+        let times = if reserve > 0.0 {
+            serve(&mut services, known)
+        } else {
+            0.0
+        };
+        let traces_per_second = bound(if times > 0.0 { reserve / times } else { 0.0 });
+        for service in &mut services {
+            service.lower_bound *= traces_per_second;
+        }
+        Self {
+            traces_per_second,
+            services,
+        }
+    }
+
+    fn standing(previous: &Plan) -> Self {
+        let services = previous.services.iter().map(|plan| Guaranteed {
+            service: plan.service,
+            instances: plan.instances,
+            lower_bound: plan.lower_bound,
+        });
+        Self {
+            traces_per_second: previous.fleet.lower_bound,
+            services: services.collect(),
+        }
+    }
+
+    /// The most that the bound can keep: as if no probability kept anything.
+    pub(super) fn most(&self, known: &[Estimate]) -> f64 {
+        let each = |estimate: &Estimate| {
+            self.of_operation(estimate.service, estimate.overflow, estimate.demand())
+        };
+        self.sum(known.iter().map(each))
+    }
+
+    /// The part of [`LowerBound::most`] that probabilities keep anyway, in traces per second.
+    pub(super) fn kept_anyway(&self, known: &[Estimate], limits: &[Limit], shared: &Shared) -> f64 {
+        let each = |((estimate, limit), share): ((&Estimate, &Limit), &f64)| {
+            let demand = estimate.demand();
+            let pinned = limit.pin.map(|pin| pin * shared.pin_scale);
+            let probability = pinned.unwrap_or(share / demand).clamp(0.0, 1.0);
+            probability * self.of_operation(estimate.service, estimate.overflow, demand)
+        };
+        let shares = &shared.solution.shares;
+        self.sum(known.iter().zip(limits).zip(shares).map(each))
+    }
+
+    /// What the bound keeps beside the probabilities of a plan, in traces per second.
+    pub(super) fn cost(&self, operations: &[OperationPlan]) -> f64 {
+        let each = |plan: &OperationPlan| {
+            // The share, not the probability, says what is kept in the mean over the estimate's
+            // scatter.
+            let missed = (1.0 - plan.share / plan.offered).clamp(0.0, 1.0);
+            missed * self.of_operation(plan.service, plan.overflow, plan.offered)
+        };
+        self.sum(operations.iter().map(each))
+    }
+
+    /// Writes down what each service's instances are and are served.
+    pub(super) fn note(&self, services: &mut [ServicePlan]) {
+        for plan in services {
+            if let Some(found) = self.of_service(plan.service) {
+                plan.instances = found.instances;
+                plan.lower_bound = found.lower_bound;
+            }
+        }
+    }
+
+    fn of_service(&self, service: ServiceId) -> Option<&Guaranteed> {
+        let at = place(&self.services, service)?;
+        self.services.get(at)
+    }
+
+    /// The most that the bound keeps of an operation with this demand.
+    fn of_operation(&self, service: ServiceId, overflow: bool, demand: f64) -> f64 {
+        match self.of_service(service) {
+            Some(found) if !overflow => (found.instances * found.lower_bound).min(demand),
+            _ => 0.0,
+        }
+    }
+
+    /// Sums over operations, which need not be looked at where nothing is guaranteed.
+    fn sum(&self, terms: impl Iterator<Item = f64>) -> f64 {
+        if self.traces_per_second > 0.0 {
+            exact_sum(terms)
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Marks the services that are served a bound with 1, and adds up their instances times their
+/// named operations: how often the bound is kept at most.
+///
+/// A service whose overflow entry has traffic is left out: SDKs apply the bound to every name, and
+/// nobody knows how many names that entry stands for. One that has less than an instance in the
+/// mean counts as one, which is what it has when it has any.
+fn serve(services: &mut [Guaranteed], known: &[Estimate]) -> f64 {
+    let mut named = vec![0_u64; services.len()];
+    let mut unnamed = vec![false; services.len()];
+    for estimate in known {
+        match place(services, estimate.service) {
+            Some(at) if !estimate.overflow => named[at] += 1,
+            Some(at) => unnamed[at] |= rules_default(estimate),
+            None => {}
+        }
+    }
+    let counted = services.iter_mut().zip(named).zip(unnamed);
+    exact_sum(counted.map(|((service, named), unnamed)| {
+        if unnamed || service.service == OVERFLOW_SERVICE || service.instances <= 0.0 {
+            return 0.0;
+        }
+        service.lower_bound = 1.0;
+        service.instances.max(1.0) * named as f64
+    }))
+}
+
+/// The bound after `held`, when `wanted` would spend the whole reserve.
+fn next(held: f64, wanted: f64, hold: Hold) -> f64 {
+    if wanted < LEAST {
+        return 0.0;
+    }
+    if stays(held, wanted) || (held < wanted && hold != Hold::None) {
+        return held;
+    }
+    let most = if held > 0.0 {
+        held * RAISE
+    } else {
+        f64::INFINITY
+    };
+    let bound = two_digits((ROOM * wanted).min(most));
+    if bound < LEAST { 0.0 } else { bound }
+}
+
+/// Whether a bound is within the reserve and spends enough of it.
+fn stays(held: f64, wanted: f64) -> bool {
+    (HELD_FROM * wanted..=wanted).contains(&held)
+}
+
+/// Rounds down to two significant digits, to the number that is written with those.
+fn two_digits(value: f64) -> f64 {
+    let exponent = value.log10().floor() as i32 - 1;
+    let power = 10_f64.powi(exponent.abs());
+    // What ends with a digit of its own must not lose it to the division.
+    let digits = |value: f64| (value * (1.0 + f64::EPSILON)).floor();
+    if exponent < 0 {
+        digits(value * power) / power
+    } else {
+        digits(value / power) * power
+    }
+}
+
+fn place(services: &[Guaranteed], service: ServiceId) -> Option<usize> {
+    let found = services.binary_search_by_key(&service, |entry| entry.service);
+    found.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_digits_are_written_as_two_digits() {
+        for (value, text) in [
+            (0.000_251_9, "0.00025"),
+            (0.25, "0.25"),
+            (0.299_999, "0.29"),
+            (1.0 / 86_400.0, "0.000011"),
+            (9.99, "9.9"),
+            (10.0, "10"),
+            (123_456.0, "120000"),
+            (1e9, "1000000000"),
+        ] {
+            let rounded = two_digits(value);
+            assert_eq!(format!("{rounded}"), text);
+            assert!(rounded <= value * (1.0 + 1e-15));
+        }
+    }
+
+    #[test]
+    fn a_bound_is_cut_at_once_held_while_it_fits_and_raised_in_steps() {
+        assert_eq!(next(0.0, 0.01, Hold::None), 0.009, "with room to grow");
+        for wanted in [0.009, 0.01, 0.011] {
+            assert_eq!(next(0.009, wanted, Hold::None), 0.009, "{wanted}");
+        }
+        assert_eq!(next(0.009, 0.008_9, Hold::None), 0.008);
+        assert_eq!(
+            next(0.009, 0.001, Hold::None),
+            0.000_9,
+            "as far as it has to"
+        );
+        assert_eq!(next(0.009, 1.0, Hold::None), 0.011);
+        assert_eq!(next(0.009, 1.0, Hold::CutsOnly), 0.009);
+        assert_eq!(next(0.0, 1.0, Hold::CutsOnly), 0.0);
+        assert_eq!(next(0.009, 0.001, Hold::CutsOnly), 0.000_9);
+        assert_eq!(next(0.009, 1e-6, Hold::None), 0.0, "less than one a day");
+        assert_eq!(next(0.009, 0.0, Hold::None), 0.0);
+    }
+
+    #[test]
+    fn a_step_never_ends_below_what_would_be_held() {
+        // Else a steady fleet's bound would change with every plan.
+        let mut wanted = 2e-5;
+        while wanted < 1e6 {
+            let bound = next(0.0, wanted, Hold::None);
+            assert!(bound >= HELD_FROM * wanted, "{wanted}: {bound}");
+            assert_eq!(next(bound, wanted, Hold::None), bound);
+            wanted *= 1.003;
+        }
+    }
+}
