@@ -87,6 +87,8 @@ fn tell_plan(metrics: &Metrics, plan: &Plan) {
     metrics.plan_services.set(plan.services.len() as f64);
     metrics.plan_operations.set(plan.operations.len() as f64);
     metrics.plan_agents.set(plan.agents.len() as f64);
+    let instances = plan.services.iter().map(|service| service.instances);
+    metrics.plan_instances.set(instances.sum());
 }
 
 fn tell_figures(metrics: &Metrics, figures: &Figures) {
@@ -107,6 +109,8 @@ fn tell_fleet(metrics: &Metrics, fleet: &FleetPlan) {
     metrics.completeness.set(fleet.completeness);
     metrics.trim.set(fleet.trim.factor);
     metrics.unseen_reserve.set(fleet.unseen_reserve);
+    metrics.lower_bound.set(fleet.lower_bound);
+    metrics.lower_bound_cost.set(fleet.lower_bound_cost);
     metrics.missing.set(fleet.missing);
     metrics.default_probability.set(fleet.default_probability);
     let held = hold_label(fleet.hold);

@@ -40,6 +40,10 @@ pub struct PlanSummary {
     pub trim: f64,
     /// What is set aside for operations not seen yet.
     pub unseen_reserve_traces_per_second: f64,
+    /// What every SDK instance keeps of each operation at least, where it is served.
+    pub lower_bound_traces_per_second: f64,
+    /// What that is expected to add, at most.
+    pub lower_bound_cost_traces_per_second: f64,
     /// The probability for services nobody has reported.
     pub default_probability: f64,
     /// By how much floors and pins exceed the budget.
@@ -97,6 +101,8 @@ impl From<&Plan> for PlanSummary {
             hold: hold_label(fleet.hold).value(),
             trim: fleet.trim.factor,
             unseen_reserve_traces_per_second: fleet.unseen_reserve,
+            lower_bound_traces_per_second: fleet.lower_bound,
+            lower_bound_cost_traces_per_second: fleet.lower_bound_cost,
             default_probability: fleet.default_probability,
             missing_traces_per_second: fleet.missing,
             tracking_error: fleet.tracking_error(),

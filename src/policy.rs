@@ -13,6 +13,8 @@ pub struct Configuration {
     pub budget: Budget,
     /// What every operation is to show, however small it is.
     pub coverage: Coverage,
+    /// What of the budget SDKs may keep by themselves.
+    pub lower_bound: LowerBound,
     /// The probability served while no plan has been computed.
     ///
     /// # Source
@@ -78,6 +80,15 @@ impl Coverage {
     }
 }
 
+/// The part of the budget that is given to traces which SDKs keep by themselves, whatever their
+/// probabilities: every instance so many of every operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LowerBound {
+    /// In traces per second; 0 serves no lower bound.
+    pub reserve_traces_per_second: f64,
+}
+
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
@@ -98,6 +109,7 @@ impl Default for Configuration {
                 probability: 0.0,
                 within_seconds: Coverage::default_within_seconds(),
             },
+            lower_bound: LowerBound::default(),
             initial_probability: 0.001,
             unseen_reserve_max: 0.05,
             weight_exponent: 0.0,
@@ -142,6 +154,11 @@ impl Configuration {
             Self::BUDGET_MAX,
         )?;
         self.coverage.check()?;
+        within(
+            "reserve_traces_per_second",
+            self.lower_bound.reserve_traces_per_second,
+            Self::BUDGET_MAX,
+        )?;
         within("initial_probability", self.initial_probability, 1.0)?;
         within("unseen_reserve_max", self.unseen_reserve_max, 1.0)?;
         within("weight_exponent", self.weight_exponent, 1.0)
@@ -156,7 +173,7 @@ impl Configuration {
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
             floor: self.coverage.floor(),
-            lower_bound_reserve: 0.0,
+            lower_bound_reserve: self.lower_bound.reserve_traces_per_second,
             ..Policy::of_budget(self.budget.traces_per_second)
         }
     }
@@ -197,7 +214,9 @@ mod tests {
     #[test]
     fn an_older_document_takes_the_defaults() {
         let read = Configuration::read(&revision(r#"{"budget":{"traces_per_second":3}}"#));
-        assert_eq!(read.unwrap().initial_probability, 0.001);
+        let read = read.unwrap();
+        assert_eq!(read.initial_probability, 0.001);
+        assert_eq!(read.policy(1).lower_bound_reserve, 0.0);
     }
 
     #[test]
@@ -219,6 +238,11 @@ mod tests {
         assert_eq!(
             read,
             Err("traces_per_second must be between 0 and 1000000000".into())
+        );
+        let document = r#"{"lower_bound":{"reserve_traces_per_second":2e9}}"#;
+        assert_eq!(
+            Configuration::read(&revision(document)),
+            Err("reserve_traces_per_second must be between 0 and 1000000000".into())
         );
     }
 }

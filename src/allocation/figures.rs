@@ -19,7 +19,7 @@ const CHANGE: f64 = 0.01;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
     /// The sampled rate at which the window's requests would have been kept, had every SDK applied
-    /// the plan before: in traces per second. The rate that was reported, over this one, says
+    /// the plan before, its lower bound too: in traces per second. The rate that was reported, over this one, says
     /// whether what is served is applied.
     pub due_sampled: f64,
     /// Of the operations that will have traffic in five minutes, the part expected to show at

@@ -77,6 +77,10 @@ pub struct Snapshot {
 pub struct ServiceSnapshot {
     /// The probability of operations that the plan does not list.
     pub default_probability: f64,
+    /// Its SDK instances, as the plan counts them.
+    pub instances: f64,
+    /// What each of them keeps of every operation at least, in traces per second.
+    pub lower_bound: f64,
     /// What its SDKs are sent.
     pub strategy: Strategy,
     operations: Range<usize>,
@@ -124,20 +128,21 @@ impl Snapshot {
                 .filter(|(operation, _)| !operation.overflow)
                 .take(LISTED)
                 .map(|(operation, name)| (name, operation.probability));
-            let body = strategy::encode(service.default_probability, listed);
+            let body = strategy::encode(service.default_probability, service.lower_bound, listed);
             let before = previous.and_then(|previous| previous.services.get(&name));
             let strategy = Strategy::new(body, before.map(|before| &before.strategy));
-            let default_probability = service.default_probability;
             services.insert(
                 name,
                 ServiceSnapshot {
-                    default_probability,
+                    default_probability: service.default_probability,
+                    instances: service.instances,
+                    lower_bound: service.lower_bound,
                     strategy,
                     operations,
                 },
             );
         }
-        let body = strategy::encode(plan.fleet.default_probability, std::iter::empty());
+        let body = strategy::encode(plan.fleet.default_probability, 0.0, std::iter::empty());
         let unknown = Strategy::new(body, previous.map(|previous| &previous.unknown));
         let known = services.values().map(|service| &service.strategy);
         let bytes = known.chain([&unknown]).map(|held| held.bytes()).sum();

@@ -73,7 +73,8 @@ struct Probabilistic {
 #[serde(rename_all = "camelCase")]
 struct Operations<'a> {
     default_sampling_probability: f32,
-    /// Applied per SDK instance by some clients, outside any budget: 0.
+    /// Applied per SDK instance and operation by some clients, whatever the probabilities: what the
+    /// plan has counted, which is 0 unless an operator reserved some of the budget for it.
     default_lower_bound_traces_per_second: f64,
     per_operation_strategies: Vec<Operation<'a>>,
     default_upper_bound_traces_per_second: u32,
@@ -93,6 +94,7 @@ struct Operation<'a> {
 /// and 31 % of its gzip.
 pub(super) fn encode<'a>(
     default_probability: f64,
+    lower_bound: f64,
     operations: impl Iterator<Item = (&'a str, f64)>,
 ) -> Vec<u8> {
     let default_probability = default_probability as f32;
@@ -103,7 +105,7 @@ pub(super) fn encode<'a>(
         },
         operation_sampling: Operations {
             default_sampling_probability: default_probability,
-            default_lower_bound_traces_per_second: 0.0,
+            default_lower_bound_traces_per_second: lower_bound,
             per_operation_strategies: operations
                 .map(|(operation, probability)| Operation {
                     operation,
@@ -124,15 +126,30 @@ mod tests {
 
     #[test]
     fn the_body_is_the_one_every_client_reads() {
-        let body = encode(0.25, [("GET /hot", 0.00001)].into_iter());
+        let body = encode(0.25, 0.0, [("GET /hot", 0.00001)].into_iter());
         insta::assert_snapshot!(String::from_utf8(body).unwrap(), @r#"{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":0.25},"operationSampling":{"defaultSamplingProbability":0.25,"defaultLowerBoundTracesPerSecond":0.0,"perOperationStrategies":[{"operation":"GET /hot","probabilisticSampling":{"samplingRate":0.00001}}],"defaultUpperBoundTracesPerSecond":0}}"#);
     }
 
     #[test]
+    fn a_lower_bound_is_a_number_as_every_client_reads_them() {
+        for (bound, expected) in [
+            (0.0, "0.0"),
+            (0.000_012, "0.000012"),
+            (0.09, "0.09"),
+            (12.0, "12.0"),
+            (120_000_000.0, "120000000.0"),
+        ] {
+            let body = String::from_utf8(encode(0.25, bound, std::iter::empty())).unwrap();
+            let told = format!("\"defaultLowerBoundTracesPerSecond\":{expected},");
+            assert!(body.contains(&told), "{body}");
+        }
+    }
+
+    #[test]
     fn a_body_that_did_not_change_keeps_its_compressed_form() {
-        let first = Strategy::new(encode(0.5, std::iter::empty()), None);
+        let first = Strategy::new(encode(0.5, 0.0, std::iter::empty()), None);
         let packed = first.gzip();
-        let second = Strategy::new(encode(0.5, std::iter::empty()), Some(&first));
+        let second = Strategy::new(encode(0.5, 0.0, std::iter::empty()), Some(&first));
         assert_eq!(second.gzip().as_ptr(), packed.as_ptr());
     }
 }

@@ -100,8 +100,8 @@ metrics! {
         /// what was offered where that is less; negative when too little was kept. What was not
         /// reported is taken to be like what was.
         tracking_error: Gauge = "weir_tracking_error_ratio",
-        /// What the window's requests would have kept, had every SDK applied the probabilities
-        /// served before the plan. The observed sampled rate over this one is 1 where SDKs apply
+        /// What the window's requests would have kept, had every SDK applied the probabilities, and
+        /// the lower bound, served before the plan. The observed sampled rate over this one is 1 where SDKs apply
         /// what they are served.
         due_sampled: Gauge = "weir_due_sampled_traces_per_second",
         /// Of the operations that will have traffic in five minutes, the part expected to show at
@@ -126,6 +126,11 @@ metrics! {
         trim: Gauge = "weir_trim_ratio",
         /// What the plan sets aside for operations not seen yet.
         unseen_reserve: Gauge = "weir_unseen_reserve_traces_per_second",
+        /// What every SDK instance is told to keep of each operation at least, where anything is
+        /// reserved for that and the plan can tell what it costs.
+        lower_bound: Gauge = "weir_lower_bound_traces_per_second",
+        /// What the plan counts for what SDKs keep by their lower bound: the most that it adds.
+        lower_bound_cost: Gauge = "weir_lower_bound_cost_traces_per_second",
         /// By how much floors and pins exceed the budget.
         missing: Gauge = "weir_missing_traces_per_second",
         /// The probability served to services that nobody has reported.
@@ -147,6 +152,8 @@ metrics! {
         plan_operations: Gauge = "weir_plan_operations",
         /// Agents that the plan that is served expects reports of.
         plan_agents: Gauge = "weir_plan_agents",
+        /// SDK instances of all services, as the plan that is served counts them.
+        plan_instances: Gauge = "weir_plan_instances",
         /// Plans that this replica computed, by whether they became the current one.
         plans: By<PlanOutcome, Counter> = "weir_plans_total",
         /// How long each phase of making a plan took: reading counts and configuration,

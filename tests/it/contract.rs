@@ -60,6 +60,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
         ("POST /v1/reports", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
         ("PUT /v1/coverage", "If-Match"),
+        ("PUT /v1/lower-bound", "If-Match"),
     ];
     assert_eq!(
         headers,

@@ -13,6 +13,7 @@ mod deployment;
 mod interop;
 mod jobs;
 mod logs;
+mod lower_bound;
 mod metrics;
 mod operators;
 mod outage;

@@ -5,6 +5,7 @@ mod configuration;
 mod coverage;
 pub mod docs;
 mod health;
+mod lower_bound;
 mod metrics;
 mod plans;
 mod services;
@@ -54,6 +55,8 @@ pub const ROUTES: &[Route] = &[
     Route::new("PUT", "/v1/budget", || to(budget::change)),
     Route::new("GET", "/v1/coverage", || to(coverage::show)),
     Route::new("PUT", "/v1/coverage", || to(coverage::change)),
+    Route::new("GET", "/v1/lower-bound", || to(lower_bound::show)),
+    Route::new("PUT", "/v1/lower-bound", || to(lower_bound::change)),
     Route::new("GET", "/v1/plans/current", || to(plans::current)),
     Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
     Route::new("GET", "/v1/services/{service}/operations", || {

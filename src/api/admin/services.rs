@@ -64,6 +64,8 @@ struct ServiceDocument {
     offered_per_second: f64,
     share_traces_per_second: f64,
     default_probability: f64,
+    instances: f64,
+    lower_bound_traces_per_second: f64,
 }
 
 /// Lists services by name.
@@ -98,6 +100,8 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         offered_per_second: 0.0,
         share_traces_per_second: 0.0,
         default_probability: held.default_probability,
+        instances: held.instances,
+        lower_bound_traces_per_second: held.lower_bound,
     };
     for (_, operation) in snapshot.operations(held) {
         document.operations += 1;

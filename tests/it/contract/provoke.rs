@@ -86,7 +86,7 @@ struct Part {
     wrong: fn() -> Value,
 }
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 3] = [
     Part {
         path: "/v1/budget",
         fine: || json!({ "traces_per_second": 50 }),
@@ -96,6 +96,11 @@ const PARTS: [Part; 2] = [
         path: "/v1/coverage",
         fine: || json!({ "probability": 0.95 }),
         wrong: || json!({ "probability": 0.95, "within_seconds": 0 }),
+    },
+    Part {
+        path: "/v1/lower-bound",
+        fine: || json!({ "reserve_traces_per_second": 5 }),
+        wrong: || json!({ "reserve_traces_per_second": 1e10 }),
     },
 ];
 
@@ -166,7 +171,11 @@ pub async fn in_operation(given: &mut Given) {
         given.get(&app, path, "?service=", 200).await;
         given.get(&app, path, "", 400).await;
     }
-    for path in ["/v1/budget", "/v1/coverage", "/v1/plans/current"] {
+    for path in PARTS
+        .map(|part| part.path)
+        .into_iter()
+        .chain(["/v1/plans/current"])
+    {
         given.get(&app, path, "?made-up=1", 400).await;
     }
     pages(given, &app).await;
@@ -297,14 +306,16 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         );
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
-    let (report, budget, coverage) = tokio::join!(
+    let (report, budget, coverage, lower_bound) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
         ask(&app.admin, "PUT", "/v1/coverage"),
+        ask(&app.admin, "PUT", "/v1/lower-bound"),
     );
     given.note("POST", "/v1/reports", 408, &report.unwrap());
     given.note("PUT", "/v1/budget", 408, &budget.unwrap());
     given.note("PUT", "/v1/coverage", 408, &coverage.unwrap());
+    given.note("PUT", "/v1/lower-bound", 408, &lower_bound.unwrap());
 }
 
 /// The database goes away under a Weir that knows an operation.
