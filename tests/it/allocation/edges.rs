@@ -295,6 +295,9 @@ proptest! {
                 let spent: f64 = plan.operations.iter().map(|plan| plan.share).sum();
                 prop_assert!(spent <= plan.fleet.budget * (1.0 + 1e-9));
                 prop_assert!(most_guaranteed(&plan) <= plan.fleet.budget * (1.0 + 1e-9));
+                // Where nothing stays as it was, what SDKs keep by themselves is counted to the last.
+                let all = plan.fleet.expected_sampled;
+                prop_assert!(!parent.operations.is_empty() || all <= plan.fleet.budget * (1.0 + 1e-9));
             }
             prop_assert!(plan.fleet.lower_bound_cost <= most_guaranteed(&plan) * (1.0 + 1e-9));
             prop_assert!(plan.services.iter().all(|plan| plan.lower_bound >= 0.0 && plan.lower_bound.is_finite()));

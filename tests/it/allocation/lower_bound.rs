@@ -2,7 +2,7 @@
 
 use weir::allocation::{
     AgentCount, Hold, Inputs, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationCount, Plan, Policy,
-    ServiceCount, ServiceId, WindowCounts, next_plan,
+    ServiceCount, ServiceId, WindowCounts, next_plan, preview,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -336,6 +336,28 @@ fn where_nobody_can_tell_the_cost_nothing_is_guaranteed() {
             (3, 50.0, 0.0)
         ]
     );
+}
+
+#[test]
+fn a_preview_shows_what_would_be_guaranteed() {
+    let before = after(&policy(100.0), &[50, 50]);
+    assert_eq!(before.fleet.lower_bound, 0.0);
+    let asked = reserving(10.0, 100.0);
+    let seen = preview(&before, &asked);
+    assert_eq!(
+        (seen.services[0].instances, seen.services[0].lower_bound),
+        (50.0, 0.09)
+    );
+    assert!((seen.fleet.lower_bound_cost / 8.55 - 1.0).abs() < 0.01);
+    let spent = seen.fleet.expected_sampled;
+    assert!((99.9..=100.0 + 1e-9).contains(&spent), "{spent}");
+    // What stands stays, and what is given back goes at once.
+    assert_eq!(
+        preview(&seen, &reserving(11.0, 100.0)).fleet.lower_bound,
+        0.09
+    );
+    let without = preview(&seen, &policy(100.0)).fleet;
+    assert_eq!((without.lower_bound, without.lower_bound_cost), (0.0, 0.0));
 }
 
 #[test]
