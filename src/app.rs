@@ -106,7 +106,7 @@ impl App {
         dictionary.refresh().await.map_err(failed)?;
 
         let interval = config.interval;
-        let leadership = Leadership::default();
+        let leadership = Leadership::new(Arc::clone(&clock));
         let shared = Shared {
             store,
             clock,

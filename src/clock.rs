@@ -1,8 +1,8 @@
 //! The only place that reads the wall clock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,6 +16,13 @@ pub trait Clock: Send + Sync + 'static {
     /// The present instant in the allocation's unit.
     fn timestamp(&self) -> Timestamp {
         Timestamp(self.now().timestamp_millis())
+    }
+
+    /// How long it has been counting, whatever becomes of the time of day: only the difference of
+    /// two readings says something.
+    fn counted(&self) -> Duration {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        FIRST.elapsed()
     }
 }
 
@@ -51,7 +58,7 @@ impl FleetClock {
     #[must_use]
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         Self {
-            count: Count::from(machine.now()),
+            count: Count::of(&*machine),
             machine,
             offset_milliseconds: AtomicI64::new(0),
         }
@@ -60,7 +67,7 @@ impl FleetClock {
     /// The time as it would be without the database, for measuring against it.
     #[must_use]
     pub fn counted_now(&self) -> DateTime<Utc> {
-        self.count.now()
+        self.count.now(self.counted())
     }
 
     /// By how much the machine's time is moved just now.
@@ -96,7 +103,11 @@ impl FleetClock {
 impl Clock for FleetClock {
     fn now(&self) -> DateTime<Utc> {
         let offset = self.offset_milliseconds.load(Ordering::Relaxed);
-        self.count.now() + TimeDelta::milliseconds(offset)
+        self.counted_now() + TimeDelta::milliseconds(offset)
+    }
+
+    fn counted(&self) -> Duration {
+        self.machine.counted()
     }
 }
 
@@ -104,18 +115,22 @@ impl Clock for FleetClock {
 #[derive(Debug, Clone, Copy)]
 struct Count {
     from: DateTime<Utc>,
-    since: Instant,
+    since: Duration,
 }
 
 impl Count {
-    fn from(from: DateTime<Utc>) -> Self {
-        let since = Instant::now();
-        Self { from, since }
+    fn of(machine: &dyn Clock) -> Self {
+        Self {
+            from: machine.now(),
+            since: machine.counted(),
+        }
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    /// The instant at a later reading of [`Clock::counted`].
+    fn now(&self, counted: Duration) -> DateTime<Utc> {
+        let passed = counted.saturating_sub(self.since);
         // Longer than any machine runs without a restart.
-        self.from + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::zero())
+        self.from + TimeDelta::from_std(passed).unwrap_or(TimeDelta::zero())
     }
 }
 
@@ -129,7 +144,7 @@ impl Steps {
     /// Watches from now on.
     #[must_use]
     pub fn of(machine: Arc<dyn Clock>) -> Self {
-        let count = Count::from(machine.now());
+        let count = Count::of(&*machine);
         Self { machine, count }
     }
 
@@ -137,11 +152,11 @@ impl Steps {
     /// [`FleetClock::TOLERANCE`].
     pub fn step(&mut self) -> Option<TimeDelta> {
         let now = self.machine.now();
-        let step = now - self.count.now();
+        let step = now - self.count.now(self.machine.counted());
         if step.abs() <= FleetClock::TOLERANCE {
             return None;
         }
-        self.count = Count::from(now);
+        self.count = Count::of(&*self.machine);
         Some(step)
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{AppError, Parts};
-use crate::clock::{Clock, Steps, SystemClock};
+use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
     Follower, Job, LeaseKeeper, Maintain, Pace, Recompute, Runner, Scheduler, Settle,
 };
@@ -33,7 +33,7 @@ impl Jobs {
             report_age_max: config.report_age_max,
             history: config.history,
             retire_after: config.retire_after,
-            pace: Pace::from(shared.clock.timestamp()),
+            pace: Pace::from(&*shared.clock),
         };
         let recompute = Recompute {
             shared: shared.clone(),

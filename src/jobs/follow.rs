@@ -44,7 +44,11 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self) -> Result<(), StoreError> {
+    /// Looks once.
+    ///
+    /// # Errors
+    /// The store's, or a plan that cannot be read; what is served stays.
+    pub async fn follow(&mut self) -> Result<(), StoreError> {
         let publishing = Arc::clone(&self.shared.publishing);
         let Ok(_not_meanwhile) = publishing.try_lock() else {
             return Ok(());

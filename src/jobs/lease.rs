@@ -1,13 +1,13 @@
 //! Holds the lease under which plans are computed, for as long as this replica lives.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::PLAN_LEASE;
-use crate::clock::FleetClock;
+use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
@@ -15,26 +15,39 @@ use crate::telemetry::logging::chain;
 /// Whether this replica computes plans, and under which fencing epoch.
 ///
 /// Only a hint that saves work: what counts is the database's check when a plan is published.
-#[derive(Clone, Default)]
-pub struct Leadership(Arc<Mutex<Option<Held>>>);
+#[derive(Clone)]
+pub struct Leadership {
+    held: Arc<Mutex<Option<Held>>>,
+    clock: Arc<FleetClock>,
+}
 
 #[derive(Clone, Copy)]
 struct Held {
     epoch: u64,
-    until: Instant,
+    /// A reading of [`Clock::counted`].
+    until: Duration,
 }
 
 impl Leadership {
+    /// Holds nothing yet; the lease runs out by this clock.
+    #[must_use]
+    pub fn new(clock: Arc<FleetClock>) -> Self {
+        Self {
+            held: Arc::default(),
+            clock,
+        }
+    }
+
     /// The epoch, while the lease is believed to be held.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
-        let held = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.filter(|held| Instant::now() < held.until)
+        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.filter(|held| self.clock.counted() < held.until)
             .map(|held| held.epoch)
     }
 
     fn set(&self, held: Option<Held>) -> Option<u64> {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *place, held).map(|held| held.epoch)
     }
 }
@@ -90,8 +103,12 @@ impl LeaseKeeper {
         }
     }
 
-    async fn ask(&self) -> Result<(), StoreError> {
-        let asked_at = Instant::now();
+    /// Asks for the lease once, and sets the clock by the answer.
+    ///
+    /// # Errors
+    /// The store's; what is held runs out by itself.
+    pub async fn ask(&self) -> Result<(), StoreError> {
+        let asked_at = self.clock.counted();
         let before = self.clock.counted_now();
         let acquired = self
             .store

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -34,20 +34,20 @@ pub struct Maintain {
 /// A clock that is set a day ahead by mistake would otherwise cost the history of a day and the
 /// marks that tell reports from their repetitions. Like this there are hours to set it right.
 #[derive(Debug)]
-pub struct Pace(Mutex<(Timestamp, Instant)>);
+pub struct Pace(Mutex<(Timestamp, Duration)>);
 
 impl Pace {
-    /// Begins at an instant, which is now.
+    /// Begins now.
     #[must_use]
-    pub fn from(now: Timestamp) -> Self {
-        Self(Mutex::new((now, Instant::now())))
+    pub fn from(clock: &dyn Clock) -> Self {
+        Self(Mutex::new((clock.timestamp(), clock.counted())))
     }
 
-    fn at(&self, now: Timestamp) -> Timestamp {
+    fn at(&self, clock: &dyn Clock) -> Timestamp {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = Instant::now();
+        let (now, read) = (clock.timestamp(), clock.counted());
         let (before, then) = *last;
-        let most = before.0 + 2 * (read - then).as_millis() as i64;
+        let most = before.0 + 2 * read.saturating_sub(then).as_millis() as i64;
         let paced = Timestamp(now.0.min(most));
         *last = (paced, read);
         paced
@@ -73,7 +73,7 @@ impl Job for Maintain {
         if self.shared.leadership.epoch().is_none() {
             return Ok(());
         }
-        let retention = self.retention(self.pace.at(now));
+        let retention = self.retention(self.pace.at(&*self.shared.clock));
         self.shared.store.maintain(now, retention).await?;
         let silent = silent(self.shared.served.snapshot().plan(), self.retire_after);
         if !silent.is_empty() {

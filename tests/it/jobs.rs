@@ -41,12 +41,13 @@ impl Replica {
     async fn start(directory: &Path) -> Self {
         let store = SqliteStore::open(&directory.join("weir.db")).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
+        let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
         let shared = Shared {
             store: Arc::clone(&store),
-            clock: Arc::new(FleetClock::new(Arc::new(SystemClock))),
+            clock: Arc::clone(&clock),
             dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS)),
             served: Arc::new(Served::new(Plan::default())),
-            leadership: Leadership::default(),
+            leadership: Leadership::new(clock),
             publishing: Arc::default(),
             interval: MINUTE,
             metrics: Arc::default(),
@@ -198,7 +199,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
     let snapshot = Snapshot::build(plan, None, replica.shared.dictionary.names(), None);
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
-        pace: Pace::from(replica.shared.clock.timestamp()),
+        pace: Pace::from(&*replica.shared.clock),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
         history: HOUR,

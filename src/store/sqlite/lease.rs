@@ -1,18 +1,15 @@
-//! Table `lease`: who may act alone, on the machine's clock as SQLite reads it.
+//! Table `lease`: who may act alone, on the machine's clock, which every process with the file open
+//! shares.
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::SubsecRound;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::SqliteStore;
 use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
-
-const READ_CLOCK: &str = "\
--- lease: read clock
-select cast(round(unixepoch('subsec') * 1000) as integer)";
 
 /// A lease that ends later than anybody could have asked for was taken before the clock was set
 /// back, and is free.
@@ -48,13 +45,12 @@ pub(super) async fn acquire(
         .unwrap_or(i64::MAX)
         .min(1 << 50);
     let mut transaction = store.connections.write().await?;
-    let now: i64 = sqlx::query_scalar(READ_CLOCK)
-        .fetch_one(&mut *transaction)
-        .await?;
+    // Once nobody else can write: a time read before waiting for that would be an old one.
+    let now = store.clock.now().trunc_subsecs(3);
     let epoch: Option<i64> = sqlx::query_scalar(ACQUIRE)
         .bind(name)
         .bind(holder.to_string())
-        .bind(now)
+        .bind(now.timestamp_millis())
         .bind(milliseconds)
         .fetch_optional(&mut *transaction)
         .await?;
@@ -62,8 +58,7 @@ pub(super) async fn acquire(
     let cell = || format!("lease.epoch of name {name}");
     Ok(LeaseAnswer {
         epoch: epoch.map(|epoch| fault::number(epoch, cell)).transpose()?,
-        database_time: DateTime::from_timestamp_millis(now)
-            .ok_or_else(|| Fault::corrupt("the machine's clock", "it is out of range"))?,
+        database_time: now,
     })
 }
 

@@ -13,8 +13,10 @@ mod migrations;
 mod plans;
 mod reports;
 
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,12 +30,22 @@ use super::{
     ResolvedReport, Retention, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::clock::{Clock, SystemClock};
 use connection::Connections;
 
 /// A store in one SQLite file, for one replica.
-#[derive(Debug)]
 pub struct SqliteStore {
     connections: Connections,
+    /// The database's: what leases run out by.
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SqliteStore {
@@ -43,12 +55,20 @@ impl SqliteStore {
     /// [`StoreError::Failed`] if the file cannot be made or opened or is something else;
     /// [`StoreError::Unavailable`] if another process holds it for too long.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_by(path, Arc::new(SystemClock)).await
+    }
+
+    /// Opens a file like [`SqliteStore::open`], with a clock of its own in place of the machine's.
+    ///
+    /// # Errors
+    /// Those of [`SqliteStore::open`].
+    pub async fn open_by(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let connections = run("opening the file", || Connections::open(path)).await?;
         run("bringing the schema up to date", || {
             migrations::run(&connections)
         })
         .await?;
-        Ok(Self { connections })
+        Ok(Self { connections, clock })
     }
 }
 
