@@ -48,10 +48,16 @@ impl Candidate {
     }
 
     /// Moves past its target by as many traces per second as are still to be made up for, half of
-    /// its band at most, and gives what that makes up for in all.
+    /// its band at most, and gives what that makes up for in all. Where more may be spent it does not
+    /// even come to its target, if that would spend more than is missing.
     fn move_past(&self, missing: f64, plan: &mut OperationPlan) -> f64 {
         let (down, up) = self.reach;
-        let past = (missing + self.excess()).clamp(-down, up);
+        let wanted = missing + self.excess();
+        let past = if missing > 0.0 {
+            wanted.min(up)
+        } else {
+            wanted.clamp(-down, up)
+        };
         let factor = 1.0 + past / self.target_share;
         // The product could be above the limit by its last bit.
         plan.probability = (self.target * factor).min(self.most);
