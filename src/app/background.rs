@@ -33,7 +33,7 @@ impl Jobs {
             report_age_max: config.report_age_max,
             history: config.history,
             retire_after: config.retire_after,
-            pace: Pace::from(&*shared.clock),
+            pace: Pace::from(&*shared.clock, shared.served.load().plan()),
         };
         let recompute = Recompute {
             shared: shared.clone(),

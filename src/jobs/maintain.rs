@@ -29,26 +29,49 @@ pub struct Maintain {
     pub pace: Pace,
 }
 
+/// How long a clock that is wrong when a process starts has to be set right, before all that is
+/// kept has gone.
+const RIGHTED: Duration = Duration::from_secs(4 * 3600);
+
 /// Lets retention go on no faster than twice the time that passes.
 ///
 /// A clock that is set a day ahead by mistake would otherwise cost the history of a day and the
-/// marks that tell reports from their repetitions. Like this there are hours to set it right.
+/// marks that tell reports from their repetitions. Like this there are hours to set it right. A
+/// process that starts with such a clock cannot tell it from a day of rest, so it begins where the
+/// last plan left off, and takes hours to make up for the time between.
 #[derive(Debug)]
-pub struct Pace(Mutex<(Timestamp, Duration)>);
+pub struct Pace {
+    last: Mutex<(Timestamp, Duration)>,
+    /// How many times as fast as time it may go.
+    speed: i64,
+}
 
 impl Pace {
-    /// Begins now.
+    /// Begins now, with the last plan there is.
     #[must_use]
-    pub fn from(clock: &dyn Clock) -> Self {
-        Self(Mutex::new((clock.timestamp(), clock.counted())))
+    pub fn from(clock: &dyn Clock, plan: &Plan) -> Self {
+        let now = clock.timestamp();
+        let known = if plan.number == 0 {
+            now
+        } else {
+            now.min(plan.window.end)
+        };
+        let behind = now.0.saturating_sub(known.0);
+        Self {
+            last: Mutex::new((known, clock.counted())),
+            speed: 2 + behind / RIGHTED.as_millis() as i64,
+        }
     }
 
     fn at(&self, clock: &dyn Clock) -> Timestamp {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, read) = (clock.timestamp(), clock.counted());
         let (before, then) = *last;
-        let most = before.0 + 2 * read.saturating_sub(then).as_millis() as i64;
-        let paced = Timestamp(now.0.min(most));
+        let passed = read.saturating_sub(then).as_millis() as i64;
+        let paced = Timestamp(
+            now.0
+                .min(before.0.saturating_add(passed.saturating_mul(self.speed))),
+        );
         *last = (paced, read);
         paced
     }

@@ -199,7 +199,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
     let snapshot = Snapshot::build(plan, None, replica.shared.dictionary.names(), None);
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
-        pace: Pace::from(&*replica.shared.clock),
+        pace: Pace::from(&*replica.shared.clock, &Plan::default()),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
         history: HOUR,
