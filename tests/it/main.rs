@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod dashboard;
 mod deployment;
+mod generated;
 mod interop;
 mod jobs;
 mod logs;

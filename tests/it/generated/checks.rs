@@ -1,0 +1,349 @@
+//! What must hold of every plan and of every body.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+use weir::allocation::{
+    AgentCount, Hold, Inputs, OperationCount, OperationId, Plan, ServiceCount, ServiceId, Window,
+    WindowCounts, next_plan,
+};
+use weir::dictionary::{Names, OperationRow};
+use weir::policy::Configuration;
+use weir::store::history_codec::{self, HistoryOperation};
+use weir::store::{BucketCounts, plan_codec};
+
+use super::database::Published;
+use super::{Outcome, ensure};
+
+/// What rounding may add to a sum.
+const ROUNDING: f64 = 1e-9;
+
+/// Nothing that is not known is served more.
+const UNKNOWN_MAX: f64 = 0.5;
+
+/// A body as an SDK reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strategy {
+    pub default: f64,
+    pub listed: BTreeMap<String, f64>,
+}
+
+impl Strategy {
+    pub fn probability(&self, operation: &str) -> f64 {
+        self.listed.get(operation).copied().unwrap_or(self.default)
+    }
+}
+
+/// Reads a body as strictly as the strictest of all clients.
+pub fn strategy(body: &[u8]) -> Result<Strategy, String> {
+    let read: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let top = object(
+        &read,
+        &["strategyType", "probabilisticSampling", "operationSampling"],
+    )?;
+    ensure!(top["strategyType"] == "PROBABILISTIC", "{read}");
+    let default = rate(&top["probabilisticSampling"])?;
+    let sampling = object(
+        &top["operationSampling"],
+        &[
+            "defaultSamplingProbability",
+            "defaultLowerBoundTracesPerSecond",
+            "perOperationStrategies",
+            "defaultUpperBoundTracesPerSecond",
+        ],
+    )?;
+    ensure!(
+        probability(&sampling["defaultSamplingProbability"])? == default,
+        "{read}"
+    );
+    ensure!(
+        sampling["defaultLowerBoundTracesPerSecond"].as_f64() == Some(0.0),
+        "{read}"
+    );
+    ensure!(
+        sampling["defaultUpperBoundTracesPerSecond"].as_f64() == Some(0.0),
+        "{read}"
+    );
+    ensure!(
+        default <= UNKNOWN_MAX,
+        "what is not known is served {default}"
+    );
+    let mut listed = BTreeMap::new();
+    let operations = sampling["perOperationStrategies"].as_array();
+    for operation in operations.ok_or("perOperationStrategies is no list")? {
+        let entry = object(operation, &["operation", "probabilisticSampling"])?;
+        let name = entry["operation"]
+            .as_str()
+            .ok_or("an operation without a name")?;
+        ensure!(!name.is_empty() && name != "__other__", "{operation}");
+        let twice = listed.insert(name.to_owned(), rate(&entry["probabilisticSampling"])?);
+        ensure!(twice.is_none(), "{name} is listed twice");
+    }
+    Ok(Strategy { default, listed })
+}
+
+/// An object with these keys and no other.
+fn object<'a>(value: &'a Value, keys: &[&str]) -> Result<&'a Map<String, Value>, String> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| format!("{value} is no object"))?;
+    let known = keys.iter().all(|key| object.contains_key(*key)) && object.len() == keys.len();
+    if known {
+        Ok(object)
+    } else {
+        Err(format!("{value} has other fields than {keys:?}"))
+    }
+}
+
+fn rate(value: &Value) -> Result<f64, String> {
+    probability(&object(value, &["samplingRate"])?["samplingRate"])
+}
+
+fn probability(value: &Value) -> Result<f64, String> {
+    let found = value.as_f64().filter(|rate| (0.0..=1.0).contains(rate));
+    found.ok_or_else(|| format!("{value} is no probability"))
+}
+
+/// Holds a plan that was just published to its parent and to what it was computed from.
+pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan, String> {
+    let stored = &published.plan;
+    let plan = plan_codec::decode(&stored.body).map_err(|error| error.to_string())?;
+    let header = (
+        plan.number,
+        plan.epoch,
+        plan.configuration_revision,
+        plan.window,
+    );
+    let stated = (
+        stored.number,
+        stored.epoch,
+        stored.configuration_revision,
+        stored.window,
+    );
+    ensure!(
+        header == stated,
+        "the body says {header:?}, the row {stated:?}"
+    );
+    ensure!(
+        plan.number == parent.number + 1,
+        "after {} came {}",
+        parent.number,
+        plan.number
+    );
+    ensure!(
+        plan.epoch >= parent.epoch,
+        "the epoch fell to {}",
+        plan.epoch
+    );
+    ensure!(
+        plan.epoch == published.lease_epoch,
+        "epoch {} published while the lease had {}",
+        plan.epoch,
+        published.lease_epoch
+    );
+    numbers(&plan)?;
+    holds(&plan, parent, &published.deltas)?;
+    again(published, &plan, parent, names)?;
+    Ok(plan)
+}
+
+/// The figures themselves: probabilities, and what they are to cost.
+fn numbers(plan: &Plan) -> Outcome {
+    let defaults = plan
+        .services
+        .iter()
+        .map(|service| service.default_probability);
+    for default in defaults.chain([plan.fleet.default_probability]) {
+        ensure!(
+            (0.0..=UNKNOWN_MAX).contains(&default),
+            "a default of {default}"
+        );
+    }
+    for operation in &plan.operations {
+        ensure!(
+            (0.0..=1.0).contains(&operation.probability),
+            "{operation:?}"
+        );
+        ensure!(
+            operation.offered.is_finite() && operation.share.is_finite(),
+            "{operation:?}"
+        );
+    }
+    let cost =
+        |operation: &weir::allocation::OperationPlan| operation.probability * operation.offered;
+    let cost: f64 = plan.operations.iter().map(cost).sum();
+    let most = plan.fleet.budget * plan.fleet.trim.factor * (1.0 + ROUNDING);
+    // A frozen plan leaves what was served, whatever the budget has become.
+    ensure!(
+        plan.fleet.hold == Hold::Frozen || cost <= most,
+        "{cost} traces/s are planned of {most}"
+    );
+    Ok(())
+}
+
+/// Nothing rises while reports are missing.
+fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
+    let heard = deltas
+        .iter()
+        .any(|delta| delta.bucket.start >= plan.window.start);
+    let knows = !parent.operations.is_empty();
+    ensure!(
+        heard || !knows || plan.fleet.hold == Hold::Frozen,
+        "nothing heard, and no hold"
+    );
+    ensure!(
+        plan.fleet.completeness >= 0.9 || plan.fleet.hold != Hold::None,
+        "completeness {} and no hold",
+        plan.fleet.completeness
+    );
+    if plan.fleet.hold == Hold::None {
+        return Ok(());
+    }
+    let before: HashMap<OperationId, f64> = parent
+        .operations
+        .iter()
+        .map(|operation| (operation.operation, operation.probability))
+        .collect();
+    for operation in &plan.operations {
+        let default = parent.default_probability(operation.service);
+        let served = before
+            .get(&operation.operation)
+            .filter(|_| !operation.overflow);
+        let served = served.copied().unwrap_or(default);
+        ensure!(
+            operation.probability <= served,
+            "raised from {served} in a hold: {operation:?}"
+        );
+    }
+    for service in &plan.services {
+        let served = parent.default_probability(service.service);
+        ensure!(
+            service.default_probability <= served,
+            "the default of {:?} was raised from {served} to {} in a hold",
+            service.service,
+            service.default_probability
+        );
+    }
+    Ok(())
+}
+
+/// The same plan comes out when it is computed again, here, from what is stored.
+fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Outcome {
+    let revision = published
+        .configuration
+        .as_ref()
+        .ok_or("no configuration was read")?;
+    let policy = Configuration::read(revision)?.policy(revision.revision);
+    let current = counts(plan.window, &published.deltas, names);
+    let follows = parent.window.end == plan.window.start;
+    let corrected = follows.then(|| counts(parent.window, &published.deltas, names));
+    let listed = parent
+        .operations
+        .iter()
+        .map(|operation| operation.operation);
+    let retired: Vec<OperationId> = listed.filter(|id| names.row(*id).is_none()).collect();
+    let inputs = Inputs {
+        epoch: plan.epoch,
+        corrected: corrected.as_ref(),
+        current: &current,
+        retired: &retired,
+    };
+    let again = next_plan(parent, &policy, inputs);
+    ensure!(
+        plan_codec::encode(&again) == published.plan.body,
+        "computed again, plan {} is another:\n{again:?}\ninstead of\n{plan:?}",
+        plan.number
+    );
+    let row = published
+        .history
+        .iter()
+        .find(|row| row.window == plan.window);
+    let row = row.ok_or("the plan came without its window's history")?;
+    let history = history_codec::decode(&row.payload).map_err(|error| error.to_string())?;
+    ensure!(
+        counted(&history) == totals(&current),
+        "the window's history is {history:?}, counted were {:?}",
+        current.operations
+    );
+    Ok(())
+}
+
+fn counted(history: &[HistoryOperation]) -> BTreeMap<OperationId, (u64, u64)> {
+    let row = |row: &HistoryOperation| (row.operation, (row.offered, row.sampled));
+    history.iter().map(row).collect()
+}
+
+fn totals(counts: &WindowCounts) -> BTreeMap<OperationId, (u64, u64)> {
+    let row = |row: &OperationCount| (row.operation, (row.offered, row.sampled));
+    counts.operations.iter().map(row).collect()
+}
+
+/// A window's counts as they are stored, added up the plain way.
+fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCounts {
+    let mut operations: BTreeMap<(OperationId, ServiceId, bool), (u64, u64)> = BTreeMap::new();
+    let mut services: BTreeMap<ServiceId, u64> = BTreeMap::new();
+    let mut agents = BTreeMap::new();
+    for delta in deltas.iter().filter(|delta| delta.bucket == window) {
+        for count in &delta.operations {
+            let row = names.row(count.operation).unwrap_or(OperationRow::OVERFLOW);
+            let total = operations
+                .entry((row.operation, row.service, row.overflow))
+                .or_default();
+            total.0 += count.offered;
+            total.1 += count.sampled;
+        }
+        for seen in &delta.services {
+            *services.entry(seen.service).or_insert(0) += seen.instance_milliseconds;
+        }
+        for heard in &delta.agents {
+            let total: &mut (u64, i64) = agents.entry(heard.agent).or_default();
+            total.0 += heard.offered;
+            total.1 = (total.1 + heard.covered_milliseconds).min(window.milliseconds());
+        }
+    }
+    let operation = |((operation, service, overflow), (offered, sampled))| OperationCount {
+        operation,
+        service,
+        overflow,
+        offered,
+        sampled,
+    };
+    let agent = |(agent, (offered, covered_milliseconds))| AgentCount {
+        agent,
+        offered,
+        covered_milliseconds,
+    };
+    let service = |(service, instance_milliseconds)| ServiceCount {
+        service,
+        instance_milliseconds,
+    };
+    WindowCounts {
+        window,
+        operations: operations.into_iter().map(operation).collect(),
+        services: services.into_iter().map(service).collect(),
+        agents: agents.into_iter().map(agent).collect(),
+    }
+}
+
+/// A window's history, once settled, is what is stored of it. Names that have been forgotten since
+/// then are told apart no more.
+pub fn settled(
+    window: Window,
+    deltas: &[BucketCounts],
+    names: &Names,
+    history: &[HistoryOperation],
+) -> Outcome {
+    let mut told: BTreeMap<OperationId, (u64, u64)> = BTreeMap::new();
+    for row in history {
+        let known = names.row(row.operation).unwrap_or(OperationRow::OVERFLOW);
+        let total = told.entry(known.operation).or_default();
+        total.0 += row.offered;
+        total.1 += row.sampled;
+    }
+    let wanted = totals(&counts(window, deltas, names));
+    ensure!(
+        told == wanted,
+        "settled, the history of {window:?} is {told:?}, counted were {wanted:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! The database as each replica reaches it, and what is remembered of what was done to it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use uuid::Uuid;
+use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use weir::store::sqlite::SqliteStore;
+use weir::store::{
+    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
+    ResolvedReport, Retention, Store, StoreError, StoredPlan,
+};
+
+use super::operations::Point;
+
+/// A report's identity: its agent, the agent's epoch and the sequence.
+pub type Key = (String, Uuid, u64);
+
+/// What was done to the database, by whomever.
+#[derive(Default)]
+pub struct Ledger(Mutex<Records>);
+
+#[derive(Default)]
+pub struct Records {
+    /// Reports whose counts were stored.
+    pub counted: BTreeSet<Key>,
+    /// A report whose counts were stored twice.
+    pub counted_twice: Option<Key>,
+    /// Deltas that were let go of.
+    pub dropped: Vec<BucketCounts>,
+    /// Plans that were published and not looked at yet.
+    pub published: Vec<Published>,
+    /// The epoch of who was given the lease last.
+    pub lease_epoch: u64,
+}
+
+/// A plan with what it was computed from.
+#[derive(Clone)]
+pub struct Published {
+    pub plan: StoredPlan,
+    pub history: Vec<HistoryRow>,
+    /// The epoch that the lease had when it was published.
+    pub lease_epoch: u64,
+    pub deltas: Vec<BucketCounts>,
+    pub configuration: Option<ConfigurationRevision>,
+}
+
+impl Ledger {
+    pub fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// What is wrong between one replica and the database.
+pub struct Faults {
+    pub cut: AtomicBool,
+    /// How many of the next writes are done without an answer.
+    pub unheard: AtomicU32,
+    /// How many calls have failed.
+    pub failed: AtomicU32,
+    stop_at: Mutex<Option<Point>>,
+    stopped: watch::Sender<bool>,
+}
+
+impl Faults {
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self {
+            cut: AtomicBool::new(false),
+            unheard: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
+            stop_at: Mutex::default(),
+            stopped: watch::channel(false).0,
+        })
+    }
+
+    /// Stops whoever comes to this point next.
+    pub fn stop_at(&self, point: Option<Point>) {
+        *self.stop_at.lock().unwrap() = point;
+    }
+
+    /// Lets whoever stands there go on.
+    pub fn go_on(&self) {
+        self.stopped.send_replace(false);
+    }
+
+    /// Returns once somebody stands there.
+    pub async fn someone_stops(&self) {
+        let waited = self
+            .stopped
+            .subscribe()
+            .wait_for(|stopped| *stopped)
+            .await
+            .is_ok();
+        assert!(waited, "the sender lives");
+    }
+
+    async fn come_to(&self, point: Point) {
+        let stops = self.stop_at.lock().unwrap().take_if(|at| *at == point);
+        if stops.is_some() {
+            self.stopped.send_replace(true);
+            let gone_on = self
+                .stopped
+                .subscribe()
+                .wait_for(|stopped| !*stopped)
+                .await
+                .is_ok();
+            assert!(gone_on, "the sender lives");
+        }
+    }
+
+    fn unavailable(&self) -> StoreError {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        StoreError::Unavailable {
+            during: "a simulated outage",
+            source: sqlx::Error::PoolTimedOut,
+        }
+    }
+}
+
+/// The way from one replica to the database.
+#[derive(Clone)]
+pub struct Link {
+    pub store: Arc<SqliteStore>,
+    pub faults: Arc<Faults>,
+    pub database_away: Arc<AtomicBool>,
+    pub ledger: Arc<Ledger>,
+    /// What the replica read last: a plan is computed from that.
+    pub read: Arc<Mutex<Read>>,
+}
+
+#[derive(Default, Clone)]
+pub struct Read {
+    deltas: Vec<BucketCounts>,
+    configuration: Option<ConfigurationRevision>,
+}
+
+impl Link {
+    pub fn is_open(&self) -> bool {
+        !self.database_away.load(Ordering::Relaxed) && !self.faults.cut.load(Ordering::Relaxed)
+    }
+
+    fn way(&self) -> Result<(), StoreError> {
+        if self.is_open() {
+            Ok(())
+        } else {
+            Err(self.faults.unavailable())
+        }
+    }
+
+    /// The answer to a write that has been done, if it is heard.
+    fn heard<T>(&self, answer: T) -> Result<T, StoreError> {
+        let unheard = &self.faults.unheard;
+        let less = |left: u32| left.checked_sub(1);
+        match unheard.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(_) => Err(self.faults.unavailable()),
+            Err(_) => Ok(answer),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Link {
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
+        self.way()?;
+        let admissions = self.store.commit_reports(batch).await?;
+        for (report, admission) in batch.iter().zip(&admissions) {
+            if *admission == Admission::Counted {
+                let key = (report.agent.to_string(), report.epoch, report.sequence);
+                let mut records = self.ledger.records();
+                if !records.counted.insert(key.clone()) {
+                    records.counted_twice = Some(key);
+                }
+            }
+        }
+        self.heard(admissions)
+    }
+
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+        self.faults.come_to(Point::Read).await;
+        self.way()?;
+        let deltas = self.store.read_deltas(starts).await?;
+        self.read.lock().unwrap().deltas.clone_from(&deltas);
+        Ok(deltas)
+    }
+
+    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
+        self.way()?;
+        self.store.read_dictionary(after).await
+    }
+
+    async fn add_names(
+        &self,
+        names: &[(ServiceName, OperationName)],
+        limits: DictionaryLimits,
+    ) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.add_names(names, limits).await?;
+        self.heard(())
+    }
+
+    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
+        self.way()?;
+        let gone = self.store.remove_names(operations).await?;
+        self.heard(gone)
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        time_to_live: Duration,
+    ) -> Result<LeaseAnswer, StoreError> {
+        self.way()?;
+        let answer = self.store.acquire_lease(name, holder, time_to_live).await?;
+        if let Some(epoch) = answer.epoch {
+            self.ledger.records().lease_epoch = epoch;
+        }
+        self.heard(answer)
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.release_lease(name, holder).await?;
+        self.heard(())
+    }
+
+    async fn publish_plan(
+        &self,
+        lease: &str,
+        plan: &StoredPlan,
+        history: &[HistoryRow],
+    ) -> Result<Publication, StoreError> {
+        self.faults.come_to(Point::Publish).await;
+        self.way()?;
+        let publication = self.store.publish_plan(lease, plan, history).await?;
+        if publication == Publication::Published {
+            let read = self.read.lock().unwrap().clone();
+            let mut records = self.ledger.records();
+            let lease_epoch = records.lease_epoch;
+            records.published.push(Published {
+                plan: plan.clone(),
+                history: history.to_vec(),
+                lease_epoch,
+                deltas: read.deltas,
+                configuration: read.configuration,
+            });
+        }
+        self.heard(publication)
+    }
+
+    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
+        self.way()?;
+        self.store.current_plan_number().await
+    }
+
+    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
+        self.way()?;
+        self.store.current_plan().await
+    }
+
+    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.write_history(rows).await?;
+        self.heard(())
+    }
+
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
+        self.way()?;
+        self.store.read_history(starts).await
+    }
+
+    async fn configuration(
+        &self,
+        initial: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationRevision, StoreError> {
+        self.way()?;
+        let revision = self.store.configuration(initial, now).await?;
+        self.read.lock().unwrap().configuration = Some(revision.clone());
+        Ok(revision)
+    }
+
+    async fn write_configuration(
+        &self,
+        from: u64,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationWrite, StoreError> {
+        self.way()?;
+        let written = self.store.write_configuration(from, document, now).await?;
+        self.heard(written)
+    }
+
+    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+        self.way()?;
+        let going = Timestamp(0)..retention.deltas_before;
+        let going = self.store.read_deltas(going).await?;
+        self.ledger.records().dropped.extend(going);
+        self.store.maintain(now, retention).await?;
+        self.heard(())
+    }
+
+    fn pool(&self) -> PoolState {
+        self.store.pool()
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,339 @@
+//! The fleet around Weir: what it is asked, SDKs that sample as told, agents that report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use weir::allocation::Timestamp;
+use weir::clock::date;
+
+use super::checks::{self, Strategy};
+use super::database::Key;
+
+pub const SERVICES: [&str; 3] = ["checkout", "search", "mail"];
+
+/// How long every report's window is, in milliseconds.
+const WINDOW: i64 = 60_000;
+
+/// The windows of the agents' reports end so many milliseconds before a bucket does.
+const PHASES: [i64; 3] = [0, 20_000, 45_500];
+
+/// One operation's traffic.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub service: usize,
+    pub name: String,
+    /// Root requests a second, of the whole fleet.
+    pub rate: f64,
+}
+
+/// Offered and sampled requests by (service, operation).
+pub type Counts = BTreeMap<(String, String), (u64, u64)>;
+
+/// A report, to be acknowledged.
+#[derive(Clone)]
+pub struct Report {
+    pub key: Key,
+    pub body: Vec<u8>,
+    /// When it is sent first: the number of a window.
+    due: u64,
+}
+
+pub struct Agent {
+    number: usize,
+    pub to: usize,
+    epoch: Uuid,
+    sequence: u64,
+    clock_off: i64,
+    /// Whether it has stopped, and its traffic with it.
+    stopped: Option<Stopped>,
+    lose: bool,
+    delay: u64,
+    pub twice: bool,
+    pub waiting: Vec<Report>,
+    pub acknowledged: Vec<Report>,
+    /// What is left of requests that were not whole, by stream and by what was sampled of it.
+    offered_left: HashMap<String, f64>,
+    sampled_left: HashMap<String, f64>,
+}
+
+#[derive(Clone, Copy)]
+struct Stopped {
+    moves: bool,
+}
+
+pub struct Fleet {
+    pub streams: Vec<Stream>,
+    /// Names that are asked for once.
+    once: Vec<(usize, String)>,
+    pub agents: Vec<Agent>,
+    /// What each service's SDKs were told last.
+    pub told: BTreeMap<usize, Strategy>,
+    /// What every report ever made holds.
+    pub made: HashMap<Key, Counts>,
+    named: u64,
+    epochs: u128,
+}
+
+impl Fleet {
+    pub fn new() -> Self {
+        let stream = |(number, rate): (usize, f64)| Stream {
+            service: number % SERVICES.len(),
+            name: format!("operation {number}"),
+            rate,
+        };
+        let rates = [200.0, 30.0, 5.0, 1.0, 60.0, 0.5];
+        let agent = |number| Agent {
+            number,
+            to: number,
+            epoch: Uuid::from_u128(number as u128),
+            sequence: 0,
+            clock_off: 0,
+            stopped: None,
+            lose: false,
+            delay: 0,
+            twice: false,
+            waiting: Vec::new(),
+            acknowledged: Vec::new(),
+            offered_left: HashMap::new(),
+            sampled_left: HashMap::new(),
+        };
+        Self {
+            streams: rates.into_iter().enumerate().map(stream).collect(),
+            once: Vec::new(),
+            agents: (0..PHASES.len()).map(agent).collect(),
+            told: BTreeMap::new(),
+            made: HashMap::new(),
+            named: 0,
+            epochs: 1000,
+        }
+    }
+
+    fn new_name(&mut self) -> String {
+        self.named += 1;
+        format!("new {}", self.named)
+    }
+
+    pub fn stream(&mut self, number: u8) -> Option<&mut Stream> {
+        let among = self.streams.len().max(1);
+        self.streams.get_mut(usize::from(number) % among)
+    }
+
+    pub fn agent(&mut self, number: u8) -> &mut Agent {
+        let among = self.agents.len();
+        &mut self.agents[usize::from(number) % among]
+    }
+
+    pub fn appear(&mut self, service: u8, rate: f64) {
+        let service = usize::from(service) % SERVICES.len();
+        let name = self.new_name();
+        self.streams.push(Stream {
+            service,
+            name,
+            rate,
+        });
+    }
+
+    pub fn disappear(&mut self, number: u8) {
+        if !self.streams.is_empty() {
+            let among = self.streams.len();
+            self.streams.remove(usize::from(number) % among);
+        }
+    }
+
+    pub fn rename(&mut self, number: u8) {
+        let name = self.new_name();
+        if let Some(stream) = self.stream(number) {
+            stream.name = name;
+        }
+    }
+
+    pub fn name_many(&mut self, service: u8, count: u8) {
+        let service = usize::from(service) % SERVICES.len();
+        for _ in 0..count {
+            let name = self.new_name();
+            self.once.push((service, name));
+        }
+    }
+
+    pub fn restart_agent(&mut self, number: u8) {
+        self.epochs += 1;
+        let epoch = Uuid::from_u128(self.epochs);
+        let agent = self.agent(number);
+        agent.waiting.clear();
+        agent.renew(epoch);
+    }
+
+    /// Gives an agent a new epoch, as one takes that has lost count.
+    pub fn renew(&mut self, agent: usize) {
+        self.epochs += 1;
+        self.agents[agent].renew(Uuid::from_u128(self.epochs));
+    }
+
+    /// Makes everybody's report of the window that ends at an instant.
+    pub fn make_reports(&mut self, number: u64, end: i64) {
+        let gone = |agent: &Agent| agent.stopped.is_some_and(|stopped| stopped.moves);
+        let stayed = self.agents.iter().filter(|agent| !gone(agent)).count();
+        let part = 1.0 / stayed.max(1) as f64;
+        let once = std::mem::take(&mut self.once);
+        for agent in self
+            .agents
+            .iter_mut()
+            .filter(|agent| agent.stopped.is_none())
+        {
+            let counts = agent.count(&self.streams, &once, part, &self.told);
+            let report = agent.report(&counts, number, end);
+            self.made.insert(report.key.clone(), counts);
+            if !std::mem::take(&mut agent.lose) {
+                agent.waiting.push(report);
+            }
+        }
+    }
+
+    /// What the streams offer, in root requests per second.
+    pub fn offered(&self) -> f64 {
+        self.streams.iter().map(|stream| stream.rate).sum()
+    }
+
+    /// Ends what agents do wrong, and lets the traffic be steady and worth a count.
+    pub fn calm(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.once.clear();
+        for stream in &mut self.streams {
+            stream.rate = stream.rate.clamp(1.0, 10_000.0);
+            seen.insert(stream.service);
+        }
+        if seen.is_empty() {
+            self.appear(0, 100.0);
+        }
+        for agent in &mut self.agents {
+            agent.stopped = None;
+            agent.clock_off = 0;
+            agent.lose = false;
+            agent.delay = 0;
+            agent.to = agent.number;
+        }
+    }
+}
+
+impl Agent {
+    fn renew(&mut self, epoch: Uuid) {
+        self.epoch = epoch;
+        self.sequence = 0;
+    }
+
+    pub fn lose(&mut self) {
+        self.lose = true;
+    }
+
+    pub fn delay(&mut self, windows: u8) {
+        self.delay = u64::from(windows);
+    }
+
+    pub fn stop(&mut self, moves: bool) {
+        self.stopped = Some(Stopped { moves });
+        self.waiting.clear();
+    }
+
+    pub fn start(&mut self) {
+        self.stopped = None;
+    }
+
+    pub fn set_off(&mut self, seconds: i32) {
+        self.clock_off = i64::from(seconds) * 1000;
+    }
+
+    /// The reports to send in a window; they are waiting no more.
+    pub fn due(&mut self, window: u64) -> Vec<Report> {
+        let (due, held) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|report| report.due <= window);
+        self.waiting = held;
+        due
+    }
+
+    fn count(
+        &mut self,
+        streams: &[Stream],
+        once: &[(usize, String)],
+        part: f64,
+        told: &BTreeMap<usize, Strategy>,
+    ) -> Counts {
+        let mut counts = Counts::new();
+        let seconds = WINDOW as f64 / 1000.0;
+        for Stream {
+            service,
+            name,
+            rate,
+        } in streams
+        {
+            let offered = whole(&mut self.offered_left, name, rate * part * seconds);
+            let probability = told
+                .get(service)
+                .map_or(0.001, |told| told.probability(name));
+            let sampled = whole(&mut self.sampled_left, name, offered as f64 * probability);
+            let service = SERVICES[*service].to_owned();
+            if offered > 0 {
+                counts.insert((service, name.clone()), (offered, sampled.min(offered)));
+            }
+        }
+        if self.number == 0 {
+            for (service, name) in once {
+                counts.insert((SERVICES[*service].to_owned(), name.clone()), (1, 0));
+            }
+        }
+        counts
+    }
+
+    fn report(&mut self, counts: &Counts, number: u64, end: i64) -> Report {
+        self.sequence += 1;
+        let start = end - WINDOW - PHASES[self.number] + self.clock_off;
+        let start: DateTime<Utc> = date(Timestamp(start));
+        let key = (format!("agent-{}", self.number), self.epoch, self.sequence);
+        let mut services: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for ((service, operation), (offered, sampled)) in counts {
+            let counted = json!({ "operation": operation, "offered": offered, "sampled": sampled });
+            services.entry(service).or_default().push(counted);
+        }
+        let services: Vec<Value> = services
+            .into_iter()
+            .map(|(service, operations)| json!({ "service": service, "operations": operations }))
+            .collect();
+        let body = json!({
+            "agent": key.0, "epoch": key.1, "sequence": key.2,
+            "window_start": start, "window_seconds": WINDOW / 1000, "services": services,
+        });
+        Report {
+            key,
+            body: serde_json::to_vec(&body).unwrap(),
+            due: number + std::mem::take(&mut self.delay),
+        }
+    }
+}
+
+/// The whole part of what is there and what was left; the rest is left.
+fn whole(left: &mut HashMap<String, f64>, name: &str, more: f64) -> u64 {
+    let left = left.entry(name.to_owned()).or_default();
+    *left += more;
+    let whole = left.floor();
+    *left -= whole;
+    whole as u64
+}
+
+/// The sum of reports.
+pub fn sum<'a>(reports: impl Iterator<Item = &'a Counts>) -> Counts {
+    let mut sum = Counts::new();
+    for counts in reports {
+        for (name, (offered, sampled)) in counts {
+            let total = sum.entry(name.clone()).or_default();
+            total.0 += offered;
+            total.1 += sampled;
+        }
+    }
+    sum
+}
+
+pub fn read_strategy(body: &[u8]) -> Result<Strategy, String> {
+    checks::strategy(body)
+}

@@ -1,0 +1,78 @@
+//! Generated courses of events, played against the real parts of Weir in virtual time.
+//!
+//! A course is a list of [`Op`]s: traffic changes, reports are lost, late, repeated, replicas are
+//! cut off, frozen, restarted, clocks are set, the database goes away. The [`World`] plays it: a real
+//! SQLite file shared by two or three replicas, each wired as the process is, its jobs run by hand.
+//! A course that breaks a promise is printed as source; fixed, it stays in [`reproductions`].
+//!
+//! `PROPTEST_CASES=2000` plays that many.
+
+mod checks;
+mod database;
+mod ending;
+mod fleet;
+mod operations;
+mod replica;
+mod reproductions;
+mod sending;
+mod time;
+mod world;
+
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use operations::{Op, any_course};
+use world::World;
+
+/// Nothing, or which promise was broken.
+type Outcome = Result<(), String>;
+
+macro_rules! ensure {
+    ($holds:expr, $($said:tt)*) => {
+        let holds: bool = $holds;
+        if !holds {
+            return Err(format!($($said)*));
+        }
+    };
+}
+use ensure;
+
+/// Courses played when nothing else is asked for.
+const CASES: u32 = 24;
+
+fn play(replicas: usize, course: &[Op]) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut world = World::begin(replicas).await;
+        for (place, op) in course.iter().enumerate() {
+            let played = world.play(op).await;
+            played.map_err(|broken| format!("after {} of them, {op:?}: {broken}", place + 1))?;
+        }
+        world
+            .finish()
+            .await
+            .map_err(|broken| format!("when all was over: {broken}"))
+    })
+}
+
+#[test]
+fn whatever_happens_the_promises_hold() {
+    let mut config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let mut runner = TestRunner::new(config);
+    let outcome = runner.run(&any_course(), |(replicas, course)| {
+        play(replicas, &course).map_err(|broken| {
+            TestCaseError::fail(format!("{broken}\nplay({replicas}, &{course:?})"))
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}

@@ -1,0 +1,331 @@
+//! A replica as `app.rs` wires it, without listeners and triggers: its jobs run when told to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use weir::allocation::{Plan, Timestamp, Window};
+use weir::clock::{Clock, FleetClock};
+use weir::dictionary::Dictionary;
+use weir::health::DatabaseState;
+use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
+use weir::jobs::{
+    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Recompute, Settle, Shared,
+    load_current,
+};
+use weir::policy::Configuration;
+use weir::snapshot::Served;
+use weir::store::{DictionaryLimits, Store, StoreError};
+
+use super::Outcome;
+use super::database::Link;
+use super::operations::Point;
+use super::time::{SetClock, Time};
+
+pub const INTERVAL: Duration = Duration::from_secs(60);
+pub const GRACE: Duration = Duration::from_secs(10);
+pub const REPORT_AGE_MAX: Duration = Duration::from_secs(300);
+/// Asked for once a window, so it must last for longer.
+const LEASE: Duration = Duration::from_secs(100);
+const RETIRE_AFTER: Duration = Duration::from_secs(900);
+const HISTORY: Duration = Duration::from_secs(86_400);
+pub const NAMES: DictionaryLimits = DictionaryLimits {
+    services: 5,
+    operations_per_service: 40,
+    operations: 100,
+};
+
+/// A computation waits for a window that closes within so many milliseconds.
+const AHEAD: i64 = 1_600;
+
+/// A place for a replica: its machine, and its way to the database.
+pub struct Place {
+    pub number: usize,
+    pub machine: Arc<SetClock>,
+    pub link: Link,
+    /// Nothing while the process has ended and could not start again.
+    pub replica: Option<Replica>,
+    started: u128,
+}
+
+/// A process.
+pub struct Replica {
+    pub shared: Shared,
+    /// What it served before it knew of a plan.
+    pub genesis: Plan,
+    ingest: Ingest,
+    keeper: LeaseKeeper,
+    recompute: Arc<Recompute>,
+    maintain: Maintain,
+    settle: Settle,
+    follower: Follower,
+    /// A computation that stopped in its midst, and the process with it.
+    stopped: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Place {
+    pub fn new(number: usize, machine: Arc<SetClock>, link: Link) -> Self {
+        Self {
+            number,
+            machine,
+            link,
+            replica: None,
+            started: 0,
+        }
+    }
+
+    /// The process, if there is one and it goes on.
+    pub fn at_work(&mut self) -> Option<&mut Replica> {
+        self.replica
+            .as_mut()
+            .filter(|replica| replica.stopped.is_none())
+    }
+
+    /// Starts the process if there is none; without the database it ends at once.
+    pub async fn start(&mut self) -> Outcome {
+        if self.replica.is_none() {
+            self.started += 1;
+            let holder = Uuid::from_u128(self.started << 64 | self.number as u128);
+            let started = Replica::start(self.link.clone(), Arc::clone(&self.machine), holder);
+            match started.await {
+                Ok(replica) => self.replica = Some(replica),
+                Err(error) => self.excuse(0, &format!("a start failed: {error}"))?,
+            }
+            self.ask().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the process.
+    pub async fn end(&mut self, in_order: bool) {
+        self.link.faults.stop_at(None);
+        if let Some(replica) = self.replica.take() {
+            if let Some(stopped) = replica.stopped {
+                stopped.abort();
+                let _ended = stopped.await;
+                self.link.faults.go_on();
+            } else if in_order {
+                replica.keeper.release().await;
+            }
+        }
+    }
+
+    /// A failure is none of ours if a call to the database has failed meanwhile.
+    fn excuse(&self, failed_before: u32, what: &str) -> Outcome {
+        if self.failed() == failed_before {
+            return Err(format!("replica {}: {what}", self.number));
+        }
+        Ok(())
+    }
+
+    fn failed(&self) -> u32 {
+        self.link.faults.failed.load(Ordering::Relaxed)
+    }
+
+    pub async fn ask(&mut self) -> Outcome {
+        let failed = self.failed();
+        let Some(replica) = self.at_work() else {
+            return Ok(());
+        };
+        match replica.keeper.ask().await {
+            Ok(()) => Ok(()),
+            Err(error) => self.excuse(failed, &format!("the lease: {error}")),
+        }
+    }
+
+    pub async fn give_up_lease(&mut self) {
+        if let Some(replica) = self.at_work() {
+            replica.keeper.release().await;
+        }
+    }
+
+    pub async fn follow(&mut self) -> Outcome {
+        let failed = self.failed();
+        let Some(replica) = self.at_work() else {
+            return Ok(());
+        };
+        match replica.follower.follow().await {
+            Ok(()) => Ok(()),
+            Err(error) => self.excuse(failed, &format!("following: {error}")),
+        }
+    }
+
+    /// Computes the plan that is due, if one is and this is the replica to; it may stop in the
+    /// midst of it.
+    pub async fn compute(&mut self, time: &Time) -> Outcome {
+        let failed = self.failed();
+        let faults = Arc::clone(&self.link.faults);
+        let Some(replica) = self.at_work() else {
+            return Ok(());
+        };
+        replica.wait_out(time);
+        let job = Arc::clone(&replica.recompute);
+        let mut run =
+            tokio::spawn(async move { job.run().await.map_err(|error| error.to_string()) });
+        let ended = tokio::select! {
+            ended = &mut run => Some(ended),
+            () = faults.someone_stops() => None,
+        };
+        match ended {
+            None => {
+                replica.stopped = Some(run);
+                Ok(())
+            }
+            Some(ended) => self.judge(failed, "computing", ended),
+        }
+    }
+
+    /// Lets a stopped process go on, to the end of its computation.
+    pub async fn thaw(&mut self) -> Outcome {
+        let failed = self.failed();
+        self.link.faults.stop_at(None);
+        let stopped = self
+            .replica
+            .as_mut()
+            .and_then(|replica| replica.stopped.take());
+        let Some(stopped) = stopped else {
+            return Ok(());
+        };
+        self.link.faults.go_on();
+        let ended = stopped.await;
+        self.judge(failed, "computing after a stop", ended)
+    }
+
+    pub fn freeze(&self, at: Point) {
+        self.link.faults.stop_at(Some(at));
+    }
+
+    pub async fn tidy(&mut self) -> Outcome {
+        let failed = self.failed();
+        let Some(replica) = self.at_work() else {
+            return Ok(());
+        };
+        let settled = replica
+            .settle
+            .run()
+            .await
+            .map_err(|error| error.to_string());
+        let maintained = replica
+            .maintain
+            .run()
+            .await
+            .map_err(|error| error.to_string());
+        self.judge(failed, "settling", Ok(settled))?;
+        self.judge(failed, "maintaining", Ok(maintained))
+    }
+
+    fn judge(
+        &self,
+        failed: u32,
+        what: &str,
+        ended: Result<Result<(), String>, tokio::task::JoinError>,
+    ) -> Outcome {
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => self.excuse(failed, &format!("{what}: {error}")),
+            Err(panic) => Err(format!("replica {}: {what}: {panic}", self.number)),
+        }
+    }
+
+    /// Takes a report; nothing if nobody answers.
+    pub async fn report(&self, body: &[u8]) -> Result<Option<Acknowledged>, IngestError> {
+        match &self.replica {
+            Some(replica) if replica.stopped.is_none() => {
+                replica.ingest.accept(body).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Replica {
+    async fn start(link: Link, machine: Arc<SetClock>, holder: Uuid) -> Result<Self, StoreError> {
+        // What stops is a computation, and none runs yet.
+        link.faults.stop_at(None);
+        let store: Arc<dyn Store> = Arc::new(link);
+        let clock = Arc::new(FleetClock::new(machine));
+        let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), NAMES));
+        let initial = Configuration::default().document();
+        let revision = store.configuration(&initial, clock.now()).await?;
+        let configuration = Configuration::read(&revision).expect("it was checked when written");
+        let genesis = Plan::genesis(&configuration.policy(revision.revision));
+        dictionary.refresh().await?;
+        let shared = Shared {
+            leadership: Leadership::new(Arc::clone(&clock)),
+            served: Arc::new(Served::new(genesis.clone())),
+            publishing: Arc::default(),
+            interval: INTERVAL,
+            metrics: Arc::default(),
+            store,
+            clock,
+            dictionary,
+        };
+        load_current(&shared, Install::Newer).await?;
+        Ok(Self::wired(shared, genesis, holder))
+    }
+
+    fn wired(shared: Shared, genesis: Plan, holder: Uuid) -> Self {
+        let (committer, committing) =
+            Committer::new(Arc::clone(&shared.store), Arc::clone(&shared.metrics));
+        tokio::spawn(committing.run());
+        let limits = ReportLimits {
+            bytes: 4 << 20,
+            bucket: INTERVAL,
+            age: REPORT_AGE_MAX,
+        };
+        Self {
+            ingest: Ingest::new(
+                Arc::clone(&shared.dictionary),
+                committer,
+                Arc::clone(&shared.clock) as Arc<dyn Clock>,
+                limits,
+                Arc::clone(&shared.metrics),
+            ),
+            keeper: LeaseKeeper {
+                store: Arc::clone(&shared.store),
+                clock: Arc::clone(&shared.clock),
+                leadership: shared.leadership.clone(),
+                database: DatabaseState::default(),
+                holder,
+                time_to_live: LEASE,
+            },
+            recompute: Arc::new(Recompute {
+                shared: shared.clone(),
+                grace: GRACE,
+            }),
+            maintain: Maintain {
+                shared: shared.clone(),
+                report_age_max: REPORT_AGE_MAX,
+                history: HISTORY,
+                retire_after: RETIRE_AFTER,
+                pace: Pace::from(&*shared.clock, shared.served.load().plan()),
+            },
+            settle: Settle::new(shared.clone(), REPORT_AGE_MAX),
+            follower: Follower::new(shared.clone()),
+            stopped: None,
+            genesis,
+            shared,
+        }
+    }
+
+    /// A computation sleeps when a window is about to close; here, time passes instead.
+    fn wait_out(&self, time: &Time) {
+        let closed = |ahead: i64| {
+            let now = self.shared.clock.timestamp().0 + ahead;
+            let at = Timestamp(now - (GRACE + INTERVAL).as_millis() as i64);
+            Window::aligned(at, INTERVAL.as_millis() as i64)
+        };
+        while closed(0) != closed(AHEAD + 100) {
+            time.pass(AHEAD);
+        }
+    }
+
+    /// What an SDK of a service is answered, as JSON; the fleet's default if nobody knows it.
+    pub fn poll(&self, service: &str) -> Vec<u8> {
+        let snapshot = self.shared.served.load();
+        let known = snapshot.service(service).map(|service| &service.strategy);
+        known.unwrap_or(snapshot.default_strategy()).body().to_vec()
+    }
+}

@@ -1,0 +1,54 @@
+//! Courses that once broke a promise, as they were found.
+
+use super::operations::Op::*;
+use super::play;
+
+/// Of the probabilities that could stay, the last one moved made up for more than was missing: a
+/// plan that was to spend 10 traces a second would have spent 10.02.
+#[test]
+fn what_stays_never_spends_more_than_its_targets() {
+    let course = [
+        Unheard {
+            replica: 0,
+            writes: 1,
+        },
+        Tick { order: 0 },
+        Tick { order: 0 },
+        Lose { agent: 0 },
+        Disappear { operation: 39 },
+        Tick { order: 0 },
+        Tick { order: 0 },
+        Tick { order: 0 },
+    ];
+    assert_eq!(play(2, &course), Ok(()));
+}
+
+/// Retention began at what the clock said when the process started: started with a clock a day
+/// ahead it let go of the marks, and once the clock was right a report counted again.
+#[test]
+fn a_start_with_a_clock_ahead_costs_no_marks() {
+    let course = [
+        Tick { order: 0 },
+        Tick { order: 0 },
+        Clocks { seconds: 86_400 },
+        Restart {
+            replica: 0,
+            in_order: true,
+        },
+        Restart {
+            replica: 1,
+            in_order: true,
+        },
+        Tick { order: 0 },
+        Tidy { replica: 0 },
+        Tidy { replica: 1 },
+        Clocks { seconds: 0 },
+        Tick { order: 0 },
+        Again {
+            agent: 0,
+            back: 1,
+            to: 0,
+        },
+    ];
+    assert_eq!(play(2, &course), Ok(()));
+}
