@@ -28,8 +28,8 @@ pub enum Op {
     Delay { agent: u8, windows: u8 },
     /// An agent sends its next report to two replicas at once.
     Twice { agent: u8 },
-    /// An agent sends an acknowledged report again, so many back.
-    Again { agent: u8, back: u8, to: u8 },
+    /// An agent sends its last so many acknowledged reports again.
+    Again { agent: u8, last: u8, to: u8 },
     /// An agent reports to another replica from now on.
     ReportTo { agent: u8, replica: u8 },
     /// An agent starts anew, and what it had not got acknowledged is lost.
@@ -120,12 +120,12 @@ fn traffic() -> impl Strategy<Value = Op> {
 }
 
 fn reports() -> impl Strategy<Value = Op> {
-    let back = prop_oneof![4 => 0..4u8, 1 => 0..80u8];
+    let last = prop_oneof![4 => 1..7u8, 1 => 60..80u8];
     prop_oneof![
         3 => (0..3u8).prop_map(|agent| Op::Lose { agent }),
         3 => (0..3u8, 1..9u8).prop_map(|(agent, windows)| Op::Delay { agent, windows }),
         2 => (0..3u8).prop_map(|agent| Op::Twice { agent }),
-        4 => (0..3u8, back, 0..3u8).prop_map(|(agent, back, to)| Op::Again { agent, back, to }),
+        4 => (0..3u8, last, 0..3u8).prop_map(|(agent, last, to)| Op::Again { agent, last, to }),
         2 => (0..3u8, 0..3u8).prop_map(|(agent, replica)| Op::ReportTo { agent, replica }),
         1 => (0..3u8).prop_map(|agent| Op::RestartAgent { agent }),
         2 => (0..3u8, any::<bool>()).prop_map(|(agent, moves)| Op::StopAgent { agent, moves }),

@@ -46,7 +46,7 @@ fn a_start_with_a_clock_ahead_costs_no_marks() {
         Tick { order: 0 },
         Again {
             agent: 0,
-            back: 1,
+            last: 2,
             to: 0,
         },
     ];

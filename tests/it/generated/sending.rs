@@ -58,13 +58,10 @@ impl World {
         }
     }
 
-    pub(super) async fn send_again(&mut self, agent: u8, back: u8, to: u8) -> Outcome {
+    pub(super) async fn send_again(&mut self, agent: u8, last: u8, to: u8) -> Outcome {
         let sent = &self.fleet.agent(agent).acknowledged;
-        let report = sent
-            .len()
-            .checked_sub(1 + usize::from(back))
-            .map(|at| sent[at].clone());
-        if let Some(report) = report {
+        let again: Vec<_> = sent.iter().rev().take(usize::from(last)).cloned().collect();
+        for report in again {
             self.send(&report, usize::from(to) % self.places.len())
                 .await?;
         }

@@ -94,7 +94,7 @@ impl World {
         match op {
             Op::Tick { order } => self.tick(*order).await?,
             Op::Budget { .. } | Op::Coverage { .. } => self.configure(op).await?,
-            Op::Again { agent, back, to } => self.send_again(*agent, *back, *to).await?,
+            Op::Again { agent, last, to } => self.send_again(*agent, *last, *to).await?,
             Op::DatabaseAway => self.database_away.store(true, Ordering::Relaxed),
             Op::DatabaseBack => self.database_away.store(false, Ordering::Relaxed),
             Op::DatabaseClock { seconds } => self.database_clock.set_off(i64::from(*seconds)),
