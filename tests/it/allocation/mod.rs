@@ -9,6 +9,7 @@ mod fleet;
 mod guaranteed;
 mod lower_bound;
 mod nested;
+mod properties;
 mod reasons;
 mod seeds;
 mod silence;
