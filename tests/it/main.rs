@@ -5,6 +5,7 @@
 mod alerts;
 mod allocation;
 mod bad_days;
+mod bad_input;
 mod bounds;
 mod contract;
 mod crash;
