@@ -44,6 +44,8 @@ pub struct Records {
 /// A plan with what it was computed from.
 #[derive(Clone)]
 pub struct Published {
+    /// The replica that did it.
+    pub by: usize,
     pub plan: StoredPlan,
     pub history: Vec<HistoryRow>,
     /// The epoch that the lease had when it was published.
@@ -127,6 +129,8 @@ impl Faults {
 /// The way from one replica to the database.
 #[derive(Clone)]
 pub struct Link {
+    /// The replica's number.
+    pub of: usize,
     pub store: Arc<SqliteStore>,
     pub faults: Arc<Faults>,
     pub database_away: Arc<AtomicBool>,
@@ -245,6 +249,7 @@ impl Store for Link {
             let mut records = self.ledger.records();
             let lease_epoch = records.lease_epoch;
             records.published.push(Published {
+                by: self.of,
                 plan: plan.clone(),
                 history: history.to_vec(),
                 lease_epoch,

@@ -13,7 +13,7 @@ use super::database::Key;
 
 pub const SERVICES: [&str; 3] = ["checkout", "search", "mail"];
 
-/// How long every report's window is, in milliseconds.
+/// How long a window is, in milliseconds.
 const WINDOW: i64 = 60_000;
 
 /// The windows of the agents' reports end so many milliseconds before a bucket does.
@@ -48,6 +48,10 @@ pub struct Agent {
     clock_off: i64,
     /// Whether it has stopped, and its traffic with it.
     stopped: Option<Stopped>,
+    /// How often it reports, in milliseconds.
+    every: i64,
+    /// What it has counted since its last report, in so many milliseconds.
+    gathered: (Counts, i64),
     lose: bool,
     delay: u64,
     pub twice: bool,
@@ -91,6 +95,8 @@ impl Fleet {
             sequence: 0,
             clock_off: 0,
             stopped: None,
+            every: WINDOW,
+            gathered: (Counts::new(), 0),
             lose: false,
             delay: 0,
             twice: false,
@@ -176,17 +182,21 @@ impl Fleet {
         let gone = |agent: &Agent| agent.stopped.is_some_and(|stopped| stopped.moves);
         let stayed = self.agents.iter().filter(|agent| !gone(agent)).count();
         let part = 1.0 / stayed.max(1) as f64;
-        let once = std::mem::take(&mut self.once);
-        for agent in self
-            .agents
-            .iter_mut()
-            .filter(|agent| agent.stopped.is_none())
-        {
-            let counts = agent.count(&self.streams, &once, part, &self.told);
-            let report = agent.report(&counts, number, end);
-            self.made.insert(report.key.clone(), counts);
-            if !std::mem::take(&mut agent.lose) {
-                agent.waiting.push(report);
+        let mut once = std::mem::take(&mut self.once);
+        let running = self.agents.iter_mut();
+        for agent in running.filter(|agent| agent.stopped.is_none()) {
+            let step = agent.every.min(WINDOW);
+            for passed in 1..=WINDOW / step {
+                let counts = agent.count(&self.streams, part, &self.told, step);
+                agent.gather(counts, &std::mem::take(&mut once), step);
+                let end = end - WINDOW + passed * step;
+                let Some((report, counts)) = agent.report(number, end) else {
+                    continue;
+                };
+                self.made.insert(report.key.clone(), counts);
+                if !std::mem::take(&mut agent.lose) {
+                    agent.waiting.push(report);
+                }
             }
         }
     }
@@ -210,6 +220,7 @@ impl Fleet {
         for agent in &mut self.agents {
             agent.stopped = None;
             agent.clock_off = 0;
+            agent.every = WINDOW;
             agent.lose = false;
             agent.delay = 0;
             agent.to = agent.number;
@@ -221,6 +232,7 @@ impl Agent {
     fn renew(&mut self, epoch: Uuid) {
         self.epoch = epoch;
         self.sequence = 0;
+        self.gathered = (Counts::new(), 0);
     }
 
     pub fn lose(&mut self) {
@@ -233,11 +245,16 @@ impl Agent {
 
     pub fn stop(&mut self, moves: bool) {
         self.stopped = Some(Stopped { moves });
+        self.gathered = (Counts::new(), 0);
         self.waiting.clear();
     }
 
     pub fn start(&mut self) {
         self.stopped = None;
+    }
+
+    pub fn report_every(&mut self, seconds: u8) {
+        self.every = i64::from(seconds) * 1000;
     }
 
     pub fn set_off(&mut self, seconds: i32) {
@@ -253,15 +270,16 @@ impl Agent {
         due
     }
 
+    /// What it sees in so many milliseconds.
     fn count(
         &mut self,
         streams: &[Stream],
-        once: &[(usize, String)],
         part: f64,
         told: &BTreeMap<usize, Strategy>,
+        milliseconds: i64,
     ) -> Counts {
         let mut counts = Counts::new();
-        let seconds = WINDOW as f64 / 1000.0;
+        let seconds = milliseconds as f64 / 1000.0;
         for Stream {
             service,
             name,
@@ -269,30 +287,39 @@ impl Agent {
         } in streams
         {
             let offered = whole(&mut self.offered_left, name, rate * part * seconds);
-            let probability = told
-                .get(service)
-                .map_or(0.001, |told| told.probability(name));
+            let probability = told.get(service);
+            let probability = probability.map_or(0.001, |told| told.probability(name));
             let sampled = whole(&mut self.sampled_left, name, offered as f64 * probability);
             let service = SERVICES[*service].to_owned();
             if offered > 0 {
                 counts.insert((service, name.clone()), (offered, sampled.min(offered)));
             }
         }
-        if self.number == 0 {
-            for (service, name) in once {
-                counts.insert((SERVICES[*service].to_owned(), name.clone()), (1, 0));
-            }
-        }
         counts
     }
 
-    fn report(&mut self, counts: &Counts, number: u64, end: i64) -> Report {
+    fn gather(&mut self, counts: Counts, once: &[(usize, String)], milliseconds: i64) {
+        let once = once
+            .iter()
+            .map(|(service, name)| ((SERVICES[*service].to_owned(), name.clone()), (1, 0)));
+        let once = once.collect();
+        let (gathered, passed) = &mut self.gathered;
+        *gathered = sum([&*gathered, &counts, &once].into_iter());
+        *passed += milliseconds;
+    }
+
+    /// The report that ends at an instant, if one is due, and what it holds.
+    fn report(&mut self, number: u64, end: i64) -> Option<(Report, Counts)> {
+        if self.gathered.1 < self.every {
+            return None;
+        }
+        let (counts, length) = std::mem::take(&mut self.gathered);
         self.sequence += 1;
-        let start = end - WINDOW - PHASES[self.number] + self.clock_off;
+        let start = end - length - PHASES[self.number] + self.clock_off;
         let start: DateTime<Utc> = date(Timestamp(start));
         let key = (format!("agent-{}", self.number), self.epoch, self.sequence);
         let mut services: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        for ((service, operation), (offered, sampled)) in counts {
+        for ((service, operation), (offered, sampled)) in &counts {
             let counted = json!({ "operation": operation, "offered": offered, "sampled": sampled });
             services.entry(service).or_default().push(counted);
         }
@@ -302,13 +329,14 @@ impl Agent {
             .collect();
         let body = json!({
             "agent": key.0, "epoch": key.1, "sequence": key.2,
-            "window_start": start, "window_seconds": WINDOW / 1000, "services": services,
+            "window_start": start, "window_seconds": length / 1000, "services": services,
         });
-        Report {
+        let report = Report {
             key,
             body: serde_json::to_vec(&body).unwrap(),
             due: number + std::mem::take(&mut self.delay),
-        }
+        };
+        Some((report, counts))
     }
 }
 

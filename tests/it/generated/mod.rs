@@ -18,6 +18,8 @@ mod sending;
 mod time;
 mod world;
 
+use std::time::Duration;
+
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use operations::{Op, any_course};
@@ -37,7 +39,10 @@ macro_rules! ensure {
 use ensure;
 
 /// Courses played when nothing else is asked for.
-const CASES: u32 = 24;
+const CASES: u32 = 16;
+
+/// A course that takes longer hangs.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 fn play(replicas: usize, course: &[Op]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,16 +50,19 @@ fn play(replicas: usize, course: &[Op]) -> Outcome {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let mut world = World::begin(replicas).await;
-        for (place, op) in course.iter().enumerate() {
-            let played = world.play(op).await;
-            played.map_err(|broken| format!("after {} of them, {op:?}: {broken}", place + 1))?;
-        }
-        world
-            .finish()
-            .await
-            .map_err(|broken| format!("when all was over: {broken}"))
+        let played = tokio::time::timeout(DEADLINE, played(replicas, course)).await;
+        played.unwrap_or_else(|_| Err("it hangs".into()))
     })
+}
+
+async fn played(replicas: usize, course: &[Op]) -> Outcome {
+    let mut world = World::begin(replicas).await;
+    for (place, op) in course.iter().enumerate() {
+        let played = world.play(op).await;
+        played.map_err(|broken| format!("after {} of them, {op:?}: {broken}", place + 1))?;
+    }
+    let finished = world.finish().await;
+    finished.map_err(|broken| format!("when all was over: {broken}"))
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Op {
     StopAgent { agent: u8, moves: bool },
     /// A stopped agent starts again.
     StartAgent { agent: u8 },
+    /// An agent reports so often from now on: 60 is once a window.
+    Every { agent: u8, seconds: u8 },
     /// An agent's clock is off by so many seconds.
     AgentClock { agent: u8, seconds: i32 },
 
@@ -120,6 +122,7 @@ fn traffic() -> impl Strategy<Value = Op> {
 }
 
 fn reports() -> impl Strategy<Value = Op> {
+    let every = prop::sample::select(vec![10, 20, 30, 60, 120, 180]);
     let last = prop_oneof![4 => 1..7u8, 1 => 60..80u8];
     prop_oneof![
         3 => (0..3u8).prop_map(|agent| Op::Lose { agent }),
@@ -130,6 +133,7 @@ fn reports() -> impl Strategy<Value = Op> {
         1 => (0..3u8).prop_map(|agent| Op::RestartAgent { agent }),
         2 => (0..3u8, any::<bool>()).prop_map(|(agent, moves)| Op::StopAgent { agent, moves }),
         2 => (0..3u8).prop_map(|agent| Op::StartAgent { agent }),
+        2 => (0..3u8, every).prop_map(|(agent, seconds)| Op::Every { agent, seconds }),
         1 => (0..3u8, off()).prop_map(|(agent, seconds)| Op::AgentClock { agent, seconds }),
     ]
 }

@@ -47,6 +47,8 @@ pub struct Place {
     pub link: Link,
     /// Nothing while the process has ended and could not start again.
     pub replica: Option<Replica>,
+    /// Where its next computation that comes there stops.
+    stops_at: Option<Point>,
     started: u128,
 }
 
@@ -72,6 +74,7 @@ impl Place {
             machine,
             link,
             replica: None,
+            stops_at: None,
             started: 0,
         }
     }
@@ -100,7 +103,7 @@ impl Place {
 
     /// Ends the process.
     pub async fn end(&mut self, in_order: bool) {
-        self.link.faults.stop_at(None);
+        self.stops_at = None;
         if let Some(replica) = self.replica.take() {
             if let Some(stopped) = replica.stopped {
                 stopped.abort();
@@ -157,10 +160,12 @@ impl Place {
     pub async fn compute(&mut self, time: &Time) -> Outcome {
         let failed = self.failed();
         let faults = Arc::clone(&self.link.faults);
+        let stops_at = self.stops_at;
         let Some(replica) = self.at_work() else {
             return Ok(());
         };
         replica.wait_out(time);
+        faults.stop_at(stops_at);
         let job = Arc::clone(&replica.recompute);
         let mut run =
             tokio::spawn(async move { job.run().await.map_err(|error| error.to_string()) });
@@ -168,9 +173,11 @@ impl Place {
             ended = &mut run => Some(ended),
             () = faults.someone_stops() => None,
         };
+        faults.stop_at(None);
         match ended {
             None => {
                 replica.stopped = Some(run);
+                self.stops_at = None;
                 Ok(())
             }
             Some(ended) => self.judge(failed, "computing", ended),
@@ -180,7 +187,7 @@ impl Place {
     /// Lets a stopped process go on, to the end of its computation.
     pub async fn thaw(&mut self) -> Outcome {
         let failed = self.failed();
-        self.link.faults.stop_at(None);
+        self.stops_at = None;
         let stopped = self
             .replica
             .as_mut()
@@ -193,8 +200,8 @@ impl Place {
         self.judge(failed, "computing after a stop", ended)
     }
 
-    pub fn freeze(&self, at: Point) {
-        self.link.faults.stop_at(Some(at));
+    pub fn freeze(&mut self, at: Point) {
+        self.stops_at = Some(at);
     }
 
     pub async fn tidy(&mut self) -> Outcome {
@@ -242,8 +249,6 @@ impl Place {
 
 impl Replica {
     async fn start(link: Link, machine: Arc<SetClock>, holder: Uuid) -> Result<Self, StoreError> {
-        // What stops is a computation, and none runs yet.
-        link.faults.stop_at(None);
         let store: Arc<dyn Store> = Arc::new(link);
         let clock = Arc::new(FleetClock::new(machine));
         let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), NAMES));

@@ -9,7 +9,7 @@ use super::world::World;
 use super::{Outcome, ensure};
 
 /// Reports an agent keeps while nobody acknowledges them.
-const KEPT: usize = 12;
+const KEPT: usize = 20;
 
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,6 +58,7 @@ impl World {
         let mut places = Vec::new();
         for number in 0..replicas {
             let link = Link {
+                of: number,
                 store: open().await,
                 faults: Faults::none(),
                 database_away: Arc::clone(&database_away),
@@ -153,6 +154,7 @@ impl World {
             Op::RestartAgent { agent } => fleet.restart_agent(agent),
             Op::StopAgent { agent, moves } => fleet.agent(agent).stop(moves),
             Op::StartAgent { agent } => fleet.agent(agent).start(),
+            Op::Every { agent, seconds } => fleet.agent(agent).report_every(seconds),
             Op::AgentClock { agent, seconds } => fleet.agent(agent).set_off(seconds),
             _ => {}
         }
@@ -300,17 +302,8 @@ impl World {
                 "plan {number} came after {}",
                 self.newest
             );
-            // Whoever published it is the only one to have its epoch.
-            let holder = self
-                .places
-                .iter()
-                .filter_map(|place| place.replica.as_ref())
-                .find(|replica| {
-                    let served = replica.shared.served.load();
-                    served.plan().number == number
-                        || replica.shared.leadership.epoch() == Some(published.plan.epoch)
-                });
-            let holder = holder.ok_or("nobody has published this plan")?;
+            let holder = self.places[published.by].replica.as_ref();
+            let holder = holder.ok_or("who published this plan is no more")?;
             let parent = self.plans.get(&self.newest).unwrap_or(&holder.genesis);
             let plan = checks::plan(&published, parent, &holder.shared.dictionary.names())?;
             self.plans.insert(number, plan);
