@@ -6,6 +6,7 @@
 mod common;
 mod completeness;
 mod correct;
+mod course;
 mod deadband;
 mod defaults;
 mod estimate;
@@ -22,6 +23,8 @@ mod tally;
 mod trim;
 mod window;
 
+pub use common::Common;
+pub use course::{COURSES, Course};
 pub use figures::Figures;
 pub use names::{
     AgentId, AgentName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,

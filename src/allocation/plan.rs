@@ -2,7 +2,7 @@
 
 use super::defaults::initial_probability;
 use super::solve::amount;
-use super::{AgentId, Figures, OperationId, Policy, ServiceId, Trim, Window};
+use super::{AgentId, Common, Figures, OperationId, Policy, ServiceId, Trim, Window};
 
 /// One interval's decision for the whole fleet.
 ///
@@ -100,6 +100,10 @@ pub struct FleetPlan {
     pub trend: f64,
     /// The trend before this window, for when a late report changes the window's counts.
     pub trend_before: f64,
+    /// What the operations' traffic does together, with this window.
+    pub common: Common,
+    /// The same before this window, for when a late report changes the window's counts.
+    pub common_before: Common,
     /// What the budget was multiplied by before it was shared.
     pub trim: Trim,
     /// The forecast against which a change of regime was judged: the smoothed offered rate

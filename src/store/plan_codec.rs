@@ -1,9 +1,11 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 4: the byte 4, then a zstd frame of `Document`, `Judged` and `Trimmed` in postcard. Every
-//! number comes back bit for bit, infinite levels too, because the next plan is computed from this
-//! one and a replica must compute what the leader did. Versions 2 and 3, which ended before `Judged`
-//! and before `Trimmed`, are still read.
+//! Version 5: the byte 5, then a zstd frame of `Document`, `Judged`, `Trimmed` and `Followed` in
+//! postcard. Every number comes back bit for bit, infinite levels too, because the next plan is
+//! computed from this one and a replica must compute what the leader did. Versions 2, 3 and 4, which
+//! ended before `Judged`, `Trimmed` and `Followed`, are still read.
+
+mod common;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +14,17 @@ use crate::allocation::{
     Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
+use self::common::Followed;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
+const WITH_COMMON: u8 = 5;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -127,9 +131,14 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         operations: operation_columns(&plan.operations),
         agents: agent_columns(&plan.agents),
     };
-    let content =
-        postcard::to_stdvec(&(document, judged(&plan.figures), trimmed(&plan.fleet.trim)))
-            .expect("numbers and lists of known length serialise");
+    let fleet = &plan.fleet;
+    let after = (
+        judged(&plan.figures),
+        trimmed(&fleet.trim),
+        Followed::of(fleet),
+    );
+    let content = postcard::to_stdvec(&(document, after))
+        .expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
 }
 
@@ -162,6 +171,11 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         let (trimmed, after) = take(rest)?;
         (trim, rest) = (self::trim(&trimmed), after);
     }
+    let (mut common, mut common_before) = Default::default();
+    if version >= WITH_COMMON {
+        let (followed, after): (Followed, _) = take(rest)?;
+        ((common, common_before), rest) = (followed.read(), after);
+    }
     if !rest.is_empty() {
         return Err(Damage::Trailing);
     }
@@ -176,6 +190,8 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         },
         fleet: FleetPlan {
             trim,
+            common,
+            common_before,
             ..fleet(&document.fleet)?
         },
         figures,
@@ -229,6 +245,8 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
         trim: Trim::default(),
+        common: Default::default(),
+        common_before: Default::default(),
     })
 }
 
