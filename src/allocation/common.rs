@@ -174,6 +174,11 @@ impl Common {
         (next, shift, next_trend)
     }
 
+    /// How far forecasts have been off of late, relative to what came.
+    pub(super) fn deviation(&self) -> f64 {
+        self.tamed().error().sqrt()
+    }
+
     fn error(&self) -> f64 {
         let weights = self.weights();
         let courses = self.courses.iter().zip(&weights);
