@@ -74,7 +74,7 @@ pub(super) const TREND_MAX: f64 = 0.05;
 pub(super) const AHEAD: f64 = 1.65;
 
 /// The part of a plan's use that falls into the window after the next.
-const LATER: f64 = AHEAD - 1.0;
+pub(super) const LATER: f64 = AHEAD - 1.0;
 
 /// One follower of the common course.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@
 //! its variance, and a gain that follows from both. A new operation's estimate converges like the
 //! mean of its counts and then settles at a steady gain. What all operations have in common is
 //! taken out [first](super::common), and whether one has traffic at all is followed
-//! [apart](super::presence).
+//! [apart](super::presence), by the [clock](super::rhythm) too.
 
 use std::cell::LazyCell;
 
@@ -16,6 +16,7 @@ use super::common::{Common, Shift, Trend};
 use super::completeness::Reading;
 use super::defaults::Priors;
 use super::presence::Presence;
+use super::rhythm::Rhythm;
 use super::tally::Tally;
 use super::{Belief, Hold, OperationCount, OperationId, OperationPlan, ServiceId};
 
@@ -98,9 +99,12 @@ impl Estimate {
         tame(self.belief.rate * self.trend.ahead())
     }
 
-    /// The probability that it has traffic in the next window.
+    /// The probability that it has traffic when a plan made now is used.
     pub(super) fn presence(&self) -> f64 {
-        Presence::of(&self.belief).expected()
+        let presence = Presence::of(&self.belief);
+        let has_requests = self.window_offered > 0;
+        let rhythm = Rhythm::of(&self.belief);
+        Presence::tame(rhythm.expected(has_requests, presence.stay, presence.expected()))
     }
 
     /// The offered rate that the next window is planned for, in root requests per second.
@@ -236,13 +240,15 @@ impl Outlook {
         let counted = count.map_or(0.0, |count| count.offered as f64);
         let variance_before = f64::from(old.belief.variance);
         let variance = (variance_before + DRIFT * evidence.windows).clamp(0.0, VARIANCE_MAX);
-        let empty = count.is_none().then(|| empty(expected, variance));
+        // A window between two times that it comes is not empty by chance.
+        let by_chance = 1.0 - Rhythm::of(&old.belief).is_pausing();
+        let empty = || by_chance * empty(expected, variance);
         Some(Self {
             expected,
             counted,
             variance_before,
             variance,
-            presence: Presence::of(&old.belief).after(empty),
+            presence: Presence::of(&old.belief).after(count.is_none().then(empty)),
             step: count.is_some() && is_step(expected, counted),
         })
     }
@@ -303,16 +309,17 @@ fn follow(
         (outlook.gain(), (1.0 - outlook.gain()) * variance)
     };
     let followed = (expected + gain * (outlook.counted - expected)) / evidence.exposure();
-    let own = if outlook.step { 1.0 } else { shift.own };
-    let followed = followed * shift.lasting() / own;
+    let followed = followed * shift.lasting() / if outlook.step { 1.0 } else { shift.own };
     let rate = match evidence.reading.hold {
         // Reports are missing, and nobody knows whose: such a window can show that there is more
         // traffic than was thought, not that there is less.
         Hold::CutsOnly => followed.max(old.belief.rate),
         Hold::None | Hold::Frozen => followed,
     };
+    let (comes, was_silent) = (count.is_some(), old.silent_windows > 0);
+    let rhythm = Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows);
     Estimate {
-        belief: belief(rate, variance, outlook.presence),
+        belief: belief(rate, variance, outlook.presence, rhythm),
         trend,
         silent_windows: match count {
             Some(_) => 0,
@@ -361,7 +368,12 @@ fn first_seen<F: FnOnce() -> Priors>(
         service: count.service,
         overflow: count.overflow,
         before: None,
-        belief: belief(rate, 1.0 / counted + NOISE * NOISE, Presence::NEW),
+        belief: belief(
+            rate,
+            1.0 / counted + NOISE * NOISE,
+            Presence::NEW,
+            Rhythm::NEW,
+        ),
         trend,
         silent_windows: 0,
         window_offered: count.offered,
@@ -369,13 +381,16 @@ fn first_seen<F: FnOnce() -> Priors>(
     }
 }
 
-fn belief(rate: f64, variance: f64, presence: Presence) -> Belief {
+fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm) -> Belief {
     Belief {
         rate: tame(rate),
         variance: variance as f32,
         presence: presence.present as f32,
         stay: presence.stay as f32,
         wake: presence.wake as f32,
+        gap: rhythm.gap,
+        since: rhythm.since,
+        regular: rhythm.regular as f32,
     }
 }
 

@@ -17,6 +17,7 @@ mod next;
 mod plan;
 mod policy;
 mod presence;
+mod rhythm;
 pub mod solve;
 mod sum;
 mod tally;

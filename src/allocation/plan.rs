@@ -194,6 +194,12 @@ pub struct Belief {
     pub stay: f32,
     /// The probability that it has traffic in a window after one without, in [0, 1].
     pub wake: f32,
+    /// Windows from one time that it comes to the next; 0 while none has been seen.
+    pub gap: u16,
+    /// Windows since it came last.
+    pub since: u16,
+    /// How far it is believed to keep the gap, in [0, 1].
+    pub regular: f32,
 }
 
 /// What decided an operation's share.

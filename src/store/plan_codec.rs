@@ -5,7 +5,7 @@
 //! computed from this one and a replica must compute what the leader did. Versions 2, 3 and 4, which
 //! ended before `Judged`, `Trimmed` and `Followed`, are still read.
 
-mod common;
+mod followed;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::allocation::{
     Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
-use self::common::Followed;
+use self::followed::Followed;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
@@ -24,7 +24,7 @@ const VERSION: u8 = 5;
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
-const WITH_COMMON: u8 = 5;
+const WITH_FOLLOWED: u8 = 5;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -135,7 +135,7 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
     let after = (
         judged(&plan.figures),
         trimmed(&fleet.trim),
-        Followed::of(fleet),
+        Followed::of(plan),
     );
     let content = postcard::to_stdvec(&(document, after))
         .expect("numbers and lists of known length serialise");
@@ -171,10 +171,12 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         let (trimmed, after) = take(rest)?;
         (trim, rest) = (self::trim(&trimmed), after);
     }
+    let mut operations = operations(&document.operations)?;
     let (mut common, mut common_before) = Default::default();
-    if version >= WITH_COMMON {
+    if version >= WITH_FOLLOWED {
         let (followed, after): (Followed, _) = take(rest)?;
-        ((common, common_before), rest) = (followed.read(), after);
+        followed.complete(&mut operations)?;
+        ((common, common_before), rest) = (followed.common(), after);
     }
     if !rest.is_empty() {
         return Err(Damage::Trailing);
@@ -196,7 +198,7 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         },
         figures,
         services: services(&document.services)?,
-        operations: operations(&document.operations)?,
+        operations,
         agents: agents(&document.agents)?,
     })
 }
@@ -367,6 +369,9 @@ const NO_BELIEF: Belief = Belief {
     presence: 0.0,
     stay: 0.0,
     wake: 0.0,
+    gap: 0,
+    since: 0,
+    regular: 0.0,
 };
 
 impl Beliefs {
@@ -395,6 +400,7 @@ impl Beliefs {
             presence: self.presence[at],
             stay: self.stay[at],
             wake: self.wake[at],
+            ..Belief::default()
         }
     }
 }

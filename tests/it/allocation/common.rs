@@ -175,3 +175,27 @@ fn enormous_counts_and_none_leave_a_state_that_goes_on() {
     }
     assert!((choir.planned() - 1.0).abs() < 0.05, "{}", choir.planned());
 }
+
+/// A hundred timers that fire together every fifth minute: their cost is planned for the windows in
+/// which plans meet them.
+#[test]
+fn timers_that_fire_together_are_planned_for_when_they_are_due() {
+    let policy = policy(10.0);
+    let mut plan = Plan::genesis(&policy);
+    let mut offered = Vec::new();
+    for number in 0..250 {
+        let mut operations = vec![count(1, 6_000)];
+        if number % 5 == 0 {
+            operations.extend((2..=101).map(|id| count(id, 1)));
+        }
+        let window = counts(number, operations, vec![agent(1, 6_000)]);
+        plan = next(&plan, &policy, &window);
+        let timers = plan.operations.iter().filter(|plan| plan.operation.0 > 1);
+        offered.push(timers.map(|plan| plan.offered * 60.0).sum::<f64>());
+    }
+    let last = &offered[245..];
+    // A plan is used by a third in the window after it, and by two thirds in the one after that.
+    for (place, expected) in [0.0, 0.0, 0.0, 65.0, 35.0].into_iter().enumerate() {
+        assert!((last[place] - expected).abs() < 5.0, "{last:?}");
+    }
+}

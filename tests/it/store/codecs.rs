@@ -72,10 +72,11 @@ prop_compose! {
 prop_compose! {
     fn any_belief()(
         rate in 0.0..1e300,
-        numbers in prop::array::uniform4(0.0f32..=1.0),
+        numbers in prop::array::uniform5(0.0f32..=1.0),
+        (gap, since) in any::<(u16, u16)>(),
     ) -> Belief {
-        let [variance, presence, stay, wake] = numbers;
-        Belief { rate, variance, presence, stay, wake }
+        let [variance, presence, stay, wake, regular] = numbers;
+        Belief { rate, variance, presence, stay, wake, gap, since, regular }
     }
 }
 
