@@ -1,6 +1,6 @@
 //! Where a plan starts from: what the plan before it knew, put right by late reports.
 
-use super::common::Trend;
+use super::common::{Common, Trend};
 use super::completeness::{self, Reading};
 use super::estimate::{Estimate, Evidence, advance};
 use super::sum::exact_sum;
@@ -18,6 +18,8 @@ pub(super) struct State {
     pub known: Vec<Estimate>,
     /// Where the fleet's traffic is going.
     pub trend: Trend,
+    /// What its operations' traffic does together.
+    pub common: Common,
     /// The agents expected, by id.
     pub agents: Vec<AgentWeight>,
     /// The smoothed sampled rate of what was new in its window, in traces per second.
@@ -37,6 +39,7 @@ impl State {
                 .map(|operation| Estimate::of(operation, trend))
                 .collect(),
             trend,
+            common: plan.fleet.common,
             agents: plan.agents.clone(),
             unseen_sampled: plan.fleet.unseen_sampled,
         }
@@ -81,7 +84,7 @@ impl State {
             reading: &reading,
             windows,
         };
-        let (known, trend) = advance(&self.known, self.trend, evidence);
+        let (known, common, trend) = advance(&self.known, self.common, self.trend, evidence);
         let unseen_sampled = if self.known.is_empty() || reading.hold == Hold::Frozen {
             self.unseen_sampled
         } else {
@@ -90,6 +93,7 @@ impl State {
         let state = Self {
             known,
             trend,
+            common,
             agents: reading.agents.clone(),
             unseen_sampled,
         };
@@ -141,6 +145,7 @@ impl State {
         Self {
             known,
             trend,
+            common: plan.fleet.common_before,
             agents: completeness::rewind(&self.agents, plan.fleet.completeness),
             unseen_sampled,
         }

@@ -8,20 +8,21 @@
 //! its variance, and a gain that follows from both. A new operation's estimate converges like the
 //! mean of its counts and then settles at a steady gain. What all operations have in common is
 //! taken out [first](super::common), and whether one has traffic at all is followed
-//! [apart](super::presence).
+//! [apart](super::presence), by the [clock](super::rhythm) too.
 
 use std::cell::LazyCell;
 
-use super::common::{Trend, common_change};
+use super::common::{Common, Shift, Trend};
 use super::completeness::Reading;
 use super::defaults::Priors;
 use super::presence::Presence;
+use super::rhythm::Rhythm;
 use super::tally::Tally;
 use super::{Belief, Hold, OperationCount, OperationId, OperationPlan, ServiceId};
 
 /// How much an operation's true rate scatters from window to window around its course, relative
 /// to it. What recorded request rates per minute show; the Poisson scatter of counts comes on top.
-pub(super) const NOISE: f64 = 0.15;
+const NOISE: f64 = 0.15;
 
 /// The steady gain for counts so large that only [`NOISE`] blurs them. What all operations have
 /// in common is followed faster, so what is left to each may be smoothed more.
@@ -36,7 +37,7 @@ const DRIFT: f64 = NOISE * NOISE * GAIN_LARGE * GAIN_LARGE / (1.0 - GAIN_LARGE);
 const VARIANCE_MAX: f64 = 1.0 + NOISE * NOISE;
 
 /// A jump of so many standard deviations is a step, not noise.
-pub(super) const STEP_DEVIATIONS: f64 = 4.0;
+const STEP_DEVIATIONS: f64 = 4.0;
 
 /// The relative scatter that a step must stand out from: twice [`NOISE`], since the estimate and
 /// the window both scatter, and tails are fatter than a normal distribution's. With
@@ -98,9 +99,12 @@ impl Estimate {
         tame(self.belief.rate * self.trend.ahead())
     }
 
-    /// The probability that it has traffic in the next window.
+    /// The probability that it has traffic when a plan made now is used.
     pub(super) fn presence(&self) -> f64 {
-        Presence::of(&self.belief).expected()
+        let presence = Presence::of(&self.belief);
+        let has_requests = self.window_offered > 0;
+        let rhythm = Rhythm::of(&self.belief);
+        Presence::tame(rhythm.expected(has_requests, presence.stay, presence.expected()))
     }
 
     /// The offered rate that the next window is planned for, in root requests per second.
@@ -164,13 +168,14 @@ fn matches<'a>(
     })
 }
 
-/// Carries estimates (sorted by operation) and their fleet's trend over a window. A frozen window
-/// changes nothing and adds no operation.
+/// Carries estimates (sorted by operation) and what they have in common over a window. A frozen
+/// window changes nothing and adds no operation.
 pub(super) fn advance(
     known: &[Estimate],
+    common: Common,
     trend: Trend,
     evidence: Evidence<'_>,
-) -> (Vec<Estimate>, Trend) {
+) -> (Vec<Estimate>, Common, Trend) {
     let counts = &evidence.tally.operations;
     let matched = || matches(known, counts);
     if evidence.reading.hold == Hold::Frozen {
@@ -180,27 +185,27 @@ pub(super) fn advance(
                 Match::New(_) => None,
             })
             .collect();
-        return (kept, trend);
+        return (kept, common, trend);
     }
     let outlooks = matched().filter_map(|matched| match matched {
         Match::Known(old, count) => Outlook::of(old, count, evidence, trend.step()),
         Match::New(_) => None,
     });
-    let (change, next) = common_change(outlooks, trend);
-    let (change, trend) = match evidence.reading.hold {
-        Hold::None => (change * trend.step(), next),
-        Hold::CutsOnly | Hold::Frozen => (change.max(1.0), trend),
+    let (next, shift, next_trend) = common.after(outlooks, trend, evidence.windows);
+    let (common, shift, trend) = match evidence.reading.hold {
+        Hold::None => (next, shift, next_trend),
+        Hold::CutsOnly | Hold::Frozen => (common, shift.upwards(), trend),
     };
     let priors = LazyCell::new(|| Priors::of(known));
     let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
     estimates.extend(matched().map(|matched| match matched {
-        Match::Known(old, count) => match Outlook::of(old, count, evidence, change) {
-            Some(outlook) => follow(old, count, &outlook, evidence, trend),
+        Match::Known(old, count) => match Outlook::of(old, count, evidence, shift.moment) {
+            Some(outlook) => follow(old, count, &outlook, evidence, shift, trend),
             None => still(old, count),
         },
-        Match::New(count) => first_seen(count, &priors, evidence, trend),
+        Match::New(count) => first_seen(count, &priors, evidence, shift, trend),
     }));
-    (estimates, trend)
+    (estimates, common, trend)
 }
 
 /// What was expected of an operation in a window, and what came.
@@ -235,15 +240,22 @@ impl Outlook {
         let counted = count.map_or(0.0, |count| count.offered as f64);
         let variance_before = f64::from(old.belief.variance);
         let variance = (variance_before + DRIFT * evidence.windows).clamp(0.0, VARIANCE_MAX);
-        let empty = count.is_none().then(|| empty(expected, variance));
+        // A window between two times that it comes is not empty by chance.
+        let by_chance = 1.0 - Rhythm::of(&old.belief).is_pausing();
+        let empty = || by_chance * empty(expected, variance);
         Some(Self {
             expected,
             counted,
             variance_before,
             variance,
-            presence: Presence::of(&old.belief).after(empty),
+            presence: Presence::of(&old.belief).after(count.is_none().then(empty)),
             step: count.is_some() && is_step(expected, counted),
         })
+    }
+
+    /// The part of a deviation that the estimate follows.
+    pub(super) fn gain(&self) -> f64 {
+        self.presence.present * self.variance / (self.variance + self.noise())
     }
 
     /// The relative variance of a count around what is expected.
@@ -285,6 +297,7 @@ fn follow(
     count: Option<&OperationCount>,
     outlook: &Outlook,
     evidence: Evidence<'_>,
+    shift: Shift,
     trend: Trend,
 ) -> Estimate {
     let Outlook {
@@ -293,18 +306,20 @@ fn follow(
     let (gain, variance) = if outlook.step {
         (1.0, 1.0 / outlook.counted + NOISE * NOISE)
     } else {
-        let gain = outlook.presence.present * variance / (variance + outlook.noise());
-        (gain, (1.0 - gain) * variance)
+        (outlook.gain(), (1.0 - outlook.gain()) * variance)
     };
     let followed = (expected + gain * (outlook.counted - expected)) / evidence.exposure();
+    let followed = followed * shift.lasting() / if outlook.step { 1.0 } else { shift.own };
     let rate = match evidence.reading.hold {
         // Reports are missing, and nobody knows whose: such a window can show that there is more
         // traffic than was thought, not that there is less.
         Hold::CutsOnly => followed.max(old.belief.rate),
         Hold::None | Hold::Frozen => followed,
     };
+    let (comes, was_silent) = (count.is_some(), old.silent_windows > 0);
+    let rhythm = Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows);
     Estimate {
-        belief: belief(rate, variance, outlook.presence),
+        belief: belief(rate, variance, outlook.presence, rhythm),
         trend,
         silent_windows: match count {
             Some(_) => 0,
@@ -333,6 +348,7 @@ fn first_seen<F: FnOnce() -> Priors>(
     count: &OperationCount,
     priors: &LazyCell<Priors, F>,
     evidence: Evidence<'_>,
+    shift: Shift,
     trend: Trend,
 ) -> Estimate {
     let counted = count.offered as f64;
@@ -345,13 +361,19 @@ fn first_seen<F: FnOnce() -> Priors>(
     };
     let most = (counted + STEP_DEVIATIONS * (counted + 1.0).sqrt()) / exposure;
     let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
-    let rate = (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT);
+    let rate =
+        (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT) * shift.lasting().max(1.0);
     Estimate {
         operation: count.operation,
         service: count.service,
         overflow: count.overflow,
         before: None,
-        belief: belief(rate, 1.0 / counted + NOISE * NOISE, Presence::NEW),
+        belief: belief(
+            rate,
+            1.0 / counted + NOISE * NOISE,
+            Presence::NEW,
+            Rhythm::NEW,
+        ),
         trend,
         silent_windows: 0,
         window_offered: count.offered,
@@ -359,13 +381,16 @@ fn first_seen<F: FnOnce() -> Priors>(
     }
 }
 
-fn belief(rate: f64, variance: f64, presence: Presence) -> Belief {
+fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm) -> Belief {
     Belief {
         rate: tame(rate),
         variance: variance as f32,
         presence: presence.present as f32,
         stay: presence.stay as f32,
         wake: presence.wake as f32,
+        gap: rhythm.gap,
+        since: rhythm.since,
+        regular: rhythm.regular as f32,
     }
 }
 

@@ -6,6 +6,7 @@
 mod common;
 mod completeness;
 mod correct;
+mod course;
 mod deadband;
 mod decide;
 mod defaults;
@@ -24,12 +25,15 @@ mod policy;
 mod presence;
 mod preview;
 mod reason;
+mod rhythm;
 pub mod solve;
 mod sum;
 mod tally;
 mod trim;
 mod window;
 
+pub use common::Common;
+pub use course::{COURSES, Course};
 pub use figures::Figures;
 pub use names::{
     AgentId, AgentName, GroupName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,

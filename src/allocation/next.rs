@@ -27,6 +27,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     retired.sort_unstable();
     let before = State::corrected(previous, inputs.corrected, &retired);
     let (forecast, trend_before) = (before.demand(), before.trend.per_window());
+    let common_before = before.common;
     let tally = Tally::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast);
     let seen = Seen::of(previous, &inputs, &tally, &reading);
@@ -72,6 +73,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             unseen_sampled: state.unseen_sampled,
             trend: state.trend.per_window(),
             trend_before,
+            common: state.common,
+            common_before,
             default_probability: decision.default_probability,
             missing: decision.missing,
             trim,

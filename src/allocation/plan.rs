@@ -3,7 +3,8 @@
 use super::defaults::initial_probability;
 use super::solve::amount;
 use super::{
-    AgentId, Figures, GroupName, OperationId, Policy, Reason, ServiceId, Trim, Whole, Window,
+    AgentId, Common, Figures, GroupName, OperationId, Policy, Reason, ServiceId, Trim, Whole,
+    Window,
 };
 
 /// One interval's decision for the whole fleet.
@@ -115,6 +116,10 @@ pub struct FleetPlan {
     pub trend: f64,
     /// The trend before this window, for when a late report changes the window's counts.
     pub trend_before: f64,
+    /// What the operations' traffic does together, with this window.
+    pub common: Common,
+    /// The same before this window, for when a late report changes the window's counts.
+    pub common_before: Common,
     /// What the budget was multiplied by before it was shared.
     pub trim: Trim,
     /// What every SDK instance keeps of each operation at least where the plan says so, in traces
@@ -239,6 +244,12 @@ pub struct Belief {
     pub stay: f32,
     /// The probability that it has traffic in a window after one without, in [0, 1].
     pub wake: f32,
+    /// Windows from one time that it comes to the next; 0 while none has been seen.
+    pub gap: u16,
+    /// Windows since it came last.
+    pub since: u16,
+    /// How far it is believed to keep the gap, in [0, 1].
+    pub regular: f32,
 }
 
 /// What decided an operation's share.

@@ -51,7 +51,12 @@ impl Presence {
     /// The probability to have traffic in the next window.
     pub(super) fn expected(self) -> f64 {
         let expected = self.present * self.stay + (1.0 - self.present) * self.wake;
-        expected.clamp(LEAST, 1.0)
+        Self::tame(expected)
+    }
+
+    /// Cuts a probability to what a share can be divided by.
+    pub(super) fn tame(probability: f64) -> f64 {
+        probability.clamp(LEAST, 1.0)
     }
 
     /// What a window says that is empty with probability `empty` while the operation has traffic,

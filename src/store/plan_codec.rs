@@ -1,26 +1,28 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained` and
-//! `Guaranteed` in postcard. Every number comes back bit for bit, infinite levels too, because the
+//! Version 7: the byte 7, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
+//! `Guaranteed` and `Followed` in postcard. Every number comes back bit for bit, infinite levels too, because the
 //! next plan is computed from this one and a replica must compute what the leader did. Versions 2 to
-//! 5, which ended before one of the last four, are still read.
+//! 6, which ended before one of the last five, are still read.
 
 mod explained;
+mod followed;
 mod guaranteed;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, Hold, OperationId, OperationPlan,
-    Plan, Reason, ServiceId, ServicePlan, Timestamp, Trim, Window,
+    AgentId, AgentWeight, Belief, Binding, Common, Figures, FleetPlan, Hold, OperationId,
+    OperationPlan, Plan, Reason, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
 use self::explained::Explained;
+use self::followed::Followed;
 use self::guaranteed::Guaranteed;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
@@ -28,6 +30,7 @@ const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
 const WITH_INSTANCES: u8 = 6;
+const WITH_COMMON: u8 = 7;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -140,6 +143,7 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         trimmed(&plan.fleet.trim),
         Explained::of(plan),
         Guaranteed::of(plan),
+        Followed::of(plan),
     );
     let content = postcard::to_stdvec(&whole).expect("numbers and lists of known length serialise");
     frame::wrap(VERSION, &content)
@@ -190,6 +194,11 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
     if version >= WITH_INSTANCES {
         let (guaranteed, after): (Guaranteed, _) = take(rest)?;
         guaranteed.restore(&mut plan)?;
+        rest = after;
+    }
+    if version >= WITH_COMMON {
+        let (followed, after): (Followed, _) = take(rest)?;
+        followed.restore(&mut plan)?;
         rest = after;
     }
     if rest.is_empty() {
@@ -263,6 +272,8 @@ fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trim: Trim::default(),
         lower_bound: 0.0,
         lower_bound_cost: 0.0,
+        common: Common::default(),
+        common_before: Common::default(),
     })
 }
 
@@ -387,6 +398,9 @@ const NO_BELIEF: Belief = Belief {
     presence: 0.0,
     stay: 0.0,
     wake: 0.0,
+    gap: 0,
+    since: 0,
+    regular: 0.0,
 };
 
 impl Beliefs {
@@ -415,6 +429,7 @@ impl Beliefs {
             presence: self.presence[at],
             stay: self.stay[at],
             wake: self.wake[at],
+            ..Belief::default()
         }
     }
 }

@@ -93,6 +93,30 @@ fn a_step_of_all_traffic_teaches_the_trim_nothing() {
     assert!((after / before - 1.0).abs() < 0.01, "{before} {after}");
 }
 
+/// What comes every third window on top of what is always there is part of what has to be held.
+#[test]
+fn traffic_that_comes_and_goes_teaches_the_trim_too() {
+    let mut fleet = scattering(7);
+    fleet.noise = 0.0;
+    let (mut kept, mut windows) = (0.0, 0.0);
+    for window in 0..240 {
+        let factor = if window % 3 == 0 { 1.2 } else { 1.0 };
+        for source in &mut fleet.sources {
+            source.rate *= factor;
+        }
+        let passed = fleet.pass() / BUDGET;
+        for source in &mut fleet.sources {
+            source.rate /= factor;
+        }
+        if window >= 120 {
+            kept += passed;
+            windows += 1.0;
+        }
+    }
+    let bias = kept / windows - 1.0;
+    assert!(bias.abs() < 0.005, "{bias}");
+}
+
 #[test]
 fn a_trim_that_is_none_is_read_as_none() {
     for factor in [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300] {

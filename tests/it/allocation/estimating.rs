@@ -10,29 +10,38 @@ use weir::allocation::{
 
 use super::fleet::{agent, count, counts, next, policy};
 
-/// A fleet of one agent whose other operation, number 1, keeps counting 6,000 a minute.
+/// A fleet of one agent whose other operations, number 1 and from 3 on, keep counting 6,000 a
+/// minute each.
 struct Pair {
     policy: Policy,
     plan: Plan,
+    others: u32,
 }
 
 impl Pair {
     /// Starts with operation 2 at this count per minute.
     fn starting_at(offered: u64) -> Self {
+        Self::among(1, offered)
+    }
+
+    /// The same among so many others: then nothing that operation 2 does looks common.
+    fn among(others: u32, offered: u64) -> Self {
         let policy = policy(10.0);
         let plan = Plan::genesis(&policy);
-        let mut pair = Self { policy, plan };
+        let mut pair = Self {
+            policy,
+            plan,
+            others,
+        };
         pair.pass(offered);
         pair
     }
 
     fn pass(&mut self, offered: u64) -> OperationPlan {
-        let operations = vec![count(1, 6_000), count(2, offered)];
-        let window = counts(
-            self.plan.number as i64,
-            operations,
-            vec![agent(1, 6_000 + offered)],
-        );
+        let mut operations = vec![count(1, 6_000), count(2, offered)];
+        operations.extend((1..self.others).map(|other| count(2 + other, 6_000)));
+        let all = 6_000 * u64::from(self.others) + offered;
+        let window = counts(self.plan.number as i64, operations, vec![agent(1, all)]);
         self.plan = next(&self.plan, &self.policy, &window);
         self.plan.operations[1]
     }
@@ -44,7 +53,7 @@ fn per_minute(plan: OperationPlan) -> f64 {
 
 /// How much of a change from `from` to `to` per minute the first window takes in, after so many.
 fn taken_in(from: u64, to: u64, windows: usize) -> f64 {
-    let mut pair = Pair::starting_at(from);
+    let mut pair = Pair::among(50, from);
     for _ in 1..windows {
         pair.pass(from);
     }
@@ -95,11 +104,12 @@ fn how_fast_an_estimate_learns_does_not_depend_on_how_long_a_window_is() {
 
 #[test]
 fn a_step_is_followed_at_once_both_ways_and_noise_is_not() {
-    let up = per_minute(Pair::starting_at(1_000).pass(3_000));
+    let starting_at = |offered| Pair::among(50, offered);
+    let up = per_minute(starting_at(1_000).pass(3_000));
     assert!((up - 3_000.0).abs() < 1e-6, "{up}");
-    let down = per_minute(Pair::starting_at(3_000).pass(1_000));
+    let down = per_minute(starting_at(3_000).pass(1_000));
     assert!((down - 1_000.0).abs() < 1e-6, "{down}");
-    let noise = per_minute(Pair::starting_at(1_000).pass(1_500));
+    let noise = per_minute(starting_at(1_000).pass(1_500));
     assert!(noise < 1_300.0, "{noise}");
 }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calm;
+mod common;
 mod edges;
 mod estimating;
 mod figures;

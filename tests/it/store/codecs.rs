@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, GroupName, GroupPlan, Hold,
-    OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan, Source, Timestamp, Trim,
-    Whole, Window,
+    AgentId, AgentWeight, Belief, Binding, COURSES, Common, Course, Figures, FleetPlan, GroupName,
+    GroupPlan, Hold, OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan, Source,
+    Timestamp, Trim, Whole, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, plan_codec};
@@ -37,10 +37,26 @@ fn any_binding() -> impl Strategy<Value = Binding> {
 }
 
 prop_compose! {
+    fn any_common()(numbers in prop::collection::vec(any_number(), 2 + 5 * COURSES)) -> Common {
+        let course = |at: usize| {
+            let of = &numbers[2 + 5 * at..];
+            Course { level: of[0], slope: of[1], variance: of[2], later: of[3], error: of[4] }
+        };
+        Common {
+            windows: numbers[0],
+            sampling: numbers[1],
+            courses: std::array::from_fn(course),
+        }
+    }
+}
+
+prop_compose! {
     fn any_fleet()(
         numbers in prop::collection::vec(any_number(), 17),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
         trim in (any_number(), any_number(), any::<u32>()),
+        common in any_common(),
+        common_before in any_common(),
     ) -> FleetPlan {
         let trim = Trim { factor: trim.0, kept: trim.1, rest_windows: trim.2 };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
@@ -50,7 +66,7 @@ prop_compose! {
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
-            trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost,
+            trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost, common, common_before,
         }
     }
 }
@@ -58,10 +74,11 @@ prop_compose! {
 prop_compose! {
     fn any_belief()(
         rate in 0.0..1e300,
-        numbers in prop::array::uniform4(0.0f32..=1.0),
+        numbers in prop::array::uniform5(0.0f32..=1.0),
+        (gap, since) in any::<(u16, u16)>(),
     ) -> Belief {
-        let [variance, presence, stay, wake] = numbers;
-        Belief { rate, variance, presence, stay, wake }
+        let [variance, presence, stay, wake, regular] = numbers;
+        Belief { rate, variance, presence, stay, wake, gap, since, regular }
     }
 }
 

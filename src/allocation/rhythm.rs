@@ -1,0 +1,181 @@
+//! When an operation comes that comes every so many windows.
+//!
+//! Timers fire by the clock, and a hundred that fire every five minutes fire together. Taken for
+//! chance, each is expected in a fifth of the windows: every fifth keeps too much then, and the
+//! others too little. One that kept its gap is expected when it is due instead, as far as it has
+//! kept it, and by chance as far as it has not.
+
+use super::Belief;
+use super::course::LATER;
+
+/// How far one that comes when it is due is believed in more. Believing in it faster gains nothing
+/// that chance does not take back: among operations that come by chance some keep a gap for a while.
+const BELIEVED: f64 = 0.2;
+
+/// What is left of the belief in one that does not come when it is due, or comes when it is not.
+const DOUBTED: f64 = 0.8;
+
+/// Under this belief another gap is tried.
+const TRIED: f64 = 0.5;
+
+/// The shortest gap that is one.
+const SHORTEST: u16 = 2;
+
+/// What is known of when an operation comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rhythm {
+    /// Windows from one time that it comes to the next; 0 while none has been seen.
+    pub gap: u16,
+    /// Windows since it came last. It may stay for several.
+    pub since: u16,
+    /// How far it is believed to keep the gap, in [0, 1].
+    pub regular: f64,
+}
+
+impl Rhythm {
+    /// Of one that has just been seen for the first time.
+    pub(super) const NEW: Self = Self {
+        gap: 0,
+        since: 0,
+        regular: 0.0,
+    };
+
+    pub(super) fn of(belief: &Belief) -> Self {
+        let regular = f64::from(belief.regular);
+        Self {
+            gap: belief.gap,
+            since: belief.since,
+            regular: if (0.0..=1.0).contains(&regular) {
+                regular
+            } else {
+                0.0
+            },
+        }
+    }
+
+    /// Whether it comes so many windows from now, if it keeps the gap.
+    fn is_due(self, windows: u16) -> bool {
+        self.gap >= SHORTEST && self.since.saturating_add(windows).is_multiple_of(self.gap)
+    }
+
+    /// What a window says that ends so many after the one before, with requests or without, after
+    /// one that was silent or not.
+    pub(super) fn after(self, has_requests: bool, was_silent: bool, windows: f64) -> Self {
+        // A conversion of what is too large gives the largest.
+        let passed = windows as u16;
+        let since = self.since.saturating_add(passed);
+        let due = self.is_due(passed);
+        let comes = has_requests && (was_silent || due);
+        let regular = match (comes, due) {
+            (true, true) => self.regular + BELIEVED * (1.0 - self.regular),
+            (true, false) | (false, true) => self.regular * DOUBTED,
+            (false, false) => self.regular,
+        };
+        Self {
+            gap: if comes && !due && regular < TRIED {
+                since
+            } else {
+                self.gap
+            },
+            since: if comes { 0 } else { since },
+            regular,
+        }
+    }
+
+    /// How far the next window is known to be one between two times that it comes.
+    pub(super) fn is_pausing(self) -> f64 {
+        if self.gap >= SHORTEST && !self.is_due(1) {
+            self.regular
+        } else {
+            0.0
+        }
+    }
+
+    /// The probability that it has traffic when a plan made now is used: `by_chance` as far as it
+    /// keeps no gap, and where it does, when it is due and as long as it stays from then on.
+    pub(super) fn expected(self, has_requests: bool, stay: f64, by_chance: f64) -> f64 {
+        if self.gap < SHORTEST {
+            return by_chance;
+        }
+        let next = |present: f64, windows| {
+            if self.is_due(windows) {
+                1.0
+            } else {
+                present * stay
+            }
+        };
+        let first = next(f64::from(u8::from(has_requests)), 1);
+        let expected = (1.0 - LATER) * first + LATER * next(first, 2);
+        by_chance + self.regular * (expected - by_chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known after windows with requests (`x`) and without.
+    fn after(windows: &str) -> Rhythm {
+        let mut rhythm = Rhythm::NEW;
+        let mut silent = false;
+        for window in windows.chars() {
+            rhythm = rhythm.after(window == 'x', silent, 1.0);
+            silent = window != 'x';
+        }
+        rhythm
+    }
+
+    #[test]
+    fn one_that_comes_every_fifth_window_is_expected_when_it_is_due() {
+        let mut windows = "x....".repeat(12);
+        let mut expected = Vec::new();
+        for window in "x....".chars() {
+            windows.push(window);
+            expected.push(after(&windows).expected(window == 'x', 0.0, 0.2));
+        }
+        for (place, planned) in [0.0, 0.0, 0.0, LATER, 1.0 - LATER].into_iter().enumerate() {
+            assert!((expected[place] - planned).abs() < 0.05, "{expected:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_stays_for_a_while_comes_when_it_begins() {
+        for windows in ["xx...", "x....xx..."] {
+            let rhythm = after(&windows.repeat(20));
+            assert_eq!(rhythm.gap, 5, "{rhythm:?}");
+            assert!(rhythm.regular > 0.9, "{rhythm:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_comes_by_chance_keeps_no_gap_and_one_always_there_has_none() {
+        let by_chance = "x..x.x....x.xx...x......x.x...x..xx.x.....x.x..x...xx....x..x";
+        assert!(after(by_chance).regular < 0.4, "{:?}", after(by_chance));
+        let rhythm = after(&"x".repeat(70_000));
+        assert_eq!(rhythm.expected(true, 0.999, 0.999), 0.999);
+        assert_eq!(rhythm.is_pausing(), 0.0);
+    }
+
+    #[test]
+    fn one_that_stops_is_given_up_and_one_that_changes_its_gap_is_followed() {
+        let stopped = after(&("x..".repeat(20) + &"...".repeat(10)));
+        assert!(stopped.regular < 0.15, "{stopped:?}");
+        let changed = after(&("x..".repeat(20) + &"x......".repeat(12)));
+        assert_eq!(changed.gap, 7, "{changed:?}");
+        assert!(changed.regular > 0.7, "{changed:?}");
+    }
+
+    #[test]
+    fn a_belief_that_is_none_is_read_as_none() {
+        for regular in [f32::NAN, f32::INFINITY, -1.0, 2.0] {
+            let belief = Belief {
+                regular,
+                gap: u16::MAX,
+                since: u16::MAX,
+                ..Belief::default()
+            };
+            let rhythm = Rhythm::of(&belief).after(false, true, f64::INFINITY);
+            assert_eq!(rhythm.expected(false, 0.5, 0.3), 0.3);
+        }
+    }
+}
