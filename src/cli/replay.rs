@@ -21,7 +21,8 @@ pub use session::{Conclusion, Outputs, Session};
 /// Flags of `weir replay`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Recorded traffic: Azure Functions invocations per minute, or service,operation,<time>,…
+    /// Recorded traffic, recognised by its header: service,operation,<time>,… or
+    /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
     #[arg(long, value_name = "FILE")]
     pub traffic: PathBuf,
     /// The budget to hold during the run; the former one is put back at the end

@@ -128,7 +128,8 @@ impl Axis {
         };
         let mut sorted: Vec<i64> = times.clone();
         sorted.sort_unstable();
-        let row = asked.unwrap_or_else(|| length(&sorted)).max(1);
+        let named = unit.map(|seconds| (1000.0 * seconds) as i64);
+        let row = asked.unwrap_or_else(|| length(&sorted, named)).max(1);
         let first = sorted.first().copied().unwrap_or(0);
         // Half a row of slack: rows that come a moment late or early are still in their place.
         let even = |time: i64| ((time - first) + row / 2) / row;
@@ -227,9 +228,12 @@ fn times(
     Ok(Some(times))
 }
 
-/// How long a row lasts: the smallest step between two, if nearly all others are multiples of it;
-/// else their times are not exact, and it is the one in the middle.
-fn length(sorted: &[i64]) -> i64 {
+/// How long a row lasts.
+///
+/// Where the file names the unit of its times, what all steps between rows are multiples of, but
+/// not less than the unit. Else the smallest step, if nearly all others are multiples of it; else
+/// times are not exact, and it is the step in the middle.
+fn length(sorted: &[i64], named: Option<i64>) -> i64 {
     let mut steps: Vec<i64> = sorted
         .windows(2)
         .map(|pair| pair[1] - pair[0])
@@ -237,13 +241,25 @@ fn length(sorted: &[i64]) -> i64 {
         .collect();
     steps.sort_unstable();
     let Some(&smallest) = steps.first() else {
-        return DEFAULT_ROW;
+        return named.unwrap_or(DEFAULT_ROW);
     };
+    if let Some(unit) = named {
+        return steps.iter().copied().fold(0, divisor).max(unit);
+    }
     let multiples = steps.iter().filter(|step| **step % smallest == 0).count();
     if multiples as f64 >= REGULAR * steps.len() as f64 {
         smallest
     } else {
         steps[steps.len() / 2]
+    }
+}
+
+/// The greatest common divisor.
+fn divisor(one: i64, other: i64) -> i64 {
+    if other == 0 {
+        one
+    } else {
+        divisor(other, one % other)
     }
 }
 
