@@ -29,7 +29,7 @@ impl Results {
         if self.span.is_empty() {
             return self.name.clone();
         }
-        format!("{}, {}", self.name, self.span)
+        format!("`{}`, {}", self.name, self.span)
     }
 
     /// The table of the workload, with the figures that anybody has.

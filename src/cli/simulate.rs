@@ -184,12 +184,19 @@ impl SimulateArgs {
         let Recording {
             traffic,
             row_seconds,
-            notes,
+            mut notes,
         } = self.read()?;
         let start = first_row(&traffic, self.start_at.as_deref())?;
         let pace = self.time_scale * self.interval.as_secs_f64() / row_seconds;
         let schedule = Schedule::new(traffic.rows(), start, pace, self.intervals);
         within("intervals", schedule.intervals(), 0, MOST_INTERVALS)?;
+        let played = (schedule.intervals() as f64 * pace) as usize;
+        let left = (traffic.rows() - start).saturating_sub(played);
+        if left > 0 && self.intervals.is_none() {
+            notes.push(format!(
+                "the last {left} rows fill no interval and are not played"
+            ));
+        }
         let mut faults = self.faults();
         let traffic = Arc::new(faults.rename(traffic, self.rename.clone(), self.seed));
         let run = |&budget: &f64| {

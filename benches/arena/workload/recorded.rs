@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand_distr::{Distribution, Normal};
+use rand_distr::{Distribution, Normal, Poisson};
 
 use weir::allocation::{OperationName, ServiceName};
 use weir::simulate::recording::{Reading, read};
-use weir::simulate::virtual_time::draw;
 use weir::simulate::{Schedule, Traffic};
 
 use super::{Span, WARM_UP, Workload, plain, timing};
@@ -80,8 +79,8 @@ impl Recording {
         let kept = KEPT.max(TRACES / seconds / mean).min(KEPT_MOST);
         let spread = if total {
             format!(
-                "a total, spread exactly over {OPERATIONS} operations by Zipf's law, each of which \
-                 scatters by 15 %"
+                "a total, spread over {OPERATIONS} operations by Zipf's law, each of which scatters \
+                 by 15 %"
             )
         } else {
             format!("{operations} operations as recorded")
@@ -159,6 +158,9 @@ fn a_row_an_interval(traffic: &Traffic, schedule: &Schedule) -> Traffic {
 }
 
 /// Spreads a total over made-up operations; every row adds up to what was recorded.
+///
+/// Each operation but the busiest scatters by itself, and the busiest takes what is left: were all
+/// scaled to the total instead, the scatter of the busiest would be one that all others share.
 fn spread(total: &Traffic, seed: u64) -> (Traffic, Vec<Vec<f64>>) {
     let mut random = StdRng::seed_from_u64(seed);
     let scatter = Normal::new(1.0, OWN_NOISE).unwrap();
@@ -167,19 +169,16 @@ fn spread(total: &Traffic, seed: u64) -> (Traffic, Vec<Vec<f64>>) {
     let total = &total.operations()[0].counts;
     let mut counts: Vec<Vec<u32>> = vec![Vec::with_capacity(total.len()); OPERATIONS];
     for &sum in total {
-        let weights: Vec<f64> = (1..=OPERATIONS)
-            .map(|rank| zipf(rank) * f64::max(scatter.sample(&mut random), 0.0))
-            .collect();
-        let mut weight_left: f64 = weights.iter().sum();
-        let mut left = u64::from(sum);
-        for (counts, weight) in counts.iter_mut().zip(weights) {
-            let count = draw(&mut random, left, (weight / weight_left).min(1.0));
-            counts.push(count as u32);
+        let mut left = sum;
+        for (place, counts) in counts.iter_mut().enumerate().skip(1) {
+            let mean = f64::from(sum) * zipf(place + 1) / parts;
+            let rate: f64 = mean * f64::max(scatter.sample(&mut random), 0.0);
+            let drawn: f64 = Poisson::new(rate).map_or(0.0, |poisson| poisson.sample(&mut random));
+            let count = (drawn as u32).min(left);
+            counts.push(count);
             left -= count;
-            weight_left -= weight;
         }
-        // Rounding may leave a request that no weight is left for.
-        *counts[0].last_mut().unwrap() += left as u32;
+        counts[0].push(left);
     }
     let seconds = timing().interval.as_secs_f64();
     let (mut rows, mut expected) = (Vec::new(), Vec::new());

@@ -182,12 +182,16 @@ fn a_fault_is_named_with_line_and_column() {
     }
 }
 
-#[test]
-fn faults_of_lists_and_tables_are_placed_too() {
-    let time = |found: &str, first: &str| Fault::Time {
+/// A time that is unlike the first.
+fn time(found: &str, first: &str) -> Fault {
+    Fault::Time {
         found: found.to_owned(),
         first: first.to_owned(),
-    };
+    }
+}
+
+#[test]
+fn faults_of_lists_and_tables_are_placed_too() {
     let list = "timestamp,service,operation,count\n2024-01-01 00:00,a,x,1\n";
     let table = "timestamp,A,B\n00:00,1,2\n";
     for (text, expected) in [

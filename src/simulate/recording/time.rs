@@ -115,16 +115,7 @@ impl Axis {
             .row_seconds
             .map(|seconds| (1000.0 * seconds).round() as i64);
         let Some(times) = times(&labels, unit, in_order, asked.unwrap_or(DEFAULT_ROW))? else {
-            let places = (0..labels.len()).collect();
-            return Ok(Self {
-                labels,
-                places,
-                row_seconds: asked.unwrap_or(DEFAULT_ROW) as f64 / 1000.0,
-                missing: 0,
-                gaps: 0,
-                doubled: 0,
-                timed: false,
-            });
+            return Ok(Self::untimed(labels, asked.unwrap_or(DEFAULT_ROW)));
         };
         let mut sorted: Vec<i64> = times.clone();
         sorted.sort_unstable();
@@ -137,37 +128,24 @@ impl Axis {
         steps.dedup();
         let last = steps.last().copied().unwrap_or(0);
         let missing = (last + 1) as u64 - steps.len() as u64;
-        let stretches = steps
-            .windows(2)
-            .filter(|pair| pair[1] > pair[0] + 1)
-            .count();
+        let apart = |pair: &&[i64]| pair[1] > pair[0] + 1;
+        let stretches = steps.windows(2).filter(apart).count();
         let doubled = times.len() - steps.len();
         if gaps == Gaps::Zero {
             if last as u64 >= MOST_ROWS as u64 {
                 let latest = times.iter().enumerate().max_by_key(|(_, time)| **time);
-                let place = latest.map_or(0, |(place, _)| place);
+                let what = "rows from the first time to the last";
                 return Err((
-                    place,
-                    Fault::too_many("rows from the first time to the last", MOST_ROWS),
+                    latest.map_or(0, |(place, _)| place),
+                    Fault::too_many(what, MOST_ROWS),
                 ));
             }
             steps = (0..=last).collect();
         }
-        let place: HashMap<i64, usize> = steps
-            .iter()
-            .enumerate()
-            .map(|(place, &step)| (step, place))
-            .collect();
+        let place: HashMap<i64, usize> = steps.iter().copied().zip(0..).collect();
         let places: Vec<usize> = times.iter().map(|&time| place[&even(time)]).collect();
-        let mut names: Vec<Option<String>> = vec![None; steps.len()];
-        for (label, &place) in labels.into_iter().zip(&places) {
-            names[place].get_or_insert(label);
-        }
-        let named = |(name, step): (Option<String>, &i64)| {
-            name.unwrap_or_else(|| written(first + step * row))
-        };
         Ok(Self {
-            labels: names.into_iter().zip(&steps).map(named).collect(),
+            labels: names(labels, &places, &steps, |step| written(first + step * row)),
             places,
             row_seconds: row as f64 / 1000.0,
             missing,
@@ -175,6 +153,19 @@ impl Axis {
             doubled,
             timed: true,
         })
+    }
+
+    /// Rows whose names are no times follow each other as they stand.
+    fn untimed(labels: Vec<String>, row: i64) -> Self {
+        Self {
+            places: (0..labels.len()).collect(),
+            labels,
+            row_seconds: row as f64 / 1000.0,
+            missing: 0,
+            gaps: 0,
+            doubled: 0,
+            timed: false,
+        }
     }
 
     /// Lays the counts of the file's rows over the even ones.
@@ -193,6 +184,21 @@ impl Axis {
         }
         laid
     }
+}
+
+/// The names of the even rows: those of the file's rows that fall on them, else `made` of the step.
+fn names(
+    labels: Vec<String>,
+    places: &[usize],
+    steps: &[i64],
+    made: impl Fn(i64) -> String,
+) -> Vec<String> {
+    let mut names: Vec<Option<String>> = vec![None; steps.len()];
+    for (label, &place) in labels.into_iter().zip(places) {
+        names[place].get_or_insert(label);
+    }
+    let named = |(name, &step): (Option<String>, &i64)| name.unwrap_or_else(|| made(step));
+    names.into_iter().zip(steps).map(named).collect()
 }
 
 /// The times of the rows in milliseconds; nothing if the first one's name is no time.
