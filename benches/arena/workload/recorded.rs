@@ -167,7 +167,7 @@ fn spread(total: &Traffic, seed: u64) -> (Traffic, Vec<Vec<f64>>) {
     let zipf = |rank: usize| (rank as f64).powf(-ZIPF_EXPONENT);
     let parts: f64 = (1..=OPERATIONS).map(zipf).sum();
     let total = &total.operations()[0].counts;
-    let mut counts: Vec<Vec<u32>> = vec![Vec::with_capacity(total.len()); OPERATIONS];
+    let mut counts: Vec<Vec<u32>> = vec![Vec::new(); OPERATIONS];
     for &sum in total {
         let mut left = sum;
         for (place, counts) in counts.iter_mut().enumerate().skip(1) {

@@ -58,11 +58,13 @@ pub(super) fn operations<R: BufRead>(
 struct Known {
     rows: Vec<OperationRow>,
     lines: Vec<u64>,
-    /// The place of an operation and the line of each of what tells its lines apart.
-    seen: HashMap<(ServiceName, OperationName), (usize, Vec<(String, u64)>)>,
+    seen: HashMap<(ServiceName, OperationName), Seen>,
     rootless: usize,
     added_up: usize,
 }
+
+/// An operation's place, and what tells its lines apart, with the line of each.
+type Seen = (usize, Vec<(String, u64)>);
 
 enum Added {
     New,
