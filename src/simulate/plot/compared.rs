@@ -18,6 +18,8 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(154, 103, 0),
 ];
 
+const PALE: RGBColor = RGBColor(222, 222, 222);
+
 /// Draws what each budget kept.
 ///
 /// # Errors
@@ -45,9 +47,12 @@ fn draw(
         let colour = &COLOURS[place % COLOURS.len()];
         left = legend_entry(&root, left, &format!("kept at {budget}"), colour, 2)?;
     }
+    let time = Time::of(intervals);
+    if time.is_stepped() {
+        legend_entry(&root, left, "pale: from least to most", &PALE, 10)?;
+    }
     let (_, below) = root.split_vertically(HEAD);
     let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
-    let time = Time::of(intervals);
     let highest = runs
         .iter()
         .map(|(budget, intervals)| axis_end(intervals, *budget))

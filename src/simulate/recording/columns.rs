@@ -149,7 +149,7 @@ pub(super) fn rows<R: BufRead>(
     let service = service(NO_SERVICE).map_err(|fault| at(1, 0, fault))?;
     let mut operations: Vec<OperationRow> = Vec::with_capacity(table.operations.len());
     for (column, name) in table.operations.iter().enumerate() {
-        let name = operation(name).map_err(|fault| at(1, column + 1, fault))?;
+        let name = operation(name).map_err(|fault| at(1, table.column(column), fault))?;
         operations.push((service.clone(), name, Vec::new()));
     }
     let (mut labels, mut numbers) = (Vec::new(), Vec::new());
@@ -157,8 +157,8 @@ pub(super) fn rows<R: BufRead>(
     while let Some(line) = lines.next()? {
         let number = line.number;
         let faulty = |(column, fault)| at(number, column, fault);
-        empty += row(line, &mut operations).map_err(faulty)?;
-        labels.push(line.cell(0).map_err(faulty)?.to_owned());
+        empty += row(&table, line, &mut operations).map_err(faulty)?;
+        labels.push(line.cell(table.time).map_err(faulty)?.to_owned());
         numbers.push(number);
         bounded(labels.len(), MOST_ROWS, "rows of time").map_err(|fault| faulty((0, fault)))?;
         bounded(labels.len() * operations.len(), MOST_COUNTS, "counts")
@@ -168,16 +168,27 @@ pub(super) fn rows<R: BufRead>(
         return Err(at(1, 0, Fault::NoOperations));
     }
     let axis = Axis::of(labels, table.unit, true, gaps, reading)
-        .map_err(|(place, fault)| at(numbers[place], 0, fault))?;
+        .map_err(|(place, fault)| at(numbers[place], table.time, fault))?;
     bounded(axis.labels.len() * operations.len(), MOST_COUNTS, "counts")
         .map_err(|fault| at(1, 0, fault))?;
     let note = (empty > 0).then(|| format!("{empty} empty cells are read as 0"));
     recorded(axis, gaps, operations, note.into_iter().collect())
-        .map_err(|repeated| at(1, repeated.second + 1, Fault::Repeated(1)))
+        .map_err(|repeated| at(1, table.column(repeated.second), Fault::Repeated(1)))
+}
+
+impl Table {
+    /// The column of an operation.
+    fn column(&self, operation: usize) -> usize {
+        operation + usize::from(operation >= self.time)
+    }
 }
 
 /// Takes the counts of one row of time; returns how many were empty.
-fn row(line: &Line, operations: &mut [OperationRow]) -> Result<usize, (usize, Fault)> {
+fn row(
+    table: &Table,
+    line: &Line,
+    operations: &mut [OperationRow],
+) -> Result<usize, (usize, Fault)> {
     let expected = operations.len() + 1;
     if line.len() != expected {
         let found = line.len();
@@ -185,11 +196,12 @@ fn row(line: &Line, operations: &mut [OperationRow]) -> Result<usize, (usize, Fa
     }
     let mut empty = 0;
     for (place, (_, _, counts)) in operations.iter_mut().enumerate() {
-        let cell = line.cell(place + 1)?;
+        let column = table.column(place);
+        let cell = line.cell(column)?;
         empty += usize::from(cell.is_empty());
         counts.push(match cell {
             "" => 0,
-            cell => count(cell).map_err(|fault| (place + 1, fault))?,
+            cell => count(cell).map_err(|fault| (column, fault))?,
         });
     }
     Ok(empty)

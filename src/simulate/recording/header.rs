@@ -42,6 +42,8 @@ pub(super) struct Long {
 
 #[derive(Debug)]
 pub(super) struct Table {
+    pub time: usize,
+    /// The names of the other columns.
     pub operations: Vec<String>,
     pub unit: Option<f64>,
 }
@@ -99,11 +101,17 @@ pub(super) fn parse(line: &Line) -> Result<Layout, (usize, Fault)> {
     if let Some(long) = names.long(line)? {
         return Ok(Layout::Long(long));
     }
-    let Some(unit) = time(&names.0[0]) else {
+    let Some((time, unit)) = names.time() else {
         return Err((0, Fault::UnknownHeader));
     };
+    let mut operations = labels(line, 0)?;
+    operations.remove(time);
+    if operations.is_empty() {
+        return Err((line.len(), Fault::NoRows));
+    }
     Ok(Layout::Table(Table {
-        operations: labels(line, 1)?,
+        time,
+        operations,
         unit,
     }))
 }
@@ -129,6 +137,12 @@ impl Names {
 
     fn is(&self, column: usize, words: &[&str]) -> bool {
         words.contains(&self.get(column))
+    }
+
+    /// The first column of times, and what a bare number in it counts.
+    fn time(&self) -> Option<(usize, Option<f64>)> {
+        let mut names = self.0.iter().enumerate();
+        names.find_map(|(column, name)| Some((column, time(name)?)))
     }
 
     fn azure(&self) -> Option<Wide> {
@@ -181,8 +195,7 @@ impl Names {
         let find = |words: &[&str]| (0..columns).find(|&column| self.is(column, words));
         let service = find(SERVICE).or_else(|| find(LONG_SERVICE));
         let operation = find(OPERATION).or_else(|| find(LONG_OPERATION));
-        let stamped = (0..columns).find_map(|column| Some((column, time(self.get(column))?)));
-        let (Some((time, unit)), Some(count)) = (stamped, find(COUNT)) else {
+        let (Some((time, unit)), Some(count)) = (self.time(), find(COUNT)) else {
             return Ok(None);
         };
         if service.is_none() && operation.is_none() {

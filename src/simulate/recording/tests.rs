@@ -143,6 +143,8 @@ fn a_series_without_some_seconds_had_no_requests_in_them() {
     assert_eq!(recording.row_seconds, 1.0);
     let minutes = read_text("minute_gmt,requests\n1998-06-29 00:00:00,5\n1998-06-29 00:01:00,6\n");
     assert_eq!(minutes.row_seconds, 60.0);
+    let turned = read_text("requests,minute\n5,480\n4,481\n6,483\n");
+    assert_eq!(counts(&turned, "recorded", "requests"), [5, 4, 0, 6]);
 }
 
 #[test]
