@@ -33,11 +33,9 @@ bench: ## Measures speed beside its limits, prints the table of docs/performance
 bench-build: ## Measures the release build from nothing
 	$(CARGO) bench --locked --bench speed -- build
 
-# RECORDINGS=folder plays recorded traffic too and writes its section. Six minutes on two cores, the
-# build included.
+# RECORDINGS=folder plays every traffic file of a folder too and writes their sections.
 arena: ## Plays Weir against the rules of other systems and writes the tables of docs/arena.md
-	$(CARGO) bench --locked --bench arena -- --write docs/arena.md
-	$(if $(RECORDINGS),$(CARGO) bench --locked --bench arena -- --write docs/arena.md --recordings '$(RECORDINGS)')
+	$(CARGO) bench --locked --bench arena -- --write docs/arena.md $(if $(RECORDINGS),--recordings '$(RECORDINGS)')
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

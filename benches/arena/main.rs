@@ -1,8 +1,8 @@
 //! The same workloads for Weir's engine and for the published rules of other systems.
 //!
 //! `make arena` plays everything and writes `docs/arena.md`; `cargo bench --bench arena --
-//! --only step --seeds 3` plays one workload and prints it. With `--recordings FOLDER` recorded
-//! traffic is played instead of what is made up. Nothing here passes or fails.
+//! --only step --seeds 3` plays one workload and prints it. With `--recordings FOLDER` every traffic
+//! file of a folder is played too. Nothing here passes or fails.
 //!
 //! Read [`rules::Controller`] first, then [`bout::Stage::play`], then [`figures`].
 
@@ -13,6 +13,7 @@ mod figures;
 mod rules;
 mod statistics;
 mod table;
+mod targets;
 mod workload;
 
 use std::path::PathBuf;
@@ -27,22 +28,22 @@ use bout::Stage;
 use figures::Measured;
 use rules::CONTENDERS;
 use table::Results;
-use workload::{MADE_UP, Workload};
+use workload::{MADE_UP, REPORTING, Recording, SPANS, Workload};
 
 /// Plays the arena.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Play the recorded traffic of this folder instead of what is made up
+    /// Play the recorded traffic of this folder too
     #[arg(long, value_name = "FOLDER")]
     recordings: Option<PathBuf>,
     /// How many seeds to play
     #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
-    /// Play this workload alone
+    /// Play only the workloads whose name begins like this
     #[arg(long, value_name = "WORKLOAD")]
     only: Option<String>,
-    /// Write into the document's section instead of printing
-    #[arg(long, value_name = "DOCUMENT")]
+    /// Write into the document's sections instead of printing
+    #[arg(long, value_name = "DOCUMENT", conflicts_with = "only")]
     write: Option<PathBuf>,
     /// What cargo says to every bench
     #[arg(long, hide = true)]
@@ -53,6 +54,8 @@ struct Arguments {
 struct Play<'a> {
     name: &'a str,
     says: String,
+    seeds: u64,
+    recorded: bool,
     make: Box<dyn Fn(u64) -> Workload + Sync + 'a>,
 }
 
@@ -71,47 +74,64 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Some(folder) => workload::recordings(folder)?,
         None => Vec::new(),
     };
-    let mut plays: Vec<Play<'_>> = if arguments.recordings.is_some() {
-        let recorded = recordings.iter().map(|recording| Play {
-            name: recording.name,
-            says: recording.says.clone(),
-            make: Box::new(|seed| recording.make(seed)),
-        });
-        recorded.collect()
-    } else {
-        let made_up = MADE_UP.iter().map(|spec| Play {
-            name: spec.name,
-            says: spec.says.to_owned(),
-            make: Box::new(|seed| spec.make(seed)),
-        });
-        made_up.collect()
-    };
+    let mut plays = plays(&recordings, arguments.seeds);
     if let Some(only) = &arguments.only {
-        plays.retain(|play| play.name == only);
+        plays.retain(|play| play.name.starts_with(only.as_str()));
     }
     if plays.is_empty() || arguments.seeds == 0 {
         return Err("there is nothing to play".to_owned());
     }
-    let results = play_all(&plays, arguments.seeds);
-    let section = if arguments.recordings.is_some() {
-        "recorded"
-    } else {
-        "made up"
-    };
-    let tables: Vec<String> = results.iter().map(Results::table).collect();
-    let text = format!(
-        "{} seeds; mean ± half of its 95 % interval.\n\n{}\n{}",
-        arguments.seeds,
-        tables.join("\n"),
-        table::wins(&results)
-    );
+    let results = play_all(&plays);
+    let (made_up, recorded): (Vec<Results>, Vec<Results>) = results
+        .into_iter()
+        .partition(|results| results.span.is_empty());
+    let mut sections = Vec::new();
+    if !made_up.is_empty() {
+        sections.push(("targets made up", targets::made_up(&made_up)));
+        sections.push(("made up", tables(&made_up, "")));
+    }
+    if !recorded.is_empty() {
+        let targets = targets::recorded(&recorded, REPORTING);
+        sections.push(("targets recorded", targets));
+        sections.push(("recorded", tables(&recorded, REPORTING)));
+    }
     let Some(document) = &arguments.write else {
-        println!("{text}");
+        sections.iter().for_each(|(_, text)| println!("{text}\n"));
         return Ok(());
     };
     let said = |error: std::io::Error| format!("{}: {error}", document.display());
-    let old = std::fs::read_to_string(document).map_err(said)?;
-    std::fs::write(document, table::placed(&old, section, &text)?).map_err(said)
+    let mut text = std::fs::read_to_string(document).map_err(said)?;
+    for (section, written) in sections {
+        text = table::placed(&text, section, &written)?;
+    }
+    std::fs::write(document, text).map_err(said)
+}
+
+/// The tables of some workloads, and where a peer wins in the spans of this name.
+fn tables(results: &[Results], span: &str) -> String {
+    let tables: Vec<String> = results.iter().map(Results::table).collect();
+    let judged = results.iter().filter(|results| results.span == span);
+    format!("{}\n{}", tables.join("\n"), table::wins(judged))
+}
+
+/// Everything there is to play.
+fn plays<'a>(recordings: &'a [Recording], seeds: u64) -> Vec<Play<'a>> {
+    let recorded = recordings.iter().map(|recording| Play {
+        name: &recording.name,
+        says: recording.says.clone(),
+        seeds: seeds.div_ceil(recording.seeds_in),
+        recorded: true,
+        make: Box::new(|seed| recording.make(seed)),
+    });
+    let made_up = MADE_UP.iter().map(|spec| Play {
+        name: spec.name,
+        says: spec.says.to_owned(),
+        seeds,
+        recorded: false,
+        make: Box::new(|seed| spec.make(seed)),
+    });
+    // The long ones first: no core waits for the last of them.
+    recorded.chain(made_up).collect()
 }
 
 /// What a workload came to with one seed.
@@ -119,14 +139,14 @@ struct Done {
     play: usize,
     seed: u64,
     budget: f64,
-    /// What each contender measured.
-    measured: Vec<Option<Measured>>,
+    /// What each contender measured in every span.
+    measured: Vec<Option<Vec<Measured>>>,
 }
 
 /// Plays every workload with every seed on all cores.
-fn play_all(plays: &[Play<'_>], seeds: u64) -> Vec<Results> {
+fn play_all(plays: &[Play<'_>]) -> Vec<Results> {
     let jobs: Vec<(usize, u64)> = (0..plays.len())
-        .flat_map(|play| (1..=seeds).map(move |seed| (play, seed)))
+        .flat_map(|play| (1..=plays[play].seeds).map(move |seed| (play, seed)))
         .collect();
     let done: Mutex<Vec<Done>> = Mutex::default();
     let next = AtomicUsize::new(0);
@@ -162,15 +182,24 @@ fn play_all(plays: &[Play<'_>], seeds: u64) -> Vec<Results> {
 /// Puts the seeds of each workload together, in their order: figures are compared pair by pair.
 fn gathered(plays: &[Play<'_>], mut done: Vec<Done>) -> Vec<Results> {
     done.sort_by_key(|done| (done.play, done.seed));
-    let result = |(number, play): (usize, &Play<'_>)| {
+    let spans = |recorded: bool| if recorded { &SPANS[..] } else { &[""] };
+    let mut results = Vec::new();
+    for (number, play) in plays.iter().enumerate() {
         let of = || done.iter().filter(|done| done.play == number);
-        let contender = |place: usize| of().filter_map(|done| done.measured[place]).collect();
-        Results {
-            name: play.name.to_owned(),
-            says: play.says.clone(),
-            budget: of().map(|done| done.budget).sum::<f64>() / of().count() as f64,
-            measured: (0..CONTENDERS.len()).map(contender).collect(),
+        for (place, span) in spans(play.recorded).iter().enumerate() {
+            let contender = |who: usize| {
+                let measured = of().filter_map(|done| done.measured[who].as_ref());
+                measured.map(|spans| spans[place]).collect()
+            };
+            results.push(Results {
+                name: play.name.to_owned(),
+                span,
+                says: play.says.clone(),
+                budget: of().map(|done| done.budget).sum::<f64>() / of().count() as f64,
+                seeds: of().count(),
+                measured: (0..CONTENDERS.len()).map(contender).collect(),
+            });
         }
-    };
-    plays.iter().enumerate().map(result).collect()
+    }
+    results
 }

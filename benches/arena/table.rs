@@ -9,37 +9,55 @@ use crate::statistics::Estimate;
 /// What everybody measured in one workload: by contender, seed by seed.
 pub struct Results {
     pub name: String,
+    /// Which stretch of it was judged; empty where there is only one.
+    pub span: &'static str,
     pub says: String,
     pub budget: f64,
+    pub seeds: usize,
     pub measured: Vec<Vec<Measured>>,
 }
 
 impl Results {
     /// One figure of one contender, seed by seed.
-    fn figures(&self, contender: usize, figure: usize) -> Vec<f64> {
+    pub fn figures(&self, contender: usize, figure: usize) -> Vec<f64> {
         let of = self.measured[contender].iter();
         of.filter_map(|measured| measured[figure]).collect()
     }
 
-    /// The table of the workload.
+    /// What it is called, the stretch included.
+    fn title(&self) -> String {
+        if self.span.is_empty() {
+            return self.name.clone();
+        }
+        format!("`{}`, {}", self.name, self.span)
+    }
+
+    /// The table of the workload, with the figures that anybody has.
     pub fn table(&self) -> String {
-        let mut text = format!(
-            "### {}\n\n{}. Budget: {:.1} traces a second.\n\n",
-            capital(&self.name),
-            capital(&self.says),
-            self.budget
-        );
-        let names = FIGURES.map(|figure| figure.name).join(" | ");
-        let _ = writeln!(text, "| | {names} |");
-        let _ = writeln!(text, "|---{}|", "|---:".repeat(FIGURES.len()));
+        let mut text = format!("### {}\n\n", capital(&self.title()));
+        if self.seeds > 0 {
+            let _ = writeln!(
+                text,
+                "{}. Budget: {:.1} traces a second; {} seeds.\n",
+                capital(&self.says),
+                self.budget,
+                self.seeds,
+            );
+        }
+        let anybody = |figure: &usize| {
+            (0..CONTENDERS.len()).any(|place| !self.figures(place, *figure).is_empty())
+        };
+        let figures: Vec<usize> = (0..FIGURES.len()).filter(anybody).collect();
+        let names: Vec<&str> = figures.iter().map(|&figure| FIGURES[figure].name).collect();
+        let _ = writeln!(text, "| | {} |", names.join(" | "));
+        let _ = writeln!(text, "|---{}|", "|---:".repeat(figures.len()));
         for (place, contender) in CONTENDERS.iter().enumerate() {
             if self.measured[place].is_empty() {
                 continue;
             }
-            let cells: Vec<String> = FIGURES
+            let cells: Vec<String> = figures
                 .iter()
-                .enumerate()
-                .map(|(number, figure)| shown(figure, &self.figures(place, number)))
+                .map(|&number| shown(&FIGURES[number], &self.figures(place, number)))
                 .collect();
             let _ = writeln!(text, "| {} | {} |", contender.name, cells.join(" | "));
         }
@@ -74,7 +92,7 @@ impl Results {
                 let _ = writeln!(
                     text,
                     "| {} | {} | {} | {} | {} |",
-                    self.name,
+                    self.title(),
                     figure.name,
                     shown(figure, &own),
                     clear.join("; "),
@@ -101,8 +119,8 @@ fn lag(better: Better, other: &[f64], own: &[f64]) -> Estimate {
 }
 
 /// The list of figures in which a peer wins.
-pub fn wins(results: &[Results]) -> String {
-    let lines: String = results.iter().map(Results::wins).collect();
+pub fn wins<'a>(results: impl Iterator<Item = &'a Results>) -> String {
+    let lines: String = results.map(Results::wins).collect();
     let head = "### Where a peer wins\n\n";
     if lines.is_empty() {
         return format!("{head}Nowhere.\n");
@@ -117,7 +135,7 @@ pub fn wins(results: &[Results]) -> String {
 }
 
 /// A mean and its interval.
-fn shown(figure: &Figure, figures: &[f64]) -> String {
+pub fn shown(figure: &Figure, figures: &[f64]) -> String {
     let Some(estimate) = Estimate::of(figures) else {
         return "–".to_owned();
     };

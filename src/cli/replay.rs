@@ -21,7 +21,8 @@ pub use session::{Conclusion, Outputs, Session};
 /// Flags of `weir replay`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Recorded traffic: Azure Functions invocations per minute, or service,operation,<time>,…
+    /// Recorded traffic, recognised by its header: service,operation,<time>,… or
+    /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
     #[arg(long, value_name = "FILE")]
     pub traffic: PathBuf,
     /// The budget to hold during the run; the former one is put back at the end
@@ -39,8 +40,8 @@ pub struct ReplayArgs {
     /// How many intervals to play [default: all that are recorded]
     #[arg(long, value_name = "N")]
     pub intervals: Option<usize>,
-    /// The recorded row to begin with, by its column's name [default: the first]
-    #[arg(long, value_name = "COLUMN")]
+    /// The recorded row to begin with, by its name [default: the first]
+    #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
     /// Recorded rows that go by in an interval: 2 plays twice as fast, 0.5 half as fast
     #[arg(long, value_name = "ROWS", default_value_t = 1.0)]
@@ -212,7 +213,7 @@ pub(super) fn first_row(traffic: &Traffic, label: Option<&str>) -> Result<usize,
             flag: "start-at",
             value: label.to_owned(),
             problem: format!(
-                "no such column; they go from {:?} to {:?}",
+                "no such row; they go from {:?} to {:?}",
                 known(traffic.labels().first()),
                 known(traffic.labels().last())
             ),

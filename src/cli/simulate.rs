@@ -1,21 +1,29 @@
 //! `weir simulate`: plays traffic against the engine in virtual time and judges what it kept.
 
+mod run;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::replay::{Conclusion, Outputs, ReplayError, check_budget, conclude, first_row, within};
-use crate::simulate::recording::read_traffic;
+use super::replay::{ReplayError, check_budget, conclude, first_row, within};
+use crate::simulate::faults::{Burst, Faults, NotAFault, Rename};
+use crate::simulate::recording::{Gaps, Reading, Recording, read};
 use crate::simulate::scenario::Scenario;
-use crate::simulate::virtual_time::{Timing, VirtualPlayed, VirtualRun, budget_alone, play};
-use crate::simulate::{Interval, Schedule, Traffic, Verdict, WireTally, table};
+use crate::simulate::virtual_time::{Loss, Restart, Timing, VirtualRun, budget_alone};
+use crate::simulate::{Schedule, Traffic};
+
+pub use run::simulate;
 
 /// Flags of `weir simulate`.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
-    /// Recorded traffic: Azure Functions invocations per minute, or service,operation,<time>,…
+    /// Recorded traffic, recognised by its header: service,operation,<time>,… or
+    /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
     #[arg(
         long,
         value_name = "FILE",
@@ -26,12 +34,36 @@ pub struct SimulateArgs {
     /// Made-up traffic of 3,000 operations in which one thing happens
     #[arg(long, value_name = "SCENARIO")]
     pub synthetic: Option<Scenario>,
-    /// The budget to hold
-    #[arg(long, value_name = "TRACES_PER_SECOND")]
-    pub budget: f64,
-    /// How often a plan is computed; one recorded row is played in each interval
+    /// The budget to hold; several, separated by commas, are compared
+    #[arg(
+        long,
+        value_name = "TRACES_PER_SECOND",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub budget: Vec<f64>,
+    /// Give every operation what shows a trace of it with this probability in this time
+    #[arg(long, value_name = "PROBABILITY@DURATION")]
+    pub coverage: Option<CoverageFloor>,
+    /// How often a plan is computed
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     pub interval: Duration,
+    /// How long a recorded row lasts, in seconds [default: what the rows' times say, else 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub row_seconds: Option<f64>,
+    /// What becomes of rows that the recording lacks [default: zero in a list or a single series,
+    /// else close]
+    #[arg(long, value_name = "HOW")]
+    pub gaps: Option<Gaps>,
+    /// How many times as fast as recorded the traffic goes by
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub time_scale: f64,
+    /// How many intervals to play [default: all that are recorded]
+    #[arg(long, value_name = "N")]
+    pub intervals: Option<usize>,
+    /// The recorded row to begin with, by its name [default: the first]
+    #[arg(long, value_name = "ROW")]
+    pub start_at: Option<String>,
     /// How long after its end a window waits for reports [default: a sixth of the interval]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub grace: Option<Duration>,
@@ -42,21 +74,27 @@ pub struct SimulateArgs {
     /// [default: a sixth of the interval, 10s of 60s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub report_interval: Option<Duration>,
-    /// How many intervals to play [default: all that are recorded]
-    #[arg(long, value_name = "N")]
-    pub intervals: Option<usize>,
-    /// The recorded row to begin with, by its column's name [default: the first]
-    #[arg(long, value_name = "COLUMN")]
-    pub start_at: Option<String>,
-    /// Recorded rows that go by in an interval: 2 plays twice as fast, 0.5 half as fast
-    #[arg(long, value_name = "ROWS", default_value_t = 1.0)]
-    pub time_scale: f64,
     /// How many agents report
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub agents: usize,
+    /// Lose the reports of some agents, from an interval on for so many; may be repeated
+    #[arg(long, value_name = "AGENTS:FROM:COUNT")]
+    pub lose: Vec<Loss>,
+    /// Start some agents anew, under new names, in an interval; may be repeated
+    #[arg(long, value_name = "AGENTS@INTERVAL")]
+    pub restart: Vec<Restart>,
+    /// Let a part of the operations go on under new names from an interval on; may be repeated
+    #[arg(long, value_name = "PART@INTERVAL")]
+    pub rename: Vec<Rename>,
+    /// Multiply all traffic, from an interval on for so many; may be repeated
+    #[arg(long, value_name = "FACTOR@INTERVAL:COUNT")]
+    pub burst: Vec<Burst>,
     /// Intervals at the beginning that are not judged
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warm_up: usize,
+    /// How many of the services that spend most to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
     /// Where the randomness starts
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
@@ -72,14 +110,117 @@ pub struct SimulateArgs {
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest row of time, in seconds: a week.
+const LONGEST_ROW: f64 = 604_800.0;
+/// The most intervals: each is kept until the end.
+const MOST_INTERVALS: usize = 2_000_000;
+/// The most budgets in one run.
+const MOST_BUDGETS: usize = 20;
+/// The span in which an operation should show a trace, unless a coverage floor names another.
+const CELL: Duration = Duration::from_secs(300);
+
+/// At least one trace of an operation in a span, with this probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CoverageFloor {
+    /// The probability, between 0 and 1.
+    pub probability: f64,
+    /// The span.
+    pub span: Duration,
+}
+
+impl CoverageFloor {
+    /// What it asks of every operation, in traces per second: kept traces come like a Poisson
+    /// process, which shows none in a span with the probability `exp(-rate · span)`.
+    #[must_use]
+    pub fn traces_per_second(self) -> f64 {
+        -(1.0 - self.probability).ln() / self.span.as_secs_f64()
+    }
+}
+
+impl FromStr for CoverageFloor {
+    type Err = NotAFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let floor = text.split_once('@').and_then(|(probability, span)| {
+            let probability: f64 = probability.trim().parse().ok()?;
+            let span = humantime::parse_duration(span.trim()).ok()?;
+            let sound = probability > 0.0 && probability < 1.0 && span >= Duration::from_secs(1);
+            sound.then_some(Self { probability, span })
+        });
+        floor.ok_or(NotAFault::new(
+            "PROBABILITY@DURATION, like 0.95@300s for a trace of each operation in 19 of 20 spans of five minutes",
+        ))
+    }
+}
+
+/// A run for every budget, and what is to be said about the traffic.
+pub struct Prepared {
+    /// One run for every budget.
+    pub runs: Vec<VirtualRun>,
+    /// What the reader made of the file, in sentences.
+    pub notes: Vec<String>,
+}
 
 impl SimulateArgs {
     /// Checks the flags and reads or makes up the traffic.
     ///
     /// # Errors
     /// Names the flag or the place in the file that is wrong.
-    pub fn prepare(&self) -> Result<VirtualRun, ReplayError> {
-        check_budget(self.budget)?;
+    pub fn prepare(&self) -> Result<Prepared, ReplayError> {
+        let timing = self.timing()?;
+        within("budget", self.budget.len(), 1, MOST_BUDGETS)?;
+        self.budget
+            .iter()
+            .try_for_each(|budget| check_budget(*budget))?;
+        within("time-scale", self.time_scale, 0.001, 1000.0)?;
+        within(
+            "row-seconds",
+            self.row_seconds.unwrap_or(1.0),
+            0.001,
+            LONGEST_ROW,
+        )?;
+        within("agents", self.agents, 1, 10_000)?;
+        within("intervals", self.intervals.unwrap_or(1), 1, usize::MAX)?;
+        let Recording {
+            traffic,
+            row_seconds,
+            mut notes,
+        } = self.read()?;
+        let start = first_row(&traffic, self.start_at.as_deref())?;
+        let pace = self.time_scale * self.interval.as_secs_f64() / row_seconds;
+        let schedule = Schedule::new(traffic.rows(), start, pace, self.intervals);
+        within("intervals", schedule.intervals(), 0, MOST_INTERVALS)?;
+        let played = (schedule.intervals() as f64 * pace) as usize;
+        let left = (traffic.rows() - start).saturating_sub(played);
+        if left > 0 && self.intervals.is_none() {
+            notes.push(format!(
+                "the last {left} rows fill no interval and are not played"
+            ));
+        }
+        let mut faults = self.faults();
+        let traffic = Arc::new(faults.rename(traffic, self.rename.clone(), self.seed));
+        let run = |&budget: &f64| {
+            let mut policy = budget_alone(budget);
+            policy.floor = self.coverage.map_or(0.0, CoverageFloor::traces_per_second);
+            VirtualRun {
+                traffic: Arc::clone(&traffic),
+                schedule,
+                timing,
+                agents: self.agents,
+                faults: faults.clone(),
+                policy,
+                warm_up: self.warm_up,
+                cell: self.cell(),
+                seed: self.seed,
+            }
+        };
+        Ok(Prepared {
+            runs: self.budget.iter().map(run).collect(),
+            notes,
+        })
+    }
+
+    fn timing(&self) -> Result<Timing, ReplayError> {
         within("interval", self.interval, SHORTEST, LONGEST)?;
         let timing = Timing {
             interval: self.interval,
@@ -94,102 +235,63 @@ impl SimulateArgs {
         ] {
             within(flag, duration, SHORTEST / 10, LONGEST)?;
         }
-        within("time-scale", self.time_scale, 0.001, 1000.0)?;
-        within("agents", self.agents, 1, 10_000)?;
-        within("intervals", self.intervals.unwrap_or(1), 1, usize::MAX)?;
-        let traffic = self.read()?;
-        let start = first_row(&traffic, self.start_at.as_deref())?;
-        Ok(VirtualRun {
-            schedule: Schedule::new(traffic.rows(), start, self.time_scale, self.intervals),
-            traffic,
-            timing,
-            agents: self.agents,
-            loss: self
-                .synthetic
-                .and_then(|scenario| scenario.loss(self.agents)),
-            policy: budget_alone(self.budget),
-            seed: self.seed,
-        })
+        Ok(timing)
     }
 
-    fn read(&self) -> Result<Traffic, ReplayError> {
-        Ok(match (&self.traffic, self.synthetic) {
-            (Some(file), _) => read_traffic(file)?,
-            (None, scenario) => scenario.unwrap_or(Scenario::Steady).traffic(self.seed),
-        })
+    fn cell(&self) -> Duration {
+        self.coverage.map_or(CELL, |floor| floor.span)
     }
 
-    fn outputs(&self, run: &VirtualRun) -> Outputs {
-        let file = self.traffic.as_deref().and_then(std::path::Path::file_name);
-        let name = match (file, self.synthetic) {
-            (Some(file), _) => file.to_string_lossy().into_owned(),
-            (None, scenario) => format!("{:?}", scenario.unwrap_or(Scenario::Steady)),
-        };
-        Outputs {
-            subtitle: format!(
-                "{name} · from {} · {} intervals of {} · {} operations · virtual time",
-                run.schedule.label(&run.traffic, 0),
-                run.schedule.intervals(),
-                humantime::format_duration(self.interval),
-                run.traffic.operations().len(),
-            ),
-            plot: self.plot.clone(),
-            csv: self.csv.clone(),
+    fn faults(&self) -> Faults {
+        let made_up = self
+            .synthetic
+            .and_then(|scenario| scenario.loss(self.agents));
+        Faults {
+            losses: self.lose.iter().cloned().chain(made_up).collect(),
+            restarts: self.restart.clone(),
+            bursts: self.burst.clone(),
+            renamed: Vec::new(),
         }
+    }
+
+    fn read(&self) -> Result<Recording, ReplayError> {
+        let Some(file) = &self.traffic else {
+            return Ok(Recording {
+                traffic: self.scenario().traffic(self.seed),
+                row_seconds: 60.0,
+                notes: Vec::new(),
+            });
+        };
+        let reading = Reading {
+            row_seconds: self.row_seconds,
+            gaps: self.gaps,
+        };
+        Ok(read(file, &reading)?)
+    }
+
+    fn scenario(&self) -> Scenario {
+        self.synthetic.unwrap_or(Scenario::Steady)
+    }
+
+    /// What is played, in a line.
+    fn subtitle(&self, run: &VirtualRun) -> String {
+        let file = self.traffic.as_deref().and_then(std::path::Path::file_name);
+        let name = file.map_or_else(
+            || format!("{:?}", self.scenario()),
+            |file| file.to_string_lossy().into_owned(),
+        );
+        let traffic: &Traffic = &run.traffic;
+        format!(
+            "{name} · from {} · {} intervals of {} · {} operations · virtual time",
+            run.schedule.label(traffic, 0),
+            run.schedule.intervals(),
+            humantime::format_duration(self.interval),
+            traffic.operations().len(),
+        )
     }
 }
 
 /// Runs the command: 0 when the engine did well, 1 when it did not, 2 without a verdict.
 pub(super) fn run(args: &SimulateArgs) -> ExitCode {
     conclude(simulate(args))
-}
-
-/// Plays and judges as the flags say.
-///
-/// # Errors
-/// When there is no way to play at all.
-pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
-    let run = args.prepare()?;
-    let outputs = args.outputs(&run);
-    outputs.check()?;
-    let played = play(&run, |_, _| ());
-    let intervals = &played.intervals;
-    let verdict = Verdict::of(intervals, &WireTally::default(), args.budget, args.warm_up);
-    println!(
-        "{}",
-        table::intervals(intervals, args.budget, verdict.as_ref())
-    );
-    if !intervals.is_empty() {
-        outputs.write(intervals, args.budget, verdict.as_ref())?;
-    }
-    let Some(verdict) = verdict else {
-        println!("\nno verdict: too few intervals were played");
-        return Ok(Conclusion::Undecided);
-    };
-    println!("\n{}", table::verdict(&verdict));
-    println!("{}", extremes(&played, args));
-    Ok(if verdict.passes() {
-        Conclusion::Passed
-    } else {
-        Conclusion::Failed
-    })
-}
-
-/// How far off the worst intervals were, and how much plans change.
-fn extremes(played: &VirtualPlayed, args: &SimulateArgs) -> String {
-    let error = |interval: &Interval| interval.error(args.budget);
-    let judged = played.intervals.get(args.warm_up..).unwrap_or_default();
-    let mut errors: Vec<f64> = judged.iter().map(error).collect();
-    errors.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let place = (part * (errors.len() as f64 - 1.0)).round() as usize;
-        100.0 * errors.get(place).copied().unwrap_or(0.0)
-    };
-    format!(
-        "error between {:+.1} % and {:+.1} %, 99 % of intervals under {:+.1} %; {:.0} % of probabilities change by over 1 % a plan",
-        at(0.0),
-        at(1.0),
-        at(0.99),
-        100.0 * played.churn,
-    )
 }

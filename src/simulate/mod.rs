@@ -6,7 +6,10 @@
 //! running server in real time, [`virtual_time`] to the engine alone, in no time.
 
 pub mod client;
+pub mod comparison;
+pub mod faults;
 pub mod fleet;
+pub mod measure;
 pub mod play;
 pub mod plot;
 pub mod recording;

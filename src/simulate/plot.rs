@@ -1,11 +1,16 @@
 //! A run as a picture: what was kept against the budget, and what was offered, as SVG.
 
+mod axis;
+mod compared;
+
 use plotters::coord::Shift;
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::verdict::{Interval, Verdict};
+
+use axis::{Time, mesh, outline, with_time};
+pub use compared::compared;
 
 /// What a picture says beside its curves.
 #[derive(Debug, Clone)]
@@ -34,6 +39,7 @@ const FAINT: RGBColor = RGBColor(101, 109, 118);
 const GRID: RGBColor = RGBColor(228, 231, 235);
 const KEPT: RGBColor = RGBColor(9, 105, 218);
 const REFERENCE: RGBColor = RGBColor(227, 98, 9);
+const RANGE: RGBColor = RGBColor(182, 211, 245);
 const BAND: RGBColor = RGBColor(218, 234, 252);
 const OFFERED: RGBColor = RGBColor(110, 119, 129);
 
@@ -71,71 +77,41 @@ fn draw(
 ) -> Drawn {
     let root = SVGBackend::with_string(picture, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    head(&root, texts, verdict.is_some())?;
+    let time = Time::of(intervals);
+    head(&root, texts, &time, verdict.is_some())?;
     let (_, below) = root.split_vertically(HEAD);
     let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
-    let time = Time::of(intervals);
     kept(&upper, &time, intervals, budget, verdict)?;
     offered(&lower, &time, intervals)?;
     root.present()?;
     Ok(())
 }
 
-/// The axis of time: seconds for a short run, minutes for a long one.
-struct Time {
-    /// The middle of every interval.
-    middles: Vec<f64>,
-    end: f64,
-    unit: &'static str,
-}
-
-impl Time {
-    fn of(intervals: &[Interval]) -> Self {
-        let total: f64 = intervals.iter().map(|interval| interval.seconds).sum();
-        let (scale, unit) = if total > 600.0 {
-            (60.0, "min")
-        } else {
-            (1.0, "s")
-        };
-        let mut begin = 0.0;
-        let mut middles = Vec::with_capacity(intervals.len());
-        for interval in intervals {
-            middles.push((begin + interval.seconds / 2.0) / scale);
-            begin += interval.seconds;
-        }
-        Self {
-            middles,
-            end: total / scale,
-            unit,
-        }
-    }
-
-    fn curve<'a>(
-        &'a self,
-        intervals: &'a [Interval],
-        of: impl Fn(&Interval) -> f64 + 'a,
-    ) -> impl Iterator<Item = (f64, f64)> + 'a {
-        let values = intervals.iter().map(of);
-        self.middles.iter().copied().zip(values)
-    }
-}
-
-fn head(root: &Area<'_>, texts: &PlotTexts, band: bool) -> Drawn {
+fn titles(root: &Area<'_>, texts: &PlotTexts) -> Drawn {
     let title = (FONT, 22).into_font().style(FontStyle::Bold).color(&INK);
     root.draw(&Text::new(texts.title.clone(), (LEFT as i32, 14), title))?;
     let small = (FONT, 14).into_font().color(&FAINT);
     root.draw(&Text::new(texts.subtitle.clone(), (LEFT as i32, 42), small))?;
+    Ok(())
+}
+
+fn head(root: &Area<'_>, texts: &PlotTexts, time: &Time, band: bool) -> Drawn {
+    titles(root, texts)?;
     let mut left = LEFT as i32;
+    let range = time.is_stepped();
     let entries = [
-        ("kept", KEPT, 2),
-        ("reference: exact counts, one interval late", REFERENCE, 1),
-        ("budget", INK, 2),
-        ("allowance", BAND, 10),
+        (true, "kept", KEPT, 2),
+        (range, "least to most kept", RANGE, 10),
+        (
+            true,
+            "reference: exact counts, one interval late",
+            REFERENCE,
+            1,
+        ),
+        (true, "budget", INK, 2),
+        (band && !range, "allowance", BAND, 10),
     ];
-    for (name, colour, width) in entries {
-        if name == "allowance" && !band {
-            continue;
-        }
+    for (_, name, colour, width) in entries.into_iter().filter(|(shown, ..)| *shown) {
         left = legend_entry(root, left, name, &colour, width)?;
     }
     Ok(())
@@ -157,8 +133,9 @@ fn legend_entry(
         .color(&INK)
         .pos(Pos::new(HPos::Left, VPos::Center));
     root.draw(&Text::new(name.to_owned(), (left + 30, TOP), style))?;
-    // Seven pixels a character are enough at this size.
-    Ok(left + 30 + 7 * name.chars().count() as i32 + 22)
+    // Seven pixels a character are enough at this size, six where there are many.
+    let letters = name.chars().count() as i32;
+    Ok(left + 30 + (7 * letters).min(6 * letters + 20) + 22)
 }
 
 fn kept(
@@ -168,18 +145,19 @@ fn kept(
     budget: f64,
     verdict: Option<&Verdict>,
 ) -> Drawn {
-    let highest = intervals
-        .iter()
-        .flat_map(|interval| [interval.kept(), interval.reference()])
-        .fold(budget, f64::max);
+    let highest = axis_end(intervals, budget);
     let mut chart = ChartBuilder::on(area)
         .margin_left(12)
         .margin_right(24)
         .margin_top(4)
         .x_label_area_size(24)
         .y_label_area_size(LEFT - 12)
-        .build_cartesian_2d(0.0..time.end, 0.0..1.08 * highest)?;
-    if let Some(verdict) = verdict {
+        .build_cartesian_2d(0.0..time.end, 0.0..highest)?;
+    let points = time.points(intervals, Interval::kept);
+    if time.is_stepped() {
+        let range = Polygon::new(outline(&points), RANGE.filled());
+        chart.draw_series(std::iter::once(range))?;
+    } else if let Some(verdict) = verdict {
         chart.draw_series(std::iter::once(band(time, intervals, budget, verdict)))?;
     }
     mesh(&mut chart, "traces/s")?;
@@ -191,10 +169,19 @@ fn kept(
         time.curve(intervals, Interval::reference),
         REFERENCE.stroke_width(1),
     ))?;
-    let points = time.curve(intervals, Interval::kept);
-    let size = if intervals.len() > 150 { 1 } else { 2 };
-    chart.draw_series(LineSeries::new(points, KEPT.stroke_width(2)).point_size(size))?;
+    let curve = points.iter().map(|point| (point.at, point.mean));
+    let size = if intervals.len() > 150 { 0 } else { 2 };
+    let width = if intervals.len() > 150 { 1 } else { 2 };
+    chart.draw_series(LineSeries::new(curve, KEPT.stroke_width(width)).point_size(size))?;
     Ok(())
+}
+
+/// Where the axis of kept rates ends.
+fn axis_end(intervals: &[Interval], budget: f64) -> f64 {
+    let rates = intervals
+        .iter()
+        .flat_map(|interval| [interval.kept(), interval.reference()]);
+    1.08 * rates.fold(budget, f64::max)
 }
 
 /// The range of kept rates that the verdict allows, interval by interval after the warm-up.
@@ -205,12 +192,13 @@ fn band(
     verdict: &Verdict,
 ) -> Polygon<(f64, f64)> {
     let edge = |sign: f64| {
-        let judged = intervals.iter().zip(&verdict.allowances).zip(&time.middles);
+        let points = time.points(intervals, Interval::offered);
+        let judged = verdict.allowances.iter().zip(points);
         judged
             .skip(verdict.warm_up)
-            .map(move |((interval, allowance), &at)| {
-                let target = budget.min(interval.offered());
-                (at, (target + sign * allowance * budget).max(0.0))
+            .map(move |(allowance, point)| {
+                let target = budget.min(point.mean);
+                (point.at, (target + sign * allowance * budget).max(0.0))
             })
             .collect::<Vec<_>>()
     };
@@ -222,8 +210,9 @@ fn band(
 fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
     let rates = || intervals.iter().map(Interval::offered);
     let highest = rates().fold(0.0, f64::max);
-    // A quiet interval must not stretch a logarithmic axis without end.
-    let lowest = rates().fold(f64::INFINITY, f64::min).max(highest / 1e6);
+    // A quiet interval must not stretch a logarithmic axis without end, a silent one not at all.
+    let spoken = rates().filter(|rate| *rate > 0.0);
+    let lowest = spoken.fold(f64::INFINITY, f64::min).max(highest / 1e6);
     let mut builder = ChartBuilder::on(area);
     builder
         .margin_left(12)
@@ -238,7 +227,7 @@ fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
         let range = (0.7 * lowest..1.4 * highest).log_scale();
         let mut chart = builder.build_cartesian_2d(0.0..time.end, range)?;
         with_time(&mut chart, &title)?;
-        let curve = time.curve(intervals, move |i| i.offered().max(lowest));
+        let curve = time.curve(intervals, |interval| interval.offered().max(lowest));
         chart.draw_series(LineSeries::new(curve, style))?;
     } else {
         let range = 0.0..(1.15 * highest).max(1.0);
@@ -248,64 +237,6 @@ fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
         chart.draw_series(AreaSeries::new(curve, 0.0, OFFERED.mix(0.15)).border_style(style))?;
     }
     Ok(())
-}
-
-type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
-
-fn mesh(chart: &mut Chart<'_, '_, RangedCoordf64>, what: &str) -> Drawn {
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(FAINT)
-        .x_labels(11)
-        .y_labels(7)
-        .y_desc(what)
-        .label_style((FONT, 13).into_font().color(&INK))
-        .axis_desc_style((FONT, 14).into_font().color(&INK))
-        .y_label_formatter(&|value| number(*value))
-        .x_label_formatter(&|value| number(*value))
-        .draw()?;
-    Ok(())
-}
-
-fn with_time<Y>(chart: &mut Chart<'_, '_, Y>, title: &str) -> Drawn
-where
-    Y: plotters::coord::ranged1d::Ranged<ValueType = f64>
-        + plotters::coord::ranged1d::ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(FAINT)
-        .x_labels(11)
-        .y_labels(4)
-        .y_desc("offered/s")
-        .x_desc(title)
-        .label_style((FONT, 13).into_font().color(&INK))
-        .axis_desc_style((FONT, 14).into_font().color(&INK))
-        .y_label_formatter(&|value| number(*value))
-        .x_label_formatter(&|value| number(*value))
-        .draw()?;
-    Ok(())
-}
-
-/// A number as an axis shows it: thousands apart, no more places than it needs.
-fn number(value: f64) -> String {
-    if value.fract().abs() > 1e-9 && value.abs() < 100.0 {
-        let text = format!("{value:.2}");
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -360,11 +291,5 @@ mod tests {
     #[test]
     fn a_run_without_intervals_has_no_picture() {
         assert!(svg(&texts(), &[], 50.0, None).is_err());
-    }
-
-    #[test]
-    fn numbers_are_short_and_grouped() {
-        let texts = [0.0, 0.25, 50.0, 1500.0, 1_234_567.0].map(number);
-        assert_eq!(texts, ["0", "0.25", "50", "1,500", "1,234,567"]);
     }
 }

@@ -1,68 +1,131 @@
 //! Recorded traffic files: what they look like and what is wrong with them.
 //!
-//! Two formats, told apart by the header:
+//! The header tells which of these a file is; its name and its size tell nothing.
 //!
 //! * **Azure Functions invocations**: `HashOwner,HashApp,HashFunction,Trigger,1,2,…`, one line per
-//!   function and one column per minute. The app becomes the service, the function the operation;
-//!   owner and trigger are not used. Any four names that begin like `owner`, `app`, `function` and
-//!   `trigger` (with or without `Hash`) will do.
-//! * **Weir's own**: `service,operation,<label>,<label>,…`, one line per operation and one column
-//!   per row of time, in which a cell is the number of root requests. If the third column is
-//!   called `root_spans` it is not a row of time: a line with 0 there is an operation that never
-//!   begins a trace, and is left out.
+//!   function and one column per minute. The app becomes the service, the function the operation.
+//!   Any four names that begin like `owner`, `app`, `function` and `trigger` (with or without
+//!   `Hash`) will do. Lines of one function that differ in owner or trigger are added up.
+//! * **Weir's own**: `service,operation,<time>,<time>,…`, one line per operation and one column per
+//!   row of time, in which a cell is the number of root requests. If the third column is called
+//!   `root_spans` it is not a row of time: a line with 0 there is an operation that never begins a
+//!   trace, and is left out.
+//! * **A list**: `timestamp,service,operation,count` in any order, one count a line; the service or
+//!   the operation may be missing. Counts of the same operation and time are added up.
+//! * **A table**: `timestamp,<operation>,<operation>,…`, one line per row of time; an empty cell is 0.
+//!   With one column only it is a single series.
+//!
+//! Times may be dates with times, times of day, seconds since 1970 or plain numbers. How long a row
+//! lasts and which are missing follows from them, unless [`Reading`] says it.
 //!
 //! A file comes from outside, so everything about it is bounded.
 
+mod columns;
 mod fault;
+mod header;
+mod line;
+mod list;
+#[cfg(test)]
+mod tests;
+mod time;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use csv::ByteRecord;
+use clap::ValueEnum;
 
 use super::traffic::{OperationRow, Traffic};
 use crate::allocation::{OperationName, ServiceName};
 
+use fault::{At, at};
 pub use fault::{Fault, RecordingError};
+use header::Layout;
+use line::Lines;
+use time::Axis;
 
 /// The largest file read, in bytes.
-pub const LARGEST_FILE: u64 = 256 << 20;
+pub const LARGEST_FILE: u64 = 1 << 30;
+/// The longest line, in bytes.
+pub const LONGEST_LINE: u64 = 8 << 20;
+/// The most cells in a line.
+pub const MOST_CELLS: usize = 100_000;
 /// The most operations.
 pub const MOST_OPERATIONS: usize = 200_000;
 /// The most rows of time.
-pub const MOST_ROWS: usize = 100_000;
-/// The most counts: operations times rows of time.
-pub const MOST_COUNTS: usize = 32_000_000;
+pub const MOST_ROWS: usize = 1_000_000;
+/// The most counts: operations times rows of time. A day of the Azure Functions data set has
+/// up to 120 million.
+pub const MOST_COUNTS: usize = 160_000_000;
 /// The largest count of one operation in one row of time.
 pub const LARGEST_COUNT: u32 = 1_000_000_000;
 
-/// Where in the file, and what.
-struct At {
-    line: u64,
-    column: usize,
-    fault: Fault,
+/// The service of operations whose file names none.
+const NO_SERVICE: &str = "recorded";
+/// The operation of services whose file names none.
+const NO_OPERATION: &str = "all";
+
+/// What becomes of rows of time that a file does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Gaps {
+    /// They are played as no traffic.
+    Zero,
+    /// They are left out: what stands on both sides is played back to back.
+    Close,
 }
 
-/// Reads a traffic file.
+/// How a file is to be read where it does not say so itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reading {
+    /// How long a row of time lasts, in seconds, whatever its times say.
+    pub row_seconds: Option<f64>,
+    /// What becomes of rows that are missing. By default a list and a single series, which often
+    /// leave out rows without requests, are filled with 0; other files are closed, since nobody
+    /// knows what was asked in the rows that they lack.
+    pub gaps: Option<Gaps>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// The traffic, in even rows of time.
+    pub traffic: Traffic,
+    /// How long a row lasts, in seconds.
+    pub row_seconds: f64,
+    /// What the reader made of the file, in sentences for people.
+    pub notes: Vec<String>,
+}
+
+/// Reads a traffic file; its rows come one after the other.
 ///
 /// # Errors
 /// When it cannot be read or is not a traffic file; a fault is named with line and column.
 pub fn read_traffic(path: &Path) -> Result<Traffic, RecordingError> {
+    read(path, &Reading::default()).map(|recording| recording.traffic)
+}
+
+/// Reads a traffic file as asked.
+///
+/// # Errors
+/// When it cannot be read or is not a traffic file; a fault is named with line and column.
+pub fn read(path: &Path, reading: &Reading) -> Result<Recording, RecordingError> {
     let file = path.display().to_string();
-    let read = |source| RecordingError::Read {
+    let failed = |source| RecordingError::Read {
         file: path.display().to_string(),
         source,
     };
-    let mut bytes = Vec::new();
+    let opened = File::open(path).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
     // One byte more than allowed tells a file that is too large, also where no size is known.
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(read)?;
-    if bytes.len() as u64 > LARGEST_FILE {
+    let mut bytes = BufReader::with_capacity(1 << 16, opened).take(LARGEST_FILE + 1);
+    let parsed = parse(&mut bytes, reading);
+    if bytes.limit() == 0 {
         return Err(RecordingError::TooLarge(file));
     }
-    parse_traffic(&bytes).map_err(|at| RecordingError::Faulty {
+    parsed.map_err(|at| RecordingError::Faulty {
         file,
         line: at.line,
         column: at.column,
@@ -70,344 +133,106 @@ pub fn read_traffic(path: &Path) -> Result<Traffic, RecordingError> {
     })
 }
 
-/// What the header says of the lines under it.
-struct Header {
-    service: usize,
-    operation: usize,
-    roots: Option<usize>,
-    first_count: usize,
-    labels: Vec<String>,
-}
-
-fn parse_traffic(bytes: &[u8]) -> Result<Traffic, At> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(bytes);
-    let mut record = ByteRecord::new();
-    let line_of = |record: &ByteRecord| record.position().map_or(1, csv::Position::line);
-    if !read_record(&mut reader, &mut record)? {
+fn parse(bytes: impl BufRead, reading: &Reading) -> Result<Recording, At> {
+    let mut lines = Lines::new(bytes);
+    let Some(first) = lines.next()? else {
         return Err(at(1, 0, Fault::UnknownHeader));
-    }
-    let header = parse_header(&record).map_err(|(column, fault)| at(1, column, fault))?;
-    let mut rows: Vec<OperationRow> = Vec::new();
-    let mut lines = Vec::new();
-    while read_record(&mut reader, &mut record)? {
-        let line = line_of(&record);
-        let row =
-            parse_line(&header, &record).map_err(|(column, fault)| at(line, column, fault))?;
-        let Some(row) = row else { continue };
-        rows.push(row);
-        lines.push(line);
-        bounded(rows.len(), MOST_OPERATIONS, "operations").map_err(|fault| at(line, 0, fault))?;
-        bounded(rows.len() * header.labels.len(), MOST_COUNTS, "counts")
-            .map_err(|fault| at(line, 0, fault))?;
-    }
-    if rows.is_empty() {
-        return Err(at(1, 0, Fault::NoOperations));
-    }
-    Traffic::new(header.labels, rows).map_err(|repeated| {
-        at(
-            lines[repeated.second],
-            header.operation,
-            Fault::Repeated(lines[repeated.first]),
-        )
-    })
-}
-
-/// Places a fault; `column` counts from 0 here and from 1 in what the user reads.
-fn at(line: u64, column: usize, fault: Fault) -> At {
-    At {
-        line,
-        column: column + 1,
-        fault,
+    };
+    let number = first.number;
+    let layout = header::parse(first).map_err(|(column, fault)| at(number, column, fault))?;
+    match layout {
+        Layout::Wide(wide) => columns::operations(&mut lines, wide, reading),
+        Layout::Table(table) => columns::rows(&mut lines, table, reading),
+        Layout::Long(long) => list::read(&mut lines, long, reading),
     }
 }
 
-fn read_record(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> Result<bool, At> {
-    reader.read_byte_record(record).map_err(|error| {
-        let line = error.position().map_or(1, csv::Position::line);
-        at(line, 0, Fault::Csv(error.to_string()))
+/// Makes a recording of the operations of a file, whose counts stand on its own rows.
+///
+/// # Errors
+/// Two operations of the same name, as their places.
+fn recorded(
+    axis: Axis,
+    gaps: Gaps,
+    operations: Vec<OperationRow>,
+    mut notes: Vec<String>,
+) -> Result<Recording, super::traffic::RepeatedOperation> {
+    notes.extend(axis.notes(gaps));
+    let laid = operations
+        .into_iter()
+        .map(|(service, operation, counts)| (service, operation, axis.lay(counts)))
+        .collect();
+    Ok(Recording {
+        row_seconds: axis.row_seconds,
+        traffic: Traffic::new(axis.labels, laid)?,
+        notes,
     })
+}
+
+impl Axis {
+    /// What was done about rows that are not even.
+    fn notes(&self, gaps: Gaps) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.timed {
+            notes.push(format!(
+                "the rows' names are no times: each is taken to last {} s (--row-seconds)",
+                self.row_seconds
+            ));
+        }
+        if self.missing > 0 {
+            let what = match gaps {
+                Gaps::Zero => "they are played as no traffic (--gaps close leaves them out)",
+                Gaps::Close => {
+                    "what stands on both sides is played back to back (--gaps zero plays them as no traffic)"
+                }
+            };
+            notes.push(format!(
+                "{} rows of {} s are missing in {} places: {what}",
+                self.missing, self.row_seconds, self.gaps
+            ));
+        }
+        if self.doubled > 0 {
+            notes.push(format!(
+                "{} rows fall on the time of another and are added to it",
+                self.doubled
+            ));
+        }
+        notes
+    }
 }
 
 fn bounded(found: usize, most: usize, what: &'static str) -> Result<(), Fault> {
     if found > most {
-        return Err(Fault::TooMany { what, most });
+        return Err(Fault::too_many(what, most));
     }
     Ok(())
 }
 
-fn text(cell: &[u8]) -> Result<&str, Fault> {
-    std::str::from_utf8(cell)
-        .map(str::trim)
-        .map_err(|_| Fault::NotText)
-}
-
-fn parse_header(record: &ByteRecord) -> Result<Header, (usize, Fault)> {
-    let name = |column: usize| -> String {
-        record
-            .get(column)
-            .and_then(|cell| text(cell).ok())
-            .map(|cell| cell.trim_start_matches('\u{feff}').to_ascii_lowercase())
-            .unwrap_or_default()
-    };
-    let azure = ["owner", "app", "function", "trigger"]
-        .iter()
-        .enumerate()
-        .all(|(column, word)| name(column).trim_start_matches("hash").starts_with(word));
-    let own = name(0) == "service" && name(1) == "operation";
-    let (service, operation, roots, first_count) = match (azure, own) {
-        (true, _) => (1, 2, None, 4),
-        (false, true) if name(2) == "root_spans" => (0, 1, Some(2), 3),
-        (false, true) => (0, 1, None, 2),
-        (false, false) => return Err((0, Fault::UnknownHeader)),
-    };
-    Ok(Header {
-        service,
-        operation,
-        roots,
-        first_count,
-        labels: parse_labels(record, first_count)?,
+fn service(text: &str) -> Result<ServiceName, Fault> {
+    ServiceName::parse(text).map_err(|why| Fault::Name {
+        what: "service",
+        why,
     })
 }
 
-fn parse_labels(record: &ByteRecord, first: usize) -> Result<Vec<String>, (usize, Fault)> {
-    if record.len() <= first {
-        return Err((record.len(), Fault::NoRows));
-    }
-    bounded(record.len() - first, MOST_ROWS, "columns of counts")
-        .map_err(|fault| (first, fault))?;
-    let mut seen = std::collections::HashSet::new();
-    let mut labels = Vec::with_capacity(record.len() - first);
-    for (column, cell) in record.iter().enumerate().skip(first) {
-        let label = text(cell).map_err(|fault| (column, fault))?;
-        if !seen.insert(label) {
-            return Err((column, Fault::RepeatedLabel(shortened(label))));
+fn operation(text: &str) -> Result<OperationName, Fault> {
+    OperationName::parse(text).map_err(|why| Fault::Name {
+        what: "operation",
+        why,
+    })
+}
+
+/// A whole number, which some tools write as `3.0`.
+fn count(cell: &str) -> Result<u32, Fault> {
+    let whole = match cell.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => {
+            whole
         }
-        labels.push(label.to_owned());
-    }
-    Ok(labels)
-}
-
-/// Parses one line; nothing when it is of an operation that begins no traces.
-fn parse_line(
-    header: &Header,
-    record: &ByteRecord,
-) -> Result<Option<OperationRow>, (usize, Fault)> {
-    let expected = header.first_count + header.labels.len();
-    if record.len() != expected {
-        let found = record.len();
-        return Err((found.min(expected), Fault::Cells { found, expected }));
-    }
-    let cell = |column: usize| text(&record[column]).map_err(|fault| (column, fault));
-    let service = ServiceName::parse(cell(header.service)?).map_err(|why| {
-        (
-            header.service,
-            Fault::Name {
-                what: "service",
-                why,
-            },
-        )
-    })?;
-    let operation = OperationName::parse(cell(header.operation)?).map_err(|why| {
-        (
-            header.operation,
-            Fault::Name {
-                what: "operation",
-                why,
-            },
-        )
-    })?;
-    if let Some(column) = header.roots
-        && parse_count(&record[column]).map_err(|fault| (column, fault))? == 0
-    {
-        return Ok(None);
-    }
-    let counts = record
-        .iter()
-        .enumerate()
-        .skip(header.first_count)
-        .map(|(column, cell)| parse_count(cell).map_err(|fault| (column, fault)))
-        .collect::<Result<Vec<u32>, _>>()?;
-    Ok(Some((service, operation, counts)))
-}
-
-fn parse_count(cell: &[u8]) -> Result<u32, Fault> {
-    let cell = text(cell)?;
-    cell.parse()
+        _ => cell,
+    };
+    whole
+        .parse()
         .ok()
         .filter(|&count| count <= LARGEST_COUNT)
-        .ok_or_else(|| Fault::Count {
-            found: shortened(cell),
-        })
-}
-
-/// Enough of a cell to find it by.
-fn shortened(cell: &str) -> String {
-    const LONGEST: usize = 40;
-    if cell.chars().count() <= LONGEST {
-        return cell.to_owned();
-    }
-    cell.chars().take(LONGEST).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::allocation::NameError;
-
-    fn fault(text: &str) -> (u64, usize, Fault) {
-        let at = parse_traffic(text.as_bytes()).expect_err("is faulty");
-        (at.line, at.column, at.fault)
-    }
-
-    #[test]
-    fn the_azure_format_makes_an_app_a_service_and_a_function_an_operation() {
-        let text = "owner12,app12,function12,trigger,480,481\no,shop,buy,http,3,4\no,shop,look,timer,0,9\n";
-        let traffic = parse_traffic(text.as_bytes()).ok().expect("a traffic file");
-        assert_eq!(traffic.labels(), ["480", "481"]);
-        assert_eq!(traffic.services()[0].name.as_str(), "shop");
-        assert_eq!(traffic.operations()[1].name.as_str(), "look");
-        assert_eq!(traffic.operations()[1].counts, [0, 9]);
-    }
-
-    #[test]
-    fn the_data_sets_own_azure_header_is_known_too() {
-        let text = "HashOwner,HashApp,HashFunction,Trigger,1\no,a,f,queue,3\n";
-        assert!(parse_traffic(text.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn the_own_format_is_service_operation_and_counts() {
-        let text = "service,operation,09:00,09:01\nshop,\"GET /a,b\",1,2\n";
-        let traffic = parse_traffic(text.as_bytes()).ok().expect("a traffic file");
-        assert_eq!(traffic.operations()[0].name.as_str(), "GET /a,b");
-        assert_eq!(traffic.operations()[0].counts, [1, 2]);
-    }
-
-    #[test]
-    fn operations_that_begin_no_trace_are_left_out() {
-        let text = "service,operation,root_spans,t0\nshop,db,0,500\nshop,buy,7,7\n";
-        let traffic = parse_traffic(text.as_bytes()).ok().expect("a traffic file");
-        assert_eq!(traffic.operations().len(), 1);
-        assert_eq!(traffic.operations()[0].name.as_str(), "buy");
-        assert_eq!(traffic.labels(), ["t0"]);
-    }
-
-    #[test]
-    fn a_fault_is_named_with_line_and_column() {
-        let header = "service,operation,t0,t1\n";
-        for (lines, expected) in [
-            ("a,b,1,-2\n", (2, 4, Fault::Count { found: "-2".into() })),
-            (
-                "a,b,1,2\na,c,1.5,0\n",
-                (
-                    3,
-                    3,
-                    Fault::Count {
-                        found: "1.5".into(),
-                    },
-                ),
-            ),
-            (
-                "a,b,1,1000000001\n",
-                (
-                    2,
-                    4,
-                    Fault::Count {
-                        found: "1000000001".into(),
-                    },
-                ),
-            ),
-            (
-                "a,b,1\n",
-                (
-                    2,
-                    4,
-                    Fault::Cells {
-                        found: 3,
-                        expected: 4,
-                    },
-                ),
-            ),
-            (
-                "a,b,1,2,3\n",
-                (
-                    2,
-                    5,
-                    Fault::Cells {
-                        found: 5,
-                        expected: 4,
-                    },
-                ),
-            ),
-            (
-                ",b,1,2\n",
-                (
-                    2,
-                    1,
-                    Fault::Name {
-                        what: "service",
-                        why: NameError::Empty,
-                    },
-                ),
-            ),
-            (
-                "a,b\u{7}c,1,2\n",
-                (
-                    2,
-                    2,
-                    Fault::Name {
-                        what: "operation",
-                        why: NameError::ControlCharacter,
-                    },
-                ),
-            ),
-            ("a,b,1,2\n\nc,d,1,2\na,b,0,0\n", (5, 2, Fault::Repeated(2))),
-            ("", (1, 1, Fault::NoOperations)),
-        ] {
-            assert_eq!(fault(&format!("{header}{lines}")), expected, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn a_faulty_header_is_refused() {
-        assert_eq!(fault(""), (1, 1, Fault::UnknownHeader));
-        assert_eq!(fault("timestamp,AAPL\n1,2\n"), (1, 1, Fault::UnknownHeader));
-        assert_eq!(fault("service,operation\na,b\n"), (1, 3, Fault::NoRows));
-        assert_eq!(
-            fault("service,operation,t,t\na,b,1,2\n"),
-            (1, 4, Fault::RepeatedLabel("t".into()))
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_are_refused() {
-        let at = parse_traffic(b"service,operation,t\na,\xff\xfe,1\n").expect_err("is faulty");
-        assert_eq!((at.line, at.column, at.fault), (2, 2, Fault::NotText));
-    }
-
-    #[test]
-    fn a_long_cell_is_cut_short_in_the_message() {
-        let (.., fault) = fault(&format!("service,operation,t\na,b,{}\n", "9".repeat(5000)));
-        assert!(fault.to_string().len() < 200, "{fault}");
-    }
-
-    #[test]
-    fn too_many_columns_are_refused() {
-        let labels: Vec<String> = (0..=MOST_ROWS).map(|row| row.to_string()).collect();
-        let text = format!("service,operation,{}\n", labels.join(","));
-        assert!(matches!(fault(&text), (1, 3, Fault::TooMany { .. })));
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error = read_traffic(Path::new("no/such/file.csv")).expect_err("is not there");
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot read no/such/file.csv")
-        );
-    }
+        .ok_or_else(|| Fault::count(cell))
 }

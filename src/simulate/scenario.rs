@@ -36,6 +36,53 @@ pub enum Scenario {
     Loss,
 }
 
+/// How the rates scatter.
+///
+/// A scatter that is drawn anew for every row cannot be seen coming: the common one of 3 % costs
+/// everybody √(2/π)·3 % = 2.4 % of mean error. What is drawn more often averages out over a row,
+/// and what persists can be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Noise {
+    /// All rates are drawn anew for every row.
+    #[default]
+    Minute,
+    /// All rates are drawn anew every ten seconds.
+    TenSeconds,
+    /// What all have in common keeps nine tenths of itself from row to row; each operation's own
+    /// part is drawn anew for every row.
+    Persistent,
+}
+
+impl Noise {
+    /// What a deviation of the rate in an instant is over a row.
+    fn over_a_row(self, deviation: f64) -> f64 {
+        match self {
+            Self::TenSeconds => deviation / (SECONDS_PER_ROW / 10.0).sqrt(),
+            Self::Minute | Self::Persistent => deviation,
+        }
+    }
+
+    /// What all operations have in common row by row: a factor, and what of it can be known before.
+    fn common(self, random: &mut StdRng) -> (Vec<f64>, Vec<f64>) {
+        let deviation = self.over_a_row(COMMON_NOISE);
+        let scatter = Normal::new(0.0, deviation).expect("the deviation is positive");
+        let mut last = 0.0;
+        let row = |_| {
+            let drawn = scatter.sample(random);
+            let known = match self {
+                Self::Persistent => PERSISTENCE * last,
+                Self::Minute | Self::TenSeconds => 0.0,
+            };
+            last = match self {
+                Self::Persistent => known + (1.0 - PERSISTENCE * PERSISTENCE).sqrt() * drawn,
+                Self::Minute | Self::TenSeconds => drawn,
+            };
+            (1.0 + last, 1.0 + known)
+        };
+        (0..ROWS).map(row).unzip()
+    }
+}
+
 /// Rows after which it happens.
 pub const EVENT: usize = 60;
 const ROWS: usize = 240;
@@ -47,6 +94,8 @@ const ZIPF_EXPONENT: f64 = 1.6;
 const SERVICES: usize = 100;
 const OWN_NOISE: f64 = 0.15;
 const COMMON_NOISE: f64 = 0.03;
+/// What of the common noise is left a row later, where it persists.
+const PERSISTENCE: f64 = 0.9;
 const RAMP_PER_ROW: f64 = 1.03;
 const RAMP_ROWS: usize = 40;
 const EXPLODED: usize = 1500;
@@ -59,14 +108,24 @@ impl Scenario {
     /// Never: the names are short plain words and are all different.
     #[must_use]
     pub fn traffic(self, seed: u64) -> Traffic {
+        self.traffic_with(seed, Noise::Minute)
+    }
+
+    /// As [`Scenario::traffic`], under another reading of how rates scatter.
+    ///
+    /// # Panics
+    /// Never: the names are short plain words and are all different.
+    #[must_use]
+    pub fn traffic_with(self, seed: u64, noise: Noise) -> Traffic {
         let mut random = StdRng::seed_from_u64(seed);
-        let fleet = Fleet::draw(&mut random);
+        let fleet = Fleet::draw(&mut random, noise);
+        let own = noise.over_a_row(OWN_NOISE);
         let mut rows = Vec::with_capacity(fleet.rates.len());
         for (rank, rate) in fleet.rates.into_iter().enumerate() {
             let common = |row: usize| self.course(row) * fleet.common[row];
             let mean = |row: usize| common(row) * self.rate(rank, rate, row);
             let counts: Vec<u32> = (0..ROWS)
-                .map(|row| draw(&mut random, mean(row) * SECONDS_PER_ROW))
+                .map(|row| draw(&mut random, mean(row) * SECONDS_PER_ROW, own))
                 .collect();
             if self == Self::Rename && fleet.renamed[rank] {
                 let (before, after) = counts.split_at(EVENT);
@@ -84,11 +143,17 @@ impl Scenario {
     /// row for every operation, in the order of the traffic.
     #[must_use]
     pub fn expected(self, seed: u64) -> Vec<Vec<f64>> {
-        let fleet = Fleet::draw(&mut StdRng::seed_from_u64(seed));
+        self.expected_with(seed, Noise::Minute)
+    }
+
+    /// As [`Scenario::expected`], of [`Scenario::traffic_with`]: what can be known before a row.
+    #[must_use]
+    pub fn expected_with(self, seed: u64, noise: Noise) -> Vec<Vec<f64>> {
+        let fleet = Fleet::draw(&mut StdRng::seed_from_u64(seed), noise);
         let mut operations = Vec::with_capacity(fleet.rates.len());
         for (rank, &rate) in fleet.rates.iter().enumerate() {
             let rates: Vec<f64> = (0..ROWS)
-                .map(|row| self.course(row) * self.rate(rank, rate, row))
+                .map(|row| self.course(row) * fleet.known[row] * self.rate(rank, rate, row))
                 .collect();
             if self == Self::Rename && fleet.renamed[rank] {
                 let (before, after) = rates.split_at(EVENT);
@@ -138,6 +203,8 @@ impl Scenario {
 struct Fleet {
     /// The scatter that all operations have in common, row by row.
     common: Vec<f64>,
+    /// What of it can be known before the row.
+    known: Vec<f64>,
     /// Whether an operation is one of those that may be renamed, by rank.
     renamed: Vec<bool>,
     /// Root requests per second, by rank.
@@ -145,13 +212,13 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn draw(random: &mut StdRng) -> Self {
-        let scatter = Normal::new(1.0, COMMON_NOISE).expect("the deviation is positive");
-        let common = (0..ROWS).map(|_| scatter.sample(random)).collect();
+    fn draw(random: &mut StdRng, noise: Noise) -> Self {
+        let (common, known) = noise.common(random);
         let mut renamed: Vec<bool> = (0..BUSY + RARE).map(|rank| rank % 10 < 3).collect();
         renamed.shuffle(random);
         Self {
             common,
+            known,
             renamed,
             rates: rates(random),
         }
@@ -179,8 +246,8 @@ fn named(rank: usize, version: u32, counts: Vec<u32>) -> OperationRow {
 }
 
 /// A count around `mean`, whose rate scatters.
-fn draw(random: &mut StdRng, mean: f64) -> u32 {
-    let scatter = Normal::new(1.0, OWN_NOISE).expect("the deviation is positive");
+fn draw(random: &mut StdRng, mean: f64, deviation: f64) -> u32 {
+    let scatter = Normal::new(1.0, deviation).expect("the deviation is positive");
     let rate = mean * scatter.sample(random).max(0.0);
     if rate <= 0.0 {
         return 0;
@@ -219,6 +286,45 @@ mod tests {
         assert_eq!(traffic.operations().len(), 3_900);
         let [before, after] = [0..60, 60..240].map(|rows| per_second(&traffic, rows));
         assert!((after / before - 1.0).abs() < 0.05, "{before} {after}");
+    }
+
+    /// The deviation of the fleet's traffic from row to row, and that of its change.
+    fn scatter(noise: Noise) -> (f64, f64) {
+        let traffic = Scenario::Steady.traffic_with(3, noise);
+        let rates: Vec<f64> = (0..ROWS)
+            .map(|row| per_second(&traffic, row..row + 1) / BUSY_PER_SECOND - 1.0)
+            .collect();
+        let root = |squares: f64| (squares / ROWS as f64).sqrt();
+        let step = |pair: &[f64]| (pair[1] - pair[0]).powi(2);
+        (
+            root(rates.iter().map(|rate| rate * rate).sum()),
+            root(rates.windows(2).map(step).sum()),
+        )
+    }
+
+    #[test]
+    fn noise_of_ten_seconds_averages_out_and_noise_that_persists_moves_slowly() {
+        // The busiest operation takes two fifths of the traffic and scatters by itself.
+        let (minute, minute_step) = scatter(Noise::Minute);
+        let (seconds, _) = scatter(Noise::TenSeconds);
+        let (_, persistent_step) = scatter(Noise::Persistent);
+        assert!(
+            (minute / seconds - 6.0_f64.sqrt()).abs() < 0.6,
+            "{minute} {seconds}"
+        );
+        assert!(
+            persistent_step < minute_step,
+            "{persistent_step} {minute_step}"
+        );
+        let common = |noise: Noise| noise.common(&mut StdRng::seed_from_u64(1));
+        let (factors, known) = common(Noise::Persistent);
+        assert!(
+            factors
+                .iter()
+                .zip(&known)
+                .all(|(factor, known)| (factor - known).abs() < 0.06)
+        );
+        assert!(known.iter().any(|known| (known - 1.0).abs() > 0.03));
     }
 
     #[test]

@@ -226,6 +226,33 @@ pub fn write_csv(
     budget: f64,
     verdict: Option<&Verdict>,
 ) -> Result<(), csv::Error> {
+    let run = Run {
+        intervals,
+        budget,
+        verdict,
+    };
+    write_runs(to, std::iter::once(run))
+}
+
+/// A run to be written down.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Its intervals.
+    pub intervals: &'a [Interval],
+    /// Its budget, in traces per second.
+    pub budget: f64,
+    /// Its verdict, if there is one.
+    pub verdict: Option<&'a Verdict>,
+}
+
+/// Writes every interval of some runs as a line of CSV, one run after the other.
+///
+/// # Errors
+/// When the writer fails.
+pub fn write_runs<'a>(
+    to: impl std::io::Write,
+    runs: impl Iterator<Item = Run<'a>>,
+) -> Result<(), csv::Error> {
     let mut writer = csv::Writer::from_writer(to);
     writer.write_record([
         "interval",
@@ -241,9 +268,20 @@ pub fn write_csv(
         "error",
         "allowance",
     ])?;
-    for (number, interval) in intervals.iter().enumerate() {
+    for run in runs {
+        for (number, interval) in run.intervals.iter().enumerate() {
+            writer.write_record(run.line(number, interval))?;
+        }
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+impl Run<'_> {
+    fn line(&self, number: usize, interval: &Interval) -> [String; 12] {
         let tally = &interval.tally;
-        writer.write_record([
+        let allowance = |verdict: &Verdict| format!("{:.5}", verdict.allowances[number]);
+        [
             (number + 1).to_string(),
             interval.label.clone(),
             interval.seconds.to_string(),
@@ -252,14 +290,12 @@ pub fn write_csv(
             format!("{:.3}", tally.served.expected),
             format!("{:.3}", tally.reference.expected),
             format!("{:.3}", tally.served.variance.sqrt()),
-            budget.to_string(),
+            self.budget.to_string(),
             format!("{:.3}", interval.kept()),
-            format!("{:.5}", interval.error(budget)),
-            verdict.map_or(String::new(), |v| format!("{:.5}", v.allowances[number])),
-        ])?;
+            format!("{:.5}", interval.error(self.budget)),
+            self.verdict.map_or(String::new(), allowance),
+        ]
     }
-    writer.flush()?;
-    Ok(())
 }
 
 /// A label that fits its column.

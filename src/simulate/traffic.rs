@@ -199,14 +199,15 @@ impl Schedule {
     pub fn counts(&self, traffic: &Traffic, interval: usize) -> Vec<u64> {
         let (first, skipped) = self.position(interval);
         let (last, taken) = self.position(interval + 1);
-        let part = |counts: &[u32], row: usize, part: f64| {
+        let part = |counts: &[u32], place: usize, row: usize, part: f64| {
             let count = counts.get(row).copied().unwrap_or(0);
-            (f64::from(count) * part).floor() as u64
+            (f64::from(count) * part + phase(place, row)).floor() as u64
         };
         traffic
             .operations
             .iter()
-            .map(|operation| {
+            .enumerate()
+            .map(|(place, operation)| {
                 let counts = operation.counts.as_slice();
                 let whole: u64 = counts
                     .iter()
@@ -215,10 +216,20 @@ impl Schedule {
                     .map(|&count| u64::from(count))
                     .sum();
                 // The skipped part lies in a whole row or, within one row, in the taken part.
-                whole + part(counts, last, taken) - part(counts, first, skipped)
+                whole + part(counts, place, last, taken) - part(counts, place, first, skipped)
             })
             .collect()
     }
+}
+
+/// Where in [0, 1) the first whole request of a split row falls.
+///
+/// Without it the few requests of every small operation would all come in the last part of their
+/// row. The irrational steps spread the phases evenly, over the operations and over the rows.
+fn phase(place: usize, row: usize) -> f64 {
+    const BY_PLACE: f64 = 0.754_877_666_246_692_8;
+    const BY_ROW: f64 = 0.569_840_290_998_053_3;
+    (place as f64 * BY_PLACE + row as f64 * BY_ROW).fract()
 }
 
 #[cfg(test)]
@@ -294,6 +305,18 @@ mod tests {
                 .map(|interval| schedule.counts(&traffic, interval)[0])
                 .sum();
             assert_eq!(played, 1020, "at {pace} rows per interval");
+        }
+    }
+
+    #[test]
+    fn the_few_requests_of_small_operations_do_not_all_come_at_once() {
+        let rows = (0..1000).map(|place| row("a", &place.to_string(), &[1, 2]));
+        let traffic = Traffic::new(labels(2), rows.collect()).unwrap();
+        let schedule = Schedule::new(traffic.rows(), 0, 0.2, None);
+        for interval in 0..10 {
+            let played: u64 = schedule.counts(&traffic, interval).iter().sum();
+            let expected = if interval < 5 { 200 } else { 400 };
+            assert!(played.abs_diff(expected) < 10, "{played} in {interval}");
         }
     }
 

@@ -11,48 +11,117 @@ mod reports;
 mod timing;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution};
 
+use super::faults::Faults;
 use super::fleet::{Kept, Tally};
+use super::measure::{Cells, fill_equally, jain};
 use super::reference::Reference;
 use super::traffic::{Schedule, Traffic};
 use super::verdict::Interval;
 use crate::allocation::{Inputs, Plan, Policy, ServiceId, WindowCounts, next_plan};
 
-pub use reports::{Heard, Loss, Reports};
+pub use reports::{Heard, Loss, Reports, Restart};
 pub use timing::Timing;
 
 /// What is played.
 #[derive(Debug, Clone)]
 pub struct VirtualRun {
     /// The traffic.
-    pub traffic: Traffic,
+    pub traffic: Arc<Traffic>,
     /// Which of its rows are played when.
     pub schedule: Schedule,
     /// When plans, polls and reports come.
     pub timing: Timing,
     /// How many agents report.
     pub agents: usize,
-    /// Reports that are lost on the way.
-    pub loss: Option<Loss>,
+    /// What goes wrong.
+    pub faults: Faults,
     /// What the engine is asked to hold.
     pub policy: Policy,
+    /// Intervals at the beginning that are not measured.
+    pub warm_up: usize,
+    /// The span in which an operation should show a trace.
+    pub cell: Duration,
     /// Where the randomness starts.
     pub seed: u64,
 }
 
-/// What came of it.
+/// What came of it; everything but the intervals is of those after the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VirtualPlayed {
     /// Every interval.
     pub intervals: Vec<Interval>,
     /// The mean part of the probabilities that a plan changes by over 1 %.
     pub churn: f64,
+    /// Of the cells of an operation and a span with requests, the part that shows a trace.
+    pub covered: f64,
+    /// Jain's index of the operations' kept traces over what equal filling would have kept.
+    pub fairness: f64,
+    /// Root requests and kept traces of every operation.
+    pub operations: Vec<(u64, u64)>,
+    /// The mean of the traces per second by which floors exceeded the budget.
+    pub missing: f64,
     /// The last plan.
     pub plan: Plan,
+}
+
+/// Adds up a run.
+struct Sums {
+    cells: Cells,
+    offered: Vec<u64>,
+    kept: Vec<u64>,
+    ideal: Vec<f64>,
+    churn: f64,
+    missing: f64,
+    intervals: usize,
+}
+
+impl Sums {
+    fn new(run: &VirtualRun) -> Self {
+        let operations = run.traffic.operations().len();
+        let span = run.cell.as_secs_f64() / run.timing.interval.as_secs_f64();
+        Self {
+            cells: Cells::new(operations, span.round() as usize),
+            offered: vec![0; operations],
+            kept: vec![0; operations],
+            ideal: vec![0.0; operations],
+            churn: 0.0,
+            missing: 0.0,
+            intervals: 0,
+        }
+    }
+
+    fn add(&mut self, run: &VirtualRun, offered: &[u64], kept: &[u64]) {
+        self.intervals += 1;
+        self.cells.add(offered, kept);
+        let seconds = run.timing.interval.as_secs_f64();
+        fill_equally(&mut self.ideal, offered, run.policy.budget, seconds);
+        for (sum, count) in self.offered.iter_mut().zip(offered) {
+            *sum += count;
+        }
+        for (sum, count) in self.kept.iter_mut().zip(kept) {
+            *sum += count;
+        }
+    }
+
+    fn played(self, intervals: Vec<Interval>, plan: Plan) -> VirtualPlayed {
+        let count = self.intervals.max(1) as f64;
+        VirtualPlayed {
+            intervals,
+            churn: self.churn / count,
+            covered: self.cells.covered(),
+            fairness: jain(&self.kept, &self.ideal),
+            operations: self.offered.into_iter().zip(self.kept).collect(),
+            missing: self.missing / count,
+            plan,
+        }
+    }
 }
 
 /// A run at some instant.
@@ -68,24 +137,20 @@ struct Player<'a> {
     before: Option<WindowCounts>,
     coins: StdRng,
     reference_coins: StdRng,
+    sums: Sums,
 }
 
-/// Plays a run from beginning to end; tells `observe` of every plan.
+/// Plays a run from beginning to end; tells `observe` of every interval and the plan after it.
 #[must_use]
-pub fn play(run: &VirtualRun, mut observe: impl FnMut(usize, &Plan)) -> VirtualPlayed {
+pub fn play(run: &VirtualRun, mut observe: impl FnMut(usize, &Interval, &Plan)) -> VirtualPlayed {
     let mut player = Player::new(run);
     let mut intervals = Vec::with_capacity(run.schedule.intervals());
-    let mut churn = 0.0;
     for number in 0..run.schedule.intervals() {
-        intervals.push(player.interval(number));
-        churn += player.churn();
-        observe(number, &player.plan);
+        let interval = player.interval(number);
+        observe(number, &interval, &player.plan);
+        intervals.push(interval);
     }
-    VirtualPlayed {
-        churn: churn / intervals.len().max(1) as f64,
-        intervals,
-        plan: player.plan,
-    }
+    player.sums.played(intervals, player.plan)
 }
 
 impl<'a> Player<'a> {
@@ -101,7 +166,8 @@ impl<'a> Player<'a> {
                 &run.traffic,
                 &run.timing,
                 run.agents,
-                run.loss.clone(),
+                &run.faults.losses,
+                &run.faults.restarts,
                 stream(0),
             ),
             plan: Plan::genesis(&run.policy),
@@ -112,13 +178,15 @@ impl<'a> Player<'a> {
             before: None,
             coins: stream(1),
             reference_coins: stream(2),
+            sums: Sums::new(run),
             run,
         }
     }
 
     fn interval(&mut self, number: usize) -> Interval {
         let run = self.run;
-        let counts = run.schedule.counts(&run.traffic, number);
+        let mut counts = run.schedule.counts(&run.traffic, number);
+        run.faults.shape(number, &mut counts);
         let (tally, sampled) = self.sample(&counts);
         let whole = self.reports.heard(number, &counts, &sampled, Heard::Whole);
         let in_time = self.reports.heard(number, &counts, &sampled, Heard::InTime);
@@ -134,6 +202,11 @@ impl<'a> Player<'a> {
         let seconds = run.timing.interval.as_secs_f64();
         let served = probabilities(&self.plan, &run.traffic);
         turn(&mut self.served, served);
+        if number >= run.warm_up {
+            self.sums.add(run, &counts, &sampled);
+            self.sums.churn += self.churn();
+            self.sums.missing += self.plan.fleet.missing;
+        }
         let reference = self.reference.close_interval(&counts, seconds);
         turn(&mut self.told_by_reference, reference.probabilities);
         Interval {

@@ -1,5 +1,7 @@
 //! `weir simulate`: a recorded or made-up fleet against the engine, in virtual time.
 
+mod formats;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +44,24 @@ impl Recorded {
 
     fn args(&self, more: &[&str]) -> SimulateArgs {
         let file = self.path("traffic.csv").display().to_string();
-        args(&[&["--traffic", &file, "--budget=50"], more].concat())
+        let chosen = more.iter().any(|flag| flag.starts_with("--budget="));
+        let budget: &[&str] = if chosen { &[] } else { &["--budget=50"] };
+        args(&[&["--traffic", &file], budget, more].concat())
+    }
+
+    /// A file of whatever kind.
+    fn file(text: &str) -> Self {
+        let recorded = Self(tempfile::tempdir().unwrap());
+        std::fs::write(recorded.path("traffic.csv"), text).unwrap();
+        recorded
+    }
+
+    /// Plays with these flags and returns the intervals' columns.
+    fn played(&self, more: &[&str]) -> HashMap<String, Vec<f64>> {
+        let mut args = self.args(more);
+        args.csv = Some(self.path("run.csv"));
+        simulate(&args).unwrap();
+        columns(&self.path("run.csv"))
     }
 }
 
@@ -121,11 +140,26 @@ fn flags_that_make_no_sense_are_refused() {
         ("--poll-interval", "1ms"),
         ("--report-interval", "2h"),
         ("--start-at", "t9"),
+        ("--row-seconds", "0"),
+        ("--row-seconds", "NaN"),
     ] {
         let error = simulate(&recorded.args(&[flag, value])).unwrap_err();
         assert!(error.to_string().starts_with(flag), "{error}");
     }
-    assert!(Command::try_parse_from(["simulate", "--budget=50"]).is_err());
+    for budget in ["--budget=NaN", "--budget=50,-1"] {
+        let error = simulate(&recorded.args(&[budget])).unwrap_err();
+        assert!(error.to_string().starts_with("--budget"), "{error}");
+    }
+    for missing in [
+        &["--budget=50"] as &[&str],
+        &["--synthetic=steady"],
+        &["--synthetic=steady", "--budget=5", "--lose=4"],
+        &["--synthetic=steady", "--budget=5", "--burst=x@1:1"],
+        &["--synthetic=steady", "--budget=5", "--rename=2@1"],
+        &["--synthetic=steady", "--budget=5", "--restart=1"],
+    ] {
+        assert!(Command::try_parse_from([&["simulate"], missing].concat()).is_err());
+    }
 }
 
 #[test]
@@ -140,4 +174,124 @@ fn a_made_up_scenario_needs_no_file() {
         errors[60..].iter().all(|error| error.abs() < 0.2),
         "{errors:?}"
     );
+}
+
+#[test]
+fn several_budgets_are_played_drawn_and_written_together() {
+    let recorded = Recorded::rows(40);
+    let mut args = recorded.args(&["--budget=50,100", "--budget=200"]);
+    args.plot = Some(recorded.path("run.svg"));
+    args.csv = Some(recorded.path("run.csv"));
+    assert_eq!(simulate(&args).unwrap(), Conclusion::Passed);
+    let columns = columns(&recorded.path("run.csv"));
+    let kept = |budget: f64| {
+        let all = columns["budget_traces_per_second"]
+            .iter()
+            .zip(&columns["kept_traces_per_second"]);
+        let of: Vec<f64> = all
+            .filter(|(of, _)| **of == budget)
+            .map(|(_, kept)| *kept)
+            .collect();
+        assert_eq!(of.len(), 40);
+        of[5..].iter().sum::<f64>() / 35.0
+    };
+    for budget in [50.0, 100.0, 200.0] {
+        assert!(
+            (kept(budget) / budget - 1.0).abs() < 0.03,
+            "{budget}: {}",
+            kept(budget)
+        );
+    }
+    let picture = std::fs::read_to_string(recorded.path("run.svg")).unwrap();
+    assert!(picture.contains("kept at 50") && picture.contains("kept at 200"));
+}
+
+#[test]
+fn a_burst_multiplies_what_is_offered() {
+    let columns = Recorded::rows(30).played(&["--burst=5@11:2"]);
+    let offered = &columns["offered"];
+    assert!((offered[10] / offered[9] - 5.0).abs() < 0.01, "{offered:?}");
+    assert!(
+        (offered[11] / offered[12] - 5.0).abs() < 0.01,
+        "{offered:?}"
+    );
+    // The first interval of it nobody foresees.
+    assert!(columns["error"][10] > 2.0, "{:?}", columns["error"]);
+    assert!(columns["error"][17].abs() < 0.1, "{:?}", columns["error"]);
+}
+
+#[test]
+fn lost_reports_raise_nothing_and_are_nothing_to_the_traffic() {
+    let recorded = Recorded::rows(40);
+    let calm = recorded.played(&[]);
+    let lost = recorded.played(&["--lose=4:21:5"]);
+    assert_eq!(calm["offered"], lost["offered"]);
+    assert_ne!(calm["kept"], lost["kept"]);
+    let errors = &lost["error"][20..];
+    assert!(errors.iter().all(|error| *error < 0.15), "{errors:?}");
+    // Without one report the plan stands.
+    let deaf = recorded.played(&["--lose=8:21:5"]);
+    assert!(deaf["error"][20..].iter().all(|error| error.abs() < 0.15));
+}
+
+#[test]
+fn agents_that_start_anew_cost_no_budget() {
+    let recorded = Recorded::rows(40);
+    let calm = recorded.played(&[]);
+    let anew = recorded.played(&["--restart=8@21"]);
+    assert_ne!(calm["kept"][21..], anew["kept"][21..]);
+    let errors = &anew["error"][20..];
+    assert!(errors.iter().all(|error| error.abs() < 0.2), "{errors:?}");
+}
+
+#[test]
+fn renamed_operations_are_told_the_default_until_the_next_plan() {
+    let recorded = Recorded::rows(40);
+    let calm = recorded.played(&[]);
+    let renamed = recorded.played(&["--rename=0.5@21"]);
+    assert_eq!(calm["offered"], renamed["offered"]);
+    assert_eq!(calm["kept"][..20], renamed["kept"][..20]);
+    assert_ne!(calm["kept"][20..], renamed["kept"][20..]);
+    assert!(renamed["error"][30..].iter().all(|error| error.abs() < 0.2));
+}
+
+#[test]
+fn sdks_that_poll_late_apply_old_plans() {
+    let columns = Recorded::rows(40).played(&["--poll-interval=5m", "--burst=3@21:20"]);
+    let errors = &columns["error"];
+    // Five intervals go by until the last has polled.
+    assert!(errors[22] > 0.5 && errors[24] > 0.05, "{errors:?}");
+    assert!(
+        errors[28..].iter().all(|error| error.abs() < 0.1),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_coverage_floor_lifts_the_rare_and_takes_it_from_the_rest() {
+    let mut text = "service,operation".to_owned();
+    (0..60).for_each(|row| text.push_str(&format!(",t{row}")));
+    for operation in 0..100 {
+        text.push_str(&format!("\na,GET /{operation}"));
+        let count = if operation < 50 { 6000 } else { 60 };
+        (0..60).for_each(|_| text.push_str(&format!(",{count}")));
+    }
+    let recorded = Recorded::file(&text);
+    let kept = |more: &[&str]| {
+        let kept = &recorded.played(&[&["--budget=2"], more].concat())["kept"];
+        kept[20..].iter().sum::<f64>() / 40.0 / 60.0
+    };
+    // 100 operations at 0.01 traces/s each are half of the budget of 2; at 0.1 five times of it.
+    assert!((kept(&["--coverage=0.95@5m"]) - 2.0).abs() < 0.1);
+    assert!(
+        (kept(&["--coverage=0.95@30s"]) - 2.0).abs() < 0.1,
+        "floors never overspend"
+    );
+    let error = Command::try_parse_from([
+        "simulate",
+        "--synthetic=steady",
+        "--budget=5",
+        "--coverage=1@5m",
+    ]);
+    assert!(error.is_err());
 }

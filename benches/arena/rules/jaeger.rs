@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use super::{Controller, INITIAL_PROBABILITY, Observed, Setting};
 
+/// Traces per second that an SDK instance keeps of every operation, whatever it is told.
+const LOWER_BOUND: f64 = 1.0 / 60.0;
 /// A probability is held while the kept rate is within this part of the target.
 const DELTA_TOLERANCE: f64 = 0.3;
 const LEAST_PROBABILITY: f64 = 1e-5;
@@ -139,7 +141,7 @@ impl Controller for Jaeger {
         served
     }
 
-    fn has_lower_bound(&self) -> bool {
-        true
+    fn lower_bound(&self) -> f64 {
+        LOWER_BOUND
     }
 }

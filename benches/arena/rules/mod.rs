@@ -65,9 +65,20 @@ pub trait Controller {
         None
     }
 
-    /// Whether its SDKs keep a trace a minute per instance and operation whatever it says.
-    fn has_lower_bound(&self) -> bool {
-        false
+    /// What its SDKs keep per instance and operation whatever it says, in traces per second.
+    fn lower_bound(&self) -> f64 {
+        0.0
+    }
+
+    /// What its SDKs keep of each operation at most, whatever they are told: in traces per second
+    /// over the fleet, operation by operation.
+    fn upper_bounds(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// By how much its last plan says that it falls short of what was asked, in traces per second.
+    fn missing(&self) -> Option<f64> {
+        None
     }
 }
 
@@ -81,6 +92,12 @@ pub struct Setting<'a> {
     pub operations: usize,
     /// The interval in seconds.
     pub seconds: f64,
+    /// What every operation is to get at least, in traces per second.
+    pub floor: f64,
+    /// Whether clients that bound what they keep play too.
+    pub enforced: bool,
+    /// SDK instances that each serve every operation, where a lower bound would cost something.
+    pub instances: Option<u64>,
     /// The rates behind the counts, where they are known, in root requests per second.
     pub expected: Option<&'a [Vec<f64>]>,
     /// Where the rule's own randomness starts.
@@ -92,6 +109,8 @@ pub struct Setting<'a> {
 pub enum Kind {
     /// Weir's engine.
     Weir,
+    /// Weir's engine with clients that do more than what is published for any.
+    Variant,
     /// The rule of another system.
     Peer,
     /// Somebody who knows what nobody can know, for scale.
@@ -115,6 +134,16 @@ pub const CONTENDERS: &[Contender] = &[
         name: "Weir",
         kind: Kind::Weir,
         enter: |setting| Some(Box::new(weir::Engine::new(setting))),
+    },
+    Contender {
+        name: "Weir, clients that keep 4 × the share at most",
+        kind: Kind::Variant,
+        enter: |setting| weir::Enforced::new(setting).map(|it| Box::new(it) as _),
+    },
+    Contender {
+        name: "Weir, a lower bound from a reserve",
+        kind: Kind::Variant,
+        enter: |setting| weir::Reserved::new(setting).map(|it| Box::new(it) as _),
     },
     Contender {
         name: "Jaeger",
@@ -181,6 +210,9 @@ impl<'a> Setting<'a> {
             budget: workload.budget,
             operations: workload.operations,
             seconds: workload.timing.interval.as_secs_f64(),
+            floor: workload.floor,
+            enforced: workload.enforced,
+            instances: workload.instances,
             expected: workload.expected.as_deref(),
             seed,
         }

@@ -6,6 +6,11 @@ use ::weir::simulate::virtual_time::{budget_alone, probabilities};
 
 use super::{Controller, Observed, Setting};
 
+/// What a client that bounds what it keeps allows, as a multiple of the operation's share.
+const UPPER_BOUND: f64 = 4.0;
+/// The part of the budget that is set aside for a lower bound.
+const RESERVE: f64 = 0.05;
+
 /// The engine and its last plan.
 pub struct Engine<'a> {
     traffic: &'a Traffic,
@@ -15,7 +20,10 @@ pub struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub fn new(setting: &Setting<'a>) -> Self {
-        let policy = budget_alone(setting.budget);
+        let policy = Policy {
+            floor: setting.floor,
+            ..budget_alone(setting.budget)
+        };
         Self {
             traffic: setting.traffic,
             plan: Plan::genesis(&policy),
@@ -32,5 +40,63 @@ impl Controller for Engine<'_> {
         };
         self.plan = next_plan(&self.plan, &self.policy, inputs);
         probabilities(&self.plan, self.traffic)
+    }
+
+    fn missing(&self) -> Option<f64> {
+        (self.policy.floor > 0.0).then_some(self.plan.fleet.missing)
+    }
+}
+
+/// The engine with clients that keep a multiple of an operation's share at most, where the
+/// decision is taken. No client in the field does; one that is written for it can.
+pub struct Enforced<'a>(Engine<'a>);
+
+impl<'a> Enforced<'a> {
+    pub fn new(setting: &Setting<'a>) -> Option<Self> {
+        setting.enforced.then(|| Self(Engine::new(setting)))
+    }
+}
+
+impl Controller for Enforced<'_> {
+    fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
+        self.0.next(observed)
+    }
+
+    fn upper_bounds(&self) -> Option<Vec<f64>> {
+        // What no plan lists is bound by nothing: nobody has given it a share.
+        let mut bounds = vec![f64::INFINITY; self.0.traffic.operations().len()];
+        for operation in &self.0.plan.operations {
+            bounds[operation.operation.0 as usize - 1] = UPPER_BOUND * operation.share;
+        }
+        Some(bounds)
+    }
+}
+
+/// The engine with a part of the budget set aside for a lower bound, dealt out evenly over
+/// instances and operations.
+pub struct Reserved<'a> {
+    engine: Engine<'a>,
+    lower_bound: f64,
+}
+
+impl<'a> Reserved<'a> {
+    pub fn new(setting: &Setting<'a>) -> Option<Self> {
+        let instances = setting.instances? as f64;
+        let mut engine = Engine::new(setting);
+        engine.policy.budget = (1.0 - RESERVE) * setting.budget;
+        Some(Self {
+            engine,
+            lower_bound: RESERVE * setting.budget / instances / setting.operations as f64,
+        })
+    }
+}
+
+impl Controller for Reserved<'_> {
+    fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
+        self.engine.next(observed)
+    }
+
+    fn lower_bound(&self) -> f64 {
+        self.lower_bound
     }
 }

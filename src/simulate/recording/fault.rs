@@ -1,6 +1,6 @@
 //! What can be wrong with a traffic file, in words for the user.
 
-use super::{LARGEST_COUNT, LARGEST_FILE};
+use super::{LARGEST_COUNT, LARGEST_FILE, LONGEST_LINE};
 use crate::allocation::NameError;
 
 /// Why a traffic file cannot be played.
@@ -31,18 +31,35 @@ pub enum RecordingError {
     },
 }
 
+/// Where in the file, and what.
+#[derive(Debug)]
+pub(super) struct At {
+    pub line: u64,
+    pub column: usize,
+    pub fault: Fault,
+}
+
+/// Places a fault; `column` counts from 0 here and from 1 in what the user reads.
+pub(super) fn at(line: u64, column: usize, fault: Fault) -> At {
+    At {
+        line,
+        column: column + 1,
+        fault,
+    }
+}
+
 /// What is wrong with one place of a traffic file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Neither of the headers.
+    /// None of the headers.
     #[error(
-        "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,…"
+        "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
     )]
     UnknownHeader,
     /// The header names no row of time.
     #[error("the header has no column of counts")]
     NoRows,
-    /// The header names a row of time twice.
+    /// The header names a column twice.
     #[error("the header has a column {0:?} already")]
     RepeatedLabel(String),
     /// There is no operation.
@@ -56,6 +73,9 @@ pub enum Fault {
         /// How much would have been accepted.
         most: usize,
     },
+    /// A line is longer than [`LONGEST_LINE`].
+    #[error("the line is longer than {most} MiB", most = LONGEST_LINE >> 20)]
+    LongLine,
     /// A line has more or fewer cells than the header.
     #[error("the line has {found} cells, the header has {expected}")]
     Cells {
@@ -64,6 +84,9 @@ pub enum Fault {
         /// How many it should have.
         expected: usize,
     },
+    /// A cell in quotes does not end on its line.
+    #[error("the cell's quotes do not end on this line")]
+    Quotes,
     /// A cell is not UTF-8.
     #[error("the cell is not UTF-8 text")]
     NotText,
@@ -81,10 +104,39 @@ pub enum Fault {
         /// What is there instead, cut short.
         found: String,
     },
+    /// A row's time is none, or not of the kind of the others.
+    #[error("{found:?} is not a time like {first:?}")]
+    Time {
+        /// What is there instead, cut short.
+        found: String,
+        /// The first row's, which tells the kind.
+        first: String,
+    },
     /// The operation is on an earlier line too.
     #[error("the same operation is on line {0} already")]
     Repeated(u64),
-    /// The file breaks off, or its quotes do.
-    #[error("not readable as CSV: {0}")]
-    Csv(String),
+    /// The file breaks off.
+    #[error("not readable: {0}")]
+    Unread(String),
+}
+
+impl Fault {
+    pub(super) fn too_many(what: &'static str, most: usize) -> Self {
+        Self::TooMany { what, most }
+    }
+
+    pub(super) fn count(found: &str) -> Self {
+        Self::Count {
+            found: shortened(found),
+        }
+    }
+}
+
+/// Enough of a cell to find it by.
+pub(super) fn shortened(cell: &str) -> String {
+    const LONGEST: usize = 40;
+    if cell.chars().count() <= LONGEST {
+        return cell.to_owned();
+    }
+    cell.chars().take(LONGEST).chain(['…']).collect()
 }

@@ -15,7 +15,17 @@ use crate::simulate::traffic::Traffic;
 pub struct Loss {
     /// The intervals in which they do not.
     pub intervals: Range<usize>,
-    /// How many of the agents it is.
+    /// How many of the agents it is, from the first on.
+    pub agents: usize,
+}
+
+/// Agents that start anew, as when a new version of them is rolled out: under new names, and
+/// without what they had counted since their last report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// The interval in which they do.
+    pub at: usize,
+    /// How many of the agents it is, from the first on.
     pub agents: usize,
 }
 
@@ -35,7 +45,10 @@ pub struct Reports<'a> {
     interval_milliseconds: i64,
     /// The part of a window's requests heard in time, agent by agent.
     covered: Vec<f64>,
-    loss: Option<Loss>,
+    /// The part of a window that an agent loses when it starts anew: half a report on average.
+    forgotten: f64,
+    losses: &'a [Loss],
+    restarts: &'a [Restart],
     arrivals: StdRng,
 }
 
@@ -46,17 +59,21 @@ impl<'a> Reports<'a> {
         traffic: &'a Traffic,
         timing: &Timing,
         agents: usize,
-        loss: Option<Loss>,
+        losses: &'a [Loss],
+        restarts: &'a [Restart],
         arrivals: StdRng,
     ) -> Self {
         let place = |agent: usize| (agent as f64 + 0.5) / agents.max(1) as f64;
+        let report = timing.report_interval.as_secs_f64() / timing.interval.as_secs_f64();
         Self {
             traffic,
             interval_milliseconds: timing.interval.as_millis() as i64,
             covered: (0..agents)
                 .map(|agent| timing.covered(place(agent)))
                 .collect(),
-            loss,
+            forgotten: (report / 2.0).min(1.0),
+            losses,
+            restarts,
             arrivals,
         }
     }
@@ -69,24 +86,18 @@ impl<'a> Reports<'a> {
         sampled: &[u64],
         heard: Heard,
     ) -> WindowCounts {
-        let agents = self.covered.len();
-        let lost = match &self.loss {
-            Some(loss) if loss.intervals.contains(&number) => loss.agents.min(agents),
-            _ => 0,
-        };
-        let covered: Vec<f64> = self.covered[lost..]
-            .iter()
-            .map(|&part| if heard == Heard::Whole { 1.0 } else { part })
+        let covered: Vec<f64> = (0..self.covered.len())
+            .map(|agent| self.covered(agent, number, heard))
             .collect();
-        let part = covered.iter().sum::<f64>() / agents.max(1) as f64;
+        let total: f64 = covered.iter().sum();
+        let part = total / covered.len().max(1) as f64;
         let operations = self.operations(counts, sampled, part);
         let window = self.window(number);
         let offered: u64 = operations.iter().map(|count| count.offered).sum();
-        let total: f64 = covered.iter().sum();
         let covered = covered.iter().enumerate().filter(|(_, part)| **part > 0.0);
         let agents = covered
             .map(|(agent, &part)| AgentCount {
-                agent: AgentId((lost + agent) as u64 + 1),
+                agent: self.name(agent, number),
                 offered: (offered as f64 * part / total) as u64,
                 covered_milliseconds: (window.milliseconds() as f64 * part) as i64,
             })
@@ -99,9 +110,31 @@ impl<'a> Reports<'a> {
         }
     }
 
+    /// The part of an interval's requests that an agent is heard of.
+    fn covered(&self, agent: usize, number: usize, heard: Heard) -> f64 {
+        let lost = |loss: &Loss| loss.intervals.contains(&number) && agent < loss.agents;
+        if self.losses.iter().any(lost) {
+            return 0.0;
+        }
+        let part = match heard {
+            Heard::Whole => 1.0,
+            Heard::InTime => self.covered[agent],
+        };
+        let anew = |restart: &&Restart| restart.at == number && agent < restart.agents;
+        let restarts = self.restarts.iter().filter(anew).count();
+        (part - restarts as f64 * self.forgotten).max(0.0)
+    }
+
+    /// What an agent is called: another name after each time it started anew.
+    fn name(&self, agent: usize, number: usize) -> AgentId {
+        let anew = |restart: &&Restart| restart.at <= number && agent < restart.agents;
+        let starts = self.restarts.iter().filter(anew).count();
+        AgentId((starts * self.covered.len() + agent) as u64 + 1)
+    }
+
     /// The operations of which something is heard when a part of the requests is.
     fn operations(&mut self, counts: &[u64], sampled: &[u64], part: f64) -> Vec<OperationCount> {
-        let mut operations = Vec::new();
+        let mut operations = Vec::with_capacity(counts.len());
         for (service, of) in self.traffic.services().iter().enumerate() {
             for place in of.operations.clone().filter(|&place| counts[place] > 0) {
                 let kept = draw(&mut self.arrivals, sampled[place], part);

@@ -1,0 +1,313 @@
+//! What Weir set out to reach, and what it did: one line for each target.
+
+use std::fmt::Write as _;
+
+use crate::figures::{Better, FIGURES, of};
+use crate::rules::{CONTENDERS, Kind};
+use crate::statistics::Estimate;
+use crate::table::{Results, shown};
+
+/// One thing to reach.
+struct Target {
+    says: &'static str,
+    figure: usize,
+    limit: Limit,
+    /// Who is measured, by name.
+    who: &'static str,
+    /// Where, by the workload's name.
+    on: &'static [&'static str],
+}
+
+/// What a figure may be, in the figure's own unit.
+#[derive(Clone, Copy)]
+enum Limit {
+    Most(f64),
+    Least(f64),
+    /// On either side of 0.
+    Within(f64),
+}
+
+const WEIR: &str = "Weir";
+const ENFORCED: &str = "Weir, clients that keep 4 × the share at most";
+const RESERVED: &str = "Weir, a lower bound from a reserve";
+
+const fn target(
+    says: &'static str,
+    figure: usize,
+    limit: Limit,
+    on: &'static [&'static str],
+) -> Target {
+    Target {
+        says,
+        figure,
+        limit,
+        who: WEIR,
+        on,
+    }
+}
+
+const MADE_UP: &[Target] = &[
+    target(
+        "tracking error, steady",
+        of::ERROR,
+        Limit::Most(0.02),
+        &[
+            "steady",
+            "steady, 10 s noise",
+            "steady, noise that persists",
+        ],
+    ),
+    target(
+        "tracking error, diurnal",
+        of::ERROR,
+        Limit::Most(0.025),
+        &["diurnal", "diurnal, 10 s noise"],
+    ),
+    target(
+        "tracking error, ramp",
+        of::ERROR,
+        Limit::Most(0.025),
+        &["ramp", "ramp, 10 s noise"],
+    ),
+    target(
+        "bias without bursts",
+        of::BIAS,
+        Limit::Within(0.005),
+        &[
+            "steady",
+            "steady, 10 s noise",
+            "steady, noise that persists",
+            "diurnal",
+            "diurnal, 10 s noise",
+            "ramp",
+            "ramp, 10 s noise",
+            "rename",
+            "rename, 10 s noise",
+            "loss",
+            "loss, 10 s noise",
+            "lower bound",
+            "low budget",
+        ],
+    ),
+    target(
+        "p99 overshoot, steady",
+        of::HIGH,
+        Limit::Most(0.065),
+        &[
+            "steady",
+            "steady, 10 s noise",
+            "steady, noise that persists",
+        ],
+    ),
+    target(
+        "settling after a step, intervals",
+        of::SETTLES,
+        Limit::Most(3.0),
+        &["step"],
+    ),
+    target(
+        "one operation explodes",
+        of::EVENT,
+        Limit::Most(0.1),
+        &["explode"],
+    ),
+    Target {
+        who: ENFORCED,
+        ..target(
+            "one operation explodes, an upper bound enforced",
+            of::EVENT,
+            Limit::Most(0.1),
+            &["explode"],
+        )
+    },
+    target(
+        "30 % renamed, the worst interval",
+        of::EVENT,
+        Limit::Most(0.2),
+        &["rename", "rename, 10 s noise"],
+    ),
+    target(
+        "30 % renamed, intervals",
+        of::SETTLES,
+        Limit::Most(2.0),
+        &["rename", "rename, 10 s noise"],
+    ),
+    target(
+        "half of the reports lost, the worst interval",
+        of::EVENT,
+        Limit::Most(0.1),
+        &["loss", "loss, 10 s noise"],
+    ),
+    target(
+        "fairness (Jain)",
+        of::JAIN,
+        Limit::Least(0.99),
+        &["steady", "diurnal", "ramp"],
+    ),
+    target(
+        "coverage at a low budget",
+        of::COVERAGE,
+        Limit::Least(0.95),
+        &["low budget"],
+    ),
+    target(
+        "churn, steady",
+        of::CHURN,
+        Limit::Most(0.2),
+        &[
+            "steady",
+            "steady, 10 s noise",
+            "steady, noise that persists",
+        ],
+    ),
+    target(
+        "floors worth 1.5 budgets: kept over it",
+        of::BIAS,
+        Limit::Most(0.03),
+        &["floors"],
+    ),
+    target(
+        "floors worth 1.5 budgets: said to be missing",
+        of::MISSING,
+        Limit::Least(0.45),
+        &["floors"],
+    ),
+    target(
+        "lower bound, none served: kept over it",
+        of::BIAS,
+        Limit::Most(0.05),
+        &["lower bound"],
+    ),
+    Target {
+        who: RESERVED,
+        ..target(
+            "lower bound, from a reserve of 5 %: kept over it",
+            of::BIAS,
+            Limit::Most(0.05),
+            &["lower bound"],
+        )
+    },
+];
+
+/// What is asked of every recording; made for made-up traffic, so the floor is to be read first.
+const RECORDED: &[Target] = &[
+    target("tracking error", of::ERROR, Limit::Most(0.025), &[]),
+    target("bias", of::BIAS, Limit::Within(0.005), &[]),
+    target(
+        "budget error over 24 h, the worst day",
+        of::DAY,
+        Limit::Most(0.005),
+        &[],
+    ),
+    target("p99 overshoot", of::HIGH, Limit::Most(0.065), &[]),
+    target("fairness (Jain)", of::JAIN, Limit::Least(0.99), &[]),
+    target("coverage", of::COVERAGE, Limit::Least(0.95), &[]),
+    target("churn", of::CHURN, Limit::Most(0.2), &[]),
+];
+
+const HEAD: &str = "| target | on | at | Weir | floor | best peer | reached |\n\
+                    |---|---|---:|---:|---:|---|---|\n";
+
+/// The table of what is made up.
+pub fn made_up(results: &[Results]) -> String {
+    let mut text = HEAD.to_owned();
+    for target in MADE_UP {
+        for name in target.on {
+            if let Some(results) = results.iter().find(|results| results.name == *name) {
+                text.push_str(&line(target, results));
+            }
+        }
+    }
+    text
+}
+
+/// The table of what was recorded, of the spans of this name.
+pub fn recorded(results: &[Results], span: &str) -> String {
+    let mut text = HEAD.to_owned();
+    for target in RECORDED {
+        for results in results.iter().filter(|results| results.span == span) {
+            text.push_str(&line(target, results));
+        }
+    }
+    text
+}
+
+fn line(target: &Target, results: &Results) -> String {
+    let figure = &FIGURES[target.figure];
+    let own = place(target.who).map(|place| results.figures(place, target.figure));
+    let Some(own) = own.filter(|figures| !figures.is_empty()) else {
+        return String::new();
+    };
+    let floor = ["*best without foresight*", "*oracle*"]
+        .iter()
+        .filter_map(|name| place(name))
+        .map(|place| results.figures(place, target.figure))
+        .find(|figures| !figures.is_empty());
+    let (limit, holds): (String, Box<dyn Fn(f64) -> bool>) = match target.limit {
+        Limit::Most(most) => (
+            format!("≤ {}", scaled(target, most)),
+            Box::new(move |is| is <= most),
+        ),
+        Limit::Least(least) => (
+            format!("≥ {}", scaled(target, least)),
+            Box::new(move |is| is >= least),
+        ),
+        Limit::Within(most) => (
+            format!("± {}", scaled(target, most)),
+            Box::new(move |is| is.abs() <= most),
+        ),
+    };
+    let mean = |figures: &[f64]| Estimate::of(figures).map_or(f64::NAN, |it| it.mean);
+    let reached = match (holds(mean(&own)), &floor) {
+        (true, _) => "yes",
+        (false, Some(floor)) if !holds(mean(floor)) => "no; the floor is not there either",
+        (false, _) => "**no**",
+    };
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "| {} | {} | {limit} | {} | {} | {} | {reached} |",
+        target.says,
+        results.name,
+        shown(figure, &own),
+        floor.map_or("–".to_owned(), |floor| shown(figure, &floor)),
+        best_peer(target.figure, results),
+    );
+    text
+}
+
+fn scaled(target: &Target, limit: f64) -> String {
+    let scaled = FIGURES[target.figure].scale * limit;
+    format!("{}", (scaled * 1e6).round() / 1e6)
+}
+
+fn place(name: &str) -> Option<usize> {
+    CONTENDERS.iter().position(|one| one.name == name)
+}
+
+/// The peer whose mean is best, with its bias where that is what it pays with.
+fn best_peer(figure: usize, results: &Results) -> String {
+    let cost = |mean: f64| match FIGURES[figure].better {
+        Better::Lower => mean,
+        Better::Higher => -mean,
+        Better::NearZero => mean.abs(),
+    };
+    let peers = CONTENDERS.iter().enumerate();
+    let best = peers
+        .filter(|(_, one)| one.kind == Kind::Peer)
+        .filter_map(|(place, one)| {
+            let figures = results.figures(place, figure);
+            Some((Estimate::of(&figures)?, figures, place, one.name))
+        })
+        .min_by(|one, other| cost(one.0.mean).total_cmp(&cost(other.0.mean)));
+    let Some((_, figures, place, name)) = best else {
+        return "–".to_owned();
+    };
+    let bias = Estimate::of(&results.figures(place, of::BIAS)).map_or(0.0, |it| it.mean);
+    let paid = if figure != of::BIAS && bias.abs() > 0.05 {
+        format!(" (bias {:+.0} %)", 100.0 * bias)
+    } else {
+        String::new()
+    };
+    format!("{name} {}{paid}", shown(&FIGURES[figure], &figures))
+}

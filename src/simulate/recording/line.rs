@@ -1,0 +1,132 @@
+//! The lines of a file of comma-separated cells, one at a time and bounded.
+
+use std::io::{BufRead, Read};
+use std::ops::Range;
+
+use super::fault::{At, Fault, at};
+use super::{LONGEST_LINE, MOST_CELLS};
+
+/// Reads a file line by line. A cell in quotes ends on the line it began on: no name of a service
+/// or an operation may hold a line break.
+pub(super) struct Lines<R> {
+    from: R,
+    number: u64,
+    raw: Vec<u8>,
+    separator: u8,
+    line: Line,
+}
+
+/// One line, split.
+#[derive(Default)]
+pub(super) struct Line {
+    /// The number of the line, from 1 on.
+    pub number: u64,
+    text: Vec<u8>,
+    cells: Vec<Range<usize>>,
+}
+
+impl Line {
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// A cell as text, without the blanks around it.
+    pub fn cell(&self, column: usize) -> Result<&str, (usize, Fault)> {
+        let cell = self.cells.get(column).cloned().unwrap_or(0..0);
+        std::str::from_utf8(&self.text[cell])
+            .map(str::trim)
+            .map_err(|_| (column, Fault::NotText))
+    }
+
+    /// Splits a line into its cells.
+    fn split(&mut self, raw: &[u8], separator: u8) -> Result<(), (usize, Fault)> {
+        self.text.clear();
+        self.cells.clear();
+        let mut begin = 0;
+        let mut quoted = false;
+        let mut bytes = raw.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            if byte == b'"' && quoted {
+                // A quote in quotes is written twice.
+                quoted = bytes.next_if_eq(&b'"').is_some();
+                if quoted {
+                    self.text.push(byte);
+                }
+            } else if byte == b'"' && self.text.len() == begin {
+                quoted = true;
+            } else if byte == separator && !quoted {
+                self.cells.push(begin..self.text.len());
+                begin = self.text.len();
+                if self.cells.len() >= MOST_CELLS {
+                    return Err((MOST_CELLS, Fault::too_many("cells in a line", MOST_CELLS)));
+                }
+            } else {
+                self.text.push(byte);
+            }
+        }
+        if quoted {
+            return Err((self.cells.len(), Fault::Quotes));
+        }
+        self.cells.push(begin..self.text.len());
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    pub fn new(from: R) -> Self {
+        Self {
+            from,
+            number: 0,
+            raw: Vec::new(),
+            separator: b',',
+            line: Line::default(),
+        }
+    }
+
+    /// The next line that holds anything.
+    pub fn next(&mut self) -> Result<Option<&Line>, At> {
+        loop {
+            self.raw.clear();
+            self.number += 1;
+            let read = (&mut self.from)
+                .take(LONGEST_LINE + 1)
+                .read_until(b'\n', &mut self.raw)
+                .map_err(|error| at(self.number, 0, Fault::Unread(error.to_string())))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if read as u64 > LONGEST_LINE {
+                return Err(at(self.number, 0, Fault::LongLine));
+            }
+            while matches!(self.raw.last(), Some(b'\n' | b'\r')) {
+                self.raw.pop();
+            }
+            if !self.raw.is_empty() {
+                break;
+            }
+        }
+        if self.line.number == 0 {
+            self.begin();
+        }
+        self.line.number = self.number;
+        self.line
+            .split(&self.raw, self.separator)
+            .map_err(|(column, fault)| at(self.number, column, fault))?;
+        Ok(Some(&self.line))
+    }
+
+    /// Takes off what an editor may have put in front, and finds out what separates the cells: a
+    /// spreadsheet exports semicolons where the comma is part of a number, a database tabs.
+    fn begin(&mut self) {
+        if self.raw.starts_with(b"\xef\xbb\xbf") {
+            self.raw.drain(..3);
+        }
+        let other = |byte: &&u8| matches!(byte, b';' | b'\t');
+        if !self.raw.contains(&b',')
+            && let Some(&separator) = self.raw.iter().find(other)
+        {
+            self.separator = separator;
+        }
+    }
+}
