@@ -1,7 +1,7 @@
 //! Plays every budget and says what came of it.
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
@@ -28,32 +28,35 @@ pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
         csv: args.csv.clone(),
     };
     outputs.check()?;
-    println!("{}", outputs.subtitle);
-    notes.iter().for_each(|note| println!("note: {note}"));
+    say(&outputs.subtitle);
+    notes.iter().for_each(|note| say(&format!("note: {note}")));
     let outcomes = play_all(&runs);
     let verdicts: Vec<Option<Verdict>> = outcomes.iter().map(verdict).collect();
-    println!();
+    say("");
     if let ([outcome], [verdict]) = (outcomes.as_slice(), verdicts.as_slice()) {
         let intervals = &outcome.played.intervals;
-        println!(
-            "{}",
-            table::intervals(intervals, outcome.budget, verdict.as_ref())
-        );
+        say(&table::intervals(
+            intervals,
+            outcome.budget,
+            verdict.as_ref(),
+        ));
         if let Some(verdict) = verdict {
-            println!("{}", table::verdict(verdict));
+            say(&table::verdict(verdict));
         }
     }
     let cell = humantime::format_duration(args.cell()).to_string();
-    println!("{}", comparison::table(&outcomes, &cell));
-    println!(
-        "{}",
-        comparison::services(&outcomes, &runs[0].traffic, args.top)
-    );
+    say(&comparison::table(&outcomes, &cell));
+    say(&comparison::services(&outcomes, &runs[0].traffic, args.top));
     if let Some(coverage) = args.coverage {
-        println!("{}", price(coverage, &outcomes[0], &runs[0]));
+        say(&price(coverage, &outcomes[0], &runs[0]));
     }
     write(&outputs, &outcomes, &verdicts)?;
     Ok(concluded(&outcomes, &verdicts))
+}
+
+/// Prints a line; whoever reads may have seen enough and gone.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn verdict(outcome: &Outcome) -> Option<Verdict> {
@@ -76,7 +79,7 @@ fn concluded(outcomes: &[Outcome], verdicts: &[Option<Verdict>]) -> Conclusion {
                 Some(false) => "not held as well as exact counts would",
                 None => "no verdict: too few intervals",
             };
-            println!("budget {}: {said}", outcome.budget);
+            say(&format!("budget {}: {said}", outcome.budget));
         }
         conclusion = match (passes, conclusion) {
             (None, _) | (_, Conclusion::Undecided) => Conclusion::Undecided,
@@ -85,7 +88,7 @@ fn concluded(outcomes: &[Outcome], verdicts: &[Option<Verdict>]) -> Conclusion {
         };
     }
     if conclusion == Conclusion::Undecided && outcomes.len() == 1 {
-        println!("no verdict: too few intervals were played");
+        say("no verdict: too few intervals were played");
     }
     conclusion
 }
@@ -174,7 +177,7 @@ fn write(
         File::create(file)
             .and_then(|to| table::write_runs(to, lines).map_err(std::io::Error::other))
             .map_err(|source| cannot_write(file, source))?;
-        println!("intervals: {}", file.display());
+        say(&format!("intervals: {}", file.display()));
     }
     if let Some(file) = &outputs.plot {
         let budgets: Vec<String> = outcomes.iter().map(|one| one.budget.to_string()).collect();
@@ -191,7 +194,7 @@ fn write(
             .collect();
         let picture = plot::compared(&texts, &runs)?;
         std::fs::write(file, picture).map_err(|source| cannot_write(file, source))?;
-        println!("plot: {}", file.display());
+        say(&format!("plot: {}", file.display()));
     }
     Ok(())
 }
