@@ -101,6 +101,12 @@ impl Names {
         self.service_names.get(&service).cloned()
     }
 
+    /// A service's number, if its name is known.
+    #[must_use]
+    pub fn find_service(&self, service: &str) -> Option<ServiceId> {
+        Some(self.services.get(service)?.id)
+    }
+
     /// The number of a (service, operation) pair, if it is known.
     #[must_use]
     pub fn find(&self, service: &str, operation: &str) -> Option<OperationId> {

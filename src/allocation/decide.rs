@@ -51,7 +51,9 @@ pub(super) fn decide(rules: &Rules<'_>, state: &State, seconds: f64) -> Decision
         .collect();
     let pool = |service| local(service).node;
     deadband::settle(rules, &limits, pool, seconds, &mut operations);
-    let (services, default_probability) = default_probabilities(rules, state, &local, &operations);
+    let group = |service| hierarchy.group(hierarchy.home(service));
+    let (services, default_probability) =
+        default_probabilities(rules, state, &local, &group, &operations);
     Decision {
         level: shared.solution.level,
         missing: shared.missing,
@@ -238,6 +240,7 @@ fn default_probabilities(
     rules: &Rules<'_>,
     state: &State,
     local: &impl Fn(ServiceId) -> Local,
+    group: &impl Fn(ServiceId) -> Option<usize>,
     operations: &[OperationPlan],
 ) -> (Vec<ServicePlan>, f64) {
     if operations.is_empty() {
@@ -263,6 +266,7 @@ fn default_probabilities(
             service,
             default_probability: default(service),
             level: local(service).level,
+            group: group(service),
         })
         .collect();
     (services, default(OVERFLOW_SERVICE))

@@ -110,6 +110,7 @@ fn stand(previous: &Plan, state: &State) -> Decision {
             service,
             default_probability: previous.default_probability(service),
             level: previous.level(service),
+            group: previous.service(service).and_then(|held| held.group),
         })
         .collect();
     Decision {

@@ -68,7 +68,9 @@ impl Plan {
             .map_or(self.fleet.level, |plan| plan.level)
     }
 
-    fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
+    /// What it says of one service; none where it does not know it.
+    #[must_use]
+    pub fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
         let found = self
             .services
             .binary_search_by_key(&service, |plan| plan.service);
@@ -160,6 +162,8 @@ pub struct ServicePlan {
     /// The level at which its operations share: the fleet's, unless a floor or cap of its own or of
     /// its group keeps it elsewhere.
     pub level: f64,
+    /// The group that it is in, by its place in [`Plan::groups`].
+    pub group: Option<usize>,
 }
 
 /// A plan's figures for one group of services.

@@ -75,6 +75,8 @@ pub struct Snapshot {
 
 /// One service's part of a snapshot.
 pub struct ServiceSnapshot {
+    /// Which service.
+    pub id: ServiceId,
     /// The probability of operations that the plan does not list.
     pub default_probability: f64,
     /// What its SDKs are sent.
@@ -131,6 +133,7 @@ impl Snapshot {
             services.insert(
                 name,
                 ServiceSnapshot {
+                    id: service.service,
                     default_probability,
                     strategy,
                     operations,

@@ -298,7 +298,7 @@ fn service_columns(services: &[ServicePlan]) -> Services {
     columns
 }
 
-/// Up to version 4 everybody shared at the fleet's level.
+/// Up to version 4 everybody shared at the fleet's level, in no group.
 fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> {
     let count = columns.service.len();
     same_length(count, &[columns.default_probability.len()])?;
@@ -306,6 +306,7 @@ fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> 
         service: ServiceId(columns.service[at]),
         default_probability: columns.default_probability[at],
         level,
+        group: None,
     };
     Ok((0..count).map(row).collect())
 }

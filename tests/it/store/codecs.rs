@@ -115,6 +115,7 @@ prop_compose! {
         operations in prop::collection::vec(any_operation(), 0..20),
         agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
     ) -> Plan {
+        let count = groups.len();
         Plan {
             number: head.0,
             epoch: head.1,
@@ -132,6 +133,7 @@ prop_compose! {
                 service: ServiceId(service),
                 default_probability,
                 level,
+                group: (service as usize % (count + 1)).checked_sub(1),
             }).collect(),
             operations,
             agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {
