@@ -11,6 +11,7 @@ use super::{Configuration, ConfigurationError, within};
 use crate::allocation::{
     Bounds, GroupName, NameError, OVERFLOW_NAME, OperationName, Priority, ServiceName, Whole,
 };
+use crate::telemetry::metrics::NO_GROUP;
 
 /// Groups in one document: each has metrics of its own.
 pub const GROUPS_MAX: usize = 100;
@@ -184,6 +185,10 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
     for (name, group) in groups {
         check_name("groups", name, GroupName::check)?;
         let at = format!("groups.{name}");
+        if name == NO_GROUP {
+            let problem = "must have another name: the metrics call so what is in no group";
+            return Err(ConfigurationError::new(at, problem.into()));
+        }
         check_whole(
             &at,
             group.floor_traces_per_second,

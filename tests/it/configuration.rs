@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Agent, TestApp};
 use crate::support::process::eventually;
+use crate::support::scrape::Scrape;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const WHOLE: &str = "/v1/configuration";
@@ -152,6 +153,20 @@ async fn a_groups_cap_and_an_override_are_served_and_go_with_their_removal() {
     assert_eq!(services["services"][0]["group"], "batch");
     assert_eq!(services["services"][1]["group"], Value::Null);
 
+    let scrape = Scrape::of(&app).await;
+    let told = |metric: &str, group: &str| {
+        scrape.value(&format!(
+            "weir_group_{metric}_traces_per_second{{group=\"{group}\"}}"
+        ))
+    };
+    assert_eq!((told("cap", "batch"), told("cap", "none")), (5.0, 60.0));
+    assert!((told("sampled", "batch") - 5.0).abs() < 0.25);
+    assert!((told("sampled", "none") - 55.0).abs() < 2.75);
+    assert_eq!(
+        (told("floor", "batch"), told("missing", "batch")),
+        (0.0, 0.0)
+    );
+
     // The same as before the change, and everybody shares alike.
     let first = get(&app, "/v1/configuration/revisions/1").await.body;
     let mut back = first.clone();
@@ -293,6 +308,7 @@ async fn every_wrong_field_is_named_by_its_path() {
         (json!({ "groups": { long.clone(): {} } }), "groups"),
         (json!({ "groups": { "a\u{7}": {} } }), "groups"),
         (json!({ "groups": many }), "groups"),
+        (json!({ "groups": { "none": {} } }), "groups.none"),
         (
             json!({ "groups": { "b": { "weight": 1 } } }),
             "groups.b.weight",

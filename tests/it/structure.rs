@@ -12,7 +12,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "telemetry"]),
-    ("policy", &["allocation", "dictionary", "store"]),
+    (
+        "policy",
+        &["allocation", "dictionary", "store", "telemetry"],
+    ),
     ("plan_summary", &["allocation", "clock", "telemetry"]),
     ("explanation", &["allocation", "plan_summary", "telemetry"]),
     ("dictionary", &["allocation", "store"]),
