@@ -89,7 +89,9 @@ pub(super) async fn revisions(
 }
 
 fn number(given: &str) -> Result<u64, Problem> {
-    given.parse().map_err(|_| Problem::Malformed {
+    let number = given.parse::<i64>().ok();
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| Problem::Malformed {
         field: "before".into(),
         detail: "must be the number of a revision".into(),
     })

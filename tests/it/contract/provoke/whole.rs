@@ -66,7 +66,13 @@ pub async fn revisions(given: &mut Given, app: &TestApp) {
     let before = format!("?before={newest}");
     let rest = given.get(app, REVISIONS, &before, 200).await.json();
     assert_eq!(rest["revisions"][0]["revision"], newest - 1);
-    for wrong in ["?limit=0", "?before=a", "?before=-1", "?x=1"] {
+    for wrong in [
+        "?limit=0",
+        "?before=a",
+        "?before=-1",
+        "?before=9223372036854775808",
+        "?x=1",
+    ] {
         given.get(app, REVISIONS, wrong, 400).await;
     }
     let first = given.get(app, REVISION, "/1", 200).await;
