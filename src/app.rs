@@ -101,9 +101,9 @@ impl App {
         let revision = store.configuration(&initial.document(), clock.now()).await;
         let revision = revision.map_err(failed)?;
         let known = Configuration::read(&revision).unwrap_or(initial);
-        let genesis = Plan::genesis(&known.policy(revision.revision));
-        let served = Arc::new(Served::new(genesis));
         dictionary.refresh().await.map_err(failed)?;
+        let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
+        let served = Arc::new(Served::new(genesis));
 
         let interval = config.interval;
         let leadership = Leadership::new(Arc::clone(&clock));

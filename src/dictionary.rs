@@ -95,16 +95,16 @@ impl Names {
         operations.binary_search_by_key(&operation, |(row, _)| row.operation)
     }
 
-    /// The number of a service, if it is known.
-    #[must_use]
-    pub fn find_service(&self, service: &str) -> Option<ServiceId> {
-        self.services.get(service).map(|known| known.id)
-    }
-
     /// A service's name, if it is known.
     #[must_use]
     pub fn service(&self, service: ServiceId) -> Option<Arc<str>> {
         self.service_names.get(&service).cloned()
+    }
+
+    /// A service's number, if its name is known.
+    #[must_use]
+    pub fn find_service(&self, service: &str) -> Option<ServiceId> {
+        Some(self.services.get(service)?.id)
     }
 
     /// The number of a (service, operation) pair, if it is known.

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dictionary;
+pub mod explanation;
 pub mod health;
 pub mod http;
 pub mod ingest;

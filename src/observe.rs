@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::allocation::{Figures, FleetPlan, Plan};
+use crate::allocation::{Figures, FleetPlan, GroupPlan, Plan};
 use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
 use crate::jobs::Leadership;
@@ -55,6 +55,7 @@ impl Observed {
             self.told = told;
             tell_services(metrics, &snapshot, self.services);
             tell_bindings(metrics, snapshot.plan());
+            tell_groups(metrics, snapshot.plan());
         }
         self.tell_process(metrics);
     }
@@ -128,6 +129,33 @@ fn tell_bindings(metrics: &Metrics, plan: &Plan) {
     for &label in BindingLabel::ALL {
         let count = f64::from(bound[label.place()]);
         metrics.operations.of(label).set(count);
+    }
+}
+
+/// Sets the series of all groups: the configuration holds few.
+fn tell_groups(metrics: &Metrics, plan: &Plan) {
+    let grouped: f64 = plan.groups.iter().map(|group| group.sampled).sum();
+    let ungrouped = (plan.fleet.expected_sampled - grouped).max(0.0);
+    let told = [
+        (
+            &metrics.group_sampled,
+            (|group| group.sampled) as fn(&GroupPlan) -> f64,
+            ungrouped,
+        ),
+        (&metrics.group_floor, |group| group.whole.floor, 0.0),
+        (
+            &metrics.group_cap,
+            |group| group.whole.cap,
+            plan.fleet.budget,
+        ),
+        (&metrics.group_missing, |group| group.missing, 0.0),
+    ];
+    for (family, figure, none) in told {
+        let groups = plan.groups.iter();
+        family.set(
+            groups.map(|group| (group.name.as_str(), figure(group))),
+            none,
+        );
     }
 }
 

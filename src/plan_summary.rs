@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::allocation::{Binding, Hold, Plan, Window};
+use crate::allocation::{Binding, GroupPlan, Hold, Plan, Window};
 use crate::clock::date;
 use crate::telemetry::metrics::{BindingLabel, HoldState, Label};
 
@@ -62,6 +62,47 @@ pub struct PlanSummary {
     pub services: usize,
     /// Operations known.
     pub operations: usize,
+    /// The groups that the operators made, by name.
+    pub groups: Vec<GroupDocument>,
+}
+
+/// What services of one group get together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupDocument {
+    /// What the operators call it.
+    pub group: String,
+    /// What it is to get at least; 0 asks for nothing.
+    pub floor_traces_per_second: f64,
+    /// What it is to get at most; none where nothing limits it.
+    pub cap_traces_per_second: Option<f64>,
+    /// The estimated offered rate.
+    pub offered_per_second: f64,
+    /// The sampled rate the plan expects.
+    pub expected_sampled_traces_per_second: f64,
+    /// The level at which its operations share; none where nothing binds them.
+    pub level_traces_per_second: Option<f64>,
+    /// By how much the floors inside it exceed its cap.
+    pub missing_traces_per_second: f64,
+}
+
+impl From<&GroupPlan> for GroupDocument {
+    fn from(plan: &GroupPlan) -> Self {
+        Self {
+            group: plan.name.as_str().to_owned(),
+            floor_traces_per_second: plan.whole.floor,
+            cap_traces_per_second: finite(plan.whole.cap),
+            offered_per_second: plan.offered,
+            expected_sampled_traces_per_second: plan.sampled,
+            level_traces_per_second: finite(plan.level),
+            missing_traces_per_second: plan.missing,
+        }
+    }
+}
+
+/// A figure that is infinite where nothing binds: JSON has no such number.
+#[must_use]
+pub fn finite(figure: f64) -> Option<f64> {
+    figure.is_finite().then_some(figure)
 }
 
 /// A window as dates.
@@ -95,7 +136,7 @@ impl From<&Plan> for PlanSummary {
             expected_sampled_traces_per_second: fleet.expected_sampled,
             observed_offered_per_second: fleet.observed_offered,
             observed_sampled_traces_per_second: fleet.observed_sampled,
-            level_traces_per_second: fleet.level.is_finite().then_some(fleet.level),
+            level_traces_per_second: finite(fleet.level),
             completeness: fleet.completeness,
             window_covered: fleet.covered,
             hold: hold_label(fleet.hold).value(),
@@ -112,6 +153,7 @@ impl From<&Plan> for PlanSummary {
             probabilities_changed: plan.figures.changed,
             services: plan.services.len(),
             operations: plan.operations.len(),
+            groups: plan.groups.iter().map(GroupDocument::from).collect(),
         }
     }
 }

@@ -1,8 +1,18 @@
 //! The operators' configuration: one versioned document, parsed into the allocation's policy.
 
+mod overrides;
+mod resolve;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+pub use overrides::{
+    BoundsSettings, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
+};
+
 use crate::allocation::Policy;
+use crate::dictionary::Names;
 use crate::store::ConfigurationRevision;
 
 /// The document as it is stored. Every field has a default, so older documents stay readable.
@@ -24,6 +34,14 @@ pub struct Configuration {
     pub unseen_reserve_max: f64,
     /// The exponent of `offered` in an operation's weight, in [0, 1].
     pub weight_exponent: f64,
+    /// The probability that every operation is served at least, as far as its cap goes.
+    pub probability_min: f64,
+    /// Services that share a floor and a cap, by the group's name.
+    #[serde(deserialize_with = "overrides::distinct")]
+    pub groups: BTreeMap<String, GroupSettings>,
+    /// What is asked for single services and their operations, by the service's name.
+    #[serde(deserialize_with = "overrides::distinct")]
+    pub services: BTreeMap<String, ServiceSettings>,
 }
 
 /// The wanted sampled rate of the whole fleet.
@@ -69,14 +87,18 @@ impl Coverage {
     }
 
     fn check(&self) -> Result<(), ConfigurationError> {
-        within("probability", self.probability, Self::PROBABILITY_MAX)?;
+        within(
+            "coverage.probability",
+            self.probability,
+            Self::PROBABILITY_MAX,
+        )?;
         if (1.0..=Self::WITHIN_SECONDS_MAX).contains(&self.within_seconds) {
             return Ok(());
         }
-        Err(ConfigurationError {
-            field: "within_seconds",
-            problem: format!("must be between 1 and {}", Self::WITHIN_SECONDS_MAX),
-        })
+        Err(ConfigurationError::new(
+            "coverage.within_seconds".into(),
+            format!("must be between 1 and {}", Self::WITHIN_SECONDS_MAX),
+        ))
     }
 }
 
@@ -94,9 +116,15 @@ pub struct LowerBound {
 #[error("{field} {problem}")]
 pub struct ConfigurationError {
     /// The field, as a path in the document.
-    pub field: &'static str,
+    pub field: String,
     /// What is wrong, in words that follow the field's name.
     pub problem: String,
+}
+
+impl ConfigurationError {
+    fn new(field: String, problem: String) -> Self {
+        Self { field, problem }
+    }
 }
 
 impl Default for Configuration {
@@ -113,6 +141,9 @@ impl Default for Configuration {
             initial_probability: 0.001,
             unseen_reserve_max: 0.05,
             weight_exponent: 0.0,
+            probability_min: 0.0,
+            groups: BTreeMap::new(),
+            services: BTreeMap::new(),
         }
     }
 }
@@ -140,53 +171,63 @@ impl Configuration {
     /// The document to store.
     #[must_use]
     pub fn document(&self) -> String {
-        serde_json::to_string(self).expect("plain numbers serialise")
+        serde_json::to_string(self).expect("numbers and names serialise")
     }
 
-    /// Checks every figure's range.
+    /// Checks every name, every figure's range and how many there are.
     ///
     /// # Errors
-    /// Names the first field out of its range.
+    /// Names the first field that cannot be, as a path in the document.
     pub fn check(&self) -> Result<(), ConfigurationError> {
         within(
-            "traces_per_second",
+            "budget.traces_per_second",
             self.budget.traces_per_second,
             Self::BUDGET_MAX,
         )?;
         self.coverage.check()?;
         within(
-            "reserve_traces_per_second",
+            "lower_bound.reserve_traces_per_second",
             self.lower_bound.reserve_traces_per_second,
             Self::BUDGET_MAX,
         )?;
         within("initial_probability", self.initial_probability, 1.0)?;
         within("unseen_reserve_max", self.unseen_reserve_max, 1.0)?;
-        within("weight_exponent", self.weight_exponent, 1.0)
+        within("weight_exponent", self.weight_exponent, 1.0)?;
+        within("probability_min", self.probability_min, 1.0)?;
+        overrides::check(self)
     }
 
-    /// The allocation's view of it.
+    /// The allocation's view of it, with what these names stand for now.
+    ///
+    /// A service or operation that nobody has reported yet has no number and is passed over: what
+    /// is asked for it takes effect with the first plan that knows it. Each that the document names
+    /// takes one look-up.
     #[must_use]
-    pub fn policy(&self, revision: u64) -> Policy {
-        Policy {
+    pub fn policy(&self, revision: u64, names: &Names) -> Policy {
+        let mut policy = Policy {
             revision,
             weight_exponent: self.weight_exponent,
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
             floor: self.coverage.floor(),
             lower_bound_reserve: self.lower_bound.reserve_traces_per_second,
+            probability_min: self.probability_min,
+            groups: self.policy_groups(),
             ..Policy::of_budget(self.budget.traces_per_second)
-        }
+        };
+        self.resolve(names, &mut policy);
+        policy
     }
 }
 
-fn within(field: &'static str, value: f64, most: f64) -> Result<(), ConfigurationError> {
+fn within(field: &str, value: f64, most: f64) -> Result<(), ConfigurationError> {
     if (0.0..=most).contains(&value) {
         return Ok(());
     }
-    Err(ConfigurationError {
-        field,
-        problem: format!("must be between 0 and {most}"),
-    })
+    Err(ConfigurationError::new(
+        field.into(),
+        format!("must be between 0 and {most}"),
+    ))
 }
 
 #[cfg(test)]
@@ -205,6 +246,22 @@ mod tests {
     fn what_is_written_reads_back() {
         let mut written = Configuration::default();
         written.budget.traces_per_second = 12.5;
+        let group = GroupSettings {
+            cap_traces_per_second: Some(3.0),
+            ..GroupSettings::default()
+        };
+        written.groups.insert("batch".into(), group);
+        let bounds = BoundsSettings {
+            weight: Some(2.0),
+            priority: Some(9),
+            ..BoundsSettings::default()
+        };
+        let service = ServiceSettings {
+            group: Some("batch".into()),
+            operations: [("POST /cart".into(), bounds)].into(),
+            ..ServiceSettings::default()
+        };
+        written.services.insert("checkout".into(), service);
         assert_eq!(
             Configuration::read(&revision(&written.document())),
             Ok(written)
@@ -216,7 +273,7 @@ mod tests {
         let read = Configuration::read(&revision(r#"{"budget":{"traces_per_second":3}}"#));
         let read = read.unwrap();
         assert_eq!(read.initial_probability, 0.001);
-        assert_eq!(read.policy(1).lower_bound_reserve, 0.0);
+        assert_eq!(read.lower_bound.reserve_traces_per_second, 0.0);
     }
 
     #[test]
@@ -237,12 +294,12 @@ mod tests {
         let read = Configuration::read(&revision(r#"{"budget":{"traces_per_second":-3}}"#));
         assert_eq!(
             read,
-            Err("traces_per_second must be between 0 and 1000000000".into())
+            Err("budget.traces_per_second must be between 0 and 1000000000".into())
         );
         let document = r#"{"lower_bound":{"reserve_traces_per_second":2e9}}"#;
         assert_eq!(
             Configuration::read(&revision(document)),
-            Err("reserve_traces_per_second must be between 0 and 1000000000".into())
+            Err("lower_bound.reserve_traces_per_second must be between 0 and 1000000000".into())
         );
     }
 }

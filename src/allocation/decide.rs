@@ -58,7 +58,9 @@ pub(super) fn decide(
         .collect();
     let pool = |service| local(service).node;
     deadband::settle(rules, &limits, pool, seconds, &mut operations);
-    let (services, default_probability) = default_probabilities(rules, state, &local, &operations);
+    let group = |service| hierarchy.group(hierarchy.home(service));
+    let (services, default_probability) =
+        default_probabilities(rules, state, &local, &group, &operations);
     Decision {
         level: shared.solution.level,
         missing: shared.missing,
@@ -265,6 +267,7 @@ fn default_probabilities(
     rules: &Rules<'_>,
     state: &State,
     local: &impl Fn(ServiceId) -> Local,
+    group: &impl Fn(ServiceId) -> Option<usize>,
     operations: &[OperationPlan],
 ) -> (Vec<ServicePlan>, f64) {
     if operations.is_empty() {
@@ -290,6 +293,7 @@ fn default_probabilities(
             service,
             default_probability: default(service),
             level: local(service).level,
+            group: group(service),
             ..ServicePlan::default()
         })
         .collect();

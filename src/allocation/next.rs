@@ -124,6 +124,7 @@ fn stand(previous: &Plan, state: &State) -> Decision {
             service,
             default_probability: previous.default_probability(service),
             level: previous.level(service),
+            group: previous.service(service).and_then(|held| held.group),
             ..ServicePlan::default()
         })
         .collect();

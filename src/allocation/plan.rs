@@ -69,7 +69,9 @@ impl Plan {
             .map_or(self.fleet.level, |plan| plan.level)
     }
 
-    fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
+    /// What it says of one service; none where it does not know it.
+    #[must_use]
+    pub fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
         let found = self
             .services
             .binary_search_by_key(&service, |plan| plan.service);
@@ -177,6 +179,8 @@ pub struct ServicePlan {
     /// What each of them keeps of every operation at least, in traces per second: the fleet's
     /// lower bound, or 0 where nobody can tell what that would cost.
     pub lower_bound: f64,
+    /// The group that it is in, by its place in [`Plan::groups`].
+    pub group: Option<usize>,
 }
 
 /// A plan's figures for one group of services.

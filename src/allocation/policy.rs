@@ -115,7 +115,8 @@ impl Policy {
 
     /// The bounds of an operation, and whose they are: its own, else its service's, else none.
     /// Values that are no bounds (NaN, negative) are read as none.
-    pub(super) fn bounds(&self, service: ServiceId, operation: OperationId) -> (Bounds, Source) {
+    #[must_use]
+    pub fn bounds(&self, service: ServiceId, operation: OperationId) -> (Bounds, Source) {
         match self.operations.get(&operation) {
             Some(own) => (self.lifted(own), Source::Operation),
             None => self.service_bounds(service),

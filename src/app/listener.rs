@@ -13,6 +13,7 @@ use actix_web::dev::AppConfig;
 use actix_web::web::{self, Data, PathConfig, QueryConfig};
 use actix_web::{App as Routes, HttpServer};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::connection::Connection;
 use super::places::Places;
@@ -137,6 +138,7 @@ impl Parts {
             database: self.database.clone(),
             exposition: Arc::new(self.exposition()),
             stale_after_seconds: self.stale_after_seconds(),
+            previews: Arc::new(Semaphore::new(1)),
         });
         let malformed = |detail: String| Problem::Malformed {
             field: String::new(),

@@ -49,7 +49,8 @@ struct Read {
     /// The windows between the two, where the plan before is older.
     missed: Vec<Window>,
     deltas: Vec<BucketCounts>,
-    policy: Policy,
+    configuration: Configuration,
+    revision: u64,
 }
 
 /// A plan ready to be stored, and what is served if it holds.
@@ -156,13 +157,14 @@ impl Recompute {
         dictionary.refresh().await?;
         let initial = Configuration::default().document();
         let revision = store.configuration(&initial, clock.now()).await?;
-        let policy = Configuration::read(&revision)?.policy(revision.revision);
+        let configuration = Configuration::read(&revision)?;
         Ok(Read {
             window,
             corrected,
             missed,
             deltas,
-            policy,
+            configuration,
+            revision: revision.revision,
         })
     }
 
@@ -175,13 +177,16 @@ impl Recompute {
             let current = sum(read.window);
             let corrected = read.corrected.map(sum);
             let retired = retired(parent.plan(), &dictionary.names());
+            let policy = read
+                .configuration
+                .policy(read.revision, &dictionary.names());
             let inputs = Inputs {
                 epoch,
                 corrected: corrected.as_ref(),
                 current: &current,
                 retired: &retired,
             };
-            let mut prepared = prepare(parent.plan(), &read.policy, inputs, published_at);
+            let mut prepared = prepare(parent.plan(), &policy, inputs, published_at);
             for window in read.missed {
                 prepared.history.push(history(&sum(window), parent.plan()));
             }

@@ -75,6 +75,8 @@ pub struct Snapshot {
 
 /// One service's part of a snapshot.
 pub struct ServiceSnapshot {
+    /// Which service.
+    pub id: ServiceId,
     /// The probability of operations that the plan does not list.
     pub default_probability: f64,
     /// Its SDK instances, as the plan counts them.
@@ -134,6 +136,7 @@ impl Snapshot {
             services.insert(
                 name,
                 ServiceSnapshot {
+                    id: service.service,
                     default_probability: service.default_probability,
                     instances: service.instances,
                     lower_bound: service.lower_bound,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, Store, StoreError, StoredPlan,
+    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use crate::telemetry::logging::chain;
@@ -207,6 +207,23 @@ impl Store for InstrumentedStore {
     ) -> Result<ConfigurationWrite, StoreError> {
         let work = self.inner.write_configuration(from, document, now);
         self.count(StoreCall::WriteConfiguration, work).await
+    }
+
+    async fn configuration_revision(
+        &self,
+        revision: u64,
+    ) -> Result<Option<ConfigurationRevision>, StoreError> {
+        let work = self.inner.configuration_revision(revision);
+        self.count(StoreCall::ConfigurationRevision, work).await
+    }
+
+    async fn configuration_revisions(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RevisionMark>, StoreError> {
+        let work = self.inner.configuration_revisions(before, limit);
+        self.count(StoreCall::ConfigurationRevisions, work).await
     }
 
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {

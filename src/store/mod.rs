@@ -143,6 +143,15 @@ pub struct ConfigurationRevision {
     pub written_at: DateTime<Utc>,
 }
 
+/// That there is a revision of the configuration, without what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevisionMark {
+    /// Its number.
+    pub revision: u64,
+    /// When it was written; kept to the millisecond.
+    pub written_at: DateTime<Utc>,
+}
+
 /// The answer to a conditional write of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigurationWrite {
@@ -363,6 +372,20 @@ pub trait Store: Send + Sync + 'static {
         document: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError>;
+
+    /// One revision of the configuration; none where nobody has written it.
+    async fn configuration_revision(
+        &self,
+        revision: u64,
+    ) -> Result<Option<ConfigurationRevision>, StoreError>;
+
+    /// The newest `limit` revisions of the configuration before one, the newest first; of all
+    /// where that is absent.
+    async fn configuration_revisions(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RevisionMark>, StoreError>;
 
     /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError>;

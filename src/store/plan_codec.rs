@@ -1,9 +1,9 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 7: the byte 7, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
-//! `Guaranteed` and `Followed` in postcard. Every number comes back bit for bit, infinite levels too, because the
-//! next plan is computed from this one and a replica must compute what the leader did. Versions 2 to
-//! 6, which ended before one of the last five, are still read.
+//! Version 5: the byte 5, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
+//! `Guaranteed` and `Followed` in postcard. Every number comes back bit for bit, infinite levels too,
+//! because the next plan is computed from this one and a replica must compute what the leader did.
+//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`; they are still read.
 
 mod explained;
 mod followed;
@@ -22,15 +22,13 @@ use self::guaranteed::Guaranteed;
 use super::varint::Damage;
 use super::{StoreError, frame};
 
-const VERSION: u8 = 7;
+const VERSION: u8 = 5;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
-const WITH_INSTANCES: u8 = 6;
-const WITH_COMMON: u8 = 7;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -187,17 +185,10 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         ..plan(&document)?
     };
     if version >= WITH_REASONS {
-        let (explained, after): (Explained, _) = take(rest)?;
+        let ((explained, guaranteed, followed), after): ((Explained, Guaranteed, Followed), _) =
+            take(rest)?;
         explained.restore(&mut plan)?;
-        rest = after;
-    }
-    if version >= WITH_INSTANCES {
-        let (guaranteed, after): (Guaranteed, _) = take(rest)?;
         guaranteed.restore(&mut plan)?;
-        rest = after;
-    }
-    if version >= WITH_COMMON {
-        let (followed, after): (Followed, _) = take(rest)?;
         followed.restore(&mut plan)?;
         rest = after;
     }
@@ -320,7 +311,7 @@ fn service_columns(services: &[ServicePlan]) -> Services {
     columns
 }
 
-/// Up to version 4 everybody shared at the fleet's level.
+/// Up to version 4 everybody shared at the fleet's level, in no group.
 fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> {
     let count = columns.service.len();
     same_length(count, &[columns.default_probability.len()])?;
@@ -328,6 +319,7 @@ fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> 
         service: ServiceId(columns.service[at]),
         default_probability: columns.default_probability[at],
         level,
+        group: None,
         ..ServicePlan::default()
     };
     Ok((0..count).map(row).collect())

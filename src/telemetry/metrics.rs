@@ -11,7 +11,7 @@ mod labels;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub use family::{By, ByService, Counter, Gauge, Histogram, OTHER_SERVICES};
+pub use family::{By, ByGroup, ByService, Counter, Gauge, Histogram, NO_GROUP, OTHER_SERVICES};
 pub use labels::*;
 
 use family::{Family, Spec};
@@ -240,6 +240,17 @@ metrics! {
         /// The sampled rate reported for the plan's window of the services that spend most, and
         /// of all others together.
         service_observed_sampled: ByService = "weir_service_observed_sampled_traces_per_second",
+
+        /// The sampled rate that the plan that is served expects of each group of services, and of
+        /// everything that is in none.
+        group_sampled: ByGroup = "weir_group_sampled_traces_per_second",
+        /// What each group of services is to get at least; 0 where nothing is asked for.
+        group_floor: ByGroup = "weir_group_floor_traces_per_second",
+        /// What each group of services is to get at most, infinite where nothing limits it; the
+        /// budget for what is in none.
+        group_cap: ByGroup = "weir_group_cap_traces_per_second",
+        /// By how much the floors inside each group of services exceed its cap.
+        group_missing: ByGroup = "weir_group_missing_traces_per_second",
     }
 }
 

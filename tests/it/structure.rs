@@ -12,8 +12,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "telemetry"]),
-    ("policy", &["allocation", "store"]),
+    (
+        "policy",
+        &["allocation", "dictionary", "store", "telemetry"],
+    ),
     ("plan_summary", &["allocation", "clock", "telemetry"]),
+    ("explanation", &["allocation", "plan_summary", "telemetry"]),
     ("dictionary", &["allocation", "store"]),
     ("snapshot", &["allocation", "dictionary"]),
     (
@@ -40,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "allocation",
             "clock",
             "dictionary",
+            "explanation",
             "health",
             "http",
             "ingest",

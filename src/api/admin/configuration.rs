@@ -1,19 +1,48 @@
 //! The operators' configuration behind its resources: read, and changed under a condition.
 
+use std::fmt;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::IF_MATCH;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Admin;
 use crate::http::problem::Problem;
 use crate::policy::Configuration;
 use crate::store::{ConfigurationRevision, ConfigurationWrite};
 
-/// The largest body taken.
+/// The largest body of a part of it that is taken.
 pub(super) const BYTES: usize = 16 << 10;
 
-/// Changes the newest revision if the condition holds for it; gives the new one.
+/// The largest whole document, as it is sent and as it is stored.
+pub(super) const WHOLE_BYTES: usize = 1 << 20;
+
+/// The longest path or remark in an answer, in bytes: names in it are the sender's.
+const TOLD_BYTES: usize = 1024;
+
+/// Changes a part of the newest revision if the condition holds for it; gives the new one. Fields
+/// are named from the part on.
 pub(super) async fn change(
+    admin: &Admin,
+    condition: &Condition,
+    change: impl Fn(&mut Configuration),
+) -> Result<(Configuration, u64), Problem> {
+    let written = write(admin, condition, change).await;
+    written.map_err(|problem| match problem {
+        Problem::Invalid { field, detail } => {
+            let field = match field.split_once('.') {
+                Some((_, rest)) => rest.to_owned(),
+                None => field,
+            };
+            Problem::Invalid { field, detail }
+        }
+        other => other,
+    })
+}
+
+/// Changes the newest revision if the condition holds for it; gives the new one.
+pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
     change: impl Fn(&mut Configuration),
@@ -22,12 +51,12 @@ pub(super) async fn change(
         let (mut configuration, revision) = current(admin).await?;
         change(&mut configuration);
         // The condition comes last (RFC 9110, 13.2.1): a wrong value is one under any revision.
-        configuration.check().map_err(|error| Problem::Invalid {
-            field: error.field.into(),
-            detail: error.problem,
-        })?;
+        check(&configuration)?;
         condition.check(revision.revision)?;
         let document = configuration.document();
+        if document.len() > WHOLE_BYTES {
+            return Err(Problem::TooLarge(WHOLE_BYTES));
+        }
         let written =
             admin
                 .store
@@ -42,6 +71,14 @@ pub(super) async fn change(
     }
 }
 
+/// Checks every value, naming the first that cannot be.
+pub(super) fn check(configuration: &Configuration) -> Result<(), Problem> {
+    configuration.check().map_err(|error| Problem::Invalid {
+        field: error.field,
+        detail: error.problem,
+    })
+}
+
 /// The newest revision.
 pub(super) async fn current(
     admin: &Admin,
@@ -51,25 +88,38 @@ pub(super) async fn current(
         .store
         .configuration(&initial, admin.clock.now())
         .await?;
-    let configuration = Configuration::read(&revision).map_err(|error| {
+    Ok((read(&revision)?, revision))
+}
+
+/// What a revision says.
+pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Problem> {
+    Configuration::read(revision).map_err(|error| {
         tracing::error!(
             error,
             revision = revision.revision,
             "the configuration cannot be read"
         );
         Problem::Internal
-    })?;
-    Ok((configuration, revision))
+    })
 }
 
-/// Reads a part of the configuration, naming the field that does not fit.
+/// Reads the configuration or a part of it, naming the field that does not fit.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let _: Listless = parse_as(body)?;
+    parse_as(body)
+}
+
+fn parse_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reader);
     let part = read.map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        let detail = error.inner().to_string();
+        let field = if path == "." {
+            String::new()
+        } else {
+            shortened(path)
+        };
+        let detail = shortened(error.inner().to_string());
         if error.inner().is_data() {
             Problem::Invalid { field, detail }
         } else {
@@ -81,6 +131,58 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         detail: error.to_string(),
     })?;
     Ok(part)
+}
+
+/// Any JSON without a list: serde would take one for an object's values in order, and an empty one
+/// for an object that says nothing.
+struct Listless;
+
+impl<'de> Deserialize<'de> for Listless {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Listless {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+        while entries.next_entry::<String, Self>()?.is_some() {}
+        Ok(Self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(Self)
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TOLD_BYTES));
+    text
 }
 
 /// What `If-Match` asks for.

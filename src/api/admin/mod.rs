@@ -4,15 +4,18 @@ mod budget;
 mod configuration;
 mod coverage;
 pub mod docs;
+mod document;
 mod health;
 mod lower_bound;
 mod metrics;
 mod plans;
+mod preview;
 mod services;
 
 use std::sync::Arc;
 
 use actix_web::web::to;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::dictionary::Dictionary;
@@ -41,6 +44,8 @@ pub struct Admin {
     pub exposition: Arc<Exposition>,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
+    /// How many previews are computed at once.
+    pub previews: Arc<Semaphore>,
 }
 
 /// The routes; they need an [`Admin`] as application data. What people open in a browser and what
@@ -57,6 +62,16 @@ pub const ROUTES: &[Route] = &[
     Route::new("PUT", "/v1/coverage", || to(coverage::change)),
     Route::new("GET", "/v1/lower-bound", || to(lower_bound::show)),
     Route::new("PUT", "/v1/lower-bound", || to(lower_bound::change)),
+    Route::new("GET", "/v1/configuration", || to(document::show)),
+    Route::new("PUT", "/v1/configuration", || to(document::replace)),
+    Route::new("POST", "/v1/configuration/preview", || to(preview::show)).query(&["limit"]),
+    Route::new("GET", "/v1/configuration/revisions", || {
+        to(document::revisions)
+    })
+    .query(&["limit", "before"]),
+    Route::new("GET", "/v1/configuration/revisions/{revision}", || {
+        to(document::revision)
+    }),
     Route::new("GET", "/v1/plans/current", || to(plans::current)),
     Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
     Route::new("GET", "/v1/services/{service}/operations", || {

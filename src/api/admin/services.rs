@@ -1,5 +1,6 @@
 //! Services and their operations: who offers what, what each keeps, and what binds it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use actix_web::Responder;
@@ -8,10 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::allocation::{OperationPlan, Timestamp};
+use crate::allocation::{OperationPlan, Plan, Timestamp};
 use crate::clock::date;
+use crate::explanation::ReasonDocument;
 use crate::http::problem::Problem;
-use crate::plan_summary::binding_label;
+use crate::plan_summary::{binding_label, finite};
 use crate::snapshot::Snapshot;
 use crate::store::history_codec;
 use crate::telemetry::metrics::Label;
@@ -29,25 +31,37 @@ pub(super) struct Page {
 
 impl Page {
     fn limit(&self) -> Result<usize, Problem> {
-        let Some(given) = &self.limit else {
-            return Ok(PAGE);
-        };
-        given
-            .parse()
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit))
-            .ok_or_else(|| {
-                let detail = format!("must be a whole number between 1 and {PAGE_MAX}");
-                Problem::Malformed {
-                    field: "limit".into(),
-                    detail,
-                }
-            })
+        page_limit(self.limit.as_deref())
     }
 
     fn begins_before(&self, name: &str) -> bool {
         self.after.as_deref().is_none_or(|after| name > after)
     }
+}
+
+/// How long a page is to be.
+pub(super) fn page_limit(given: Option<&str>) -> Result<usize, Problem> {
+    number_between("limit", given, PAGE, 1..=PAGE_MAX)
+}
+
+/// A parameter that is a whole number.
+pub(super) fn number_between(
+    field: &str,
+    given: Option<&str>,
+    otherwise: usize,
+    range: RangeInclusive<usize>,
+) -> Result<usize, Problem> {
+    let Some(given) = given else {
+        return Ok(otherwise);
+    };
+    let number = given.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = range.into_inner();
+        Problem::Malformed {
+            field: field.into(),
+            detail: format!("must be a whole number between {least} and {most}"),
+        }
+    })
 }
 
 #[derive(Serialize)]
@@ -66,6 +80,8 @@ struct ServiceDocument {
     default_probability: f64,
     instances: f64,
     lower_bound_traces_per_second: f64,
+    group: Option<String>,
+    level_traces_per_second: Option<f64>,
 }
 
 /// Lists services by name.
@@ -94,6 +110,9 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
 
 fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
+    let plan = snapshot.plan();
+    let group = plan.service(held.id).and_then(|of| of.group);
+    let group = group.and_then(|place| plan.groups.get(place));
     let mut document = ServiceDocument {
         service: name.into(),
         operations: 0,
@@ -102,6 +121,8 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         default_probability: held.default_probability,
         instances: held.instances,
         lower_bound_traces_per_second: held.lower_bound,
+        group: group.map(|group| group.name.as_str().to_owned()),
+        level_traces_per_second: finite(plan.level(held.id)),
     };
     for (_, operation) in snapshot.operations(held) {
         document.operations += 1;
@@ -129,6 +150,7 @@ struct OperationDocument {
     probability: f64,
     share_traces_per_second: f64,
     binding: &'static str,
+    reason: ReasonDocument,
 }
 
 /// Lists a service's operations by name.
@@ -159,7 +181,7 @@ pub(super) async fn operations(
         default_probability: held.default_probability,
         operations: found
             .iter()
-            .map(|(name, operation)| operation_document(name, operation))
+            .map(|(name, operation)| operation_document(snapshot.plan(), name, operation))
             .collect(),
         next,
     };
@@ -170,7 +192,7 @@ pub(super) async fn operations(
         .body(body))
 }
 
-fn operation_document(name: &str, operation: &OperationPlan) -> OperationDocument {
+fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> OperationDocument {
     OperationDocument {
         operation: name.into(),
         offered_per_second: operation.offered,
@@ -179,6 +201,7 @@ fn operation_document(name: &str, operation: &OperationPlan) -> OperationDocumen
         probability: operation.probability,
         share_traces_per_second: operation.share,
         binding: binding_label(operation.binding).value(),
+        reason: ReasonDocument::of(plan, operation),
     }
 }
 

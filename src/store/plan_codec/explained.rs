@@ -11,6 +11,8 @@ use crate::store::varint::Damage;
 pub(super) struct Explained {
     groups: Groups,
     service_level: Vec<f64>,
+    /// One more than its place among the groups; 0 for none.
+    service_group: Vec<u32>,
     bound: Vec<f32>,
     source: Vec<u8>,
     weight: Vec<f32>,
@@ -36,6 +38,9 @@ impl Explained {
         }
         let levels = plan.services.iter().map(|service| service.level);
         columns.service_level.extend(levels);
+        let groups = plan.services.iter();
+        let groups = groups.map(|service| service.group.map_or(0, |place| place as u32 + 1));
+        columns.service_group.extend(groups);
         for operation in &plan.operations {
             columns.bound.push(operation.reason.bound);
             columns.source.push(source_code(operation.reason.source));
@@ -47,7 +52,8 @@ impl Explained {
 
     /// Puts them into the plan that they were taken from.
     pub(super) fn restore(&self, plan: &mut Plan) -> Result<(), Damage> {
-        same_length(plan.services.len(), &[self.service_level.len()])?;
+        let lengths = [self.service_level.len(), self.service_group.len()];
+        same_length(plan.services.len(), &lengths)?;
         let lengths = [
             self.bound.len(),
             self.source.len(),
@@ -56,8 +62,13 @@ impl Explained {
         ];
         same_length(plan.operations.len(), &lengths)?;
         plan.groups = self.groups.read()?;
-        for (service, level) in plan.services.iter_mut().zip(&self.service_level) {
-            service.level = *level;
+        let groups = plan.groups.len();
+        for (at, service) in plan.services.iter_mut().enumerate() {
+            service.level = self.service_level[at];
+            service.group = (self.service_group[at] as usize).checked_sub(1);
+            if service.group.is_some_and(|place| place >= groups) {
+                return Err(Damage::OutOfRange);
+            }
         }
         for (at, operation) in plan.operations.iter_mut().enumerate() {
             operation.reason = Reason {

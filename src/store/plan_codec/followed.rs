@@ -1,4 +1,4 @@
-//! What version 7 adds to a plan: what the operations' traffic does together, and when each comes;
+//! What version 5 adds to a plan: what the operations' traffic does together, and when each comes;
 //! both with the window and before it.
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::PostgresStore;
 use super::connection::Session;
 use crate::store::fault::{self, Fault};
-use crate::store::{ConfigurationRevision, ConfigurationWrite};
+use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 
 const READ_NEWEST: &str = "\
 -- configuration: read newest
@@ -26,6 +26,15 @@ insert into configuration (revision, document, written_ms)
 select $1 + 1, $2, $3 where exists (select from configuration where revision = $1)
 on conflict do nothing";
 
+const READ_ONE: &str = "\
+-- configuration: read one
+select revision, document, written_ms from configuration where revision = $1";
+
+const LIST: &str = "\
+-- configuration: list
+select revision, written_ms from configuration where revision < $1
+order by revision desc limit $2";
+
 #[derive(sqlx::FromRow)]
 struct Row {
     revision: i64,
@@ -40,6 +49,24 @@ impl Row {
         Ok(ConfigurationRevision {
             revision: fault::number(revision, || cell("revision"))?,
             document: self.document,
+            written_at: DateTime::from_timestamp_millis(self.written_ms)
+                .ok_or_else(|| Fault::corrupt(cell("written_ms"), "it is out of range"))?,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct MarkRow {
+    revision: i64,
+    written_ms: i64,
+}
+
+impl MarkRow {
+    fn mark(self) -> Result<RevisionMark, Fault> {
+        let revision = self.revision;
+        let cell = |column: &str| format!("configuration.{column} of revision {revision}");
+        Ok(RevisionMark {
+            revision: fault::number(revision, || cell("revision"))?,
             written_at: DateTime::from_timestamp_millis(self.written_ms)
                 .ok_or_else(|| Fault::corrupt(cell("written_ms"), "it is out of range"))?,
         })
@@ -102,4 +129,35 @@ pub(super) async fn write(
     };
     session.keep();
     Ok(answer)
+}
+
+/// One revision.
+pub(super) async fn revision(
+    store: &PostgresStore,
+    revision: u64,
+) -> Result<Option<ConfigurationRevision>, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let row: Option<Row> = sqlx::query_as(READ_ONE)
+        .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+        .fetch_optional(session.connection())
+        .await?;
+    session.keep();
+    row.map(Row::revision).transpose()
+}
+
+/// The newest revisions before one.
+pub(super) async fn list(
+    store: &PostgresStore,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<RevisionMark>, Fault> {
+    let before = before.and_then(|before| i64::try_from(before).ok());
+    let mut session = Session::open(&store.pool).await?;
+    let rows: Vec<MarkRow> = sqlx::query_as(LIST)
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(session.connection())
+        .await?;
+    session.keep();
+    rows.into_iter().map(MarkRow::mark).collect()
 }

@@ -26,7 +26,7 @@ use super::fault::run;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, Store, StoreError, StoredPlan,
+    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use partitions::Partitions;
@@ -164,6 +164,27 @@ impl Store for PostgresStore {
     ) -> Result<ConfigurationWrite, StoreError> {
         run("writing the configuration", || {
             configuration::write(self, from, document, now)
+        })
+        .await
+    }
+
+    async fn configuration_revision(
+        &self,
+        revision: u64,
+    ) -> Result<Option<ConfigurationRevision>, StoreError> {
+        run("reading a revision of the configuration", || {
+            configuration::revision(self, revision)
+        })
+        .await
+    }
+
+    async fn configuration_revisions(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RevisionMark>, StoreError> {
+        run("listing the configuration's revisions", || {
+            configuration::list(self, before, limit)
         })
         .await
     }

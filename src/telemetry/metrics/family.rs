@@ -20,6 +20,9 @@ pub type Histogram = prometheus::Histogram;
 /// counted among them.
 pub const OTHER_SERVICES: &str = "other";
 
+/// The label of everything that is in no group. No group may have this very name.
+pub const NO_GROUP: &str = "none";
+
 /// What stands beside a metric in the code.
 pub(super) struct Spec {
     pub name: &'static str,
@@ -131,11 +134,7 @@ pub struct ByService(GaugeVec);
 impl ByService {
     /// Sets these services' series and the others'; those of services not among them end.
     pub fn set<'a>(&self, services: impl Iterator<Item = (&'a str, f64)>, others: f64) {
-        self.0.reset();
-        for (service, value) in services {
-            self.0.with_label_values(&[service]).set(value);
-        }
-        self.0.with_label_values(&[OTHER_SERVICES]).set(others);
+        set_named(&self.0, services, OTHER_SERVICES, others);
     }
 }
 
@@ -145,4 +144,35 @@ impl Family for ByService {
         family.set(std::iter::empty(), 0.0);
         family
     }
+}
+
+/// A gauge for each group of services, of which there are few, and one for what is in none.
+pub struct ByGroup(GaugeVec);
+
+impl ByGroup {
+    /// Sets these groups' series and that of what is in none; those of other groups end.
+    pub fn set<'a>(&self, groups: impl Iterator<Item = (&'a str, f64)>, none: f64) {
+        set_named(&self.0, groups, NO_GROUP, none);
+    }
+}
+
+impl Family for ByGroup {
+    fn register(registry: &Registry, spec: Spec) -> Self {
+        let family = Self(registered::<Gauge>(registry, &spec, &["group"]));
+        family.set(std::iter::empty(), 0.0);
+        family
+    }
+}
+
+fn set_named<'a>(
+    family: &GaugeVec,
+    named: impl Iterator<Item = (&'a str, f64)>,
+    rest: &str,
+    others: f64,
+) {
+    family.reset();
+    for (name, value) in named {
+        family.with_label_values(&[name]).set(value);
+    }
+    family.with_label_values(&[rest]).set(others);
 }

@@ -242,6 +242,10 @@ labels! {
         Configuration = "configuration",
         /// Writes the configuration.
         WriteConfiguration = "write_configuration",
+        /// Reads an older revision of the configuration.
+        ConfigurationRevision = "configuration_revision",
+        /// Lists the configuration's revisions.
+        ConfigurationRevisions = "configuration_revisions",
         /// Makes and drops partitions, deletes what is past its retention.
         Maintain = "maintain",
     }

@@ -78,6 +78,8 @@ fn a_groups_cap_holds_and_says_so() {
     assert!(close(group.sampled, 1.0) && close(group.offered, 200.0));
     assert!(close(group.level, 0.5) && close(plan.fleet.level, 4.5));
     assert!(close(plan.level(BATCH), 0.5) && close(plan.level(SHOP), 4.5));
+    let group = |service| plan.service(service).and_then(|of| of.group);
+    assert_eq!((group(BATCH), group(SHOP)), (Some(0), None));
     // What it does not name gets no more than what it names.
     assert!(plan.default_probability(BATCH) <= 0.5 / 100.0);
 }

@@ -1,5 +1,7 @@
 //! Every situation in which Weir answers, one after the other.
 
+mod whole;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::Connection;
 use uuid::Uuid;
 
+use self::whole::{PREVIEW, REVISION, REVISIONS};
 use super::answer::Answer;
 use super::document::Document;
 use crate::support::app::{Agent, TestApp, config, report};
@@ -58,6 +61,7 @@ impl Given {
         // Bodies come as they are sent.
         let client = reqwest::Client::builder().no_gzip().build().unwrap();
         let filled = path.replace("{service}", "checkout");
+        let filled = filled.replace("/{revision}", "");
         let request = client
             .get(format!("{listener}{filled}{query}"))
             .header("Accept-Encoding", "gzip");
@@ -84,23 +88,34 @@ struct Part {
     path: &'static str,
     fine: fn() -> Value,
     wrong: fn() -> Value,
+    /// The largest body.
+    bytes: usize,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         path: "/v1/budget",
         fine: || json!({ "traces_per_second": 50 }),
         wrong: || json!({ "traces_per_second": -1 }),
+        bytes: 16 << 10,
     },
     Part {
         path: "/v1/coverage",
         fine: || json!({ "probability": 0.95 }),
         wrong: || json!({ "probability": 0.95, "within_seconds": 0 }),
+        bytes: 16 << 10,
+    },
+    Part {
+        path: "/v1/configuration",
+        fine: whole::document,
+        wrong: || json!({ "groups": { "batch": { "cap_traces_per_second": -1 } } }),
+        bytes: 1 << 20,
     },
     Part {
         path: "/v1/lower-bound",
         fine: || json!({ "reserve_traces_per_second": 5 }),
         wrong: || json!({ "reserve_traces_per_second": 1e10 }),
+        bytes: 16 << 10,
     },
 ];
 
@@ -183,6 +198,8 @@ pub async fn in_operation(given: &mut Given) {
     for part in &PARTS {
         configuration(given, &app, part).await;
     }
+    whole::preview(given, &app).await;
+    whole::revisions(given, &app).await;
     reports(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
@@ -250,7 +267,7 @@ async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
             .body(body)
     };
     given.put(part, json("{".into()), 400).await;
-    given.put(part, json(" ".repeat((16 << 10) + 1)), 413).await;
+    given.put(part, json(" ".repeat(part.bytes + 1)), 413).await;
     given.put(part, put(Some("*")).body("{}"), 415).await;
     // A wrong value is one whichever revision is the newest.
     for condition in ["*", &*tag] {
@@ -306,16 +323,20 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         );
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
-    let (report, budget, coverage, lower_bound) = tokio::join!(
+    let (report, budget, coverage, lower_bound, whole, preview) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
         ask(&app.admin, "PUT", "/v1/coverage"),
         ask(&app.admin, "PUT", "/v1/lower-bound"),
+        ask(&app.admin, "PUT", "/v1/configuration"),
+        ask(&app.admin, "POST", PREVIEW),
     );
     given.note("POST", "/v1/reports", 408, &report.unwrap());
     given.note("PUT", "/v1/budget", 408, &budget.unwrap());
     given.note("PUT", "/v1/coverage", 408, &coverage.unwrap());
     given.note("PUT", "/v1/lower-bound", 408, &lower_bound.unwrap());
+    given.note("PUT", "/v1/configuration", 408, &whole.unwrap());
+    given.note("POST", PREVIEW, 408, &preview.unwrap());
 }
 
 /// The database goes away under a Weir that knows an operation.
@@ -331,6 +352,8 @@ pub async fn without_the_database(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 503).await;
     }
+    given.get(&app, REVISIONS, "", 503).await;
+    given.get(&app, REVISION, "/1", 503).await;
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
     for path in POLLED {
@@ -360,6 +383,8 @@ pub async fn with_a_broken_database(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 500).await;
     }
+    given.get(&app, REVISIONS, "", 500).await;
+    given.get(&app, REVISION, "/1", 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
     app.stop().await;

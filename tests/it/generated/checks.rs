@@ -233,7 +233,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         .configuration
         .as_ref()
         .ok_or("no configuration was read")?;
-    let policy = Configuration::read(revision)?.policy(revision.revision);
+    let policy = Configuration::read(revision)?.policy(revision.revision, names);
     let current = counts(plan.window, &published.deltas, names);
     let follows = parent.window.end == plan.window.start;
     let corrected = follows.then(|| counts(parent.window, &published.deltas, names));

@@ -15,7 +15,7 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, Store, StoreError, StoredPlan,
+    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 
 use super::operations::Point;
@@ -290,6 +290,23 @@ impl Store for Link {
         let revision = self.store.configuration(initial, now).await?;
         self.read.lock().unwrap().configuration = Some(revision.clone());
         Ok(revision)
+    }
+
+    async fn configuration_revision(
+        &self,
+        revision: u64,
+    ) -> Result<Option<ConfigurationRevision>, StoreError> {
+        self.way()?;
+        self.store.configuration_revision(revision).await
+    }
+
+    async fn configuration_revisions(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RevisionMark>, StoreError> {
+        self.way()?;
+        self.store.configuration_revisions(before, limit).await
     }
 
     async fn write_configuration(

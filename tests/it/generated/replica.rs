@@ -255,8 +255,9 @@ impl Replica {
         let initial = Configuration::default().document();
         let revision = store.configuration(&initial, clock.now()).await?;
         let configuration = Configuration::read(&revision).expect("it was checked when written");
-        let genesis = Plan::genesis(&configuration.policy(revision.revision));
         dictionary.refresh().await?;
+        let policy = configuration.policy(revision.revision, &dictionary.names());
+        let genesis = Plan::genesis(&policy);
         let shared = Shared {
             leadership: Leadership::new(Arc::clone(&clock)),
             served: Arc::new(Served::new(genesis.clone())),

@@ -133,6 +133,7 @@ prop_compose! {
         operations in prop::collection::vec(any_operation(), 0..20),
         agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
     ) -> Plan {
+        let count = groups.len();
         Plan {
             number: head.0,
             epoch: head.1,
@@ -152,6 +153,7 @@ prop_compose! {
                 level: numbers[1],
                 instances: numbers[2],
                 lower_bound: numbers[3],
+                group: (service as usize % (count + 1)).checked_sub(1),
             }).collect(),
             operations,
             agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {
@@ -265,24 +267,27 @@ fn first_bytes_stay_readable() {
     let fourth = "0428b52ffd20d1850100f80800e03f0001040100d0f03ff03f9a9999999999f13fcdccccccccccec3f020\
         600806018f0159e812b17408711c002";
     assert_eq!(plan_codec::decode(&bytes(fourth)).unwrap(), plan);
-    let mut plan = Plan {
+    let plan = Plan {
         number: 9,
+        fleet: FleetPlan {
+            lower_bound: 0.01,
+            lower_bound_cost: 3.0,
+            ..FleetPlan::default()
+        },
         services: vec![ServicePlan {
             service: ServiceId(4),
             default_probability: 0.25,
             level: 0.5,
+            instances: 12.0,
+            lower_bound: 0.01,
             ..ServicePlan::default()
         }],
         ..Plan::default()
     };
-    let fifth = "0528b52ffd20e56d0100d0090001040100d03f00f0f03ff03f000000010000e03f0000000007002020e0c04\
-        0a2522e0b880342ce29c002";
+    let fifth = "0528b52ffd605f024503000403090001040100d03f00f0f03ff03f000000010000e03f017b14ae47e17a8\
+        408400128400114400092cb7f48bf7d4d1440170073030220d01d581400040019bb4b51919360461b8b37\
+        d8258000c0307aca01f00069406bb01270602051299705c40121e7146001";
     assert_eq!(plan_codec::decode(&bytes(fifth)).unwrap(), plan);
-    (plan.fleet.lower_bound, plan.fleet.lower_bound_cost) = (0.01, 3.0);
-    (plan.services[0].instances, plan.services[0].lower_bound) = (12.0, 0.01);
-    let sixth = "0628b52ffd600700350200c402090001040100d03f00f0f03ff03f000000010000e03f7b14ae47e17a84000\
-        008402840017b14ae47e17a843f0a004025796903968095800303894ab92c200e0839a7000b";
-    assert_eq!(plan_codec::decode(&bytes(sixth)).unwrap(), plan);
     let history = [HistoryOperation {
         operation: OperationId(300),
         offered: 1000,

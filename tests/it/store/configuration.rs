@@ -106,3 +106,40 @@ pub async fn of_many_first_readers_all_see_one(fixture: &Fixture) {
     assert_eq!(seen, vec![seen[0].clone(); 8]);
     assert_eq!(seen[0].revision, 1);
 }
+
+pub async fn every_revision_can_be_read_again(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(
+        store.configuration_revisions(None, 10).await.unwrap(),
+        vec![]
+    );
+    store.configuration("1", instant(1)).await.unwrap();
+    for from in 1..5 {
+        let (document, now) = ((from + 1).to_string(), instant(from as i64 + 1));
+        let written = store.write_configuration(from, &document, now);
+        written.await.unwrap();
+    }
+    for number in 1..=5_u64 {
+        let expected = revision(number, &number.to_string(), number as i64);
+        let found = store.configuration_revision(number).await.unwrap();
+        assert_eq!(found, Some(expected));
+    }
+    for number in [0, 6, u64::MAX] {
+        let found = store.configuration_revision(number).await.unwrap();
+        assert_eq!(found, None, "{number}");
+    }
+    let listed = async |before, limit| {
+        let marks = store.configuration_revisions(before, limit).await.unwrap();
+        for mark in &marks {
+            assert_eq!(mark.written_at, instant(mark.revision as i64));
+        }
+        let numbers = marks.iter().map(|mark| mark.revision);
+        numbers.collect::<Vec<u64>>()
+    };
+    assert_eq!(listed(None, 10).await, [5, 4, 3, 2, 1]);
+    assert_eq!(listed(None, 2).await, [5, 4]);
+    assert_eq!(listed(Some(4), 2).await, [3, 2]);
+    assert_eq!(listed(Some(2), 2).await, [1]);
+    assert!(listed(Some(1), 2).await.is_empty());
+    assert_eq!(listed(Some(u64::MAX), 1).await, [5]);
+}

@@ -185,6 +185,7 @@ on_both_backends! {
         a_write_names_the_revision_it_comes_from
         of_many_writers_one_succeeds
         of_many_first_readers_all_see_one
+        every_revision_can_be_read_again
     }
     maintenance {
         it_runs_on_an_empty_store_and_again

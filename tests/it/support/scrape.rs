@@ -139,6 +139,7 @@ impl Scrape {
                 let _ = match label.as_str() {
                     "le" => Ok(()),
                     "service" => writeln!(text, "* `service`: a service's name, or `other`"),
+                    "group" => writeln!(text, "* `group`: a group's name, or `none`"),
                     "version" => writeln!(text, "* `version`: Weir's version"),
                     _ => writeln!(text, "* `{label}`: {}", values.join(", ")),
                 };

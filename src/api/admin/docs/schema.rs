@@ -15,6 +15,11 @@ pub(super) fn kind(schema: Node<'_>) -> Markup {
     if let Some(items) = schema.get("items") {
         return html! { "list of " (kind(items)) };
     }
+    if let Some(values) = schema.get("additionalProperties")
+        && matches!(values.yaml(), Yaml::Hash(_))
+    {
+        return html! { (kind(values)) " by name" };
+    }
     let named = match schema.yaml()["type"] {
         Yaml::Array(ref kinds) => kinds.iter().map(plain).collect::<Vec<_>>().join(" or "),
         ref one => one.as_str().unwrap_or_default().into(),
@@ -36,6 +41,7 @@ pub(super) fn limits(schema: Node<'_>) -> Markup {
         ("minLength", "characters: at least"),
         ("maxLength", "characters: at most"),
         ("maxItems", "entries: at most"),
+        ("maxProperties", "entries: at most"),
         ("default", "if absent:"),
         ("const", "always"),
         ("pattern", "matches"),

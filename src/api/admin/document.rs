@@ -1,0 +1,111 @@
+//! The configuration as a whole: read, replaced, and looked up as it was before.
+
+use actix_web::http::header::ETAG;
+use actix_web::web::{Data, Json, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use super::configuration::{self, Condition, WHOLE_BYTES};
+use super::services::page_limit;
+use crate::http::body::read_json;
+use crate::http::problem::Problem;
+use crate::policy::Configuration;
+
+/// Shows the whole document; its revision stands in the `ETag`, so that it can be put back as it is.
+pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
+    let (configuration, revision) = configuration::current(&admin).await?;
+    Ok(answer(&configuration, revision.revision))
+}
+
+/// Replaces the whole document if the revision is still the one the caller has seen.
+pub(super) async fn replace(
+    request: HttpRequest,
+    payload: Payload,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, Problem> {
+    let condition = Condition::of(&request)?;
+    let body = read_json(&request, payload, WHOLE_BYTES).await?;
+    let wanted: Configuration = configuration::parse(&body)?;
+    drop(body);
+    let replaced = configuration::write(&admin, &condition, |held| held.clone_from(&wanted));
+    let (configuration, revision) = replaced.await?;
+    tracing::info!(
+        revision,
+        traces_per_second = configuration.budget.traces_per_second,
+        groups = configuration.groups.len(),
+        services = configuration.services.len(),
+        "the configuration was replaced"
+    );
+    Ok(answer(&configuration, revision))
+}
+
+fn answer(configuration: &Configuration, revision: u64) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((ETAG, format!("\"{revision}\"")))
+        .json(configuration)
+}
+
+/// Where a page of revisions begins and how long it is.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Revisions {
+    revisions: Vec<Revision>,
+    next: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Revision {
+    revision: u64,
+    written_at: DateTime<Utc>,
+}
+
+/// Lists the revisions, the newest first.
+pub(super) async fn revisions(
+    page: Query<Page>,
+    admin: Data<Admin>,
+) -> Result<impl Responder, Problem> {
+    let limit = page_limit(page.limit.as_deref())?;
+    let before = page.before.as_deref().map(number).transpose()?;
+    let asked = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
+    let mut marks = admin.store.configuration_revisions(before, asked).await?;
+    let more = marks.len() > limit;
+    marks.truncate(limit);
+    let next = marks.last().filter(|_| more).map(|mark| mark.revision);
+    let revisions = marks.into_iter().map(|mark| Revision {
+        revision: mark.revision,
+        written_at: mark.written_at,
+    });
+    Ok(Json(Revisions {
+        revisions: revisions.collect(),
+        next,
+    }))
+}
+
+fn number(given: &str) -> Result<u64, Problem> {
+    let number = given.parse::<i64>().ok();
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| Problem::Malformed {
+        field: "before".into(),
+        detail: "must be the number of a revision".into(),
+    })
+}
+
+/// Shows the document as it was in one revision.
+pub(super) async fn revision(
+    wanted: Path<String>,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, Problem> {
+    let missing = || Problem::NotFound("there is no such revision of the configuration".into());
+    let number = wanted.parse().map_err(|_| missing())?;
+    let found = admin.store.configuration_revision(number).await?;
+    let found = found.ok_or_else(missing)?;
+    let configuration = configuration::read(&found)?;
+    Ok(answer(&configuration, found.revision))
+}

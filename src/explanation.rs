@@ -1,0 +1,251 @@
+//! Why an operation is served what it is, in a sentence with the numbers that led there.
+
+use serde::Serialize;
+
+use crate::allocation::{Binding, Hold, OperationPlan, Plan, Source};
+use crate::plan_summary::{binding_label, finite};
+use crate::telemetry::metrics::Label;
+
+/// An operation's reason, as a document for people and programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReasonDocument {
+    /// What decided.
+    binding: &'static str,
+    /// Whose setting or level that is.
+    source: &'static str,
+    /// The level or the floor, where one of them decided.
+    bound_traces_per_second: Option<f32>,
+    /// The probability that decided, where it was one.
+    bound_probability: Option<f32>,
+    /// The weight that it shares with.
+    weight: f32,
+    /// The level at which its service shares; none when nothing binds it.
+    level_traces_per_second: Option<f64>,
+    /// What level, floor and cap alone would serve.
+    target_probability: f32,
+    /// All of it in a sentence.
+    explanation: String,
+}
+
+impl ReasonDocument {
+    /// Why a plan's operation is served what it is.
+    #[must_use]
+    pub fn of(plan: &Plan, operation: &OperationPlan) -> Self {
+        let reason = &operation.reason;
+        let is_rate = matches!(operation.binding, Binding::Level | Binding::Floor);
+        let bound = Some(reason.bound).filter(|bound| bound.is_finite());
+        Self {
+            binding: binding_label(operation.binding).value(),
+            source: source_label(reason.source),
+            bound_traces_per_second: bound.filter(|_| is_rate),
+            bound_probability: bound.filter(|_| !is_rate),
+            weight: reason.weight,
+            level_traces_per_second: finite(plan.level(operation.service)),
+            target_probability: reason.target,
+            explanation: explain(plan, operation),
+        }
+    }
+}
+
+/// Says in a sentence why a plan's operation is served what it is.
+#[must_use]
+pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
+    let reason = &operation.reason;
+    let bound = figure(f64::from(reason.bound));
+    let target = figure(f64::from(reason.target));
+    let offered = figure(operation.offered);
+    let set = set_for(reason.source);
+    match operation.binding {
+        Binding::Level => shares(operation),
+        Binding::Floor => floor(plan, operation),
+        Binding::Cap if reason.source == Source::Fleet => format!(
+            "stands for names that nobody knows, and those are served {bound} at most, so that the \
+             budget holds whatever they bring"
+        ),
+        Binding::Cap => format!("its cap ({set}) allows {bound} of {offered} requests/s"),
+        Binding::Pin if operation.probability < 0.999 * f64::from(reason.bound) => format!(
+            "is fixed at {bound} ({set}), and gets {}: the pins are more than the budget",
+            figure(operation.probability)
+        ),
+        Binding::Pin => format!("is fixed at {bound} ({set})"),
+        Binding::ProbabilityOne => keeps_all(plan, operation),
+        Binding::RaiseLimit => {
+            format!("rises to {target} by no more than double per interval, and is at {bound} now")
+        }
+        Binding::Deadband => {
+            format!("keeps what it was served, {bound}, because it is close to {target}")
+        }
+        Binding::Hold => held(plan, operation),
+    }
+}
+
+fn shares(operation: &OperationPlan) -> String {
+    let reason = &operation.reason;
+    let (target, probability) = (f64::from(reason.target), operation.probability);
+    let mut text = format!(
+        "shares at {} level of {} traces/s with weight {}: {} of {} requests/s is {}",
+        whose(reason.source),
+        figure(f64::from(reason.bound)),
+        figure(f64::from(reason.weight)),
+        figure(operation.share),
+        figure(operation.offered),
+        figure(probability),
+    );
+    if (probability - target).abs() > 0.001 * target {
+        let target = figure(target);
+        text += &format!(", not {target}, to make up for others that stay as they were");
+    }
+    text
+}
+
+/// What an operation's floor comes to in traces per second, where its floor binds it: no more than
+/// its rate, and of that the part that is planned for.
+#[must_use]
+pub fn floor_asked(operation: &OperationPlan) -> f64 {
+    let rate = operation.belief.rate;
+    if rate > 0.0 {
+        f64::from(operation.reason.bound).min(rate) * operation.offered / rate
+    } else {
+        0.0
+    }
+}
+
+fn floor(plan: &Plan, operation: &OperationPlan) -> String {
+    let reason = &operation.reason;
+    let floor = format!(
+        "its floor of {} traces/s ({})",
+        figure(f64::from(reason.bound)),
+        set_for(reason.source)
+    );
+    let share = figure(operation.share);
+    if operation.share >= 0.999 * floor_asked(operation) {
+        let offered = figure(operation.offered);
+        let probability = figure(operation.probability);
+        return format!(
+            "{floor} is above its level: {share} of {offered} requests/s is {probability}"
+        );
+    }
+    let group = plan.service(operation.service).and_then(|of| of.group);
+    let group = group.and_then(|place| plan.groups.get(place));
+    match group.filter(|group| group.missing > 0.0) {
+        Some(group) => format!(
+            "{floor} does not fit, it gets {share}: the floors in group {:?} are {} traces/s more \
+             than the group's cap",
+            group.name.as_str(),
+            figure(group.missing)
+        ),
+        None if plan.fleet.missing > 0.0 => format!(
+            "{floor} does not fit, it gets {share}: the budget is {} traces/s short of all floors \
+             and pins",
+            figure(plan.fleet.missing)
+        ),
+        None => format!("{floor} does not fit, it gets {share}: its service's cap is less"),
+    }
+}
+
+fn keeps_all(plan: &Plan, operation: &OperationPlan) -> String {
+    let offered = figure(operation.offered);
+    let level = plan.level(operation.service);
+    let weight = operation.reason.weight;
+    if level.is_infinite() {
+        return format!(
+            "keeps all of its {offered} requests/s: the budget has room for everything"
+        );
+    }
+    if level * f64::from(weight) < 0.999 * operation.belief.rate {
+        return format!("keeps all of its {offered} requests/s: its floor asks for no less");
+    }
+    format!(
+        "keeps all of its {offered} requests/s: {} level of {} traces/s with weight {} is no less",
+        whose(operation.reason.source),
+        figure(level),
+        figure(f64::from(weight)),
+    )
+}
+
+fn held(plan: &Plan, operation: &OperationPlan) -> String {
+    let bound = figure(f64::from(operation.reason.bound));
+    let target = figure(f64::from(operation.reason.target));
+    match plan.fleet.hold {
+        Hold::Frozen => format!("stays at {bound}: too few reports came to decide anything"),
+        Hold::CutsOnly => {
+            format!(
+                "stays at {bound} on its way to {target}: reports are missing, so nothing rises"
+            )
+        }
+        Hold::None => format!(
+            "stays at {bound} on its way to {target}: it was not reported for {} windows, and \
+             nothing rises through silence",
+            operation.silent_windows
+        ),
+    }
+}
+
+/// Whose setting something is, in the API.
+#[must_use]
+pub fn source_label(source: Source) -> &'static str {
+    match source {
+        Source::Fleet => "fleet",
+        Source::Group => "group",
+        Source::Service => "service",
+        Source::Operation => "operation",
+    }
+}
+
+fn whose(source: Source) -> &'static str {
+    match source {
+        Source::Fleet => "the fleet's",
+        Source::Group => "its group's",
+        Source::Service => "its service's",
+        Source::Operation => "its own",
+    }
+}
+
+fn set_for(source: Source) -> &'static str {
+    match source {
+        Source::Fleet => "set for the fleet",
+        Source::Group => "set for its group",
+        Source::Service => "set for its service",
+        Source::Operation => "set for the operation",
+    }
+}
+
+/// A number with three digits that count.
+fn figure(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-6.0..=12.0).contains(&magnitude) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (2.0 - magnitude).max(0.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').into()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits_that_count() {
+        let said = [0.0, 1.0, 0.25, 12.34, 999.9, 12_345.6, 0.000_012_34, 2e-9];
+        let said = said.map(figure);
+        let expected = [
+            "0",
+            "1",
+            "0.25",
+            "12.3",
+            "1000",
+            "12346",
+            "0.0000123",
+            "2.00e-9",
+        ];
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,305 @@
+//! What operators ask for of groups, services and operations, as it stands in the document.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Configuration, ConfigurationError, within};
+use crate::allocation::{
+    Bounds, GroupName, NameError, OVERFLOW_NAME, OperationName, Priority, ServiceName, Whole,
+};
+use crate::telemetry::metrics::NO_GROUP;
+
+/// Groups in one document: each has metrics of its own.
+pub const GROUPS_MAX: usize = 100;
+
+/// Services in one document.
+pub const SERVICES_MAX: usize = 10_000;
+
+/// Operations in one document, of all its services together.
+pub const OPERATIONS_MAX: usize = 20_000;
+
+/// What weights may be: further apart, one of the two is a slip.
+const WEIGHTS: (f64, f64) = (1e-6, 1e6);
+
+/// Services that share a floor and a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupSettings {
+    /// At least so many traces per second, as far as its services have them.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub floor_traces_per_second: Option<f64>,
+    /// At most so many traces per second.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub cap_traces_per_second: Option<f64>,
+}
+
+/// What is asked for one service.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceSettings {
+    /// The group that it is in.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// At least so many traces per second for the whole service.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub floor_traces_per_second: Option<f64>,
+    /// At most so many traces per second for the whole service.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub cap_traces_per_second: Option<f64>,
+    /// The bounds of each of its operations that has none of its own.
+    #[serde(skip_serializing_if = "BoundsSettings::is_empty")]
+    pub each: BoundsSettings,
+    /// The bounds of single operations, by name; they stand instead of `each`.
+    #[serde(
+        deserialize_with = "distinct",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub operations: BTreeMap<String, BoundsSettings>,
+}
+
+/// What is asked for one operation, or for each of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoundsSettings {
+    /// How much of the level it gets; 1 unless said.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// At least so many traces per second, as far as it has them.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub floor_traces_per_second: Option<f64>,
+    /// At most so many traces per second.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub cap_traces_per_second: Option<f64>,
+    /// At least this probability.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub probability_min: Option<f64>,
+    /// At most this probability.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub probability_max: Option<f64>,
+    /// Exactly this probability, before everything else.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// Who keeps a floor when not all floors fit: 0 gives its up first, 9 last; 5 unless said.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+}
+
+impl GroupSettings {
+    pub(super) fn whole(&self) -> Whole {
+        whole(self.floor_traces_per_second, self.cap_traces_per_second)
+    }
+}
+
+impl ServiceSettings {
+    pub(super) fn whole(&self) -> Whole {
+        whole(self.floor_traces_per_second, self.cap_traces_per_second)
+    }
+
+    fn check(
+        &self,
+        at: &str,
+        name: &str,
+        groups: &BTreeMap<String, GroupSettings>,
+    ) -> Result<(), ConfigurationError> {
+        if let Some(group) = self.group.as_ref().filter(|it| !groups.contains_key(*it)) {
+            // A name of any length may stand here.
+            let group: String = group.chars().take(GroupName::LONGEST).collect();
+            let problem = format!("names {group:?}, which is none of the groups");
+            return Err(ConfigurationError::new(format!("{at}.group"), problem));
+        }
+        check_whole(at, self.floor_traces_per_second, self.cap_traces_per_second)?;
+        self.each.check(&format!("{at}.each"))?;
+        let at = format!("{at}.operations");
+        for (operation, bounds) in &self.operations {
+            check_name(&at, operation, OperationName::check)?;
+            if name == OVERFLOW_NAME && operation != OVERFLOW_NAME {
+                let problem = format!("must not be: {OVERFLOW_NAME} has no operation but its own");
+                return Err(ConfigurationError::new(
+                    format!("{at}.{operation}"),
+                    problem,
+                ));
+            }
+            bounds.check(&format!("{at}.{operation}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl BoundsSettings {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        let Whole { floor, cap } = whole(self.floor_traces_per_second, self.cap_traces_per_second);
+        let free = Bounds::default();
+        Bounds {
+            weight: self.weight.unwrap_or(free.weight),
+            floor,
+            cap,
+            probability_min: self.probability_min.unwrap_or(free.probability_min),
+            probability_max: self.probability_max.unwrap_or(free.probability_max),
+            priority: self.priority.map_or(free.priority, Priority::new),
+            pin: self.probability,
+        }
+    }
+
+    fn check(&self, at: &str) -> Result<(), ConfigurationError> {
+        let (least, most) = WEIGHTS;
+        if self
+            .weight
+            .is_some_and(|weight| !(least..=most).contains(&weight))
+        {
+            let problem = format!("must be between {least} and {most}");
+            return Err(ConfigurationError::new(format!("{at}.weight"), problem));
+        }
+        check_whole(at, self.floor_traces_per_second, self.cap_traces_per_second)?;
+        check_pair(
+            at,
+            ("probability_min", self.probability_min),
+            ("probability_max", self.probability_max),
+            1.0,
+        )?;
+        if let Some(pin) = self.probability {
+            within(&format!("{at}.probability"), pin, 1.0)?;
+        }
+        let highest = Priority::HIGHEST.number();
+        if self.priority.is_some_and(|priority| priority > highest) {
+            let problem = format!("must be between 0 and {highest}");
+            return Err(ConfigurationError::new(format!("{at}.priority"), problem));
+        }
+        Ok(())
+    }
+}
+
+/// Checks what the document says of groups and services.
+pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
+    let Configuration {
+        groups, services, ..
+    } = configuration;
+    check_count("groups", groups.len(), GROUPS_MAX)?;
+    for (name, group) in groups {
+        check_name("groups", name, GroupName::check)?;
+        let at = format!("groups.{name}");
+        if name == NO_GROUP {
+            let problem = "must have another name: the metrics call so what is in no group";
+            return Err(ConfigurationError::new(at, problem.into()));
+        }
+        check_whole(
+            &at,
+            group.floor_traces_per_second,
+            group.cap_traces_per_second,
+        )?;
+    }
+    check_count("services", services.len(), SERVICES_MAX)?;
+    let operations: usize = services
+        .values()
+        .map(|service| service.operations.len())
+        .sum();
+    if operations > OPERATIONS_MAX {
+        let problem = format!("hold {operations} operations; at most {OPERATIONS_MAX} may be");
+        return Err(ConfigurationError::new("services".into(), problem));
+    }
+    for (name, service) in services {
+        check_name("services", name, ServiceName::check)?;
+        service.check(&format!("services.{name}"), name, groups)?;
+    }
+    Ok(())
+}
+
+fn check_count(field: &str, count: usize, most: usize) -> Result<(), ConfigurationError> {
+    if count <= most {
+        return Ok(());
+    }
+    let problem = format!("holds {count} entries; at most {most} may be");
+    Err(ConfigurationError::new(field.into(), problem))
+}
+
+/// A wrong name is not quoted: it may be of any length, or hold anything.
+fn check_name(
+    field: &str,
+    name: &str,
+    check: fn(&str) -> Result<(), NameError>,
+) -> Result<(), ConfigurationError> {
+    check(name).map_err(|error| {
+        let problem = format!("holds a name that {error}");
+        ConfigurationError::new(field.into(), problem)
+    })
+}
+
+fn check_whole(at: &str, floor: Option<f64>, cap: Option<f64>) -> Result<(), ConfigurationError> {
+    check_pair(
+        at,
+        ("floor_traces_per_second", floor),
+        ("cap_traces_per_second", cap),
+        Configuration::BUDGET_MAX,
+    )
+}
+
+/// Checks that what is at least and at most asked for is in its range and in its order.
+fn check_pair(
+    at: &str,
+    (least_name, least): (&str, Option<f64>),
+    (most_name, most): (&str, Option<f64>),
+    largest: f64,
+) -> Result<(), ConfigurationError> {
+    for (name, value) in [(least_name, least), (most_name, most)] {
+        if let Some(value) = value {
+            within(&format!("{at}.{name}"), value, largest)?;
+        }
+    }
+    match (least, most) {
+        (Some(least), Some(most)) if least > most => {
+            let problem = format!("must not exceed {most_name}");
+            Err(ConfigurationError::new(
+                format!("{at}.{least_name}"),
+                problem,
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn whole(floor: Option<f64>, cap: Option<f64>) -> Whole {
+    let free = Whole::default();
+    Whole {
+        floor: floor.unwrap_or(free.floor),
+        cap: cap.unwrap_or(free.cap),
+    }
+}
+
+/// Reads what is there: `null` is a wrong value like any other, not a missing one.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// Reads entries by name and refuses a name that comes twice: one of the two would be ignored.
+pub(super) fn distinct<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Entries<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of entries by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut found = BTreeMap::new();
+            while let Some((name, entry)) = entries.next_entry()? {
+                if found.insert(name, entry).is_some() {
+                    return Err(A::Error::custom("holds a name twice"));
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    from.deserialize_map(Entries(PhantomData))
+}

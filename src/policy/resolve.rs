@@ -1,0 +1,45 @@
+//! From the document's names to the numbers that the allocation works on.
+
+use super::Configuration;
+use crate::allocation::{Group, GroupName, Policy, ServicePolicy};
+use crate::dictionary::Names;
+
+impl Configuration {
+    /// Adds what is asked for the services and operations that have a number.
+    pub(super) fn resolve(&self, names: &Names, policy: &mut Policy) {
+        for (name, service) in &self.services {
+            let Some(id) = names.find_service(name) else {
+                continue;
+            };
+            let asked = ServicePolicy {
+                group: service.group.as_deref().and_then(group_name),
+                whole: service.whole(),
+                each: service.each.bounds(),
+            };
+            policy.services.insert(id, asked);
+            for (operation, bounds) in &service.operations {
+                if let Some(id) = names.find(name, operation) {
+                    policy.operations.insert(id, bounds.bounds());
+                }
+            }
+        }
+    }
+
+    /// The groups, sorted by name as they stand in the document.
+    pub(super) fn policy_groups(&self) -> Vec<Group> {
+        let groups = self.groups.iter();
+        groups
+            .filter_map(|(name, group)| {
+                Some(Group {
+                    name: group_name(name)?,
+                    whole: group.whole(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// Names have been checked with the document.
+fn group_name(name: &str) -> Option<GroupName> {
+    GroupName::parse(name).ok()
+}
