@@ -181,7 +181,7 @@ const MADE_UP: &[Target] = &[
     Target {
         who: RESERVED,
         ..target(
-            "lower bound, from a reserve of 5 %: kept over it",
+            "lower bound, from a reserve of 20 %: kept over it",
             of::BIAS,
             Limit::Most(0.05),
             &["lower bound"],

@@ -137,7 +137,7 @@ pub const MADE_UP: &[Spec] = &[
     Spec {
         name: "lower bound",
         says: "200 operations, each served by 1,000 instances; Jaeger's SDKs keep a trace a minute \
-               of each there, Weir's none, or what a reserve of 5 % of the budget comes to",
+               of each there, Weir's none, or what a reserve of 20 % of the budget comes to",
         make: lower_bound,
     },
     Spec {

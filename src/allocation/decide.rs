@@ -121,6 +121,7 @@ fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget
         let homes: Vec<u32> = estimates.iter().map(home).collect();
         solve_nested(&entries, &homes, &hierarchy.nodes(estimates, limits), left)
     };
+    let exceeding = pinned + floors(estimates, limits) - budget;
     let missing = solution.missing + (pinned - budget).max(0.0);
     Shared {
         solution,
@@ -129,8 +130,19 @@ fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget
         } else {
             1.0
         },
-        missing,
+        missing: missing.max(exceeding),
     }
+}
+
+/// What floors ask for, in traces per second: as far as demand and caps go, and not only as far as
+/// raises have come.
+fn floors(estimates: &[Estimate], limits: &[Limit]) -> f64 {
+    let unpinned = estimates
+        .iter()
+        .zip(limits)
+        .filter(|(_, limit)| limit.pin.is_none());
+    let most = |estimate: &Estimate, limit: &Limit| limit.cap_probability * estimate.demand();
+    exact_sum(unpinned.map(|(estimate, limit)| limit.entry.floor.min(most(estimate, limit))))
 }
 
 /// Turns a share into a probability and names what decided it.

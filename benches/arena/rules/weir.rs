@@ -1,6 +1,6 @@
 //! Weir's own engine, as a server runs it.
 
-use ::weir::allocation::{Inputs, Plan, Policy, next_plan};
+use ::weir::allocation::{Inputs, Plan, Policy, ServiceCount, ServiceId, WindowCounts, next_plan};
 use ::weir::simulate::Traffic;
 use ::weir::simulate::virtual_time::{budget_alone, probabilities};
 
@@ -8,8 +8,8 @@ use super::{Controller, Observed, Setting};
 
 /// What a client that bounds what it keeps allows, as a multiple of the operation's share.
 const UPPER_BOUND: f64 = 4.0;
-/// The part of the budget that is set aside for a lower bound.
-const RESERVE: f64 = 0.05;
+/// The part of the budget that is reserved for the lower bound.
+const RESERVE: f64 = 0.2;
 
 /// The engine and its last plan.
 pub struct Engine<'a> {
@@ -72,31 +72,49 @@ impl Controller for Enforced<'_> {
     }
 }
 
-/// The engine with a part of the budget set aside for a lower bound, dealt out evenly over
-/// instances and operations.
+/// The engine with a part of the budget reserved for the lower bound, told how many instances there
+/// are.
 pub struct Reserved<'a> {
     engine: Engine<'a>,
-    lower_bound: f64,
+    instances: u64,
 }
 
 impl<'a> Reserved<'a> {
     pub fn new(setting: &Setting<'a>) -> Option<Self> {
-        let instances = setting.instances? as f64;
+        let instances = setting.instances?;
         let mut engine = Engine::new(setting);
-        engine.policy.budget = (1.0 - RESERVE) * setting.budget;
-        Some(Self {
-            engine,
-            lower_bound: RESERVE * setting.budget / instances / setting.operations as f64,
-        })
+        engine.policy.lower_bound_reserve = RESERVE * setting.budget;
+        Some(Self { engine, instances })
+    }
+
+    /// A window's counts with the instances that its reports would have said.
+    fn told(&self, counts: &WindowCounts) -> WindowCounts {
+        let milliseconds = counts.window.milliseconds() as u64;
+        let services = 1..=self.engine.traffic.services().len() as u32;
+        let seen = |service| ServiceCount {
+            service: ServiceId(service),
+            instance_milliseconds: self.instances * milliseconds,
+        };
+        WindowCounts {
+            services: services.map(seen).collect(),
+            ..counts.clone()
+        }
     }
 }
 
 impl Controller for Reserved<'_> {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
-        self.engine.next(observed)
+        let heard = self.told(observed.heard);
+        let corrected = observed.corrected.map(|counts| self.told(counts));
+        self.engine.next(&Observed {
+            heard: &heard,
+            corrected: corrected.as_ref(),
+            ..*observed
+        })
     }
 
     fn lower_bound(&self) -> f64 {
-        self.lower_bound
+        let services = self.engine.plan.services.iter();
+        services.map(|of| of.lower_bound).fold(0.0, f64::max)
     }
 }

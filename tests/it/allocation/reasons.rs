@@ -272,6 +272,17 @@ fn nothing_huge_falls_under_the_fleets_least_probability() {
 }
 
 #[test]
+fn what_floors_miss_is_told_before_raises_have_come_there() {
+    let mut policy = policy(0.06);
+    let counts = [6_000, 6_000, 6_000];
+    let before = first(&policy, &counts, &[]);
+    (policy.budget, policy.floor) = (6.0, 4.0);
+    let plan = next(&before, &policy, &window(1, &counts, &[]));
+    assert_eq!(reason(&plan, 1).0, Binding::RaiseLimit);
+    assert!(close(plan.fleet.missing, 6.0), "{}", plan.fleet.missing);
+}
+
+#[test]
 fn floors_go_by_priority_where_they_do_not_fit() {
     let mut policy = policy(6.0);
     for (id, priority) in [(1, 9), (2, 0), (3, 5)] {
