@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 20] = [
+const WITH_A_FAULT: [&str; 21] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
+    "WeirGroupFloorsInfeasible",
     "WeirCompletenessLow",
     "WeirOverflow",
     "WeirDown",
@@ -61,6 +62,7 @@ async fn alerts_about_the_fleet_fire_and_clear() {
     at_once!(
         fleet::disobedience,
         fleet::greedy_floors,
+        fleet::greedy_floors_in_a_group,
         fleet::silence,
         fleet::too_many_names,
     );

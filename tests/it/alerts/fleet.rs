@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::traffic::{AGENTS, Fleet, Manners};
+use super::traffic::{AGENTS, Fleet, Manners, SERVICE};
 use super::world::World;
 use crate::support::app::TestApp;
 
@@ -57,6 +57,38 @@ pub async fn greedy_floors(world: Arc<World>) {
     set_coverage(&weir.app, 0.0).await;
     world.clears(job, "WeirFloorsInfeasible").await;
     weir.app.stop().await;
+}
+
+/// A group may keep less than its operations are promised; then it may keep what it likes.
+pub async fn greedy_floors_in_a_group(world: Arc<World>) {
+    let job = "weir-group-floors";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    let each = json!({ "floor_traces_per_second": 1.0 });
+    let configured = |group: Value| {
+        json!({
+            "groups": { "batch": group },
+            "services": { SERVICE: { "group": "batch", "each": each } },
+        })
+    };
+    configure(
+        &weir.app,
+        &configured(json!({ "cap_traces_per_second": 0.1 })),
+    )
+    .await;
+    world.fires(job, "WeirGroupFloorsInfeasible").await;
+    configure(&weir.app, &configured(json!({}))).await;
+    world.clears(job, "WeirGroupFloorsInfeasible").await;
+    weir.app.stop().await;
+}
+
+async fn configure(app: &TestApp, document: &Value) {
+    let put = app
+        .client
+        .put(format!("{}/v1/configuration", app.admin))
+        .header("If-Match", "*")
+        .json(document);
+    let answer = put.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
 }
 
 async fn set_coverage(app: &TestApp, probability: f64) {
