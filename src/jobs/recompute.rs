@@ -176,6 +176,9 @@ impl Recompute {
             let sum = |window| Sums::of(window, &read.deltas).counts(&dictionary.names());
             let current = sum(read.window);
             let corrected = read.corrected.map(sum);
+            let missed: Vec<WindowCounts> = read.missed.into_iter().map(sum).collect();
+            // As large as a plan, and no longer needed.
+            drop(read.deltas);
             let retired = retired(parent.plan(), &dictionary.names());
             let policy = read
                 .configuration
@@ -187,9 +190,10 @@ impl Recompute {
                 retired: &retired,
             };
             let mut prepared = prepare(parent.plan(), &policy, inputs, published_at);
-            for window in read.missed {
-                prepared.history.push(history(&sum(window), parent.plan()));
-            }
+            let missed = missed.iter();
+            prepared
+                .history
+                .extend(missed.map(|counts| history(counts, parent.plan())));
             prepared
         })
         .await
