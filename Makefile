@@ -25,7 +25,7 @@ soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
 
-# Ratios of one run on one machine; not part of any test. Eight minutes on two cores.
+# Ratios of one run on one machine; not part of any test. Seven minutes on two cores.
 bench: ## Measures speed beside its limits, prints the table of docs/performance.md, draws docs/growth.svg
 	@scripts/setup bench
 	$(CARGO) bench --locked --bench speed -- --plot docs/growth.svg
