@@ -15,6 +15,7 @@ mod figures;
 mod fixed;
 mod hierarchy;
 mod instances;
+mod level;
 mod limits;
 mod lower_bound;
 mod names;

@@ -9,7 +9,8 @@
 //!
 //! What whole services and groups may keep is [on top of it](super::nested).
 
-use super::fixed::{Unit, Units};
+use super::fixed::Unit;
+use super::level::find_level;
 use super::nested::{self, Node};
 use super::sum::{ExactSum, exact_sum};
 
@@ -19,15 +20,6 @@ const LARGEST: f64 = 1e100;
 
 /// Smaller amounts count as none, and smaller weights as this.
 const SMALLEST: f64 = 1e-100;
-
-/// From so many entries on the level is guessed from some of them first.
-const SAMPLED_FROM: usize = 8192;
-
-/// So many of them: a few per cent off, for a thousandth of the work.
-const SAMPLE: usize = 2048;
-
-/// How far around the guess the level is looked for, as a factor.
-const AROUND: f64 = 1.1;
 
 /// Who keeps a floor when not all floors fit: higher ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,12 +196,12 @@ impl Ramp {
     }
 
     /// The level from which the share rises above the floor.
-    fn start(&self) -> f64 {
+    pub(super) fn start(&self) -> f64 {
         self.floor / self.weight
     }
 
     /// The level at which it reaches the cap.
-    fn stop(&self) -> f64 {
+    pub(super) fn stop(&self) -> f64 {
         self.cap / self.weight
     }
 
@@ -327,120 +319,5 @@ fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priori
     Filled::Floors {
         parts: (0..ramps.len()).map(|at| parts[place(at)]).collect(),
         missing: (exact_sum(ramps.iter().map(|ramp| ramp.floor)) - budget).max(0.0),
-    }
-}
-
-/// What is known of the ramps that have no breakpoint left inside the searched interval.
-struct Settled {
-    unit: Unit,
-    /// The floors and caps of those that are flat there.
-    flat: Units,
-    /// The weights of those that rise there.
-    rising: ExactSum,
-}
-
-/// Finds the level at which the ramps spend the budget; their floors fit it, their caps do not.
-fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
-    let (mut low, mut high) = guess(ramps, unit, budget);
-    let mut settled = Settled {
-        unit,
-        flat: 0,
-        rising: ExactSum::new(),
-    };
-    let mut breakpoints = Vec::new();
-    // Those that have a breakpoint inside the interval, by place: few bytes, since all are moved.
-    let mut open: Vec<u32> = Vec::new();
-    for (place, ramp) in ramps.iter().enumerate() {
-        if settled.take(ramp, low, high) {
-            continue;
-        }
-        open.push(place as u32);
-        let ends = [ramp.start(), ramp.stop()];
-        breakpoints.extend(
-            ends.into_iter()
-                .filter(|level| *level > low && *level < high),
-        );
-    }
-    while !breakpoints.is_empty() {
-        let middle = breakpoints.len() / 2;
-        let (_, &mut level, _) = breakpoints.select_nth_unstable_by(middle, f64::total_cmp);
-        if settled.spent(ramps, &open, level) <= budget {
-            low = level;
-            breakpoints.retain(|other| *other > low);
-        } else {
-            high = level;
-            breakpoints.retain(|other| *other < high);
-        }
-        open.retain(|place| !settled.take(&ramps[*place as usize], low, high));
-    }
-    let rising = settled.rising.total();
-    if rising > 0.0 {
-        let level = unit.amount(budget - settled.flat) / rising;
-        level.max(low).min(high)
-    } else {
-        low
-    }
-}
-
-/// Two breakpoints between which the level lies, or as much as a few of the ramps tell: most others
-/// then need no search.
-///
-/// Only breakpoints are guessed, so that the search ends at the same two whatever the guess.
-fn guess(ramps: &[Ramp], unit: Unit, budget: Units) -> (f64, f64) {
-    let (mut low, mut high) = (0.0, f64::INFINITY);
-    if ramps.len() < SAMPLED_FROM {
-        return (low, high);
-    }
-    let few: Vec<Ramp> = ramps
-        .iter()
-        .step_by(ramps.len() / SAMPLE)
-        .copied()
-        .collect();
-    let part = few.len() as f64 / ramps.len() as f64;
-    let Filled::Level(level) = fill(&few, unit.amount(budget) * part, |_| Priority::default())
-    else {
-        return (low, high);
-    };
-    let stops = || few.iter().map(Ramp::stop);
-    let under = stops()
-        .filter(|stop| *stop <= level / AROUND)
-        .fold(0.0, f64::max);
-    let above = stops().filter(|stop| *stop >= level * AROUND);
-    for level in [under, above.fold(f64::INFINITY, f64::min)] {
-        if level <= low || level >= high {
-            continue;
-        }
-        if unit.sum(ramps.iter().map(|ramp| ramp.at(level))) <= budget {
-            low = level;
-        } else {
-            high = level;
-        }
-    }
-    (low, high)
-}
-
-impl Settled {
-    /// Takes over a ramp that is one straight line between the levels; tells whether it is.
-    fn take(&mut self, ramp: &Ramp, low: f64, high: f64) -> bool {
-        let (start, stop) = (ramp.start(), ramp.stop());
-        if stop <= low {
-            self.flat += self.unit.count(ramp.cap);
-        } else if start >= high {
-            self.flat += self.unit.count(ramp.floor);
-        } else if start <= low && stop >= high {
-            self.rising.add(ramp.weight);
-        } else {
-            return false;
-        }
-        true
-    }
-
-    /// What all ramps, these and the open ones, spend at a level inside the interval, no more than
-    /// all that is asked about.
-    fn spent(&self, ramps: &[Ramp], open: &[u32], level: f64) -> Units {
-        let open = open.iter().map(|place| ramps[*place as usize].at(level));
-        let open = self.unit.sum(open);
-        let rising = self.unit.count(self.rising.total() * level);
-        self.flat + open + rising
     }
 }
