@@ -98,7 +98,9 @@ impl App {
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
         let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), config.dictionary));
         let initial = Configuration::default();
-        let revision = store.configuration(&initial.document(), clock.now()).await;
+        let revision = store
+            .create_configuration(&initial.document(), clock.now())
+            .await;
         let revision = revision.map_err(failed)?;
         let known = Configuration::read(&revision).unwrap_or(initial);
         dictionary.refresh().await.map_err(failed)?;

@@ -275,7 +275,10 @@ impl Dictionary {
             if let Err(error) = self.add(&missing).await {
                 let error = Arc::new(error);
                 // Any other error may be due to these very names.
-                if matches!(*error, StoreError::Unavailable { .. }) {
+                if matches!(
+                    *error,
+                    StoreError::Unavailable { .. } | StoreError::Unsound { .. }
+                ) {
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     *failed = Some(Arc::clone(&error));
                 }

@@ -2,3 +2,7 @@
 
 pub mod admin;
 pub mod reports;
+
+/// Why nothing is written while the tables are not as Weir needs them; `/readyz` and the log name
+/// what is missing.
+const UNSOUND: &str = "the database is being restored, or lacks something that Weir needs";

@@ -4,6 +4,7 @@ use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
 use serde::Serialize;
 
+use super::UNSOUND;
 use crate::http::body::{BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -83,7 +84,9 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
             IngestError::Overloaded => ReportOutcome::Overloaded,
             IngestError::Late => ReportOutcome::Late,
             IngestError::Store(error) => match &**error {
-                StoreError::Unavailable { .. } => ReportOutcome::Unavailable,
+                StoreError::Unavailable { .. } | StoreError::Unsound { .. } => {
+                    ReportOutcome::Unavailable
+                }
                 _ => ReportOutcome::Internal,
             },
         },
@@ -127,6 +130,7 @@ impl From<IngestError> for Problem {
             IngestError::Store(source) => match &*source {
                 full if full.is_full() => unavailable("the database has no room"),
                 StoreError::Unavailable { .. } => unavailable("the database is away"),
+                StoreError::Unsound { .. } => unavailable(UNSOUND),
                 fault => {
                     tracing::error!(error = chain(fault), "a report could not be stored");
                     Self::Internal

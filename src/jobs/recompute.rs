@@ -144,10 +144,7 @@ impl Recompute {
         window: Window,
     ) -> Result<Read, Box<dyn Error + Send + Sync>> {
         let Shared {
-            store,
-            clock,
-            dictionary,
-            ..
+            store, dictionary, ..
         } = &self.shared;
         let corrected = (previous.end == window.start).then_some(previous);
         let missed = missed(previous, window);
@@ -155,8 +152,7 @@ impl Recompute {
         let from = first.start;
         let deltas = store.read_deltas(from..window.end).await?;
         dictionary.refresh().await?;
-        let initial = Configuration::default().document();
-        let revision = store.configuration(&initial, clock.now()).await?;
+        let revision = store.configuration().await?;
         let configuration = Configuration::read(&revision)?;
         Ok(Read {
             window,

@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Driver(sqlx::Error),
     /// A cell cannot be what it should be.
     Corrupt { what: String, why: String },
+    /// The tables are not what they should be.
+    Unsound(String),
     /// The partition for a row was not there; it has been forgotten, so that the next attempt
     /// makes it.
     PartitionMissing(sqlx::Error),
@@ -48,6 +50,7 @@ impl Fault {
     pub fn during(self, during: &'static str) -> StoreError {
         match self {
             Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
+            Self::Unsound(why) => StoreError::Unsound { why },
             Self::Driver(source) | Self::PartitionMissing(source) if passes(&source) => {
                 StoreError::Unavailable { during, source }
             }
@@ -61,7 +64,7 @@ impl Fault {
         match self {
             Self::Driver(error) => matches!(code(error).as_deref(), Some("40001" | "40P01")),
             Self::PartitionMissing(_) => true,
-            Self::Corrupt { .. } => false,
+            Self::Corrupt { .. } | Self::Unsound(_) => false,
         }
     }
 }
@@ -115,6 +118,15 @@ pub(super) fn decoded<T>(
     what: impl FnOnce() -> String,
 ) -> Result<T, Fault> {
     outcome.map_err(|damage| Fault::corrupt(what(), damage))
+}
+
+/// The newest revision of the configuration, which must be there: whoever starts writes the first.
+pub(super) fn configured<T>(newest: Option<T>) -> Result<T, Fault> {
+    newest.ok_or_else(|| {
+        let why = "table configuration is empty; if a restore is running, wait for its end, \
+                   otherwise restart Weir, which writes the first revision";
+        Fault::Unsound(why.to_owned())
+    })
 }
 
 /// The SQLSTATE, or SQLite's extended result code.

@@ -109,6 +109,7 @@ impl From<&StoreError> for StoreFailure {
             error if error.is_full() => Self::Full,
             StoreError::Unavailable { .. } => Self::Unavailable,
             StoreError::Corrupt { .. } => Self::Corrupt,
+            StoreError::Unsound { .. } => Self::Unsound,
             StoreError::Failed { .. } => Self::Failed,
         }
     }
@@ -190,13 +191,18 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::ReadHistory, work).await
     }
 
-    async fn configuration(
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
+        let work = self.inner.configuration();
+        self.count(StoreCall::Configuration, work).await
+    }
+
+    async fn create_configuration(
         &self,
         initial: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
-        let work = self.inner.configuration(initial, now);
-        self.count(StoreCall::Configuration, work).await
+        let work = self.inner.create_configuration(initial, now);
+        self.count(StoreCall::CreateConfiguration, work).await
     }
 
     async fn write_configuration(

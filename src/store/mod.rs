@@ -263,6 +263,13 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// The tables are not what Weir relies on: a restore is under way or was cut short, a right is
+    /// missing. Nothing was written; works again once an operator has mended it.
+    #[error("the database is not as Weir needs it: {why}")]
+    Unsound {
+        /// What is missing, and the way out.
+        why: String,
+    },
     /// Everything else: a fault of the program or of the schema; raise an alarm.
     #[error("the database refused {during}")]
     Failed {
@@ -281,7 +288,7 @@ impl StoreError {
             Self::Unavailable { source, .. } | Self::Failed { source, .. } => {
                 fault::is_full(source)
             }
-            Self::Corrupt { .. } => false,
+            Self::Corrupt { .. } | Self::Unsound { .. } => false,
         }
     }
 }
@@ -358,8 +365,14 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the history of windows that start in the range, oldest first.
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
 
-    /// The newest configuration, writing `initial` as the first if there is none.
-    async fn configuration(
+    /// The newest configuration. Never writes: in a restore the table is empty for a while.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsound`] if there is none.
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError>;
+
+    /// Writes `initial` as the first configuration if there is none, and returns the newest.
+    async fn create_configuration(
         &self,
         initial: &str,
         now: DateTime<Utc>,

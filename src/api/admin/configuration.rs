@@ -83,11 +83,7 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), Problem> {
 pub(super) async fn current(
     admin: &Admin,
 ) -> Result<(Configuration, ConfigurationRevision), Problem> {
-    let initial = Configuration::default().document();
-    let revision = admin
-        .store
-        .configuration(&initial, admin.clock.now())
-        .await?;
+    let revision = admin.store.configuration().await?;
     Ok((read(&revision)?, revision))
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use actix_web::web::to;
 use tokio::sync::Semaphore;
 
+use super::UNSOUND;
 use crate::clock::Clock;
 use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
@@ -90,6 +91,10 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable { .. } => Self::Unavailable {
                 detail: "the database is away",
                 retry_after_seconds: 2,
+            },
+            StoreError::Unsound { .. } => Self::Unavailable {
+                detail: UNSOUND,
+                retry_after_seconds: 10,
             },
             fault => {
                 tracing::error!(error = chain(&fault), "a request failed");

@@ -16,7 +16,7 @@ const INSERT_FIRST: &str = "\
 -- configuration: insert first
 insert into configuration (revision, document, written_ms)
 select 1, $1, $2 where not exists (select from configuration)
-on conflict do nothing";
+on conflict (revision) do nothing";
 
 /// Revisions have no gaps, so the newest is the one whose successor is missing; of two writers
 /// that both see it, the primary key lets one through.
@@ -24,7 +24,7 @@ const INSERT_NEXT: &str = "\
 -- configuration: insert next
 insert into configuration (revision, document, written_ms)
 select $1 + 1, $2, $3 where exists (select from configuration where revision = $1)
-on conflict do nothing";
+on conflict (revision) do nothing";
 
 const READ_ONE: &str = "\
 -- configuration: read one
@@ -80,24 +80,31 @@ async fn newest(connection: &mut PgConnection) -> Result<Option<ConfigurationRev
     row.map(Row::revision).transpose()
 }
 
+/// The newest revision.
+pub(super) async fn read(store: &PostgresStore) -> Result<ConfigurationRevision, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let found = newest(session.connection()).await?;
+    session.keep();
+    fault::configured(found)
+}
+
 /// The newest revision, or the first.
-pub(super) async fn read(
+pub(super) async fn create(
     store: &PostgresStore,
     initial: &str,
     now: DateTime<Utc>,
 ) -> Result<ConfigurationRevision, Fault> {
     let mut session = Session::open(&store.pool).await?;
-    let mut found = newest(session.connection()).await?;
-    if found.is_none() {
-        sqlx::query(INSERT_FIRST)
-            .bind(initial)
-            .bind(now.timestamp_millis())
-            .execute(session.connection())
-            .await?;
-        found = newest(session.connection()).await?;
-    }
+    let mut transaction = session.begin().await?;
+    sqlx::query(INSERT_FIRST)
+        .bind(initial)
+        .bind(now.timestamp_millis())
+        .execute(&mut *transaction)
+        .await?;
+    let found = newest(&mut transaction).await?;
+    transaction.commit().await?;
     session.keep();
-    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+    fault::configured(found)
 }
 
 /// Writes the next revision if `from` is the newest.
@@ -108,13 +115,14 @@ pub(super) async fn write(
     now: DateTime<Utc>,
 ) -> Result<ConfigurationWrite, Fault> {
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     // No revision is that high: a conflict like any other.
     let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
     let written = sqlx::query(INSERT_NEXT)
         .bind(from)
         .bind(document)
         .bind(now.timestamp_millis())
-        .execute(session.connection())
+        .execute(&mut *transaction)
         .await?;
     let answer = if written.rows_affected() == 1 {
         let row = Row {
@@ -124,9 +132,9 @@ pub(super) async fn write(
         };
         ConfigurationWrite::Written(row.revision()?)
     } else {
-        let found = newest(session.connection()).await?;
-        ConfigurationWrite::Conflict(found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))?)
+        ConfigurationWrite::Conflict(fault::configured(newest(&mut transaction).await?)?)
     };
+    transaction.commit().await?;
     session.keep();
     Ok(answer)
 }

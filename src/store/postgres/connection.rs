@@ -4,7 +4,7 @@
 //! another server connection. So time limits are set with `set local` in the same message as
 //! `begin`, which costs no round trip, rather than by startup options, which such a proxy
 //! refuses; and locks are held by transactions, never by sessions. Single statements outside a
-//! transaction are bounded by the caller's time limit alone.
+//! transaction are bounded by the caller's time limit alone; they only read.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,19 +20,26 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection idle for longer than this is tried out before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+// The last line: what is acknowledged is on disk, whatever the server, the database or the role
+// have as their default. Levels other than `off` are left as the operator chose them.
+//
 // Under fault::TIME_LIMIT, so that the server gives up first and says so; it also gives up
 // transactions of a replica that froze while it held locks.
 const BEGIN: &str = "\
 -- transaction: begin
 begin isolation level read committed;
 set local statement_timeout = '25s';
-set local idle_in_transaction_session_timeout = '25s'";
+set local idle_in_transaction_session_timeout = '25s';
+select set_config('synchronous_commit', 'on', true)
+where current_setting('synchronous_commit') = 'off'";
 
 /// Changing the schema takes as long as it takes.
 const BEGIN_UNBOUNDED: &str = "\
 -- transaction: begin without limits
 begin isolation level read committed;
-set local statement_timeout = 0";
+set local statement_timeout = 0;
+select set_config('synchronous_commit', 'on', true)
+where current_setting('synchronous_commit') = 'off'";
 
 const BEGIN_SNAPSHOT: &str = "\
 -- transaction: begin a snapshot

@@ -5,6 +5,7 @@
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
+use sqlx::postgres::PgQueryResult;
 
 use super::PostgresStore;
 use super::connection::Session;
@@ -40,15 +41,19 @@ select operation.service_id, operation.name
 from operation
 join unnest($1::bigint[], $2::text[]) as wanted (service_id, name) using (service_id, name)";
 
+/// Names the key, as every insert does: without it this is an error. While a restore is loading
+/// the table, its names would otherwise be added a second time.
 const INSERT_SERVICES: &str = "\
 -- dictionary: insert services
 insert into service (service_id, name, operations)
-select service_id, name, 0 from unnest($1::bigint[], $2::text[]) as new (service_id, name)";
+select service_id, name, 0 from unnest($1::bigint[], $2::text[]) as new (service_id, name)
+on conflict (service_id) do nothing";
 
 const INSERT_OPERATIONS: &str = "\
 -- dictionary: insert operations
 insert into operation (operation_id, service_id, name)
-select * from unnest($1::bigint[], $2::bigint[], $3::text[])";
+select * from unnest($1::bigint[], $2::bigint[], $3::text[])
+on conflict (operation_id) do nothing";
 
 const COUNT_OPERATIONS: &str = "\
 -- dictionary: count operations
@@ -257,23 +262,30 @@ async fn find(
     Ok(known)
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    additions: &Additions<'_>,
-) -> Result<(), sqlx::Error> {
+/// Checks that every number given was a new one.
+fn new(counter: &str, rows: usize, inserted: &PgQueryResult) -> Result<(), Fault> {
+    if inserted.rows_affected() == rows as u64 {
+        return Ok(());
+    }
+    let cell = format!("dictionary.{counter}");
+    Err(Fault::corrupt(cell, "a number that it gives is taken"))
+}
+
+async fn write(connection: &mut PgConnection, additions: &Additions<'_>) -> Result<(), Fault> {
     let wide = i64::from;
     let (ids, names): (Vec<i64>, Vec<&str>) = additions
         .services
         .iter()
         .map(|(id, name)| (wide(*id), *name))
         .unzip();
-    sqlx::query(INSERT_SERVICES)
+    let inserted = sqlx::query(INSERT_SERVICES)
         .bind(ids)
         .bind(names)
         .execute(&mut *connection)
         .await?;
+    new("next_service_id", additions.services.len(), &inserted)?;
     let rows = || additions.operations.iter();
-    sqlx::query(INSERT_OPERATIONS)
+    let inserted = sqlx::query(INSERT_OPERATIONS)
         .bind(rows().map(|(id, _, _)| wide(*id)).collect::<Vec<i64>>())
         .bind(
             rows()
@@ -283,6 +295,7 @@ async fn write(
         .bind(rows().map(|(_, _, name)| *name).collect::<Vec<&str>>())
         .execute(&mut *connection)
         .await?;
+    new("next_operation_id", additions.operations.len(), &inserted)?;
     let (ids, counts): (Vec<i64>, Vec<i64>) = additions
         .service_operations
         .iter()

@@ -53,12 +53,14 @@ pub(super) async fn acquire(
 ) -> Result<LeaseAnswer, Fault> {
     let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(i64::MAX);
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     let row: AnswerRow = sqlx::query_as(ACQUIRE)
         .bind(name)
         .bind(holder)
         .bind(milliseconds)
-        .fetch_one(session.connection())
+        .fetch_one(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     session.keep();
     let cell = || format!("lease.epoch of name {name}");
     Ok(LeaseAnswer {
@@ -73,11 +75,13 @@ pub(super) async fn acquire(
 /// Gives the lease back.
 pub(super) async fn release(store: &PostgresStore, name: &str, holder: Uuid) -> Result<(), Fault> {
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     sqlx::query(RELEASE)
         .bind(name)
         .bind(holder)
-        .execute(session.connection())
+        .execute(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     session.keep();
     Ok(())
 }

@@ -19,10 +19,10 @@ const CHUNKS: usize = 100;
 /// A mark that is in use just now is not old.
 const DELETE_MARKS: &str = "\
 -- maintenance: delete marks
-delete from mark
-where ctid = any(array(
-    select ctid from mark where used_ms < $1 limit $2 for update skip locked
-))";
+with old as (
+    select agent, epoch from mark where used_ms < $1 limit $2 for update skip locked
+)
+delete from mark using old where mark.agent = old.agent and mark.epoch = old.epoch";
 
 /// Does everything that is due.
 pub(super) async fn run(

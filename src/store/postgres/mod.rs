@@ -1,7 +1,8 @@
 //! The backend for production and for several replicas: PostgreSQL 13 or newer.
 //!
 //! Read [`PostgresStore`] first; `connection` says how transactions are bounded, `partitions`
-//! how old rows go. A commit is as durable as the server's `synchronous_commit` makes it.
+//! how old rows go. A commit is on disk when a call returns, also where the server's
+//! `synchronous_commit` is `off`.
 
 mod configuration;
 mod connection;
@@ -145,13 +146,17 @@ impl Store for PostgresStore {
         run("reading history", || history::read(self, starts.clone())).await
     }
 
-    async fn configuration(
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
+        run("reading the configuration", || configuration::read(self)).await
+    }
+
+    async fn create_configuration(
         &self,
         initial: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
-        run("reading the configuration", || {
-            configuration::read(self, initial, now)
+        run("creating the configuration", || {
+            configuration::create(self, initial, now)
         })
         .await
     }

@@ -25,12 +25,13 @@ join unnest($1::text[], $2::uuid[]) as wanted (agent, epoch) using (agent, epoch
 order by mark.agent, mark.epoch
 for update of mark";
 
-/// Waits for another replica that is inserting the same mark, then leaves it alone.
+/// Waits for another replica that is inserting the same mark, then leaves it alone. Names the key:
+/// without it this is an error, and no mark stands twice.
 const INSERT_MARKS: &str = "\
 -- reports: insert marks
 insert into mark (agent, epoch, last_sequence, seen, used_ms)
 select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
-on conflict do nothing
+on conflict (agent, epoch) do nothing
 returning agent, epoch";
 
 const UPDATE_MARKS: &str = "\

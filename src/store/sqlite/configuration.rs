@@ -15,14 +15,14 @@ const INSERT_FIRST: &str = "\
 -- configuration: insert first
 insert into configuration (revision, document, written_ms)
 select 1, $1, $2 where not exists (select 1 from configuration)
-on conflict do nothing";
+on conflict (revision) do nothing";
 
 /// Revisions have no gaps, so the newest is the one whose successor is missing.
 const INSERT_NEXT: &str = "\
 -- configuration: insert next
 insert into configuration (revision, document, written_ms)
 select $1 + 1, $2, $3 where exists (select 1 from configuration where revision = $1)
-on conflict do nothing";
+on conflict (revision) do nothing";
 
 const READ_ONE: &str = "\
 -- configuration: read one
@@ -76,24 +76,26 @@ async fn newest(reader: impl SqliteExecutor<'_>) -> Result<Option<ConfigurationR
     row.map(Row::revision).transpose()
 }
 
+/// The newest revision.
+pub(super) async fn read(store: &SqliteStore) -> Result<ConfigurationRevision, Fault> {
+    fault::configured(newest(store.connections.readers()).await?)
+}
+
 /// The newest revision, or the first.
-pub(super) async fn read(
+pub(super) async fn create(
     store: &SqliteStore,
     initial: &str,
     now: DateTime<Utc>,
 ) -> Result<ConfigurationRevision, Fault> {
-    let mut found = newest(store.connections.readers()).await?;
-    if found.is_none() {
-        let mut transaction = store.connections.write().await?;
-        sqlx::query(INSERT_FIRST)
-            .bind(initial)
-            .bind(now.timestamp_millis())
-            .execute(&mut *transaction)
-            .await?;
-        found = newest(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+    let mut transaction = store.connections.write().await?;
+    sqlx::query(INSERT_FIRST)
+        .bind(initial)
+        .bind(now.timestamp_millis())
+        .execute(&mut *transaction)
+        .await?;
+    let found = newest(&mut *transaction).await?;
+    transaction.commit().await?;
+    fault::configured(found)
 }
 
 /// Writes the next revision if `from` is the newest.
@@ -120,8 +122,7 @@ pub(super) async fn write(
         };
         ConfigurationWrite::Written(row.revision()?)
     } else {
-        let found = newest(&mut *transaction).await?;
-        ConfigurationWrite::Conflict(found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))?)
+        ConfigurationWrite::Conflict(fault::configured(newest(&mut *transaction).await?)?)
     };
     transaction.commit().await?;
     Ok(answer)

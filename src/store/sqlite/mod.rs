@@ -157,13 +157,17 @@ impl Store for SqliteStore {
         run("reading history", || history::read(self, starts.clone())).await
     }
 
-    async fn configuration(
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
+        run("reading the configuration", || configuration::read(self)).await
+    }
+
+    async fn create_configuration(
         &self,
         initial: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
-        run("reading the configuration", || {
-            configuration::read(self, initial, now)
+        run("creating the configuration", || {
+            configuration::create(self, initial, now)
         })
         .await
     }

@@ -240,6 +240,8 @@ labels! {
         ReadHistory = "read_history",
         /// Reads the configuration.
         Configuration = "configuration",
+        /// Writes the first configuration.
+        CreateConfiguration = "create_configuration",
         /// Writes the configuration.
         WriteConfiguration = "write_configuration",
         /// Reads an older revision of the configuration.
@@ -258,6 +260,8 @@ labels! {
         Full = "full",
         /// It held a value that cannot be.
         Corrupt = "corrupt",
+        /// Its tables were not as Weir needs them.
+        Unsound = "unsound",
         /// It refused.
         Failed = "failed",
     }

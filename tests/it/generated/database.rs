@@ -281,13 +281,20 @@ impl Store for Link {
         self.store.read_history(starts).await
     }
 
-    async fn configuration(
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
+        self.way()?;
+        let revision = self.store.configuration().await?;
+        self.read.lock().unwrap().configuration = Some(revision.clone());
+        Ok(revision)
+    }
+
+    async fn create_configuration(
         &self,
         initial: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
         self.way()?;
-        let revision = self.store.configuration(initial, now).await?;
+        let revision = self.store.create_configuration(initial, now).await?;
         self.read.lock().unwrap().configuration = Some(revision.clone());
         Ok(revision)
     }

@@ -253,7 +253,7 @@ impl Replica {
         let clock = Arc::new(FleetClock::new(machine));
         let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), NAMES));
         let initial = Configuration::default().document();
-        let revision = store.configuration(&initial, clock.now()).await?;
+        let revision = store.create_configuration(&initial, clock.now()).await?;
         let configuration = Configuration::read(&revision).expect("it was checked when written");
         dictionary.refresh().await?;
         let policy = configuration.policy(revision.revision, &dictionary.names());

@@ -352,7 +352,7 @@ impl World {
 async fn change(store: &dyn Store, now: DateTime<Utc>, op: &Op) -> Result<(), StoreError> {
     loop {
         let initial = Configuration::default().document();
-        let revision = store.configuration(&initial, now).await?;
+        let revision = store.create_configuration(&initial, now).await?;
         let mut configuration = Configuration::read(&revision).expect("it was checked");
         match *op {
             Op::Budget { traces_per_second } => {

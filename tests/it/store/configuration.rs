@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use weir::store::{ConfigurationRevision, ConfigurationWrite};
+use weir::store::{ConfigurationRevision, ConfigurationWrite, StoreError};
 
 use super::{Fixture, instant};
 
@@ -12,26 +12,37 @@ fn revision(revision: u64, document: &str, milliseconds: i64) -> ConfigurationRe
     }
 }
 
+pub async fn reading_writes_nothing(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let none = store.configuration().await;
+    assert!(matches!(none, Err(StoreError::Unsound { .. })), "{none:?}");
+    let listed = store.configuration_revisions(None, 10).await.unwrap();
+    assert_eq!(listed, vec![]);
+}
+
 pub async fn the_first_is_written_on_demand(fixture: &Fixture) {
     let store = fixture.open().await;
     let first = revision(1, "{\"budget\":1}", 5);
     assert_eq!(
         store
-            .configuration("{\"budget\":1}", instant(5))
+            .create_configuration("{\"budget\":1}", instant(5))
             .await
             .unwrap(),
         first
     );
     let replica = fixture.open().await;
     assert_eq!(
-        replica.configuration("{}", instant(9)).await.unwrap(),
+        replica
+            .create_configuration("{}", instant(9))
+            .await
+            .unwrap(),
         first
     );
 }
 
 pub async fn a_write_names_the_revision_it_comes_from(fixture: &Fixture) {
     let store = fixture.open().await;
-    store.configuration("one", instant(0)).await.unwrap();
+    store.create_configuration("one", instant(0)).await.unwrap();
     let written = store
         .write_configuration(1, "two", instant(1))
         .await
@@ -49,10 +60,7 @@ pub async fn a_write_names_the_revision_it_comes_from(fixture: &Fixture) {
             "from {from}"
         );
     }
-    assert_eq!(
-        store.configuration("one", instant(3)).await.unwrap(),
-        second
-    );
+    assert_eq!(store.configuration().await.unwrap(), second);
     let written = store
         .write_configuration(2, "three", instant(4))
         .await
@@ -65,7 +73,10 @@ pub async fn a_write_names_the_revision_it_comes_from(fixture: &Fixture) {
 
 pub async fn of_many_writers_one_succeeds(fixture: &Fixture) {
     let stores = [fixture.open().await, fixture.open().await];
-    stores[0].configuration("one", instant(0)).await.unwrap();
+    stores[0]
+        .create_configuration("one", instant(0))
+        .await
+        .unwrap();
     let tries: Vec<_> = (0..8)
         .map(|writer| {
             let store = Arc::clone(&stores[writer % 2]);
@@ -90,13 +101,18 @@ pub async fn of_many_writers_one_succeeds(fixture: &Fixture) {
     assert_eq!(conflicts, vec![written[0].clone(); 7]);
 }
 
-pub async fn of_many_first_readers_all_see_one(fixture: &Fixture) {
+pub async fn of_many_that_create_the_first_all_see_one(fixture: &Fixture) {
     let stores = [fixture.open().await, fixture.open().await];
     let tries: Vec<_> = (0..8)
         .map(|reader| {
             let store = Arc::clone(&stores[reader % 2]);
             let initial = format!("from {reader}");
-            tokio::spawn(async move { store.configuration(&initial, instant(0)).await.unwrap() })
+            tokio::spawn(async move {
+                store
+                    .create_configuration(&initial, instant(0))
+                    .await
+                    .unwrap()
+            })
         })
         .collect();
     let mut seen = Vec::new();
@@ -113,7 +129,7 @@ pub async fn every_revision_can_be_read_again(fixture: &Fixture) {
         store.configuration_revisions(None, 10).await.unwrap(),
         vec![]
     );
-    store.configuration("1", instant(1)).await.unwrap();
+    store.create_configuration("1", instant(1)).await.unwrap();
     for from in 1..5 {
         let (document, now) = ((from + 1).to_string(), instant(from as i64 + 1));
         let written = store.write_configuration(from, &document, now);

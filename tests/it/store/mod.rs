@@ -11,6 +11,8 @@ mod lease;
 mod maintenance;
 mod plans;
 mod postgres_alone;
+mod postgres_durable;
+mod postgres_schema;
 mod reports;
 mod sqlite_alone;
 
@@ -181,10 +183,11 @@ on_both_backends! {
         a_window_given_twice_is_written_once
     }
     configuration {
+        reading_writes_nothing
         the_first_is_written_on_demand
         a_write_names_the_revision_it_comes_from
         of_many_writers_one_succeeds
-        of_many_first_readers_all_see_one
+        of_many_that_create_the_first_all_see_one
         every_revision_can_be_read_again
     }
     maintenance {

@@ -27,7 +27,10 @@ async fn its_files_are_for_their_owner_alone() {
     let store = SqliteStore::open(&folder.path().join("weir.db"))
         .await
         .unwrap();
-    store.configuration("{}", super::instant(0)).await.unwrap();
+    store
+        .create_configuration("{}", super::instant(0))
+        .await
+        .unwrap();
     let mut files = 0;
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
