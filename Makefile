@@ -17,7 +17,7 @@ test: setup ## Runs every test, after installing what is missing
 	$(CARGO) test --locked
 
 lint: ## Checks the format and runs clippy, warnings being errors
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
 # About a minute on two cores; WEIR_SOAK_KILLS=n for another number.
@@ -35,7 +35,7 @@ bench-build: ## Measures the release build from nothing
 
 # RECORDINGS=folder plays every traffic file of a folder too and writes their sections.
 arena: ## Plays Weir against the rules of other systems and writes the tables of docs/arena.md
-	$(CARGO) bench --locked --bench arena -- --write docs/arena.md $(if $(RECORDINGS),--recordings '$(RECORDINGS)')
+	$(CARGO) bench --locked --package weir-simulate --bench arena -- --write $(CURDIR)/docs/arena.md $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))')
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

@@ -9,7 +9,6 @@
 //! point one way: `app` → `api`, `protocols`, `jobs`, `cli` → `ingest`, `snapshot`, `store` →
 //! `allocation`; a test holds the sources to it.
 
-pub mod allocation;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -25,7 +24,10 @@ pub mod observe;
 pub mod plan_summary;
 pub mod policy;
 pub mod protocols;
-pub mod simulate;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;
+
+pub use weir_allocation as allocation;
+#[cfg(feature = "simulate")]
+pub use weir_simulate as simulate;

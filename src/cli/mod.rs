@@ -1,9 +1,12 @@
 //! The command line: one file a command.
 
+#[cfg(feature = "simulate")]
 pub mod demo;
 mod health;
+#[cfg(feature = "simulate")]
 pub mod replay;
 mod serve;
+#[cfg(feature = "simulate")]
 pub mod simulate;
 
 use std::process::ExitCode;
@@ -24,10 +27,13 @@ enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
     Serve(crate::config::ServeArgs),
     /// Play recorded traffic against a running Weir and judge what it kept
+    #[cfg(feature = "simulate")]
     Replay(replay::ReplayArgs),
     /// Play recorded traffic against the engine alone, a day in seconds
+    #[cfg(feature = "simulate")]
     Simulate(simulate::SimulateArgs),
     /// Run Weir and a made-up fleet together for a minute, ending in a verdict
+    #[cfg(feature = "simulate")]
     Demo(demo::DemoArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
@@ -38,8 +44,11 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "simulate")]
         Command::Replay(args) => block_on(replay::run(args)),
+        #[cfg(feature = "simulate")]
         Command::Simulate(args) => simulate::run(&args),
+        #[cfg(feature = "simulate")]
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Health(args) => health::run(&args),
     }
@@ -53,6 +62,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Runs a command to its end.
+#[cfg(feature = "simulate")]
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime() {
         Ok(runtime) => runtime.block_on(command),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 /// What each part may use of the crate. `app` and `lib` wire and may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("allocation", &[]),
     ("telemetry", &[]),
     ("health", &[]),
     ("http", &[]),
@@ -69,7 +68,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("simulate", &["allocation", "clock"]),
     ("config", &["store"]),
     ("cli", &["app", "clock", "config", "simulate", "telemetry"]),
     ("main", &["cli"]),
@@ -79,26 +77,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("prometheus::", &["telemetry"]),
-    ("StatusCode", &["http", "api", "protocols", "simulate"]),
+    ("StatusCode", &["http", "api", "protocols"]),
     ("std::env", &["config", "cli"]),
     ("Utc::now", &["clock"]),
     ("SystemTime", &["clock"]),
     // Routes are registered through tables, which the contract test compares with openapi.yaml.
     ("resource(", &["http"]),
     (".route(", &["http"]),
-];
-
-/// Words that the allocation does without: it is a pure function.
-const NOT_IN_ALLOCATION: &[&str] = &[
-    "serde",
-    "tokio",
-    "chrono",
-    "rand::",
-    "std::time",
-    "std::fs",
-    "std::net",
-    "async ",
-    "tracing",
 ];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -176,19 +161,6 @@ fn each_concern_has_one_home() {
     for source in all() {
         for (word, homes) in ONLY_IN {
             if source.code.contains(word) && !homes.contains(&source.part.as_str()) {
-                wrong.push(format!("{} holds {word}", source.path));
-            }
-        }
-    }
-    assert_eq!(wrong, Vec::<String>::new());
-}
-
-#[test]
-fn the_allocation_is_pure() {
-    let mut wrong = Vec::new();
-    for source in all().iter().filter(|source| source.part == "allocation") {
-        for word in NOT_IN_ALLOCATION {
-            if source.code.contains(word) {
                 wrong.push(format!("{} holds {word}", source.path));
             }
         }

@@ -167,7 +167,7 @@ impl Session {
         let playing = play(
             &self.play,
             self.client.clone(),
-            clock,
+            clock.now(),
             &stop,
             |number, interval| progress.show(number, interval),
         );

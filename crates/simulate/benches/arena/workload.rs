@@ -1,0 +1,261 @@
+//! What is played: the traffic, what happens to it and what is asked of the contenders.
+
+mod recorded;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use weir_allocation::{OperationName, ServiceName};
+use weir_simulate::scenario::{EVENT, Noise, Scenario};
+use weir_simulate::virtual_time::{Loss, Timing};
+use weir_simulate::{Schedule, Traffic};
+
+const BUDGET: f64 = 500.0;
+const LOW_BUDGET: f64 = 30.0;
+const AGENTS: usize = 8;
+/// Operations that the scenarios have at a time.
+const OPERATIONS: usize = 3000;
+const SHOP_OPERATIONS: usize = 200;
+const SHOP_INSTANCES: u64 = 1000;
+const SHOP: &str = "shop";
+
+/// What floors ask for, as a part of the budget, where they ask for too much.
+const FLOORS: f64 = 1.5;
+/// The first interval that is judged of what is made up: everybody has had an hour to learn the
+/// fleet.
+pub const WARM_UP: usize = 60;
+
+/// A stretch of time that is judged by itself.
+#[derive(Debug, Clone)]
+pub struct Span {
+    pub intervals: Range<usize>,
+}
+
+/// One workload of one seed.
+pub struct Workload {
+    /// What is judged.
+    pub spans: Vec<Span>,
+    pub traffic: Traffic,
+    /// The rates behind the counts, where they are known.
+    pub expected: Option<Vec<Vec<f64>>>,
+    pub schedule: Schedule,
+    pub timing: Timing,
+    /// The wanted sampled rate, in traces per second.
+    pub budget: f64,
+    pub agents: usize,
+    pub losses: Vec<Loss>,
+    /// Operations that have traffic at a time.
+    pub operations: usize,
+    /// SDK instances that each serve every operation, where a lower bound would cost something.
+    pub instances: Option<u64>,
+    /// The interval in which something happens all at once.
+    pub event: Option<usize>,
+    /// What every operation is to get at least, in traces per second; for Weir alone.
+    pub floor: f64,
+    /// Whether clients that bound what they keep play too.
+    pub enforced: bool,
+}
+
+/// A kind of workload.
+pub struct Spec {
+    pub name: &'static str,
+    /// What happens, in a few words.
+    pub says: &'static str,
+    make: fn(u64) -> Workload,
+}
+
+/// What is made up.
+pub const MADE_UP: &[Spec] = &[
+    Spec {
+        name: "steady",
+        says: "nothing happens",
+        make: |seed| scenario(Scenario::Steady, seed, Noise::Minute),
+    },
+    Spec {
+        name: "steady, 10 s noise",
+        says: "nothing happens",
+        make: |seed| scenario(Scenario::Steady, seed, Noise::TenSeconds),
+    },
+    Spec {
+        name: "steady, noise that persists",
+        says: "nothing happens",
+        make: |seed| scenario(Scenario::Steady, seed, Noise::Persistent),
+    },
+    Spec {
+        name: "diurnal",
+        says: "all rates go up and down by 60 % in 240 minutes",
+        make: |seed| scenario(Scenario::Diurnal, seed, Noise::Minute),
+    },
+    Spec {
+        name: "diurnal, 10 s noise",
+        says: "all rates go up and down by 60 % in 240 minutes",
+        make: |seed| scenario(Scenario::Diurnal, seed, Noise::TenSeconds),
+    },
+    Spec {
+        name: "ramp",
+        says: "all rates rise by 3 % a minute for 40 minutes and fall back as slowly",
+        make: |seed| scenario(Scenario::Ramp, seed, Noise::Minute),
+    },
+    Spec {
+        name: "ramp, 10 s noise",
+        says: "all rates rise by 3 % a minute for 40 minutes and fall back as slowly",
+        make: |seed| scenario(Scenario::Ramp, seed, Noise::TenSeconds),
+    },
+    Spec {
+        name: "step",
+        says: "all rates treble for an hour",
+        make: |seed| scenario(Scenario::Step, seed, Noise::Minute),
+    },
+    Spec {
+        name: "explode",
+        says: "one small operation goes to 20,000 requests a second for half an hour",
+        make: |seed| Workload {
+            enforced: true,
+            ..scenario(Scenario::Explode, seed, Noise::Minute)
+        },
+    },
+    Spec {
+        name: "rename",
+        says: "three operations in ten go on under new names",
+        make: |seed| scenario(Scenario::Rename, seed, Noise::Minute),
+    },
+    Spec {
+        name: "rename, 10 s noise",
+        says: "three operations in ten go on under new names",
+        make: |seed| scenario(Scenario::Rename, seed, Noise::TenSeconds),
+    },
+    Spec {
+        name: "loss",
+        says: "the reports of half the agents are lost for five minutes",
+        make: |seed| scenario(Scenario::Loss, seed, Noise::Minute),
+    },
+    Spec {
+        name: "loss, 10 s noise",
+        says: "the reports of half the agents are lost for five minutes",
+        make: |seed| scenario(Scenario::Loss, seed, Noise::TenSeconds),
+    },
+    Spec {
+        name: "lower bound",
+        says: "200 operations, each served by 1,000 instances; Jaeger's SDKs keep a trace a minute \
+               of each there, Weir's none, or what a reserve of 20 % of the budget comes to",
+        make: lower_bound,
+    },
+    Spec {
+        name: "low budget",
+        says: "as steady, but an equal share is a trace in 100 seconds",
+        make: |seed| Workload {
+            budget: LOW_BUDGET,
+            ..scenario(Scenario::Steady, seed, Noise::Minute)
+        },
+    },
+    Spec {
+        name: "floors",
+        says: "as steady, but an operator asks for floors worth 1.5 budgets, which no peer knows",
+        make: floors,
+    },
+];
+
+impl Spec {
+    /// Makes the workload up; the same seed makes the same one.
+    pub fn make(&self, seed: u64) -> Workload {
+        (self.make)(seed)
+    }
+}
+
+pub use recorded::{REPORTING, Recording, SPANS, recordings};
+
+fn timing() -> Timing {
+    Timing {
+        interval: Duration::from_secs(60),
+        grace: Duration::from_secs(10),
+        poll_interval: Duration::from_secs(60),
+        report_interval: Duration::from_secs(10),
+    }
+}
+
+fn plain(traffic: Traffic, expected: Option<Vec<Vec<f64>>>, budget: f64) -> Workload {
+    Workload {
+        spans: vec![Span {
+            intervals: WARM_UP..traffic.rows(),
+        }],
+        schedule: Schedule::new(traffic.rows(), 0, 1.0, None),
+        operations: traffic.operations().len(),
+        traffic,
+        expected,
+        timing: timing(),
+        budget,
+        agents: AGENTS,
+        losses: Vec::new(),
+        instances: None,
+        event: None,
+        floor: 0.0,
+        enforced: false,
+    }
+}
+
+fn scenario(scenario: Scenario, seed: u64, noise: Noise) -> Workload {
+    let at_once = matches!(
+        scenario,
+        Scenario::Step | Scenario::Explode | Scenario::Rename | Scenario::Loss
+    );
+    Workload {
+        operations: OPERATIONS,
+        losses: scenario.loss(AGENTS).into_iter().collect(),
+        event: at_once.then_some(EVENT),
+        ..plain(
+            scenario.traffic_with(seed, noise),
+            Some(scenario.expected_with(seed, noise)),
+            BUDGET,
+        )
+    }
+}
+
+/// The busiest operations of a steady fleet, as one service.
+fn lower_bound(seed: u64) -> Workload {
+    let fleet = Scenario::Steady.traffic(seed);
+    let mut busiest: Vec<_> = Scenario::Steady
+        .expected(seed)
+        .into_iter()
+        .enumerate()
+        .collect();
+    busiest.sort_by(|(_, one), (_, other)| other[0].total_cmp(&one[0]));
+    busiest.truncate(SHOP_OPERATIONS);
+    let service = ServiceName::parse(SHOP).unwrap();
+    let (mut rows, mut expected) = (Vec::new(), Vec::new());
+    for (rank, (place, rates)) in busiest.into_iter().enumerate() {
+        let name = OperationName::parse(&format!("GET /resource-{rank}")).unwrap();
+        let counts = fleet.operations()[place].counts.clone();
+        rows.push((service.clone(), name, counts));
+        expected.push(rates);
+    }
+    let traffic = Traffic::new(fleet.labels().to_vec(), rows).unwrap();
+    Workload {
+        instances: Some(SHOP_INSTANCES),
+        ..plain(traffic, Some(expected), BUDGET)
+    }
+}
+
+/// A steady fleet in which every operation is to get what makes the floors worth too much.
+fn floors(seed: u64) -> Workload {
+    let workload = scenario(Scenario::Steady, seed, Noise::Minute);
+    let rates: Vec<f64> = workload
+        .expected
+        .iter()
+        .flatten()
+        .map(|rates| rates[0])
+        .collect();
+    let worth = |floor: f64| rates.iter().map(|rate| rate.min(floor)).sum::<f64>();
+    let (mut low, mut high) = (0.0, FLOORS * BUDGET);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if worth(middle) < FLOORS * BUDGET {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Workload {
+        floor: high,
+        ..workload
+    }
+}

@@ -1,0 +1,197 @@
+//! Recorded traffic: every file of a folder that the caller names.
+//!
+//! A file that tells operations apart is played as recorded. A single series is a total: it is
+//! spread over operations that are made up, so that there is something to share. The first half of
+//! the time may be tuned on, the second half is what is quoted.
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Normal, Poisson};
+
+use weir_allocation::{OperationName, ServiceName};
+use weir_simulate::recording::{Reading, read};
+use weir_simulate::{Schedule, Traffic};
+
+use super::{Span, WARM_UP, Workload, plain, timing};
+
+/// What the stretches of time are called that are judged apart.
+pub const SPANS: [&str; 2] = ["tuning half", REPORTING];
+/// The one that is quoted.
+pub const REPORTING: &str = "reporting half";
+/// What is kept, as a part of what is offered on average,
+const KEPT: f64 = 0.05;
+/// and what is kept in an interval at least, so that more than the coins is to be seen,
+const TRACES: f64 = 100.0;
+/// but never more than this part.
+const KEPT_MOST: f64 = 0.5;
+const OPERATIONS: usize = 300;
+const OPERATIONS_PER_SERVICE: usize = 30;
+const ZIPF_EXPONENT: f64 = 1.6;
+const OWN_NOISE: f64 = 0.15;
+/// A recording this long says with half of the seeds what others say with all.
+const LONG: usize = 3000;
+
+/// A recorded workload.
+pub struct Recording {
+    pub name: String,
+    pub says: String,
+    /// Of the seeds asked for one in so many is played.
+    pub seeds_in: u64,
+    /// What is played, a row an interval.
+    traffic: Traffic,
+    /// Whether it is a total to be spread.
+    total: bool,
+    budget: f64,
+}
+
+/// Reads every traffic file of a folder, by name.
+///
+/// # Errors
+/// Names the folder or the file that is wrong.
+pub fn recordings(folder: &Path) -> Result<Vec<Recording>, String> {
+    let said = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(said)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{} has no .csv file", folder.display()));
+    }
+    files.iter().map(|file| Recording::of(file)).collect()
+}
+
+impl Recording {
+    fn of(file: &Path) -> Result<Self, String> {
+        let recorded = read(file, &Reading::default()).map_err(|error| error.to_string())?;
+        let seconds = timing().interval.as_secs_f64();
+        let pace = seconds / recorded.row_seconds;
+        let schedule = Schedule::new(recorded.traffic.rows(), 0, pace, None);
+        let traffic = a_row_an_interval(&recorded.traffic, &schedule);
+        let operations = traffic.operations().len();
+        let total = operations == 1 && traffic.services()[0].name.as_str() == "recorded";
+        let counts = traffic.operations().iter().flat_map(|of| &of.counts);
+        let sum: u64 = counts.map(|&count| u64::from(count)).sum();
+        let mean = sum as f64 / traffic.rows().max(1) as f64 / seconds;
+        let kept = KEPT.max(TRACES / seconds / mean).min(KEPT_MOST);
+        let spread = if total {
+            format!(
+                "a total, spread over {OPERATIONS} operations by Zipf's law, each of which scatters \
+                 by 15 %"
+            )
+        } else {
+            format!("{operations} operations as recorded")
+        };
+        let notes: Vec<String> = recorded
+            .notes
+            .iter()
+            .map(|note| format!(" ({note})"))
+            .collect();
+        Ok(Self {
+            name: file
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            says: format!(
+                "{spread}, over {} intervals from {}{}; {mean:.1} requests a second on average, \
+                 {:.0} % of them budgeted",
+                traffic.rows(),
+                traffic.labels().first().map_or("", String::as_str),
+                notes.concat(),
+                100.0 * kept,
+            ),
+            seeds_in: if traffic.rows() > LONG { 2 } else { 1 },
+            budget: kept * mean,
+            traffic,
+            total,
+        })
+    }
+
+    /// The workload of a seed.
+    pub fn make(&self, seed: u64) -> Workload {
+        let (traffic, expected) = if self.total {
+            let (traffic, expected) = spread(&self.traffic, seed);
+            (traffic, Some(expected))
+        } else {
+            (self.traffic.clone(), None)
+        };
+        let intervals = traffic.rows();
+        let half = intervals / 2;
+        Workload {
+            spans: vec![
+                Span {
+                    intervals: WARM_UP.min(intervals / 8)..half,
+                },
+                Span {
+                    intervals: half..intervals,
+                },
+            ],
+            ..plain(traffic, expected, self.budget)
+        }
+    }
+}
+
+/// The same traffic with a row for every interval of a schedule.
+fn a_row_an_interval(traffic: &Traffic, schedule: &Schedule) -> Traffic {
+    let services = traffic.services();
+    let mut rows: Vec<_> = traffic
+        .operations()
+        .iter()
+        .map(|of| {
+            (
+                services[of.service].name.clone(),
+                of.name.clone(),
+                Vec::new(),
+            )
+        })
+        .collect();
+    let mut labels = Vec::with_capacity(schedule.intervals());
+    for interval in 0..schedule.intervals() {
+        labels.push(schedule.label(traffic, interval).to_owned());
+        for (row, count) in rows.iter_mut().zip(schedule.counts(traffic, interval)) {
+            row.2.push(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+    Traffic::new(labels, rows).unwrap()
+}
+
+/// Spreads a total over made-up operations; every row adds up to what was recorded.
+///
+/// Each operation but the busiest scatters by itself, and the busiest takes what is left: were all
+/// scaled to the total instead, the scatter of the busiest would be one that all others share.
+fn spread(total: &Traffic, seed: u64) -> (Traffic, Vec<Vec<f64>>) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let scatter = Normal::new(1.0, OWN_NOISE).unwrap();
+    let zipf = |rank: usize| (rank as f64).powf(-ZIPF_EXPONENT);
+    let parts: f64 = (1..=OPERATIONS).map(zipf).sum();
+    let total = &total.operations()[0].counts;
+    let mut counts: Vec<Vec<u32>> = vec![Vec::new(); OPERATIONS];
+    for &sum in total {
+        let mut left = sum;
+        for (place, counts) in counts.iter_mut().enumerate().skip(1) {
+            let mean = f64::from(sum) * zipf(place + 1) / parts;
+            let rate: f64 = mean * f64::max(scatter.sample(&mut random), 0.0);
+            let drawn: f64 = Poisson::new(rate).map_or(0.0, |poisson| poisson.sample(&mut random));
+            let count = (drawn as u32).min(left);
+            counts.push(count);
+            left -= count;
+        }
+        counts[0].push(left);
+    }
+    let seconds = timing().interval.as_secs_f64();
+    let (mut rows, mut expected) = (Vec::new(), Vec::new());
+    for (place, counts) in counts.into_iter().enumerate() {
+        let service = format!("service-{:02}", place / OPERATIONS_PER_SERVICE);
+        let part = zipf(place + 1) / parts / seconds;
+        rows.push((
+            ServiceName::parse(&service).unwrap(),
+            OperationName::parse(&format!("GET /resource-{}", place + 1)).unwrap(),
+            counts,
+        ));
+        expected.push(total.iter().map(|&sum| f64::from(sum) * part).collect());
+    }
+    let labels = (0..total.len()).map(|row| row.to_string()).collect();
+    (Traffic::new(labels, rows).unwrap(), expected)
+}

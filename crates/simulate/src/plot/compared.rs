@@ -1,0 +1,85 @@
+//! Several budgets in one picture: a curve for each, over what was offered to all.
+
+use plotters::prelude::*;
+
+use super::axis::{Time, mesh, outline};
+use super::{
+    Drawn, FOOT, HEAD, LEFT, PlotError, PlotTexts, SIZE, axis_end, legend_entry, offered, titles,
+};
+use crate::verdict::Interval;
+
+/// The curves' colours, in the order of the budgets; they begin anew when there are more.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(9, 105, 218),
+    RGBColor(227, 98, 9),
+    RGBColor(26, 127, 55),
+    RGBColor(130, 80, 223),
+    RGBColor(191, 57, 137),
+    RGBColor(154, 103, 0),
+];
+
+const PALE: RGBColor = RGBColor(222, 222, 222);
+
+/// Draws what each budget kept.
+///
+/// # Errors
+/// When there is no interval to draw, or the drawing fails.
+pub fn compared(texts: &PlotTexts, runs: &[(f64, &[Interval])]) -> Result<String, PlotError> {
+    let Some((_, intervals)) = runs.first().filter(|(_, intervals)| !intervals.is_empty()) else {
+        return Err(PlotError("no interval was played".to_owned()));
+    };
+    let mut picture = String::new();
+    draw(&mut picture, texts, runs, intervals).map_err(|error| PlotError(error.to_string()))?;
+    Ok(picture)
+}
+
+fn draw(
+    picture: &mut String,
+    texts: &PlotTexts,
+    runs: &[(f64, &[Interval])],
+    intervals: &[Interval],
+) -> Drawn {
+    let root = SVGBackend::with_string(picture, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    titles(&root, texts)?;
+    let mut left = LEFT as i32;
+    for (place, (budget, _)) in runs.iter().enumerate() {
+        let colour = &COLOURS[place % COLOURS.len()];
+        left = legend_entry(&root, left, &format!("kept at {budget}"), colour, 2)?;
+    }
+    let time = Time::of(intervals);
+    if time.is_stepped() {
+        legend_entry(&root, left, "pale: from least to most", &PALE, 10)?;
+    }
+    let (_, below) = root.split_vertically(HEAD);
+    let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
+    let highest = runs
+        .iter()
+        .map(|(budget, intervals)| axis_end(intervals, *budget))
+        .fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(&upper)
+        .margin_left(12)
+        .margin_right(24)
+        .margin_top(4)
+        .x_label_area_size(24)
+        .y_label_area_size(LEFT - 12)
+        .build_cartesian_2d(0.0..time.end, 0.0..highest)?;
+    mesh(&mut chart, "traces/s")?;
+    let curves = || COLOURS.iter().cycle().zip(runs);
+    for (colour, (_, intervals)) in curves().filter(|_| time.is_stepped()) {
+        let range = outline(&time.points(intervals, Interval::kept));
+        chart.draw_series(std::iter::once(Polygon::new(
+            range,
+            colour.mix(0.2).filled(),
+        )))?;
+    }
+    for (colour, (budget, intervals)) in curves() {
+        let level = [(0.0, *budget), (time.end, *budget)];
+        chart.draw_series(LineSeries::new(level, colour.mix(0.5).stroke_width(1)))?;
+        let curve = time.curve(intervals, Interval::kept);
+        chart.draw_series(LineSeries::new(curve, colour.stroke_width(1)))?;
+    }
+    offered(&lower, &time, intervals)?;
+    root.present()?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Recorded traffic files: what they look like and what is wrong with them.
+//!
+//! The header tells which of these a file is; its name and its size tell nothing.
+//!
+//! * **Azure Functions invocations**: `HashOwner,HashApp,HashFunction,Trigger,1,2,…`, one line per
+//!   function and one column per minute. The app becomes the service, the function the operation.
+//!   Any four names that begin like `owner`, `app`, `function` and `trigger` (with or without
+//!   `Hash`) will do. Lines of one function that differ in owner or trigger are added up.
+//! * **Weir's own**: `service,operation,<time>,<time>,…`, one line per operation and one column per
+//!   row of time, in which a cell is the number of root requests. If the third column is called
+//!   `root_spans` it is not a row of time: a line with 0 there is an operation that never begins a
+//!   trace, and is left out.
+//! * **A list**: `timestamp,service,operation,count` in any order, one count a line; the service or
+//!   the operation may be missing. Counts of the same operation and time are added up.
+//! * **A table**: `timestamp,<operation>,<operation>,…`, one line per row of time; an empty cell is 0.
+//!   With one column only it is a single series.
+//!
+//! Times may be dates with times, times of day, seconds since 1970 or plain numbers. How long a row
+//! lasts and which are missing follows from them, unless [`Reading`] says it.
+//!
+//! A file comes from outside, so everything about it is bounded.
+
+mod columns;
+mod fault;
+mod header;
+mod line;
+mod list;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use super::traffic::{OperationRow, Traffic};
+use weir_allocation::{OperationName, ServiceName};
+
+use fault::{At, at};
+pub use fault::{Fault, RecordingError};
+use header::Layout;
+use line::Lines;
+use time::Axis;
+
+/// The largest file read, in bytes.
+pub const LARGEST_FILE: u64 = 1 << 30;
+/// The longest line, in bytes.
+pub const LONGEST_LINE: u64 = 8 << 20;
+/// The most cells in a line.
+pub const MOST_CELLS: usize = 100_000;
+/// The most operations.
+pub const MOST_OPERATIONS: usize = 200_000;
+/// The most rows of time.
+pub const MOST_ROWS: usize = 1_000_000;
+/// The most counts: operations times rows of time. A day of the Azure Functions data set has
+/// up to 120 million.
+pub const MOST_COUNTS: usize = 160_000_000;
+/// The largest count of one operation in one row of time.
+pub const LARGEST_COUNT: u32 = 1_000_000_000;
+
+/// The service of operations whose file names none.
+const NO_SERVICE: &str = "recorded";
+/// The operation of services whose file names none.
+const NO_OPERATION: &str = "all";
+
+/// What becomes of rows of time that a file does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Gaps {
+    /// They are played as no traffic.
+    Zero,
+    /// They are left out: what stands on both sides is played back to back.
+    Close,
+}
+
+/// How a file is to be read where it does not say so itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reading {
+    /// How long a row of time lasts, in seconds, whatever its times say.
+    pub row_seconds: Option<f64>,
+    /// What becomes of rows that are missing. By default a list and a single series, which often
+    /// leave out rows without requests, are filled with 0; other files are closed, since nobody
+    /// knows what was asked in the rows that they lack.
+    pub gaps: Option<Gaps>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// The traffic, in even rows of time.
+    pub traffic: Traffic,
+    /// How long a row lasts, in seconds.
+    pub row_seconds: f64,
+    /// What the reader made of the file, in sentences for people.
+    pub notes: Vec<String>,
+}
+
+/// Reads a traffic file; its rows come one after the other.
+///
+/// # Errors
+/// When it cannot be read or is not a traffic file; a fault is named with line and column.
+pub fn read_traffic(path: &Path) -> Result<Traffic, RecordingError> {
+    read(path, &Reading::default()).map(|recording| recording.traffic)
+}
+
+/// Reads a traffic file as asked.
+///
+/// # Errors
+/// When it cannot be read or is not a traffic file; a fault is named with line and column.
+pub fn read(path: &Path, reading: &Reading) -> Result<Recording, RecordingError> {
+    let file = path.display().to_string();
+    let failed = |source| RecordingError::Read {
+        file: path.display().to_string(),
+        source,
+    };
+    let opened = File::open(path).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    // One byte more than allowed tells a file that is too large, also where no size is known.
+    let mut bytes = BufReader::with_capacity(1 << 16, opened).take(LARGEST_FILE + 1);
+    let parsed = parse(&mut bytes, reading);
+    if bytes.limit() == 0 {
+        return Err(RecordingError::TooLarge(file));
+    }
+    parsed.map_err(|at| RecordingError::Faulty {
+        file,
+        line: at.line,
+        column: at.column,
+        fault: at.fault,
+    })
+}
+
+fn parse(bytes: impl BufRead, reading: &Reading) -> Result<Recording, At> {
+    let mut lines = Lines::new(bytes);
+    let Some(first) = lines.next()? else {
+        return Err(at(1, 0, Fault::UnknownHeader));
+    };
+    let number = first.number;
+    let layout = header::parse(first).map_err(|(column, fault)| at(number, column, fault))?;
+    match layout {
+        Layout::Wide(wide) => columns::operations(&mut lines, wide, reading),
+        Layout::Table(table) => columns::rows(&mut lines, table, reading),
+        Layout::Long(long) => list::read(&mut lines, long, reading),
+    }
+}
+
+/// Makes a recording of the operations of a file, whose counts stand on its own rows.
+///
+/// # Errors
+/// Two operations of the same name, as their places.
+fn recorded(
+    axis: Axis,
+    gaps: Gaps,
+    operations: Vec<OperationRow>,
+    mut notes: Vec<String>,
+) -> Result<Recording, super::traffic::RepeatedOperation> {
+    notes.extend(axis.notes(gaps));
+    let laid = operations
+        .into_iter()
+        .map(|(service, operation, counts)| (service, operation, axis.lay(counts)))
+        .collect();
+    Ok(Recording {
+        row_seconds: axis.row_seconds,
+        traffic: Traffic::new(axis.labels, laid)?,
+        notes,
+    })
+}
+
+impl Axis {
+    /// What was done about rows that are not even.
+    fn notes(&self, gaps: Gaps) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.timed {
+            notes.push(format!(
+                "the rows' names are no times: each is taken to last {} s (--row-seconds)",
+                self.row_seconds
+            ));
+        }
+        if self.missing > 0 {
+            let what = match gaps {
+                Gaps::Zero => "they are played as no traffic (--gaps close leaves them out)",
+                Gaps::Close => {
+                    "what stands on both sides is played back to back (--gaps zero plays them as no traffic)"
+                }
+            };
+            notes.push(format!(
+                "{} rows of {} s are missing in {} places: {what}",
+                self.missing, self.row_seconds, self.gaps
+            ));
+        }
+        if self.doubled > 0 {
+            notes.push(format!(
+                "{} rows fall on the time of another and are added to it",
+                self.doubled
+            ));
+        }
+        notes
+    }
+}
+
+fn bounded(found: usize, most: usize, what: &'static str) -> Result<(), Fault> {
+    if found > most {
+        return Err(Fault::too_many(what, most));
+    }
+    Ok(())
+}
+
+fn service(text: &str) -> Result<ServiceName, Fault> {
+    ServiceName::parse(text).map_err(|why| Fault::Name {
+        what: "service",
+        why,
+    })
+}
+
+fn operation(text: &str) -> Result<OperationName, Fault> {
+    OperationName::parse(text).map_err(|why| Fault::Name {
+        what: "operation",
+        why,
+    })
+}
+
+/// A whole number, which some tools write as `3.0`.
+fn count(cell: &str) -> Result<u32, Fault> {
+    let whole = match cell.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => {
+            whole
+        }
+        _ => cell,
+    };
+    whole
+        .parse()
+        .ok()
+        .filter(|&count| count <= LARGEST_COUNT)
+        .ok_or_else(|| Fault::count(cell))
+}

@@ -1,0 +1,142 @@
+//! What can be wrong with a traffic file, in words for the user.
+
+use super::{LARGEST_COUNT, LARGEST_FILE, LONGEST_LINE};
+use weir_allocation::NameError;
+
+/// Why a traffic file cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file could not be read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is larger than [`LARGEST_FILE`].
+    #[error("{0} is larger than {most} MiB", most = LARGEST_FILE >> 20)]
+    TooLarge(String),
+    /// Something in the file is wrong.
+    #[error("{file}:{line}:{column}: {fault}")]
+    Faulty {
+        /// The file.
+        file: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The column, counted in cells from 1.
+        column: usize,
+        /// What is wrong there.
+        fault: Fault,
+    },
+}
+
+/// Where in the file, and what.
+#[derive(Debug)]
+pub(super) struct At {
+    pub line: u64,
+    pub column: usize,
+    pub fault: Fault,
+}
+
+/// Places a fault; `column` counts from 0 here and from 1 in what the user reads.
+pub(super) fn at(line: u64, column: usize, fault: Fault) -> At {
+    At {
+        line,
+        column: column + 1,
+        fault,
+    }
+}
+
+/// What is wrong with one place of a traffic file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// None of the headers.
+    #[error(
+        "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
+    )]
+    UnknownHeader,
+    /// The header names no row of time.
+    #[error("the header has no column of counts")]
+    NoRows,
+    /// The header names a column twice.
+    #[error("the header has a column {0:?} already")]
+    RepeatedLabel(String),
+    /// There is no operation.
+    #[error("the file has no operations")]
+    NoOperations,
+    /// More than is accepted.
+    #[error("more than {most} {what}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much would have been accepted.
+        most: usize,
+    },
+    /// A line is longer than [`LONGEST_LINE`].
+    #[error("the line is longer than {most} MiB", most = LONGEST_LINE >> 20)]
+    LongLine,
+    /// A line has more or fewer cells than the header.
+    #[error("the line has {found} cells, the header has {expected}")]
+    Cells {
+        /// How many the line has.
+        found: usize,
+        /// How many it should have.
+        expected: usize,
+    },
+    /// A cell in quotes does not end on its line.
+    #[error("the cell's quotes do not end on this line")]
+    Quotes,
+    /// A cell is not UTF-8.
+    #[error("the cell is not UTF-8 text")]
+    NotText,
+    /// A name is none.
+    #[error("the {what} name {why}")]
+    Name {
+        /// Of what.
+        what: &'static str,
+        /// What is wrong with it.
+        why: NameError,
+    },
+    /// A cell is not a count.
+    #[error("{found:?} is not a count (a whole number from 0 to {LARGEST_COUNT})")]
+    Count {
+        /// What is there instead, cut short.
+        found: String,
+    },
+    /// A row's time is none, or not of the kind of the others.
+    #[error("{found:?} is not a time like {first:?}")]
+    Time {
+        /// What is there instead, cut short.
+        found: String,
+        /// The first row's, which tells the kind.
+        first: String,
+    },
+    /// The operation is on an earlier line too.
+    #[error("the same operation is on line {0} already")]
+    Repeated(u64),
+    /// The file breaks off.
+    #[error("not readable: {0}")]
+    Unread(String),
+}
+
+impl Fault {
+    pub(super) fn too_many(what: &'static str, most: usize) -> Self {
+        Self::TooMany { what, most }
+    }
+
+    pub(super) fn count(found: &str) -> Self {
+        Self::Count {
+            found: shortened(found),
+        }
+    }
+}
+
+/// Enough of a cell to find it by.
+pub(super) fn shortened(cell: &str) -> String {
+    const LONGEST: usize = 40;
+    if cell.chars().count() <= LONGEST {
+        return cell.to_owned();
+    }
+    cell.chars().take(LONGEST).chain(['…']).collect()
+}

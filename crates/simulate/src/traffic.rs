@@ -1,0 +1,329 @@
+//! Traffic as the simulation plays it: for every operation, the root requests of every row of time.
+//!
+//! Nothing here reads a file or a clock. Start with [`Traffic`], then [`Schedule`], which lays the
+//! rows over the intervals of a run.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use weir_allocation::{OperationName, ServiceName};
+
+/// What every operation of a fleet was asked, row of time by row of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    labels: Vec<String>,
+    services: Vec<ServiceTraffic>,
+    operations: Vec<OperationTraffic>,
+}
+
+/// One service and where its operations stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceTraffic {
+    /// Its name.
+    pub name: ServiceName,
+    /// The places of its operations in [`Traffic::operations`].
+    pub operations: Range<usize>,
+}
+
+/// One operation and its root requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationTraffic {
+    /// The place of its service in [`Traffic::services`].
+    pub service: usize,
+    /// Its name.
+    pub name: OperationName,
+    /// Root requests before sampling, one number per row of time.
+    pub counts: Vec<u32>,
+}
+
+/// One operation on its way into a [`Traffic`].
+pub type OperationRow = (ServiceName, OperationName, Vec<u32>);
+
+/// An operation's name and its root requests, row by row of time.
+type NamedCounts = (OperationName, Vec<u32>);
+
+/// Two of the rows handed in name the same operation of the same service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepeatedOperation {
+    /// The place of the first of the two.
+    pub first: usize,
+    /// The place of the second.
+    pub second: usize,
+}
+
+impl Traffic {
+    /// Sorts the operations under their services, services in the order of their first mention.
+    ///
+    /// Every row of counts must be as long as `labels`; a shorter one is filled with zeros.
+    ///
+    /// # Errors
+    /// When an operation is there twice.
+    pub fn new(labels: Vec<String>, rows: Vec<OperationRow>) -> Result<Self, RepeatedOperation> {
+        refuse_repeats(&rows)?;
+        let mut places: HashMap<ServiceName, usize> = HashMap::new();
+        let mut grouped: Vec<(ServiceName, Vec<NamedCounts>)> = Vec::new();
+        for (service, operation, mut counts) in rows {
+            counts.resize(labels.len(), 0);
+            let place = *places.entry(service.clone()).or_insert_with(|| {
+                grouped.push((service, Vec::new()));
+                grouped.len() - 1
+            });
+            grouped[place].1.push((operation, counts));
+        }
+        let mut traffic = Self {
+            labels,
+            services: Vec::with_capacity(grouped.len()),
+            operations: Vec::new(),
+        };
+        for (place, (name, rows)) in grouped.into_iter().enumerate() {
+            let first = traffic.operations.len();
+            traffic
+                .operations
+                .extend(rows.into_iter().map(|(name, counts)| OperationTraffic {
+                    service: place,
+                    name,
+                    counts,
+                }));
+            traffic.services.push(ServiceTraffic {
+                name,
+                operations: first..traffic.operations.len(),
+            });
+        }
+        Ok(traffic)
+    }
+
+    /// The names of the rows of time, as recorded.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The services, each with its operations' places.
+    #[must_use]
+    pub fn services(&self) -> &[ServiceTraffic] {
+        &self.services
+    }
+
+    /// The operations, those of one service side by side.
+    #[must_use]
+    pub fn operations(&self) -> &[OperationTraffic] {
+        &self.operations
+    }
+
+    /// How many rows of time there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The place of the row of time with this label.
+    #[must_use]
+    pub fn row_of(&self, label: &str) -> Option<usize> {
+        self.labels.iter().position(|known| known == label)
+    }
+
+    /// Root requests of one service in an average row.
+    #[must_use]
+    pub fn mean_per_row(&self, service: usize) -> f64 {
+        let Some(service) = self.services.get(service) else {
+            return 0.0;
+        };
+        let total: u64 = self.operations[service.operations.clone()]
+            .iter()
+            .flat_map(|operation| operation.counts.iter().map(|&count| u64::from(count)))
+            .sum();
+        total as f64 / self.rows().max(1) as f64
+    }
+}
+
+fn refuse_repeats(rows: &[OperationRow]) -> Result<(), RepeatedOperation> {
+    let mut seen = HashMap::with_capacity(rows.len());
+    for (second, (service, operation, _)) in rows.iter().enumerate() {
+        if let Some(first) = seen.insert((service, operation), second) {
+            return Err(RepeatedOperation { first, second });
+        }
+    }
+    Ok(())
+}
+
+/// How rows of time are laid over the intervals of a run.
+///
+/// Interval `i` plays the rows from `start + i·pace` up to `start + (i+1)·pace`; of a row that
+/// two intervals share each gets its part, and the parts add up to the recorded count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    start: usize,
+    pace: f64,
+    intervals: usize,
+}
+
+impl Schedule {
+    /// Lays `rows` rows from `start` on over intervals at `pace` rows each, over all that fit or
+    /// over `wanted` of them if that is fewer.
+    #[must_use]
+    pub fn new(rows: usize, start: usize, pace: f64, wanted: Option<usize>) -> Self {
+        let left = rows.saturating_sub(start) as f64;
+        // The slack keeps 1/3 + 1/3 + 1/3 from losing the third interval to rounding.
+        let fitting = (left / pace + 1e-9).floor() as usize;
+        Self {
+            start,
+            pace,
+            intervals: wanted.map_or(fitting, |wanted| wanted.min(fitting)),
+        }
+    }
+
+    /// How many intervals the run has.
+    #[must_use]
+    pub fn intervals(&self) -> usize {
+        self.intervals
+    }
+
+    /// The row and the part of it, in [0, 1), at which an interval begins.
+    fn position(&self, interval: usize) -> (usize, f64) {
+        // Rounded, so that six steps of a third end at 2 and not just before it.
+        let at = ((self.start as f64 + interval as f64 * self.pace) * 1e9).round() / 1e9;
+        (at.floor() as usize, at.fract())
+    }
+
+    /// The label of the row with which an interval begins.
+    #[must_use]
+    pub fn label<'a>(&self, traffic: &'a Traffic, interval: usize) -> &'a str {
+        traffic
+            .labels
+            .get(self.position(interval).0)
+            .map_or("", String::as_str)
+    }
+
+    /// Root requests of every operation in one interval.
+    #[must_use]
+    pub fn counts(&self, traffic: &Traffic, interval: usize) -> Vec<u64> {
+        let (first, skipped) = self.position(interval);
+        let (last, taken) = self.position(interval + 1);
+        let part = |counts: &[u32], place: usize, row: usize, part: f64| {
+            let count = counts.get(row).copied().unwrap_or(0);
+            (f64::from(count) * part + phase(place, row)).floor() as u64
+        };
+        traffic
+            .operations
+            .iter()
+            .enumerate()
+            .map(|(place, operation)| {
+                let counts = operation.counts.as_slice();
+                let whole: u64 = counts
+                    .iter()
+                    .take(last)
+                    .skip(first)
+                    .map(|&count| u64::from(count))
+                    .sum();
+                // The skipped part lies in a whole row or, within one row, in the taken part.
+                whole + part(counts, place, last, taken) - part(counts, place, first, skipped)
+            })
+            .collect()
+    }
+}
+
+/// Where in [0, 1) the first whole request of a split row falls.
+///
+/// Without it the few requests of every small operation would all come in the last part of their
+/// row. The irrational steps spread the phases evenly, over the operations and over the rows.
+fn phase(place: usize, row: usize) -> f64 {
+    const BY_PLACE: f64 = 0.754_877_666_246_692_8;
+    const BY_ROW: f64 = 0.569_840_290_998_053_3;
+    (place as f64 * BY_PLACE + row as f64 * BY_ROW).fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(service: &str, operation: &str, counts: &[u32]) -> OperationRow {
+        (
+            ServiceName::parse(service).unwrap(),
+            OperationName::parse(operation).unwrap(),
+            counts.to_vec(),
+        )
+    }
+
+    fn labels(rows: usize) -> Vec<String> {
+        (0..rows).map(|row| row.to_string()).collect()
+    }
+
+    #[test]
+    fn operations_stand_side_by_side_under_their_service() {
+        let traffic = Traffic::new(
+            labels(2),
+            vec![
+                row("cart", "get", &[1, 2]),
+                row("pay", "post", &[3, 4]),
+                row("cart", "put", &[5, 6]),
+            ],
+        )
+        .unwrap();
+        let cart = &traffic.services()[0];
+        let names: Vec<&str> = traffic.operations()[cart.operations.clone()]
+            .iter()
+            .map(|operation| operation.name.as_str())
+            .collect();
+        assert_eq!(names, ["get", "put"]);
+        assert_eq!(traffic.operations()[2].service, 1);
+        assert!((traffic.mean_per_row(0) - 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_operation_that_is_there_twice_is_refused_with_both_places() {
+        let rows = vec![
+            row("a", "x", &[1]),
+            row("b", "x", &[1]),
+            row("a", "x", &[2]),
+        ];
+        assert_eq!(
+            Traffic::new(labels(1), rows),
+            Err(RepeatedOperation {
+                first: 0,
+                second: 2
+            })
+        );
+    }
+
+    #[test]
+    fn a_row_per_interval_plays_the_record_as_it_is() {
+        let traffic = Traffic::new(labels(3), vec![row("a", "x", &[7, 8, 9])]).unwrap();
+        let schedule = Schedule::new(traffic.rows(), 1, 1.0, None);
+        assert_eq!(schedule.intervals(), 2);
+        assert_eq!(schedule.counts(&traffic, 0), [8]);
+        assert_eq!(schedule.counts(&traffic, 1), [9]);
+        assert_eq!(schedule.label(&traffic, 1), "2");
+    }
+
+    #[test]
+    fn any_pace_plays_every_recorded_request_once() {
+        let counts = [7, 0, 9, 1, 1000, 3];
+        let traffic = Traffic::new(labels(6), vec![row("a", "x", &counts)]).unwrap();
+        for pace in [0.1, 0.25, 1.0 / 3.0, 0.5, 0.75, 1.0, 1.5, 2.0, 6.0] {
+            let schedule = Schedule::new(traffic.rows(), 0, pace, None);
+            let played: u64 = (0..schedule.intervals())
+                .map(|interval| schedule.counts(&traffic, interval)[0])
+                .sum();
+            assert_eq!(played, 1020, "at {pace} rows per interval");
+        }
+    }
+
+    #[test]
+    fn the_few_requests_of_small_operations_do_not_all_come_at_once() {
+        let rows = (0..1000).map(|place| row("a", &place.to_string(), &[1, 2]));
+        let traffic = Traffic::new(labels(2), rows.collect()).unwrap();
+        let schedule = Schedule::new(traffic.rows(), 0, 0.2, None);
+        for interval in 0..10 {
+            let played: u64 = schedule.counts(&traffic, interval).iter().sum();
+            let expected = if interval < 5 { 200 } else { 400 };
+            assert!(played.abs_diff(expected) < 10, "{played} in {interval}");
+        }
+    }
+
+    #[test]
+    fn no_more_intervals_than_wanted_or_recorded() {
+        assert_eq!(Schedule::new(10, 0, 1.0, Some(4)).intervals(), 4);
+        assert_eq!(Schedule::new(10, 8, 1.0, Some(4)).intervals(), 2);
+        assert_eq!(Schedule::new(10, 12, 1.0, None).intervals(), 0);
+    }
+}

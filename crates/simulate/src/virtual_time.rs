@@ -1,0 +1,302 @@
+//! Plays traffic against the engine itself, in virtual time: hours of a fleet in a moment.
+//!
+//! The same [`next_plan`] that a server runs, without its server: no sockets, no database, no
+//! waiting. What remains of them is *when*: a plan is there a grace after its window, an SDK holds
+//! what it polled last, and an agent's report is late if it comes after the grace. Requests spread
+//! evenly over their interval and SDKs poll at every phase alike, so of an interval's requests a
+//! known part is sampled by each of the last few plans: [`Timing::ages`]. Reports that straddle
+//! the end of a window are taken to say exactly which requests belong to it.
+
+mod reports;
+mod timing;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Binomial, Distribution};
+
+use super::faults::Faults;
+use super::fleet::{Kept, Tally};
+use super::measure::{Cells, fill_equally, jain};
+use super::reference::Reference;
+use super::traffic::{Schedule, Traffic};
+use super::verdict::Interval;
+use weir_allocation::{Inputs, Plan, Policy, ServiceId, WindowCounts, next_plan};
+
+pub use reports::{Heard, Loss, Reports, Restart};
+pub use timing::Timing;
+
+/// What is played.
+#[derive(Debug, Clone)]
+pub struct VirtualRun {
+    /// The traffic.
+    pub traffic: Arc<Traffic>,
+    /// Which of its rows are played when.
+    pub schedule: Schedule,
+    /// When plans, polls and reports come.
+    pub timing: Timing,
+    /// How many agents report.
+    pub agents: usize,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What the engine is asked to hold.
+    pub policy: Policy,
+    /// Intervals at the beginning that are not measured.
+    pub warm_up: usize,
+    /// The span in which an operation should show a trace.
+    pub cell: Duration,
+    /// Where the randomness starts.
+    pub seed: u64,
+}
+
+/// What came of it; everything but the intervals is of those after the warm-up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualPlayed {
+    /// Every interval.
+    pub intervals: Vec<Interval>,
+    /// The mean part of the probabilities that a plan changes by over 1 %.
+    pub churn: f64,
+    /// Of the cells of an operation and a span with requests, the part that shows a trace.
+    pub covered: f64,
+    /// Jain's index of the operations' kept traces over what equal filling would have kept.
+    pub fairness: f64,
+    /// Root requests and kept traces of every operation.
+    pub operations: Vec<(u64, u64)>,
+    /// The mean of the traces per second by which floors exceeded the budget.
+    pub missing: f64,
+    /// The last plan.
+    pub plan: Plan,
+}
+
+/// Adds up a run.
+struct Sums {
+    cells: Cells,
+    offered: Vec<u64>,
+    kept: Vec<u64>,
+    ideal: Vec<f64>,
+    churn: f64,
+    missing: f64,
+    intervals: usize,
+}
+
+impl Sums {
+    fn new(run: &VirtualRun) -> Self {
+        let operations = run.traffic.operations().len();
+        let span = run.cell.as_secs_f64() / run.timing.interval.as_secs_f64();
+        Self {
+            cells: Cells::new(operations, span.round() as usize),
+            offered: vec![0; operations],
+            kept: vec![0; operations],
+            ideal: vec![0.0; operations],
+            churn: 0.0,
+            missing: 0.0,
+            intervals: 0,
+        }
+    }
+
+    fn add(&mut self, run: &VirtualRun, offered: &[u64], kept: &[u64]) {
+        self.intervals += 1;
+        self.cells.add(offered, kept);
+        let seconds = run.timing.interval.as_secs_f64();
+        fill_equally(&mut self.ideal, offered, run.policy.budget, seconds);
+        for (sum, count) in self.offered.iter_mut().zip(offered) {
+            *sum += count;
+        }
+        for (sum, count) in self.kept.iter_mut().zip(kept) {
+            *sum += count;
+        }
+    }
+
+    fn played(self, intervals: Vec<Interval>, plan: Plan) -> VirtualPlayed {
+        let count = self.intervals.max(1) as f64;
+        VirtualPlayed {
+            intervals,
+            churn: self.churn / count,
+            covered: self.cells.covered(),
+            fairness: jain(&self.kept, &self.ideal),
+            operations: self.offered.into_iter().zip(self.kept).collect(),
+            missing: self.missing / count,
+            plan,
+        }
+    }
+}
+
+/// A run at some instant.
+struct Player<'a> {
+    run: &'a VirtualRun,
+    reports: Reports<'a>,
+    ages: Vec<f64>,
+    plan: Plan,
+    /// The probabilities of the last plans by operation, the newest first.
+    served: VecDeque<Vec<f64>>,
+    reference: Reference,
+    told_by_reference: VecDeque<Vec<f64>>,
+    before: Option<WindowCounts>,
+    coins: StdRng,
+    reference_coins: StdRng,
+    sums: Sums,
+}
+
+/// Plays a run from beginning to end; tells `observe` of every interval and the plan after it.
+#[must_use]
+pub fn play(run: &VirtualRun, mut observe: impl FnMut(usize, &Interval, &Plan)) -> VirtualPlayed {
+    let mut player = Player::new(run);
+    let mut intervals = Vec::with_capacity(run.schedule.intervals());
+    for number in 0..run.schedule.intervals() {
+        let interval = player.interval(number);
+        observe(number, &interval, &player.plan);
+        intervals.push(interval);
+    }
+    player.sums.played(intervals, player.plan)
+}
+
+impl<'a> Player<'a> {
+    fn new(run: &'a VirtualRun) -> Self {
+        let ages = run.timing.ages();
+        let initial = run.policy.initial_probability;
+        let operations = run.traffic.operations().len();
+        let reference = Reference::new(operations, run.policy.budget, initial);
+        // Three streams: what a plan says must change neither the arrivals nor the reference.
+        let stream = |number: u64| StdRng::seed_from_u64(run.seed.wrapping_mul(3) + number);
+        Self {
+            reports: Reports::new(
+                &run.traffic,
+                &run.timing,
+                run.agents,
+                &run.faults.losses,
+                &run.faults.restarts,
+                stream(0),
+            ),
+            plan: Plan::genesis(&run.policy),
+            served: vec![vec![initial; operations]; ages.len()].into(),
+            told_by_reference: vec![reference.first_plan().probabilities; ages.len()].into(),
+            ages,
+            reference,
+            before: None,
+            coins: stream(1),
+            reference_coins: stream(2),
+            sums: Sums::new(run),
+            run,
+        }
+    }
+
+    fn interval(&mut self, number: usize) -> Interval {
+        let run = self.run;
+        let mut counts = run.schedule.counts(&run.traffic, number);
+        run.faults.shape(number, &mut counts);
+        let (tally, sampled) = self.sample(&counts);
+        let whole = self.reports.heard(number, &counts, &sampled, Heard::Whole);
+        let in_time = self.reports.heard(number, &counts, &sampled, Heard::InTime);
+        self.plan = next_plan(
+            &self.plan,
+            &run.policy,
+            Inputs {
+                corrected: self.before.as_ref(),
+                ..Inputs::new(1, &in_time)
+            },
+        );
+        self.before = Some(whole);
+        let seconds = run.timing.interval.as_secs_f64();
+        let served = probabilities(&self.plan, &run.traffic);
+        turn(&mut self.served, served);
+        if number >= run.warm_up {
+            self.sums.add(run, &counts, &sampled);
+            self.sums.churn += self.churn();
+            self.sums.missing += self.plan.fleet.missing;
+        }
+        let reference = self.reference.close_interval(&counts, seconds);
+        turn(&mut self.told_by_reference, reference.probabilities);
+        Interval {
+            label: run.schedule.label(&run.traffic, number).to_owned(),
+            seconds,
+            tally,
+        }
+    }
+
+    /// Lets the SDKs decide: what the fleet did, and what it kept of every operation.
+    fn sample(&mut self, counts: &[u64]) -> (Tally, Vec<u64>) {
+        let mut tally = Tally::default();
+        let mut sampled = vec![0; counts.len()];
+        for (place, &offered) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let mixed = |plans: &VecDeque<Vec<f64>>| {
+                let parts = self.ages.iter().zip(plans);
+                parts.map(|(part, plan)| part * plan[place]).sum::<f64>()
+            };
+            let (served, reference) = (mixed(&self.served), mixed(&self.told_by_reference));
+            let kept = draw(&mut self.coins, offered, served);
+            let kept_by_reference = draw(&mut self.reference_coins, offered, reference);
+            add(&mut tally.served, kept, offered, served);
+            add(&mut tally.reference, kept_by_reference, offered, reference);
+            tally.offered += offered;
+            sampled[place] = kept;
+        }
+        (tally, sampled)
+    }
+
+    /// The part of the listed probabilities that the newest plan changed by over 1 %.
+    fn churn(&self) -> f64 {
+        let (new, old) = (&self.served[0], self.served.get(1));
+        let changed = |old: &Vec<f64>| {
+            let places = self.plan.operations.iter();
+            let pairs = places.map(|plan| {
+                let place = plan.operation.0 as usize - 1;
+                (old[place], new[place])
+            });
+            pairs
+                .filter(|(old, new)| (new - old).abs() > 0.01 * old)
+                .count()
+        };
+        old.map_or(0, changed) as f64 / self.plan.operations.len().max(1) as f64
+    }
+}
+
+/// What a plan serves for every operation of the traffic, listed or not.
+#[must_use]
+pub fn probabilities(plan: &Plan, traffic: &Traffic) -> Vec<f64> {
+    let services = traffic.services().iter().enumerate();
+    let mut probabilities: Vec<f64> = services
+        .flat_map(|(service, of)| {
+            let default = plan.default_probability(ServiceId(service as u32 + 1));
+            std::iter::repeat_n(default, of.operations.len())
+        })
+        .collect();
+    for operation in &plan.operations {
+        probabilities[operation.operation.0 as usize - 1] = operation.probability;
+    }
+    probabilities
+}
+
+/// Puts the newest in front and lets go of the oldest.
+pub fn turn(plans: &mut VecDeque<Vec<f64>>, newest: Vec<f64>) {
+    plans.push_front(newest);
+    plans.pop_back();
+}
+
+fn add(kept: &mut Kept, count: u64, offered: u64, probability: f64) {
+    let expected = offered as f64 * probability;
+    kept.count += count;
+    kept.expected += expected;
+    kept.variance += expected * (1.0 - probability);
+}
+
+/// How many of `trials` succeed.
+pub fn draw(random: &mut StdRng, trials: u64, probability: f64) -> u64 {
+    if trials == 0 || probability <= 0.0 {
+        return 0;
+    }
+    if probability >= 1.0 {
+        return trials;
+    }
+    Binomial::new(trials, probability)
+        .expect("the probability lies between 0 and 1")
+        .sample(random)
+}
+
+/// A policy with a budget and nothing else.
+#[must_use]
+pub fn budget_alone(budget: f64) -> Policy {
+    Policy::of_budget(budget)
+}
