@@ -1,40 +1,38 @@
-//! What the traffic of all operations does together.
+//! Estimates the change that all operations have in common.
 //!
-//! Day and night, a campaign, an outage upstream: much of what changes, changes everywhere. No
-//! small operation's own count shows it in time, but all counts together do, and each estimate is
-//! moved by it before its own count is looked at. All together also show where they are going:
-//! one operation's trend drowns in its noise, the fleet's does not.
+//! Day and night, a campaign, an outage upstream: most changes happen everywhere at once. The counts of
+//! one small operation are too noisy to show such a change in time, but all counts together do, so every
+//! estimate is moved by the common change before its own count is looked at. The total also shows a
+//! trend that would drown in the noise of a single operation.
 //!
-//! Traffic at rest wants a slow follower, a campaign a fast one, a morning one that knows a slope.
-//! None of them is chosen: several follow the common course side by side, and each is believed as
-//! well as it has forecast of late.
+//! A steady fleet needs a slow follower, a campaign a fast one, a morning ramp one with a slope. None is
+//! chosen: several followers run side by side, each weighted by how well it has forecast recently.
 
 use super::course::{AHEAD, COURSES, Course, PACES, Seen, TREND_MAX};
 use super::estimate::Outlook;
 
-/// The windows over which errors are remembered: enough to tell the paces apart, few enough to
-/// notice within a quarter of an hour that traffic has begun to move. With 30 a ramp is followed by
-/// 2 % worse and a fleet at rest by 1 % better.
+/// The number of windows over which errors are remembered: enough to tell the followers apart, few
+/// enough to notice within a quarter of an hour that traffic has begun to move. With 30, a ramp is
+/// followed 2 % worse and a steady fleet 1 % better.
 const MEMORY: f64 = 20.0;
 
-/// How much traffic is taken to scatter in common before any window has shown it, and the least
-/// that a jump has to stand out from.
+/// The common scatter assumed before any window has shown it, and the least that a jump must exceed.
 const COMMON_NOISE: f64 = 0.03;
 
-/// The windows that [`COMMON_NOISE`] counts for, before any.
+/// The number of windows that [`COMMON_NOISE`] counts for at the start.
 const PRIOR_WINDOWS: f64 = 5.0;
 
-/// Beyond so many standard deviations a window is no noise but a jump: every course begins anew.
+/// A window further off than this many standard deviations is a jump, not noise: every follower restarts.
 const JUMP_DEVIATIONS: f64 = 5.0;
 
-/// No more than this part of how windows scatter is put down to the operations' own scatter: where
-/// fleets scatter less than their operations are believed to, that belief is wrong.
+/// The largest part of the windows' scatter that is attributed to the operations' own noise. If a fleet
+/// scatters less than its operations are believed to, that belief is wrong.
 const OWN_PART_MAX: f64 = 0.5;
 
-/// No fleet's estimates are moved by more than this as a whole by what each follows, as a logarithm.
+/// The largest move of all estimates together, as a logarithm, that their own gains may cause.
 const OWN_MOST: f64 = 1.0;
 
-/// Where the fleet's traffic is going.
+/// The trend of the fleet's traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Trend(f64);
 
@@ -63,13 +61,12 @@ impl Trend {
     }
 }
 
-/// What is known of the common course.
+/// What is known of the common course of all operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Common {
     /// How many windows the errors are remembered of.
     pub windows: f64,
-    /// The mean variance of what the windows showed in common, as far as the operations' own
-    /// scatter makes it.
+    /// The mean variance of the windows' common deviation that the operations' own noise explains.
     pub sampling: f64,
     /// The followers of the course, each at its own pace.
     pub courses: [Course; COURSES],
@@ -86,20 +83,20 @@ impl Default for Common {
     }
 }
 
-/// What a window does to all operations.
+/// What one window does to all operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Shift {
     /// What every estimate is multiplied by.
     pub change: f64,
-    /// What is expected of every count of this window alone: the change, and what of the window's
-    /// deviation will not last.
+    /// What is expected of every count in this window only: the change, and the part of the window's
+    /// deviation that will not last.
     pub moment: f64,
-    /// What the estimates' own gains would move all of them by on top of the change.
+    /// What the estimates' own gains would add to the change, for all of them together.
     pub own: f64,
 }
 
 impl Shift {
-    /// One that lasts as a whole.
+    /// A change that lasts as a whole.
     fn for_good(change: f64) -> Self {
         Self {
             change,
@@ -108,23 +105,23 @@ impl Shift {
         }
     }
 
-    /// Upwards alone: what is missing of a window shows no fall.
+    /// The same, upwards only: a window with missing reports cannot show a fall.
     pub(super) fn upwards(self) -> Self {
         Self::for_good(self.change.max(1.0))
     }
 
-    /// What a count of this window is multiplied by to be compared with those to come.
+    /// The factor that makes a count of this window comparable with later ones.
     pub(super) fn lasting(self) -> f64 {
         self.change / self.moment
     }
 }
 
 impl Common {
-    /// Follows a window, of which the operations were expected as the trend says; gives what it does
-    /// to all of them and the trend after it.
+    /// Follows a window whose operations were expected as the trend says; returns its effect on all of
+    /// them and the trend after it.
     ///
-    /// Every count's ratio to what was expected weighs by the inverse of its variance; steps are
-    /// left out, and empty windows count as far as they are empty by chance.
+    /// Each count's ratio to its expectation is weighted by the inverse of its variance. Steps are left
+    /// out. Empty windows count with the probability that they are empty by chance.
     ///
     /// # Source
     /// A multi-process model (M. West and J. Harrison, «Bayesian Forecasting and Dynamic Models»,
@@ -140,7 +137,7 @@ impl Common {
     ) -> (Self, Shift, Trend) {
         let this = self.tamed();
         let mut sums = Sums::default();
-        // In the order of the operations, so the same sums for the same inputs.
+        // In the order of the operations: equal inputs give equal sums.
         outlooks.for_each(|outlook| sums.add(&outlook));
         if sums.expected <= 0.0 {
             let (next, change, trend) = this.begun_anew(trend.per_window()).centred();
@@ -159,7 +156,7 @@ impl Common {
         let part = this.common_part(sampling);
         let (next, change, next_trend) = this.followed(seen, sampling, windows).centred();
         let moment = forecast * (1.0 + part * deviation);
-        // What lasts is a part of the moment.
+        // The lasting change is a part of this window's change.
         let moment = if deviation > 0.0 {
             moment.max(change)
         } else {
@@ -174,7 +171,7 @@ impl Common {
         (next, shift, next_trend)
     }
 
-    /// How far forecasts have been off of late, relative to what came.
+    /// The recent error of forecasts, relative to what was counted.
     pub(super) fn deviation(&self) -> f64 {
         self.tamed().error().sqrt()
     }
@@ -185,7 +182,7 @@ impl Common {
         courses.map(|(course, weight)| weight * course.error).sum()
     }
 
-    /// What the next window is multiplied by, against what the estimates say.
+    /// The factor from the estimates to the next window.
     fn forecast(&self) -> f64 {
         let weights = self.weights();
         let courses = self.courses.iter().zip(&PACES).zip(&weights);
@@ -193,8 +190,8 @@ impl Common {
         forecasts.sum::<f64>().exp()
     }
 
-    /// The part of a window's deviation that is common, as far as it is not the operations' own
-    /// scatter: none for a window that says next to nothing.
+    /// The common part of a window's deviation that the operations' own noise does not explain: none for a
+    /// window with almost no counts.
     fn common_part(&self, sampling: f64) -> f64 {
         let error = self.error();
         let usual = if self.sampling > 0.0 {
@@ -221,20 +218,20 @@ impl Common {
         for (course, pace) in self.courses.iter_mut().zip(&PACES) {
             *course = course.followed(pace, &window);
         }
-        // Not by more than twice at once: one window that says next to nothing is no rule.
+        // At most by a factor of two at once: one window with few counts is no evidence.
         let sampling = sampling.min(2.0 * self.sampling);
         self.sampling += (sampling - self.sampling) / self.windows;
         self
     }
 
-    /// Lets every course begin at a level that one window has shown.
+    /// Restarts every follower at the level of one window.
     fn begun_anew(mut self, level: f64) -> Self {
         self.courses = self.courses.map(|course| course.begun_anew(level));
         self
     }
 
-    /// How far each course is believed: by the likelihood of its errors where nothing is known of
-    /// the noise, which for N errors is their mean square to the power of −N/2.
+    /// The weight of each follower: the likelihood of its errors under an unknown noise level, which for N
+    /// errors is their mean square to the power of −N/2.
     fn weights(&self) -> [f64; COURSES] {
         let logarithms = self
             .courses
@@ -257,7 +254,7 @@ impl Common {
         (self, level.exp(), Trend::new(slope))
     }
 
-    /// What is no such state, as a damaged plan may hold, is read as none.
+    /// Falls back to the default if the stored values are out of range, as in a damaged plan.
     fn tamed(self) -> Self {
         let sound = (0.0..=MEMORY).contains(&self.windows)
             && (0.0..f64::INFINITY).contains(&self.sampling)
@@ -266,18 +263,18 @@ impl Common {
     }
 }
 
-/// Counts against what was expected, over operations.
+/// Sums of counts against expectations, over operations.
 #[derive(Debug, Default)]
 struct Sums {
-    /// Counts, each by what was expected.
+    /// Counts weighted by their expectations.
     counted: f64,
     expected: f64,
-    /// The same, each by the gain of its own estimate too.
+    /// The same, weighted by each estimate's gain as well.
     counted_own: f64,
     expected_own: f64,
-    /// And each by the square of it: counts squared, counts and what was expected.
+    /// Weighted by the square of it: squared counts, counts, and expectations.
     squares_own: [f64; 3],
-    /// By how much the counts of a fleet at rest come out above.
+    /// The upward bias of the counts of a steady fleet.
     bias: f64,
     /// The squared deviations of the counts, and what the filters believe them to be.
     scatter: f64,
@@ -301,9 +298,9 @@ impl Sums {
         self.squares_own[0] += squared * ratio * ratio;
         self.squares_own[1] += squared * ratio;
         self.squares_own[2] += squared;
-        // The weight falls with what is expected, so that too low an estimate counts for more
-        // than one too high. At rest a filter of gain K scatters by 1/(2−K) of the variance it
-        // believes, which allows for drift.
+        // The weight falls with the expectation, so an estimate that is too low weighs more than one that is
+        // too high. In a steady fleet a filter of gain K scatters by 1/(2−K) of the variance it believes,
+        // which allows for drift.
         let leaning = believed * (1.0 - weight / outlook.expected);
         self.bias += leaning * outlook.variance_before / (2.0 - gain);
         self.scatter += leaning * weight * (ratio - 1.0).powi(2);
@@ -314,8 +311,8 @@ impl Sums {
         self.counted / (self.expected + self.excess())
     }
 
-    /// What all estimates together are multiplied by when each follows its own count, against what
-    /// a moment makes everybody expect: the mean logarithm, to its second order.
+    /// The factor on all estimates together when each follows its own count, relative to what this window
+    /// makes everybody expect: the mean logarithm, to second order.
     fn own(&self, moment: f64) -> f64 {
         let first = self.counted_own / moment - self.expected_own;
         let [squares, products, weights] = self.squares_own;
@@ -324,13 +321,12 @@ impl Sums {
         mean.clamp(-OWN_MOST, OWN_MOST).exp()
     }
 
-    /// The variance of the ratio, as far as each operation's own scatter makes it.
+    /// The part of the ratio's variance that the operations' own noise explains.
     fn sampling(&self) -> f64 {
         1.0 / self.expected
     }
 
-    /// The bias, as far as the counts scatter as much as believed: counts that are always the
-    /// same have none.
+    /// The bias, if the counts scatter as much as believed: constant counts have none.
     fn excess(&self) -> f64 {
         if self.scatter < self.scatter_believed {
             self.bias * self.scatter / self.scatter_believed

@@ -1,22 +1,21 @@
-//! How much of a window was heard, and what follows from it.
+//! Judges how much of a window was reported, and what the window may be used for.
 //!
-//! Two questions, apart from each other. *Completeness*: who of the agents expected was heard at
-//! all? That decides whether the window can be trusted, since nobody knows what the others saw.
-//! *Coverage*: how much of the window do the reports of those heard cover? The last report of a
-//! window often comes after the grace; then nobody is missing, and the counts are scaled.
+//! Two separate questions. *Completeness*: which of the expected agents were heard at all? It decides
+//! whether the window can be trusted, because nobody knows what the others saw. *Coverage*: how much of
+//! the window do the reports of the heard agents cover? The last report of a window often arrives after
+//! the grace. Then no agent is missing, and the counts are scaled up.
 //!
-//! Agents that reported before are expected to report again, each with the weight of its
-//! traffic. One that is missing either fell silent, and its traffic goes on unseen, or is gone,
-//! and its traffic moved to others or ended. The two are told apart by the fleet's total, which
-//! stays when traffic moves, and by time: an agent that stays silent is believed in less and less.
+//! An agent that reported before is expected to report again, weighted by its traffic. A missing agent
+//! is either silent (its traffic goes on unseen) or gone (its traffic ended or moved to others). The
+//! fleet's total tells the two apart, because it stays the same when traffic moves. Time tells them
+//! apart as well: the longer an agent is silent, the less it is expected.
 
 use super::tally::Tally;
 use super::{AgentCount, AgentWeight, Hold};
 
-/// An agent is heard in full from this part of the window on: it reports, only late. An agent
-/// whose reports are as long as the window is on average half a window late, and at worst covers
-/// no more than the grace; one that died in the window is missed from the next on. Less than this
-/// says next to nothing, and counts in proportion.
+/// An agent counts as heard in full if its reports cover at least this part of the window. An agent
+/// whose reports are as long as the window is half a window late on average; an agent that died in
+/// the window is missed from the next window on. Below this, the agent counts in proportion.
 const HEARD: f64 = 0.1;
 
 /// From this completeness on, counts are scaled by its inverse and trusted.
@@ -25,17 +24,17 @@ const TRUSTED: f64 = 0.9;
 /// Under this completeness the window says too little even to cut by.
 const USABLE: f64 = 0.5;
 
-/// How fast an agent's weight follows its traffic. It only apportions the fleet's trust, so it
-/// averages over some three windows and lets neither a burst nor a lull of one decide.
+/// How fast an agent's weight follows its traffic. The weight only apportions trust, so it averages
+/// over about three windows: neither a burst nor a lull of one window decides.
 const WEIGHT_GAIN: f64 = 0.3;
 
-/// An agent silent for so many windows still has its whole weight: most outages (a restart, a
-/// network partition, a collector's deploy) are over by then, and fading earlier would read the
-/// rest of the fleet as the whole and raise its probabilities while half of it is unheard.
+/// How many silent windows an agent keeps its whole weight. Most outages (a restart, a network
+/// partition, a collector's deploy) are shorter. Fading earlier would take the heard part for the whole
+/// fleet and raise its probabilities while half of it is unheard.
 const PATIENT_WINDOWS: u32 = 5;
 
-/// After its patience an agent's weight halves per silent window; 2⁻⁷ is the first power under
-/// one in a hundred of what it was, and then it is no longer expected.
+/// After its patience an agent's weight halves with every silent window. 2⁻⁷ is the first power of two
+/// below one in a hundred; from there on the agent is no longer expected.
 const FADING_WINDOWS: u32 = 7;
 
 /// A window is empty by chance less than once in a hundred when it is expected to hold at least
@@ -45,7 +44,7 @@ const EMPTY_BY_CHANCE: f64 = 4.6;
 /// What a window is worth.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// The weight of the agents heard, of that of all expected, in [0, 1].
+    /// The weight of the agents heard, divided by the weight of all expected agents, in [0, 1].
     pub completeness: f64,
     /// The part of the window that the reports of the agents heard cover, in [0, 1].
     pub coverage: f64,
@@ -65,7 +64,7 @@ impl Reading {
 /// Judges a window by the agents expected in it and the offered rate forecast for it.
 pub(super) fn read(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> Reading {
     if tally.seconds <= 0.0 || nothing_came(expected, tally, forecast) {
-        // Nobody at all was heard: that is the way to us, not the agents, so none of them fades.
+        // Nobody at all was heard: the path to this server failed, not the agents, so no agent fades.
         return Reading {
             completeness: 0.0,
             coverage: 0.0,
@@ -90,8 +89,8 @@ pub(super) fn read(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> Re
 
 /// The weights that agents had before a window changed them to these.
 ///
-/// Those heard in it keep theirs: their counts of that window are not kept, and the weights
-/// hardly move in one.
+/// Agents heard in the window keep their weight: the window's counts are not kept, and one window
+/// hardly moves a weight.
 pub(super) fn rewind(agents: &[AgentWeight], completeness: f64) -> Vec<AgentWeight> {
     let faded = completeness > 0.0;
     let mut before = agents.to_vec();
@@ -116,7 +115,7 @@ fn hold(completeness: f64) -> Hold {
     }
 }
 
-/// Whether a window without any count cannot be a quiet window.
+/// Whether a window without any count cannot be explained as a quiet window.
 fn nothing_came(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> bool {
     if !tally.operations.is_empty() {
         return false;
@@ -125,11 +124,11 @@ fn nothing_came(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> bool 
     known && (tally.agents.is_empty() || forecast * tally.seconds >= EMPTY_BY_CHANCE)
 }
 
-/// Whether the traffic of the missing agents came through the others.
+/// Whether the traffic of the missing agents arrived through other agents.
 ///
-/// If it did, the total stayed at the forecast; if it did not, the total fell to the part heard:
-/// each as far as the reports cover the window. The total counts as stayed when it is nearer to
-/// the first, and not under nine tenths of it.
+/// If it did, the total stayed at the forecast; if not, the total fell to the part that was heard (both
+/// scaled by coverage). The total counts as unchanged when it is nearer to the forecast and at least
+/// nine tenths of it.
 fn has_moved(heard: f64, coverage: f64, tally: &Tally, forecast: f64) -> bool {
     let least = f64::midpoint(1.0, heard).max(TRUSTED);
     forecast > 0.0 && tally.offered_per_second() >= least * forecast * coverage
@@ -172,9 +171,9 @@ fn part_of(part: f64, whole: f64) -> f64 {
     }
 }
 
-/// Merges the agents expected and heard; gives what was heard and the weights from now on.
+/// Merges expected and heard agents; returns what was heard and the weights from now on.
 ///
-/// Where nobody was expected yet, those heard are taken to have been there all the window long.
+/// If nobody was expected yet, the heard agents are assumed to have been there for the whole window.
 fn meet(expected: &[AgentWeight], tally: &Tally) -> (Weights, Vec<AgentWeight>) {
     let mut agents = Vec::with_capacity(expected.len().max(tally.agents.len()));
     let (mut known, mut new) = (Weights::default(), Weights::default());

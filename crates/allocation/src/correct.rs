@@ -1,4 +1,4 @@
-//! Where a plan starts from: what the plan before it knew, put right by late reports.
+//! Builds the state a plan starts from: what the previous plan knew, corrected by late reports.
 
 use super::common::{Common, Trend};
 use super::completeness::{self, Reading};
@@ -7,8 +7,8 @@ use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{AgentWeight, Hold, OperationId, Plan, WindowCounts};
 
-/// How fast the cost of the unseen is followed: over some fifteen windows, since what is new comes
-/// in deploys. Under 1, so that it can be traced back.
+/// The smoothing of the cost of unseen operations: about fifteen windows, because new operations come
+/// in deploys. Below 1, so that the step can be undone.
 const UNSEEN_GAIN: f64 = 0.07;
 
 /// What is carried from window to window.
@@ -16,9 +16,9 @@ const UNSEEN_GAIN: f64 = 0.07;
 pub(super) struct State {
     /// Every operation that is not retired, by id.
     pub known: Vec<Estimate>,
-    /// Where the fleet's traffic is going.
+    /// The trend of the fleet's traffic.
     pub trend: Trend,
-    /// What its operations' traffic does together.
+    /// The common course of its operations.
     pub common: Common,
     /// The agents expected, by id.
     pub agents: Vec<AgentWeight>,
@@ -45,10 +45,10 @@ impl State {
         }
     }
 
-    /// Takes over what a plan would have known, had the counts of its window been these.
+    /// Takes over what a plan would have known if the counts of its window had been these.
     ///
-    /// Counts of another window than the plan's say nothing about it and are passed over. The
-    /// window is taken to follow the one before it without a gap.
+    /// Counts of another window than the plan's are ignored. The window is assumed to follow the previous
+    /// one without a gap.
     pub(super) fn corrected(
         plan: &Plan,
         counts: Option<&WindowCounts>,
@@ -72,7 +72,7 @@ impl State {
         exact_sum(self.known.iter().map(|known| known.demand()))
     }
 
-    /// Carries the state over a window, as far as the reading trusts it.
+    /// Carries the state over a window, weighted by how far the reading is trusted.
     pub(super) fn advanced(
         &self,
         tally: &Tally,
@@ -152,10 +152,11 @@ impl State {
     }
 }
 
-/// Late reports only add to a window, so it is trusted no less than when it was planned with.
+/// A corrected window is trusted at least as much as when it was planned with, because late reports only
+/// add to it.
 ///
-/// Read anew it may look worse: an agent first heard in it, in part, was expected by nobody then
-/// and is now. Believing that would freeze the window and forget every operation first seen in it.
+/// Without this rule it may look worse: an agent first heard in part of the window was not expected
+/// then, and is now. That would freeze the window and forget every operation first seen in it.
 fn trusted(reading: Reading, plan: &Plan) -> Reading {
     if reading.hold <= plan.fleet.hold {
         return reading;

@@ -1,17 +1,17 @@
-//! One way to follow what the traffic of all operations does together: at its own pace.
+//! Follows the common course of all operations at one pace.
 //!
-//! Levels are logarithms against what the estimates say together, so an operation that comes or
-//! goes moves none of them. Read [`PACES`] first; [`Common`](super::Common) mixes the courses.
+//! Levels are logarithms relative to the sum of the estimates, so an operation that appears or
+//! disappears does not move them. Read [`PACES`] first; [`Common`](super::Common) mixes the followers.
 
-/// How many courses are followed.
+/// The number of followers.
 pub const COURSES: usize = 7;
 
-/// The ways in which the common course is followed.
+/// The paces of the followers.
 ///
-/// Chosen on made-up fleets at rest, in waves, on ramps and after steps, and on the first halves of
-/// recordings (requests of a public site per minute, posts that name a company per five minutes,
-/// invocations of functions per minute), by adding whatever lowered the mean error of what is served
-/// most. From five on the gain is small, after seven there is none; the second halves agree.
+/// Chosen on synthetic fleets (steady, waves, ramps, steps) and on the first halves of recordings
+/// (requests of a public site per minute, posts that name a company per five minutes, invocations of
+/// functions per minute) by adding the pace that lowered the mean error most. From five on the gain is
+/// small, after seven there is none; the second halves agree.
 pub(super) const PACES: [Pace; COURSES] = [
     pace(0.05, 0.0, 1.0),
     pace(0.2, 0.0, 1.0),
@@ -24,11 +24,11 @@ pub(super) const PACES: [Pace; COURSES] = [
 
 /// How fast a course follows.
 pub(super) struct Pace {
-    /// The part of a window's deviation that its level takes up, once it has settled.
+    /// The part of a window's deviation that the level takes up in the steady state.
     gain: f64,
-    /// How much of what its level takes up its slope takes up: 0 for a level alone.
+    /// The part of the level's correction that the slope takes up; 0 for a level alone.
     slope_gain: f64,
-    /// What is left of its slope from window to window.
+    /// The factor that damps the slope from window to window.
     kept: f64,
 }
 
@@ -41,36 +41,35 @@ const fn pace(gain: f64, slope_gain: f64, kept: f64) -> Pace {
 }
 
 impl Pace {
-    /// How much the level drifts from window to window, as a part of the noise's variance: the
-    /// drift at which the steady gain of a random walk's filter is this one's.
+    /// The drift of the level per window, as a part of the noise's variance: the drift at which a
+    /// random-walk filter has this steady gain.
     fn drift(&self) -> f64 {
         self.gain * self.gain / (1.0 - self.gain)
     }
 }
 
-/// No error counts for more than one of so many standard deviations, or one burst would be all that
-/// is remembered.
+/// Errors are cut to this many standard deviations, so that one burst does not fill the memory.
 const ERROR_DEVIATIONS: f64 = 4.0;
 
-/// What mean squared errors are kept between, so that no course counts for all or for nothing.
+/// The bounds of mean squared errors, so that no follower gets all the weight or none.
 const ERROR_LEAST: f64 = 1e-8;
 const ERROR_MOST: f64 = 10.0;
 
-/// After a gap of whatever length a level is known no worse than this, in variances of the noise.
+/// The variance of a level after a gap, in variances of the noise, is at most this.
 const VARIANCE_MOST: f64 = 1e3;
 
-/// No level falls by more than this part of it in one window.
+/// A level falls by at most this part of itself in one window.
 const FALL_MOST: f64 = 0.999;
 
-/// No level is further from what the estimates say than this, as a logarithm.
+/// A level stays within this distance of the estimates, as a logarithm.
 const LEVEL_MOST: f64 = 10.0;
 
-/// No fleet is expected to grow or shrink by more in one window.
+/// The largest change of a fleet that is forecast per window.
 pub(super) const TREND_MAX: f64 = 0.05;
 
-/// How many windows after the one it was learned from a plan is used, on average: SDKs poll once
-/// an interval, so a plan meets the second half of the next window and the first of the one after,
-/// each later by the grace.
+/// When a plan is used, in windows after the window it was learned from, on average. SDKs poll once an
+/// interval, so a plan serves the second half of the next window and the first half of the one after,
+/// both later by the grace.
 pub(super) const AHEAD: f64 = 1.65;
 
 /// The part of a plan's use that falls into the window after the next.
@@ -79,32 +78,32 @@ pub(super) const LATER: f64 = AHEAD - 1.0;
 /// One follower of the common course.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Course {
-    /// Its level, as a logarithm against what the estimates say.
+    /// Its level, as a logarithm relative to the estimates.
     pub level: f64,
     /// The change of the level per window.
     pub slope: f64,
     /// The level's variance, in variances of the noise.
     pub variance: f64,
-    /// The level that was forecast for the next window a window ago, as a logarithm like the level.
+    /// The level forecast one window ago for the next window, as a logarithm like the level.
     pub later: f64,
-    /// The mean squared error of what it forecast, relative to what came.
+    /// The mean squared error of its forecasts, relative to what was counted.
     pub error: f64,
 }
 
 /// What a window shows of the common course.
 pub(super) struct Seen {
-    /// The level, against what the estimates say.
+    /// The level relative to the estimates.
     pub level: f64,
-    /// By how much its variance is above the usual, through the operations' own scatter.
+    /// How much its variance exceeds the usual, because of the operations' own noise.
     pub more: f64,
-    /// Windows since the window before.
+    /// Windows since the previous window.
     pub since: f64,
-    /// The windows that errors are remembered of, this one too.
+    /// The number of windows whose errors are remembered, including this one.
     pub remembered: f64,
 }
 
 impl Course {
-    /// One that says what the estimates say, as nobody knows better.
+    /// A follower that agrees with the estimates, because nothing else is known.
     pub(super) fn new(error: f64) -> Self {
         Self {
             level: 0.0,
@@ -115,7 +114,7 @@ impl Course {
         }
     }
 
-    /// Begins at a level that one window has shown; half of the slope may go on.
+    /// Restarts at the level of one window; half of the slope may remain.
     pub(super) fn begun_anew(self, level: f64) -> Self {
         Self {
             level,
@@ -126,7 +125,7 @@ impl Course {
         }
     }
 
-    /// The same against estimates that have moved by so much, as a logarithm.
+    /// The same level after the estimates have moved by this much, as a logarithm.
     pub(super) fn against(self, level: f64) -> Self {
         Self {
             level: (self.level - level).clamp(-LEVEL_MOST, LEVEL_MOST),
@@ -140,8 +139,8 @@ impl Course {
         self.level + pace.kept * self.slope
     }
 
-    /// Follows what a window shows. It is judged by the windows that plans are used in, and its
-    /// errors say how much noise there is: a gain needs to know only how much more than usual.
+    /// Follows a window. The follower is judged by the windows that its plans are used in. Its errors give
+    /// the noise level; the gain needs only how much the noise exceeds the usual.
     pub(super) fn followed(&self, pace: &Pace, seen: &Seen) -> Self {
         let next = self.next(pace);
         let off = |forecast: f64| seen.level / forecast.exp() - 1.0;
@@ -151,7 +150,7 @@ impl Course {
         let error = self.error + (missed - self.error) / seen.remembered;
         let drifted = (self.variance + pace.drift() * seen.since).min(VARIANCE_MOST);
         let gain = (drifted / (drifted + 1.0) * worth).min(1.0);
-        // A window in which nothing came shows a fall, but not to nothing for good.
+        // A window without any count shows a fall, but not a permanent fall to zero.
         let learned = (gain * off(next)).max(-FALL_MOST).ln_1p();
         let slope = pace.kept * self.slope + pace.slope_gain * learned;
         let slope = slope.clamp(-TREND_MAX, TREND_MAX);

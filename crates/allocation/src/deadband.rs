@@ -1,55 +1,55 @@
-//! Leaves probabilities alone that are as good as their targets.
+//! Keeps probabilities that are close enough to their targets.
 //!
-//! Estimates move a little with every window, and every probability would with them: bodies to
-//! encode and to send, for changes that nobody can tell from noise. So a probability stays while it
-//! is close to its target, as long as all that stay together spend what their targets would: the
-//! errors that remain must cancel out.
+//! Estimates move a little with every window. Without a deadband every probability would move with them:
+//! bodies to encode and send for changes that are pure noise. A probability stays while it is close to
+//! its target and while all that stay together spend what their targets would: the remaining errors must
+//! cancel out.
 
 use super::limits::{Limit, Rules};
 use super::sum::exact_sum;
 use super::{Binding, OperationPlan, ServiceId};
 
-/// A probability this close to its target, relative to it, stays: as far as an operation's rate
-/// scatters from window to window, so that most of what would move is noise. Shares that scatter
-/// within it have a fairness (Jain) of 0.99 and more.
+/// A probability within this relative distance of its target stays. It matches the scatter of an
+/// operation's rate between windows, so most of what would move is noise. Shares that scatter within it
+/// have a fairness (Jain) of 0.99 or more.
 const BAND: f64 = 0.15;
 
-/// Of an operation with n requests in a window, no more is known than to so many times 1/√n.
+/// The relative uncertainty of an operation with n requests in a window is this many times 1/√n.
 const BAND_DEVIATIONS: f64 = 0.5;
 
-/// However little is known, nothing stays further off.
+/// The widest band, whatever the uncertainty.
 const BAND_MAX: f64 = 0.5;
 
-/// How much less than the targets those that stay may spend together, as a part of the budget.
+/// How much less than their targets the kept probabilities may spend together, as a part of the budget.
 /// They never spend more.
 const UNSPENT_MAX: f64 = 0.003;
 
-/// One that may stay.
+/// A candidate for staying.
 struct Candidate {
     index: usize,
-    /// Whose budget it shares: the errors of those that share one cancel out.
+    /// The budget it shares: errors within one budget cancel out.
     pool: u32,
-    /// What it was served, and what that costs.
+    /// The probability it was served, and its cost.
     probability: f64,
     share: f64,
-    /// What it would be served, and what that costs.
+    /// The probability it would be served, and its cost.
     target: f64,
     target_share: f64,
-    /// How far past its target it may move, up or down, in traces per second.
+    /// How far past its target it may move, in either direction, in traces per second.
     reach: (f64, f64),
     /// The highest probability it may be served.
     most: f64,
 }
 
 impl Candidate {
-    /// The traces per second by which staying costs more than its target.
+    /// How much more staying costs than the target, in traces per second.
     fn excess(&self) -> f64 {
         self.share - self.target_share
     }
 
-    /// Moves past its target by as many traces per second as are still to be made up for, half of
-    /// its band at most, and gives what that makes up for in all. Where more may be spent it does not
-    /// even come to its target, if that would spend more than is missing.
+    /// Moves past its target by the traces per second still to be compensated, at most half of its band;
+    /// returns the total it compensates. Where more may be spent, it stops short of its target if reaching
+    /// it would spend more than is missing.
     fn move_past(&self, missing: f64, plan: &mut OperationPlan) -> f64 {
         let (down, up) = self.reach;
         let wanted = missing + self.excess();
@@ -59,17 +59,17 @@ impl Candidate {
             wanted.clamp(-down, up)
         };
         let factor = 1.0 + past / self.target_share;
-        // The product could be above the limit by its last bit.
+        // Rounding could put the product just above the limit.
         plan.probability = (self.target * factor).min(self.most);
         plan.share = self.target_share * factor;
         self.excess() - past
     }
 }
 
-/// Takes back changes that are not worth it.
+/// Undoes changes that are not worth it.
 ///
-/// `operations` and `limits` stand in the same order, by operation; `pool` tells which services share
-/// one budget: the fleet's, or what a floor or cap of their own keeps them at.
+/// `operations` and `limits` have the same order, by operation; `pool` says which services share one
+/// budget: the fleet's, or that of a floor or cap.
 pub(super) fn settle(
     rules: &Rules<'_>,
     limits: &[Limit],
@@ -96,11 +96,11 @@ pub(super) fn settle(
     }
 }
 
-/// Lets those of one budget stay whose errors cancel out.
+/// Keeps the probabilities of one budget whose errors cancel out.
 ///
-/// Where they spend more than their targets together, those that spend most more move, and as far
-/// past their targets as their band allows, so that few of them do; where they spend less, by more
-/// than `unspent_max`, those that spend most less.
+/// If they spend more than their targets together, the largest overspenders move, and past their targets
+/// within their band, so that few move. If they spend less by more than `unspent_max`, the largest
+/// underspenders move.
 fn settle_pool(staying: &[Candidate], unspent_max: f64, operations: &mut [OperationPlan]) {
     let spent = exact_sum(staying.iter().map(|candidate| candidate.share));
     let wanted = exact_sum(staying.iter().map(|candidate| candidate.target_share));
@@ -147,11 +147,11 @@ fn candidates(
         let requests = plan.offered * seconds;
         let band = (BAND_DEVIATIONS / requests.sqrt()).clamp(BAND, BAND_MAX);
         let moved = held.probability / plan.probability - 1.0;
-        // What was decided from earlier windows does not lean on the noise of this one, so its cost
-        // needs no correction for it.
+        // A probability chosen from earlier windows is independent of this window's noise, so its cost needs no
+        // correction for it.
         let share = held.probability * plan.offered;
         let fits = held.probability <= limit.probability_max && share >= limit.entry.floor;
-        // As a factor, up and down alike: else cuts would come more easily than raises.
+        // As a factor, symmetric in both directions: otherwise cuts would be easier than raises.
         let factor = (1.0 + moved).max(1.0 / (1.0 + moved));
         if factor <= 1.0 + band && fits {
             found.push(Candidate {

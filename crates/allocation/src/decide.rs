@@ -1,4 +1,4 @@
-//! The budget, shared: limits → solution → probabilities → what is left alone → defaults.
+//! Shares the budget: limits → solution → probabilities → deadband → defaults.
 
 use super::correct::State;
 use super::deadband;
@@ -25,7 +25,7 @@ pub(super) struct Decision {
     pub operations: Vec<OperationPlan>,
 }
 
-/// Shares the budget anew.
+/// Shares the budget again.
 pub(super) fn decide(
     rules: &Rules<'_>,
     state: &State,
@@ -72,7 +72,7 @@ pub(super) fn decide(
     }
 }
 
-/// What is set aside for operations not seen yet: what they have been costing.
+/// The reserve for operations not seen yet: what they have been costing.
 fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
     let part = probability(rules.policy.unseen_reserve_max, 0.0);
     amount(state.unseen_sampled).min(part * rules.budget)
@@ -87,10 +87,10 @@ pub(super) struct Shared {
     missing: f64,
 }
 
-/// Shares a budget that has been relieved of the most that SDKs keep by themselves.
+/// Shares a budget from which the maximum cost of the lower bound has been deducted.
 ///
-/// What the probabilities keep of that anyway, SDKs need not keep beside them: it is shared as well.
-/// The higher probabilities keep more of it still, so that this never spends too much.
+/// The part of the lower bound that the probabilities keep anyway is shared as well. Higher
+/// probabilities keep more of it, so this never overspends.
 fn share_beside(
     bound: &LowerBound,
     hierarchy: &Hierarchy,
@@ -107,7 +107,7 @@ fn share_beside(
     }
 }
 
-/// Pays for the pins first, so that they are the last to be scaled down, and shares the rest.
+/// Pays for the pins first, so that they are scaled down last, and shares the rest.
 fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
     let pins = estimates.iter().zip(limits);
     let pinned =
@@ -134,8 +134,7 @@ fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget
     }
 }
 
-/// What floors ask for, in traces per second: as far as demand and caps go, and not only as far as
-/// raises have come.
+/// The sum of the floors in traces per second, limited by demand and caps but not by the pace of raises.
 fn floors(estimates: &[Estimate], limits: &[Limit]) -> f64 {
     let unpinned = estimates
         .iter()
@@ -167,7 +166,7 @@ fn settle(
         return plan_of(estimate, share, probability, Binding::Pin, reason);
     }
     if share >= entry.cap {
-        // Exactly the limit: the quotient could be off by its last bit, and a hold must not be.
+        // Exactly the limit: rounding could be off by one bit, and a hold must not be.
         let most = limit.probability_max;
         let (source, target) = match limit.binding {
             Binding::Cap => (limit.source, most),
@@ -200,18 +199,17 @@ fn settle(
     )
 }
 
-/// What the level, the floor and the caps would give, whatever was served before.
+/// The share by level, floor and caps alone, whatever was served before.
 fn without_ceiling(estimate: &Estimate, limit: &Limit, local: Local) -> f64 {
     let Limit { entry, .. } = limit;
     let share = (entry.weight * local.level).max(entry.floor);
     probability(share / estimate.demand(), 1.0).min(limit.cap_probability)
 }
 
-/// Corrects the quotient of a share and an estimate for the scatter of the estimate.
+/// Corrects a share divided by an estimate for the estimate's scatter.
 ///
-/// Over many windows the mean of `1/estimate` lies above `1/mean`, and the budget would be
-/// overspent by that. An operation near probability 1 has nothing to overspend, so there the
-/// correction fades.
+/// Over many windows the mean of `1/estimate` exceeds `1/mean`, and the budget would be overspent by
+/// that. An operation near probability 1 cannot overspend, so there the correction fades.
 fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
     let quotient = quotient.min(limit.probability_max);
     let corrected = quotient / (1.0 + excess * (1.0 - quotient));
@@ -243,7 +241,7 @@ pub(super) fn plan_of(
     }
 }
 
-/// What every group comes to.
+/// The figures of every group.
 fn groups(
     rules: &Rules<'_>,
     hierarchy: &Hierarchy,
@@ -263,7 +261,7 @@ fn groups(
         })
         .collect();
     if !plans.is_empty() {
-        // In the order of the operations, so the same sums for the same inputs.
+        // In the order of the operations: equal inputs give equal sums.
         for plan in operations {
             if let Some(group) = hierarchy.group(hierarchy.home(plan.service)) {
                 plans[group].offered += plan.offered;
@@ -312,7 +310,7 @@ fn default_probabilities(
     (services, default(OVERFLOW_SERVICE))
 }
 
-/// The probabilities of overflow entries with demand, by service: they are the defaults.
+/// The probabilities of overflow entries with demand, by service: these are the defaults.
 fn ruling_overflows(estimates: &[Estimate], operations: &[OperationPlan]) -> Vec<(ServiceId, f64)> {
     let mut ruling: Vec<_> = estimates
         .iter()

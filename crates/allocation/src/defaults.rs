@@ -1,20 +1,20 @@
-//! What is served to whoever is not known: priors, and default probabilities.
+//! Computes what is served to unknown names: priors and default probabilities.
 
 use super::estimate::Estimate;
 use super::{Bounds, Policy, ServiceId};
 
-/// Nothing unknown is sampled at more than this. With the budget far above all known traffic
-/// every named operation is kept whole; something new may still be as large as everything else
-/// together, and half of it is then within twice the budget until the next plan knows it.
+/// The highest probability of anything unknown. If the budget exceeds all known traffic, every named
+/// operation is kept whole. Something new may be as large as everything else together; half of it stays
+/// within twice the budget until the next plan knows it.
 const UNKNOWN_MAX: f64 = 0.5;
 
-/// Under one in 10⁹ no fleet keeps a trace, so doubling from there would never arrive.
+/// Below one in 10⁹ no fleet keeps a trace, so doubling from there would never recover.
 const AS_GOOD_AS_ZERO: f64 = 1e-9;
 
 /// The offered rate from which an overflow entry has demand: one root request a day.
 const OVERFLOW_DEMAND: f64 = 1.0 / 86_400.0;
 
-/// The median offered rates of named operations: what one not seen yet is expected to bring.
+/// The median offered rates of named operations: the expectation for an operation not seen yet.
 #[derive(Debug)]
 pub(super) struct Priors {
     services: Vec<(ServiceId, f64)>,
@@ -22,7 +22,7 @@ pub(super) struct Priors {
 }
 
 impl Priors {
-    /// Takes the medians; with an even number of operations the upper one, which serves less.
+    /// Takes the medians; for an even number of operations the upper one, which serves less.
     pub(super) fn of(estimates: &[Estimate]) -> Self {
         let mut rates: Vec<(ServiceId, f64)> = estimates
             .iter()
@@ -56,8 +56,8 @@ fn median(rates: &mut [(ServiceId, f64)]) -> Option<f64> {
     Some(rate.1)
 }
 
-/// The highest probability at which the whole fleet could be served and the budget hold: what
-/// bounds every default, since SDKs may ask under names that no plan lists.
+/// The highest probability at which the budget holds if it is served to the whole fleet. It bounds every
+/// default, because SDKs may ask under names that no plan lists.
 pub(super) fn unknown_max(budget: f64, offered: f64) -> f64 {
     if offered > 0.0 {
         (budget / offered).min(UNKNOWN_MAX)
@@ -75,8 +75,8 @@ pub(super) fn initial_probability(policy: &Policy) -> f64 {
     }
 }
 
-/// The most that a probability may become in one interval; from nothing, what an unknown
-/// operation would start with.
+/// The highest value a probability may reach in one interval; from zero, the value an unknown operation
+/// starts with.
 pub(super) fn raise_limit(served: f64, start: f64) -> f64 {
     if served < AS_GOOD_AS_ZERO {
         start
@@ -90,8 +90,8 @@ pub(super) fn rules_default(overflow: &Estimate) -> bool {
     overflow.demand() >= OVERFLOW_DEMAND
 }
 
-/// The probability for an operation of which only its service's bounds and a prior are known:
-/// what the water level would give it.
+/// The probability of an operation of which only its service's bounds and a prior are known: what the
+/// water level would give it.
 pub(super) fn at_level(level: f64, prior: f64, exponent: f64, bounds: &Bounds) -> f64 {
     let share = weight(prior, exponent, bounds.weight) * level;
     let wanted = (share / prior).min(bounds.cap / prior);
@@ -100,7 +100,7 @@ pub(super) fn at_level(level: f64, prior: f64, exponent: f64, bounds: &Bounds) -
 
 /// `weight · offered^exponent`.
 pub(super) fn weight(offered: f64, exponent: f64, weight: f64) -> f64 {
-    // The exponents nearly everybody uses need no logarithm.
+    // The most common exponents need no logarithm.
     if exponent > 0.0 && exponent < 1.0 {
         weight * offered.powf(exponent)
     } else if exponent >= 1.0 {

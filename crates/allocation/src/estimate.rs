@@ -1,14 +1,14 @@
 //! The offered rate of every operation, estimated window by window.
 //!
-//! Counts come from before sampling, so an estimate does not depend on any probability served:
-//! there is no feedback to oscillate. All learning goes by windows, not by seconds: how much a
-//! count says depends on what is in it, not on how long it took.
+//! Counts are taken before sampling, so an estimate does not depend on the served probabilities, and
+//! nothing can oscillate. Learning goes by windows, not by seconds: what a count is worth depends on its
+//! size, not on its duration.
 //!
-//! An operation's rate is followed by a scalar Kalman filter on its relative scale: an estimate,
-//! its variance, and a gain that follows from both. A new operation's estimate converges like the
-//! mean of its counts and then settles at a steady gain. What all operations have in common is
-//! taken out [first](super::common), and whether one has traffic at all is followed
-//! [apart](super::presence), by the [clock](super::rhythm) too.
+//! A scalar Kalman filter follows each operation's rate on a relative scale: an estimate, its variance,
+//! and the gain that follows from both. The estimate of a new operation converges like the mean of its
+//! counts and then settles at a steady gain. The common change of all operations is removed
+//! [first](super::common). Whether an operation has traffic at all is tracked
+//! [separately](super::presence), including its [period](super::rhythm).
 
 use std::cell::LazyCell;
 
@@ -20,12 +20,12 @@ use super::rhythm::Rhythm;
 use super::tally::Tally;
 use super::{Belief, Hold, OperationCount, OperationId, OperationPlan, ServiceId};
 
-/// How much an operation's true rate scatters from window to window around its course, relative
-/// to it. What recorded request rates per minute show; the Poisson scatter of counts comes on top.
+/// The relative scatter of an operation's true rate between windows, as recorded request rates per
+/// minute show it. The Poisson scatter of counts comes on top.
 const NOISE: f64 = 0.15;
 
-/// The steady gain for counts so large that only [`NOISE`] blurs them. What all operations have
-/// in common is followed faster, so what is left to each may be smoothed more.
+/// The steady gain for counts so large that only [`NOISE`] matters. The common change is followed faster,
+/// so the rest may be smoothed more.
 const GAIN_LARGE: f64 = 0.35;
 
 /// How much a rate drifts for good from window to window, as a relative variance. In a random
@@ -33,10 +33,10 @@ const GAIN_LARGE: f64 = 0.35;
 /// the drift at which the gain of large counts is [`GAIN_LARGE`].
 const DRIFT: f64 = NOISE * NOISE * GAIN_LARGE * GAIN_LARGE / (1.0 - GAIN_LARGE);
 
-/// No estimate is worth less than one from a single request.
+/// No estimate weighs less than one from a single request.
 const VARIANCE_MAX: f64 = 1.0 + NOISE * NOISE;
 
-/// A jump of so many standard deviations is a step, not noise.
+/// A deviation of more than this many standard deviations is a step, not noise.
 const STEP_DEVIATIONS: f64 = 4.0;
 
 /// The relative scatter that a step must stand out from: twice [`NOISE`], since the estimate and
@@ -44,28 +44,28 @@ const STEP_DEVIATIONS: f64 = 4.0;
 /// [`STEP_DEVIATIONS`] a large count steps when it changes by more than a factor of 2.2.
 const STEP_NOISE: f64 = 2.0 * NOISE;
 
-/// From this probability on that an operation had traffic in a window without a count of it, the
-/// window is empty by chance; under it, the operation is silent.
+/// An empty window is empty by chance if the operation had traffic with at least this probability;
+/// otherwise the operation is silent.
 const PRESENT: f64 = 0.5;
 
-/// The root requests that a prior counts for, when a new operation's own count is small.
+/// The number of root requests a prior counts for when a new operation's own count is small.
 const PRIOR_COUNT: f64 = 1.0;
 
-/// No rate falls below this, in root requests per second: a share divided by it still is a
-/// probability, and a million such operations cost nothing.
+/// The lowest rate, in root requests per second: a share divided by it is still a probability, and a
+/// million such operations cost nothing.
 const LEAST_RATE: f64 = 1e-12;
 
-/// An operation with what is believed of it before and after a window.
+/// An operation, with its belief before and after a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Estimate {
     pub operation: OperationId,
     pub service: ServiceId,
     pub overflow: bool,
-    /// What was believed before the window; nothing if it was first seen in it.
+    /// The belief before the window; none if the operation was first seen in it.
     pub before: Option<Belief>,
-    /// What is believed with the window.
+    /// The belief after the window.
     pub belief: Belief,
-    /// Where the fleet's traffic goes from the window on.
+    /// The trend of the fleet's traffic from the window on.
     pub trend: Trend,
     pub silent_windows: u32,
     pub window_offered: u64,
@@ -117,8 +117,8 @@ impl Estimate {
         self.window_offered == 0 && f64::from(self.belief.presence) < PRESENT
     }
 
-    /// By how much the mean of 1/estimate is above 1/mean, relative to it, while the rate stays as
-    /// it is: the estimate's relative variance.
+    /// How much the mean of 1/estimate exceeds 1/mean, relative to it, while the rate stays constant: the
+    /// estimate's relative variance.
     pub(super) fn inverse_excess(&self) -> f64 {
         if self.is_silent() {
             0.0
@@ -128,12 +128,12 @@ impl Estimate {
     }
 }
 
-/// What a window says, and how far to trust it.
+/// What a window shows, and how far it is trusted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evidence<'a> {
     pub tally: &'a Tally,
     pub reading: &'a Reading,
-    /// Windows since the window before: more than 1 after a gap.
+    /// Windows since the previous window; more than 1 after a gap.
     pub windows: f64,
 }
 
@@ -168,8 +168,8 @@ fn matches<'a>(
     })
 }
 
-/// Carries estimates (sorted by operation) and what they have in common over a window. A frozen
-/// window changes nothing and adds no operation.
+/// Carries the estimates (sorted by operation) and their common course over a window. A frozen window
+/// changes nothing and adds no operation.
 pub(super) fn advance(
     known: &[Estimate],
     common: Common,
@@ -208,7 +208,7 @@ pub(super) fn advance(
     (estimates, common, trend)
 }
 
-/// What was expected of an operation in a window, and what came.
+/// The expectation for an operation in a window, and the count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outlook {
     /// Root requests expected, if it has traffic.
@@ -219,14 +219,14 @@ pub(super) struct Outlook {
     pub variance_before: f64,
     /// The relative variance of what was expected: the rate may have drifted since.
     pub variance: f64,
-    /// What is known of its presence with the window.
+    /// Its presence after the window.
     pub presence: Presence,
     /// Whether noise cannot explain the difference.
     pub step: bool,
 }
 
 impl Outlook {
-    /// Nothing if the window may lack the operation's reports.
+    /// None if the operation's reports may be missing from the window.
     fn of(
         old: &Estimate,
         count: Option<&OperationCount>,
@@ -240,7 +240,7 @@ impl Outlook {
         let counted = count.map_or(0.0, |count| count.offered as f64);
         let variance_before = f64::from(old.belief.variance);
         let variance = (variance_before + DRIFT * evidence.windows).clamp(0.0, VARIANCE_MAX);
-        // A window between two times that it comes is not empty by chance.
+        // A window within the gap of a periodic operation is not empty by chance.
         let by_chance = 1.0 - Rhythm::of(&old.belief).is_pausing();
         let empty = || by_chance * empty(expected, variance);
         Some(Self {
@@ -274,7 +274,7 @@ fn empty(expected: f64, variance: f64) -> f64 {
     (-(expected * variance).ln_1p() / variance).exp()
 }
 
-/// Keeps a belief through a window that says nothing.
+/// Keeps a belief through a window without information.
 fn still(old: &Estimate, count: Option<&OperationCount>) -> Estimate {
     Estimate {
         before: Some(old.belief),
@@ -284,10 +284,10 @@ fn still(old: &Estimate, count: Option<&OperationCount>) -> Estimate {
     }
 }
 
-/// Follows what a window says.
+/// Follows a window.
 ///
-/// The gain depends on what is expected, not on what came, else windows that hold more by chance
-/// would also count for more. An empty window counts as far as it is empty by chance.
+/// The gain depends on the expectation, not on the count; otherwise windows that hold more by chance
+/// would also weigh more. An empty window counts with the probability that it is empty by chance.
 ///
 /// # Source
 /// The Kalman filter of a random walk: with the variance p before and r of the noise, the gain is
@@ -311,8 +311,8 @@ fn follow(
     let followed = (expected + gain * (outlook.counted - expected)) / evidence.exposure();
     let followed = followed * shift.lasting() / if outlook.step { 1.0 } else { shift.own };
     let rate = match evidence.reading.hold {
-        // Reports are missing, and nobody knows whose: such a window can show that there is more
-        // traffic than was thought, not that there is less.
+        // Reports are missing, and nobody knows whose. Such a window can show more traffic than expected, not
+        // less.
         Hold::CutsOnly => followed.max(old.belief.rate),
         Hold::None | Hold::Frozen => followed,
     };
@@ -329,10 +329,10 @@ fn follow(
     }
 }
 
-/// Whether noise explains the difference of two counts, one expected and one seen.
+/// Whether noise explains the difference between an expected and a seen count.
 ///
-/// The deviation is taken of the smaller of the two, so that a rise and the fall back are judged
-/// alike, and with one request more, so that a single request of a rare operation is no step.
+/// The deviation is that of the smaller count, so a rise and the fall back are judged alike. One request
+/// is added, so that a single request of a rare operation is not a step.
 fn is_step(expected: f64, counted: f64) -> bool {
     let n = expected.min(counted) + 1.0;
     let deviation = (n + (STEP_NOISE * n).powi(2)).sqrt();
@@ -341,9 +341,9 @@ fn is_step(expected: f64, counted: f64) -> bool {
 
 /// Starts an operation from its first count.
 ///
-/// A small count says little, and the operation may have begun late in the window, so the median
-/// of its like weighs in with [`PRIOR_COUNT`]: no further up than the count allows, and never
-/// down, since the budget has to hold for what was seen.
+/// A small count says little, and the operation may have begun late in the window. So the median of
+/// comparable operations is mixed in with the weight [`PRIOR_COUNT`]: upwards at most as far as the count
+/// allows, and never downwards, because the budget must hold for what was counted.
 fn first_seen<F: FnOnce() -> Priors>(
     count: &OperationCount,
     priors: &LazyCell<Priors, F>,

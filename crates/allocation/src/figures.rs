@@ -1,4 +1,4 @@
-//! How well a plan serves: figures for people, which no later plan reads.
+//! Computes a plan's quality figures. They are for people; no later plan reads them.
 
 use super::defaults::weight;
 use super::limits::Rules;
@@ -6,39 +6,38 @@ use super::solve::{Entry, amount, solve};
 use super::sum::exact_sum;
 use super::{OperationPlan, Plan};
 
-/// The span in which an operation should show a trace, in seconds.
+/// The period in which an operation should show a trace, in seconds.
 ///
 /// # Source
 /// Five minutes: what dashboards and alerts commonly look back over.
 const COVERAGE_SECONDS: f64 = 300.0;
 
-/// A probability that moved by less than this part of itself counts as unchanged.
+/// A probability that moved by less than this relative amount counts as unchanged.
 const CHANGE: f64 = 0.01;
 
 /// How well a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// The sampled rate at which the window's requests would have been kept, had every SDK applied
-    /// the plan before, its lower bound too: in traces per second. The rate that was reported, over this one, says
-    /// whether what is served is applied.
+    /// Traces per second that the window would have kept if every SDK had applied the previous plan and its
+    /// lower bound. The reported sampled rate divided by this is 1 when SDKs comply.
     pub due_sampled: f64,
-    /// Of the operations that will have traffic in five minutes, the part expected to show at
-    /// least one trace, in [0, 1]; 1 when none will.
+    /// The part of the operations with traffic in the next five minutes that is expected to show at least one
+    /// trace, in [0, 1]; 1 if there are none.
     pub coverage: f64,
-    /// Jain's index of the shares, each over what filling without floors, caps and pins would
-    /// give: 1 when all are served alike, 1/n when one of n gets everything.
+    /// Jain's index of the shares, each divided by the share without floors, caps and pins: 1 when all are
+    /// served alike, 1/n when one of n gets everything.
     ///
     /// # Source
     /// R. Jain, D. Chiu, W. Hawe, «A Quantitative Measure of Fairness and Discrimination», DEC
     /// Research Report TR-301 (1984).
     pub fairness: f64,
-    /// Of the operations that this plan and the one before list, the part whose probability moved
-    /// by more than 1 %, in [0, 1].
+    /// The part of the operations listed in both this plan and the previous one whose probability moved by
+    /// more than 1 %, in [0, 1].
     pub changed: f64,
 }
 
 impl Default for Figures {
-    /// Those of a plan that knows no operation.
+    /// The figures of a plan without operations.
     fn default() -> Self {
         Self {
             due_sampled: 0.0,
@@ -50,7 +49,7 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// Judges a plan's operations, sorted by id, that answer a window of so many seconds.
+    /// Judges a plan's operations, sorted by id, for a window of this many seconds.
     pub(super) fn of(
         rules: &Rules<'_>,
         operations: &[OperationPlan],
@@ -71,9 +70,9 @@ impl Figures {
     }
 }
 
-/// What a plan does with the probabilities that were served before it.
+/// How a plan relates to the probabilities served before it.
 struct Served {
-    /// How many of the window's requests were to be kept.
+    /// How many of the window's requests should have been kept.
     due: f64,
     /// The part of the probabilities that changed.
     changed: f64,
@@ -110,8 +109,8 @@ fn differs(before: f64, after: f64) -> bool {
     (after - before).abs() > CHANGE * before.max(after)
 }
 
-/// Arrivals and sampling are independent of each other, so what is kept of an operation is a
-/// Poisson process of its share.
+/// Arrivals and sampling are independent, so the kept traces of an operation are a Poisson process with
+/// the rate of its share.
 fn coverage(operations: &[OperationPlan]) -> f64 {
     let shows = |rate: f64| -(-rate * COVERAGE_SECONDS).exp_m1();
     let traffic = exact_sum(operations.iter().map(|plan| shows(plan.offered)));
@@ -137,7 +136,7 @@ fn fairness(rules: &Rules<'_>, operations: &[OperationPlan], level: f64) -> f64 
     let level = if level > 0.0 {
         level
     } else {
-        // Floors and pins took everything: what they took it from is not in the level any more.
+        // Floors and pins took everything, so the level no longer shows what they took it from.
         let entries: Vec<_> = operations.iter().map(entry).collect();
         solve(&entries, rules.budget).level
     };

@@ -1,9 +1,8 @@
-//! A sum of amounts that are each at most some whole: exact for the purpose, in any order, and cheap.
+//! Sums amounts that are at most some known whole: order-independent and cheap.
 //!
-//! Every term is cut to a multiple of one tiny unit and added as an integer, so the order of the
-//! terms cannot change a bit. [`ExactSum`](super::sum::ExactSum) loses nothing over the whole range of
-//! `f64` and takes several times as long; here the whole is known, and with it what is too small to
-//! matter.
+//! Every term is cut to a multiple of one tiny unit and added as an integer, so the order of the terms
+//! cannot change a bit. [`ExactSum`](super::sum::ExactSum) loses nothing over the whole range of `f64` but
+//! is several times slower. Here the whole is known, and so is what is too small to matter.
 
 /// Bits that the unit lies below the whole. A term is at most 2⁹¹ units, so 2³⁵ of them fit before an
 /// `i128` overflows, and a million terms lose less than 2⁻⁷⁰ of the whole.
@@ -31,7 +30,8 @@ impl Unit {
         }
     }
 
-    /// An amount in units; what is above the whole counts as the whole, what is no amount as none.
+    /// Converts an amount to units; above the whole it counts as the whole, and a value that is not a
+    /// positive number counts as 0.
     pub(super) fn count(self, amount: f64) -> Units {
         let amount = amount.min(self.whole);
         if amount < f64::MIN_POSITIVE {

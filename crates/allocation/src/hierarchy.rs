@@ -1,5 +1,4 @@
-//! The fleet as a tree: which floors and caps stand above each operation, and at which level it
-//! shares.
+//! Models the fleet as a tree: the floors and caps above each operation, and the level it shares at.
 
 use super::estimate::Estimate;
 use super::limits::Limit;
@@ -15,9 +14,9 @@ const FLEET: u32 = 0;
 pub(super) struct Local {
     /// In traces per second and unit of weight.
     pub level: f64,
-    /// Whose it is.
+    /// The owner of the level.
     pub source: Source,
-    /// The node whose it is: operations of one share what it has.
+    /// The node of the level: its operations share what the node has.
     pub node: u32,
 }
 
@@ -25,9 +24,9 @@ pub(super) struct Local {
 #[derive(Debug)]
 pub(super) struct Hierarchy {
     nodes: Vec<Node>,
-    /// How many of the nodes are groups: they come right behind the fleet.
+    /// How many of the nodes are groups; they follow the fleet.
     groups: usize,
-    /// The node of every service that is not in the fleet alone, sorted by service.
+    /// The node of every service that has one other than the fleet, sorted by service.
     homes: Vec<(ServiceId, u32)>,
 }
 
@@ -66,12 +65,12 @@ impl Hierarchy {
         }
     }
 
-    /// Whether nothing stands between the fleet and its operations.
+    /// Whether there is no node but the fleet.
     pub(super) fn is_flat(&self) -> bool {
         self.homes.is_empty()
     }
 
-    /// The node that a service's operations stand in.
+    /// The node of a service's operations.
     pub(super) fn home(&self, service: ServiceId) -> u32 {
         match self.homes.binary_search_by_key(&service, |(id, _)| *id) {
             Ok(place) => self.homes[place].1,
@@ -79,7 +78,7 @@ impl Hierarchy {
         }
     }
 
-    /// The nodes, with what pins take of their floors and caps gone: pins are paid for first.
+    /// The nodes, reduced by what pins take of their floors and caps: pins are paid for first.
     pub(super) fn nodes(&self, estimates: &[Estimate], limits: &[Limit]) -> Vec<Node> {
         let mut pinned = vec![ExactSum::new(); self.nodes.len()];
         for (estimate, limit) in estimates.iter().zip(limits) {
@@ -98,14 +97,14 @@ impl Hierarchy {
         self.nodes.iter().zip(&pinned).map(left).collect()
     }
 
-    /// At which level each node's operations share, by node.
+    /// The level of each node's operations, by node.
     pub(super) fn locals(&self, levels: &[Levels], fleet: f64) -> Vec<Local> {
         let mut locals = vec![Local {
             level: fleet,
             source: Source::Fleet,
             node: FLEET,
         }];
-        // Those outside come first.
+        // Outer nodes come first.
         for (number, node) in self.nodes.iter().enumerate().skip(1) {
             let outer = locals[node.parent as usize];
             let own = levels.get(number).copied().unwrap_or_default();
@@ -129,7 +128,7 @@ impl Hierarchy {
         locals
     }
 
-    /// The group that a node is in or is, by its place among the groups.
+    /// The group that a node is, or belongs to, by its index among the groups.
     pub(super) fn group(&self, node: u32) -> Option<usize> {
         let mut at = node;
         while at as usize > self.groups {

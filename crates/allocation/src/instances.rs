@@ -1,13 +1,13 @@
 //! How many SDK instances each service has.
 //!
-//! Reports say how many instances they are of. Summed as instance-milliseconds and divided by the
-//! window's length, that is the mean number, as far as all reports have come. When a window closes,
-//! many still have not; when it is read again for the next plan, an interval later, nearly all have.
-//! So the window before is what is counted, and the one that has just closed can only show that
-//! there are more by now.
+//! Each report says how many instances it covers. The sum of instance-milliseconds divided by the
+//! window's length is the mean number of instances, once all reports have arrived. When a window closes,
+//! many are still on their way; when it is read again for the next plan, an interval later, nearly all
+//! are there. So the previous window is the one that is counted, and the window that has just closed can
+//! only show that there are more instances by now.
 //!
-//! Too few instances cost more than the operator gave, too many only a part of what could be
-//! guaranteed: the estimates rise at once and fall slowly, and not while reports are missing.
+//! Too few instances cost more than the operator reserved; too many cost only a part of the guarantee.
+//! So estimates rise at once, fall slowly, and do not fall while reports are missing.
 
 use super::completeness::Reading;
 use super::solve::amount;
@@ -15,27 +15,27 @@ use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{AgentWeight, Hold, Inputs, Plan, ServiceId, WindowCounts};
 
-/// How far one window takes an estimate down: by half in seven windows.
+/// How far one window lowers an estimate: to half in seven windows.
 const FALL: f64 = 0.1;
 
-/// The same for a service that nobody reported: its instances may be idle as well as gone.
+/// The same for a service without reports: its instances may be idle as well as gone.
 const FADE: f64 = 0.01;
 
 /// More instances than any fleet has, so that no product of them leaves the range of `f64`.
 const INSTANCES_MAX: f64 = 1e12;
 
-/// However little of a window was heard, it is scaled up by ten times at most.
+/// A window is scaled up by a factor of ten at most, however little of it was heard.
 const PART_MIN: f64 = 0.1;
 
-/// What the windows say of how many instances there are.
+/// What the windows show about the number of instances.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// What the window that has just closed shows for certain: those heard, unscaled.
+    /// What the closed window proves: the instances heard, unscaled.
     current: Vec<(ServiceId, f64)>,
-    /// What the last window that can be counted shows: the one before, read again, because by now
-    /// all of its reports have come; else the one that has just closed.
+    /// The newest complete window: the previous one, read again with all of its reports, or else the one
+    /// that has just closed.
     counted: Vec<(ServiceId, f64)>,
-    /// Whether everybody was heard in that one.
+    /// Whether every expected agent was heard in that window.
     whole: bool,
 }
 
@@ -73,7 +73,7 @@ impl Seen {
         }
     }
 
-    /// Every service's instances, after those of the plan before; by id.
+    /// Every service's instances, based on the previous plan; by id.
     pub(super) fn instances(&self, previous: &Plan, hold: Hold) -> Vec<(ServiceId, f64)> {
         let may_fall = self.whole && hold == Hold::None;
         let ids = previous.services.iter().map(|plan| plan.service);
@@ -101,7 +101,7 @@ impl Seen {
     }
 }
 
-/// The mean number of instances in a window, of which a part was heard.
+/// The mean number of instances in a window of which a part was heard.
 fn means(tally: &Tally, part: f64) -> Vec<(ServiceId, f64)> {
     let milliseconds = tally.milliseconds as f64 * part.clamp(PART_MIN, 1.0);
     let mean = |sum: u64| {
@@ -117,8 +117,8 @@ fn means(tally: &Tally, part: f64) -> Vec<(ServiceId, f64)> {
         .collect()
 }
 
-/// The part of the agents that a plan expects, by their weights, whose reports of its window have
-/// come by now; no less than when it was planned with.
+/// The part of the expected agents, by weight, whose reports of the plan's window have arrived by now;
+/// at least what it was when the plan was made.
 fn heard(previous: &Plan, tally: &Tally) -> f64 {
     let came = |agent| {
         let found = tally
@@ -134,8 +134,8 @@ fn heard(previous: &Plan, tally: &Tally) -> f64 {
     part.max(previous.fleet.completeness)
 }
 
-/// The part of a window that the agents heard in it cover, in the mean over agents: what a service
-/// has of instances does not depend on when its agents report.
+/// The part of a window that its heard agents cover, averaged over agents: the instances of a service do
+/// not depend on when its agents report.
 fn covered(tally: &Tally) -> f64 {
     if tally.agents.is_empty() || tally.milliseconds <= 0 {
         return 1.0;

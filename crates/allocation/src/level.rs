@@ -1,28 +1,28 @@
-//! The level at which entries spend a budget, found by halving what is undecided.
+//! Finds the level at which entries spend a budget, by repeatedly halving the undecided entries.
 
 use super::fixed::{Unit, Units};
 use super::solve::{Filled, Priority, Ramp, fill};
 use super::sum::ExactSum;
 
-/// From so many entries on the level is guessed from some of them first.
+/// From this many entries on, the level is first guessed from a sample.
 const SAMPLED_FROM: usize = 8192;
 
-/// So many of them: a few per cent off, for a thousandth of the work.
+/// The size of the sample: accurate to a few per cent, for a thousandth of the work.
 const SAMPLE: usize = 2048;
 
-/// How far around the guess the level is looked for, as a factor.
+/// The interval around the guess that is searched first, as a factor.
 const AROUND: f64 = 1.1;
 
-/// What is known of the ramps that have no breakpoint left inside the searched interval.
+/// The ramps that have no breakpoint left inside the searched interval.
 struct Settled {
     unit: Unit,
-    /// The floors and caps of those that are flat there.
+    /// The sum of the floors and caps of ramps that are flat there.
     flat: Units,
-    /// The weights of those that rise there.
+    /// The sum of the weights of ramps that rise there.
     rising: ExactSum,
 }
 
-/// Finds the level at which the ramps spend the budget; their floors fit it, their caps do not.
+/// Finds the level at which the ramps spend the budget; their floors fit it, their caps exceed it.
 pub(super) fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
     let (mut low, mut high) = guess(ramps, unit, budget);
     let mut settled = Settled {
@@ -31,7 +31,7 @@ pub(super) fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
         rising: ExactSum::new(),
     };
     let mut breakpoints = Vec::new();
-    // Those that have a breakpoint inside the interval, by place: few bytes, since all are moved.
+    // The undecided ramps by index: small, because all of them are moved.
     let mut open: Vec<u32> = Vec::new();
     for (place, ramp) in ramps.iter().enumerate() {
         if settled.take(ramp, low, high) {
@@ -65,10 +65,10 @@ pub(super) fn find_level(ramps: &[Ramp], unit: Unit, budget: Units) -> f64 {
     }
 }
 
-/// Two breakpoints between which the level lies, or as much as a few of the ramps tell: most others
-/// then need no search.
+/// Guesses two breakpoints around the level from a sample of the ramps; most other ramps then need no
+/// search.
 ///
-/// Only breakpoints are guessed, so that the search ends at the same two whatever the guess.
+/// Only breakpoints are guessed, so the search ends at the same two whatever the guess.
 fn guess(ramps: &[Ramp], unit: Unit, budget: Units) -> (f64, f64) {
     let (mut low, mut high) = (0.0, f64::INFINITY);
     if ramps.len() < SAMPLED_FROM {
@@ -103,7 +103,7 @@ fn guess(ramps: &[Ramp], unit: Unit, budget: Units) -> (f64, f64) {
 }
 
 impl Settled {
-    /// Takes over a ramp that is one straight line between the levels; tells whether it is.
+    /// Adds a ramp that is one straight line between the levels; returns whether it is.
     fn take(&mut self, ramp: &Ramp, low: f64, high: f64) -> bool {
         let (start, stop) = (ramp.start(), ramp.stop());
         if stop <= low {
@@ -118,8 +118,8 @@ impl Settled {
         true
     }
 
-    /// What all ramps, these and the open ones, spend at a level inside the interval, no more than
-    /// all that is asked about.
+    /// What all ramps, decided and undecided, spend at a level inside the interval. Each amount saturates at
+    /// the whole that the unit was made for.
     fn spent(&self, ramps: &[Ramp], open: &[u32], level: f64) -> Units {
         let open = open.iter().map(|place| ramps[*place as usize].at(level));
         let open = self.unit.sum(open);

@@ -1,7 +1,5 @@
-//! The heart: counts and wishes in, a plan out.
-//!
-//! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no
-//! serde, and nothing else of this crate. Read [`Plan`] first, then [`next_plan`].
+//! Computes a plan from counts and a policy. Everything here is a pure function of its arguments: no I/O,
+//! no clock, no randomness, no dependencies. Read [`Plan`] first, then [`next_plan`].
 
 mod common;
 mod completeness;
@@ -54,19 +52,19 @@ pub use window::{AgentCount, OperationCount, ServiceCount, Timestamp, Window, Wi
 /// What one computation reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The fencing epoch of the leader that computes.
+    /// The fencing term of the leader that computes.
     pub epoch: u64,
     /// The previous plan's window, read again: a late report may have changed its counts.
     /// Absent where there is none (the genesis plan, or after a gap).
     pub corrected: Option<&'a WindowCounts>,
     /// The window that has just closed.
     pub current: &'a WindowCounts,
-    /// Operations to let go of: the plan no longer lists them.
+    /// Retired operations: the plan no longer lists them.
     pub retired: &'a [OperationId],
 }
 
 impl<'a> Inputs<'a> {
-    /// A window alone: nothing to correct and nothing to retire.
+    /// A single window: nothing to correct, nothing to retire.
     #[must_use]
     pub fn new(epoch: u64, current: &'a WindowCounts) -> Self {
         Self {

@@ -1,25 +1,25 @@
-//! What one operation may get: the policy's bounds, the last probability served, what is missing.
+//! Computes what one operation may get: the policy's bounds, the last probability, missing reports.
 
 use super::defaults::{initial_probability, probability, raise_limit, unknown_max, weight};
 use super::estimate::Estimate;
 use super::solve::{Entry, amount};
 use super::{Binding, Bounds, Hold, Plan, Policy, Source, Trim};
 
-/// What holds for every operation of one plan.
+/// The rules that hold for every operation of one plan.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
     pub policy: &'a Policy,
     pub previous: &'a Plan,
     pub hold: Hold,
-    /// What is shared: the wanted sampled rate of the fleet, trimmed, without what SDKs keep at most
-    /// by themselves, in traces per second.
+    /// The budget that is shared, in traces per second: the fleet's budget, trimmed, minus the most that SDKs
+    /// keep by themselves.
     pub budget: f64,
     pub weight_exponent: f64,
-    /// What no default exceeds.
+    /// The upper limit of every default probability.
     pub unknown_max: f64,
-    /// What a probability may become in one interval from nothing.
+    /// The highest probability that may follow on 0 in one interval.
     start: f64,
-    /// Whether what was served before counts: it limits raises, and is left alone where it is good.
+    /// Whether previous probabilities count: they limit raises and stay when they are close enough.
     pub from_before: bool,
 }
 
@@ -27,17 +27,17 @@ pub(super) struct Rules<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     pub entry: Entry,
-    /// The probability it is guaranteed as far as its share goes.
+    /// The probability its bounds guarantee, limited by its share.
     pub probability_min: f64,
     /// The highest probability it may be served.
     pub probability_max: f64,
     /// What set [`Limit::probability_max`].
     pub binding: Binding,
-    /// Whose bounds they are.
+    /// The owner of those bounds.
     pub source: Source,
-    /// Whose the floor is.
+    /// The owner of the floor.
     pub floor_source: Source,
-    /// The highest probability that its caps allow, before what it was served before is looked at.
+    /// The highest probability that its caps allow, regardless of the previous probability.
     pub cap_probability: f64,
     /// The probability an operator fixed.
     pub pin: Option<f64>,
@@ -66,7 +66,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The rules once everything has settled, whatever was served before.
+    /// The rules of a settled plan, regardless of previous probabilities.
     pub(super) fn settled(
         policy: &'a Policy,
         previous: &'a Plan,
@@ -80,8 +80,8 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The most that may be served for what was served at `served` before. A plan that knew
-    /// nothing served a guess, which limits nothing.
+    /// The highest probability that may follow on `served`. A plan without operations served a guess, which
+    /// limits nothing.
     pub(super) fn ceiling(&self, served: f64) -> (f64, Binding) {
         if self.hold == Hold::CutsOnly {
             (served, Binding::Hold)

@@ -1,16 +1,15 @@
-//! What SDKs keep beside the probabilities they are served, counted in the budget.
+//! Computes the lower bound: what SDKs keep beside their probabilities, paid from the budget.
 //!
-//! Some SDKs (OpenTelemetry's for Go, Jaeger's own clients) keep a lower bound of traces per
-//! second, every instance and every operation for itself: what it costs grows with the number of
-//! instances, which nobody else counts. Here an operator says what of the budget is for it, and
-//! the bound follows from how many there are.
+//! Some SDKs (OpenTelemetry's for Go, Jaeger's own clients) keep a lower bound of traces per second for
+//! every operation in every instance, so its cost grows with the number of instances. The operator
+//! reserves a part of the budget for it, and the bound follows from the number of instances.
 //!
-//! An instance j that is offered l_j of an operation and served probability p and lower bound L
-//! keeps p·l_j, and for the rest a credit wherever it has one. Credits come at L, are never used
-//! faster than requests come, and one used for a request that is kept anyway adds nothing; so the
-//! bound adds at most (1−p)·min(L, l_j). Over n instances that is at most (1−p)·min(n·L, d),
-//! however the operation's d = Σ l_j is split over them: the sum of min(L, l_j) is no more than
-//! either of n·L and d. An even split costs the most, so what is counted is the worst.
+//! An instance j with offered rate l_j of an operation, probability p and lower bound L keeps p·l_j, and
+//! of the rest whatever it has credits for. Credits accrue at L, are used no faster than requests arrive,
+//! and a credit used for a request that is kept anyway adds nothing. So the bound adds at most
+//! (1−p)·min(L, l_j). Over n instances that is at most (1−p)·min(n·L, d), however the demand d = Σ l_j is
+//! split: the sum of min(L, l_j) exceeds neither n·L nor d. An even split costs the most, so the worst case
+//! is what is counted.
 
 use super::decide::Shared;
 use super::defaults::rules_default;
@@ -21,23 +20,23 @@ use super::solve::amount;
 use super::sum::exact_sum;
 use super::{Hold, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId, ServicePlan};
 
-/// A new bound leaves a tenth of the reserve, so that the next few instances do not change every
+/// A new bound leaves a tenth of the reserve unused, so that a few more instances do not change every
 /// service's body again.
 const ROOM: f64 = 0.9;
 
-/// A bound stays while it is within the reserve and spends so much of it.
+/// A bound stays while it fits the reserve and spends at least this part of it.
 const HELD_FROM: f64 = 0.8;
 
-/// How far a bound may rise in one window.
+/// The largest rise of a bound in one window, as a factor.
 const RAISE: f64 = 1.25;
 
-/// One trace a day: less guarantees nothing, so nothing is served.
+/// One trace a day: a smaller bound guarantees nothing, so none is served.
 const LEAST: f64 = 1.0 / 86_400.0;
 
-/// What is guaranteed in one plan.
+/// The guarantees of one plan.
 #[derive(Debug)]
 pub(super) struct LowerBound {
-    /// What an instance keeps of an operation, where it is served, in traces per second.
+    /// What an instance keeps of an operation, where a bound is served, in traces per second.
     pub traces_per_second: f64,
     /// Every service whose instances are known, by id.
     services: Vec<Guaranteed>,
@@ -54,7 +53,7 @@ struct Guaranteed {
 }
 
 impl LowerBound {
-    /// Follows the instances over a window and finds the bound that the reserve pays for.
+    /// Follows the instances over a window and computes the bound that the reserve pays for.
     ///
     /// A frozen window changes nothing.
     pub(super) fn after(
@@ -72,7 +71,7 @@ impl LowerBound {
         Self::of(policy, instances, known, |wanted| next(held, wanted, hold))
     }
 
-    /// What a plan would settle at under another policy, with the instances it knows.
+    /// What a plan would settle at under another policy, with its known instances.
     pub(super) fn settled(current: &Plan, policy: &Policy, known: &[Estimate]) -> Self {
         let services = current.services.iter();
         let instances = services.map(|plan| (plan.service, plan.instances));
@@ -98,7 +97,7 @@ impl LowerBound {
             })
             .collect();
         let reserve = amount(policy.lower_bound_reserve).min(amount(policy.budget));
-        // A million operations need not be counted where nothing is reserved.
+        // Without a reserve, a million operations need not be counted.
         let times = if reserve > 0.0 {
             serve(&mut services, known)
         } else {
@@ -126,7 +125,7 @@ impl LowerBound {
         }
     }
 
-    /// The most that the bound can keep: as if no probability kept anything.
+    /// The most that the bound can keep, as if the probabilities kept nothing.
     pub(super) fn most(&self, known: &[Estimate]) -> f64 {
         let each = |estimate: &Estimate| {
             self.of_operation(estimate.service, estimate.overflow, estimate.demand())
@@ -134,7 +133,7 @@ impl LowerBound {
         self.sum(known.iter().map(each))
     }
 
-    /// The part of [`LowerBound::most`] that probabilities keep anyway, in traces per second.
+    /// The part of [`LowerBound::most`] that the probabilities keep anyway, in traces per second.
     pub(super) fn kept_anyway(&self, known: &[Estimate], limits: &[Limit], shared: &Shared) -> f64 {
         let each = |((estimate, limit), share): ((&Estimate, &Limit), &f64)| {
             let demand = estimate.demand();
@@ -146,18 +145,17 @@ impl LowerBound {
         self.sum(known.iter().zip(limits).zip(shares).map(each))
     }
 
-    /// What the bound keeps beside the probabilities of a plan, in traces per second.
+    /// What the bound keeps beside a plan's probabilities, in traces per second.
     pub(super) fn cost(&self, operations: &[OperationPlan]) -> f64 {
         let each = |plan: &OperationPlan| {
-            // The share, not the probability, says what is kept in the mean over the estimate's
-            // scatter.
+            // The share, not the probability, is the mean of what is kept over the estimate's scatter.
             let missed = (1.0 - plan.share / plan.offered).clamp(0.0, 1.0);
             missed * self.of_operation(plan.service, plan.overflow, plan.offered)
         };
         self.sum(operations.iter().map(each))
     }
 
-    /// Writes down what each service's instances are and are served.
+    /// Writes each service's instances and bound into the plan.
     pub(super) fn note(&self, services: &mut [ServicePlan]) {
         for plan in services {
             if let Some(found) = self.of_service(plan.service) {
@@ -180,7 +178,7 @@ impl LowerBound {
         }
     }
 
-    /// Sums over operations, which need not be looked at where nothing is guaranteed.
+    /// Sums over operations; skipped where nothing is guaranteed.
     fn sum(&self, terms: impl Iterator<Item = f64>) -> f64 {
         if self.traces_per_second > 0.0 {
             exact_sum(terms)
@@ -190,12 +188,11 @@ impl LowerBound {
     }
 }
 
-/// Marks the services that are served a bound with 1, and adds up their instances times their
-/// named operations: how often the bound is kept at most.
+/// Marks the services that are served a bound with 1, and sums their instances times their named
+/// operations: the most often that the bound is kept.
 ///
-/// A service whose overflow entry has traffic is left out: SDKs apply the bound to every name, and
-/// nobody knows how many names that entry stands for. One that has less than an instance in the
-/// mean counts as one, which is what it has when it has any.
+/// A service whose overflow entry has traffic is left out: SDKs apply the bound to every name, and the
+/// number of names in that entry is unknown. A mean of less than one instance counts as one.
 fn serve(services: &mut [Guaranteed], known: &[Estimate]) -> f64 {
     let mut named = vec![0_u64; services.len()];
     let mut unnamed = vec![false; services.len()];
@@ -238,11 +235,11 @@ fn stays(held: f64, wanted: f64) -> bool {
     (HELD_FROM * wanted..=wanted).contains(&held)
 }
 
-/// Rounds down to two significant digits, to the number that is written with those.
+/// Rounds down to two significant decimal digits, to a number that prints with exactly those.
 fn two_digits(value: f64) -> f64 {
     let exponent = value.log10().floor() as i32 - 1;
     let power = 10_f64.powi(exponent.abs());
-    // What ends with a digit of its own must not lose it to the division.
+    // A number that already has two digits must not lose one to the division.
     let digits = |value: f64| (value * (1.0 + f64::EPSILON)).floor();
     if exponent < 0 {
         digits(value * power) / power
@@ -300,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_step_never_ends_below_what_would_be_held() {
-        // Else a steady fleet's bound would change with every plan.
+        // Otherwise a steady fleet's bound would change with every plan.
         let mut wanted = 2e-5;
         while wanted < 1e6 {
             let bound = next(0.0, wanted, Hold::None);

@@ -1,28 +1,27 @@
-//! Budgets inside the budget: what whole services and groups keep at least and at most.
+//! Solves budgets inside the budget: floors and caps of whole services and groups.
 //!
-//! A node's entries share as everybody does until its own floor or cap binds; from there on its
-//! level stays where it was, whatever the level above it does. So a node is nothing but two levels
-//! between which its entries are kept, and an entry under it rises from what the first gives it to
-//! what the second gives it. The nodes are turned into such floors and caps of their entries, from
-//! the innermost outwards, by filling each with its own floor and cap; what is left is one plain
-//! solution for all. Each takes time linear in its entries.
+//! The entries of a node share like all others until the node's own floor or cap binds. From there on
+//! the node's level stays, whatever the level above does. So a node is two levels that confine its
+//! entries, and an entry below it rises from what the first level gives it to what the second does. The
+//! nodes are converted to floors and caps of their entries, from the innermost outwards, by filling each
+//! node with its own floor and cap. One plain solution for all entries is left. Each step is linear in
+//! the number of entries.
 
 use super::solve::{Entry, Filled, Levels, Priority, Ramp, Solution, amount, fill};
 
-/// A part of the fleet with a floor and a cap for all its entries together.
+/// A part of the fleet with one floor and one cap for all of its entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Node {
-    /// The node it stands in, by its place, which is before its own. The first node is the fleet,
-    /// which stands in none.
+    /// The index of its parent node, which precedes it. The first node is the fleet, which has none.
     pub parent: u32,
-    /// At least so many traces per second, as far as its entries can use them; a cap below it wins.
+    /// The floor in traces per second, limited by what its entries can use; a lower cap wins.
     pub floor: f64,
-    /// At most so many traces per second.
+    /// The cap in traces per second.
     pub cap: f64,
 }
 
 impl Default for Node {
-    /// A node of the fleet that asks for nothing.
+    /// A node without bounds.
     fn default() -> Self {
         Self {
             parent: 0,
@@ -41,7 +40,7 @@ pub(super) fn solve(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f6
         .map(|entry| Ramp::of(&entries[*entry as usize]))
         .collect();
     let mut levels = vec![Levels::default(); nodes.len()];
-    // Those inside come behind, so from the last on.
+    // Inner nodes follow their parents, so start at the last.
     for (number, node) in nodes.iter().enumerate().rev() {
         let (start, end) = layout.spans[number];
         let own = |place: usize| priority(start + place);
@@ -60,7 +59,7 @@ pub(super) fn solve(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f6
     }
 }
 
-/// Turns a node's cap and floor into those of its entries.
+/// Converts a node's cap and floor into those of its entries.
 fn bound(node: &Node, ramps: &mut [Ramp], priority: impl Fn(usize) -> Priority) -> Levels {
     let mut levels = Levels::default();
     let cap = if node.cap.is_nan() {
@@ -93,7 +92,7 @@ fn bound(node: &Node, ramps: &mut [Ramp], priority: impl Fn(usize) -> Priority) 
         levels.least = match fill(ramps, floor, priority) {
             Filled::Caps => levels.most,
             Filled::Level(least) => least,
-            // The floors below it are more than its own.
+            // The floors below it exceed its own.
             Filled::Floors { .. } => return levels,
         };
         for ramp in ramps {
@@ -103,11 +102,11 @@ fn bound(node: &Node, ramps: &mut [Ramp], priority: impl Fn(usize) -> Priority) 
     levels
 }
 
-/// The entries in such an order that those of every node stand together.
+/// The entries, ordered so that those of one node are adjacent.
 struct Layout {
-    /// The entries by place.
+    /// The entries by position.
     order: Vec<u32>,
-    /// The first place of each node and the one after its last.
+    /// The first position of each node and the one after its last.
     spans: Vec<(usize, usize)>,
 }
 
@@ -125,7 +124,7 @@ impl Layout {
             );
             all[node.parent as usize] += all[number];
         }
-        // A node's own entries come first, then those of the nodes inside it, one after the other.
+        // A node's own entries come first, then those of its inner nodes in turn.
         let mut spans = vec![(0, homes.len()); nodes.len()];
         let mut next = own.clone();
         for (number, node) in nodes.iter().enumerate().skip(1) {

@@ -19,8 +19,8 @@ use super::{
 
 /// Computes the plan that follows `previous`.
 ///
-/// Any input gives a defined plan with every probability in [0, 1], and equal inputs in any
-/// order give equal plans. Counts of an operation or agent that stand more than once add up.
+/// Any input yields a defined plan with every probability in [0, 1], and equal inputs in any order yield
+/// equal plans. Repeated counts of one operation or agent add up.
 #[must_use]
 pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let mut retired = inputs.retired.to_vec();
@@ -90,7 +90,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     }
 }
 
-/// Windows from the end of the previous plan's to the end of this one: 1 but after a gap.
+/// Windows from the end of the previous plan to the end of this one: 1, more after a gap.
 fn windows_since(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
     let end = inputs.current.window.end.0;
     let between = end.saturating_sub(previous.window.end.0) as f64 / 1000.0;

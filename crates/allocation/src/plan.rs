@@ -69,7 +69,7 @@ impl Plan {
             .map_or(self.fleet.level, |plan| plan.level)
     }
 
-    /// What it says of one service; none where it does not know it.
+    /// The figures of one service; none if the plan does not know it.
     #[must_use]
     pub fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
         let found = self
@@ -84,8 +84,8 @@ impl Plan {
 pub struct FleetPlan {
     /// The wanted sampled rate, in traces per second.
     pub budget: f64,
-    /// The offered rate that is planned for, in root requests per second: the operations'
-    /// estimates, without what has stopped being reported.
+    /// The offered rate that is planned for, in root requests per second: the sum of the operations'
+    /// estimates, without what is no longer reported.
     pub offered: f64,
     /// The sampled rate this plan expects, in traces per second.
     pub expected_sampled: f64,
@@ -113,19 +113,18 @@ pub struct FleetPlan {
     pub default_probability: f64,
     /// Traces per second by which floors and pins exceed the budget; 0 when they fit.
     pub missing: f64,
-    /// The common trend of all operations' traffic with this window: its relative change per
-    /// window.
+    /// The common trend of all traffic after this window: its relative change per window.
     pub trend: f64,
     /// The trend before this window, for when a late report changes the window's counts.
     pub trend_before: f64,
-    /// What the operations' traffic does together, with this window.
+    /// The common course of all traffic after this window.
     pub common: Common,
-    /// The same before this window, for when a late report changes the window's counts.
+    /// The same before this window, in case a late report changes the window's counts.
     pub common_before: Common,
     /// What the budget was multiplied by before it was shared.
     pub trim: Trim,
-    /// What every SDK instance keeps of each operation at least where the plan says so, in traces
-    /// per second: [`ServicePlan::lower_bound`].
+    /// What every SDK instance keeps of each operation at least, where the plan says so, in traces per second:
+    /// [`ServicePlan::lower_bound`].
     pub lower_bound: f64,
     /// The sampled rate that the lower bound is expected to add to what the probabilities keep, in
     /// traces per second, if every SDK applies it: the most that it can add.
@@ -136,9 +135,8 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
-    /// By which part more was kept in the window than wanted, which is the budget, or all there
-    /// was where that is less; negative when too little was kept. What was not reported is taken
-    /// to be like what was.
+    /// The relative excess of what the window kept over what was wanted: the budget, or all traffic where
+    /// that is less; negative when too little was kept. Unreported traffic is assumed to be like the reported.
     #[must_use]
     pub fn tracking_error(&self) -> f64 {
         let counted = self.completeness * self.covered;
@@ -170,16 +168,15 @@ pub struct ServicePlan {
     pub service: ServiceId,
     /// The probability for operations of it that the plan does not list.
     pub default_probability: f64,
-    /// The level at which its operations share: the fleet's, unless a floor or cap of its own or of
-    /// its group keeps it elsewhere.
+    /// The level its operations share at: the fleet's, unless a floor or cap of its own or of its group binds.
     pub level: f64,
-    /// Its SDK instances: the estimate rises with what is reported at once and falls slowly; 0
-    /// while nobody has said.
+    /// Its SDK instances. The estimate rises with the reports at once and falls slowly; 0 before the first
+    /// report.
     pub instances: f64,
-    /// What each of them keeps of every operation at least, in traces per second: the fleet's
-    /// lower bound, or 0 where nobody can tell what that would cost.
+    /// What each instance keeps of every operation at least, in traces per second: the fleet's lower bound, or
+    /// 0 where its cost is unknown.
     pub lower_bound: f64,
-    /// The group that it is in, by its place in [`Plan::groups`].
+    /// The group it belongs to, as an index into [`Plan::groups`].
     pub group: Option<usize>,
 }
 
@@ -188,7 +185,7 @@ pub struct ServicePlan {
 pub struct GroupPlan {
     /// Which group.
     pub name: GroupName,
-    /// What it is to get, as the policy had it.
+    /// Its floor and cap, as the policy had them.
     pub whole: Whole,
     /// The offered rate that its operations are planned for, in root requests per second.
     pub offered: f64,
@@ -209,15 +206,15 @@ pub struct OperationPlan {
     pub service: ServiceId,
     /// Whether it is its service's counted overflow entry; it is served as the default.
     pub overflow: bool,
-    /// The offered rate that is planned for, in root requests per second: its rate while it has
-    /// traffic, times the probability that it has any, carried on by the fleet's trend.
+    /// The offered rate that is planned for, in root requests per second: its rate while it has traffic,
+    /// times the probability that it has any, extrapolated by the fleet's trend.
     pub offered: f64,
     /// What is believed of it with this window.
     pub belief: Belief,
-    /// What was believed before this window: where the next plan starts from when a late report
-    /// has changed the window's counts. Nothing for an operation first seen in this window.
+    /// The belief before this window: the next plan starts from it if a late report has changed the window's
+    /// counts. None for an operation first seen in this window.
     pub belief_before: Option<Belief>,
-    /// The traces per second the allocation gives it, which is what it is expected to cost.
+    /// The traces per second the allocation gives it: its expected cost.
     pub share: f64,
     /// What its SDKs are told, in [0, 1].
     pub probability: f64,
@@ -233,9 +230,9 @@ pub struct OperationPlan {
     pub window_sampled: u64,
 }
 
-/// What the windows up to one say of an operation.
+/// What the windows so far say about an operation.
 ///
-/// Rounded to single precision but for the rate: none of it is known to seven digits.
+/// Rounded to single precision except for the rate: none of it is known to seven digits.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Belief {
     /// The offered rate while it has traffic, in root requests per second.
@@ -248,18 +245,18 @@ pub struct Belief {
     pub stay: f32,
     /// The probability that it has traffic in a window after one without, in [0, 1].
     pub wake: f32,
-    /// Windows from one time that it comes to the next; 0 while none has been seen.
+    /// The gap between two active windows, in windows; 0 while none has been seen.
     pub gap: u16,
-    /// Windows since it came last.
+    /// Windows since the last active one.
     pub since: u16,
-    /// How far it is believed to keep the gap, in [0, 1].
+    /// The belief that the operation keeps the gap, in [0, 1].
     pub regular: f32,
 }
 
 /// What decided an operation's share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Binding {
-    /// The water level: it gets what everybody like it gets.
+    /// The water level: it gets the same as every comparable operation.
     Level,
     /// Its floor is above the level.
     Floor,
@@ -273,7 +270,7 @@ pub enum Binding {
     RaiseLimit,
     /// What it was served before is as good as what it would be served now.
     Deadband,
-    /// Its reports or all of them are missing, and nothing rises through silence.
+    /// Its reports or all reports are missing, and silence raises nothing.
     Hold,
 }
 

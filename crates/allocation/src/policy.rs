@@ -1,4 +1,4 @@
-//! What operators ask for: the budget and the bounds of services and operations.
+//! Defines the policy: the operators' configuration in the form the allocation computes with.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::defaults::probability;
 use super::solve::{Priority, amount};
 use super::{GroupName, OperationId, ServiceId, Source};
 
-/// The operators' wishes, parsed and in ids.
+/// The operators' configuration, checked, with ids in place of names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The configuration revision it was read from.
@@ -16,25 +16,24 @@ pub struct Policy {
     /// The exponent q of `weight · offered^q`, in [0, 1]: 0 gives equal shares, 1 one
     /// probability for all.
     pub weight_exponent: f64,
-    /// The probability served while nothing is known at all; what is above ½ counts as ½, since
-    /// nothing unknown is ever sampled whole.
+    /// The probability served while nothing is known; cut to ½, because nothing unknown is ever kept whole.
     pub initial_probability: f64,
     /// The most of the budget that may be set aside for operations not seen yet, in [0, 1].
     pub unseen_reserve_max: f64,
-    /// What every operation gets at least, in traces per second, as far as its demand and its
-    /// cap go: a floor of its own does not lower it.
+    /// The floor of every operation in traces per second, limited by its demand and its cap. A lower floor of
+    /// its own does not replace it.
     pub floor: f64,
-    /// What of the budget is for traces that SDKs keep by themselves, each instance so many of each
-    /// operation, in traces per second; the whole budget where it is more, nothing at 0.
+    /// The part of the budget, in traces per second, for traces that SDKs keep by themselves (the lower
+    /// bound). Cut to the budget; 0 serves no lower bound.
     pub lower_bound_reserve: f64,
-    /// The probability that every operation is served at least, as far as its cap goes: else
-    /// thousands of small operations drive the largest to next to nothing.
+    /// The least probability of every operation, limited by its cap. Without it thousands of small operations
+    /// would drive the largest one to almost nothing.
     pub probability_min: f64,
     /// The groups of services, sorted by name.
     pub groups: Vec<Group>,
-    /// What is asked for whole services, where an operator asked for anything.
+    /// The settings of whole services, where there are any.
     pub services: BTreeMap<ServiceId, ServicePolicy>,
-    /// Bounds of single operations; they win over their service's.
+    /// The bounds of single operations; they take precedence over their service's.
     pub operations: BTreeMap<OperationId, Bounds>,
 }
 
@@ -43,23 +42,23 @@ pub struct Policy {
 pub struct Group {
     /// What the operators call it.
     pub name: GroupName,
-    /// What its services get together.
+    /// The floor and cap of all its services together.
     pub whole: Whole,
 }
 
-/// What is asked for one service.
+/// The settings of one service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ServicePolicy {
-    /// The group that it is in, which must be one of [`Policy::groups`].
+    /// Its group, which must be one of [`Policy::groups`].
     pub group: Option<GroupName>,
-    /// What its operations get together.
+    /// The floor and cap of its operations together.
     pub whole: Whole,
-    /// The bounds of each of its operations that has none of its own.
+    /// The bounds of each of its operations without bounds of its own.
     pub each: Bounds,
 }
 
 impl From<Bounds> for ServicePolicy {
-    /// Asks for these bounds of each operation and for nothing else.
+    /// Sets these bounds for each operation and nothing else.
     fn from(each: Bounds) -> Self {
         Self {
             each,
@@ -68,18 +67,18 @@ impl From<Bounds> for ServicePolicy {
     }
 }
 
-/// What several operations get together.
+/// The floor and cap of several operations together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Whole {
-    /// At least so many traces per second, as far as their demand and caps go. What they do not
-    /// use goes to the others, and comes back as soon as they use it.
+    /// The floor in traces per second, limited by demand and caps. Unused share goes to the others and comes
+    /// back as soon as it is used.
     pub floor: f64,
-    /// At most so many traces per second; it wins over the floor, and over floors inside.
+    /// The cap in traces per second; it wins over the floor, and over floors inside.
     pub cap: f64,
 }
 
 impl Whole {
-    /// Whether it asks for anything.
+    /// Whether it sets anything.
     pub(super) fn binds(&self) -> bool {
         self.floor > 0.0 || self.cap < f64::INFINITY
     }
@@ -95,7 +94,7 @@ impl Default for Whole {
 }
 
 impl Policy {
-    /// A budget in traces per second and nothing else, as revision 1.
+    /// A policy with a budget in traces per second and nothing else, as revision 1.
     #[must_use]
     pub fn of_budget(budget: f64) -> Self {
         Self {
@@ -113,8 +112,8 @@ impl Policy {
         }
     }
 
-    /// The bounds of an operation, and whose they are: its own, else its service's, else none.
-    /// Values that are no bounds (NaN, negative) are read as none.
+    /// The bounds of an operation and their owner: its own, else its service's, else none. Values out of range
+    /// (NaN, negative) are ignored.
     #[must_use]
     pub fn bounds(&self, service: ServiceId, operation: OperationId) -> (Bounds, Source) {
         match self.operations.get(&operation) {
@@ -123,7 +122,7 @@ impl Policy {
         }
     }
 
-    /// The bounds of what a service does not name.
+    /// The bounds of operations that a service does not name.
     pub(super) fn service_bounds(&self, service: ServiceId) -> (Bounds, Source) {
         match self.services.get(&service) {
             Some(own) => (self.lifted(&own.each), Source::Service),
@@ -143,12 +142,12 @@ impl Policy {
     }
 }
 
-/// What binds one operation.
+/// The bounds of one operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
     /// How much of the level it gets; above 0.
     pub weight: f64,
-    /// At least so many traces per second, as far as its demand goes; a cap below it wins.
+    /// The floor in traces per second, limited by its demand; a lower cap wins.
     pub floor: f64,
     /// At least this probability.
     pub probability_min: f64,
@@ -158,8 +157,8 @@ pub struct Bounds {
     pub probability_max: f64,
     /// Who keeps a floor when not all floors fit the budget.
     pub priority: Priority,
-    /// Exactly this probability, before everything else. An overflow entry, which stands for
-    /// names nobody knows, still stays within what every default stays within.
+    /// The exact probability, with precedence over everything else. An overflow entry, which stands for
+    /// unknown names, still stays within the limit of every default.
     pub pin: Option<f64>,
 }
 

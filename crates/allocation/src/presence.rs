@@ -1,24 +1,24 @@
 //! Whether an operation has traffic at all, window by window.
 //!
-//! Many operations are on and off: a job that runs every five minutes, a page nobody opens at
-//! night, a name that a deploy replaced. Each is taken for a chain of two states, with one
-//! probability to stay on and one to wake up, learned from its own windows. A window with requests
-//! shows the state; one without shows it only as far as chance would not have emptied it.
+//! Many operations are on and off: a job that runs every five minutes, a page nobody opens at night, a
+//! name that a deploy replaced. Each is modelled as a chain of two states, with one probability to stay on
+//! and one to wake up, learned from its own windows. A window with requests shows the state. An empty
+//! window shows it only as far as it is not empty by chance.
 
 use super::Belief;
 
-/// How far one window moves what is known of staying and of waking.
+/// How far one window moves the probabilities of staying and waking.
 const LEARNING: f64 = 0.1;
 
-/// The probability that an operation wakes up while none has been seen to: one that was always on
-/// and falls silent has more likely been renamed or switched off than paused.
+/// The probability of waking up before any wake-up has been seen: an operation that was always on and
+/// falls silent has more likely been renamed or switched off than paused.
 const WAKE: f64 = 0.05;
 
-/// However long an operation has been on without a gap, one window in a thousand may end it.
+/// However long an operation has been on without a gap, it is assumed to end in one window of a thousand.
 const STAY_MAX: f64 = 0.999;
 
-/// What an operation silent for very long is still expected with, so that a share over a demand
-/// stays a probability.
+/// The least expected presence of an operation, however long it has been silent, so that share over
+/// demand stays a probability.
 const LEAST: f64 = 1e-9;
 
 /// The state of an operation after a window, and how it changes.
@@ -59,8 +59,8 @@ impl Presence {
         probability.clamp(LEAST, 1.0)
     }
 
-    /// What a window says that is empty with probability `empty` while the operation has traffic,
-    /// or one with requests (`empty` absent).
+    /// Follows a window: one that would be empty with probability `empty` if the operation had traffic, or one
+    /// with requests (`empty` absent).
     ///
     /// # Source
     /// The forward step of a hidden Markov model with two states, and its transitions followed

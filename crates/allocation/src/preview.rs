@@ -1,4 +1,4 @@
-//! What another policy would come to, before anybody is served by it.
+//! Previews another policy before anybody is served by it.
 
 use super::correct::State;
 use super::decide::decide;
@@ -10,9 +10,8 @@ use super::{Figures, FleetPlan, Hold, Plan, Policy};
 
 /// The plan that `current` would settle at under another policy, if traffic stayed as it is.
 ///
-/// Raises arrive at once in it, nothing is held, and nothing stays for being close enough. What
-/// `current` observed of its window stands in it unchanged. It is for looking at: its number is
-/// that of `current`, and no plan follows it.
+/// Raises take effect at once, nothing is held, and the deadband is off. What `current` observed of its
+/// window is copied. The result is for display: it has the number of `current`, and no plan follows it.
 #[must_use]
 pub fn preview(current: &Plan, policy: &Policy) -> Plan {
     let state = State::after(current, &[]);

@@ -1,6 +1,6 @@
-//! Why an operation is served what it is.
+//! Says why an operation is served its probability.
 
-/// The numbers that led to what an operation is served, beside what decided it.
+/// The numbers behind an operation's probability, beside what decided it.
 ///
 /// Rounded to single precision: they are for people, and no later plan reads them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,9 +9,9 @@ pub struct Reason {
     /// traces per second and unit of weight; for [`Binding::Floor`](super::Binding::Floor) the floor,
     /// in traces per second; for everything else a probability.
     pub bound: f32,
-    /// Whose setting that is, or whose level.
+    /// The owner of that setting or level.
     pub source: Source,
-    /// The weight that it shares with.
+    /// The weight it shares with.
     pub weight: f32,
     /// What it would be served if only its level, floor and cap decided: no limit on raises, no
     /// hold, no deadband. In [0, 1].
@@ -19,7 +19,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// That of an operation nobody knows anything of.
+    /// The reason of an operation about which nothing is known.
     pub const UNKNOWN: Self = Self {
         bound: 1.0,
         source: Source::Fleet,
@@ -28,7 +28,7 @@ impl Reason {
     };
 }
 
-/// Whose setting something is.
+/// The owner of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Source {
     /// The fleet's: everybody's.

@@ -1,39 +1,39 @@
-//! When an operation comes that comes every so many windows.
+//! Predicts the next active window of an operation that fires every N windows.
 //!
-//! Timers fire by the clock, and a hundred that fire every five minutes fire together. Taken for
-//! chance, each is expected in a fifth of the windows: every fifth keeps too much then, and the
-//! others too little. One that kept its gap is expected when it is due instead, as far as it has
-//! kept it, and by chance as far as it has not.
+//! Timers fire by the clock, and a hundred that fire every five minutes fire together. If that is taken
+//! for chance, each is expected in a fifth of the windows: every fifth window keeps too much, and the
+//! others too little. An operation that has kept its gap is expected when it is due instead, weighted by
+//! how well it has kept it.
 
 use super::Belief;
 use super::course::LATER;
 
-/// How far one that comes when it is due is believed in more. Believing in it faster gains nothing
-/// that chance does not take back: among operations that come by chance some keep a gap for a while.
+/// How fast the belief grows when an operation comes when due. Faster gains nothing: some operations that
+/// come by chance keep a gap for a while.
 const BELIEVED: f64 = 0.2;
 
-/// What is left of the belief in one that does not come when it is due, or comes when it is not.
+/// The factor on the belief when it does not come when due, or comes when not due.
 const DOUBTED: f64 = 0.8;
 
-/// Under this belief another gap is tried.
+/// Below this belief another gap is tried.
 const TRIED: f64 = 0.5;
 
-/// The shortest gap that is one.
+/// The shortest possible gap.
 const SHORTEST: u16 = 2;
 
-/// What is known of when an operation comes.
+/// What is known of an operation's rhythm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rhythm {
-    /// Windows from one time that it comes to the next; 0 while none has been seen.
+    /// The gap between two active windows, in windows; 0 while none has been seen.
     pub gap: u16,
-    /// Windows since it came last. It may stay for several.
+    /// Windows since the last active one. An operation may stay active for several windows.
     pub since: u16,
-    /// How far it is believed to keep the gap, in [0, 1].
+    /// The belief that it keeps the gap, in [0, 1].
     pub regular: f64,
 }
 
 impl Rhythm {
-    /// Of one that has just been seen for the first time.
+    /// The rhythm of an operation seen for the first time.
     pub(super) const NEW: Self = Self {
         gap: 0,
         since: 0,
@@ -53,15 +53,15 @@ impl Rhythm {
         }
     }
 
-    /// Whether it comes so many windows from now, if it keeps the gap.
+    /// Whether it is due this many windows from now, if it keeps the gap.
     fn is_due(self, windows: u16) -> bool {
         self.gap >= SHORTEST && self.since.saturating_add(windows).is_multiple_of(self.gap)
     }
 
-    /// What a window says that ends so many after the one before, with requests or without, after
-    /// one that was silent or not.
+    /// Follows a window that ends this many windows after the previous one, with or without requests, after a
+    /// silent or an active one.
     pub(super) fn after(self, has_requests: bool, was_silent: bool, windows: f64) -> Self {
-        // A conversion of what is too large gives the largest.
+        // An out-of-range conversion saturates.
         let passed = windows as u16;
         let since = self.since.saturating_add(passed);
         let due = self.is_due(passed);
@@ -82,7 +82,7 @@ impl Rhythm {
         }
     }
 
-    /// How far the next window is known to be one between two times that it comes.
+    /// The certainty that the next window lies within the gap.
     pub(super) fn is_pausing(self) -> f64 {
         if self.gap >= SHORTEST && !self.is_due(1) {
             self.regular
@@ -91,8 +91,8 @@ impl Rhythm {
         }
     }
 
-    /// The probability that it has traffic when a plan made now is used: `by_chance` as far as it
-    /// keeps no gap, and where it does, when it is due and as long as it stays from then on.
+    /// The probability that it has traffic when a plan made now is used: `by_chance` weighted by the doubt in
+    /// the gap, else by whether it is due and for how long it stays active.
     pub(super) fn expected(self, has_requests: bool, stay: f64, by_chance: f64) -> f64 {
         if self.gap < SHORTEST {
             return by_chance;
@@ -114,7 +114,7 @@ impl Rhythm {
 mod tests {
     use super::*;
 
-    /// What is known after windows with requests (`x`) and without.
+    /// The state after windows with (`x`) and without requests.
     fn after(windows: &str) -> Rhythm {
         let mut rhythm = Rhythm::NEW;
         let mut silent = false;

@@ -7,21 +7,21 @@
 //! is undecided each time: linear time, no sorting. Sums are exact, so neither the order of the
 //! entries nor ties between them can change a bit of the answer.
 //!
-//! What whole services and groups may keep is [on top of it](super::nested).
+//! [`nested`](super::nested) adds the budgets of whole services and groups.
 
 use super::fixed::Unit;
 use super::level::find_level;
 use super::nested::{self, Node};
 use super::sum::{ExactSum, exact_sum};
 
-/// What amounts and weights are cut to, so that no quotient, product or sum of them leaves the
-/// range of `f64`: a hundred orders of magnitude beyond any fleet.
+/// Amounts and weights are cut to this, so that no quotient, product or sum of them leaves the range of
+/// `f64`: a hundred orders of magnitude above any fleet.
 const LARGEST: f64 = 1e100;
 
-/// Smaller amounts count as none, and smaller weights as this.
+/// Smaller amounts count as 0; smaller weights are raised to this.
 const SMALLEST: f64 = 1e-100;
 
-/// Who keeps a floor when not all floors fit: higher ones first.
+/// The order in which floors are kept when they do not all fit: higher priorities first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
@@ -49,29 +49,29 @@ impl Priority {
 }
 
 impl Default for Priority {
-    /// In the middle, so that some can be put before everybody and some behind.
+    /// In the middle, so that others can rank before and behind.
     fn default() -> Self {
         Self(5)
     }
 }
 
-/// One who shares the budget.
+/// An entry that shares the budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
     /// The offered rate, in root requests per second: no share is larger.
     pub demand: f64,
-    /// How much of the level it gets; above 0, else 1 is taken.
+    /// Its weight; above 0, otherwise 1 is used.
     pub weight: f64,
-    /// The least it may get, in traces per second, as far as its demand and its cap go.
+    /// Its floor in traces per second, limited by its demand and its cap.
     pub floor: f64,
-    /// The most it may get, in traces per second; it wins over the floor.
+    /// Its cap in traces per second; it wins over the floor.
     pub cap: f64,
-    /// Who keeps the floor when not all fit.
+    /// The priority of its floor.
     pub priority: Priority,
 }
 
 impl Default for Entry {
-    /// One that asks for nothing.
+    /// An entry that asks for nothing.
     fn default() -> Self {
         Self {
             demand: 0.0,
@@ -83,11 +83,11 @@ impl Default for Entry {
     }
 }
 
-/// How the budget is shared.
+/// The result of sharing a budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution {
-    /// The share per unit of weight of everybody bound by neither floor nor cap, in traces per
-    /// second; infinite when everybody is at the cap, 0 when the floors alone exceed the budget.
+    /// The share per unit of weight of every entry bound by neither floor nor cap, in traces per second;
+    /// infinite if all are at the cap, 0 if the floors alone exceed the budget.
     pub level: f64,
     /// The shares in traces per second, in the order of the entries.
     pub shares: Vec<f64>,
@@ -97,7 +97,7 @@ pub struct Solution {
     pub nodes: Vec<Levels>,
 }
 
-/// Between which levels a node keeps the entries below it, whatever the level above it is.
+/// The levels that confine the entries of a node, whatever the level above it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Levels {
     /// The level under which its floor keeps it from falling; 0 without one.
@@ -120,9 +120,9 @@ impl Default for Levels {
 
 /// Shares a budget of traces per second over the entries.
 ///
-/// Floors that do not fit are scaled down by priority, the lowest first and alike within one; the
-/// budget is never exceeded. Values that are no amounts are read as the nearest that are: NaN and
-/// negatives as 0, a NaN cap as none. Equal inputs in any order give the same bits.
+/// Floors that do not fit are scaled down by priority, the lowest first, in proportion within one
+/// priority; the budget is never exceeded. Values out of range are replaced: NaN and negative amounts by
+/// 0, a NaN cap by no cap. Equal inputs in any order give the same bits.
 ///
 /// # Units
 /// `budget` in traces per second.
@@ -143,22 +143,22 @@ pub fn solve(entries: &[Entry], budget: f64) -> Solution {
     }
 }
 
-/// Shares a budget over entries that stand under nodes with floors and caps of their own:
-/// `homes` holds the node of each entry, and the first node is the fleet.
+/// Shares a budget over entries under nodes with floors and caps of their own: `homes` holds the node of
+/// each entry; the first node is the fleet.
 ///
-/// A node's share is what its entries would get, clamped to its own floor and cap; where that
-/// binds, its entries share its floor or cap as if it were a budget of theirs. A floor is no more
-/// than what can be used, so what one node leaves goes to the others, and comes back with demand.
-/// A cap wins over floors below it; floors that exceed it are scaled down by priority.
+/// A node's share is what its entries would get, clamped to its own floor and cap. Where that binds, its
+/// entries share the floor or cap like a budget of their own. A floor is limited by what can be used, so
+/// unused share goes to the others and comes back with demand. A cap wins over floors below it; floors that
+/// exceed it are scaled down by priority.
 ///
 /// # Panics
-/// If a home is no node, or a node does not stand behind the one it is in.
+/// If a home is not a node, or a node does not follow its parent.
 #[must_use]
 pub fn solve_nested(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f64) -> Solution {
     nested::solve(entries, homes, nodes, amount(budget))
 }
 
-/// Cuts a rate to what can be calculated with; what is no amount is 0.
+/// Cuts a rate to the range that is computed with; NaN and negatives become 0.
 pub(super) fn amount(value: f64) -> f64 {
     if value >= SMALLEST {
         value.min(LARGEST)
@@ -218,7 +218,7 @@ impl Ramp {
         }
     }
 
-    /// One that gets this much whatever the level is.
+    /// A ramp that has this share at any level.
     pub(super) fn fixed(&self, share: f64) -> Self {
         Self {
             floor: share,
@@ -228,15 +228,15 @@ impl Ramp {
     }
 }
 
-/// What a budget comes to among ramps.
+/// The outcome of spending a budget on ramps.
 #[derive(Debug)]
 pub(super) enum Filled {
-    /// Everybody is at the cap: the budget does not bind.
+    /// All ramps are at the cap: the budget does not bind.
     Caps,
     /// The level that spends the budget.
     Level(f64),
-    /// The floors do not fit: what part of it each gets, in the ramps' order, and by how many
-    /// traces per second they exceed the budget.
+    /// The floors do not fit: the part each gets, in the ramps' order, and the excess over the budget in
+    /// traces per second.
     Floors { parts: Vec<f64>, missing: f64 },
 }
 
@@ -269,7 +269,7 @@ impl Filled {
     }
 }
 
-/// Spends a budget on ramps; `priority` tells whose floor is kept first, by place.
+/// Spends a budget on ramps; `priority` gives the priority of a floor by position.
 pub(super) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
     if budget <= 0.0 {
         return if ramps.iter().all(|ramp| ramp.cap <= 0.0) {
@@ -280,7 +280,7 @@ pub(super) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Prio
             scaled_floors(ramps, budget, priority)
         };
     }
-    // Amounts up to twice the budget, so that what is above it is seen to be.
+    // Amounts up to twice the budget, so that an excess over it is visible.
     let unit = Unit::of(2.0 * budget);
     let whole = unit.count(budget);
     let (mut caps, mut floors) = (0, 0);
@@ -297,8 +297,7 @@ pub(super) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Prio
     Filled::Level(find_level(ramps, unit, whole))
 }
 
-/// Scales down floors that do not fit: whole priorities, from the lowest, and the last of them in
-/// proportion.
+/// Scales down floors that do not fit: whole priorities from the lowest, the last of them in proportion.
 fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
     let place = |at| usize::from(priority(at).number());
     let mut sums = vec![ExactSum::new(); Priority::COUNT];

@@ -28,7 +28,7 @@ impl ExactSum {
         Self { limbs: [0; LIMBS] }
     }
 
-    /// Adds a term; one that is negative, infinite or NaN is no term and adds nothing.
+    /// Adds a term; a negative, infinite or NaN term is ignored.
     pub(super) fn add(&mut self, term: f64) {
         if !(term > 0.0 && term.is_finite()) {
             return;

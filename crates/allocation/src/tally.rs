@@ -1,8 +1,8 @@
-//! A window's counts in the one order that everything after relies on.
+//! Brings a window's counts into the one order that all later steps rely on.
 
 use super::{AgentCount, OperationCount, OperationId, ServiceCount, WindowCounts};
 
-/// The counts of a window, each key once, sorted, without what says nothing.
+/// The counts of a window: each key once, sorted, without empty entries.
 #[derive(Debug)]
 pub(super) struct Tally {
     /// The window's length in seconds.
@@ -22,8 +22,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Sorts the counts and adds up what stands more than once, leaving out operations that are
-    /// retired (sorted by id).
+    /// Sorts the counts and adds up repeated keys, without retired operations (sorted by id).
     pub(super) fn of(counts: &WindowCounts, retired: &[OperationId]) -> Self {
         let operations = operations(counts, retired);
         Self {
@@ -106,7 +105,7 @@ fn agents(counts: &WindowCounts) -> Vec<AgentCount> {
     list
 }
 
-/// Sums counts in integers, which no order changes and no fleet overflows.
+/// Sums counts in integers wide enough that no order and no fleet overflows them.
 fn total(counts: impl Iterator<Item = u64>) -> f64 {
     counts.map(u128::from).sum::<u128>() as f64
 }

@@ -1,55 +1,54 @@
-//! The remaining bias, taken back slowly.
+//! Corrects the remaining bias slowly.
 //!
-//! Demand is reported before sampling, so the budget holds by feed-forward alone. What is left is a
-//! bias that no report of demand shows: SDKs that round, that hold old rates for longer, that keep
-//! traces by themselves. What was kept tells it, window by window and blurred by chance; so it is
-//! smoothed, followed slowly, bounded, and followed only while no change of all traffic explains it.
+//! Demand is reported before sampling, so the budget holds by feed-forward alone. What remains is a bias
+//! that no demand report shows: SDKs that round, that hold old rates for longer, that keep traces by
+//! themselves. The sampled counts show it, window by window and blurred by chance. So it is smoothed,
+//! followed slowly, bounded, and followed only while no change of all traffic explains it.
 
 use super::completeness::Reading;
 use super::tally::Tally;
 use super::{Hold, Plan};
 
-/// How fast the part kept of the budget is smoothed.
+/// How fast the kept part of the budget is smoothed.
 const SMOOTHING: f64 = 0.3;
 
-/// The part of what was kept too much or too little by which a window moves the factor: a bias is
-/// taken back over half an hour. Each window's own scatter moves it too: with 0.1 a fleet at rest
-/// that scatters by 3 % was held 3 % worse than without a trim, with this 1 %.
+/// The part of the relative error by which one window moves the factor: a bias is corrected in about half
+/// an hour. Each window's scatter moves the factor too: with 0.1, a steady fleet that scatters by 3 % was
+/// held 3 % worse than without a trim; with this value, 1 % worse.
 const STEP: f64 = 0.03;
 
-/// A window that kept so many traces is blurred by chance by 3 %, as much as traffic scatters in
-/// common anyhow; one that kept fewer says less, and counts for less.
+/// A window that kept this many traces is blurred by 3 %, as much as traffic scatters in common anyhow. A
+/// window that kept fewer counts for less.
 const TELLING: f64 = 1000.0;
 
-/// The factor stays within these bounds. At one of them, SDKs do not apply what they are served.
+/// The bounds of the factor. At a bound, SDKs do not apply what they are served.
 const LEAST: f64 = 0.8;
 const MOST: f64 = 1.25;
 
-/// Beyond this change of all traffic against the forecast, it has changed for good: neither the
-/// window nor those after it say anything of a bias. Nearer changes teach like any window: leaving
-/// them out left a bias of 2 % in traffic that comes and goes every few windows.
+/// A change of all traffic beyond this, against the forecast, is a change of regime: that window and the
+/// next ones say nothing about a bias. Smaller changes teach like any window: leaving them out left a bias
+/// of 2 % in traffic that comes and goes every few windows.
 const REGIME: f64 = 0.25;
 
-/// Where forecasts are often further off, only so many times their mean error is a change for good.
+/// If forecasts are often further off, only this many times their mean error is a change of regime.
 const REGIME_DEVIATIONS: f64 = 3.0;
 
-/// For how many windows: until SDKs have polled what answers the change.
+/// The number of windows to skip then: until SDKs have polled the answer to the change.
 const REST_WINDOWS: u32 = 3;
 
-/// A window that kept more than this many times the budget, or less than its inverse, counts like
-/// one that kept just so. Leaving such windows out would teach a fleet with bursts what its calm
-/// windows keep, and that is less than the mean.
+/// A window that kept more than this many times the budget, or less than its inverse, is cut to it.
+/// Leaving such windows out would teach a fleet with bursts only what its calm windows keep, which is less
+/// than the mean.
 const OUTLYING: f64 = 2.0;
 
-/// What the budget is multiplied by before it is shared, and why.
+/// The factor on the budget before it is shared, and its state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trim {
     /// The factor.
     pub factor: f64,
-    /// The smoothed part of the budget that was kept in the windows it was learned from; 0 before
-    /// the first.
+    /// The smoothed part of the budget that was kept in the windows it was learned from; 0 before the first.
     pub kept: f64,
-    /// Windows still to be passed over after a change of all traffic.
+    /// Windows still to be skipped after a change of all traffic.
     pub rest_windows: u32,
 }
 
@@ -64,16 +63,16 @@ impl Default for Trim {
 }
 
 impl Trim {
-    /// Learns from a window that was sampled as `previous` says and forecast to offer `forecast`;
-    /// the budget from now on is `budget_now`.
+    /// Learns from a window that was sampled by `previous` and forecast to offer `forecast`; the budget from
+    /// now on is `budget_now`.
     ///
-    /// Late reports do not change what was learned: a window is scaled by what of it was reported.
+    /// Late reports do not change what was learned: a window is scaled by the part that was reported.
     ///
     /// # Source
-    /// An integral controller of the error, in the logarithm of the factor, with gain [`STEP`], less
-    /// where few traces tell the error. Not of the error's logarithm, which would leave a bias where
-    /// errors are lopsided. It freezes rather than resets while reports are missing, so that a gap
-    /// does not undo what was learned.
+    /// An integral controller of the error, in the logarithm of the factor, with gain [`STEP`], less where few
+    /// traces show the error. It does not use the logarithm of the error, which would leave a bias where errors
+    /// are skewed. It freezes instead of resetting while reports are missing, so that a gap does not undo what
+    /// was learned.
     pub(super) fn after(
         self,
         previous: &Plan,
@@ -129,16 +128,16 @@ impl Trim {
         }
     }
 
-    /// What is no trim, as a damaged plan may hold, is read as none.
+    /// Falls back to the default if the stored values are out of range, as in a damaged plan.
     fn tamed(self) -> Self {
         let sound = (LEAST..=MOST).contains(&self.factor) && (0.0..=OUTLYING).contains(&self.kept);
         if sound { self } else { Self::default() }
     }
 
-    /// A window that can teach nothing takes back a little of what others taught.
+    /// A window that can teach nothing undoes a little of what others taught.
     ///
-    /// A fleet whose traffic comes in bursts would be learned from in its calm windows alone, and
-    /// those keep less than the mean.
+    /// Otherwise a fleet with bursts would be learned from in its calm windows alone, and those keep less than
+    /// the mean.
     fn unlearned(self) -> Self {
         Self {
             factor: self.factor.powf(1.0 - STEP),

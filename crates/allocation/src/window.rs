@@ -1,4 +1,4 @@
-//! Time as the allocation sees it: instants and half-open windows, handed in, never read.
+//! Defines time for the allocation: instants and half-open windows, passed in, never read from a clock.
 
 /// An instant, in milliseconds since the Unix epoch.
 ///
@@ -79,13 +79,13 @@ pub struct AgentCount {
 pub struct ServiceCount {
     /// Which service.
     pub service: super::ServiceId,
-    /// The sum over reports of the instances each saw, times the milliseconds of the window that
-    /// it covers. Over the window's length, that is the mean number of instances; being a sum, it
-    /// needs no identity of an instance or of an agent.
+    /// The sum over reports of their instances times the milliseconds of the window they cover. Divided by
+    /// the window's length it is the mean number of instances. A sum needs no identity of an instance or an
+    /// agent.
     pub instance_milliseconds: u64,
 }
 
-/// Everything reported for one window. Each list holds a key once; their order says nothing.
+/// Everything reported for one window. A key occurs once in each list; the order does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WindowCounts {
     /// The span of time the counts are of.
