@@ -11,9 +11,9 @@ use weir::allocation::{
     AgentCount, AgentId, Inputs, OperationCount, OperationId, Plan, ServiceId, Timestamp, Window,
     WindowCounts, next_plan,
 };
+use weir::configuration::Configuration;
 use weir::dictionary::Names;
 use weir::ingest::{Report, ReportLimits};
-use weir::policy::Configuration;
 use weir::simulate::recording::read_traffic;
 use weir::store::ConfigurationRevision;
 

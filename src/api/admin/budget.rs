@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::Admin;
 use super::configuration::{self, BYTES, Condition};
+use crate::configuration::{Budget, Configuration};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::policy::{Budget, Configuration};
 
 #[derive(Serialize)]
 struct Document {

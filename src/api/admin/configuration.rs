@@ -8,8 +8,8 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Admin;
+use crate::configuration::Configuration;
 use crate::http::problem::Problem;
-use crate::policy::Configuration;
 use crate::store::{ConfigurationRevision, ConfigurationWrite};
 
 /// The largest body of a part of it that is taken.

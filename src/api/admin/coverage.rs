@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::Admin;
 use super::configuration::{self, BYTES, Condition};
+use crate::configuration::Coverage;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::policy::Coverage;
 
 #[derive(Serialize)]
 struct Document {

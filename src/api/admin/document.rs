@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use super::configuration::{self, Condition, WHOLE_BYTES};
 use super::services::page_limit;
+use crate::configuration::Configuration;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::policy::Configuration;
 
 /// Shows the whole document; its revision stands in the `ETag`, so that it can be put back as it is.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::Admin;
 use super::configuration::{self, BYTES, Condition};
 use crate::allocation::Plan;
+use crate::configuration::LowerBound;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::policy::LowerBound;
 
 #[derive(Serialize)]
 struct Document {

@@ -12,12 +12,12 @@ use super::Admin;
 use super::configuration::{self, WHOLE_BYTES};
 use super::services::number_between;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
+use crate::configuration::Configuration;
 use crate::dictionary::Names;
 use crate::explanation::{ReasonDocument, floor_asked};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
 use crate::plan_summary::{GroupDocument, finite};
-use crate::policy::Configuration;
 use crate::telemetry::logging::chain;
 
 /// Changes listed unless asked otherwise, and at most.

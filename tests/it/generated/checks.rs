@@ -7,8 +7,8 @@ use weir::allocation::{
     AgentCount, Hold, Inputs, OperationCount, OperationId, Plan, ServiceCount, ServiceId, Window,
     WindowCounts, next_plan,
 };
+use weir::configuration::Configuration;
 use weir::dictionary::{Names, OperationRow};
-use weir::policy::Configuration;
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{BucketCounts, plan_codec};
 

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 use weir::allocation::{Plan, Timestamp, Window};
 use weir::clock::{Clock, FleetClock};
+use weir::configuration::Configuration;
 use weir::dictionary::Dictionary;
 use weir::health::DatabaseState;
 use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
@@ -15,7 +16,6 @@ use weir::jobs::{
     Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Recompute, Settle, Shared,
     load_current,
 };
-use weir::policy::Configuration;
 use weir::snapshot::Served;
 use weir::store::{DictionaryLimits, Store, StoreError};
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 use weir::allocation::{OVERFLOW_NAME, OperationId, Plan};
 use weir::clock::Clock;
-use weir::policy::Configuration;
+use weir::configuration::Configuration;
 use weir::store::sqlite::SqliteStore;
 use weir::store::{ConfigurationWrite, DictionaryCursor, Store, StoreError};
 
