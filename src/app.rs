@@ -18,13 +18,13 @@ use background::Jobs;
 
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
-use crate::config::{Config, Database};
 use crate::configuration::Configuration;
 use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
 use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{Install, Leadership, Shared, load_current};
 use crate::observe::Observed;
+use crate::settings::{Database, Settings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -72,7 +72,7 @@ pub struct App {
 
 /// What the listeners and the jobs are made of.
 struct Parts {
-    config: Config,
+    settings: Settings,
     shared: Shared,
     database: DatabaseState,
 }
@@ -87,16 +87,19 @@ impl App {
     ///
     /// # Errors
     /// Says which of these failed; nothing runs then.
-    pub async fn build(config: Config) -> Result<Self, AppError> {
-        let database = config.database.describe();
+    pub async fn build(settings: Settings) -> Result<Self, AppError> {
+        let database = settings.database.place().describe();
         let metrics = Arc::new(Metrics::new());
-        let store = open(&config, &metrics).await?;
+        let store = open(&settings, &metrics).await?;
         let failed = |source| AppError::Store {
             database: database.clone(),
             source,
         };
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
-        let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), config.dictionary));
+        let dictionary = Arc::new(Dictionary::new(
+            Arc::clone(&store),
+            settings.limits.dictionary(),
+        ));
         let initial = Configuration::default();
         let revision = store
             .create_configuration(&initial.document(), clock.now())
@@ -107,7 +110,7 @@ impl App {
         let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
         let served = Arc::new(Served::new(genesis));
 
-        let interval = config.interval;
+        let interval = settings.timing.interval;
         let leadership = Leadership::new(Arc::clone(&clock));
         let shared = Shared {
             store,
@@ -123,7 +126,7 @@ impl App {
             .await
             .map_err(failed)?;
         let parts = Parts {
-            config,
+            settings,
             shared,
             database: DatabaseState::default(),
         };
@@ -167,8 +170,8 @@ impl App {
         tracing::info!(
             sdk = %sdk.address,
             admin = %admin.address,
-            database = parts.config.database.describe(),
-            interval = %humantime::format_duration(parts.config.interval),
+            database = parts.settings.database.place().describe(),
+            interval = %humantime::format_duration(parts.shared.interval),
             plan = parts.shared.served.load().plan().number,
             "listening"
         );
@@ -197,16 +200,18 @@ impl App {
 }
 
 /// Opens the database, waiting for one that is not up yet.
-async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, AppError> {
-    let deadline = tokio::time::Instant::now() + config.database_wait;
+async fn open(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, AppError> {
+    let deadline = tokio::time::Instant::now() + settings.database.database_wait;
     loop {
-        let opened: Result<Arc<dyn Store>, StoreError> = match &config.database {
-            Database::Postgres { url, connections } => PostgresStore::connect(url, *connections)
+        let opened: Result<Arc<dyn Store>, StoreError> = match settings.database.place() {
+            Database::Postgres { url, connections } => {
+                PostgresStore::connect(url.expose(), connections)
+                    .await
+                    .map(|store| instrumented(store, settings, metrics))
+            }
+            Database::Sqlite(path) => SqliteStore::open(&path)
                 .await
-                .map(|store| instrumented(store, config, metrics)),
-            Database::Sqlite(path) => SqliteStore::open(path)
-                .await
-                .map(|store| instrumented(store, config, metrics)),
+                .map(|store| instrumented(store, settings, metrics)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -217,7 +222,7 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
             }
             Err(source) => {
                 return Err(AppError::Store {
-                    database: config.database.describe(),
+                    database: settings.database.place().describe(),
                     source,
                 });
             }
@@ -226,9 +231,13 @@ async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>,
     }
 }
 
-fn instrumented(store: impl Store, config: &Config, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
+fn instrumented(store: impl Store, settings: &Settings, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
     let metrics = Arc::clone(metrics);
-    Arc::new(InstrumentedStore::new(store, config.slow_call, metrics))
+    Arc::new(InstrumentedStore::new(
+        store,
+        settings.database.slow_call,
+        metrics,
+    ))
 }
 
 impl Parts {
@@ -237,7 +246,7 @@ impl Parts {
     }
 
     fn stale_after_seconds(&self) -> f64 {
-        self.config.interval.as_secs_f64() * STALE_AFTER_INTERVALS
+        self.shared.interval.as_secs_f64() * STALE_AFTER_INTERVALS
     }
 
     fn exposition(&self) -> Exposition {
@@ -248,7 +257,7 @@ impl Parts {
             database: self.database.clone(),
             store: Arc::clone(&self.shared.store),
             stale_after_seconds: self.stale_after_seconds(),
-            services: self.config.metrics_services,
+            services: self.settings.limits.metrics_services,
             told: None,
         };
         let observe = Box::new(move |metrics: &Metrics| observed.tell(metrics));

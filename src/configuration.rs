@@ -1,4 +1,4 @@
-//! The operators' configuration: one versioned document, compiled into an allocation::Policy for each plan.
+//! The operators' configuration: one versioned document, compiled into an `allocation::Policy` for each plan.
 
 mod overrides;
 mod resolve;

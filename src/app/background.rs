@@ -23,23 +23,23 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) async fn start(parts: &Parts) -> Result<Self, AppError> {
         let Parts {
-            config,
+            settings,
             shared,
             database,
         } = parts;
         let stop = CancellationToken::new();
         let maintain = Maintain {
             shared: shared.clone(),
-            report_age_max: config.report_age_max,
-            history: config.history,
-            retire_after: config.retire_after,
+            report_age_max: settings.timing.report_age_max,
+            history: settings.timing.history,
+            retire_after: settings.timing.retire_after,
             pace: Pace::from(&*shared.clock, shared.served.load().plan()),
         };
         let recompute = Recompute {
             shared: shared.clone(),
-            grace: config.grace,
+            grace: settings.timing.grace(),
         };
-        let settle = Settle::new(shared.clone(), config.report_age_max);
+        let settle = Settle::new(shared.clone(), settings.timing.report_age_max);
         let jobs: [Arc<dyn Job>; 3] = [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)];
         let keeper = Arc::new(LeaseKeeper {
             store: Arc::clone(&shared.store),
@@ -47,7 +47,7 @@ impl Jobs {
             leadership: shared.leadership.clone(),
             database: database.clone(),
             holder: Uuid::new_v4(),
-            time_to_live: LeaseKeeper::time_to_live(config.interval),
+            time_to_live: LeaseKeeper::time_to_live(shared.interval),
         });
         let (triggers, triggered) = mpsc::channel(16);
         let scheduler = Scheduler::start(&jobs, triggers).await?;

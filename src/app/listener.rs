@@ -57,14 +57,15 @@ impl Parts {
     pub(super) fn sdk_listener(&self, committer: Committer) -> Result<Listener, AppError> {
         let metrics = &self.shared.metrics;
         let (ingest, jaeger) = (Data::new(self.ingest(committer)), Data::new(self.jaeger()));
-        let largest = self.config.report_bytes_max * LARGEST_REPORTS;
+        let largest = self.settings.limits.max_report_bytes * LARGEST_REPORTS;
         let room = Data::new(BodyRoom::of(largest.max(REPORT_BYTES)));
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let each = descriptors::connections(self.config.connections_max).div_ceil(workers);
+        let each =
+            descriptors::connections(self.settings.listeners.max_connections).div_ceil(workers);
         metrics.sdk_connections_max.set((each * workers) as f64);
         let open = metrics.sdk_connections.clone();
         let evicted = metrics.sdk_connections_evicted.clone();
-        let (listener, address) = bind(self.config.listen)?;
+        let (listener, address) = bind(self.settings.listeners.listen)?;
         let server = Server::build()
             .workers(workers)
             .max_concurrent_connections(each + LEAVING)
@@ -110,9 +111,9 @@ impl Parts {
 
     fn ingest(&self, committer: Committer) -> Ingest {
         let limits = ReportLimits {
-            bytes: self.config.report_bytes_max,
-            bucket: self.config.interval,
-            age: self.config.report_age_max,
+            bytes: self.settings.limits.max_report_bytes,
+            bucket: self.shared.interval,
+            age: self.settings.timing.report_age_max,
         };
         let dictionary = Arc::clone(&self.shared.dictionary);
         let metrics = Arc::clone(&self.shared.metrics);
@@ -160,7 +161,7 @@ impl Parts {
         .client_request_timeout(HEAD_TIME_LIMIT)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals();
-        let address = self.config.admin_listen;
+        let address = self.settings.listeners.admin_listen;
         let bound = server
             .bind(address)
             .map_err(|source| AppError::Listen { address, source })?;

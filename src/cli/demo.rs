@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::replay::{self, Conclusion, Outputs, ReplayError, Session};
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::settings::Settings;
 use crate::simulate::synthetic::{SyntheticFleet, synthetic_traffic};
 use crate::simulate::verdict::FEWEST_INTERVALS;
 use crate::simulate::{Client, FleetShape, Play, Schedule};
@@ -97,7 +97,7 @@ pub async fn start(
         grace,
         data_dir,
     } = settings;
-    let app = App::build(Config::embedded(interval, grace, &data_dir)).await?;
+    let app = App::build(Settings::embedded(interval, grace, &data_dir)).await?;
     Ok(EmbeddedWeir {
         sdk_url: format!("http://{}", app.sdk_address()),
         admin_url: format!("http://{}", app.admin_address()),

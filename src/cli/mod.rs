@@ -25,7 +25,7 @@ pub struct Cli {
 #[allow(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
-    Serve(crate::config::ServeArgs),
+    Serve(crate::settings::Settings),
     /// Play recorded traffic against a running Weir and judge what it kept
     #[cfg(feature = "simulate")]
     Replay(replay::ReplayArgs),
@@ -43,7 +43,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(settings) => serve::run(settings),
         #[cfg(feature = "simulate")]
         Command::Replay(args) => block_on(replay::run(args)),
         #[cfg(feature = "simulate")]

@@ -7,20 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{USAGE, runtime};
 use crate::app::App;
-use crate::config::{Config, Database, ServeArgs};
+use crate::settings::{Database, LogFormat, Settings};
 use crate::telemetry::logging::{self, chain};
 
-pub(super) fn run(args: &ServeArgs) -> ExitCode {
-    let config = match Config::from_args(args) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("weir serve cannot start:\n{errors}");
-            return ExitCode::from(USAGE);
-        }
-    };
-    logging::start(args.log_format == "json", &args.log);
+pub(super) fn run(settings: Settings) -> ExitCode {
+    if let Err(errors) = settings.check() {
+        eprintln!("weir serve cannot start:\n{errors}");
+        return ExitCode::from(USAGE);
+    }
+    logging::start(
+        settings.log.log_format == LogFormat::Json,
+        &settings.log.log,
+    );
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(settings)),
         Err(error) => {
             tracing::error!(error = chain(&error), "could not start");
             ExitCode::FAILURE
@@ -28,8 +28,8 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> ExitCode {
-    if let Database::Sqlite(path) = &config.database {
+async fn serve(settings: Settings) -> ExitCode {
+    if let Database::Sqlite(path) = settings.database.place() {
         tracing::info!(
             path = %path.display(),
             "no --database-url was given: keeping everything in an embedded SQLite database"
@@ -37,7 +37,7 @@ async fn serve(config: Config) -> ExitCode {
     }
     let stop = CancellationToken::new();
     let served = async {
-        match stop.run_until_cancelled(App::build(config)).await {
+        match stop.run_until_cancelled(App::build(settings)).await {
             Some(app) => app?.run(stop.clone()).await,
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use serde_json::Value;
 use weir::api::admin::ROUTES;
-use weir::config::ServeArgs;
+use weir::settings::Settings;
 use yaml_rust2::YamlLoader;
 
 use crate::contract::document::value;
@@ -34,7 +34,7 @@ fn kubernetes(file: &str) -> Value {
 
 #[test]
 fn every_setting_they_name_is_one_of_weirs() {
-    let command = ServeArgs::augment_args(Command::new("serve"));
+    let command = Settings::augment_args(Command::new("serve"));
     let known: BTreeSet<&str> = command
         .get_arguments()
         .filter_map(|argument| argument.get_env()?.to_str())

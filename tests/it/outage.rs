@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
-use weir::config::Config;
+use weir::settings::Settings;
 
 use crate::support::app::{Agent, TestApp, config, report};
 use crate::support::postgres::{Cluster, TestDatabase};
@@ -13,7 +13,7 @@ use crate::support::process::eventually;
 const DEADLINE: Duration = Duration::from_secs(60);
 const RATES: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 500.0), ("POST /buy", 20.0)])];
 
-fn on(cluster: &Cluster) -> Config {
+fn on(cluster: &Cluster) -> Settings {
     config(&[
         "--interval",
         "1s",

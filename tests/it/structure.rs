@@ -68,8 +68,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("config", &["store"]),
-    ("cli", &["app", "clock", "config", "simulate", "telemetry"]),
+    ("settings", &["store"]),
+    (
+        "cli",
+        &["app", "clock", "settings", "simulate", "telemetry"],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -78,7 +81,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("prometheus::", &["telemetry"]),
     ("StatusCode", &["http", "api", "protocols"]),
-    ("std::env", &["config", "cli"]),
+    ("std::env", &["settings", "cli"]),
     ("Utc::now", &["clock"]),
     ("SystemTime", &["clock"]),
     // Routes are registered through tables, which the contract test compares with openapi.yaml.

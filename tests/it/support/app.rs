@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use weir::app::{App, AppError};
 use weir::clock::{Clock, SystemClock};
-use weir::config::{Config, ServeArgs};
+use weir::settings::Settings;
 
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
-    serve: ServeArgs,
+    settings: Settings,
 }
 
 /// The settings that flags stand for, on free ports.
-pub fn config(flags: &[&str]) -> Config {
+pub fn config(flags: &[&str]) -> Settings {
     let ports = [
         "weir",
         "--listen",
@@ -27,8 +27,9 @@ pub fn config(flags: &[&str]) -> Config {
         "--admin-listen",
         "127.0.0.1:0",
     ];
-    let args = Command::try_parse_from(ports.iter().chain(flags)).expect("flags parse");
-    Config::from_args(&args.serve).expect("flags hold")
+    let command = Command::try_parse_from(ports.iter().chain(flags)).expect("flags parse");
+    command.settings.check().expect("flags agree");
+    command.settings
 }
 
 /// A running Weir.
@@ -49,8 +50,8 @@ impl TestApp {
     }
 
     /// Starts with these settings.
-    pub async fn start_with(config: Config) -> Self {
-        let app = App::build(config).await.expect("Weir starts");
+    pub async fn start_with(settings: Settings) -> Self {
+        let app = App::build(settings).await.expect("Weir starts");
         let sdk = format!("http://{}", app.sdk_address());
         let admin = format!("http://{}", app.admin_address());
         let stop = CancellationToken::new();

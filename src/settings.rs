@@ -1,0 +1,167 @@
+//! The settings of a process: flags and environment variables.
+//!
+//! Each flag has one definition: its name, its default, its range and its help text. A value that
+//! cannot be read or is out of range is refused while the flags are parsed; what several flags have
+//! to agree on is checked by [`Settings::check`]. The operators' document is something else: see
+//! [`crate::configuration`].
+
+mod database;
+mod limits;
+mod listeners;
+mod logging;
+mod parse;
+mod timing;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::builder::Resettable;
+use clap::{Args, Command, FromArgMatches};
+
+pub use database::{Database, DatabaseSettings, DatabaseUrl};
+pub use limits::LimitSettings;
+pub use listeners::ListenerSettings;
+pub use logging::{LogFormat, LogSettings};
+pub use timing::TimingSettings;
+
+/// The flags of `weir serve`, typed and within their ranges.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Where SDKs, agents and operators connect.
+    #[command(flatten)]
+    pub listeners: ListenerSettings,
+    /// How often plans are made and how long data is kept.
+    #[command(flatten)]
+    pub timing: TimingSettings,
+    /// Where data is stored.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// How much is accepted.
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// Every problem with the settings, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsErrors(pub Vec<String>);
+
+impl Settings {
+    /// The default of every flag, whatever the environment says.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let command = Self::augment_args(Command::new("weir"));
+        let command = command.mut_args(|flag| flag.env(Resettable::Reset));
+        let matches = command.get_matches_from(["weir"]);
+        Self::from_arg_matches(&matches).expect("every flag has a default or is optional")
+    }
+
+    /// An embedded Weir for a demonstration: free ports on loopback, SQLite in `data_dir`, the
+    /// defaults for everything else.
+    #[must_use]
+    pub fn embedded(interval: Duration, grace: Duration, data_dir: &Path) -> Self {
+        let mut settings = Self::defaults();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.listeners.listen = loopback;
+        settings.listeners.admin_listen = loopback;
+        settings.timing.interval = interval;
+        settings.timing.grace = Some(grace);
+        settings.database.data_dir = data_dir.to_owned();
+        settings
+    }
+
+    /// Checks what several flags have to agree on, and what the machine has to provide.
+    ///
+    /// # Errors
+    /// Lists every problem, by flag.
+    pub fn check(&self) -> Result<(), SettingsErrors> {
+        let mut problems = Vec::new();
+        self.listeners.check(&mut problems);
+        self.timing.check(&mut problems);
+        self.database.check(&mut problems);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsErrors(problems))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Settings, String> {
+        let command = Settings::augment_args(Command::new("weir"));
+        let command = command.mut_args(|flag| flag.env(Resettable::Reset));
+        let matches = command.try_get_matches_from(["weir"].iter().chain(flags));
+        let matches = matches.map_err(|error| error.to_string())?;
+        Ok(Settings::from_arg_matches(&matches).expect("what was matched has every flag"))
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        let settings = Settings::defaults();
+        settings.check().unwrap();
+        assert_eq!(settings.timing.interval, Duration::from_secs(60));
+        assert_eq!(settings.timing.grace(), Duration::from_secs(10));
+        let Database::Sqlite(path) = settings.database.place() else {
+            panic!("SQLite without --database-url");
+        };
+        assert!(path.ends_with("weir.db"));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_with_its_flag_and_its_range() {
+        let said = |flags: &[&str]| parse(flags).unwrap_err();
+        for (flags, expected) in [
+            (["--interval", "0s"], "must be between 1s and 1h"),
+            (["--interval", "1000500us"], "must be whole milliseconds"),
+            (["--listen", "here"], "give an IP address and a port"),
+            (["--max-services", "-"], "must be a whole number"),
+            (["--max-services", "0"], "must be between 1 and 1000000"),
+            (["--log", "weir=loud"], "invalid"),
+            (["--log-format", "xml"], "possible values: text, json"),
+        ] {
+            let said = said(&flags);
+            assert!(said.contains(flags[0]), "{said}");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_listed_together() {
+        let settings = parse(&[
+            "--admin-listen",
+            "0.0.0.0:1",
+            "--interval",
+            "1s",
+            "--grace",
+            "11s",
+            "--data-dir",
+            "/nowhere",
+        ]);
+        let said = settings.unwrap().check().unwrap_err().0;
+        let flags: Vec<_> = said
+            .iter()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(flags, ["--admin-listen", "--grace", "--data-dir"]);
+    }
+
+    #[test]
+    fn a_database_url_is_never_repeated() {
+        let settings = parse(&["--database-url", "mysql://weir:geheim@db/weir"]).unwrap();
+        let said = settings.check().unwrap_err();
+        assert!(said.to_string().contains("--database-url"), "{said}");
+        assert!(!said.to_string().contains("geheim"), "{said}");
+        let settings = parse(&["--database-url", "postgres://weir:geheim@db/weir"]).unwrap();
+        settings.check().unwrap();
+        assert!(!format!("{settings:?}").contains("geheim"));
+        assert!(!format!("{:?}", settings.database.place()).contains("geheim"));
+    }
+}

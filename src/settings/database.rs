@@ -1,0 +1,137 @@
+//! Where data is stored.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::parse::{DAY, HOUR, MILLISECOND, count, duration};
+
+/// The database and how it is used.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseSettings {
+    /// Directory of weir.db when there is no --database-url
+    #[arg(
+        long,
+        env = "WEIR_DATA_DIR",
+        default_value = ".",
+        value_name = "DIRECTORY"
+    )]
+    pub data_dir: PathBuf,
+    /// PostgreSQL to store everything in, for production and replicas:
+    /// postgres://user:password@host:5432/database. Without it: SQLite, in the data directory
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<DatabaseUrl>,
+    /// Most open connections to PostgreSQL, 2 to 100
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_CONNECTIONS",
+        default_value = "8",
+        value_name = "N",
+        value_parser = count(2_u32, 100)
+    )]
+    pub database_connections: u32,
+    /// How long to wait for the database at start, up to 24h
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_WAIT",
+        default_value = "60s",
+        value_name = "DURATION",
+        value_parser = duration(Duration::ZERO, DAY)
+    )]
+    pub database_wait: Duration,
+    /// A database call that takes longer is logged as slow, 1ms to 1h
+    #[arg(
+        long,
+        env = "WEIR_SLOW_CALL",
+        default_value = "1s",
+        value_name = "DURATION",
+        value_parser = duration(MILLISECOND, HOUR)
+    )]
+    pub slow_call: Duration,
+}
+
+/// The URL of a database. It may hold a password, so it is never printed, not even when it is
+/// wrong: it parses whatever it says, and [`super::Settings::check`] looks at it.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The URL, with its password.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for DatabaseUrl {
+    fn from(url: &str) -> Self {
+        Self(url.into())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Where data is stored.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// PostgreSQL, for production and replicas.
+    Postgres {
+        /// Where.
+        url: DatabaseUrl,
+        /// Connections in the pool.
+        connections: u32,
+    },
+    /// SQLite in this file, the embedded default.
+    Sqlite(PathBuf),
+}
+
+impl Database {
+    /// What a log may say of it: no secret.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Postgres { .. } => "PostgreSQL".into(),
+            Self::Sqlite(path) => format!("SQLite in {}", path.display()),
+        }
+    }
+}
+
+impl DatabaseSettings {
+    /// The database that these settings name.
+    #[must_use]
+    pub fn place(&self) -> Database {
+        match &self.database_url {
+            Some(url) => Database::Postgres {
+                url: url.clone(),
+                connections: self.database_connections,
+            },
+            None => Database::Sqlite(self.data_dir.join("weir.db")),
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Vec<String>) {
+        match &self.database_url {
+            None if !self.data_dir.is_dir() => problems.push(format!(
+                "--data-dir {}: is not a directory",
+                self.data_dir.display()
+            )),
+            Some(DatabaseUrl(url))
+                if !url.starts_with("postgres://") && !url.starts_with("postgresql://") =>
+            {
+                problems.push("--database-url must start with postgres://".into());
+            }
+            _ => {}
+        }
+    }
+}

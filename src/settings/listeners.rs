@@ -1,0 +1,54 @@
+//! Where SDKs, agents and operators connect.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::parse::{address, count};
+
+/// The two listeners.
+#[derive(Debug, Clone, Args)]
+pub struct ListenerSettings {
+    /// Address for SDKs and agents: sampling strategies out, reports in. Port 0 takes a free port
+    #[arg(
+        long,
+        env = "WEIR_LISTEN",
+        default_value = "127.0.0.1:5778",
+        value_name = "ADDRESS",
+        value_parser = address
+    )]
+    pub listen: SocketAddr,
+    /// Address for operators: the admin API and health. Only loopback unless --insecure-admin
+    #[arg(
+        long,
+        env = "WEIR_ADMIN_LISTEN",
+        default_value = "127.0.0.1:8778",
+        value_name = "ADDRESS",
+        value_parser = address
+    )]
+    pub admin_listen: SocketAddr,
+    /// Allow the admin listener, which has no authentication, on an address other than loopback
+    #[arg(long, env = "WEIR_INSECURE_ADMIN")]
+    pub insecure_admin: bool,
+    /// Open connections accepted on the SDK listener, 1 to 1000000
+    #[arg(
+        long,
+        env = "WEIR_MAX_CONNECTIONS",
+        default_value = "10000",
+        value_name = "N",
+        value_parser = count(1_usize, 1_000_000)
+    )]
+    pub max_connections: usize,
+}
+
+impl ListenerSettings {
+    pub(super) fn check(&self, problems: &mut Vec<String>) {
+        if !self.admin_listen.ip().is_loopback() && !self.insecure_admin {
+            problems.push(format!(
+                "--admin-listen {}: the admin API has no authentication and listens on loopback \
+                 only; --insecure-admin says that you protect it yourself",
+                self.admin_listen
+            ));
+        }
+    }
+}
