@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::allocation::{Binding, Hold, OperationPlan, Plan, Source};
+use crate::allocation::{Binding, Hold, LISTED_MAX, OperationPlan, Plan, Source};
 use crate::plan_summary::{binding_label, finite};
 use crate::telemetry::metrics::Label;
 
@@ -58,6 +58,10 @@ pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
     match operation.binding {
         Binding::Level => shares(operation),
         Binding::Floor => floor(plan, operation),
+        Binding::Cap if operation.is_unlisted() => format!(
+            "is served its service's default, {bound}: a strategy lists {LISTED_MAX} operations, \
+             and busier ones of its service take them"
+        ),
         Binding::Cap if reason.source == Source::Fleet => format!(
             "stands for names that nobody knows, and those are served {bound} at most, so that the \
              budget holds whatever they bring"

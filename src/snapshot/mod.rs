@@ -15,11 +15,8 @@ use chrono::{DateTime, Utc};
 
 pub use strategy::Strategy;
 
-use crate::allocation::{OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId};
+use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
 use crate::dictionary::Names;
-
-/// Operations listed in one strategy: what the legacy clients hold.
-const LISTED: usize = 2000;
 
 /// The current snapshot, for everybody who reads.
 pub struct Served {
@@ -127,8 +124,9 @@ impl Snapshot {
             let listed = order[operations.clone()]
                 .iter()
                 .map(|named| (&plan.operations[named.index], &*named.name))
-                .filter(|(operation, _)| !operation.overflow)
-                .take(LISTED)
+                .filter(|(operation, _)| operation.is_listed())
+                // More only in a plan of a release that knew of no bound.
+                .take(LISTED_MAX)
                 .map(|(operation, name)| (name, operation.probability));
             let body = strategy::encode(service.default_probability, service.lower_bound, listed);
             let before = previous.and_then(|previous| previous.services.get(&name));
@@ -234,11 +232,6 @@ fn order(plan: &Plan, names: &Names) -> Vec<Named> {
             Some(Named { index, name })
         })
         .collect()
-}
-
-/// The power of two below a rate that is not negative, as the exponent in its bits.
-fn magnitude(rate: f64) -> u16 {
-    (rate.max(0.0).to_bits() >> 52) as u16
 }
 
 /// The service that stands for all that are not known.

@@ -106,8 +106,16 @@ fn every_other_binding_says_its_numbers() {
         cap,
         "its cap (set for the operation) allows 0.0203 of 12.3 requests/s"
     );
-    let unknown = told(Binding::Cap, Source::Fleet, 0.0203, 0.0203);
+    let mut overflow = operation(Binding::Cap, Source::Fleet, 0.0203, 0.0203);
+    overflow.overflow = true;
+    let unknown = explain(&plan(), &overflow);
     assert!(unknown.contains("nobody knows, and those are served 0.0203 at most"));
+    let unlisted = told(Binding::Cap, Source::Fleet, 0.0203, 0.0203);
+    assert_eq!(
+        unlisted,
+        "is served its service's default, 0.0203: a strategy lists 7500 operations, and busier \
+         ones of its service take them"
+    );
     let pin = told(Binding::Pin, Source::Service, 0.0203, 0.0203);
     assert_eq!(pin, "is fixed at 0.0203 (set for its service)");
     let scaled = told(Binding::Pin, Source::Service, 0.5, 0.5);

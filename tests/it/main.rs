@@ -16,6 +16,7 @@ mod explanation;
 mod generated;
 mod interop;
 mod jobs;
+mod listing;
 mod logs;
 mod lower_bound;
 mod metrics;

@@ -6,6 +6,7 @@ use super::defaults::{Priors, at_level, initial_probability, probability, rules_
 use super::estimate::Estimate;
 use super::hierarchy::{Hierarchy, Local};
 use super::limits::{Limit, Rules};
+use super::listing::Unlisted;
 use super::lower_bound::LowerBound;
 use super::next::{services_of, with_listed};
 use super::solve::{Entry, Solution, amount, solve, solve_nested};
@@ -32,18 +33,26 @@ pub(super) fn decide(
     bound: &LowerBound,
     seconds: f64,
 ) -> Decision {
-    let limits: Vec<Limit> = with_listed(rules.previous, &state.known)
+    let mut limits: Vec<Limit> = with_listed(rules.previous, &state.known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let hierarchy = Hierarchy::of(rules.policy);
     let unseen_reserve = unseen_reserve(rules, state);
-    let shared = share_beside(
-        bound,
-        &hierarchy,
-        &state.known,
-        &limits,
-        rules.budget - unseen_reserve,
-    );
+    let share = |limits: &[Limit]| {
+        let budget = rules.budget - unseen_reserve;
+        share_beside(bound, &hierarchy, &state.known, limits, budget)
+    };
+    let mut shared = share(&limits);
+    let unlisted = Unlisted::among(rules.policy, &state.known);
+    if !unlisted.is_empty() {
+        let Shared {
+            solution,
+            pin_scale,
+            ..
+        } = &shared;
+        unlisted.serve_defaults(rules, &state.known, solution, *pin_scale, &mut limits);
+        shared = share(&limits);
+    }
     let locals = hierarchy.locals(&shared.solution.nodes, shared.solution.level);
     let local = |service| locals[hierarchy.home(service) as usize];
     let mut operations: Vec<OperationPlan> = state
@@ -60,7 +69,7 @@ pub(super) fn decide(
     deadband::settle(rules, &limits, pool, seconds, &mut operations);
     let group = |service| hierarchy.group(hierarchy.home(service));
     let (services, default_probability) =
-        default_probabilities(rules, state, &local, &group, &operations);
+        default_probabilities(rules, state, &local, &group, &limits, &operations);
     Decision {
         level: shared.solution.level,
         missing: shared.missing,
@@ -109,9 +118,11 @@ fn share_beside(
 
 /// Pays for the pins first, so that they are scaled down last, and shares the rest.
 fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
-    let pins = estimates.iter().zip(limits);
-    let pinned =
-        exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())));
+    let (defaults, pins) = (
+        pinned(estimates, limits, true),
+        pinned(estimates, limits, false),
+    );
+    let pinned = defaults + pins;
     let entries: Vec<Entry> = limits.iter().map(|limit| limit.entry).collect();
     let left = budget - pinned;
     let solution = if hierarchy.is_flat() {
@@ -126,12 +137,19 @@ fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget
     Shared {
         solution,
         pin_scale: if pinned > budget {
-            budget / pinned
+            (budget - defaults).max(0.0) / pins
         } else {
             1.0
         },
         missing: missing.max(exceeding),
     }
+}
+
+/// What is fixed as a service's default or by an operator, in traces per second.
+fn pinned(estimates: &[Estimate], limits: &[Limit], defaults: bool) -> f64 {
+    let pins = estimates.iter().zip(limits);
+    let pins = pins.filter(|(_, limit)| limit.is_default == defaults);
+    exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())))
 }
 
 /// The sum of the floors in traces per second, limited by demand and caps but not by the pace of raises.
@@ -159,6 +177,9 @@ fn settle(
         weight: (entry.weight / estimate.presence()) as f32,
         target: target as f32,
     };
+    if let Some(default) = limit.pin.filter(|_| limit.is_default) {
+        return by_default(estimate, default);
+    }
     if let Some(pin) = limit.pin {
         let probability = pin * pin_scale;
         let share = probability * estimate.demand();
@@ -197,6 +218,18 @@ fn settle(
         binding,
         reason(bound, source, probability),
     )
+}
+
+/// What an operation gets that strategies do not list.
+pub(super) fn by_default(estimate: &Estimate, default: f64) -> OperationPlan {
+    let reason = Reason {
+        bound: default as f32,
+        source: Source::Fleet,
+        weight: 1.0,
+        target: default as f32,
+    };
+    let share = default * estimate.demand();
+    plan_of(estimate, share, default, Binding::Cap, reason)
 }
 
 /// The share by level, floor and caps alone, whatever was served before.
@@ -278,13 +311,14 @@ fn default_probabilities(
     state: &State,
     local: &impl Fn(ServiceId) -> Local,
     group: &impl Fn(ServiceId) -> Option<usize>,
+    limits: &[Limit],
     operations: &[OperationPlan],
 ) -> (Vec<ServicePlan>, f64) {
     if operations.is_empty() {
         return (Vec::new(), initial_probability(rules.policy));
     }
     let priors = Priors::of(&state.known);
-    let ruling = ruling_overflows(&state.known, operations);
+    let ruling = ruling(&state.known, limits, operations);
     let default = |service| {
         if let Ok(index) = ruling.binary_search_by_key(&service, |(id, _)| *id) {
             return ruling[index].1;
@@ -310,13 +344,22 @@ fn default_probabilities(
     (services, default(OVERFLOW_SERVICE))
 }
 
-/// The probabilities of overflow entries with demand, by service: these are the defaults.
-fn ruling_overflows(estimates: &[Estimate], operations: &[OperationPlan]) -> Vec<(ServiceId, f64)> {
+/// The probabilities that are the defaults of their services: those of overflow entries with
+/// demand, and of operations that strategies do not list.
+fn ruling(
+    estimates: &[Estimate],
+    limits: &[Limit],
+    operations: &[OperationPlan],
+) -> Vec<(ServiceId, f64)> {
+    let rules = |estimate: &Estimate, limit: &Limit| {
+        limit.is_default || estimate.overflow && rules_default(estimate)
+    };
     let mut ruling: Vec<_> = estimates
         .iter()
+        .zip(limits)
         .zip(operations)
-        .filter(|(estimate, _)| estimate.overflow && rules_default(estimate))
-        .map(|(estimate, plan)| (estimate.service, plan.probability))
+        .filter(|((estimate, limit), _)| rules(estimate, limit))
+        .map(|((estimate, _), plan)| (estimate.service, plan.probability))
         .collect();
     ruling.sort_unstable_by_key(|(service, _)| *service);
     ruling.dedup_by_key(|(service, _)| *service);

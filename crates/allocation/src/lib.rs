@@ -15,6 +15,7 @@ mod hierarchy;
 mod instances;
 mod level;
 mod limits;
+mod listing;
 mod lower_bound;
 mod names;
 pub mod nested;
@@ -34,6 +35,7 @@ mod window;
 pub use common::Common;
 pub use course::{COURSES, Course};
 pub use figures::Figures;
+pub use listing::{LISTED_MAX, magnitude};
 pub use names::{
     AgentId, AgentName, GroupName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,

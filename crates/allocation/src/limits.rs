@@ -39,8 +39,19 @@ pub(super) struct Limit {
     pub floor_source: Source,
     /// The highest probability that its caps allow, regardless of the previous probability.
     pub cap_probability: f64,
-    /// The probability an operator fixed.
+    /// The probability that is fixed: by an operator, or as a service's default.
     pub pin: Option<f64>,
+    /// Whether [`Limit::pin`] is the service's default: SDKs do not find the operation listed.
+    pub is_default: bool,
+}
+
+impl Limit {
+    /// Fixes the operation at its service's default probability.
+    pub(super) fn serve_default(&mut self, default: f64) {
+        self.pin = Some(default);
+        self.is_default = true;
+        self.entry.demand = 0.0;
+    }
 }
 
 impl<'a> Rules<'a> {
@@ -134,6 +145,7 @@ impl<'a> Rules<'a> {
             floor_source,
             cap_probability,
             pin,
+            is_default: false,
         }
     }
 

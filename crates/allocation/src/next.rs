@@ -4,10 +4,11 @@
 //! probabilities → defaults. A frozen window ends after the reading: the plan before it stands.
 
 use super::correct::State;
-use super::decide::{Decision, decide, plan_of};
+use super::decide::{Decision, by_default, decide, plan_of};
 use super::estimate::Estimate;
 use super::instances::Seen;
 use super::limits::Rules;
+use super::listing::Unlisted;
 use super::lower_bound::LowerBound;
 use super::solve::amount;
 use super::sum::exact_sum;
@@ -44,7 +45,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let most = bound.most(&state.known);
     let rules = Rules::new(policy, previous, reading.hold, offered, trim, most);
     let mut decision = if reading.hold == Hold::Frozen {
-        stand(previous, &state)
+        stand(previous, policy, &state)
     } else {
         decide(&rules, &state, &bound, tally.seconds)
     };
@@ -102,10 +103,15 @@ fn windows_since(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
 }
 
 /// Leaves every probability as it was served.
-fn stand(previous: &Plan, state: &State) -> Decision {
+fn stand(previous: &Plan, policy: &Policy, state: &State) -> Decision {
+    let left_out = Unlisted::among(policy, &state.known);
     let operations: Vec<OperationPlan> = with_listed(previous, &state.known)
-        .map(|(estimate, listed)| {
+        .enumerate()
+        .map(|(at, (estimate, listed))| {
             let unlisted = || previous.default_probability(estimate.service);
+            if left_out.holds(at) {
+                return by_default(estimate, unlisted());
+            }
             let probability = listed.map_or_else(unlisted, |plan| plan.probability);
             let share = listed.map_or(probability * estimate.demand(), |plan| plan.share);
             let held = listed.map_or(Reason::UNKNOWN, |plan| plan.reason);

@@ -3,8 +3,8 @@
 use super::defaults::initial_probability;
 use super::solve::amount;
 use super::{
-    AgentId, Common, Figures, GroupName, OperationId, Policy, Reason, ServiceId, Trim, Whole,
-    Window,
+    AgentId, Common, Figures, GroupName, OperationId, Policy, Reason, ServiceId, Source, Trim,
+    Whole, Window,
 };
 
 /// One interval's decision for the whole fleet.
@@ -228,6 +228,25 @@ pub struct OperationPlan {
     pub window_offered: u64,
     /// Root requests kept in the window.
     pub window_sampled: u64,
+}
+
+impl OperationPlan {
+    /// Whether its service's strategy lists it; if not, it is served the service's default.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        !self.overflow && !self.is_unlisted()
+    }
+
+    /// Whether its service's strategy leaves it out because it lists
+    /// [`LISTED_MAX`](super::LISTED_MAX) others: it is served the service's default.
+    ///
+    /// Only a default binds a named operation as a cap of the fleet's.
+    #[must_use]
+    pub fn is_unlisted(&self) -> bool {
+        let reason = &self.reason;
+        let capped = self.binding == Binding::Cap && reason.source == Source::Fleet;
+        capped && !self.overflow && reason.bound < 1.0
+    }
 }
 
 /// What the windows so far say about an operation.

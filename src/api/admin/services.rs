@@ -149,6 +149,7 @@ struct OperationDocument {
     window_sampled: u64,
     probability: f64,
     share_traces_per_second: f64,
+    listed: bool,
     binding: &'static str,
     reason: ReasonDocument,
 }
@@ -200,6 +201,7 @@ fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> Ope
         window_sampled: operation.window_sampled,
         probability: operation.probability,
         share_traces_per_second: operation.share,
+        listed: operation.is_listed(),
         binding: binding_label(operation.binding).value(),
         reason: ReasonDocument::of(plan, operation),
     }

@@ -1,0 +1,138 @@
+//! Which operations a service's strategy lists; the others are served the service's default.
+//!
+//! A strategy can only hold so many operations, and SDKs apply the default to a name that it does
+//! not list. So the plan allots what is served: operations beyond [`LISTED_MAX`] share their
+//! service's default probability, which keeps as many of their traces as their own shares would.
+
+use std::cmp::Reverse;
+
+use super::defaults::rules_default;
+use super::estimate::Estimate;
+use super::limits::{Limit, Rules};
+use super::solve::Solution;
+use super::sum::ExactSum;
+use super::{OperationId, Policy, ServiceId};
+
+/// The most operations that one strategy lists: the busiest, and those that an operator bounds by
+/// name before all others.
+///
+/// # Source
+/// gRPC clients accept answers of 4 MiB. An operation takes at most 529 bytes of `sampling.proto`:
+/// 512 for its name, 9 for its probability and 8 for tags and lengths.
+pub const LISTED_MAX: usize = 7_500;
+
+/// The operations of a plan that strategies do not list.
+#[derive(Debug)]
+pub(super) struct Unlisted {
+    /// Whether each operation is listed, in the estimates' order; empty when all are.
+    left_out: Vec<bool>,
+    /// The services with more operations than a strategy lists, sorted.
+    services: Vec<ServiceId>,
+}
+
+impl Unlisted {
+    /// Chooses what is listed, by traffic in powers of two, so that two operations of about the
+    /// same traffic do not take turns.
+    pub(super) fn among(policy: &Policy, estimates: &[Estimate]) -> Self {
+        let services = crowded(estimates);
+        let mut left_out = Vec::new();
+        if !services.is_empty() {
+            left_out.resize(estimates.len(), false);
+        }
+        for service in &services {
+            let named = |(at, estimate): (usize, &Estimate)| {
+                let is_named = estimate.service == *service && !estimate.overflow;
+                is_named.then(|| (rank(policy, estimate), at))
+            };
+            let mut ranked: Vec<_> = estimates.iter().enumerate().filter_map(named).collect();
+            ranked.select_nth_unstable(LISTED_MAX - 1);
+            for (_, at) in &ranked[LISTED_MAX..] {
+                left_out[*at] = true;
+            }
+        }
+        Self { left_out, services }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+
+    pub(super) fn holds(&self, at: usize) -> bool {
+        self.left_out.get(at).copied().unwrap_or(false)
+    }
+
+    /// Turns the limits of all that is served its service's default into that default: unlisted
+    /// operations and, in the same services, overflow entries.
+    ///
+    /// A default keeps as many traces as the shares of those that it stands for, as far as a
+    /// default may go.
+    pub(super) fn serve_defaults(
+        &self,
+        rules: &Rules<'_>,
+        estimates: &[Estimate],
+        solution: &Solution,
+        pin_scale: f64,
+        limits: &mut [Limit],
+    ) {
+        let served: Vec<(usize, usize)> = estimates
+            .iter()
+            .enumerate()
+            .filter_map(|(at, estimate)| Some((self.default_of(at, estimate)?, at)))
+            .collect();
+        let mut kept = vec![ExactSum::new(); self.services.len()];
+        let mut offered = kept.clone();
+        for &(place, at) in &served {
+            let (demand, pin) = (estimates[at].demand(), limits[at].pin);
+            let share = pin.map_or(solution.shares[at], |pin| pin * pin_scale * demand);
+            kept[place].add(share);
+            offered[place].add(demand);
+        }
+        let default = |place: usize| {
+            let (ceiling, _) =
+                rules.ceiling(rules.previous.default_probability(self.services[place]));
+            let wanted = kept[place].total() / offered[place].total();
+            wanted.clamp(0.0, rules.unknown_max).min(ceiling)
+        };
+        let defaults: Vec<f64> = (0..self.services.len()).map(default).collect();
+        for (place, at) in served {
+            limits[at].serve_default(defaults[place]);
+        }
+    }
+
+    /// The place of the service whose default an operation is served, if it is.
+    fn default_of(&self, at: usize, estimate: &Estimate) -> Option<usize> {
+        let overflow = estimate.overflow && rules_default(estimate);
+        if self.holds(at) || overflow {
+            self.services.binary_search(&estimate.service).ok()
+        } else {
+            None
+        }
+    }
+}
+
+/// The services with more named operations than a strategy lists, sorted.
+fn crowded(estimates: &[Estimate]) -> Vec<ServiceId> {
+    if estimates.len() <= LISTED_MAX {
+        return Vec::new();
+    }
+    let named = estimates.iter().filter(|estimate| !estimate.overflow);
+    let mut services: Vec<ServiceId> = named.map(|estimate| estimate.service).collect();
+    services.sort_unstable();
+    let runs = services.chunk_by(|one, other| one == other);
+    runs.filter(|run| run.len() > LISTED_MAX)
+        .map(|run| run[0])
+        .collect()
+}
+
+/// Lower is listed first.
+fn rank(policy: &Policy, estimate: &Estimate) -> (bool, Reverse<u16>, OperationId) {
+    let operation = estimate.operation;
+    let bounded = policy.operations.contains_key(&operation);
+    (!bounded, Reverse(magnitude(estimate.demand())), operation)
+}
+
+/// The power of two below a rate that is not negative, as the exponent in its bits.
+#[must_use]
+pub fn magnitude(rate: f64) -> u16 {
+    (rate.max(0.0).to_bits() >> 52) as u16
+}
