@@ -3,6 +3,7 @@
 mod background;
 mod connection;
 mod descriptors;
+mod fleet;
 mod listener;
 mod places;
 
@@ -11,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use background::Jobs;
+pub use fleet::FleetError;
 
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
@@ -28,7 +30,7 @@ use crate::settings::{Database, Settings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{InstrumentedStore, Store, StoreError};
+use crate::store::{FleetSettings, InstrumentedStore, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Exposition, Metrics};
 
@@ -54,6 +56,9 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The settings that all replicas share are not those of this one.
+    #[error("this replica cannot run beside the others")]
+    Fleet(#[from] FleetError),
     /// A listener ended by itself.
     #[error("a listener ended")]
     Ended(#[source] std::io::Error),
@@ -73,6 +78,8 @@ pub struct App {
 /// What the listeners and the jobs are made of.
 struct Parts {
     settings: Settings,
+    fleet: FleetSettings,
+    grace: Duration,
     shared: Shared,
     database: DatabaseState,
 }
@@ -95,6 +102,9 @@ impl App {
             database: database.clone(),
             source,
         };
+        let timing = &settings.timing;
+        let fleet = fleet::agree(&*store, timing).await?;
+        let grace = timing.grace(fleet.interval).map_err(FleetError::Unfit)?;
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
         let dictionary = Arc::new(Dictionary::new(
             Arc::clone(&store),
@@ -110,7 +120,6 @@ impl App {
         let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
         let served = Arc::new(Served::new(genesis));
 
-        let interval = settings.timing.interval;
         let leadership = Leadership::new(Arc::clone(&clock));
         let shared = Shared {
             store,
@@ -119,7 +128,7 @@ impl App {
             served,
             leadership,
             publishing: Arc::default(),
-            interval,
+            interval: fleet.interval,
             metrics: Arc::clone(&metrics),
         };
         load_current(&shared, Install::Newer)
@@ -127,6 +136,8 @@ impl App {
             .map_err(failed)?;
         let parts = Parts {
             settings,
+            fleet,
+            grace,
             shared,
             database: DatabaseState::default(),
         };
@@ -177,10 +188,13 @@ impl App {
         );
         let mut sdk = Serving::start(sdk.server);
         let mut admin = Serving::start(admin.server);
+        let store = Arc::clone(&parts.shared.store);
+        let changed = fleet::watch(store, parts.fleet, stop.clone());
         let ended = tokio::select! {
-            () = stop.cancelled() => None,
-            ended = &mut sdk.task => Some(ended),
-            ended = &mut admin.task => Some(ended),
+            () = stop.cancelled() => Ok(()),
+            changed = changed => changed.map_err(AppError::Fleet),
+            ended = &mut sdk.task => listener_end(ended),
+            ended = &mut admin.task => listener_end(ended),
         };
         tracing::info!("stopping");
         tokio::join!(sdk.handle.stop(true), admin.handle.stop(true));
@@ -192,10 +206,14 @@ impl App {
         jobs.stop().await;
         parts.shared.store.close().await;
         tracing::info!("stopped");
-        match ended {
-            Some(Ok(Err(error))) => Err(AppError::Ended(error)),
-            _ => Ok(()),
-        }
+        ended
+    }
+}
+
+fn listener_end(ended: Result<std::io::Result<()>, JoinError>) -> Result<(), AppError> {
+    match ended {
+        Ok(Err(error)) => Err(AppError::Ended(error)),
+        _ => Ok(()),
     }
 }
 

@@ -68,7 +68,7 @@ impl Settings {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.listeners.listen = loopback;
         settings.listeners.admin_listen = loopback;
-        settings.timing.interval = interval;
+        settings.timing.interval = Some(interval);
         settings.timing.grace = Some(grace);
         settings.database.data_dir = data_dir.to_owned();
         settings
@@ -107,8 +107,8 @@ mod tests {
     fn the_defaults_are_sound() {
         let settings = Settings::defaults();
         settings.check().unwrap();
-        assert_eq!(settings.timing.interval, Duration::from_secs(60));
-        assert_eq!(settings.timing.grace(), Duration::from_secs(10));
+        let interval = TimingSettings::INTERVAL;
+        assert_eq!(settings.timing.grace(interval), Ok(Duration::from_secs(10)));
         let Database::Sqlite(path) = settings.database.place() else {
             panic!("SQLite without --database-url");
         };

@@ -24,22 +24,25 @@ impl Jobs {
     pub(super) async fn start(parts: &Parts) -> Result<Self, AppError> {
         let Parts {
             settings,
+            fleet,
+            grace,
             shared,
             database,
         } = parts;
         let stop = CancellationToken::new();
         let maintain = Maintain {
             shared: shared.clone(),
-            report_age_max: settings.timing.report_age_max,
+            report_age_max: fleet.report_age_max,
+            grace: *grace,
             history: settings.timing.history,
             retire_after: settings.timing.retire_after,
             pace: Pace::from(&*shared.clock, shared.served.load().plan()),
         };
         let recompute = Recompute {
             shared: shared.clone(),
-            grace: settings.timing.grace(),
+            grace: *grace,
         };
-        let settle = Settle::new(shared.clone(), settings.timing.report_age_max);
+        let settle = Settle::new(shared.clone(), fleet.report_age_max);
         let jobs: [Arc<dyn Job>; 3] = [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)];
         let keeper = Arc::new(LeaseKeeper {
             store: Arc::clone(&shared.store),

@@ -113,7 +113,7 @@ impl Parts {
         let limits = ReportLimits {
             bytes: self.settings.limits.max_report_bytes,
             bucket: self.shared.interval,
-            age: self.settings.timing.report_age_max,
+            age: self.fleet.report_age_max,
         };
         let dictionary = Arc::clone(&self.shared.dictionary);
         let metrics = Arc::clone(&self.shared.metrics);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::recompute::MISSED_MAX;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Plan, Timestamp};
 use crate::clock::Clock;
@@ -19,8 +20,10 @@ const SPARE: Duration = Duration::from_secs(3600);
 pub struct Maintain {
     /// What the jobs share.
     pub shared: Shared,
-    /// The oldest report taken: deltas are needed that long.
+    /// The oldest report accepted: deltas are needed that long.
     pub report_age_max: Duration,
+    /// How long after its end a window waits for reports.
+    pub grace: Duration,
     /// How long history is kept.
     pub history: Duration,
     /// How long a silent operation is remembered.
@@ -116,12 +119,20 @@ impl Maintain {
     pub fn retention(&self, now: Timestamp) -> Retention {
         let before = |age: Duration| Timestamp(now.0 - age.as_millis() as i64);
         Retention {
-            deltas_before: before(self.report_age_max + SPARE),
+            deltas_before: before(self.report_age_max.max(self.planned_from()) + SPARE),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             // A report that old is refused whatever its sequence, so its mark is not needed.
             agents_before: before(self.report_age_max * 2 + SPARE),
         }
+    }
+}
+
+impl Maintain {
+    /// How long after it began a window is last read for a plan: those without a plan of their own
+    /// and the one that is corrected are read with the one that closes.
+    fn planned_from(&self) -> Duration {
+        (MISSED_MAX as u32 + 2) * self.shared.interval + self.grace
     }
 }
 

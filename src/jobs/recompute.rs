@@ -30,7 +30,7 @@ use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase};
 const AHEAD: Duration = Duration::from_millis(1600);
 
 /// Windows without a plan whose history is written with the next plan's, at most.
-const MISSED_MAX: i64 = 10;
+pub(super) const MISSED_MAX: i64 = 10;
 
 /// The job.
 pub struct Recompute {

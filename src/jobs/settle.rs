@@ -1,7 +1,7 @@
 //! Settles history: once no report can change a window any more, what it counted is summed
 //! again from the deltas, so that late reports and windows without a plan are in it too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,8 +57,7 @@ impl Job for Settle {
         let deltas = store.read_deltas(stretch.clone()).await?;
         let held = store.read_history(stretch.clone()).await?;
         let dictionary = Arc::clone(&self.shared.dictionary);
-        let length = self.shared.interval.as_millis() as i64;
-        let changed = blocking(move || changed(&deltas, &held, &dictionary, length)).await?;
+        let changed = blocking(move || changed(&deltas, &held, &dictionary)).await?;
         if !changed.is_empty() {
             store.write_history(&changed).await?;
             tracing::debug!(windows = changed.len(), "settled history");
@@ -93,19 +92,29 @@ impl Settle {
     }
 }
 
+/// The buckets of deltas, each start once; the longest where two lengths share a start.
+///
+/// Their own lengths count, not today's interval: it may have been changed since.
+fn buckets(deltas: &[BucketCounts]) -> impl Iterator<Item = Window> + use<> {
+    let mut found: HashMap<Timestamp, Window> = HashMap::new();
+    for delta in deltas {
+        let longest = found.entry(delta.bucket.start).or_insert(delta.bucket);
+        longest.end = longest.end.max(delta.bucket.end);
+    }
+    found.into_values()
+}
+
 /// The windows whose history says something else than their deltas.
 fn changed(
     deltas: &[BucketCounts],
     held: &[HistoryRow],
     dictionary: &Dictionary,
-    length: i64,
 ) -> Result<Vec<HistoryRow>, StoreError> {
-    let starts = deltas.iter().map(|delta| delta.bucket.start);
-    let windows: HashSet<Window> = starts.map(|at| Window::aligned(at, length)).collect();
-    let held: HashMap<Window, &HistoryRow> = held.iter().map(|row| (row.window, row)).collect();
+    let held: HashMap<Timestamp, &HistoryRow> =
+        held.iter().map(|row| (row.window.start, row)).collect();
     let mut rows = Vec::new();
-    for window in windows {
-        let before = match held.get(&window) {
+    for window in buckets(deltas) {
+        let before = match held.get(&window.start) {
             Some(row) => history_codec::decode(&row.payload)?,
             None => Vec::new(),
         };
@@ -113,7 +122,7 @@ fn changed(
             .iter()
             .map(|row| (row.operation, row.probability))
             .collect();
-        let after: Vec<HistoryOperation> = Sums::of(window, deltas)
+        let after: Vec<HistoryOperation> = Sums::of_bucket(window, deltas)
             .counts(&dictionary.names())
             .operations
             .iter()

@@ -31,6 +31,16 @@ impl Sums {
 
     /// Sums the deltas of a window.
     pub(super) fn of(window: Window, deltas: &[BucketCounts]) -> Self {
+        Self::of_those(window, deltas, |bucket| inside(bucket, window))
+    }
+
+    /// Sums the deltas of a window that is one bucket, and of no bucket that begins inside it:
+    /// buckets of two lengths lie beside each other where the interval was changed.
+    pub(super) fn of_bucket(window: Window, deltas: &[BucketCounts]) -> Self {
+        Self::of_those(window, deltas, |bucket| bucket.start == window.start)
+    }
+
+    fn of_those(window: Window, deltas: &[BucketCounts], belongs: impl Fn(Window) -> bool) -> Self {
         let mut sums = Self {
             window,
             operations: Vec::new(),
@@ -38,7 +48,7 @@ impl Sums {
             instance_milliseconds: HashMap::new(),
             agents: HashMap::new(),
         };
-        for delta in deltas.iter().filter(|delta| inside(delta.bucket, window)) {
+        for delta in deltas.iter().filter(|delta| belongs(delta.bucket)) {
             sums.add(delta);
         }
         sums.sum();

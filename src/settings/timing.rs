@@ -16,15 +16,10 @@ const GRACE_PART: u32 = 6;
 /// How often plans are made and how long data is kept.
 #[derive(Debug, Clone, Args)]
 pub struct TimingSettings {
-    /// How often a plan is computed, 1s to 1h
-    #[arg(
-        long,
-        env = "WEIR_INTERVAL",
-        default_value = "60s",
-        value_name = "DURATION",
-        value_parser = interval
-    )]
-    pub interval: Duration,
+    /// How often a plan is computed, 1s to 1h. All replicas of a database share it: the first
+    /// start writes it there [default: what the database says, 60s in a new one]
+    #[arg(long, env = "WEIR_INTERVAL", value_name = "DURATION", value_parser = interval)]
+    pub interval: Option<Duration>,
     /// How long after its end a window still waits for reports [default: a sixth of the interval]
     #[arg(
         long,
@@ -33,15 +28,19 @@ pub struct TimingSettings {
         value_parser = duration(Duration::ZERO, GRACE_INTERVALS_MAX * HOUR)
     )]
     pub grace: Option<Duration>,
-    /// The oldest report accepted, by the start of its window, 1m to 24h
+    /// The oldest report accepted, by the start of its window, 1m to 24h. Shared like --interval
+    /// [default: what the database says, 1h in a new one]
     #[arg(
         long,
         env = "WEIR_REPORT_AGE_MAX",
-        default_value = "1h",
         value_name = "DURATION",
         value_parser = duration(MINUTE, DAY)
     )]
-    pub report_age_max: Duration,
+    pub report_age_max: Option<Duration>,
+    /// Write --interval and --report-age-max to the database, where other values are. The other
+    /// replicas end when they notice
+    #[arg(long, env = "WEIR_CHANGE_FLEET_SETTINGS")]
+    pub change_fleet_settings: bool,
     /// How long per-operation history is kept, 1h to 90d
     #[arg(
         long,
@@ -63,20 +62,38 @@ pub struct TimingSettings {
 }
 
 impl TimingSettings {
-    /// How long after its end a window waits for reports.
-    #[must_use]
-    pub fn grace(&self) -> Duration {
-        self.grace.unwrap_or(self.interval / GRACE_PART)
-    }
+    /// The interval of a database that has none, unless a flag says another.
+    pub const INTERVAL: Duration = Duration::from_secs(60);
 
-    pub(super) fn check(&self, problems: &mut Vec<String>) {
-        let most = GRACE_INTERVALS_MAX * self.interval;
-        if let Some(grace) = self.grace.filter(|grace| *grace > most) {
-            problems.push(format!(
+    /// The oldest report accepted with a database that does not say, unless a flag does.
+    pub const REPORT_AGE_MAX: Duration = HOUR;
+
+    /// How long after its end a window waits for reports, with this interval.
+    ///
+    /// # Errors
+    /// Says so where a flag asks for more than the interval allows.
+    pub fn grace(&self, interval: Duration) -> Result<Duration, String> {
+        let most = GRACE_INTERVALS_MAX * interval;
+        match self.grace {
+            Some(grace) if grace > most => Err(format!(
                 "--grace {}: must be at most {GRACE_INTERVALS_MAX} intervals, which is {}",
                 humantime::format_duration(grace),
                 humantime::format_duration(most)
-            ));
+            )),
+            Some(grace) => Ok(grace),
+            None => Ok(interval / GRACE_PART),
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Vec<String>) {
+        // Without a flag the database says the interval: it is checked once that is known.
+        if let Some(Err(problem)) = self.interval.map(|interval| self.grace(interval)) {
+            problems.push(problem);
+        }
+        if self.change_fleet_settings && self.interval.is_none() && self.report_age_max.is_none() {
+            problems.push(
+                "--change-fleet-settings: give --interval or --report-age-max to change".into(),
+            );
         }
     }
 }

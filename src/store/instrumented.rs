@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use crate::telemetry::logging::chain;
@@ -189,6 +189,20 @@ impl Store for InstrumentedStore {
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
         let work = self.inner.read_history(starts);
         self.count(StoreCall::ReadHistory, work).await
+    }
+
+    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
+        let work = self.inner.fleet_settings();
+        self.count(StoreCall::FleetSettings, work).await
+    }
+
+    async fn write_fleet_settings(
+        &self,
+        settings: FleetSettings,
+        replace: bool,
+    ) -> Result<FleetSettings, StoreError> {
+        let work = self.inner.write_fleet_settings(settings, replace);
+        self.count(StoreCall::WriteFleetSettings, work).await
     }
 
     async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {

@@ -6,6 +6,7 @@
 mod admission;
 mod delta_codec;
 mod fault;
+mod fleet;
 mod frame;
 pub mod history_codec;
 mod instrumented;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use fleet::FleetSettings;
 pub use instrumented::InstrumentedStore;
 
 use crate::allocation::{
@@ -364,6 +366,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads the history of windows that start in the range, oldest first.
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// The settings that all replicas share; none before the first start has written them.
+    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError>;
+
+    /// Writes the settings that all replicas share: where there are none yet, or in any case with
+    /// `replace`. Returns those that are stored then.
+    async fn write_fleet_settings(
+        &self,
+        settings: FleetSettings,
+        replace: bool,
+    ) -> Result<FleetSettings, StoreError>;
 
     /// The newest configuration. Never writes: in a restore the table is empty for a while.
     ///

@@ -177,6 +177,65 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
 }
 
 #[tokio::test]
+async fn history_is_settled_in_the_buckets_that_were_counted_whatever_the_interval_is_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let replica = Replica::start(directory.path()).await;
+    let [get, _] = replica.names().await;
+    let minute = minutes_ago(&replica, 5);
+    let half = Timestamp(minute.start.0 + 30_000);
+    let halves = [
+        Window {
+            end: half,
+            ..minute
+        },
+        Window {
+            start: half,
+            ..minute
+        },
+    ];
+    replica.count(1, halves[0], &[(get, 10, 1)]).await;
+    replica.count(2, halves[1], &[(get, 20, 2)]).await;
+
+    Settle::new(replica.shared.clone(), MINUTE)
+        .run()
+        .await
+        .unwrap();
+
+    let rows = replica.shared.store.read_history(minute.start..minute.end);
+    let rows = rows.await.unwrap();
+    let windows: Vec<Window> = rows.iter().map(|row| row.window).collect();
+    assert_eq!(
+        windows, halves,
+        "not a minute with both, and half of it again"
+    );
+    for (half, offered) in halves.into_iter().zip([10, 20]) {
+        let counted = replica.history(half).await.unwrap();
+        assert_eq!(counted.len(), 1);
+        assert_eq!(counted[0].offered, offered);
+    }
+}
+
+#[tokio::test]
+async fn deltas_stay_until_the_last_window_that_needs_them_has_its_plan() {
+    let directory = tempfile::tempdir().unwrap();
+    let replica = Replica::start(directory.path()).await;
+    let mut shared = replica.shared.clone();
+    shared.interval = HOUR;
+    let maintain = Maintain {
+        pace: Pace::from(&*shared.clock, &Plan::default()),
+        shared,
+        report_age_max: HOUR,
+        grace: 10 * HOUR,
+        history: HOUR,
+        retire_after: HOUR,
+    };
+    let now = replica.shared.clock.timestamp();
+    let kept = now.0 - maintain.retention(now).deltas_before.0;
+    // The window that closes now began eleven hours ago, the one before it twelve.
+    assert!(kept >= 12 * HOUR.as_millis() as i64, "{kept} ms");
+}
+
+#[tokio::test]
 async fn an_operation_that_nobody_reports_makes_room() {
     let directory = tempfile::tempdir().unwrap();
     let replica = Replica::start(directory.path()).await;
@@ -202,6 +261,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         pace: Pace::from(&*replica.shared.clock, &Plan::default()),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
+        grace: Duration::ZERO,
         history: HOUR,
         retire_after: HOUR,
     };

@@ -13,6 +13,7 @@ mod crash;
 mod dashboard;
 mod deployment;
 mod explanation;
+mod fleet;
 mod generated;
 mod interop;
 mod jobs;

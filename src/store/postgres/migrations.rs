@@ -15,6 +15,7 @@ const LOCK: i64 = 0x7765_6972_6d69_6772;
 /// Every migration, oldest first.
 fn all() -> Vec<Migration> {
     let first = include_str!("../../../migrations/postgres/0001_first_tables.sql");
+    let fleet = include_str!("../../../migrations/postgres/0006_fleet.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
             version,
@@ -24,7 +25,7 @@ fn all() -> Vec<Migration> {
             false,
         )
     };
-    vec![simple(1, "first tables", first)]
+    vec![simple(1, "first tables", first), simple(6, "fleet", fleet)]
 }
 
 /// Applies what is missing.

@@ -11,6 +11,7 @@ use crate::store::fault::Fault;
 /// Every migration, oldest first.
 fn all() -> Vec<Migration> {
     let first = include_str!("../../../migrations/sqlite/0001_first_tables.sql");
+    let fleet = include_str!("../../../migrations/sqlite/0006_fleet.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
             version,
@@ -20,7 +21,7 @@ fn all() -> Vec<Migration> {
             false,
         )
     };
-    vec![simple(1, "first tables", first)]
+    vec![simple(1, "first tables", first), simple(6, "fleet", fleet)]
 }
 
 /// Applies what is missing under the file's write lock.

@@ -6,6 +6,7 @@
 mod configuration;
 mod connection;
 mod dictionary;
+mod fleet;
 mod history;
 mod lease;
 mod maintenance;
@@ -26,8 +27,8 @@ use uuid::Uuid;
 use super::fault::run;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use crate::clock::{Clock, SystemClock};
@@ -155,6 +156,21 @@ impl Store for SqliteStore {
 
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
         run("reading history", || history::read(self, starts.clone())).await
+    }
+
+    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
+        run("reading the shared settings", || fleet::read(self)).await
+    }
+
+    async fn write_fleet_settings(
+        &self,
+        settings: FleetSettings,
+        replace: bool,
+    ) -> Result<FleetSettings, StoreError> {
+        run("writing the shared settings", || {
+            fleet::write(self, settings, replace)
+        })
+        .await
     }
 
     async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {

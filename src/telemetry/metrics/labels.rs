@@ -238,6 +238,10 @@ labels! {
         WriteHistory = "write_history",
         /// Reads history.
         ReadHistory = "read_history",
+        /// Reads the settings that all replicas share.
+        FleetSettings = "fleet_settings",
+        /// Writes the settings that all replicas share.
+        WriteFleetSettings = "write_fleet_settings",
         /// Reads the configuration.
         Configuration = "configuration",
         /// Writes the first configuration.

@@ -14,8 +14,8 @@ use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, HistoryRow, LeaseAnswer, PoolState, Publication,
-    ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 
 use super::operations::Point;
@@ -207,6 +207,21 @@ impl Store for Link {
         self.way()?;
         self.store.add_names(names, limits).await?;
         self.heard(())
+    }
+
+    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
+        self.way()?;
+        self.store.fleet_settings().await
+    }
+
+    async fn write_fleet_settings(
+        &self,
+        settings: FleetSettings,
+        replace: bool,
+    ) -> Result<FleetSettings, StoreError> {
+        self.way()?;
+        let stored = self.store.write_fleet_settings(settings, replace).await?;
+        self.heard(stored)
     }
 
     async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {

@@ -304,6 +304,7 @@ impl Replica {
             maintain: Maintain {
                 shared: shared.clone(),
                 report_age_max: REPORT_AGE_MAX,
+                grace: GRACE,
                 history: HISTORY,
                 retire_after: RETIRE_AFTER,
                 pace: Pace::from(&*shared.clock, shared.served.load().plan()),

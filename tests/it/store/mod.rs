@@ -6,6 +6,7 @@
 mod codecs;
 mod configuration;
 mod dictionary;
+mod fleet;
 mod history;
 mod lease;
 mod maintenance;
@@ -156,6 +157,11 @@ on_both_backends! {
         room_is_given_back
         overflow_entries_go_only_with_their_service
         a_corrupt_name_is_named
+    }
+    fleet {
+        the_first_to_write_decides
+        a_change_is_seen_by_all
+        a_corrupt_interval_is_named
     }
     lease {
         the_first_holds_it_and_renews_it

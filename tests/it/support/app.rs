@@ -72,6 +72,12 @@ impl TestApp {
         self.task.await.expect("no panic").expect("a clean end");
     }
 
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> Result<(), AppError> {
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.task);
+        ended.await.expect("it ends in time").expect("no panic")
+    }
+
     pub async fn get(&self, url: String) -> (u16, Value) {
         let response = self.client.get(url).send().await.expect("an answer");
         (

@@ -1,0 +1,54 @@
+//! Table `fleet`: the settings that all replicas share.
+
+use sqlx::PgConnection;
+
+use super::PostgresStore;
+use super::connection::Session;
+use crate::store::FleetSettings;
+use crate::store::fault::Fault;
+
+const READ: &str = "\
+-- fleet: read
+select interval_ms, report_age_max_ms from fleet";
+
+const INSERT_FIRST: &str = "\
+-- fleet: insert first
+insert into fleet (only_row, interval_ms, report_age_max_ms) values (true, $1, $2)
+on conflict (only_row) do nothing";
+
+const WRITE: &str = "\
+-- fleet: write
+insert into fleet (only_row, interval_ms, report_age_max_ms) values (true, $1, $2)
+on conflict (only_row) do update
+set interval_ms = excluded.interval_ms, report_age_max_ms = excluded.report_age_max_ms";
+
+async fn stored(connection: &mut PgConnection) -> Result<Option<FleetSettings>, Fault> {
+    let row: Option<(i64, i64)> = sqlx::query_as(READ).fetch_optional(connection).await?;
+    row.map(FleetSettings::of_row).transpose()
+}
+
+/// The shared settings, if there are any.
+pub(super) async fn read(store: &PostgresStore) -> Result<Option<FleetSettings>, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let found = stored(session.connection()).await?;
+    session.keep();
+    Ok(found)
+}
+
+/// Writes the shared settings and returns those that are stored then.
+pub(super) async fn write(
+    store: &PostgresStore,
+    settings: FleetSettings,
+    replace: bool,
+) -> Result<FleetSettings, Fault> {
+    let (interval, report_age_max) = settings.row();
+    let mut session = Session::open(&store.pool).await?;
+    sqlx::query(if replace { WRITE } else { INSERT_FIRST })
+        .bind(interval)
+        .bind(report_age_max)
+        .execute(session.connection())
+        .await?;
+    let found = stored(session.connection()).await?;
+    session.keep();
+    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+}

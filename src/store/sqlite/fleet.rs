@@ -1,0 +1,50 @@
+//! Table `fleet`: the settings that all replicas share.
+
+use sqlx::SqliteExecutor;
+
+use super::SqliteStore;
+use crate::store::FleetSettings;
+use crate::store::fault::Fault;
+
+const READ: &str = "\
+-- fleet: read
+select interval_ms, report_age_max_ms from fleet";
+
+const INSERT_FIRST: &str = "\
+-- fleet: insert first
+insert into fleet (only_row, interval_ms, report_age_max_ms) values (1, $1, $2)
+on conflict (only_row) do nothing";
+
+const WRITE: &str = "\
+-- fleet: write
+insert into fleet (only_row, interval_ms, report_age_max_ms) values (1, $1, $2)
+on conflict (only_row) do update
+set interval_ms = excluded.interval_ms, report_age_max_ms = excluded.report_age_max_ms";
+
+async fn stored(reader: impl SqliteExecutor<'_>) -> Result<Option<FleetSettings>, Fault> {
+    let row: Option<(i64, i64)> = sqlx::query_as(READ).fetch_optional(reader).await?;
+    row.map(FleetSettings::of_row).transpose()
+}
+
+/// The shared settings, if there are any.
+pub(super) async fn read(store: &SqliteStore) -> Result<Option<FleetSettings>, Fault> {
+    stored(store.connections.readers()).await
+}
+
+/// Writes the shared settings and returns those that are stored then.
+pub(super) async fn write(
+    store: &SqliteStore,
+    settings: FleetSettings,
+    replace: bool,
+) -> Result<FleetSettings, Fault> {
+    let (interval, report_age_max) = settings.row();
+    let mut transaction = store.connections.write().await?;
+    sqlx::query(if replace { WRITE } else { INSERT_FIRST })
+        .bind(interval)
+        .bind(report_age_max)
+        .execute(&mut *transaction)
+        .await?;
+    let found = stored(&mut *transaction).await?;
+    transaction.commit().await?;
+    found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
+}
