@@ -97,7 +97,8 @@ impl App {
     pub async fn build(settings: Settings) -> Result<Self, AppError> {
         let database = settings.database.place().describe();
         let metrics = Arc::new(Metrics::new());
-        let store = open(&settings, &metrics).await?;
+        let state = DatabaseState::default();
+        let store = open(&settings, &metrics, &state).await?;
         let failed = |source| AppError::Store {
             database: database.clone(),
             source,
@@ -139,7 +140,7 @@ impl App {
             fleet,
             grace,
             shared,
-            database: DatabaseState::default(),
+            database: state,
         };
         let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
         let sdk = parts.sdk_listener(committer)?;
@@ -218,18 +219,22 @@ fn listener_end(ended: Result<std::io::Result<()>, JoinError>) -> Result<(), App
 }
 
 /// Opens the database, waiting for one that is not up yet.
-async fn open(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, AppError> {
+async fn open(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    state: &DatabaseState,
+) -> Result<Arc<dyn Store>, AppError> {
     let deadline = tokio::time::Instant::now() + settings.database.database_wait;
     loop {
         let opened: Result<Arc<dyn Store>, StoreError> = match settings.database.place() {
             Database::Postgres { url, connections } => {
                 PostgresStore::connect(url.expose(), connections)
                     .await
-                    .map(|store| instrumented(store, settings, metrics))
+                    .map(|store| instrumented(store, settings, metrics, state))
             }
             Database::Sqlite(path) => SqliteStore::open(&path)
                 .await
-                .map(|store| instrumented(store, settings, metrics)),
+                .map(|store| instrumented(store, settings, metrics, state)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -249,12 +254,18 @@ async fn open(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Arc<dyn Sto
     }
 }
 
-fn instrumented(store: impl Store, settings: &Settings, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
-    let metrics = Arc::clone(metrics);
+fn instrumented(
+    store: impl Store,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    state: &DatabaseState,
+) -> Arc<dyn Store> {
+    let (metrics, state) = (Arc::clone(metrics), state.clone());
     Arc::new(InstrumentedStore::new(
         store,
         settings.database.slow_call,
         metrics,
+        state,
     ))
 }
 

@@ -1,16 +1,22 @@
 //! What is known about the database's health.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Whether the database answered when it was last asked.
+/// Whether the database answered when it was last asked, and whether its tables are sound.
 #[derive(Clone)]
-pub struct DatabaseState(Arc<AtomicBool>);
+pub struct DatabaseState {
+    available: Arc<AtomicBool>,
+    unsound: Arc<Mutex<Option<Arc<str>>>>,
+}
 
 impl Default for DatabaseState {
-    /// It answered at start, or there would be no process to ask.
+    /// It answered at start and was sound, or there would be no process to ask.
     fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
+        Self {
+            available: Arc::new(AtomicBool::new(true)),
+            unsound: Arc::default(),
+        }
     }
 }
 
@@ -18,17 +24,38 @@ impl DatabaseState {
     /// Whether it answered.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.available.load(Ordering::Relaxed)
     }
 
     /// Notes an answer, or its absence, and says so in the log when that is news.
     pub fn note(&self, available: bool) {
-        if self.0.swap(available, Ordering::Relaxed) != available {
+        if self.available.swap(available, Ordering::Relaxed) != available {
             if available {
                 tracing::info!("the database answers again");
             } else {
                 tracing::warn!("the database does not answer; the last plan goes on being served");
             }
         }
+    }
+
+    /// What is wrong with its tables, keys or rights, in a sentence for operators.
+    #[must_use]
+    pub fn unsound(&self) -> Option<Arc<str>> {
+        let unsound = self.unsound.lock();
+        unsound.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what is wrong with its tables, or that nothing is, and says so in the log when that
+    /// is news.
+    pub fn note_unsound(&self, why: Option<&str>) {
+        let mut unsound = self.unsound.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsound.as_deref() == why {
+            return;
+        }
+        match why {
+            Some(why) => tracing::error!(why, "the database is not sound: nothing is written"),
+            None => tracing::info!("the database is sound again"),
+        }
+        *unsound = why.map(Arc::from);
     }
 }

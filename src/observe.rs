@@ -26,7 +26,7 @@ pub struct Observed {
     pub clock: Arc<FleetClock>,
     /// Whether this replica computes, and under which epoch.
     pub leadership: Leadership,
-    /// Whether the database answered when it was last asked.
+    /// Whether the database answered when it was last asked, and is sound.
     pub database: DatabaseState,
     /// Whose connections are counted.
     pub store: Arc<dyn Store>,
@@ -68,6 +68,8 @@ impl Observed {
         metrics.clock_offset.set(offset);
         let available = self.database.is_available();
         metrics.database_available.set(flag(available));
+        let sound = self.database.unsound().is_none();
+        metrics.database_sound.set(flag(sound));
         let pool = self.store.pool();
         let connections = |state, count| metrics.connections.of(state).set(f64::from(count));
         connections(ConnectionState::Idle, pool.idle);

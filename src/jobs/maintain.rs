@@ -1,4 +1,4 @@
-//! Makes room ahead, lets go of what is past its retention, forgets operations gone silent.
+//! Checks the tables, makes room ahead, lets go of what is past its retention, forgets operations gone silent.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -95,6 +95,8 @@ impl Job for Maintain {
     }
 
     async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Every replica looks: the role and the search_path are its own.
+        self.shared.store.inspect().await?;
         let now = self.shared.clock.timestamp();
         if self.shared.leadership.epoch().is_none() {
             return Ok(());

@@ -135,6 +135,28 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(code.into_owned())
 }
 
+/// Whether an error says that the role lacks a right: 42501, «insufficient privilege».
+pub(super) fn is_denied(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Migrate(error) => match &**error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                is_denied(error)
+            }
+            _ => false,
+        },
+        _ => code(error).as_deref() == Some("42501"),
+    }
+}
+
+/// Whether an error may be due to the tables and not to what was asked: class 42, «syntax error or
+/// access rule violation», as where a table, a key, a function or a right is missing; 3F000,
+/// «invalid schema name»; in SQLite the general code 1.
+pub(super) fn blames_schema(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| {
+        (code.len() == 5 && code.starts_with("42")) || code == "3F000" || code == "1"
+    })
+}
+
 /// Whether an error says that there is no room: 53100, «disk full», or SQLite's primary code 13.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     let Some(code) = code(error) else {

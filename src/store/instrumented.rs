@@ -1,4 +1,4 @@
-//! Any store, with its calls timed and its failures counted.
+//! Any store, with its calls timed, its failures counted, and its tables watched.
 
 use std::future::Future;
 use std::ops::Range;
@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::soundness::Gate;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
     Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::health::DatabaseState;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Label, Metrics, StoreCall, StoreFailure};
 use crate::telemetry::seldom::Seldom;
@@ -23,11 +25,13 @@ use crate::telemetry::seldom::Seldom;
 /// log otherwise.
 const SELDOM: Duration = Duration::from_secs(10);
 
-/// A store that says how its calls went; otherwise the one inside.
+/// A store that says how its calls went, and writes nothing while its tables are not sound;
+/// otherwise the one inside.
 ///
 /// A call that its caller gave up is not counted: the caller counts that.
 pub struct InstrumentedStore {
     inner: Box<dyn Store>,
+    gate: Gate,
     metrics: Arc<Metrics>,
     /// A call that takes longer is slow.
     slow: Duration,
@@ -41,15 +45,22 @@ struct Lines {
 }
 
 impl InstrumentedStore {
-    /// Counts what `inner` does, and logs what fails or takes longer than `slow`.
+    /// Counts what `inner` does, and logs what fails or takes longer than `slow`; keeps in
+    /// `database` whether its tables are sound.
     #[must_use]
-    pub fn new(inner: impl Store, slow: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        inner: impl Store,
+        slow: Duration,
+        metrics: Arc<Metrics>,
+        database: DatabaseState,
+    ) -> Self {
         let lines = |_| Lines {
             failed: Seldom::new(SELDOM),
             slow: Seldom::new(SELDOM),
         };
         Self {
             inner: Box::new(inner),
+            gate: Gate::new(database),
             metrics,
             slow,
             lines: StoreCall::ALL.iter().map(lines).collect(),
@@ -62,7 +73,10 @@ impl InstrumentedStore {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let started = Instant::now();
-        let outcome = work.await;
+        let outcome = match work.await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.gate.explain(&*self.inner, error).await),
+        };
         let took = started.elapsed();
         let histogram = self.metrics.database_call.of(call);
         histogram.observe(took.as_secs_f64());
@@ -73,6 +87,19 @@ impl InstrumentedStore {
         }
         self.log_slowness(call, took);
         outcome
+    }
+
+    /// Counts a call that writes rows, which the tables must be sound for.
+    async fn write<T>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let work = async {
+            self.gate.pass(&*self.inner).await?;
+            work.await
+        };
+        self.count(call, work).await
     }
 
     fn log_failure(&self, call: StoreCall, kind: StoreFailure, error: &StoreError, took: Duration) {
@@ -119,7 +146,7 @@ impl From<&StoreError> for StoreFailure {
 impl Store for InstrumentedStore {
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
         let work = self.inner.commit_reports(batch);
-        self.count(StoreCall::CommitReports, work).await
+        self.write(StoreCall::CommitReports, work).await
     }
 
     async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
@@ -138,12 +165,12 @@ impl Store for InstrumentedStore {
         limits: DictionaryLimits,
     ) -> Result<(), StoreError> {
         let work = self.inner.add_names(names, limits);
-        self.count(StoreCall::AddNames, work).await
+        self.write(StoreCall::AddNames, work).await
     }
 
     async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
         let work = self.inner.remove_names(operations);
-        self.count(StoreCall::RemoveNames, work).await
+        self.write(StoreCall::RemoveNames, work).await
     }
 
     async fn acquire_lease(
@@ -168,7 +195,7 @@ impl Store for InstrumentedStore {
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
         let work = self.inner.publish_plan(lease, plan, history);
-        self.count(StoreCall::PublishPlan, work).await
+        self.write(StoreCall::PublishPlan, work).await
     }
 
     async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
@@ -183,7 +210,7 @@ impl Store for InstrumentedStore {
 
     async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
         let work = self.inner.write_history(rows);
-        self.count(StoreCall::WriteHistory, work).await
+        self.write(StoreCall::WriteHistory, work).await
     }
 
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
@@ -202,7 +229,7 @@ impl Store for InstrumentedStore {
         replace: bool,
     ) -> Result<FleetSettings, StoreError> {
         let work = self.inner.write_fleet_settings(settings, replace);
-        self.count(StoreCall::WriteFleetSettings, work).await
+        self.write(StoreCall::WriteFleetSettings, work).await
     }
 
     async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
@@ -216,7 +243,7 @@ impl Store for InstrumentedStore {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
         let work = self.inner.create_configuration(initial, now);
-        self.count(StoreCall::CreateConfiguration, work).await
+        self.write(StoreCall::CreateConfiguration, work).await
     }
 
     async fn write_configuration(
@@ -226,7 +253,7 @@ impl Store for InstrumentedStore {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError> {
         let work = self.inner.write_configuration(from, document, now);
-        self.count(StoreCall::WriteConfiguration, work).await
+        self.write(StoreCall::WriteConfiguration, work).await
     }
 
     async fn configuration_revision(
@@ -248,7 +275,16 @@ impl Store for InstrumentedStore {
 
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
         let work = self.inner.maintain(now, retention);
-        self.count(StoreCall::Maintain, work).await
+        self.write(StoreCall::Maintain, work).await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        let work = async {
+            let outcome = self.inner.inspect().await;
+            self.gate.note(&outcome);
+            outcome
+        };
+        self.count(StoreCall::Inspect, work).await
     }
 
     fn pool(&self) -> PoolState {

@@ -13,6 +13,7 @@ mod instrumented;
 mod naming;
 pub mod plan_codec;
 pub mod postgres;
+mod soundness;
 pub mod sqlite;
 mod varint;
 
@@ -283,6 +284,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the tables may not be as Weir needs them; [`Store::inspect`] tells.
+    #[must_use]
+    pub fn blames_schema(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => fault::blames_schema(source),
+            Self::Unsound { .. } => true,
+            Self::Unavailable { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+
     /// Whether the database has no room to write; reading goes on.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -415,6 +426,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError>;
+
+    /// Checks that tables, keys and rights are as Weir needs them; cheap.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsound`] with what is missing and the way out.
+    async fn inspect(&self) -> Result<(), StoreError>;
 
     /// The connections as they are now; asks nobody.
     fn pool(&self) -> PoolState;

@@ -216,8 +216,11 @@ metrics! {
         database_available: Gauge = "weir_database_available",
         /// How long calls to the database took, those that failed too.
         database_call: By<StoreCall, Histogram> = "weir_database_call_seconds" in SECONDS,
+        /// 1 when the database's tables, keys and rights are as Weir needs them, else 0; nothing
+        /// is written then.
+        database_sound: Gauge = "weir_database_sound",
         /// Calls to the database that failed: it was unavailable, had no room, held a corrupt
-        /// value, or refused.
+        /// value, was not sound (a table, key or right was missing), or refused.
         database_errors: By<(StoreCall, StoreFailure), Counter> = "weir_database_errors_total",
         /// Connections to the database, by whether they are in use.
         connections: By<ConnectionState, Gauge> = "weir_database_connections",

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 21] = [
+const WITH_A_FAULT: [&str; 22] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -37,6 +37,7 @@ const WITH_A_FAULT: [&str; 21] = [
     "WeirReportsRejected",
     "WeirConnectionsExhausted",
     "WeirDatabaseUnavailable",
+    "WeirDatabaseUnsound",
     "WeirDatabaseSlow",
     "WeirDatabaseCorrupt",
     "WeirDiskFull",
@@ -74,6 +75,7 @@ async fn alerts_about_the_database_fire_and_clear() {
         database::outage,
         database::slowness,
         database::corruption,
+        database::lost_key,
         database::unreadable_configuration,
         database::lock,
         database::full_disk,

@@ -27,6 +27,7 @@ mod polls;
 mod replay;
 mod replicas;
 mod reports;
+mod restore;
 mod simulate;
 mod store;
 mod structure;

@@ -10,7 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &[]),
     ("http", &[]),
     ("clock", &["allocation"]),
-    ("store", &["allocation", "clock", "telemetry"]),
+    ("store", &["allocation", "clock", "health", "telemetry"]),
     (
         "configuration",
         &["allocation", "dictionary", "store", "telemetry"],

@@ -16,6 +16,9 @@ struct Ready {
     status: &'static str,
     plan: u64,
     database: &'static str,
+    tables: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 /// The process answers: it lives.
@@ -24,16 +27,24 @@ pub(super) async fn alive() -> impl Responder {
 }
 
 /// The listeners open only once the last plan is loaded, so whoever can ask is served. A
-/// database that has gone since takes nothing from the polls and does not make it unready.
+/// database that has gone since, or is being restored, takes nothing from the polls and does not
+/// make it unready.
 pub(super) async fn ready(admin: Data<Admin>) -> impl Responder {
     let database = if admin.database.is_available() {
         "available"
     } else {
         "unavailable"
     };
+    let problem = admin.database.unsound();
     Json(Ready {
         status: "ready",
         plan: admin.served.load().plan().number,
         database,
+        tables: if problem.is_none() {
+            "sound"
+        } else {
+            "unsound"
+        },
+        problem: problem.map(|why| why.to_string()),
     })
 }

@@ -43,12 +43,14 @@ pub(super) async fn write(
 ) -> Result<FleetSettings, Fault> {
     let (interval, report_age_max) = settings.row();
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     sqlx::query(if replace { WRITE } else { INSERT_FIRST })
         .bind(interval)
         .bind(report_age_max)
-        .execute(session.connection())
+        .execute(&mut *transaction)
         .await?;
-    let found = stored(session.connection()).await?;
+    let found = stored(&mut transaction).await?;
+    transaction.commit().await?;
     session.keep();
     found.ok_or(Fault::Driver(sqlx::Error::RowNotFound))
 }

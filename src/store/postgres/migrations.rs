@@ -1,15 +1,18 @@
 //! Brings the schema up to date: forward only, all or nothing, one replica at a time.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use sqlx::PgPool;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{PgConnection, PgPool};
 
 use super::connection::Session;
-use crate::store::fault::Fault;
+use super::schema::expected::TABLES;
+use crate::store::fault::{self, Fault};
 
-/// Stands for Weir's migrations among the advisory locks of a database: «weirmigr» in ASCII.
+/// Stands for migrations in schema `public` among the advisory locks of a database: «weirmigr» in
+/// ASCII.
 const LOCK: i64 = 0x7765_6972_6d69_6772;
 
 /// Every migration, oldest first.
@@ -25,32 +28,113 @@ fn all() -> Vec<Migration> {
             false,
         )
     };
-    vec![simple(1, "first tables", first), simple(6, "fleet", fleet)]
+    let partitions =
+        include_str!("../../../migrations/postgres/0003_partitions_by_their_owner.sql");
+    vec![
+        simple(1, "first tables", first),
+        simple(3, "partitions by their owner", partitions),
+        simple(6, "fleet", fleet),
+    ]
 }
 
-/// Applies what is missing.
+/// Tables of ours in a schema, and whether there is a record of the migrations that made them.
+const READ_STATE: &str = "\
+-- migrations: read state
+select exists (
+    select from pg_class where relnamespace = n.oid and relname = '_sqlx_migrations'
+) as recorded, (
+    select count(*) from pg_class where relnamespace = n.oid and relname = any($2)
+) as tables
+from pg_namespace as n where n.nspname = $1";
+
+/// Applies what is missing; a role that may only read and write rows finds nothing missing.
 ///
 /// The lock belongs to the transaction, so that it goes with it whatever happens and works
 /// through a transaction-pooling proxy; sqlx's own belongs to the session. A replica that waited
 /// finds nothing left to do.
-pub(super) async fn run(pool: &PgPool) -> Result<(), Fault> {
+pub(super) async fn run(pool: &PgPool, schema: &str) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
     let mut transaction = session.begin_unbounded().await?;
     sqlx::query("-- migrations: lock\nselect pg_advisory_xact_lock($1)")
-        .bind(LOCK)
+        .bind(lock(schema))
         .execute(&mut *transaction)
         .await?;
-    let mut migrator = Migrator::with_migrations(all());
-    migrator.set_locking(false);
-    // A newer replica may have been here: its schema suits this one, for changes expand first.
-    migrator.set_ignore_missing(true);
-    migrator
-        .run_direct(None, &mut *transaction, false)
-        .await
-        .map_err(sqlx::Error::from)?;
+    if is_due(&mut transaction, schema).await? {
+        let mut migrator = Migrator::with_migrations(all());
+        migrator.set_locking(false);
+        // A newer replica may have been here: its schema suits this one, for changes expand first.
+        migrator.set_ignore_missing(true);
+        migrator
+            .run_direct(None, &mut *transaction, false)
+            .await
+            .map_err(|error| refused(error, schema))?;
+    }
     transaction.commit().await?;
     session.keep();
     Ok(())
+}
+
+/// Whether the record of migrations lacks one of ours, or has another text for it.
+///
+/// # Errors
+/// [`Fault::Unsound`] if there are tables without a record: in a restore, it may come last.
+async fn is_due(connection: &mut PgConnection, schema: &str) -> Result<bool, Fault> {
+    let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+    let (recorded, tables): (bool, i64) = sqlx::query_as(READ_STATE)
+        .bind(schema)
+        .bind(tables)
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut applied = HashMap::new();
+    if recorded {
+        let read = "-- migrations: read applied\nselect version, checksum from _sqlx_migrations";
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(read)
+            .fetch_all(connection)
+            .await
+            .map_err(|error| refused(error, schema))?;
+        applied.extend(rows);
+    }
+    if applied.is_empty() && tables > 0 {
+        return Err(Fault::Unsound(format!(
+            "schema {schema} has tables of Weir, but no record of how they were made in table \
+             _sqlx_migrations; wait for a restore that is running, repeat one that left it out \
+             (docs/postgresql.md, Backup and restore)"
+        )));
+    }
+    let is_applied = |migration: &Migration| {
+        applied
+            .get(&migration.version)
+            .is_some_and(|checksum| checksum[..] == migration.checksum[..])
+    };
+    Ok(!all().iter().all(is_applied))
+}
+
+/// Names the right that is missing, if that is what an error is about.
+fn refused(error: impl Into<sqlx::Error>, schema: &str) -> Fault {
+    let error = error.into();
+    if fault::is_denied(&error) {
+        return Fault::Unsound(format!(
+            "the tables in schema {schema} must be made or brought up to date, and this role may \
+             not: run `weir migrate` with the URL of their owner, or grant the rights that are \
+             missing (docs/postgresql.md, Rights)"
+        ));
+    }
+    error.into()
+}
+
+/// The number of the advisory lock for a schema. Earlier releases lock with the bare number,
+/// whatever the schema, and live in `public` mostly.
+fn lock(schema: &str) -> i64 {
+    if schema == "public" {
+        return LOCK;
+    }
+    // FNV-1a, 64 bits: the same in every release, unlike the standard library's hash.
+    let hash = schema
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    LOCK ^ hash.cast_signed()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod migrations;
 mod partitions;
 mod plans;
 mod reports;
+mod schema;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -48,17 +49,20 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the database cannot be reached, [`StoreError::Failed`] if
-    /// the URL, the credentials or the schema are wrong. No error holds the URL.
+    /// the URL or the credentials are wrong, [`StoreError::Unsound`] if the database, its tables or
+    /// the role's rights do not suit. No error holds the URL.
     pub async fn connect(url: &str, pool_size: u32) -> Result<Self, StoreError> {
         let open = move || async move { Ok(connection::open(url, pool_size).await?) };
         let pool = run("connecting", open).await?;
-        migrations::run(&pool)
+        let schema = run("looking at the server", || schema::schema(&pool)).await?;
+        migrations::run(&pool, &schema)
             .await
             .map_err(|fault| fault.during("bringing the schema up to date"))?;
-        Ok(Self {
-            pool,
-            partitions: Partitions::default(),
-        })
+        tracing::debug!(schema, "the schema is up to date");
+        let partitions = Partitions::of(schema);
+        let store = Self { pool, partitions };
+        store.inspect().await?;
+        Ok(store)
     }
 }
 
@@ -213,6 +217,13 @@ impl Store for PostgresStore {
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
         run("maintaining the tables", || {
             maintenance::run(self, now, retention)
+        })
+        .await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        run("checking the tables", || {
+            schema::inspect(&self.pool, self.partitions.schema())
         })
         .await
     }

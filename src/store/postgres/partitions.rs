@@ -1,12 +1,14 @@
 //! Partitions by time: made when a row needs them, dropped whole when their time has passed.
 //!
 //! A partition is named after its table and the number of its period since the Unix epoch, so
-//! that its span can be read from its name.
+//! that its span can be read from its name. It is looked up among its table's children, never by
+//! name alone: another Weir may live in another schema of the same database. Two functions in the
+//! database make and drop partitions as the tables' owner, whoever calls.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgPool};
 
 use super::connection::Session;
 use crate::store::fault::{self, Fault};
@@ -14,8 +16,8 @@ use crate::store::fault::{self, Fault};
 const HOUR_MILLISECONDS: i64 = 3_600_000;
 const DAY_MILLISECONDS: i64 = 24 * HOUR_MILLISECONDS;
 
-/// Stands for making Weir's partitions among the advisory locks of a database: «weirpart».
-const LOCK: i64 = 0x7765_6972_7061_7274;
+/// The functions that make and drop partitions as the tables' owner (migration 3).
+pub(super) const FUNCTIONS: [&str; 2] = ["weir_create_partition", "weir_drop_partition"];
 
 /// How long a drop may wait for readers. Everybody else queues behind it meanwhile, so it is
 /// short; the next maintenance tries again.
@@ -88,12 +90,27 @@ impl Partitioned {
 }
 
 /// The partitions known to exist.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Partitions {
+    /// The schema that holds the tables.
+    schema: String,
     known: Mutex<HashSet<Partition>>,
 }
 
 impl Partitions {
+    /// Knows none yet.
+    pub fn of(schema: String) -> Self {
+        Self {
+            schema,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The schema that holds the tables.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// Makes what is missing of the partitions, in a transaction of its own.
     pub async fn ensure(
         &self,
@@ -112,7 +129,7 @@ impl Partitions {
         }
         missing.sort_unstable_by_key(|(table, number)| (table.table, *number));
         missing.dedup();
-        create(pool, &missing).await?;
+        self.create(pool, &missing).await?;
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -143,117 +160,121 @@ impl Partitions {
         table: Partitioned,
         before: i64,
     ) -> Result<(), Fault> {
-        for number in list(pool, table).await? {
+        for number in self.list(pool, table).await? {
             if table.start(number.saturating_add(1)) <= before {
-                drop_one(pool, table, number).await?;
+                self.drop_one(pool, table, number).await?;
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 known.remove(&(table, number));
             }
         }
         Ok(())
     }
-}
 
-/// Attaching a finished table, unlike creating one in place, lets reads and writes of the parent
-/// go on.
-async fn create(pool: &PgPool, partitions: &[Partition]) -> Result<(), Fault> {
-    let mut session = Session::open(pool).await?;
-    let mut transaction = session.begin().await?;
-    sqlx::query("-- partitions: lock\nselect pg_advisory_xact_lock($1)")
-        .bind(LOCK)
-        .execute(&mut *transaction)
-        .await?;
-    for (table, number) in partitions {
-        let name = table.name(*number);
-        if exists(&mut transaction, &name).await? {
-            continue;
-        }
-        let parent = table.table;
-        let (start, end) = (table.start(*number), table.start(number.saturating_add(1)));
-        let statements = format!(
-            "-- partitions: create
-            create table \"{name}\" (like {parent} including all);
-            alter table {parent} attach partition \"{name}\" for values from ({start}) to ({end})"
+    async fn create(&self, pool: &PgPool, partitions: &[Partition]) -> Result<(), Fault> {
+        let statement = format!(
+            "-- partitions: create\nselect {}.weir_create_partition($1, $2, $3, $4, $5)",
+            quoted(&self.schema)
         );
-        sqlx::raw_sql(AssertSqlSafe(statements))
-            .execute(&mut *transaction)
-            .await?;
+        let mut session = Session::open(pool).await?;
+        let mut transaction = session.begin().await?;
+        for (table, number) in partitions {
+            sqlx::query(AssertSqlSafe(statement.clone()))
+                .bind(&self.schema)
+                .bind(table.table)
+                .bind(number)
+                .bind(table.start(*number))
+                .bind(table.start(number.saturating_add(1)))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        session.keep();
+        Ok(())
     }
-    transaction.commit().await?;
-    session.keep();
-    Ok(())
-}
 
-async fn exists(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("-- partitions: exists\nselect to_regclass($1) is not null")
-        .bind(format!("\"{name}\""))
-        .fetch_one(connection)
-        .await
-}
-
-async fn list(pool: &PgPool, table: Partitioned) -> Result<Vec<i64>, Fault> {
-    const LIST: &str = "\
+    async fn list(&self, pool: &PgPool, table: Partitioned) -> Result<Vec<i64>, Fault> {
+        const LIST: &str = "\
 -- partitions: list
 select child.relname::text
 from pg_inherits
 join pg_class as child on child.oid = inhrelid
-where inhparent = to_regclass($1)";
-    let mut session = Session::open(pool).await?;
-    let names: Vec<String> = sqlx::query_scalar(LIST)
-        .bind(table.table)
-        .fetch_all(session.connection())
-        .await?;
-    session.keep();
-    Ok(names.iter().filter_map(|name| table.number(name)).collect())
-}
+join pg_class as parent on parent.oid = inhparent
+join pg_namespace as home on home.oid = parent.relnamespace
+where home.nspname = $1 and parent.relname = $2";
+        let mut session = Session::open(pool).await?;
+        let names: Vec<String> = sqlx::query_scalar(LIST)
+            .bind(&self.schema)
+            .bind(table.table)
+            .fetch_all(session.connection())
+            .await?;
+        session.keep();
+        Ok(names.iter().filter_map(|name| table.number(name)).collect())
+    }
 
-/// Drops one partition, unless readers hold it or it has the current plan.
-///
-/// The head's row is locked meanwhile: a publication waits, and then finds its partition either
-/// there or missing, never vanishing under it.
-async fn drop_one(pool: &PgPool, table: Partitioned, number: i64) -> Result<(), Fault> {
-    const HEAD: &str = "\
+    /// Drops one partition, unless readers hold it or it has the current plan.
+    ///
+    /// The head's row is locked meanwhile: a publication waits, and then finds its partition either
+    /// there or missing, never vanishing under it.
+    async fn drop_one(&self, pool: &PgPool, table: Partitioned, number: i64) -> Result<(), Fault> {
+        const HEAD: &str = "\
 -- partitions: lock head
 select number, published_ms from plan_head for update";
-    let mut session = Session::open(pool).await?;
-    let mut transaction = session.begin().await?;
-    if table == PLAN || table == PLAN_BODY {
-        let head: Option<(i64, i64)> = sqlx::query_as(HEAD)
-            .fetch_optional(&mut *transaction)
+        let mut session = Session::open(pool).await?;
+        let mut transaction = session.begin().await?;
+        if table == PLAN || table == PLAN_BODY {
+            let head: Option<(i64, i64)> = sqlx::query_as(HEAD)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if head.is_some_and(|(plan, published)| plan > 0 && table.at(published).1 == number) {
+                transaction.rollback().await?;
+                session.keep();
+                return Ok(());
+            }
+        }
+        let patience = format!("set local lock_timeout = '{DROP_PATIENCE}'");
+        sqlx::raw_sql(AssertSqlSafe(patience))
+            .execute(&mut *transaction)
             .await?;
-        if head.is_some_and(|(plan, published)| plan > 0 && table.at(published).1 == number) {
-            transaction.rollback().await?;
-            session.keep();
-            return Ok(());
+        let statement = format!(
+            "-- partitions: drop\nselect {}.weir_drop_partition($1, $2, $3)",
+            quoted(&self.schema)
+        );
+        let dropped = sqlx::query(AssertSqlSafe(statement))
+            .bind(&self.schema)
+            .bind(table.table)
+            .bind(number)
+            .execute(&mut *transaction)
+            .await;
+        match dropped {
+            Ok(_) => transaction.commit().await?,
+            Err(error) if fault::code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                tracing::debug!(
+                    partition = table.name(number),
+                    "readers hold an old partition; dropped next time"
+                );
+                transaction.rollback().await?;
+            }
+            Err(error) => return Err(error.into()),
         }
+        session.keep();
+        Ok(())
     }
-    let name = table.name(number);
-    let statements = format!(
-        "-- partitions: drop
-        set local lock_timeout = '{DROP_PATIENCE}';
-        drop table if exists \"{name}\""
-    );
-    match sqlx::raw_sql(AssertSqlSafe(statements))
-        .execute(&mut *transaction)
-        .await
-    {
-        Ok(_) => transaction.commit().await?,
-        Err(error) if fault::code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => {
-            tracing::debug!(
-                partition = name,
-                "readers hold an old partition; dropped next time"
-            );
-            transaction.rollback().await?;
-        }
-        Err(error) => return Err(error.into()),
-    }
-    session.keep();
-    Ok(())
+}
+
+/// A name as SQL writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_quoted_whatever_is_in_it() {
+        assert_eq!(quoted("weir"), "\"weir\"");
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
 
     #[test]
     fn a_name_tells_its_number() {

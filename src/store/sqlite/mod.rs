@@ -13,6 +13,7 @@ mod maintenance;
 mod migrations;
 mod plans;
 mod reports;
+mod schema;
 
 use std::fmt;
 use std::ops::Range;
@@ -54,7 +55,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the file cannot be made or opened or is something else;
-    /// [`StoreError::Unavailable`] if another process holds it for too long.
+    /// [`StoreError::Unavailable`] if another process holds it for too long;
+    /// [`StoreError::Unsound`] if a table or key is missing.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_by(path, Arc::new(SystemClock)).await
     }
@@ -69,7 +71,9 @@ impl SqliteStore {
             migrations::run(&connections)
         })
         .await?;
-        Ok(Self { connections, clock })
+        let store = Self { connections, clock };
+        store.inspect().await?;
+        Ok(store)
     }
 }
 
@@ -226,6 +230,10 @@ impl Store for SqliteStore {
             maintenance::run(self, retention)
         })
         .await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        run("checking the tables", || schema::inspect(self)).await
     }
 
     fn pool(&self) -> PoolState {

@@ -254,6 +254,8 @@ labels! {
         ConfigurationRevisions = "configuration_revisions",
         /// Makes and drops partitions, deletes what is past its retention.
         Maintain = "maintain",
+        /// Checks tables, keys and rights.
+        Inspect = "inspect",
     }
 
     /// Why a call to the database failed.

@@ -86,6 +86,24 @@ pub async fn corruption(world: Arc<World>) {
     app.stop().await;
 }
 
+/// A key is missing, as after a restore that was cut short, until somebody adds it.
+pub async fn lost_key(world: Arc<World>) {
+    let job = "weir-unsound";
+    let database = TestDatabase::create().await;
+    let (app, _fleet) = start(&world, job, database.url()).await;
+    world.clears(job, "WeirDatabaseUnsound").await;
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    execute(
+        &mut connection,
+        "alter table lease drop constraint lease_pkey",
+    )
+    .await;
+    world.fires(job, "WeirDatabaseUnsound").await;
+    execute(&mut connection, "alter table lease add primary key (name)").await;
+    world.clears(job, "WeirDatabaseUnsound").await;
+    app.stop().await;
+}
+
 /// The configuration is of a Weir that does not exist yet, until it is taken back.
 pub async fn unreadable_configuration(world: Arc<World>) {
     let job = "weir-unreadable";

@@ -365,7 +365,7 @@ pub async fn without_the_database(given: &mut Given) {
     app.stop().await;
 }
 
-/// Somebody took tables away: a fault that trying again does not mend.
+/// Somebody renamed columns: a fault that trying again does not mend.
 pub async fn with_a_broken_database(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
@@ -373,8 +373,12 @@ pub async fn with_a_broken_database(given: &mut Given) {
     assert_eq!(app.report(&known).await.0, 200);
     let file = format!("sqlite://{}/weir.db", directory.path().display());
     let mut connection = sqlx::SqliteConnection::connect(&file).await.unwrap();
-    for table in ["configuration", "history", "mark"] {
-        let statement = format!("alter table {table} rename to {table}_away");
+    for (table, column) in [
+        ("configuration", "written_ms"),
+        ("history", "payload"),
+        ("mark", "seen"),
+    ] {
+        let statement = format!("alter table {table} rename column {column} to away");
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
         taken.execute(&mut connection).await.unwrap();
     }

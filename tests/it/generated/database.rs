@@ -351,6 +351,11 @@ impl Store for Link {
         self.heard(())
     }
 
+    async fn inspect(&self) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.inspect().await
+    }
+
     fn pool(&self) -> PoolState {
         self.store.pool()
     }

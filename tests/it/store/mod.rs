@@ -13,7 +13,7 @@ mod maintenance;
 mod plans;
 mod postgres_alone;
 mod postgres_durable;
-mod postgres_schema;
+pub mod postgres_schema;
 mod reports;
 mod sqlite_alone;
 

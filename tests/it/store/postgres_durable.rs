@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 use weir::allocation::{OperationName, ServiceName};
 use weir::store::postgres::PostgresStore;
@@ -17,17 +16,6 @@ use super::{instant, window};
 use crate::support::postgres::Cluster;
 
 const LONG: Duration = Duration::from_secs(600);
-
-async fn execute(cluster: &Cluster, statements: &[&str]) {
-    let url = cluster.url("postgres");
-    let mut connection = PgConnection::connect(&url).await.unwrap();
-    for statement in statements {
-        let statement = AssertSqlSafe((*statement).to_owned());
-        let done = sqlx::raw_sql(statement).execute(&mut connection).await;
-        done.unwrap();
-    }
-    connection.close().await.unwrap();
-}
 
 async fn open(cluster: &Cluster) -> Arc<dyn Store> {
     let store = PostgresStore::connect(&cluster.url("postgres"), 2).await;
@@ -48,7 +36,7 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
         "alter system set synchronous_commit = off",
         "alter system set wal_writer_delay = '10s'",
     ];
-    execute(&cluster, &careless).await;
+    cluster.execute("postgres", &careless).await;
     cluster.stop();
     cluster.restart();
     let crashed = async || {
@@ -110,7 +98,7 @@ async fn a_level_that_an_operator_chose_is_left() {
         "alter system set synchronous_standby_names = 'nobody'",
         "select pg_reload_conf()",
     ];
-    execute(&cluster, &local).await;
+    cluster.execute("postgres", &local).await;
     let store = open(&cluster).await;
     assert_eq!(commit(&*store, 1).await, Admission::Counted);
 }

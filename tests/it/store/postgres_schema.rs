@@ -1,21 +1,29 @@
-//! What Weir does where the database's tables, rights or settings are not what it relies on.
+//! What Weir does where the database's tables or settings are not what it relies on.
+
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 use weir::allocation::{OperationName, ServiceName};
 use weir::store::postgres::PostgresStore;
-use weir::store::{DictionaryLimits, HistoryRow, Store};
+use weir::store::{Admission, DictionaryLimits, HistoryRow, Store, StoreError};
 
 use super::reports::{bucket, report};
 use super::{instant, window};
-use crate::support::postgres::TestDatabase;
+use crate::support::postgres::{Cluster, TestDatabase};
 
-async fn execute(url: &str, statement: &str) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    let statement = AssertSqlSafe(statement.to_owned());
-    let done = sqlx::raw_sql(statement).execute(&mut connection).await;
-    done.unwrap();
-    connection.close().await.unwrap();
+async fn execute(connection: &mut PgConnection, statement: &str) {
+    let text = AssertSqlSafe(statement.to_owned());
+    let done = sqlx::raw_sql(text).execute(connection).await;
+    done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+/// Why a database is refused, or a panic.
+pub fn unsound<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
+    match outcome {
+        Err(StoreError::Unsound { why }) => why,
+        other => panic!("it should be refused: {other:?}"),
+    }
 }
 
 /// As in the middle of a restore, which adds the keys last: rows that were taken now would stand
@@ -30,31 +38,31 @@ async fn a_table_without_its_key_takes_no_rows() {
         payload: vec![1],
     }];
     store.write_history(&history).await.unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
     for table in ["mark", "configuration", "history", "lease", "operation"] {
         let drop = format!("alter table {table} drop constraint {table}_pkey");
-        execute(database.url(), &drop).await;
+        execute(&mut connection, &drop).await;
     }
     let batch = [report("a", 1, vec![bucket(window(0), 1, &[])])];
+    let names = [(
+        ServiceName::parse("shop").unwrap(),
+        OperationName::parse("GET /").unwrap(),
+    )];
+    let limits = DictionaryLimits {
+        services: 9,
+        operations_per_service: 9,
+        operations: 9,
+    };
     for _ in 0..2 {
         store.commit_reports(&batch).await.unwrap_err();
         let next = store.write_configuration(1, "2", instant(1)).await;
         next.unwrap_err();
         store.write_history(&history).await.unwrap_err();
         let holder = Uuid::from_u128(1);
-        let lease = store.acquire_lease("leader", holder, std::time::Duration::from_secs(9));
+        let lease = store.acquire_lease("leader", holder, Duration::from_secs(9));
         lease.await.unwrap_err();
-        let names = [(
-            ServiceName::parse("shop").unwrap(),
-            OperationName::parse("GET /").unwrap(),
-        )];
-        let limits = DictionaryLimits {
-            services: 9,
-            operations_per_service: 9,
-            operations: 9,
-        };
         store.add_names(&names, limits).await.unwrap_err();
     }
-    let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let rows: (i64, i64, i64, i64, i64) = sqlx::query_as(
         "select (select count(*) from mark), (select count(*) from configuration),
             (select count(*) from history), (select count(*) from lease),
@@ -64,4 +72,192 @@ async fn a_table_without_its_key_takes_no_rows() {
     .await
     .unwrap();
     assert_eq!(rows, (0, 1, 1, 0, 1));
+    let why = unsound(store.inspect().await);
+    assert!(why.contains("table mark has no valid primary key"), "{why}");
+}
+
+/// Takes away each column and each index that the migrations make, one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_that_the_migrations_make_is_checked() {
+    let database = TestDatabase::create().await;
+    let store = PostgresStore::connect(database.url(), 2).await.unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select c.relname::text, a.attname::text
+        from pg_class as c
+        join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+            and not c.relispartition and c.relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(columns.len() > 40, "{columns:?}");
+    for (table, column) in columns {
+        let rename = |from: &str, to: &str| {
+            format!("alter table {table} rename column \"{from}\" to \"{to}\"")
+        };
+        execute(&mut connection, &rename(&column, "gone")).await;
+        let why = unsound(store.inspect().await);
+        assert!(why.contains(&format!("table {table} ")), "{why}");
+        execute(&mut connection, &rename("gone", &column)).await;
+    }
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "select c.relname::text, i.indexrelid::regclass::text
+        from pg_class as c
+        join pg_index as i on i.indrelid = c.oid
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+            and not c.relispartition and c.relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(indexes.len() > 10, "{indexes:?}");
+    for (table, index) in indexes {
+        // As the index of a table in partitions is until each partition has its own.
+        let valid = |valid| {
+            format!(
+                "update pg_index set indisvalid = {valid} where indexrelid = '{index}'::regclass"
+            )
+        };
+        execute(&mut connection, &valid(false)).await;
+        let why = unsound(store.inspect().await);
+        assert!(
+            why.contains(&format!("table {table} has no valid")),
+            "{why}"
+        );
+        execute(&mut connection, &valid(true)).await;
+    }
+    store.inspect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_broken_restore_leaves_is_named() {
+    let database = TestDatabase::create().await;
+    let store = PostgresStore::connect(database.url(), 2).await.unwrap();
+    let batch = [report("a", 1, vec![bucket(window(0), 1, &[])])];
+    store.commit_reports(&batch).await.unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let partition: String = sqlx::query_scalar(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'delta'::regclass",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    let detach = format!("alter table delta detach partition {partition}");
+    let attach = "alter table delta attach partition";
+    let hour: i64 = partition.trim_start_matches("delta_p").parse().unwrap();
+    let (start, end) = (hour * 3_600_000, (hour + 1) * 3_600_000);
+    let attach = format!("{attach} {partition} for values from ({start}) to ({end})");
+    let faults = [
+        (
+            detach.as_str(),
+            format!("{partition} is not attached"),
+            attach.as_str(),
+        ),
+        (
+            "alter table mark set unlogged",
+            "table mark is unlogged".into(),
+            "alter table mark set logged",
+        ),
+        (
+            "alter table dictionary rename to elsewhere",
+            "table dictionary is missing".into(),
+            "alter table elsewhere rename to dictionary",
+        ),
+        (
+            "alter function weir_drop_partition rename to elsewhere",
+            "function weir_drop_partition is missing".into(),
+            "alter function elsewhere rename to weir_drop_partition",
+        ),
+        (
+            "update plan_head set number = 0 where number = 0; create table kept as \
+             select * from plan_head; delete from plan_head",
+            "table plan_head has 0 rows".into(),
+            "insert into plan_head select * from kept; drop table kept",
+        ),
+    ];
+    for (damage, named, repair) in &faults {
+        execute(&mut connection, damage).await;
+        let why = unsound(store.inspect().await);
+        assert!(why.contains(named), "{why}");
+        let why = unsound(PostgresStore::connect(database.url(), 2).await);
+        assert!(why.contains(named), "{why}");
+        execute(&mut connection, repair).await;
+        store.inspect().await.unwrap();
+    }
+    // Made of the tables alone: nobody knows which migrations they have had.
+    execute(&mut connection, "drop table _sqlx_migrations").await;
+    let why = unsound(PostgresStore::connect(database.url(), 2).await);
+    assert!(why.contains("no record of how they were made"), "{why}");
+}
+
+/// A partition that is made before the keys are back would never have them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_partition_is_made_of_a_table_without_its_index() {
+    let database = TestDatabase::create().await;
+    let store = PostgresStore::connect(database.url(), 2).await.unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    execute(&mut connection, "drop index delta_bucket_start_ms").await;
+    let batch = [report("a", 1, vec![bucket(window(0), 1, &[])])];
+    store.commit_reports(&batch).await.unwrap_err();
+    let index = "create index delta_bucket_start_ms on delta (bucket_start_ms)";
+    execute(&mut connection, index).await;
+    let counted = store.commit_reports(&batch).await.unwrap();
+    assert_eq!(counted, [Admission::Counted]);
+    store.inspect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_in_utf_8_is_refused() {
+    let cluster = Cluster::start();
+    let latin = "create database latin encoding 'LATIN1' template template0";
+    cluster.execute("postgres", &[latin]).await;
+    let why = unsound(PostgresStore::connect(&cluster.url("latin"), 2).await);
+    assert!(why.contains("encoded in LATIN1"), "{why}");
+    assert!(why.contains("encoding 'UTF8' template template0"), "{why}");
+    let tables = "create table none_of_ours (at bigint)";
+    cluster.execute("latin", &[tables]).await;
+}
+
+/// One in `public`, found by everybody, and one in the schema of its role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_weirs_in_two_schemas_of_one_database_are_apart() {
+    let cluster = Cluster::start();
+    let roles = [
+        "create role two login",
+        "create schema two authorization two",
+        "grant usage on schema public to two",
+    ];
+    cluster.execute("postgres", &roles).await;
+    let one = PostgresStore::connect(&cluster.url("postgres"), 2).await;
+    let one = one.unwrap();
+    let batch = [report("a", 1, vec![bucket(window(0), 1, &[])])];
+    one.commit_reports(&batch).await.unwrap();
+    let two = PostgresStore::connect(&cluster.url_as("two", "postgres"), 2).await;
+    let two = two.unwrap();
+    for store in [&two, &one] {
+        let expected = [if std::ptr::eq(store, &two) {
+            Admission::Counted
+        } else {
+            Admission::Duplicate
+        }];
+        assert_eq!(store.commit_reports(&batch).await.unwrap(), expected);
+        store.inspect().await.unwrap();
+        let starts = window(0).start..window(1).start;
+        assert_eq!(store.read_deltas(starts).await.unwrap().len(), 1);
+    }
+    // The role's search_path leads elsewhere from now on.
+    let moved = [
+        "create schema three authorization two",
+        "alter role two set search_path = three",
+    ];
+    cluster.execute("postgres", &moved).await;
+    two.close().await;
+    let two = PostgresStore::connect(&cluster.url_as("two", "postgres"), 2).await;
+    assert_eq!(
+        two.unwrap().commit_reports(&batch).await.unwrap(),
+        [Admission::Counted],
+        "an empty schema is a new Weir"
+    );
 }

@@ -202,6 +202,38 @@ impl Cluster {
         )
     }
 
+    /// The URL of one of its databases for another role.
+    pub fn url_as(&self, role: &str, database: &str) -> String {
+        let superuser = format!("//{USER}@");
+        self.url(database)
+            .replacen(&superuser, &format!("//{role}@"), 1)
+    }
+
+    /// A file that the server's programs may write.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Runs a program that comes with the server, such as `pg_dump`, on one of its databases.
+    pub fn client(&self, program: &str, database: &str, arguments: &[&str]) {
+        let dbname = format!("--dbname={}", self.url(database));
+        let arguments = arguments.iter().copied().chain([dbname.as_str()]);
+        let arguments: Vec<&OsStr> = arguments.map(OsStr::new).collect();
+        self.run(program, &arguments);
+    }
+
+    /// Runs statements on one of its databases, each in a transaction of its own.
+    pub async fn execute(&self, database: &str, statements: &[&str]) {
+        let url = self.url(database);
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        for statement in statements {
+            let text = AssertSqlSafe((*statement).to_owned());
+            let done = sqlx::raw_sql(text).execute(&mut connection).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        connection.close().await.unwrap();
+    }
+
     /// The URL of one of its databases, through the loopback interface.
     pub fn tcp_url(&self, database: &str) -> String {
         assert!(self.tcp, "start it with start_with_tcp()");

@@ -25,7 +25,7 @@ pub fn binaries() -> Option<PathBuf> {
     versions.sort_by_key(|path| std::cmp::Reverse(number(path)));
     folders.extend(versions.into_iter().map(|path| path.join("bin")));
     let complete = |folder: &PathBuf| {
-        ["initdb", "pg_ctl", "postgres"]
+        ["initdb", "pg_ctl", "pg_dump", "pg_restore", "postgres"]
             .iter()
             .all(|program| folder.join(program).exists())
     };

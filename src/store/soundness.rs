@@ -1,0 +1,72 @@
+//! Keeps rows out of tables that are not as Weir needs them.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::{Store, StoreError};
+use crate::health::DatabaseState;
+
+/// How often the tables are looked at while calls fail or wait for them.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Lets writes through while the tables are sound, as far as is known.
+pub(super) struct Gate {
+    database: DatabaseState,
+    /// When the tables were looked at because of a call.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Gate {
+    /// Open until something is wrong.
+    pub fn new(database: DatabaseState) -> Self {
+        Self {
+            database,
+            looked: Mutex::new(None),
+        }
+    }
+
+    /// Whether a write may go on. A closed gate looks at the tables again, so that it opens by
+    /// itself when they have been mended.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsound`] while it is closed.
+    pub async fn pass(&self, store: &dyn Store) -> Result<(), StoreError> {
+        if self.fault().is_some() {
+            self.look(store).await;
+        }
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    /// Looks at the tables if an error may be due to them; gives that reason in place of the error.
+    pub async fn explain(&self, store: &dyn Store, error: StoreError) -> StoreError {
+        if !error.blames_schema() {
+            return error;
+        }
+        self.look(store).await;
+        self.fault().unwrap_or(error)
+    }
+
+    /// Notes what somebody has found who looked.
+    pub fn note(&self, outcome: &Result<(), StoreError>) {
+        match outcome {
+            Ok(()) => self.database.note_unsound(None),
+            Err(StoreError::Unsound { why }) => self.database.note_unsound(Some(why)),
+            // Nobody knows.
+            Err(_) => {}
+        }
+    }
+
+    fn fault(&self) -> Option<StoreError> {
+        let why = self.database.unsound()?.to_string();
+        Some(StoreError::Unsound { why })
+    }
+
+    async fn look(&self, store: &dyn Store) {
+        let mut looked = self.looked.lock().await;
+        if looked.is_none_or(|at| at.elapsed() >= PAUSE) {
+            self.note(&store.inspect().await);
+            *looked = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether the file's tables have the keys that Weir relies on.
+//!
+//! They get lost when somebody puts a file together from a dump or repairs one by hand. SQLite
+//! refuses an upsert without its key, and takes every other row twice.
+
+use super::SqliteStore;
+use crate::store::fault::Fault;
+
+/// Tables and the columns of their keys, as the migrations make them.
+const KEYS: &[(&str, &str)] = &[
+    ("configuration", "revision"),
+    ("dictionary", "only_row"),
+    ("fleet", "only_row"),
+    ("history", "window_start_ms"),
+    ("lease", "name"),
+    ("mark", "agent, epoch"),
+    ("operation", "operation_id"),
+    ("operation", "service_id, name"),
+    ("plan", "number"),
+    ("plan_body", "number"),
+    ("plan_head", "only_row"),
+    ("service", "service_id"),
+    ("service", "name"),
+];
+
+const READ_KEYS: &str = "\
+-- schema: read keys
+select m.name as table_name, coalesce((
+    select group_concat(name, ', ')
+    from (select name from pragma_table_info(m.name) where pk > 0 order by pk)
+), '') as columns
+from sqlite_schema as m
+where m.type = 'table'
+union all
+select m.name, coalesce((
+    select group_concat(name, ', ')
+    from (select name from pragma_index_info(l.name) order by seqno)
+), '')
+from sqlite_schema as m
+join pragma_index_list(m.name) as l
+where m.type = 'table' and l.\"unique\" and not l.partial";
+
+/// Checks every key.
+///
+/// # Errors
+/// [`Fault::Unsound`], with the first that is missing.
+pub(super) async fn inspect(store: &SqliteStore) -> Result<(), Fault> {
+    let found: Vec<(String, String)> = sqlx::query_as(READ_KEYS)
+        .fetch_all(store.connections.readers())
+        .await?;
+    let missing = KEYS.iter().find(|(table, columns)| {
+        !found
+            .iter()
+            .any(|(found, key)| found == table && key == columns)
+    });
+    match missing {
+        None => Ok(()),
+        Some((table, columns)) => Err(Fault::Unsound(format!(
+            "table {table} is missing or has no primary key or unique index on ({columns}); put a \
+             whole copy of the file back (docs/operations.md, WeirDatabaseUnsound)"
+        ))),
+    }
+}
