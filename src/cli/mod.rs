@@ -3,6 +3,7 @@
 #[cfg(feature = "simulate")]
 pub mod demo;
 mod health;
+mod migrate;
 #[cfg(feature = "simulate")]
 pub mod replay;
 mod serve;
@@ -35,6 +36,8 @@ enum Command {
     /// Run Weir and a made-up fleet together for a minute, ending in a verdict
     #[cfg(feature = "simulate")]
     Demo(demo::DemoArgs),
+    /// Bring the tables in PostgreSQL up to date as their owner, then end
+    Migrate(migrate::MigrateArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
 }
@@ -50,6 +53,7 @@ pub fn run() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         #[cfg(feature = "simulate")]
         Command::Demo(args) => block_on(demo::run(args)),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Health(args) => health::run(&args),
     }
 }
@@ -62,7 +66,6 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Runs a command to its end.
-#[cfg(feature = "simulate")]
 fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime() {
         Ok(runtime) => runtime.block_on(command),

@@ -28,6 +28,7 @@ mod replay;
 mod replicas;
 mod reports;
 mod restore;
+mod rights;
 mod simulate;
 mod store;
 mod structure;

@@ -71,7 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &["store"]),
     (
         "cli",
-        &["app", "clock", "settings", "simulate", "telemetry"],
+        &["app", "clock", "settings", "simulate", "store", "telemetry"],
     ),
     ("main", &["cli"]),
 ];
