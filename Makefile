@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak bench bench-build arena demo openapi fuzz-contract check-deployment licences clean
+.PHONY: help run setup test lint soak soak-ha bench bench-build arena demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -19,11 +19,17 @@ test: setup ## Runs every test, after installing what is missing
 lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --test soak_ha --locked -- -D warnings
 
 # About a minute on two cores; WEIR_SOAK_KILLS=n for another number.
 soak: export WEIR_SOAK_KILLS ?= 50
 soak: setup ## Kills Weir and PostgreSQL 50 times each under load and compares the sums
 	$(CARGO) test --locked --test it -- --nocapture crash::
+
+# About a quarter of an hour on two cores; WEIR_SOAK_FAILOVERS=n for another number in each mode.
+soak-ha: ## Replaces the primary of a Patroni cluster 20 times under load and compares the sums
+	@scripts/setup ha
+	$(CARGO) test --locked --test soak_ha
 
 # Ratios of one run on one machine; not part of any test. Seven minutes on two cores.
 bench: ## Measures speed beside its limits, prints the table of docs/performance.md, draws docs/growth.svg
@@ -49,8 +55,8 @@ fuzz-contract: ## Sends a running Weir what openapi.yaml allows and forbids (ins
 check-deployment: ## Checks deploy/ offline (needs Python, Go and systemd-analyze)
 	@scripts/check-deployment
 
-licences: ## Checks the dependencies' licences and advisories (needs cargo-deny)
-	$(CARGO) deny check
+check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities with ADVISORY_DB=folder
+	@scripts/check-dependencies
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean

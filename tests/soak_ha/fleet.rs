@@ -1,0 +1,247 @@
+//! Agents that report under names old and new, to either replica, and repeat what was
+//! acknowledged.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::ledger::Ledger;
+use crate::support::client::{Answer, Count, Report, http_client, now, send};
+
+const AGENTS: usize = 8;
+
+/// How often each agent reports, and how soon it tries again.
+const EVERY: Duration = Duration::from_millis(250);
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// The share of acknowledged reports that are sent once more, and of reports that bring a name
+/// nobody has used before.
+const REPEATED: f64 = 0.2;
+const WITH_NEW_NAME: f64 = 0.3;
+
+/// New names that any agent may use next: each is soon reported through both replicas.
+const RECENT_NAMES: usize = 40;
+const NEW_NAMES_IN_SERVICE: u64 = 200;
+
+/// The longest time that one report may be of.
+const WINDOW_MAX_SECONDS: f64 = 120.0;
+
+const FINISH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Services that are there from the start.
+pub const STEADY: [&str; 3] = ["checkout", "cart", "search"];
+const STEADY_OPERATIONS: u64 = 12;
+
+/// Agents at work.
+pub struct Fleet {
+    pub ledger: Arc<Ledger>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Fleet {
+    /// Sets agents to work on these SDK addresses, in turn.
+    pub fn start(targets: &[String]) -> Self {
+        let names: Vec<_> = (0..AGENTS)
+            .map(|number| (format!("node-{number}"), Uuid::new_v4()))
+            .collect();
+        let ledger = Arc::new(Ledger::new(&names));
+        let stop = CancellationToken::new();
+        let new_names = Arc::new(NewNames::default());
+        let mut tasks = JoinSet::new();
+        for (place, (name, epoch)) in names.into_iter().enumerate() {
+            let agent = Agent {
+                place,
+                name,
+                epoch,
+                http: http_client(),
+                targets: targets.to_vec(),
+                turn: place,
+                random: StdRng::seed_from_u64(place as u64),
+                reported_until: now(),
+                new_names: Arc::clone(&new_names),
+                ledger: Arc::clone(&ledger),
+            };
+            tasks.spawn(agent.work(stop.clone()));
+        }
+        Self {
+            ledger,
+            tasks,
+            stop,
+        }
+    }
+
+    /// Lets every agent have its last report acknowledged.
+    pub async fn finish(&mut self) {
+        self.stop.cancel();
+        let all_ended = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.expect("an agent failed");
+            }
+        };
+        tokio::time::timeout(FINISH_DEADLINE, all_ended)
+            .await
+            .expect("the last reports are acknowledged");
+    }
+}
+
+/// Names that appear over time.
+#[derive(Default)]
+struct NewNames {
+    state: Mutex<(u64, VecDeque<(String, String)>)>,
+}
+
+impl NewNames {
+    /// A name that nobody has used before.
+    fn invent(&self) -> (String, String) {
+        let mut state = self.state.lock().expect("no holder panics");
+        let (invented, recent) = &mut *state;
+        let number = *invented;
+        *invented += 1;
+        let service = format!("job-{}", number / NEW_NAMES_IN_SERVICE);
+        let name = (service, format!("task {number}"));
+        recent.push_back(name.clone());
+        if recent.len() > RECENT_NAMES {
+            recent.pop_front();
+        }
+        name
+    }
+
+    /// One that somebody has invented not long ago.
+    fn recent(&self, random: &mut StdRng) -> Option<(String, String)> {
+        let state = self.state.lock().expect("no holder panics");
+        let recent = &state.1;
+        (!recent.is_empty()).then(|| recent[random.random_range(0..recent.len())].clone())
+    }
+}
+
+struct Agent {
+    place: usize,
+    name: String,
+    epoch: Uuid,
+    http: reqwest::Client,
+    targets: Vec<String>,
+    turn: usize,
+    random: StdRng,
+    reported_until: DateTime<Utc>,
+    new_names: Arc<NewNames>,
+    ledger: Arc<Ledger>,
+}
+
+impl Agent {
+    async fn work(mut self, stop: CancellationToken) {
+        let mut pace = tokio::time::interval(EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sequence = 0;
+        while !stop.is_cancelled() {
+            pace.tick().await;
+            let report = self.next_report(sequence);
+            sequence += 1;
+            self.deliver(&report).await;
+            if self.random.random_bool(REPEATED) {
+                self.repeat(&report).await;
+            }
+        }
+    }
+
+    /// What happened since the last report, however long that is ago.
+    fn next_report(&mut self, sequence: u64) -> Report {
+        let until = now();
+        let seconds = (until - self.reported_until).as_seconds_f64();
+        let seconds = seconds.clamp(0.001, WINDOW_MAX_SECONDS);
+        self.reported_until = until;
+        Report {
+            agent: self.name.clone(),
+            epoch: self.epoch,
+            sequence,
+            window_start: until - chrono::TimeDelta::milliseconds((seconds * 1000.0) as i64),
+            window_seconds: seconds,
+            counts: self.counts(),
+        }
+    }
+
+    fn counts(&mut self) -> Vec<Count> {
+        let mut names = BTreeSet::new();
+        for service in STEADY {
+            let operation = self.random.random_range(0..STEADY_OPERATIONS);
+            names.insert((service.to_owned(), format!("GET /{operation}")));
+        }
+        if self.random.random_bool(WITH_NEW_NAME) {
+            names.insert(self.new_names.invent());
+        }
+        for _ in 0..2 {
+            names.extend(self.new_names.recent(&mut self.random));
+        }
+        let random = &mut self.random;
+        let count = |(service, operation)| {
+            let offered = random.random_range(1..5_000);
+            Count {
+                service,
+                operation,
+                offered,
+                sampled: random.random_range(0..=offered),
+            }
+        };
+        names.into_iter().map(count).collect()
+    }
+
+    /// Sends a report until it is acknowledged, and books it.
+    async fn deliver(&mut self, report: &Report) {
+        let (first, began, answer) = self.send_until_answered(report).await;
+        match answer {
+            Answer::Counted => {}
+            // Who was not heard the first time may have been counted all the same.
+            Answer::Duplicate if !first => {}
+            other => return self.fault(report, &other),
+        }
+        self.ledger.acknowledged(self.place, report, began);
+    }
+
+    /// Sends a report again that was acknowledged.
+    async fn repeat(&mut self, report: &Report) {
+        match self.send_until_answered(report).await.2 {
+            // PostgreSQL may have lost it since; whether it may have is checked with the marks.
+            Answer::Counted => self.ledger.repeated(self.place, report.sequence, true),
+            Answer::Duplicate => self.ledger.repeated(self.place, report.sequence, false),
+            other => self.fault(report, &other),
+        }
+    }
+
+    fn fault(&self, report: &Report, answer: &Answer) {
+        let Report {
+            agent, sequence, ..
+        } = report;
+        let what = format!("report {sequence} of {agent} was answered {answer:?}");
+        self.ledger.fault(what);
+    }
+
+    /// The answer, whether it came at the first attempt, and when the last attempt began.
+    async fn send_until_answered(&mut self, report: &Report) -> (bool, Instant, Answer) {
+        let body = report.body();
+        let mut first = true;
+        loop {
+            self.turn += 1;
+            let target = &self.targets[self.turn % self.targets.len()];
+            let began = Instant::now();
+            match send(&self.http, target, &body).await {
+                Answer::Again => tokio::time::sleep(RETRY_AFTER).await,
+                // A database that is away is no internal error; it may have been counted.
+                Answer::Refused(status @ 500.., text) => {
+                    self.ledger
+                        .fault(format!("reports are answered {status}: {text}"));
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                answer => return (first, began, answer),
+            }
+            first = false;
+        }
+    }
+}
