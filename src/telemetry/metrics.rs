@@ -83,138 +83,133 @@ macro_rules! metrics {
 metrics! {
     /// Everything that Weir counts and measures of itself.
     pub struct Metrics {
-        /// 1, with the version that runs as a label.
+        /// 1, with the running version as a label.
         build: By<Version, Gauge> = "weir_build_info",
 
-        /// The budget of the plan that is served: what the whole fleet may keep.
+        /// Budget of the served plan: traces/s the whole fleet may keep.
         budget: Gauge = "weir_budget_traces_per_second",
-        /// The fleet's offered rate, as the plan that is served estimates it.
+        /// Offered rate of the fleet, as the served plan estimates it.
         offered: Gauge = "weir_offered_per_second",
-        /// The sampled rate that the plan that is served expects.
+        /// Sampled rate the served plan expects.
         expected_sampled: Gauge = "weir_expected_sampled_traces_per_second",
-        /// The offered rate that was reported for the plan's window.
+        /// Offered rate reported for the plan's window.
         observed_offered: Gauge = "weir_observed_offered_per_second",
-        /// The sampled rate that was reported for the plan's window.
+        /// Sampled rate reported for the plan's window.
         observed_sampled: Gauge = "weir_observed_sampled_traces_per_second",
-        /// By which part the reported sampled rate of the plan's window exceeds the budget, or
-        /// what was offered where that is less; negative when too little was kept. What was not
-        /// reported is taken to be like what was.
+        /// Relative excess of the sampled rate reported for the plan's window over the budget, or
+        /// over the offered rate if that is lower; negative when too little was sampled. Missing
+        /// reports are assumed to be like the others.
         tracking_error: Gauge = "weir_tracking_error_ratio",
-        /// What the window's requests would have kept, had every SDK applied the probabilities, and
-        /// the lower bound, served before the plan. The observed sampled rate over this one is 1 where SDKs apply
-        /// what they are served.
+        /// Traces/s the window would have kept if every SDK had applied what it was served. The
+        /// observed sampled rate divided by this is 1 when SDKs comply.
         due_sampled: Gauge = "weir_due_sampled_traces_per_second",
-        /// Of the operations that will have traffic in five minutes, the part expected to show at
+        /// Part of the operations with traffic in the next five minutes that is expected to show at
         /// least one trace, 0 to 1.
         coverage: Gauge = "weir_coverage_ratio",
-        /// Jain's index of the operations' shares, each over what filling without floors, caps
-        /// and pins would give: 1 when all are served alike.
+        /// Jain's index of the operations' shares, each divided by its share without floors, caps
+        /// and pins; 1 when all are treated alike.
         fairness: Gauge = "weir_fairness_ratio",
-        /// Operations of the plan that is served, overflow entries too, by what decides their
-        /// share.
+        /// Operations of the served plan, including overflow entries, by what decides their share.
         operations: By<BindingLabel, Gauge> = "weir_operations",
-        /// The water level: what everything bound by nothing else keeps, per unit of weight;
-        /// infinite when the budget does not bind.
+        /// Water level: traces/s per unit of weight of every operation that no floor, cap or pin
+        /// binds; infinite when the budget does not bind.
         level: Gauge = "weir_level_traces_per_second",
-        /// The part of the expected reports that was heard for the plan's window, 0 to 1.
+        /// Part of the expected reports that arrived for the plan's window, 0 to 1.
         completeness: Gauge = "weir_completeness_ratio",
-        /// 1 for what the plan may do with probabilities: change them (none), only cut them
-        /// (cuts_only) or leave them (frozen), because reports are missing.
+        /// 1 for the present hold: none, cuts_only (probabilities may only fall) or frozen (none
+        /// changes), because reports are missing.
         hold: By<HoldState, Gauge> = "weir_hold",
-        /// What the budget was multiplied by before it was shared, to take back a bias of what is
-        /// kept: 0.8 to 1.25. At a bound, SDKs do not apply what they are served.
+        /// Factor on the budget that corrects a lasting bias of the sampled rate, 0.8 to 1.25. At a
+        /// bound, SDKs do not apply what they are served.
         trim: Gauge = "weir_trim_ratio",
-        /// What the plan sets aside for operations not seen yet.
+        /// Traces/s reserved for operations not seen yet.
         unseen_reserve: Gauge = "weir_unseen_reserve_traces_per_second",
-        /// What every SDK instance is told to keep of each operation at least, where anything is
-        /// reserved for that and the plan can tell what it costs.
+        /// Lower bound served to every SDK instance for each operation, where a reserve pays for
+        /// it.
         lower_bound: Gauge = "weir_lower_bound_traces_per_second",
-        /// What the plan counts for what SDKs keep by their lower bound: the most that it adds.
+        /// Traces/s the plan reserves for the lower bound: the most that it can add.
         lower_bound_cost: Gauge = "weir_lower_bound_cost_traces_per_second",
-        /// By how much floors and pins exceed the budget.
+        /// Traces/s by which floors and pins exceed the budget.
         missing: Gauge = "weir_missing_traces_per_second",
-        /// The probability served to services that nobody has reported.
+        /// Probability served to services without reports.
         default_probability: Gauge = "weir_default_probability",
 
-        /// The number of the plan that is served; 0 before the first.
+        /// Number of the served plan; 0 before the first.
         plan: Gauge = "weir_plan_number",
         /// The fencing epoch of the leader that computed the plan that is served.
         plan_epoch: Gauge = "weir_plan_epoch",
-        /// The configuration revision that the plan that is served was computed from.
+        /// Configuration revision the served plan was computed from.
         plan_configuration_revision: Gauge = "weir_plan_configuration_revision",
-        /// The time since the plan that is served was published; 0 before the first.
+        /// Time since the served plan was published; 0 before the first.
         plan_age: Gauge = "weir_plan_age_seconds",
-        /// 1 when the plan that is served is older than three intervals, else 0.
+        /// 1 when the served plan is older than three intervals, else 0.
         plan_stale: Gauge = "weir_plan_stale",
-        /// Services in the plan that is served.
+        /// Services in the served plan.
         plan_services: Gauge = "weir_plan_services",
-        /// Operations in the plan that is served, overflow entries too.
+        /// Operations in the served plan, including overflow entries.
         plan_operations: Gauge = "weir_plan_operations",
-        /// Agents that the plan that is served expects reports of.
+        /// Agents the served plan expects reports from.
         plan_agents: Gauge = "weir_plan_agents",
-        /// SDK instances of all services, as the plan that is served counts them.
+        /// SDK instances of all services, as the served plan counts them.
         plan_instances: Gauge = "weir_plan_instances",
-        /// Plans that this replica computed, by whether they became the current one.
+        /// Plans this replica computed, by whether they became the current plan.
         plans: By<PlanOutcome, Counter> = "weir_plans_total",
-        /// How long each phase of making a plan took: reading counts and configuration,
-        /// computing, publishing, encoding what is served.
+        /// Duration of each phase of a plan: reading counts and configuration, computing,
+        /// publishing, encoding strategies.
         plan_phase: By<PlanPhase, Histogram> = "weir_plan_phase_seconds" in SECONDS,
-        /// Probabilities that the plans this replica published changed, those of new
-        /// operations too.
+        /// Probabilities changed by the plans this replica published, including those of new
+        /// operations.
         probabilities_changed: Counter = "weir_probabilities_changed_total",
-        /// The part of the operations' probabilities that the plan that is served moved by more
-        /// than 1 %, 0 to 1.
+        /// Part of the probabilities that the served plan moved by more than 1 %, 0 to 1.
         probabilities_changed_ratio: Gauge = "weir_probabilities_changed_ratio",
-        /// Size of all strategies that are served, as JSON.
+        /// Size of all served strategies, as JSON.
         snapshot_bytes: Gauge = "weir_snapshot_bytes",
 
         /// 1 when this replica computes the plans, else 0.
         leader: Gauge = "weir_leader",
         /// The fencing epoch under which this replica computes the plans; 0 when it does not.
         leader_epoch: Gauge = "weir_leader_epoch",
-        /// By how much this machine's clock is moved to agree with the database's.
+        /// Offset added to this machine's clock to match the database's clock.
         clock_offset: Gauge = "weir_clock_offset_seconds",
-        /// Times that this machine's clock was set, or that it stood still: it moved by more
-        /// than a second against the time that passed.
+        /// Times this machine's clock jumped or stood still: it differed by more than a second from
+        /// the time that passed.
         clock_steps: Counter = "weir_clock_steps_total",
 
         /// Connections open on the SDK listener.
         sdk_connections: Gauge = "weir_sdk_connections",
-        /// The most connections that may be open on the SDK listener; one more takes the place of
-        /// the one that has been idle for longest, or waits where none is.
+        /// Most connections that may be open on the SDK listener. One more replaces the one idle
+        /// for longest, or waits if none is idle.
         sdk_connections_max: Gauge = "weir_sdk_connections_max",
-        /// Idle connections to the SDK listener that were closed because it was full and somebody
-        /// came.
+        /// Idle connections closed because the SDK listener was full and a new client came.
         sdk_connections_evicted: Counter = "weir_sdk_connections_evicted_total",
-        /// Polls, by whether the service was known, got the fleet's default, or was not named
-        /// exactly once.
+        /// Polls, by outcome: known service, unknown service (served the fleet's default), or
+        /// malformed.
         polls: By<PollOutcome, Counter> = "weir_polls_total",
-        /// Reports, by what the agent was told.
+        /// Reports, by outcome.
         reports: By<ReportOutcome, Counter> = "weir_reports_total",
-        /// Root requests before sampling in the reports that this replica counted.
+        /// Root requests before sampling in the reports this replica counted.
         reported_offered: Counter = "weir_reported_offered_total",
-        /// Root requests kept in the reports that this replica counted.
+        /// Sampled root requests in the reports this replica counted.
         reported_sampled: Counter = "weir_reported_sampled_total",
-        /// Root requests that were counted in an overflow entry, because their operation found
-        /// no room in its service, their service none in the fleet, or the agent could not tell
-        /// them apart.
+        /// Root requests counted in an overflow entry, because the service or the fleet is full, or
+        /// because the agent could not tell them apart.
         overflow: By<OverflowEntry, Counter> = "weir_overflow_requests_total",
-        /// From the end of a report's window until its counts were durable.
+        /// Time from the end of a report's window until its counts were durable.
         ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
-        /// Reports that wait for their commit now.
+        /// Reports waiting for their commit.
         reports_waiting: Gauge = "weir_reports_waiting",
-        /// Group commits of reports, by how they ended.
+        /// Group commits of reports, by outcome.
         commits: By<CommitOutcome, Counter> = "weir_commits_total",
-        /// How long group commits took.
+        /// Duration of group commits.
         commit_seconds: Histogram = "weir_commit_seconds" in SECONDS,
         /// Reports in a group commit.
         commit_reports: Histogram = "weir_commit_reports" in REPORTS,
         /// Counts in a group commit: one per operation or service, and bucket.
         commit_counts: Histogram = "weir_commit_counts" in COUNTS,
 
-        /// 1 when the database answered when it was last asked for the lease, else 0.
+        /// 1 when the database answered the last request for the lease, else 0.
         database_available: Gauge = "weir_database_available",
-        /// How long calls to the database took, those that failed too.
+        /// Duration of calls to the database, including failed ones.
         database_call: By<StoreCall, Histogram> = "weir_database_call_seconds" in SECONDS,
         /// 1 when the database's tables, keys and rights are as Weir needs them, else 0; nothing
         /// is written then.
@@ -224,35 +219,33 @@ metrics! {
         database_errors: By<(StoreCall, StoreFailure), Counter> = "weir_database_errors_total",
         /// Connections to the database, by whether they are in use.
         connections: By<ConnectionState, Gauge> = "weir_database_connections",
-        /// The most connections to the database that may be open.
+        /// Most connections to the database that may be open.
         connections_max: Gauge = "weir_database_connections_max",
 
-        /// Runs of background jobs, by how they ended; a run that was due while the one before
-        /// still went on is skipped.
+        /// Runs of background jobs, by outcome. A run that is due while the previous one is still
+        /// running is skipped.
         job_runs: By<(JobName, RunOutcome), Counter> = "weir_job_runs_total",
-        /// When a background job last succeeded, in Unix time; 0 before the first time. A
-        /// replica that does not lead succeeds by leaving the work to the leader.
+        /// Unix time of a background job's last success; 0 before the first. On a replica that does
+        /// not lead, leaving the work to the leader counts as success.
         job_last_success: By<JobName, Gauge> = "weir_job_last_success_timestamp_seconds",
 
-        /// The offered rate of the services that spend most, and of all others together, as the
-        /// plan that is served estimates it.
+        /// Offered rate of the services that spend most, and of all others together, as the served
+        /// plan estimates it.
         service_offered: ByService = "weir_service_offered_per_second",
-        /// What the plan that is served gives the services that spend most, and all others
-        /// together.
+        /// Share of the services that spend most, and of all others together, in the served plan.
         service_share: ByService = "weir_service_share_traces_per_second",
-        /// The sampled rate reported for the plan's window of the services that spend most, and
-        /// of all others together.
+        /// Sampled rate of the services that spend most, and of all others together, as reported
+        /// for the plan's window.
         service_observed_sampled: ByService = "weir_service_observed_sampled_traces_per_second",
 
-        /// The sampled rate that the plan that is served expects of each group of services, and of
-        /// everything that is in none.
+        /// Sampled rate the served plan expects of each group of services, and of ungrouped
+        /// services.
         group_sampled: ByGroup = "weir_group_sampled_traces_per_second",
-        /// What each group of services is to get at least; 0 where nothing is asked for.
+        /// Floor of each group of services; 0 without one.
         group_floor: ByGroup = "weir_group_floor_traces_per_second",
-        /// What each group of services is to get at most, infinite where nothing limits it; the
-        /// budget for what is in none.
+        /// Cap of each group of services, infinite without one; for ungrouped services the budget.
         group_cap: ByGroup = "weir_group_cap_traces_per_second",
-        /// By how much the floors inside each group of services exceed its cap.
+        /// Traces/s by which the floors inside each group of services exceed its cap.
         group_missing: ByGroup = "weir_group_missing_traces_per_second",
     }
 }
