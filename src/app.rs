@@ -21,10 +21,10 @@ pub use fleet::FleetError;
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
-use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
 use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{Install, Leadership, Shared, load_current};
+use crate::names::Dictionary;
 use crate::observe::Observed;
 use crate::settings::{Database, Settings};
 use crate::snapshot::Served;
@@ -110,6 +110,7 @@ impl App {
         let dictionary = Arc::new(Dictionary::new(
             Arc::clone(&store),
             settings.limits.dictionary(),
+            Arc::clone(&metrics),
         ));
         let initial = Configuration::default();
         let revision = store

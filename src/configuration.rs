@@ -12,7 +12,7 @@ pub use overrides::{
 };
 
 use crate::allocation::Policy;
-use crate::dictionary::Names;
+use crate::names::Names;
 use crate::store::ConfigurationRevision;
 
 /// The document as it is stored. Every field has a default, so older documents stay readable.

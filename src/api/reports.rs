@@ -83,6 +83,7 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
             IngestError::TooFarBehind => ReportOutcome::TooFarBehind,
             IngestError::Overloaded => ReportOutcome::Overloaded,
             IngestError::Late => ReportOutcome::Late,
+            IngestError::Unsettled => ReportOutcome::Unsettled,
             IngestError::Store(error) => match &**error {
                 StoreError::Unavailable { .. } | StoreError::Unsound { .. } => {
                     ReportOutcome::Unavailable
@@ -127,6 +128,7 @@ impl From<IngestError> for Problem {
             ),
             IngestError::Overloaded => unavailable("too many reports wait for the database"),
             IngestError::Late => unavailable("the database did not answer in time"),
+            IngestError::Unsettled => unavailable("the names of the database are changing"),
             IngestError::Store(source) => match &*source {
                 full if full.is_full() => unavailable("the database has no room"),
                 StoreError::Unavailable { .. } => unavailable("the database is away"),

@@ -2,7 +2,7 @@
 
 use super::Configuration;
 use crate::allocation::{Group, GroupName, Policy, ServicePolicy};
-use crate::dictionary::Names;
+use crate::names::Names;
 
 impl Configuration {
     /// Adds what is asked for the services and operations that have a number.

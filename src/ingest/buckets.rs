@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use super::instances::Seen;
 use super::report::Report;
 use crate::allocation::{AgentCount, AgentId, AgentName, ServiceCount, Window};
-use crate::dictionary::OperationRow;
-use crate::store::{BucketCounts, BucketOperation, ResolvedReport};
+use crate::names::OperationRow;
+use crate::store::{BucketCounts, BucketOperation, Incarnation, ResolvedReport};
 
 /// The number that stands for an agent's name.
 pub(super) fn agent_id(agent: &AgentName) -> AgentId {
@@ -24,11 +24,12 @@ pub(super) fn agent_id(agent: &AgentName) -> AgentId {
 }
 
 /// Spreads a report whose operations stand for `rows`, in the same order, and whose instances are
-/// `seen` all the window long.
+/// `seen` all the window long; `names` is where the numbers come from.
 pub(super) fn spread(
     report: &Report<'_>,
     rows: &[OperationRow],
     seen: &[Seen],
+    names: Incarnation,
     bucket: Duration,
 ) -> ResolvedReport {
     let agent = agent_id(&report.agent);
@@ -76,6 +77,7 @@ pub(super) fn spread(
         agent: report.agent.clone(),
         epoch: report.epoch,
         sequence: report.sequence,
+        names,
         buckets,
     }
 }
@@ -198,7 +200,7 @@ mod tests {
             service: crate::allocation::ServiceId(7),
             instances: 3,
         }];
-        let resolved = spread(&report, &[], &seen, limits.bucket);
+        let resolved = spread(&report, &[], &seen, Incarnation::EMPTY, limits.bucket);
         let milliseconds: Vec<_> = resolved
             .buckets
             .iter()

@@ -27,6 +27,15 @@ const GROUP_COUNTS: usize = 400_000;
 /// Transactions at once: one commits while the next is prepared.
 const GROUPS_AT_ONCE: usize = 2;
 
+/// What became of a report whose group was committed.
+#[derive(Debug)]
+pub enum Committed {
+    /// It was counted, or will never be.
+    Admitted(Admission),
+    /// Its numbers do not hold; here it is back, to be given others.
+    OtherNames(ResolvedReport),
+}
+
 /// Why a report was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
@@ -44,7 +53,7 @@ pub enum CommitError {
 struct Waiting {
     report: ResolvedReport,
     counts: usize,
-    answer: oneshot::Sender<Result<Admission, CommitError>>,
+    answer: oneshot::Sender<Result<Committed, CommitError>>,
     _room: OwnedSemaphorePermit,
     _counted: WaitingGauge,
 }
@@ -104,7 +113,7 @@ impl Committer {
     ///
     /// # Errors
     /// After any, nothing may be acknowledged.
-    pub async fn commit(&self, report: ResolvedReport) -> Result<Admission, CommitError> {
+    pub async fn commit(&self, report: ResolvedReport) -> Result<Committed, CommitError> {
         let counts: usize = 1 + report
             .buckets
             .iter()
@@ -210,9 +219,14 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
             Err(CommitError::Late)
         }
     };
-    for (index, (answer, _place)) in answers.into_iter().enumerate() {
+    let answers = answers.into_iter().zip(reports);
+    for (index, ((answer, _place), report)) in answers.enumerate() {
         let said = match &outcome {
-            Ok(admissions) => admissions.get(index).copied().ok_or(CommitError::Late),
+            Ok(admissions) => match admissions.get(index) {
+                Some(Admission::OtherNames) => Ok(Committed::OtherNames(report)),
+                Some(admission) => Ok(Committed::Admitted(*admission)),
+                None => Err(CommitError::Late),
+            },
             Err(error) => Err(error.clone()),
         };
         // An agent that has gone away meanwhile will send the report again.

@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use crate::allocation::{OVERFLOW_SERVICE, ServiceId};
-use crate::dictionary::{Dictionary, OperationRow};
+use crate::names::{Names, OperationRow};
 
 /// A service that a report names, and how many of its SDK instances the agent saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl Seen {
     ///
     /// One that found no room is left out: it is served the fleet's default, which guarantees
     /// nothing. One that is reported idle, without an operation, is looked up and never added.
-    pub fn of(report: &Report<'_>, rows: &[OperationRow], dictionary: &Dictionary) -> Vec<Self> {
+    pub fn of(report: &Report<'_>, rows: &[OperationRow], names: &Names) -> Vec<Self> {
         let mut rest = rows;
         let mut seen = Vec::new();
         for service in report.services() {
@@ -24,7 +24,7 @@ impl Seen {
             rest = after;
             let found = match own.first() {
                 Some(row) => Some(row.service),
-                None => dictionary.names().find_service(service.name()),
+                None => names.find_service(service.name()),
             };
             seen.extend(
                 found

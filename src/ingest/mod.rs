@@ -5,18 +5,20 @@
 mod buckets;
 mod commit;
 mod instances;
+mod renumber;
 mod report;
 mod tally;
 
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use commit::{CommitError, Committer, CommitterTask};
+pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use report::{Report, ReportError, ReportLimits};
 
 use crate::clock::Clock;
-use crate::dictionary::Dictionary;
+use crate::names::{Dictionary, Names, ResolveError, Resolved};
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
 use instances::Seen;
@@ -50,6 +52,10 @@ pub enum IngestError {
     /// The commit took longer than it may; sending it again later will help.
     #[error("the database did not answer in time")]
     Late,
+    /// The database's names changed again and again under the report; sending it again later will
+    /// help.
+    #[error("the names of the database are changing")]
+    Unsettled,
 }
 
 /// How a report was acknowledged.
@@ -101,17 +107,42 @@ impl Ingest {
         &self,
         body: impl Deref<Target = [u8]>,
     ) -> Result<Acknowledged, IngestError> {
-        let resolving = tokio::time::timeout(COMMIT_TIME_LIMIT, self.resolve(body));
-        let (resolved, tally) = resolving.await.map_err(|_| IngestError::Late)??;
-        match self.committer.commit(resolved).await? {
+        let (mut named, mut tally) = in_time(self.resolve(body)).await?;
+        for _ in 0..ATTEMPTS {
+            let report = match self.committer.commit(named.report).await? {
+                Committed::Admitted(admission) => return self.answer(admission, tally),
+                Committed::OtherNames(report) => report,
+            };
+            named = in_time(self.renumber(report, &named.names)).await?;
+            tally = tally.renumbered(&named.report, &named.names);
+        }
+        Err(IngestError::Unsettled)
+    }
+
+    fn answer(&self, admission: Admission, tally: Tally) -> Result<Acknowledged, IngestError> {
+        match admission {
             Admission::Counted => {
                 tally.count(&self.metrics, self.clock.timestamp());
                 Ok(Acknowledged::Counted)
             }
             Admission::Duplicate => Ok(Acknowledged::Duplicate),
             Admission::TooFarBehind => Err(IngestError::TooFarBehind),
+            Admission::OtherNames => Err(IngestError::Unsettled),
         }
     }
+}
+
+/// A report, and the names that its numbers come from.
+struct Named {
+    report: ResolvedReport,
+    names: Arc<Names>,
+}
+
+async fn in_time<T>(
+    resolving: impl Future<Output = Result<T, IngestError>>,
+) -> Result<T, IngestError> {
+    let resolved = tokio::time::timeout(COMMIT_TIME_LIMIT, resolving).await;
+    resolved.map_err(|_| IngestError::Late)?
 }
 
 impl Ingest {
@@ -120,17 +151,23 @@ impl Ingest {
     async fn resolve(
         &self,
         body: impl Deref<Target = [u8]>,
-    ) -> Result<(ResolvedReport, Tally), IngestError> {
+    ) -> Result<(Named, Tally), IngestError> {
         let report = Report::parse(&body, self.limits, self.clock.now())?;
-        let rows = self
-            .dictionary
-            .resolve(report.names())
-            .await
-            .map_err(IngestError::Store)?;
+        let Resolved { rows, names } = self.dictionary.resolve(report.names()).await?;
         let tally = Tally::of(&report, &rows);
-        let seen = Seen::of(&report, &rows, &self.dictionary);
-        let resolved = buckets::spread(&report, &rows, &seen, self.limits.bucket);
-        Ok((resolved, tally))
+        let seen = Seen::of(&report, &rows, &names);
+        let from = names.incarnation();
+        let report = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
+        Ok((Named { report, names }, tally))
+    }
+}
+
+impl From<ResolveError> for IngestError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Store(source) => Self::Store(source),
+            ResolveError::Unsettled => Self::Unsettled,
+        }
     }
 }
 
@@ -143,6 +180,9 @@ impl From<CommitError> for IngestError {
         }
     }
 }
+
+/// How often a report is committed before it is refused, because its numbers do not hold.
+const ATTEMPTS: usize = 3;
 
 /// The longest that looking up a report's names may take, and then its commit, before it is
 /// refused, to be sent again.

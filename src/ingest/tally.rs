@@ -2,7 +2,8 @@
 
 use super::report::Report;
 use crate::allocation::{OVERFLOW_SERVICE, Timestamp};
-use crate::dictionary::OperationRow;
+use crate::names::{Names, OperationRow};
+use crate::store::ResolvedReport;
 use crate::telemetry::metrics::{Metrics, OverflowEntry};
 
 /// A report's sums.
@@ -34,6 +35,26 @@ impl Tally {
                 tally.fleet_overflow += counts.offered;
             } else if row.overflow {
                 tally.service_overflow += counts.offered;
+            }
+        }
+        tally
+    }
+
+    /// The sums of the same report after it was given other numbers, so that more or less of it
+    /// may be in overflow entries.
+    pub fn renumbered(self, report: &ResolvedReport, names: &Names) -> Self {
+        let mut tally = Self {
+            service_overflow: 0,
+            fleet_overflow: 0,
+            ..self
+        };
+        for counts in report.buckets.iter().flat_map(|bucket| &bucket.operations) {
+            match names.row(counts.operation) {
+                Some(row) if row.service == OVERFLOW_SERVICE => {
+                    tally.fleet_overflow += counts.offered;
+                }
+                Some(row) if row.overflow => tally.service_overflow += counts.offered,
+                _ => {}
             }
         }
         tally

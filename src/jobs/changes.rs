@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::allocation::{Hold, OperationId, Plan};
-use crate::dictionary::Names;
+use crate::names::Names;
 use crate::plan_summary::hold_label;
 use crate::telemetry::metrics::Label;
 

@@ -16,6 +16,10 @@ use crate::telemetry::metrics::JobName;
 /// How long deltas and plan bodies stay beyond their use, so that nobody reads what is dropped.
 const SPARE: Duration = Duration::from_secs(3600);
 
+/// States of the dictionary that are remembered: every replica reads on at least once an interval,
+/// and seldom are so many names new in one. At 100 bytes each, 1 MB.
+const DICTIONARY_STATES: u32 = 10_000;
+
 /// The job.
 pub struct Maintain {
     /// What the jobs share.
@@ -103,9 +107,11 @@ impl Job for Maintain {
         }
         let retention = self.retention(self.pace.at(&*self.shared.clock));
         self.shared.store.maintain(now, retention).await?;
-        let silent = silent(self.shared.served.snapshot().plan(), self.retire_after);
+        let served = self.shared.served.snapshot();
+        let silent = silent(served.plan(), self.retire_after);
         if !silent.is_empty() {
-            let operations = self.shared.store.remove_names(&silent).await?;
+            let removed = self.shared.store.remove_names(served.named_in(), &silent);
+            let operations = removed.await?;
             tracing::info!(
                 operations,
                 "forgot operations that nobody reported any more"
@@ -126,6 +132,7 @@ impl Maintain {
             plan_bodies_before: before(SPARE),
             // A report that old is refused whatever its sequence, so its mark is not needed.
             agents_before: before(self.report_age_max * 2 + SPARE),
+            dictionary_states: DICTIONARY_STATES,
         }
     }
 }

@@ -23,7 +23,7 @@ pub use runner::{Job, Runner, Scheduler};
 pub use settle::Settle;
 
 use crate::clock::FleetClock;
-use crate::dictionary::Dictionary;
+use crate::names::Dictionary;
 use crate::snapshot::Served;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;

@@ -18,7 +18,7 @@ use super::{Job, PLAN_LEASE, Shared};
 use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
-use crate::dictionary::Names;
+use crate::names::Names;
 use crate::plan_summary::PlanSummary;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
@@ -58,6 +58,8 @@ struct Prepared {
     plan: Plan,
     stored: StoredPlan,
     history: Vec<HistoryRow>,
+    /// What its numbers stand for.
+    names: Arc<Names>,
 }
 
 #[async_trait]
@@ -132,7 +134,7 @@ impl Recompute {
         if !published {
             return Ok(());
         }
-        self.tell(before.plan(), &prepared.plan, started.elapsed());
+        self.tell(before.plan(), &prepared, started.elapsed());
         self.install(before, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
         Ok(())
@@ -166,26 +168,23 @@ impl Recompute {
 
     async fn compute(&self, parent: Arc<Snapshot>, read: Read, epoch: u64) -> Prepared {
         let published_at = self.shared.clock.now();
-        let dictionary = Arc::clone(&self.shared.dictionary);
+        let names = self.shared.dictionary.names();
         blocking(move || {
-            // Nobody may add a name while the names are looked at, so that is done in short.
-            let sum = |window| Sums::of(window, &read.deltas).counts(&dictionary.names());
+            let sum = |window| Sums::of(window, &read.deltas).counts(&names);
             let current = sum(read.window);
             let corrected = read.corrected.map(sum);
             let missed: Vec<WindowCounts> = read.missed.into_iter().map(sum).collect();
             // As large as a plan, and no longer needed.
             drop(read.deltas);
-            let retired = retired(parent.plan(), &dictionary.names());
-            let policy = read
-                .configuration
-                .policy(read.revision, &dictionary.names());
+            let retired = retired(parent.plan(), &names);
+            let policy = read.configuration.policy(read.revision, &names);
             let inputs = Inputs {
                 epoch,
                 corrected: corrected.as_ref(),
                 current: &current,
                 retired: &retired,
             };
-            let mut prepared = prepare(parent.plan(), &policy, inputs, published_at);
+            let mut prepared = prepare(parent.plan(), &policy, inputs, names, published_at);
             let missed = missed.iter();
             prepared
                 .history
@@ -215,23 +214,22 @@ impl Recompute {
         Ok(false)
     }
 
-    fn tell(&self, before: &Plan, plan: &Plan, took: Duration) {
+    fn tell(&self, before: &Plan, prepared: &Prepared, took: Duration) {
+        let Prepared { plan, names, .. } = prepared;
         let changes = Changes::between(before, plan);
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
-        let names = self.shared.dictionary.names();
-        changes::log(before, plan, &changes, &names, took);
+        changes::log(before, plan, &changes, names, took);
     }
 
     async fn install(&self, before: Arc<Snapshot>, prepared: Prepared) {
-        let names = Arc::clone(&self.shared.dictionary);
         let to = Arc::clone(&self.shared.served);
         blocking(move || {
             let published_at = Some(prepared.stored.published_at);
             to.install(Snapshot::build(
                 prepared.plan,
                 published_at,
-                names.names(),
+                &prepared.names,
                 Some(&before),
             ));
         })
@@ -273,6 +271,7 @@ fn prepare(
     previous: &Plan,
     policy: &Policy,
     inputs: Inputs<'_>,
+    names: Arc<Names>,
     published_at: DateTime<Utc>,
 ) -> Prepared {
     let plan = allocation::next_plan(previous, policy, inputs);
@@ -294,6 +293,7 @@ fn prepare(
         plan,
         stored,
         history,
+        names,
     }
 }
 

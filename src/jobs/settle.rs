@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use super::windows::Sums;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::clock::Clock;
-use crate::dictionary::Dictionary;
+use crate::names::Names;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{BucketCounts, HistoryRow, StoreError};
 use crate::telemetry::metrics::JobName;
@@ -56,8 +56,8 @@ impl Job for Settle {
         let store = &self.shared.store;
         let deltas = store.read_deltas(stretch.clone()).await?;
         let held = store.read_history(stretch.clone()).await?;
-        let dictionary = Arc::clone(&self.shared.dictionary);
-        let changed = blocking(move || changed(&deltas, &held, &dictionary)).await?;
+        let names = self.shared.dictionary.names();
+        let changed = blocking(move || changed(&deltas, &held, &names)).await?;
         if !changed.is_empty() {
             store.write_history(&changed).await?;
             tracing::debug!(windows = changed.len(), "settled history");
@@ -108,7 +108,7 @@ fn buckets(deltas: &[BucketCounts]) -> impl Iterator<Item = Window> + use<> {
 fn changed(
     deltas: &[BucketCounts],
     held: &[HistoryRow],
-    dictionary: &Dictionary,
+    names: &Names,
 ) -> Result<Vec<HistoryRow>, StoreError> {
     let held: HashMap<Timestamp, &HistoryRow> =
         held.iter().map(|row| (row.window.start, row)).collect();
@@ -123,7 +123,7 @@ fn changed(
             .map(|row| (row.operation, row.probability))
             .collect();
         let after: Vec<HistoryOperation> = Sums::of_bucket(window, deltas)
-            .counts(&dictionary.names())
+            .counts(names)
             .operations
             .iter()
             .map(|counted| HistoryOperation {

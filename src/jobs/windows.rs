@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::allocation::{
     AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
 };
-use crate::dictionary::{Names, OperationRow};
+use crate::names::{Names, OperationRow};
 use crate::store::{BucketCounts, BucketOperation};
 
 /// The last window that has closed: its end and the grace after it have passed.

@@ -7,7 +7,7 @@ mod strategy;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -16,7 +16,8 @@ use chrono::{DateTime, Utc};
 pub use strategy::Strategy;
 
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
-use crate::dictionary::Names;
+use crate::names::Names;
+use crate::store::Incarnation;
 
 /// The current snapshot, for everybody who reads.
 pub struct Served {
@@ -63,6 +64,7 @@ impl Served {
 pub struct Snapshot {
     plan: Plan,
     published_at: Option<DateTime<Utc>>,
+    named_in: Incarnation,
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
     order: Vec<Named>,
@@ -92,25 +94,18 @@ struct Named {
 }
 
 impl Snapshot {
-    /// Names and encodes a plan; the names are let go of before the encoding. Bodies that did not change are taken over from `previous`.
+    /// Names and encodes a plan. Bodies that did not change are taken over from `previous`.
     #[must_use]
     pub fn build(
         plan: Plan,
         published_at: Option<DateTime<Utc>>,
-        names: impl Deref<Target = Names>,
+        names: &Names,
         previous: Option<&Self>,
     ) -> Self {
-        let order = order(&plan, &names);
-        let service_names: Vec<Option<Arc<str>>> = plan
-            .services
-            .iter()
-            .map(|service| names.service(service.service))
-            .collect();
-        // Encoding takes long, and whoever adds a name waits for the names.
-        drop(names);
+        let order = order(&plan, names);
         let mut services = HashMap::with_capacity(plan.services.len());
         let mut from = 0;
-        for (service, name) in plan.services.iter().zip(service_names) {
+        for service in &plan.services {
             let rest = &order[from..];
             let skipped = rest
                 .partition_point(|named| plan.operations[named.index].service < service.service);
@@ -118,7 +113,7 @@ impl Snapshot {
                 .partition_point(|named| plan.operations[named.index].service == service.service);
             let operations = from + skipped..from + skipped + held;
             from = operations.end;
-            let Some(name) = name else {
+            let Some(name) = names.service(service.service) else {
                 continue;
             };
             let listed = order[operations.clone()]
@@ -150,6 +145,7 @@ impl Snapshot {
         Self {
             plan,
             published_at,
+            named_in: names.incarnation(),
             services,
             order,
             unknown,
@@ -167,6 +163,12 @@ impl Snapshot {
     #[must_use]
     pub fn published_at(&self) -> Option<DateTime<Utc>> {
         self.published_at
+    }
+
+    /// The state of the dictionary that the plan's numbers were named in.
+    #[must_use]
+    pub fn named_in(&self) -> Incarnation {
+        self.named_in
     }
 
     /// What the SDKs of a service that is not known are sent: the fleet's default.

@@ -2,11 +2,11 @@
 //!
 //! Pure, and shared by both backends, which keep the marks and lock them while they ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Admission, ResolvedReport};
+use super::{Admission, Incarnation, ResolvedReport};
 
 /// How far below the newest sequence a report may lie and still be told from a duplicate: the
 /// bits of [`Mark::seen`] but one, which is the newest itself.
@@ -81,17 +81,22 @@ pub(super) fn keys(batch: &[ResolvedReport]) -> Vec<MarkKey<'_>> {
     keys
 }
 
-/// Decides about a batch, given the stored marks of its keys.
+/// Decides about a batch, given the stored marks of its keys and those of its states of the
+/// dictionary that the database has been in, names removed since then excepted.
 pub(super) fn decide<'a>(
     batch: &'a [ResolvedReport],
     stored: &BTreeMap<MarkKey<'a>, Mark>,
+    known: &HashSet<Incarnation>,
 ) -> Decision<'a> {
     let mut changed: BTreeMap<MarkKey<'a>, Mark> = BTreeMap::new();
     let mut admissions = Vec::with_capacity(batch.len());
     for report in batch {
         let key = key(report);
         let before = changed.get(&key).or_else(|| stored.get(&key)).copied();
-        let (admission, mut after) = admit(before, report.sequence);
+        let (mut admission, mut after) = admit(before, report.sequence);
+        if admission == Admission::Counted && !known.contains(&report.names) {
+            admission = Admission::OtherNames;
+        }
         if admission == Admission::Counted {
             after.used_milliseconds = after.used_milliseconds.max(newest_end(report));
             changed.insert(key, after);
@@ -102,6 +107,12 @@ pub(super) fn decide<'a>(
         admissions,
         changed,
     }
+}
+
+/// The states of the dictionary that a batch's numbers come from, each once.
+pub(super) fn incarnations(batch: &[ResolvedReport]) -> Vec<Incarnation> {
+    let found: HashSet<Incarnation> = batch.iter().map(|report| report.names).collect();
+    found.into_iter().collect()
 }
 
 fn key(report: &ResolvedReport) -> MarkKey<'_> {

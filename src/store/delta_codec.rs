@@ -254,6 +254,7 @@ mod tests {
             agent: AgentName::parse("a").unwrap(),
             epoch: Uuid::nil(),
             sequence: 0,
+            names: crate::store::Incarnation::EMPTY,
             buckets,
         }
     }

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::soundness::Gate;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
+    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
+    StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use crate::health::DatabaseState;
@@ -154,8 +155,12 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::ReadDeltas, work).await
     }
 
-    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
-        let work = self.inner.read_dictionary(after);
+    async fn read_dictionary(
+        &self,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<DictionaryPage, StoreError> {
+        let work = self.inner.read_dictionary(at, including);
         self.count(StoreCall::ReadDictionary, work).await
     }
 
@@ -163,13 +168,17 @@ impl Store for InstrumentedStore {
         &self,
         names: &[(ServiceName, OperationName)],
         limits: DictionaryLimits,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Placement>, StoreError> {
         let work = self.inner.add_names(names, limits);
         self.write(StoreCall::AddNames, work).await
     }
 
-    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
-        let work = self.inner.remove_names(operations);
+    async fn remove_names(
+        &self,
+        under: Incarnation,
+        operations: &[OperationId],
+    ) -> Result<u64, StoreError> {
+        let work = self.inner.remove_names(under, operations);
         self.write(StoreCall::RemoveNames, work).await
     }
 

@@ -10,6 +10,7 @@ mod fleet;
 mod frame;
 pub mod history_codec;
 mod instrumented;
+mod names;
 mod naming;
 pub mod plan_codec;
 pub mod postgres;
@@ -27,10 +28,13 @@ use uuid::Uuid;
 
 pub use fleet::FleetSettings;
 pub use instrumented::InstrumentedStore;
+pub use names::{
+    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
+    Step,
+};
 
 use crate::allocation::{
-    AgentCount, AgentName, OperationId, OperationName, ServiceCount, ServiceId, ServiceName,
-    Timestamp, Window,
+    AgentCount, AgentName, OperationId, OperationName, ServiceCount, ServiceName, Timestamp, Window,
 };
 
 /// One report, parsed, with its names resolved and its counts spread over buckets.
@@ -42,6 +46,8 @@ pub struct ResolvedReport {
     pub epoch: Uuid,
     /// Counts up within an epoch, from any number at or above 0.
     pub sequence: u64,
+    /// The state of the dictionary that its numbers were looked up in.
+    pub names: Incarnation,
     /// What it adds to each bucket; bucket starts differ from each other.
     pub buckets: Vec<BucketCounts>,
 }
@@ -80,50 +86,9 @@ pub enum Admission {
     /// Its sequence lies so far behind the newest of its epoch that nobody can tell whether it
     /// was counted; nothing was added. The agent takes a new epoch.
     TooFarBehind,
-}
-
-/// One (service, operation) pair with its numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DictionaryEntry {
-    /// The service's number.
-    pub service: ServiceId,
-    /// The operation's number; numbers become visible in rising order.
-    pub operation: OperationId,
-    /// The service's name.
-    pub service_name: ServiceName,
-    /// The operation's name; `__other__` for the service's overflow entry, made with the service.
-    pub operation_name: OperationName,
-}
-
-/// Where a reader of the dictionary stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DictionaryCursor {
-    /// Rises whenever entries are removed; a reader of another generation starts anew.
-    pub generation: u64,
-    /// The highest operation number read, or none.
-    pub last: Option<OperationId>,
-}
-
-/// What a reader of the dictionary is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DictionaryPage {
-    /// Whether the entries replace everything read before.
-    pub replaces: bool,
-    /// Where the reader stands now.
-    pub cursor: DictionaryCursor,
-    /// The entries after the cursor given, by rising operation number.
-    pub entries: Vec<DictionaryEntry>,
-}
-
-/// How many names may be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DictionaryLimits {
-    /// Services, the overflow service not counted.
-    pub services: u32,
-    /// Operations of one service, its overflow entry not counted.
-    pub operations_per_service: u32,
-    /// Operations of the fleet, overflow entries not counted.
-    pub operations: u32,
+    /// Its numbers may stand for other names now: names were removed, or the database has gone
+    /// back in time. Nothing was added; its names must be looked up again.
+    OtherNames,
 }
 
 /// The answer to asking for the lease.
@@ -222,6 +187,9 @@ pub struct Retention {
     /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
     /// such old buckets must be refused elsewhere: without its mark one would count again.
     pub agents_before: Timestamp,
+    /// How many of the dictionary's newest states are remembered. A reader that stands further
+    /// back reads everything again.
+    pub dictionary_states: u32,
 }
 
 /// The connections to the database at one moment.
@@ -317,33 +285,42 @@ pub trait Store: Send + Sync + 'static {
     /// `Counted` and `Duplicate` mean durable. The answers stand in the batch's order.
     ///
     /// The batch holds at most one report of an (agent, epoch). Within the transaction the
-    /// marks are locked in sorted order; the accepted reports' counts are summed into one
-    /// delta per bucket. An error means that nothing may be acknowledged.
+    /// marks are locked in sorted order, each report's state of the dictionary is compared with
+    /// the database's, and the accepted reports' counts are summed into one delta per bucket. An
+    /// error means that nothing may be acknowledged.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
     /// Reads every delta of the buckets that start in the range, in no particular order.
     async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError>;
 
-    /// Reads the dictionary's entries after a cursor.
-    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError>;
+    /// Reads what a reader at `at` does not know yet, or everything where it has read nothing or
+    /// another past. Says, too, whether `including` is in the past of what is read.
+    async fn read_dictionary(
+        &self,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<DictionaryPage, StoreError>;
 
-    /// Adds names as far as the limits allow, services before operations, in the order given;
-    /// known names and names over a limit are passed over. The caller reads the dictionary after.
-    /// `__other__` needs no adding: a service's comes with it, and the overflow service has no
-    /// other operation.
+    /// Adds names as far as the limits allow, services before operations, in the order given, and
+    /// says what became of each. The caller reads the dictionary after. `__other__` needs no
+    /// adding: a service's comes with it, and the overflow service has no other operation.
     async fn add_names(
         &self,
         names: &[(ServiceName, OperationName)],
         limits: DictionaryLimits,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Placement>, StoreError>;
 
     /// Removes operations (never overflow entries) and services left with none, and starts a
     /// new generation if anything went. Numbers are not reused. Returns how many operations
-    /// went.
+    /// went; none at all if `under`, where the numbers come from, is not in the database's past.
     ///
     /// A service goes, its overflow entry with it, if it has no operation left and either lost
     /// one now or its overflow entry is among those given.
-    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError>;
+    async fn remove_names(
+        &self,
+        under: Incarnation,
+        operations: &[OperationId],
+    ) -> Result<u64, StoreError>;
 
     /// Takes the lease of this name, or renews it, on the database's clock. The epoch rises
     /// whenever the holder changes.

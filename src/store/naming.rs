@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::allocation::{OVERFLOW_NAME, OperationName, ServiceName};
 
-use super::DictionaryLimits;
+use super::{DictionaryLimits, Placement};
 
 /// The dictionary's counters, locked by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(super) struct Additions<'a> {
     pub service_operations: Vec<(u32, u32)>,
     /// The counters after it all.
     pub counters: Counters,
+    /// What becomes of each name asked for, in their order.
+    pub placements: Vec<Placement>,
 }
 
 impl Additions<'_> {
@@ -74,6 +76,7 @@ pub(super) fn additions<'a>(
         operations: Vec::new(),
         service_operations: Vec::new(),
         counters,
+        placements: Vec::with_capacity(names.len()),
     };
     let mut services: HashMap<&str, KnownService> = known
         .services
@@ -88,22 +91,33 @@ pub(super) fn additions<'a>(
             services.insert(name, new);
         }
     }
-    let mut seen = HashSet::new();
+    let mut decided: HashMap<(u32, &str), Placement> = HashMap::new();
     let mut grown = HashSet::new();
     for (service, operation) in names {
         let name = operation.as_str();
         let Some(entry) = services.get_mut(service.as_str()) else {
+            added.placements.push(Placement::FleetFull);
             continue;
         };
-        let fixed = name == OVERFLOW_NAME || service.as_str() == OVERFLOW_NAME;
-        let there = known.operations.contains(&(entry.service, name.to_owned()));
-        if fixed || there || !seen.insert((entry.service, name)) {
-            continue;
-        }
-        if add_operation(&mut added, limits, *entry, name) {
-            entry.operations += 1;
-            grown.insert(service.as_str());
-        }
+        let key = (entry.service, name);
+        let placement = match decided.get(&key) {
+            Some(placement) => *placement,
+            None if name == OVERFLOW_NAME => Placement::Placed,
+            None if service.as_str() == OVERFLOW_NAME => Placement::ServiceFull,
+            None if known.operations.contains(&(entry.service, name.to_owned())) => {
+                Placement::Placed
+            }
+            None => {
+                let placement = add_operation(&mut added, limits, *entry, name);
+                if placement == Placement::Placed {
+                    entry.operations += 1;
+                    grown.insert(service.as_str());
+                }
+                placement
+            }
+        };
+        decided.insert(key, placement);
+        added.placements.push(placement);
     }
     added.service_operations = grown
         .into_iter()
@@ -143,18 +157,18 @@ fn add_operation<'a>(
     limits: DictionaryLimits,
     service: KnownService,
     name: &'a str,
-) -> bool {
+) -> Placement {
     let counters = &mut added.counters;
-    if counters.next_operation == u32::MAX
-        || counters.operations >= limits.operations
-        || service.operations >= limits.operations_per_service
-    {
-        return false;
+    if service.operations >= limits.operations_per_service {
+        return Placement::ServiceFull;
+    }
+    if counters.next_operation == u32::MAX || counters.operations >= limits.operations {
+        return Placement::FleetFull;
     }
     added
         .operations
         .push((counters.next_operation, service.service, name));
     counters.next_operation += 1;
     counters.operations += 1;
-    true
+    Placement::Placed
 }

@@ -214,6 +214,9 @@ metrics! {
         /// 1 when the database's tables, keys and rights are as Weir needs them, else 0; nothing
         /// is written then.
         database_sound: Gauge = "weir_database_sound",
+        /// Times that this replica noticed that the database had gone back in time, as after a
+        /// failover to a standby that lagged or a restore, by what showed it.
+        went_back: By<WentBack, Counter> = "weir_database_went_back_total",
         /// Calls to the database that failed: it was unavailable, had no room, held a corrupt
         /// value, was not sound (a table, key or right was missing), or refused.
         database_errors: By<(StoreCall, StoreFailure), Counter> = "weir_database_errors_total",

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 22] = [
+const WITH_A_FAULT: [&str; 23] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -40,6 +40,7 @@ const WITH_A_FAULT: [&str; 22] = [
     "WeirDatabaseUnsound",
     "WeirDatabaseSlow",
     "WeirDatabaseCorrupt",
+    "WeirDatabaseWentBack",
     "WeirDiskFull",
 ];
 
@@ -76,6 +77,7 @@ async fn alerts_about_the_database_fire_and_clear() {
         database::slowness,
         database::corruption,
         database::lost_key,
+        database::step_back,
         database::unreadable_configuration,
         database::lock,
         database::full_disk,

@@ -12,8 +12,8 @@ use weir::allocation::{
     WindowCounts, next_plan,
 };
 use weir::configuration::Configuration;
-use weir::dictionary::Names;
 use weir::ingest::{Report, ReportLimits};
+use weir::names::Names;
 use weir::simulate::recording::read_traffic;
 use weir::store::ConfigurationRevision;
 

@@ -11,9 +11,9 @@ use weir::allocation::{
     Window,
 };
 use weir::clock::{Clock, FleetClock, SystemClock};
-use weir::dictionary::Dictionary;
 use weir::health::DatabaseState;
 use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Pace, Settle, Shared};
+use weir::names::Dictionary;
 use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::sqlite::SqliteStore;
@@ -45,7 +45,7 @@ impl Replica {
         let shared = Shared {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS)),
+            dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS, Arc::default())),
             served: Arc::new(Served::new(Plan::default())),
             leadership: Leadership::new(clock),
             publishing: Arc::default(),
@@ -79,6 +79,7 @@ impl Replica {
             agent: AgentName::parse("a").unwrap(),
             epoch: Uuid::nil(),
             sequence,
+            names: self.shared.dictionary.names().incarnation(),
             buckets: vec![BucketCounts {
                 bucket,
                 operations: operations.collect(),
@@ -90,12 +91,8 @@ impl Replica {
 
     async fn names(&self) -> [OperationId; 2] {
         let wanted = [("shop", "GET /"), ("shop", "POST /buy")];
-        let rows = self
-            .shared
-            .dictionary
-            .resolve(wanted.into_iter())
-            .await
-            .unwrap();
+        let resolving = self.shared.dictionary.resolve(wanted.into_iter());
+        let rows = resolving.await.unwrap().rows;
         [rows[0].operation, rows[1].operation]
     }
 
@@ -255,7 +252,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         operations: vec![operation(get, 59), operation(buy, 60)],
         ..Plan::default()
     };
-    let snapshot = Snapshot::build(plan, None, replica.shared.dictionary.names(), None);
+    let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names(), None);
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
         pace: Pace::from(&*replica.shared.clock, &Plan::default()),

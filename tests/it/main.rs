@@ -30,6 +30,7 @@ mod reports;
 mod restore;
 mod rights;
 mod simulate;
+mod step_back;
 mod store;
 mod structure;
 mod support;

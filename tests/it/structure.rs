@@ -13,22 +13,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["allocation", "clock", "health", "telemetry"]),
     (
         "configuration",
-        &["allocation", "dictionary", "store", "telemetry"],
+        &["allocation", "names", "store", "telemetry"],
     ),
     ("plan_summary", &["allocation", "clock", "telemetry"]),
     ("explanation", &["allocation", "plan_summary", "telemetry"]),
-    ("dictionary", &["allocation", "store"]),
-    ("snapshot", &["allocation", "dictionary"]),
+    ("names", &["allocation", "store", "telemetry"]),
+    ("snapshot", &["allocation", "names", "store"]),
     (
         "ingest",
-        &["allocation", "clock", "dictionary", "store", "telemetry"],
+        &["allocation", "clock", "names", "store", "telemetry"],
     ),
     (
         "jobs",
         &[
             "allocation",
             "clock",
-            "dictionary",
+            "names",
             "health",
             "plan_summary",
             "configuration",
@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "allocation",
             "clock",
-            "dictionary",
+            "names",
             "explanation",
             "health",
             "http",

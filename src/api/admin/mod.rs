@@ -19,10 +19,10 @@ use tokio::sync::Semaphore;
 
 use super::UNSOUND;
 use crate::clock::Clock;
-use crate::dictionary::Dictionary;
 use crate::health::DatabaseState;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
+use crate::names::Dictionary;
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;

@@ -13,10 +13,10 @@ use super::configuration::{self, WHOLE_BYTES};
 use super::services::number_between;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
 use crate::configuration::Configuration;
-use crate::dictionary::Names;
 use crate::explanation::{ReasonDocument, floor_asked};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::names::Names;
 use crate::plan_summary::{GroupDocument, finite};
 use crate::telemetry::logging::chain;
 
@@ -106,12 +106,11 @@ pub(super) async fn show(
 fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Document {
     let snapshot = admin.served.snapshot();
     let before = snapshot.plan();
-    let policy = configuration.policy(before.configuration_revision, &admin.dictionary.names());
+    let names = admin.dictionary.names();
+    let policy = configuration.policy(before.configuration_revision, &names);
     let after = preview(before, &policy);
     let changes = Changes::between(before, &after);
     let (services, operations) = (changes.services(limit), changes.largest(limit));
-    // Whoever adds a name waits for the names, so only what is listed is looked up.
-    let names = admin.dictionary.names();
     let services = services.into_iter();
     let operations = operations.into_iter();
     Document {

@@ -1,8 +1,8 @@
 //! Room ahead, and letting go of what is past its retention.
 
-use super::PostgresStore;
 use super::connection::Session;
 use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
+use super::{PostgresStore, dictionary};
 use crate::allocation::Timestamp;
 use crate::store::Retention;
 use crate::store::fault::Fault;
@@ -48,6 +48,7 @@ pub(super) async fn run(
             .drop_before(&store.pool, table, before.0)
             .await?;
     }
+    dictionary::forget(store, retention.dictionary_states).await?;
     delete_marks(store, retention.agents_before).await
 }
 

@@ -28,10 +28,12 @@ fn all() -> Vec<Migration> {
             false,
         )
     };
+    let incarnations = include_str!("../../../migrations/postgres/0002_incarnations.sql");
     let partitions =
         include_str!("../../../migrations/postgres/0003_partitions_by_their_owner.sql");
     vec![
         simple(1, "first tables", first),
+        simple(2, "incarnations", incarnations),
         simple(3, "partitions by their owner", partitions),
         simple(6, "fleet", fleet),
     ]

@@ -28,8 +28,9 @@ use uuid::Uuid;
 use super::fault::run;
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
+    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
+    StoredPlan,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use partitions::Partitions;
@@ -79,26 +80,40 @@ impl Store for PostgresStore {
         run("reading deltas", || reports::read(self, starts.clone())).await
     }
 
-    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
-        run("reading the dictionary", || dictionary::read(self, after)).await
+    async fn read_dictionary(
+        &self,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<DictionaryPage, StoreError> {
+        run("reading the dictionary", || {
+            dictionary::read(self, at, including)
+        })
+        .await
     }
 
     async fn add_names(
         &self,
         names: &[(ServiceName, OperationName)],
         limits: DictionaryLimits,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Placement>, StoreError> {
         if names.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         run("adding names", || dictionary::add(self, names, limits)).await
     }
 
-    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
+    async fn remove_names(
+        &self,
+        under: Incarnation,
+        operations: &[OperationId],
+    ) -> Result<u64, StoreError> {
         if operations.is_empty() {
             return Ok(0);
         }
-        run("removing names", || dictionary::remove(self, operations)).await
+        run("removing names", || {
+            dictionary::remove(self, under, operations)
+        })
+        .await
     }
 
     async fn acquire_lease(

@@ -1,6 +1,6 @@
 //! Tables `mark` and `delta`: reports in, counts out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use futures_util::TryStreamExt;
@@ -13,17 +13,26 @@ use super::partitions::DELTA;
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::{self, Fault};
-use crate::store::{Admission, BucketCounts, ResolvedReport, delta_codec};
+use crate::store::{Admission, BucketCounts, Incarnation, ResolvedReport, delta_codec};
 
 /// In sorted order, so that two flushes of the same agents wait for each other and do not
-/// deadlock.
+/// deadlock. Along with the marks come those of the given states of the dictionary that hold, so
+/// that this costs no round trip of its own.
 const LOCK_MARKS: &str = "\
 -- reports: lock marks
-select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms
-from mark
-join unnest($1::text[], $2::uuid[]) as wanted (agent, epoch) using (agent, epoch)
-order by mark.agent, mark.epoch
-for update of mark";
+with locked as (
+    select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms
+    from mark
+    join unnest($1::text[], $2::uuid[]) as wanted (agent, epoch) using (agent, epoch)
+    order by mark.agent, mark.epoch
+    for update of mark
+)
+select agent, epoch, last_sequence, seen, used_ms, null::uuid as incarnation from locked
+union all
+select '', chain.incarnation, 0, 0, 0, chain.incarnation
+from dictionary_chain as chain
+join dictionary using (generation)
+where chain.incarnation = any($3)";
 
 /// Waits for another replica that is inserting the same mark, then leaves it alone. Names the key:
 /// without it this is an error, and no mark stands twice.
@@ -60,6 +69,8 @@ struct MarkRow {
     last_sequence: i64,
     seen: i64,
     used_ms: i64,
+    /// Where this is there, the row is no mark but a state of the dictionary that holds.
+    incarnation: Option<Uuid>,
 }
 
 impl MarkRow {
@@ -148,30 +159,29 @@ async fn admit(
     batch: &[ResolvedReport],
 ) -> Result<Vec<Admission>, Fault> {
     let keys = admission::keys(batch);
-    let mut stored = lock(connection, &keys).await?;
-    let mut decision = admission::decide(batch, &stored);
-    let missing = |stored: &BTreeMap<_, _>| -> Vec<MarkKey<'_>> {
-        keys.iter()
-            .filter(|key| !stored.contains_key(*key))
-            .copied()
-            .collect()
-    };
-    let new = missing(&stored);
+    let incarnations = admission::incarnations(batch);
+    let (mut stored, known) = lock(connection, &keys, &incarnations).await?;
+    let mut decision = admission::decide(batch, &stored, &known);
+    // Only those that count are made; the keys of a map are sorted.
+    let new: Vec<_> = decision
+        .changed
+        .iter()
+        .filter(|(key, _)| !stored.contains_key(*key))
+        .collect();
     let mut inserted = Vec::new();
     if !new.is_empty() {
-        let marks = new
-            .iter()
-            .filter_map(|key| decision.changed.get_key_value(key));
-        inserted = insert_marks(connection, MarkColumns::new(marks), &keys).await?;
+        let marks = MarkColumns::new(new.iter().copied());
+        inserted = insert_marks(connection, marks, &keys).await?;
     }
     if inserted.len() < new.len() {
         // Another replica has made some of them meanwhile: what it counted must be heard.
         let lost: Vec<_> = new
             .into_iter()
+            .map(|(key, _)| *key)
             .filter(|key| !inserted.contains(key))
             .collect();
-        stored.extend(lock(connection, &lost).await?);
-        decision = admission::decide(batch, &stored);
+        stored.extend(lock(connection, &lost, &[]).await?.0);
+        decision = admission::decide(batch, &stored, &known);
     }
     for key in &inserted {
         decision.changed.remove(key);
@@ -180,21 +190,30 @@ async fn admit(
     Ok(decision.admissions)
 }
 
+/// The marks there are, locked, and which states of the dictionary hold.
 async fn lock<'a>(
     connection: &mut PgConnection,
     keys: &[MarkKey<'a>],
-) -> Result<BTreeMap<MarkKey<'a>, Mark>, Fault> {
+    states: &[Incarnation],
+) -> Result<(BTreeMap<MarkKey<'a>, Mark>, HashSet<Incarnation>), Fault> {
     let (agents, epochs): (Vec<&str>, Vec<Uuid>) = keys.iter().copied().unzip();
+    let states: Vec<Uuid> = states.iter().map(|state| state.0).collect();
     let rows: Vec<MarkRow> = sqlx::query_as(LOCK_MARKS)
         .bind(agents)
         .bind(epochs)
+        .bind(states)
         .fetch_all(connection)
         .await?;
-    let marks = rows.iter().filter_map(|row| {
-        let found = keys.binary_search(&(row.agent.as_str(), row.epoch)).ok()?;
-        Some((keys[found], row.mark()))
-    });
-    Ok(marks.collect())
+    let mut marks = BTreeMap::new();
+    let mut known = HashSet::new();
+    for row in &rows {
+        if let Some(incarnation) = row.incarnation {
+            known.insert(Incarnation(incarnation));
+        } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch)) {
+            marks.insert(keys[found], row.mark());
+        }
+    }
+    Ok((marks, known))
 }
 
 /// Inserts new marks and tells which were new, sorted.

@@ -1,17 +1,38 @@
-//! Tables `dictionary`, `service` and `operation`: names and their numbers.
+//! Tables `dictionary`, `dictionary_chain`, `service` and `operation`: names and their numbers.
+//!
+//! A trigger gives the row of `dictionary` a new incarnation with each change, and adds it to the
+//! chain of all it has had.
+
+mod add;
+mod remove;
+
+use std::collections::HashSet;
 
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
+use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::allocation::{OVERFLOW_NAME, OperationId, OperationName, ServiceId, ServiceName};
+use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 use crate::store::fault::{self, Fault};
-use crate::store::naming::{self, Additions, Counters, Known, KnownService};
-use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage};
+use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
+
+pub(super) use add::add;
+pub(super) use remove::remove;
 
 const READ_STATE: &str = "\
 -- dictionary: read state
-select generation, next_operation_id from dictionary";
+select dictionary.incarnation, dictionary.generation, dictionary.next_operation_id,
+    known.incarnation is not null as known,
+    $2 is null or included.incarnation is not null as includes,
+    oldest.generation as oldest_generation, oldest.next_operation_id as oldest_next
+from dictionary
+cross join (
+    select generation, next_operation_id from dictionary_chain
+    order by generation, next_operation_id limit 1
+) as oldest
+left join dictionary_chain as known on known.incarnation = $1
+left join dictionary_chain as included on included.incarnation = $2";
 
 const READ_ENTRIES: &str = "\
 -- dictionary: read entries
@@ -19,81 +40,70 @@ select operation.operation_id, operation.service_id, service.name as service_nam
     operation.name as operation_name
 from operation
 join service using (service_id)
-where operation.operation_id > $1
+where operation.operation_id >= $1
 order by operation.operation_id";
 
-const READ_COUNTERS: &str = "\
--- dictionary: read counters
-select next_service_id, next_operation_id, services, operations from dictionary";
-
-const FIND_SERVICES: &str = "\
--- dictionary: find services
-select service_id, name, operations
-from service
-where name in (select value from json_each($1))";
-
-const FIND_OPERATIONS: &str = "\
--- dictionary: find operations
-select operation.service_id, operation.name
+const KNOWN: &str = "\
+-- dictionary: known states
+select chain.incarnation
 from json_each($1) as wanted
-cross join operation on operation.service_id = wanted.value ->> 0
-    and operation.name = wanted.value ->> 1";
+cross join dictionary_chain as chain on chain.incarnation = wanted.value
+join dictionary using (generation)";
 
-const INSERT_SERVICES: &str = "\
--- dictionary: insert services
-insert into service (service_id, name, operations)
-select value ->> 0, value ->> 1, 0 from json_each($1)";
+const IS_PAST: &str = "\
+-- dictionary: is past
+select exists(select 1 from dictionary_chain where incarnation = $1)";
 
-const INSERT_OPERATIONS: &str = "\
--- dictionary: insert operations
-insert into operation (operation_id, service_id, name)
-select value ->> 0, value ->> 1, value ->> 2 from json_each($1)";
+const FORGET: &str = "\
+-- dictionary: forget old states
+delete from dictionary_chain
+where (generation, next_operation_id) < (
+    select generation, next_operation_id from dictionary_chain
+    order by generation desc, next_operation_id desc
+    limit 1 offset $1
+)";
 
-const COUNT_OPERATIONS: &str = "\
--- dictionary: count operations
-update service
-set operations = counted.value ->> 1
-from json_each($1) as counted
-where service.service_id = counted.value ->> 0";
+#[derive(sqlx::FromRow)]
+struct StateRow {
+    incarnation: String,
+    generation: i64,
+    next_operation_id: i64,
+    known: bool,
+    includes: bool,
+    oldest_generation: i64,
+    oldest_next: i64,
+}
 
-const WRITE_COUNTERS: &str = "\
--- dictionary: write counters
-update dictionary
-set next_service_id = $1, next_operation_id = $2, services = $3, operations = $4";
+impl StateRow {
+    fn cursor(&self) -> Result<DictionaryCursor, Fault> {
+        Ok(DictionaryCursor {
+            incarnation: incarnation(&self.incarnation)?,
+            generation: fault::number(self.generation, || "dictionary.generation".to_owned())?,
+            next: OperationId(fault::number(self.next_operation_id, || {
+                "dictionary.next_operation_id".to_owned()
+            })?),
+        })
+    }
 
-const FIND_SHRINKING: &str = "\
--- dictionary: find shrinking services
-select operation.service_id, service.operations - count(*) as left_over, count(*) as gone
-from operation
-join service using (service_id)
-where operation.operation_id in (select value from json_each($1)) and operation.name <> $2
-group by operation.service_id";
-
-const FIND_EMPTY: &str = "\
--- dictionary: find empty services
-select service.service_id
-from operation
-join service using (service_id)
-where operation.operation_id in (select value from json_each($1)) and operation.name = $2
-    and service.operations = 0 and service.service_id <> 0";
-
-const DELETE_OPERATIONS: &str = "\
--- dictionary: delete operations
-delete from operation
-where operation_id in (select value from json_each($1)) and name <> $2";
-
-const DELETE_OVERFLOW: &str = "\
--- dictionary: delete overflow entries
-delete from operation where service_id in (select value from json_each($1))";
-
-const DELETE_SERVICES: &str = "\
--- dictionary: delete services
-delete from service where service_id in (select value from json_each($1))";
-
-const NEW_GENERATION: &str = "\
--- dictionary: new generation
-update dictionary
-set generation = generation + 1, services = services - $1, operations = operations - $2";
+    /// How the state follows from what a reader has read.
+    fn step(&self, at: Option<DictionaryCursor>) -> Step {
+        let Some(at) = at else {
+            return Step::Anew;
+        };
+        if self.known {
+            let removed = u64::try_from(self.generation) != Ok(at.generation);
+            return if removed { Step::Anew } else { Step::Forward };
+        }
+        // What the chain has been cut off from was in its past once.
+        let oldest = (i128::from(self.oldest_generation), self.oldest_next);
+        let stands = (i128::from(at.generation), i64::from(at.next.0));
+        if stands < oldest {
+            Step::Anew
+        } else {
+            Step::Back
+        }
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct EntryRow<'r> {
@@ -120,61 +130,52 @@ impl EntryRow<'_> {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct CountersRow {
-    next_service_id: i64,
-    next_operation_id: i64,
-    services: i64,
-    operations: i64,
-}
-
-impl CountersRow {
-    fn counters(&self) -> Result<Counters, Fault> {
-        let cell = |value, column: &str| fault::number(value, || format!("dictionary.{column}"));
-        Ok(Counters {
-            next_service: cell(self.next_service_id, "next_service_id")?,
-            next_operation: cell(self.next_operation_id, "next_operation_id")?,
-            services: cell(self.services, "services")?,
-            operations: cell(self.operations, "operations")?,
-        })
-    }
-}
-
-/// Reads the entries after a cursor; one small statement more than the state if there are some.
+/// Reads what a reader at `at` does not know; one small statement more than the state if there is
+/// something.
 pub(super) async fn read(
     store: &SqliteStore,
-    after: DictionaryCursor,
+    at: Option<DictionaryCursor>,
+    including: Option<Incarnation>,
 ) -> Result<DictionaryPage, Fault> {
     let mut transaction = store.connections.snapshot().await?;
-    let (generation, next): (i64, i64) = sqlx::query_as(READ_STATE)
+    let state: StateRow = sqlx::query_as(READ_STATE)
+        .bind(at.map(|at| cell(at.incarnation)))
+        .bind(including.map(cell))
         .fetch_one(&mut *transaction)
         .await?;
-    let generation = fault::number(generation, || "dictionary.generation".to_owned())?;
-    let newest: u32 = fault::number(next - 1, || "dictionary.next_operation_id".to_owned())?;
-    let replaces = generation != after.generation;
-    let last = after.last.filter(|_| !replaces);
+    let cursor = state.cursor()?;
+    let step = state.step(at);
+    let from = at.filter(|_| step == Step::Forward).map(|at| at.next);
     let mut entries = Vec::new();
-    if last.is_none_or(|last| last.0 < newest) {
-        entries = read_entries(&mut transaction, last).await?;
+    if from.is_none_or(|from| from < cursor.next) {
+        entries = read_entries(&mut transaction, from.unwrap_or_default()).await?;
     }
     transaction.commit().await?;
-    // The newest numbers may have gone again: they are read past, not waited for.
     Ok(DictionaryPage {
-        replaces,
-        cursor: DictionaryCursor {
-            generation,
-            last: last.max(Some(OperationId(newest))),
-        },
+        step,
+        cursor,
+        includes: state.includes,
         entries,
     })
 }
 
+/// An incarnation as a cell has it.
+fn cell(incarnation: Incarnation) -> String {
+    incarnation.0.simple().to_string()
+}
+
+/// The incarnation in a cell.
+fn incarnation(cell: &str) -> Result<Incarnation, Fault> {
+    let read = Uuid::try_parse(cell).map(Incarnation);
+    read.map_err(|error| Fault::corrupt("dictionary.incarnation", error))
+}
+
 async fn read_entries(
     connection: &mut SqliteConnection,
-    last: Option<OperationId>,
+    from: OperationId,
 ) -> Result<Vec<DictionaryEntry>, Fault> {
     let mut rows = sqlx::query(READ_ENTRIES)
-        .bind(last.map_or(-1, |last| i64::from(last.0)))
+        .bind(i64::from(from.0))
         .fetch(connection);
     let mut entries = Vec::new();
     while let Some(row) = rows.try_next().await? {
@@ -183,150 +184,37 @@ async fn read_entries(
     Ok(entries)
 }
 
-/// Adds names as far as the limits allow.
-pub(super) async fn add(
-    store: &SqliteStore,
-    names: &[(ServiceName, OperationName)],
-    limits: DictionaryLimits,
-) -> Result<(), Fault> {
-    let mut transaction = store.connections.write().await?;
-    let counters: CountersRow = sqlx::query_as(READ_COUNTERS)
-        .fetch_one(&mut *transaction)
-        .await?;
-    let known = find(&mut transaction, names).await?;
-    let additions = naming::additions(names, limits, counters.counters()?, &known);
-    if !additions.is_empty() {
-        write(&mut transaction, &additions).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
-}
-
-async fn find(
+/// Of these states, those that the dictionary is or has been in, with no name removed since.
+pub(super) async fn known(
     connection: &mut SqliteConnection,
-    names: &[(ServiceName, OperationName)],
-) -> Result<Known, Fault> {
-    let mut known = Known::default();
-    let mut services: Vec<&str> = names.iter().map(|(service, _)| service.as_str()).collect();
-    services.sort_unstable();
-    services.dedup();
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(FIND_SERVICES)
-        .bind(serde_json::json!(services).to_string())
-        .fetch_all(&mut *connection)
-        .await?;
-    for (service, name, operations) in rows {
-        let cell = |column: &str| format!("service.{column} of service_id {service}");
-        let entry = KnownService {
-            service: fault::number(service, || cell("service_id"))?,
-            operations: fault::number(operations, || cell("operations"))?,
-        };
-        known.services.insert(name, entry);
-    }
-    let wanted = names.iter().filter_map(|(service, operation)| {
-        Some((
-            known.services.get(service.as_str())?.service,
-            operation.as_str(),
-        ))
-    });
-    let wanted: Vec<(u32, &str)> = wanted.collect();
-    let rows: Vec<(i64, String)> = sqlx::query_as(FIND_OPERATIONS)
+    states: &[Incarnation],
+) -> Result<HashSet<Incarnation>, Fault> {
+    let wanted: Vec<String> = states.iter().copied().map(cell).collect();
+    let found: Vec<String> = sqlx::query_scalar(KNOWN)
         .bind(serde_json::json!(wanted).to_string())
         .fetch_all(connection)
         .await?;
-    for (service, name) in rows {
-        let service = fault::number(service, || "operation.service_id".to_owned())?;
-        known.operations.insert((service, name));
-    }
-    Ok(known)
+    found.iter().map(|found| incarnation(found)).collect()
 }
 
-async fn write(
+/// Whether a state is the dictionary's or in its past.
+async fn is_past(
     connection: &mut SqliteConnection,
-    additions: &Additions<'_>,
-) -> Result<(), sqlx::Error> {
-    let rows = [
-        (INSERT_SERVICES, serde_json::json!(additions.services)),
-        (INSERT_OPERATIONS, serde_json::json!(additions.operations)),
-        (
-            COUNT_OPERATIONS,
-            serde_json::json!(additions.service_operations),
-        ),
-    ];
-    for (statement, rows) in rows {
-        sqlx::query(statement)
-            .bind(rows.to_string())
-            .execute(&mut *connection)
-            .await?;
-    }
-    let counters = additions.counters;
-    sqlx::query(WRITE_COUNTERS)
-        .bind(i64::from(counters.next_service))
-        .bind(i64::from(counters.next_operation))
-        .bind(i64::from(counters.services))
-        .bind(i64::from(counters.operations))
-        .execute(connection)
-        .await?;
-    Ok(())
+    state: Incarnation,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(IS_PAST)
+        .bind(cell(state))
+        .fetch_one(connection)
+        .await
 }
 
-/// Removes operations, and services left with none.
-pub(super) async fn remove(store: &SqliteStore, operations: &[OperationId]) -> Result<u64, Fault> {
-    let ids: Vec<u32> = operations.iter().map(|operation| operation.0).collect();
-    let ids = serde_json::json!(ids).to_string();
+/// Forgets all states but the newest.
+pub(super) async fn forget(store: &SqliteStore, keep: u32) -> Result<(), Fault> {
     let mut transaction = store.connections.write().await?;
-    let mut empty: Vec<i64> = sqlx::query_scalar(FIND_EMPTY)
-        .bind(&ids)
-        .bind(OVERFLOW_NAME)
-        .fetch_all(&mut *transaction)
+    sqlx::query(FORGET)
+        .bind(i64::from(keep.saturating_sub(1)))
+        .execute(&mut *transaction)
         .await?;
-    let shrinking: Vec<(i64, i64, i64)> = sqlx::query_as(FIND_SHRINKING)
-        .bind(&ids)
-        .bind(OVERFLOW_NAME)
-        .fetch_all(&mut *transaction)
-        .await?;
-    empty.extend(
-        shrinking
-            .iter()
-            .filter(|(_, left, _)| *left == 0)
-            .map(|(id, _, _)| id),
-    );
-    let gone: i64 = shrinking.iter().map(|(_, _, gone)| gone).sum();
-    if gone > 0 || !empty.is_empty() {
-        delete(&mut transaction, &ids, &shrinking, &empty).await?;
-        sqlx::query(NEW_GENERATION)
-            .bind(i64::try_from(empty.len()).unwrap_or(i64::MAX))
-            .bind(gone)
-            .execute(&mut *transaction)
-            .await?;
-    }
     transaction.commit().await?;
-    fault::number(gone, || "operation".to_owned())
-}
-
-async fn delete(
-    connection: &mut SqliteConnection,
-    ids: &str,
-    shrinking: &[(i64, i64, i64)],
-    empty: &[i64],
-) -> Result<(), sqlx::Error> {
-    let counts: Vec<(i64, i64)> = shrinking.iter().map(|(id, left, _)| (*id, *left)).collect();
-    let (counts, empty) = (
-        serde_json::json!(counts).to_string(),
-        serde_json::json!(empty).to_string(),
-    );
-    let deletion = sqlx::query(DELETE_OPERATIONS).bind(ids).bind(OVERFLOW_NAME);
-    deletion.execute(&mut *connection).await?;
-    sqlx::query(COUNT_OPERATIONS)
-        .bind(counts)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(DELETE_OVERFLOW)
-        .bind(&empty)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(DELETE_SERVICES)
-        .bind(&empty)
-        .execute(connection)
-        .await?;
     Ok(())
 }

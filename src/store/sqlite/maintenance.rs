@@ -1,6 +1,6 @@
 //! Letting go of what is past its retention.
 
-use super::SqliteStore;
+use super::{SqliteStore, dictionary};
 use crate::store::Retention;
 use crate::store::fault::Fault;
 
@@ -67,5 +67,5 @@ pub(super) async fn run(store: &SqliteStore, retention: Retention) -> Result<(),
             }
         }
     }
-    Ok(())
+    dictionary::forget(store, retention.dictionary_states).await
 }

@@ -21,7 +21,12 @@ fn all() -> Vec<Migration> {
             false,
         )
     };
-    vec![simple(1, "first tables", first), simple(6, "fleet", fleet)]
+    let incarnations = include_str!("../../../migrations/sqlite/0002_incarnations.sql");
+    vec![
+        simple(1, "first tables", first),
+        simple(2, "incarnations", incarnations),
+        simple(6, "fleet", fleet),
+    ]
 }
 
 /// Applies what is missing under the file's write lock.

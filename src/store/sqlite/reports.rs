@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::SqliteStore;
+use super::{SqliteStore, dictionary};
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::{self, Fault};
@@ -95,7 +95,9 @@ pub(super) async fn commit(
     let keys = admission::keys(batch);
     let mut transaction = store.connections.write().await?;
     let stored = read_marks(&mut transaction, &keys).await?;
-    let decision = admission::decide(batch, &stored);
+    let incarnations = admission::incarnations(batch);
+    let known = dictionary::known(&mut transaction, &incarnations).await?;
+    let decision = admission::decide(batch, &stored, &known);
     write_marks(&mut transaction, &decision.changed).await?;
     for delta in delta_codec::sum(batch, &decision.admissions) {
         sqlx::query(INSERT_DELTA)

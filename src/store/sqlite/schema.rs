@@ -10,6 +10,7 @@ use crate::store::fault::Fault;
 const KEYS: &[(&str, &str)] = &[
     ("configuration", "revision"),
     ("dictionary", "only_row"),
+    ("dictionary_chain", "incarnation"),
     ("fleet", "only_row"),
     ("history", "window_start_ms"),
     ("lease", "name"),

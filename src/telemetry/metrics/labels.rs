@@ -190,6 +190,8 @@ labels! {
         Late = "late",
         /// The database is away.
         Unavailable = "unavailable",
+        /// The database was going back in time, or names were being removed.
+        Unsettled = "unsettled",
         /// A fault of Weir's own.
         Internal = "internal",
     }
@@ -270,6 +272,14 @@ labels! {
         Unsound = "unsound",
         /// It refused.
         Failed = "failed",
+    }
+
+    /// What showed that the database had gone back in time.
+    WentBack as "what" {
+        /// It does not know names that this replica has read.
+        Names = "names",
+        /// Its plan is not the one that this replica serves, nor a later one.
+        Plan = "plan",
     }
 
     /// What a connection to the database does.

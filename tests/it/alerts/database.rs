@@ -104,6 +104,33 @@ pub async fn lost_key(world: Arc<World>) {
     app.stop().await;
 }
 
+/// The database forgets the names that it has given numbers to, as after a failover to a standby
+/// that lagged.
+pub async fn step_back(world: Arc<World>) {
+    const BACK: [&str; 5] = [
+        "delete from operation where operation_id > 0",
+        "delete from service where service_id > 0",
+        "delete from dictionary_chain where incarnation <> '00000000-0000-0000-0000-000000000000'",
+        "delete from dictionary",
+        "insert into dictionary
+            (generation, next_service_id, next_operation_id, services, operations)
+        values (1, 1, 1, 0, 0)",
+    ];
+    let job = "weir-back";
+    let database = TestDatabase::create().await;
+    let (app, _fleet) = start(&world, job, database.url()).await;
+    world.clears(job, "WeirDatabaseWentBack").await;
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    execute(&mut connection, "begin").await;
+    for statement in BACK {
+        execute(&mut connection, statement).await;
+    }
+    execute(&mut connection, "commit").await;
+    world.fires(job, "WeirDatabaseWentBack").await;
+    world.clears(job, "WeirDatabaseWentBack").await;
+    app.stop().await;
+}
+
 /// The configuration is of a Weir that does not exist yet, until it is taken back.
 pub async fn unreadable_configuration(world: Arc<World>) {
     let job = "weir-unreadable";

@@ -8,7 +8,7 @@ use weir::allocation::{
     WindowCounts, next_plan,
 };
 use weir::configuration::Configuration;
-use weir::dictionary::{Names, OperationRow};
+use weir::names::{Names, OperationRow};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{BucketCounts, plan_codec};
 

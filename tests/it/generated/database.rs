@@ -14,8 +14,9 @@ use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, LeaseAnswer, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError, StoredPlan,
+    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
+    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
+    StoredPlan,
 };
 
 use super::operations::Point;
@@ -194,19 +195,23 @@ impl Store for Link {
         Ok(deltas)
     }
 
-    async fn read_dictionary(&self, after: DictionaryCursor) -> Result<DictionaryPage, StoreError> {
+    async fn read_dictionary(
+        &self,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<DictionaryPage, StoreError> {
         self.way()?;
-        self.store.read_dictionary(after).await
+        self.store.read_dictionary(at, including).await
     }
 
     async fn add_names(
         &self,
         names: &[(ServiceName, OperationName)],
         limits: DictionaryLimits,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Placement>, StoreError> {
         self.way()?;
-        self.store.add_names(names, limits).await?;
-        self.heard(())
+        let placements = self.store.add_names(names, limits).await?;
+        self.heard(placements)
     }
 
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
@@ -224,9 +229,13 @@ impl Store for Link {
         self.heard(stored)
     }
 
-    async fn remove_names(&self, operations: &[OperationId]) -> Result<u64, StoreError> {
+    async fn remove_names(
+        &self,
+        under: Incarnation,
+        operations: &[OperationId],
+    ) -> Result<u64, StoreError> {
         self.way()?;
-        let gone = self.store.remove_names(operations).await?;
+        let gone = self.store.remove_names(under, operations).await?;
         self.heard(gone)
     }
 

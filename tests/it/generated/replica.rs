@@ -9,13 +9,13 @@ use uuid::Uuid;
 use weir::allocation::{Plan, Timestamp, Window};
 use weir::clock::{Clock, FleetClock};
 use weir::configuration::Configuration;
-use weir::dictionary::Dictionary;
 use weir::health::DatabaseState;
 use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
 use weir::jobs::{
     Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Recompute, Settle, Shared,
     load_current,
 };
+use weir::names::Dictionary;
 use weir::snapshot::Served;
 use weir::store::{DictionaryLimits, Store, StoreError};
 
@@ -251,7 +251,7 @@ impl Replica {
     async fn start(link: Link, machine: Arc<SetClock>, holder: Uuid) -> Result<Self, StoreError> {
         let store: Arc<dyn Store> = Arc::new(link);
         let clock = Arc::new(FleetClock::new(machine));
-        let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), NAMES));
+        let dictionary = Arc::new(Dictionary::new(Arc::clone(&store), NAMES, Arc::default()));
         let initial = Configuration::default().document();
         let revision = store.create_configuration(&initial, clock.now()).await?;
         let configuration = Configuration::read(&revision).expect("it was checked when written");

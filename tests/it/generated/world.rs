@@ -37,7 +37,7 @@ pub struct World {
     /// Every plan published, by number; the genesis plan stands for none.
     pub(super) plans: HashMap<u64, Plan>,
     pub(super) newest: u64,
-    pub(super) cursor: DictionaryCursor,
+    pub(super) cursor: Option<DictionaryCursor>,
     /// Every name there ever was.
     pub(super) names: HashMap<OperationId, (String, String)>,
     _folder: TempDir,
@@ -80,7 +80,7 @@ impl World {
             windows: 0,
             plans: HashMap::new(),
             newest: 0,
-            cursor: DictionaryCursor::default(),
+            cursor: None,
             names: HashMap::new(),
             _folder: folder,
         }
@@ -330,9 +330,9 @@ impl World {
     }
 
     pub(super) async fn read_names(&mut self) -> Outcome {
-        let page = self.observer.read_dictionary(self.cursor).await;
+        let page = self.observer.read_dictionary(self.cursor, None).await;
         let page = page.map_err(|error| error.to_string())?;
-        self.cursor = page.cursor;
+        self.cursor = Some(page.cursor);
         for entry in page.entries {
             let name = (
                 entry.service_name.to_string(),

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use weir::allocation::{
     OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, OperationName, ServiceName,
 };
-use weir::store::{DictionaryCursor, DictionaryEntry, DictionaryLimits, Store};
+use weir::store::{DictionaryEntry, DictionaryLimits, Step, Store};
 
 use super::{Fixture, corrupt_cell};
 
-const WIDE: DictionaryLimits = DictionaryLimits {
+pub const WIDE: DictionaryLimits = DictionaryLimits {
     services: 1000,
     operations_per_service: 1000,
     operations: 1000,
 };
 
-fn names(pairs: &[(&str, &str)]) -> Vec<(ServiceName, OperationName)> {
+pub fn names(pairs: &[(&str, &str)]) -> Vec<(ServiceName, OperationName)> {
     let name = |(service, operation): &(&str, &str)| {
         (
             ServiceName::parse(service).unwrap(),
@@ -25,16 +25,19 @@ fn names(pairs: &[(&str, &str)]) -> Vec<(ServiceName, OperationName)> {
     pairs.iter().map(name).collect()
 }
 
-async fn add(store: &Arc<dyn Store>, limits: DictionaryLimits, pairs: &[(&str, &str)]) {
+pub async fn add(store: &Arc<dyn Store>, limits: DictionaryLimits, pairs: &[(&str, &str)]) {
     store.add_names(&names(pairs), limits).await.unwrap();
 }
 
+/// Removes what the dictionary has now.
+pub async fn remove(store: &Arc<dyn Store>, operations: &[OperationId]) -> u64 {
+    let page = store.read_dictionary(None, None).await.unwrap();
+    let under = page.cursor.incarnation;
+    store.remove_names(under, operations).await.unwrap()
+}
+
 async fn entries(store: &Arc<dyn Store>) -> Vec<DictionaryEntry> {
-    store
-        .read_dictionary(DictionaryCursor::default())
-        .await
-        .unwrap()
-        .entries
+    store.read_dictionary(None, None).await.unwrap().entries
 }
 
 /// The pairs kept, without the overflow service.
@@ -55,7 +58,7 @@ fn text(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn number(store: &Arc<dyn Store>, service: &str, operation: &str) -> OperationId {
+pub async fn number(store: &Arc<dyn Store>, service: &str, operation: &str) -> OperationId {
     let entries = entries(store).await;
     let found = entries.iter().find(|entry| {
         entry.service_name.as_str() == service && entry.operation_name.as_str() == operation
@@ -65,11 +68,8 @@ async fn number(store: &Arc<dyn Store>, service: &str, operation: &str) -> Opera
 
 pub async fn it_starts_with_the_overflow_entry(fixture: &Fixture) {
     let store = fixture.open().await;
-    let page = store
-        .read_dictionary(DictionaryCursor::default())
-        .await
-        .unwrap();
-    assert!(page.replaces);
+    let page = store.read_dictionary(None, None).await.unwrap();
+    assert_eq!(page.step, Step::Anew);
     let [entry] = page.entries.as_slice() else {
         panic!("{:?}", page.entries);
     };
@@ -79,31 +79,36 @@ pub async fn it_starts_with_the_overflow_entry(fixture: &Fixture) {
     );
     assert_eq!(entry.service_name.as_str(), OVERFLOW_NAME);
     assert_eq!(entry.operation_name.as_str(), OVERFLOW_NAME);
-    let again = store.read_dictionary(page.cursor).await.unwrap();
+    let again = store
+        .read_dictionary(Some(page.cursor), None)
+        .await
+        .unwrap();
     assert_eq!(
-        (again.replaces, again.cursor, again.entries),
-        (false, page.cursor, vec![])
+        (again.step, again.cursor, again.entries),
+        (Step::Forward, page.cursor, vec![])
     );
 }
 
 pub async fn numbers_rise_and_a_cursor_follows(fixture: &Fixture) {
     let store = fixture.open().await;
-    let start = store
-        .read_dictionary(DictionaryCursor::default())
-        .await
-        .unwrap()
-        .cursor;
+    let start = store.read_dictionary(None, None).await.unwrap().cursor;
     add(&store, WIDE, &[("a", "1"), ("a", "2")]).await;
-    let first = store.read_dictionary(start).await.unwrap();
-    assert!(!first.replaces);
+    let first = store.read_dictionary(Some(start), None).await.unwrap();
+    assert_eq!(first.step, Step::Forward);
     assert_eq!(first.entries.len(), 3);
     add(&store, WIDE, &[("a", "3"), ("b", "1")]).await;
-    let second = store.read_dictionary(first.cursor).await.unwrap();
+    let second = store
+        .read_dictionary(Some(first.cursor), None)
+        .await
+        .unwrap();
     assert_eq!(second.entries.len(), 3);
     let all = entries(&store).await;
     assert_eq!(all[1..], [first.entries, second.entries].concat());
     assert!(all.is_sorted_by(|a, b| a.operation < b.operation));
-    let nothing = store.read_dictionary(second.cursor).await.unwrap();
+    let nothing = store
+        .read_dictionary(Some(second.cursor), None)
+        .await
+        .unwrap();
     assert_eq!((nothing.cursor, nothing.entries), (second.cursor, vec![]));
 }
 
@@ -211,13 +216,18 @@ pub async fn two_replicas_add_and_a_reader_misses_nothing(fixture: &Fixture) {
     }
     let reader = fixture.open().await;
     let mut followed = Vec::new();
-    let mut cursor = DictionaryCursor::default();
+    let mut cursor = None;
     loop {
         let finished = running.load(Ordering::SeqCst) == 0;
-        let page = reader.read_dictionary(cursor).await.unwrap();
-        assert_eq!(page.replaces, followed.is_empty());
+        let page = reader.read_dictionary(cursor, None).await.unwrap();
+        let step = if followed.is_empty() {
+            Step::Anew
+        } else {
+            Step::Forward
+        };
+        assert_eq!(page.step, step);
         followed.extend(page.entries);
-        cursor = page.cursor;
+        cursor = Some(page.cursor);
         if finished {
             break;
         }
@@ -268,17 +278,17 @@ pub async fn limits_hold_between_replicas(fixture: &Fixture) {
 pub async fn removing_starts_a_new_generation(fixture: &Fixture) {
     let store = fixture.open().await;
     add(&store, WIDE, &[("a", "1"), ("a", "2"), ("b", "1")]).await;
-    let before = store
-        .read_dictionary(DictionaryCursor::default())
-        .await
-        .unwrap();
+    let before = store.read_dictionary(None, None).await.unwrap();
     let gone = [
         number(&store, "a", "2").await,
         number(&store, "b", "1").await,
     ];
-    assert_eq!(store.remove_names(&gone).await.unwrap(), 2);
-    let after = store.read_dictionary(before.cursor).await.unwrap();
-    assert!(after.replaces);
+    assert_eq!(remove(&store, &gone).await, 2);
+    let after = store
+        .read_dictionary(Some(before.cursor), None)
+        .await
+        .unwrap();
+    assert_eq!(after.step, Step::Anew);
     assert!(after.cursor.generation > before.cursor.generation);
     let kept: Vec<_> = before
         .entries
@@ -288,8 +298,11 @@ pub async fn removing_starts_a_new_generation(fixture: &Fixture) {
     assert_eq!(after.entries, kept);
     // What comes again comes under a new number.
     add(&store, WIDE, &[("b", "1")]).await;
-    let page = store.read_dictionary(after.cursor).await.unwrap();
-    assert!(!page.replaces);
+    let page = store
+        .read_dictionary(Some(after.cursor), None)
+        .await
+        .unwrap();
+    assert_eq!(page.step, Step::Forward);
     assert_eq!(page.entries.len(), 2);
     assert!(page.entries.iter().all(|entry| entry.operation > gone[1]));
 }
@@ -297,15 +310,16 @@ pub async fn removing_starts_a_new_generation(fixture: &Fixture) {
 pub async fn removing_nothing_changes_nothing(fixture: &Fixture) {
     let store = fixture.open().await;
     add(&store, WIDE, &[("a", "1")]).await;
-    let before = store
-        .read_dictionary(DictionaryCursor::default())
+    let before = store.read_dictionary(None, None).await.unwrap();
+    for ids in [vec![], vec![OperationId(77)], vec![OVERFLOW_OPERATION]] {
+        assert_eq!(remove(&store, &ids).await, 0);
+    }
+    let after = store
+        .read_dictionary(Some(before.cursor), None)
         .await
         .unwrap();
-    for ids in [vec![], vec![OperationId(77)], vec![OVERFLOW_OPERATION]] {
-        assert_eq!(store.remove_names(&ids).await.unwrap(), 0);
-    }
-    let after = store.read_dictionary(before.cursor).await.unwrap();
-    assert_eq!((after.replaces, after.entries), (false, vec![]));
+    assert_eq!((after.step, after.entries), (Step::Forward, vec![]));
+    assert_eq!(after.cursor, before.cursor);
 }
 
 pub async fn room_is_given_back(fixture: &Fixture) {
@@ -322,7 +336,7 @@ pub async fn room_is_given_back(fixture: &Fixture) {
         text(&[("a", OVERFLOW_NAME), ("a", "1")])
     );
     let gone = number(&store, "a", "1").await;
-    assert_eq!(store.remove_names(&[gone, gone]).await.unwrap(), 1);
+    assert_eq!(remove(&store, &[gone, gone]).await, 1);
     add(&store, limits, &[("b", "2")]).await;
     assert_eq!(
         pairs(&store).await,
@@ -339,7 +353,7 @@ pub async fn overflow_entries_go_only_with_their_service(fixture: &Fixture) {
         number(&store, "b", OVERFLOW_NAME).await,
     ];
     // Service b has no operation, so it goes; a has one, so its overflow entry stays.
-    assert_eq!(store.remove_names(&overflow).await.unwrap(), 0);
+    assert_eq!(remove(&store, &overflow).await, 0);
     assert_eq!(
         pairs(&store).await,
         text(&[("a", OVERFLOW_NAME), ("a", "1")])
@@ -353,7 +367,7 @@ pub async fn a_corrupt_name_is_named(fixture: &Fixture) {
     fixture
         .tamper("update operation set name = '' where operation_id = 2")
         .await;
-    let what = corrupt_cell(store.read_dictionary(DictionaryCursor::default()).await);
+    let what = corrupt_cell(store.read_dictionary(None, None).await);
     assert_eq!(what, "operation.name of operation_id 2");
     fixture.tamper("update dictionary set services = -1").await;
     let what = corrupt_cell(store.add_names(&names(&[("b", "1")]), WIDE).await);

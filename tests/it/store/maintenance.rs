@@ -22,6 +22,7 @@ fn before(instant: Timestamp) -> Retention {
         history_before: instant,
         plan_bodies_before: instant,
         agents_before: instant,
+        dictionary_states: 10,
     }
 }
 

@@ -8,6 +8,7 @@ mod configuration;
 mod dictionary;
 mod fleet;
 mod history;
+mod incarnation;
 mod lease;
 mod maintenance;
 mod plans;
@@ -81,6 +82,40 @@ impl Fixture {
                     .unwrap();
             }
         }
+    }
+}
+
+/// Every table that is not partitioned away, those that are referred to first.
+const TABLES: [&str; 12] = [
+    "service",
+    "operation",
+    "dictionary",
+    "dictionary_chain",
+    "mark",
+    "delta",
+    "lease",
+    "plan_head",
+    "plan",
+    "plan_body",
+    "configuration",
+    "history",
+];
+
+impl Fixture {
+    /// Keeps a copy of everything, for [`Fixture::go_back`].
+    async fn remember(&self) {
+        let copy = |table| format!("create table kept_{table} as select * from {table};");
+        self.tamper(&TABLES.map(copy).concat()).await;
+    }
+
+    /// Puts everything back as it was, under the eyes of whoever has the database open: what a
+    /// failover to a standby that lagged does, or a restore.
+    async fn go_back(&self) {
+        let delete = TABLES.map(|table| format!("delete from {table};"));
+        let put = TABLES.map(|table| format!("insert into {table} select * from kept_{table};"));
+        let delete: String = delete.into_iter().rev().collect();
+        self.tamper(&format!("begin;{delete}{}commit;", put.concat()))
+            .await;
     }
 }
 
@@ -162,6 +197,17 @@ on_both_backends! {
         the_first_to_write_decides
         a_change_is_seen_by_all
         a_corrupt_interval_is_named
+    }
+    incarnation {
+        every_change_is_another_state
+        a_reader_of_another_past_reads_everything_again
+        a_reader_of_the_past_reads_on
+        a_reader_further_back_than_is_remembered_reads_everything_again
+        a_replica_of_the_release_before_changes_it_too
+        names_without_room_are_told_from_the_others
+        numbers_of_another_past_are_not_removed
+        numbers_of_another_past_are_not_counted
+        numbers_from_before_a_removal_are_not_counted
     }
     lease {
         the_first_holds_it_and_renews_it

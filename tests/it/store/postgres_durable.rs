@@ -6,9 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use weir::allocation::{OperationName, ServiceName};
 use weir::store::postgres::PostgresStore;
-use weir::store::{
-    Admission, ConfigurationWrite, DictionaryCursor, DictionaryLimits, Publication, Store,
-};
+use weir::store::{Admission, ConfigurationWrite, DictionaryLimits, Publication, Store};
 
 use super::plans::plan;
 use super::reports::{bucket, report};
@@ -61,7 +59,7 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     store.add_names(&names, limits).await.unwrap();
 
     let store = crashed().await;
-    let page = store.read_dictionary(DictionaryCursor::default()).await;
+    let page = store.read_dictionary(None, None).await;
     assert_eq!(page.unwrap().entries.len(), 3, "names");
     let first = store.create_configuration("1", instant(0)).await.unwrap();
 

@@ -6,13 +6,15 @@ use weir::allocation::{
     AgentCount, AgentId, AgentName, OperationId, ServiceCount, ServiceId, Timestamp, Window,
 };
 use weir::store::Admission::{Counted, Duplicate, TooFarBehind};
-use weir::store::{Admission, BucketCounts, BucketOperation, ResolvedReport, Store, StoreError};
+use weir::store::{
+    Admission, BucketCounts, BucketOperation, Incarnation, ResolvedReport, Store, StoreError,
+};
 
 use super::{Fixture, NINE, corrupt_cell, window};
 
 const EVERYTHING: std::ops::Range<Timestamp> = Timestamp(i64::MIN)..Timestamp(i64::MAX);
 
-fn operation(id: u32, offered: u64, sampled: u64) -> BucketOperation {
+pub fn operation(id: u32, offered: u64, sampled: u64) -> BucketOperation {
     BucketOperation {
         operation: OperationId(id),
         offered,
@@ -47,6 +49,7 @@ pub fn report(agent: &str, sequence: u64, buckets: Vec<BucketCounts>) -> Resolve
         agent: AgentName::parse(agent).unwrap(),
         epoch: Uuid::from_u128(1),
         sequence,
+        names: Incarnation::EMPTY,
         buckets,
     }
 }
@@ -96,7 +99,7 @@ fn instances(deltas: &[BucketCounts], bucket: Window) -> u64 {
     sum / bucket.milliseconds() as u64
 }
 
-async fn stored(store: &Arc<dyn Store>) -> Vec<BucketCounts> {
+pub async fn stored(store: &Arc<dyn Store>) -> Vec<BucketCounts> {
     store.read_deltas(EVERYTHING).await.unwrap()
 }
 

@@ -7,6 +7,7 @@
 //! A cluster goes with this process however that ends: a watchdog waits on a pipe that only this
 //! process holds open, then stops the server and removes its directory.
 
+mod standby;
 mod system;
 
 use std::ffi::OsStr;

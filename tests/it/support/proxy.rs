@@ -48,6 +48,7 @@ struct Weather {
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    target: watch::Sender<Target>,
     _stop: DropGuard,
 }
 
@@ -70,17 +71,24 @@ impl Proxy {
             to_server: Duration::ZERO,
             to_client: Duration::ZERO,
         });
+        let (target, targets) = watch::channel(target);
         let stop = CancellationToken::new();
         let serving = stop.clone();
         tokio::spawn(async move {
-            let accepting = accept(listener, target, forecast, &serving);
+            let accepting = accept(listener, targets, forecast, &serving);
             serving.run_until_cancelled(accepting).await;
         });
         Self {
             address,
             weather,
+            target,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// Leads new connections to another Unix socket, as a failover does.
+    pub fn lead_to_unix(&self, socket: &Path) {
+        self.target.send_replace(Target::Unix(socket.to_owned()));
     }
 
     /// Where it listens.
@@ -125,12 +133,13 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: Target,
+    targets: watch::Receiver<Target>,
     weather: watch::Receiver<Weather>,
     stop: &CancellationToken,
 ) {
     while let Ok((client, _)) = listener.accept().await {
-        let (target, weather, stop) = (target.clone(), weather.clone(), stop.clone());
+        let (weather, stop) = (weather.clone(), stop.clone());
+        let target = targets.borrow().clone();
         tokio::spawn(async move {
             // A connection that breaks off is what this is for.
             let carried = carry(client, target, weather);

@@ -4,17 +4,14 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use weir::allocation::Timestamp;
-use weir::store::{DictionaryCursor, Store};
+use weir::store::Store;
 
 use super::agents::Totals;
 use super::client::now;
 
 /// The sums of all deltas of the last day, by names.
 pub async fn stored_totals(store: &dyn Store) -> Totals {
-    let page = store
-        .read_dictionary(DictionaryCursor::default())
-        .await
-        .unwrap();
+    let page = store.read_dictionary(None, None).await.unwrap();
     let names: HashMap<_, _> = page
         .entries
         .into_iter()

@@ -43,8 +43,19 @@ pub const TABLES: &[Table] = &[
             "next_operation_id bigint",
             "services bigint",
             "operations bigint",
+            "incarnation uuid",
         ],
         indexes: &["unique only_row"],
+    },
+    Table {
+        name: "dictionary_chain",
+        partitioned_by: None,
+        columns: &[
+            "incarnation uuid",
+            "generation bigint",
+            "next_operation_id bigint",
+        ],
+        indexes: &["unique incarnation", "index generation, next_operation_id"],
     },
     Table {
         name: "fleet",

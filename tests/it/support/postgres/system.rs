@@ -25,9 +25,16 @@ pub fn binaries() -> Option<PathBuf> {
     versions.sort_by_key(|path| std::cmp::Reverse(number(path)));
     folders.extend(versions.into_iter().map(|path| path.join("bin")));
     let complete = |folder: &PathBuf| {
-        ["initdb", "pg_ctl", "pg_dump", "pg_restore", "postgres"]
-            .iter()
-            .all(|program| folder.join(program).exists())
+        [
+            "initdb",
+            "pg_basebackup",
+            "pg_ctl",
+            "pg_dump",
+            "pg_restore",
+            "postgres",
+        ]
+        .iter()
+        .all(|program| folder.join(program).exists())
     };
     folders.into_iter().find(complete)
 }

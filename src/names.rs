@@ -1,0 +1,298 @@
+//! Names to numbers and back: an immutable snapshot in memory, with the database behind.
+//!
+//! [`Names`] never change. Whoever reads takes the snapshot as it stands and waits for nobody;
+//! whoever adds names builds the next one aside and swaps it in. A report whose names are all
+//! known touches no database. New names are added up to the limits; what finds no room is counted
+//! in its service's overflow entry, or the fleet's, until names are removed.
+
+mod dictionary;
+mod rising;
+mod shards;
+
+use std::sync::Arc;
+
+use crate::allocation::{
+    OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, ServiceId,
+};
+use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
+
+pub use dictionary::{Dictionary, ResolveError, Resolved};
+use rising::{Numbered, Rising};
+use shards::{Keyed, Shards};
+
+/// What an operation's number stands for, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperationRow {
+    /// The operation.
+    pub operation: OperationId,
+    /// Its service.
+    pub service: ServiceId,
+    /// Whether it is its service's counted overflow entry.
+    pub overflow: bool,
+}
+
+impl OperationRow {
+    /// The fleet's counted overflow entry.
+    pub const OVERFLOW: Self = Self {
+        operation: OVERFLOW_OPERATION,
+        service: OVERFLOW_SERVICE,
+        overflow: true,
+    };
+}
+
+/// What an operation's number stands for, in names.
+#[derive(Debug, Clone)]
+pub struct NamedOperation {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// The operation's name.
+    pub operation: Arc<str>,
+}
+
+/// Names and numbers at one moment. A copy with a few names more shares the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    cursor: Option<DictionaryCursor>,
+    services: Shards<Service>,
+    operations: Shards<Operation>,
+    service_names: Rising<NamedService>,
+    operation_names: Rising<NamedRow>,
+    /// No further service fits.
+    full: bool,
+}
+
+/// A service by its name.
+#[derive(Debug, Clone)]
+struct Service {
+    name: Arc<str>,
+    id: ServiceId,
+    overflow: OperationId,
+    /// No further operation fits.
+    full: bool,
+}
+
+/// An operation by its service and name.
+#[derive(Debug, Clone)]
+struct Operation {
+    service: ServiceId,
+    name: Arc<str>,
+    id: OperationId,
+}
+
+/// A service by its number.
+#[derive(Debug, Clone)]
+struct NamedService {
+    id: ServiceId,
+    name: Arc<str>,
+}
+
+/// An operation by its number.
+#[derive(Debug, Clone)]
+struct NamedRow {
+    row: OperationRow,
+    name: Arc<str>,
+}
+
+impl Keyed for Service {
+    type Key<'a> = &'a str;
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+
+    fn is(&self, key: &str) -> bool {
+        *self.name == *key
+    }
+}
+
+impl Keyed for Operation {
+    type Key<'a> = (ServiceId, &'a str);
+
+    fn key(&self) -> (ServiceId, &str) {
+        (self.service, &self.name)
+    }
+
+    fn is(&self, (service, name): (ServiceId, &str)) -> bool {
+        self.service == service && *self.name == *name
+    }
+}
+
+impl Numbered for NamedService {
+    fn number(&self) -> u32 {
+        self.id.0
+    }
+}
+
+impl Numbered for NamedRow {
+    fn number(&self) -> u32 {
+        self.row.operation.0
+    }
+}
+
+impl Names {
+    /// The state of the dictionary that they are.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.cursor
+            .map_or(Incarnation::EMPTY, |cursor| cursor.incarnation)
+    }
+
+    /// What an operation's number stands for, if it is known.
+    #[must_use]
+    pub fn row(&self, operation: OperationId) -> Option<OperationRow> {
+        Some(self.operation_names.get(operation.0)?.row)
+    }
+
+    /// The names an operation's number stands for, if it is known.
+    #[must_use]
+    pub fn name(&self, operation: OperationId) -> Option<NamedOperation> {
+        let named = self.operation_names.get(operation.0)?;
+        Some(NamedOperation {
+            service: self.service(named.row.service)?,
+            operation: Arc::clone(&named.name),
+        })
+    }
+
+    /// An operation's name within its service, if it is known.
+    #[must_use]
+    pub fn operation(&self, operation: OperationId) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.operation_names.get(operation.0)?.name))
+    }
+
+    /// A service's name, if it is known.
+    #[must_use]
+    pub fn service(&self, service: ServiceId) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.service_names.get(service.0)?.name))
+    }
+
+    /// A service's number, if its name is known.
+    #[must_use]
+    pub fn find_service(&self, service: &str) -> Option<ServiceId> {
+        Some(self.services.get(service)?.id)
+    }
+
+    /// The number of a (service, operation) pair, if it is known.
+    #[must_use]
+    pub fn find(&self, service: &str, operation: &str) -> Option<OperationId> {
+        let service = self.find_service(service)?;
+        Some(self.operations.get((service, operation))?.id)
+    }
+
+    /// These names with a page of the dictionary.
+    #[must_use]
+    pub fn with(&self, page: &DictionaryPage) -> Self {
+        let mut next = match page.step {
+            Step::Forward => self.clone(),
+            Step::Anew | Step::Back => Self::default(),
+        };
+        for entry in &page.entries {
+            next.put(entry);
+        }
+        next.cursor = Some(page.cursor);
+        next
+    }
+
+    fn put(&mut self, entry: &DictionaryEntry) {
+        let id = entry.service;
+        let overflow = entry.operation_name.as_str() == OVERFLOW_NAME;
+        let known = self.services.get(entry.service_name.as_str());
+        if overflow || known.is_none() {
+            let name: Arc<str> = match known {
+                Some(known) => Arc::clone(&known.name),
+                None => entry.service_name.as_str().into(),
+            };
+            let overflow = if overflow {
+                entry.operation
+            } else {
+                OVERFLOW_OPERATION
+            };
+            self.service_names.put(NamedService {
+                id,
+                name: Arc::clone(&name),
+            });
+            self.services.put(Service {
+                name,
+                id,
+                overflow,
+                full: false,
+            });
+        }
+        let name: Arc<str> = entry.operation_name.as_str().into();
+        self.operations.put(Operation {
+            service: id,
+            name: Arc::clone(&name),
+            id: entry.operation,
+        });
+        let row = OperationRow {
+            operation: entry.operation,
+            service: id,
+            overflow,
+        };
+        self.operation_names.put(NamedRow { row, name });
+    }
+
+    /// These names, with the note that what is like one of `full` found no room, so that it is not
+    /// asked for again.
+    fn with_full<'a>(&self, full: impl Iterator<Item = &'a str>) -> Self {
+        let mut next = self.clone();
+        for service in full {
+            match next.services.get(service) {
+                Some(known) if known.full => {}
+                Some(known) => {
+                    let full = Service {
+                        full: true,
+                        ..known.clone()
+                    };
+                    next.services.put(full);
+                }
+                None => next.full = true,
+            }
+        }
+        next
+    }
+}
+
+impl Service {
+    fn overflow_row(&self) -> OperationRow {
+        OperationRow {
+            operation: self.overflow,
+            service: self.id,
+            overflow: true,
+        }
+    }
+}
+
+/// Looks up operations one after the other: their service once, as long as it stays the same.
+struct LookUp<'n, 'w> {
+    names: &'n Names,
+    service: Option<(&'w str, Option<&'n Service>)>,
+}
+
+impl<'n, 'w> LookUp<'n, 'w> {
+    fn new(names: &'n Names) -> Self {
+        Self {
+            names,
+            service: None,
+        }
+    }
+
+    /// An operation's row; none where it has no number and there may be room for it.
+    fn row(&mut self, service: &'w str, operation: &str) -> Option<OperationRow> {
+        let found = match self.service {
+            Some((name, found)) if name == service => found,
+            _ => self.names.services.get(service),
+        };
+        self.service = Some((service, found));
+        let Some(found) = found else {
+            return self.names.full.then_some(OperationRow::OVERFLOW);
+        };
+        match self.names.operations.get((found.id, operation)) {
+            Some(known) => Some(OperationRow {
+                operation: known.id,
+                service: found.id,
+                overflow: known.id == found.overflow,
+            }),
+            None => found.full.then(|| found.overflow_row()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The database goes back in time under running replicas: a failover to a standby that lagged has
+//! lost names, plans and counts that were acknowledged. What comes after must be right.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use weir::clock::{Clock, SystemClock};
+use weir::store::postgres::PostgresStore;
+
+use crate::support::app::{TestApp, config};
+use crate::support::postgres::Cluster;
+use crate::support::process::eventually;
+use crate::support::proxy::Proxy;
+use crate::support::scrape::Scrape;
+use crate::support::stored::stored_totals;
+
+/// How long anything may take that waits for a failover.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An agent that sees one operation.
+struct Agent {
+    name: &'static str,
+    epoch: Uuid,
+    sequence: u64,
+    service: &'static str,
+    operation: &'static str,
+    /// Requests that were acknowledged.
+    acknowledged: u64,
+}
+
+impl Agent {
+    fn of(name: &'static str, service: &'static str, operation: &'static str) -> Self {
+        Self {
+            name,
+            epoch: Uuid::new_v4(),
+            sequence: 0,
+            service,
+            operation,
+            acknowledged: 0,
+        }
+    }
+
+    fn report(&mut self, offered: u64) -> Value {
+        self.sequence += 1;
+        let start = SystemClock.now() - chrono::TimeDelta::seconds(1);
+        json!({
+            "agent": self.name, "epoch": self.epoch, "sequence": self.sequence,
+            "window_start": start, "window_seconds": 1,
+            "services": [{ "service": self.service, "instances": 1, "operations": [
+                { "operation": self.operation, "offered": offered, "sampled": 0 }] }],
+        })
+    }
+
+    /// Sends a report until it is acknowledged.
+    async fn send(&mut self, to: &TestApp, offered: u64) {
+        let report = self.report(offered);
+        eventually(DEADLINE, "the report is counted", async || {
+            let (status, answer) = to.report(&report).await;
+            assert!(matches!(status, 200 | 503), "{status}: {answer}");
+            (status == 200).then_some(())
+        })
+        .await;
+        self.acknowledged += offered;
+    }
+}
+
+/// Two servers, the second of which has stopped following the first, and two replicas.
+struct Fleet {
+    primary: Cluster,
+    standby: Cluster,
+    proxy: Proxy,
+    replicas: [TestApp; 2],
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let primary = Cluster::start();
+        let standby = primary.standby();
+        let proxy = Proxy::to_unix(&primary.socket()).await;
+        let url = proxy.postgres_url("postgres");
+        let flags = ["--interval", "1s", "--database-url", &url];
+        let first = TestApp::start_with(config(&flags)).await;
+        let second = TestApp::start_with(config(&flags)).await;
+        Self {
+            primary,
+            standby,
+            proxy,
+            replicas: [first, second],
+        }
+    }
+
+    /// What the first server writes from now on is lost with it.
+    async fn cut_off(&self) {
+        self.standby.catches_up_with(&self.primary).await;
+        self.standby.cut_off().await;
+    }
+
+    async fn fail_over(&self) {
+        self.primary.kill9();
+        self.standby.promote().await;
+        self.proxy.lead_to_unix(&self.standby.socket());
+        self.proxy.cut();
+        self.proxy.restore();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_counted_under_another_name_after_a_failover_that_lost_names() {
+    let fleet = Fleet::start().await;
+    let [a, b] = &fleet.replicas;
+    let mut kept = Agent::of("agent-kept", "checkout", "GET /");
+    kept.send(a, 100).await;
+    fleet.cut_off().await;
+    let mut lost = Agent::of("agent-lost", "payments", "POST /pay");
+    lost.send(a, 1000).await;
+    lost.acknowledged = 0;
+
+    // Two commits hang, and a third report waits behind them with the numbers that will be lost.
+    fleet.proxy.silence();
+    let mut waiting = Vec::new();
+    for name in ["agent-one", "agent-two", "agent-three"] {
+        let report = Agent::of(name, "payments", "POST /pay").report(50);
+        let (client, url) = (a.client.clone(), format!("{}/v1/reports", a.sdk));
+        let sending = async move {
+            let sent = client.post(url).json(&report).send().await;
+            sent.is_ok_and(|answer| answer.status() == 200)
+        };
+        waiting.push(tokio::spawn(sending));
+        let all = waiting.len() as f64;
+        eventually(DEADLINE, "the report waits", async || {
+            (Scrape::of(a).await.value("weir_reports_waiting") == all).then_some(())
+        })
+        .await;
+    }
+    fleet.fail_over().await;
+    for report in waiting {
+        lost.acknowledged += if report.await.unwrap() { 50 } else { 0 };
+    }
+
+    // The number of the name that was lost goes to another one.
+    let mut new = Agent::of("agent-new", "search", "GET /find");
+    new.send(b, 7).await;
+    for _ in 0..10 {
+        lost.send(a, 1000).await;
+        new.send(b, 7).await;
+    }
+    let store = PostgresStore::connect(&fleet.standby.url("postgres"), 2)
+        .await
+        .unwrap();
+    let mut totals = stored_totals(&store).await;
+    for agent in [&kept, &lost, &new] {
+        let name = (agent.service.to_owned(), agent.operation.to_owned());
+        let stored = totals.remove(&name).unwrap_or_default();
+        assert_eq!(stored, (agent.acknowledged, 0), "{name:?}");
+    }
+    assert_eq!(totals.into_iter().collect::<Vec<_>>(), []);
+    let noticed = "weir_database_went_back_total{what=\"names\"}";
+    assert_eq!(Scrape::of(a).await.value(noticed), 1.0);
+    let [a, b] = fleet.replicas;
+    a.stop().await;
+    b.stop().await;
+}

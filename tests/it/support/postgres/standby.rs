@@ -1,0 +1,104 @@
+//! A second server that follows the first, and can be made to lag and to take over.
+
+use sqlx::{Connection, PgConnection};
+
+use super::system::make_root;
+use super::{Cluster, USER, Watchdog};
+use crate::support::process::eventually;
+
+/// How long a standby may take for anything.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Cluster {
+    /// Starts a standby that follows this server asynchronously.
+    pub fn standby(&self) -> Self {
+        let root = make_root();
+        let standby = Self {
+            binaries: self.binaries.clone(),
+            port: self.port,
+            tcp: false,
+            _watchdog: Watchdog::new(&root),
+            root,
+        };
+        let (data, port) = (standby.data(), self.port.to_string());
+        standby.run(
+            "pg_basebackup",
+            &[
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+                "--host".as_ref(),
+                self.root.as_os_str(),
+                "--port".as_ref(),
+                port.as_ref(),
+                "--username".as_ref(),
+                USER.as_ref(),
+                "--write-recovery-conf".as_ref(),
+                "--wal-method=stream".as_ref(),
+                "--checkpoint=fast".as_ref(),
+                "--no-sync".as_ref(),
+            ],
+        );
+        let file = data.join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).unwrap();
+        let own = format!(
+            "\nunix_socket_directories = '{}'\nlisten_addresses = ''\n",
+            standby.root.display()
+        );
+        std::fs::write(&file, before + &own).unwrap();
+        standby.restart();
+        standby
+    }
+
+    /// Waits until this standby has replayed what its primary has written so far.
+    pub async fn catches_up_with(&self, primary: &Self) {
+        let mut there = primary.superuser().await;
+        let written: String = sqlx::query_scalar("select pg_current_wal_lsn()::text")
+            .fetch_one(&mut there)
+            .await
+            .unwrap();
+        let mut here = self.superuser().await;
+        eventually(PATIENCE, "the standby catches up", async || {
+            let replayed: bool =
+                sqlx::query_scalar("select pg_last_wal_replay_lsn() >= $1::pg_lsn")
+                    .bind(&written)
+                    .fetch_one(&mut here)
+                    .await
+                    .unwrap();
+            replayed.then_some(())
+        })
+        .await;
+    }
+
+    /// Cuts this standby off its primary: from now on it lags.
+    pub async fn cut_off(&self) {
+        let mut here = self.superuser().await;
+        for statement in [
+            "alter system set primary_conninfo = ''",
+            "select pg_reload_conf()",
+        ] {
+            sqlx::raw_sql(statement).execute(&mut here).await.unwrap();
+        }
+        eventually(PATIENCE, "the standby is cut off", async || {
+            let receiving: i64 = sqlx::query_scalar("select count(*) from pg_stat_wal_receiver")
+                .fetch_one(&mut here)
+                .await
+                .unwrap();
+            (receiving == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Makes this standby a primary, with what it has.
+    pub async fn promote(&self) {
+        let mut here = self.superuser().await;
+        let promoted: bool = sqlx::query_scalar("select pg_promote()")
+            .fetch_one(&mut here)
+            .await
+            .unwrap();
+        assert!(promoted);
+    }
+
+    async fn superuser(&self) -> PgConnection {
+        PgConnection::connect(&self.url("postgres")).await.unwrap()
+    }
+}
