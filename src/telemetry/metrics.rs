@@ -328,7 +328,7 @@ mod tests {
     fn the_doc_comment_is_the_help_text() {
         let exposition = Exposition::new(Arc::default(), Box::new(|_| ()));
         let text = exposition.render().unwrap();
-        let expected = "# HELP weir_plan_number The number of the plan that is served; 0 before the first.\n\
+        let expected = "# HELP weir_plan_number Number of the served plan; 0 before the first.\n\
             # TYPE weir_plan_number gauge\n\
             weir_plan_number 0\n";
         assert!(text.contains(expected), "{text}");
