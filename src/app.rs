@@ -1,41 +1,42 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
 mod background;
-mod connection;
-mod descriptors;
 mod fleet;
-mod listener;
-mod places;
+mod listeners;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use background::Jobs;
 pub use fleet::FleetError;
 
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
-use crate::health::DatabaseState;
+use crate::health::{DatabaseState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
-use crate::jobs::{Install, Leadership, Shared, load_current};
+use crate::jobs::{Install, Leadership, LeaseKeeper, Shared, load_current};
 use crate::names::Dictionary;
+use crate::net::descriptors;
+use crate::net::listener::Listener;
 use crate::observe::Observed;
 use crate::settings::{Database, Settings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{FleetSettings, InstrumentedStore, Store, StoreError};
+use crate::supervise::{Supervisor, TaskEnd};
 use crate::telemetry::logging::chain;
-use crate::telemetry::metrics::{Exposition, Metrics};
+use crate::telemetry::metrics::{Exposition, Metrics, TaskName};
 
 /// A plan this many intervals old is stale.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
+
+/// How long a start waits for the database's time. An answer that takes longer says too little.
+const FIRST_ASK: Duration = Duration::from_secs(1);
 
 /// Why Weir could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +60,12 @@ pub enum AppError {
     /// The settings that all replicas share are not those of this one.
     #[error("this replica cannot run beside the others")]
     Fleet(#[from] FleetError),
-    /// A listener ended by itself.
-    #[error("a listener ended")]
-    Ended(#[source] std::io::Error),
-    /// The scheduler could not be started.
-    #[error("could not start the scheduler")]
-    Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
+    /// A task that Weir cannot do without ended by itself.
+    #[error("a part of weir stopped working")]
+    Ended(#[from] TaskEnd),
+    /// Something did not finish within `--stop-timeout`.
+    #[error("what was begun did not finish within --stop-timeout")]
+    StoppedLate,
 }
 
 /// Weir, built and bound, ready to run.
@@ -82,11 +83,7 @@ struct Parts {
     grace: Duration,
     shared: Shared,
     database: DatabaseState,
-}
-
-struct Listener {
-    address: SocketAddr,
-    server: Server,
+    stopping: Stopping,
 }
 
 impl App {
@@ -95,10 +92,30 @@ impl App {
     /// # Errors
     /// Says which of these failed; nothing runs then.
     pub async fn build(settings: Settings) -> Result<Self, AppError> {
-        let database = settings.database.place().describe();
         let metrics = Arc::new(Metrics::new());
         let state = DatabaseState::default();
         let store = open(&settings, &metrics, &state).await?;
+        Self::assemble(settings, store, state, metrics).await
+    }
+
+    /// The same on a database that is open already.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_on(settings: Settings, store: impl Store) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::new());
+        let state = DatabaseState::default();
+        let store = instrumented(store, &settings, &metrics, &state);
+        Self::assemble(settings, store, state, metrics).await
+    }
+
+    async fn assemble(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        state: DatabaseState,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AppError> {
+        let database = settings.database.place().describe();
         let failed = |source| AppError::Store {
             database: database.clone(),
             source,
@@ -142,10 +159,12 @@ impl App {
             grace,
             shared,
             database: state,
+            stopping: Stopping::default(),
         };
         let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
-        let sdk = parts.sdk_listener(committer)?;
-        let admin = parts.admin_listener()?;
+        let shares = descriptors::shares(parts.settings.listeners.max_connections);
+        let sdk = parts.sdk_listener(committer, shares)?;
+        let admin = parts.admin_listener(shares)?;
         Ok(Self {
             parts,
             committer: task,
@@ -157,20 +176,20 @@ impl App {
     /// Where SDKs and agents are answered.
     #[must_use]
     pub fn sdk_address(&self) -> SocketAddr {
-        self.sdk.address
+        self.sdk.address()
     }
 
     /// Where operators are answered.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.address
+        self.admin.address()
     }
 
-    /// Runs until told to stop; then finishes what was begun, in order: requests, commits,
-    /// jobs, the lease, the database.
+    /// Runs until told to stop, or until a task ends that Weir cannot do without. Then finishes
+    /// what was begun, in order: requests, commits, jobs, the lease, the database.
     ///
     /// # Errors
-    /// A listener that ended by itself, or a scheduler that did not start.
+    /// A task that ended by itself, or something that did not finish within `--stop-timeout`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
         let Self {
             parts,
@@ -178,44 +197,39 @@ impl App {
             sdk,
             admin,
         } = self;
-        let committing = tokio::spawn(committer.run());
-        let jobs = Jobs::start(&parts).await?;
-        tracing::info!(
-            sdk = %sdk.address,
-            admin = %admin.address,
-            database = parts.settings.database.place().describe(),
-            interval = %humantime::format_duration(parts.shared.interval),
-            plan = parts.shared.served.load().plan().number,
-            "listening"
-        );
-        let mut sdk = Serving::start(sdk.server);
-        let mut admin = Serving::start(admin.server);
-        let store = Arc::clone(&parts.shared.store);
-        let changed = fleet::watch(store, parts.fleet, stop.clone());
-        let ended = tokio::select! {
-            () = stop.cancelled() => Ok(()),
-            changed = changed => changed.map_err(AppError::Fleet),
-            ended = &mut sdk.task => listener_end(ended),
-            ended = &mut admin.task => listener_end(ended),
-        };
-        tracing::info!("stopping");
-        tokio::join!(sdk.handle.stop(true), admin.handle.stop(true));
-        drop((sdk, admin));
-        // The handlers are gone, and with them the last senders: the queue runs empty.
-        if committing.await.is_err() {
-            tracing::error!("the task that commits reports panicked");
+        let mut supervisor = Supervisor::new(Arc::clone(&parts.shared.metrics));
+        supervisor.require(TaskName::Committer, |stop| async move {
+            // It returns once the listeners are gone, which may be before it is told to stop.
+            committer.run().await;
+            stop.cancelled().await;
+            Ok(())
+        });
+        let (store, ours) = (Arc::clone(&parts.shared.store), parts.fleet);
+        supervisor.require(TaskName::FleetSettings, |stop| async move {
+            fleet::watch(store, ours, stop).await.map_err(Into::into)
+        });
+        let keeper = background::start(&parts, &mut supervisor);
+        // Reports are judged by the database's time, so the first comes after it is known.
+        let _ = tokio::time::timeout(FIRST_ASK, keeper.ask()).await;
+        parts.log_start(&sdk, &admin);
+        for (name, listener) in [
+            (TaskName::SdkListener, sdk),
+            (TaskName::AdminListener, admin),
+        ] {
+            supervisor.require(name, |stop| async move {
+                listener.serve(stop).await.map_err(Into::into)
+            });
         }
-        jobs.stop().await;
-        parts.shared.store.close().await;
-        tracing::info!("stopped");
-        ended
-    }
-}
-
-fn listener_end(ended: Result<std::io::Result<()>, JoinError>) -> Result<(), AppError> {
-    match ended {
-        Ok(Err(error)) => Err(AppError::Ended(error)),
-        _ => Ok(()),
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            end = supervisor.fatal() => Some(end),
+        };
+        let in_time = parts.stop(supervisor, &keeper, ended.is_none()).await;
+        match ended {
+            Some(end) => Err(end.into()),
+            None if in_time => Ok(()),
+            None => Err(AppError::StoppedLate),
+        }
     }
 }
 
@@ -271,6 +285,45 @@ fn instrumented(
 }
 
 impl Parts {
+    fn log_start(&self, sdk: &Listener, admin: &Listener) {
+        tracing::info!(
+            sdk = %sdk.address(),
+            admin = %admin.address(),
+            database = self.settings.database.place().describe(),
+            interval = %humantime::format_duration(self.shared.interval),
+            plan = self.shared.served.load().plan().number,
+            "listening"
+        );
+    }
+
+    /// Stops everything in order, within `--stop-timeout`. Returns whether all of it finished.
+    ///
+    /// With `announce`, goes on serving for `--stop-delay` first, so that load balancers see at
+    /// `/readyz` that they should send requests elsewhere.
+    async fn stop(&self, mut supervisor: Supervisor, keeper: &LeaseKeeper, announce: bool) -> bool {
+        self.stopping.begin();
+        tracing::info!("stopping");
+        if announce {
+            let delay = tokio::time::sleep(self.settings.listeners.stop_delay);
+            tokio::select! {
+                () = delay => {}
+                // Without this part there is nothing to be polite about.
+                _ = supervisor.fatal() => {}
+            }
+        }
+        let (start, whole) = (Instant::now(), self.settings.listeners.stop_timeout);
+        let at = |tenths: u32| start + whole * tenths / 10;
+        let listeners = [TaskName::SdkListener, TaskName::AdminListener];
+        let mut in_time = supervisor.stop(&listeners, at(6)).await;
+        // The handlers are gone, and with them the last senders: the queue runs empty.
+        in_time &= supervisor.stop(&[TaskName::Committer], at(8)).await;
+        in_time &= supervisor.stop(&background::TASKS, at(8)).await;
+        in_time &= timeout_at(at(9), keeper.release()).await.is_ok();
+        in_time &= timeout_at(at(10), self.shared.store.close()).await.is_ok();
+        tracing::info!(in_time, "stopped");
+        in_time
+    }
+
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.shared.clock) as Arc<dyn Clock>
     }
@@ -292,20 +345,5 @@ impl Parts {
         };
         let observe = Box::new(move |metrics: &Metrics| observed.tell(metrics));
         Exposition::new(Arc::clone(&self.shared.metrics), observe)
-    }
-}
-
-/// A listener that runs.
-struct Serving {
-    handle: ServerHandle,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-impl Serving {
-    fn start(server: Server) -> Self {
-        Self {
-            handle: server.handle(),
-            task: tokio::spawn(server),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What is known about the database's health.
+//! What is known about the health of the process and of its database.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,5 +57,22 @@ impl DatabaseState {
             None => tracing::info!("the database is sound again"),
         }
         *unsound = why.map(Arc::from);
+    }
+}
+
+/// Whether the process is about to stop, so that load balancers send no more requests.
+#[derive(Debug, Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// Whether it is.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

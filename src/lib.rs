@@ -20,12 +20,14 @@ pub mod http;
 pub mod ingest;
 pub mod jobs;
 pub mod names;
+pub mod net;
 pub mod observe;
 pub mod plan_summary;
 pub mod protocols;
 pub mod settings;
 pub mod snapshot;
 pub mod store;
+pub mod supervise;
 pub mod telemetry;
 
 pub use weir_allocation as allocation;

@@ -1,6 +1,7 @@
 //! Weir's own HTTP API: reports for agents, everything else for operators.
 
 pub mod admin;
+pub mod health;
 pub mod reports;
 
 /// Why nothing is written while the tables are not as Weir needs them; `/readyz` and the log name

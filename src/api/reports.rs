@@ -1,11 +1,12 @@
 //! `POST /v1/reports`: takes a report and answers once its counts are durable.
 
+use actix_web::dev::RequestHead;
 use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
 use serde::Serialize;
 
 use super::UNSOUND;
-use crate::http::body::{BodyRoom, read_json_in};
+use crate::http::body::{self, BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
@@ -15,6 +16,19 @@ use crate::telemetry::metrics::ReportOutcome;
 
 /// The routes; they need an [`Ingest`] and a [`BodyRoom`] as application data.
 pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
+
+/// Refuses a report whose head announces a body that is too long, before its sender is told to
+/// send it.
+///
+/// # Errors
+/// What the sender is told; it is counted.
+pub fn check_announced(head: &RequestHead, ingest: &Ingest) -> Result<(), Problem> {
+    let checked = body::check_announced(head.headers(), ingest.limits().bytes);
+    checked.inspect_err(|problem| {
+        let refused = Err(Refused::Body(problem.clone()));
+        ingest.metrics().reports.of(outcome(&refused)).inc();
+    })
+}
 
 #[derive(Serialize)]
 struct Answer {
@@ -73,7 +87,7 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
             Problem::Malformed { .. } => ReportOutcome::Malformed,
             Problem::TooLarge(_) => ReportOutcome::TooLarge,
             Problem::TooSlow => ReportOutcome::TooSlow,
-            Problem::Unsupported(_) => ReportOutcome::Unsupported,
+            Problem::Unsupported(_) | Problem::ExpectationFailed => ReportOutcome::Unsupported,
             Problem::Unavailable { .. } => ReportOutcome::Overloaded,
             _ => ReportOutcome::Internal,
         },

@@ -1,83 +1,108 @@
-//! Starts what happens by itself, and ends it.
+//! Starts what happens by itself, each task under its policy.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{AppError, Parts};
+use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    Follower, Job, LeaseKeeper, Maintain, Pace, Recompute, Runner, Scheduler, Settle,
+    Follower, Job, LeaseKeeper, Maintain, Pace, Patience, Recompute, Runner, Scheduler, Settle,
 };
+use crate::supervise::Supervisor;
+use crate::telemetry::metrics::TaskName;
 
-/// Everything that happens by itself.
-pub(super) struct Jobs {
-    keeper: Arc<LeaseKeeper>,
-    running: Vec<JoinHandle<()>>,
-    stop: CancellationToken,
+/// The tasks that do what happens by itself, in the order in which they are told to stop.
+pub(super) const TASKS: [TaskName; 5] = [
+    TaskName::FleetSettings,
+    TaskName::Scheduler,
+    TaskName::Runner,
+    TaskName::Follower,
+    TaskName::LeaseKeeper,
+];
+
+/// Triggers that may wait for the runner: it takes them at once.
+const TRIGGERS: usize = 16;
+
+/// Starts the jobs and what they need. Returns who keeps the lease, to give it back at the end.
+pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeeper> {
+    let jobs = jobs(parts);
+    let shared = &parts.shared;
+    let (triggers, triggered) = mpsc::channel(TRIGGERS);
+    let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
+    // It holds the receiver of the triggers, so it cannot be started again.
+    supervisor.require(TaskName::Runner, |stop| async move {
+        runner.run(triggered, stop).await;
+        Ok(())
+    });
+    let metrics = Arc::clone(&shared.metrics);
+    supervisor.keep(TaskName::Scheduler, move |stop| {
+        let (jobs, triggers) = (jobs.clone(), triggers.clone());
+        let metrics = Arc::clone(&metrics);
+        async move {
+            let scheduler = Scheduler::start(&jobs, triggers).await?;
+            let steps = Steps::of(Arc::new(SystemClock));
+            scheduler.run(steps, metrics, stop).await;
+            Ok(())
+        }
+    });
+    let followed = shared.clone();
+    supervisor.keep(TaskName::Follower, move |stop| {
+        let follower = Follower::new(followed.clone());
+        async move {
+            follower.run(stop).await;
+            Ok(())
+        }
+    });
+    let keeper = Arc::new(keeper(parts));
+    let kept = Arc::clone(&keeper);
+    supervisor.keep(TaskName::LeaseKeeper, move |stop| {
+        let keeper = Arc::clone(&kept);
+        async move {
+            keeper.run(stop).await;
+            Ok(())
+        }
+    });
+    keeper
 }
 
-impl Jobs {
-    pub(super) async fn start(parts: &Parts) -> Result<Self, AppError> {
-        let Parts {
-            settings,
-            fleet,
-            grace,
-            shared,
-            database,
-        } = parts;
-        let stop = CancellationToken::new();
-        let maintain = Maintain {
-            shared: shared.clone(),
-            report_age_max: fleet.report_age_max,
-            grace: *grace,
-            history: settings.timing.history,
-            retire_after: settings.timing.retire_after,
-            pace: Pace::from(&*shared.clock, shared.served.load().plan()),
-        };
-        let recompute = Recompute {
-            shared: shared.clone(),
-            grace: *grace,
-        };
-        let settle = Settle::new(shared.clone(), fleet.report_age_max);
-        let jobs: [Arc<dyn Job>; 3] = [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)];
-        let keeper = Arc::new(LeaseKeeper {
-            store: Arc::clone(&shared.store),
-            clock: Arc::clone(&shared.clock),
-            leadership: shared.leadership.clone(),
-            database: database.clone(),
-            holder: Uuid::new_v4(),
-            time_to_live: LeaseKeeper::time_to_live(shared.interval),
-        });
-        let (triggers, triggered) = mpsc::channel(16);
-        let scheduler = Scheduler::start(&jobs, triggers).await?;
-        let steps = Steps::of(Arc::new(SystemClock));
-        let follower = Follower::new(shared.clone());
-        let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
-        let running = vec![
-            tokio::spawn(Arc::clone(&keeper).run(stop.clone())),
-            tokio::spawn(follower.run(stop.clone())),
-            tokio::spawn(runner.run(triggered, stop.clone())),
-            tokio::spawn(scheduler.run(steps, Arc::clone(&shared.metrics), stop.clone())),
-        ];
-        Ok(Self {
-            keeper,
-            running,
-            stop,
-        })
-    }
+fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
+    let Parts {
+        settings,
+        fleet,
+        grace,
+        shared,
+        ..
+    } = parts;
+    let maintain = Maintain {
+        shared: shared.clone(),
+        report_age_max: fleet.report_age_max,
+        grace: *grace,
+        history: settings.timing.history,
+        retire_after: settings.timing.retire_after,
+        pace: Pace::from(&*shared.clock, shared.served.load().plan()),
+    };
+    let recompute = Recompute {
+        shared: shared.clone(),
+        grace: *grace,
+    };
+    let settle = Settle::new(shared.clone(), fleet.report_age_max);
+    [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]
+}
 
-    /// Lets the jobs finish, then gives the lease back.
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        for task in self.running {
-            if task.await.is_err() {
-                tracing::error!("a background task panicked");
-            }
-        }
-        self.keeper.release().await;
+fn keeper(parts: &Parts) -> LeaseKeeper {
+    let Parts {
+        shared, database, ..
+    } = parts;
+    LeaseKeeper {
+        store: Arc::clone(&shared.store),
+        clock: Arc::clone(&shared.clock),
+        leadership: shared.leadership.clone(),
+        database: database.clone(),
+        holder: Uuid::new_v4(),
+        time_to_live: LeaseKeeper::time_to_live(shared.interval),
+        patience: Patience::of(shared.interval),
+        metrics: Arc::clone(&shared.metrics),
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{USAGE, runtime};
 use crate::app::App;
@@ -20,7 +21,12 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         &settings.log.log,
     );
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(settings)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(settings));
+            // What still blocks a thread is not waited for: the stop had its time.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             tracing::error!(error = chain(&error), "could not start");
             ExitCode::FAILURE
@@ -43,6 +49,7 @@ async fn serve(settings: Settings) -> ExitCode {
         }
     };
     tokio::pin!(served);
+    let _hangups = AbortOnDropHandle::new(tokio::spawn(log_hangups()));
     let outcome = tokio::select! {
         outcome = &mut served => outcome,
         () = asked_to_stop() => {
@@ -79,5 +86,16 @@ async fn asked_to_stop() {
             }
         }
         _ => std::future::pending().await,
+    }
+}
+
+/// Says that SIGHUP does nothing, which would end the process if nobody listened: many send it to
+/// have settings read again.
+async fn log_hangups() {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangups.recv().await.is_some() {
+        tracing::info!("SIGHUP changes nothing: flags and environment are read at the start only");
     }
 }

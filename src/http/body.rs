@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use actix_web::web::Payload;
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
@@ -106,6 +106,7 @@ pub async fn read_json_in(
 ) -> Result<Body, Problem> {
     let encoding = Encoding::of(request)?;
     check_type(request)?;
+    check_announced(request.headers(), limit)?;
     let raw = tokio::time::timeout(TIME_LIMIT, read(payload, limit, room));
     let raw = raw.await.map_err(|_| Problem::TooSlow)??;
     match encoding {
@@ -119,6 +120,24 @@ pub async fn read_json_in(
             unpack(decoder, limit, room)
         }
     }
+}
+
+/// Checks what a head says of the body that follows it, before any of the body is asked for.
+///
+/// # Errors
+/// The body is longer than `limit` bytes, or its sender expects something else than to be told
+/// to go on.
+pub fn check_announced(headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
+    let mut expectations = headers.get_all(EXPECT).map(|value| value.as_bytes());
+    if expectations.any(|expected| !expected.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Problem::ExpectationFailed);
+    }
+    let announced = headers.get(CONTENT_LENGTH);
+    let length = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::TooLarge(limit));
+    }
+    Ok(())
 }
 
 enum Encoding {

@@ -28,6 +28,15 @@ pub enum Problem {
         /// What is wrong with it.
         detail: String,
     },
+    /// Who asks may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// The request was meant for another server.
+    #[error("misdirected: {0}")]
+    Misdirected(String),
+    /// The request expects what this server does not do.
+    #[error("only the expectation 100-continue can be met")]
+    ExpectationFailed,
     /// There is nothing of this name.
     #[error("not found: {0}")]
     NotFound(String),
@@ -81,6 +90,17 @@ impl Problem {
         match self {
             Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid value"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
+            Self::Misdirected(_) => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "Misdirected request",
+            ),
+            Self::ExpectationFailed => (
+                StatusCode::EXPECTATION_FAILED,
+                "expectation-failed",
+                "Expectation failed",
+            ),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed(_) => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -129,6 +149,8 @@ impl Problem {
         match self {
             Self::Malformed { detail, .. }
             | Self::Invalid { detail, .. }
+            | Self::Forbidden(detail)
+            | Self::Misdirected(detail)
             | Self::NotFound(detail)
             | Self::PreconditionFailed(detail)
             | Self::PreconditionRequired(detail)

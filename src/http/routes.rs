@@ -70,8 +70,15 @@ impl Route {
         self
     }
 
-    fn registered(self) -> actix_web::Route {
-        let method = Method::from_bytes(self.method.as_bytes()).expect("a method's name is ASCII");
+    /// The methods it answers: where there is GET there is HEAD, of which the server sends the
+    /// head alone (RFC 9110, 9.3.2).
+    fn methods(&self) -> impl Iterator<Item = &'static str> {
+        let head = (self.method == "GET").then_some("HEAD");
+        [self.method].into_iter().chain(head)
+    }
+
+    fn registered(self, method: &'static str) -> actix_web::Route {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method's name is ASCII");
         let mut route = (self.handler)().method(method);
         if !self.ignores_others {
             route = route.wrap(from_fn(move |request, next| {
@@ -93,11 +100,13 @@ pub fn register(config: &mut ServiceConfig, table: &[Route]) {
             continue;
         }
         let same: Vec<&Route> = table[index..].iter().filter(is_same).collect();
-        let methods: Vec<&str> = same.iter().map(|route| route.method).collect();
+        let methods: Vec<&str> = same.iter().flat_map(|route| route.methods()).collect();
         let allowed = methods.join(", ");
         let mut registered = resource(first.path);
         for route in same {
-            registered = registered.route(route.registered());
+            for method in route.methods() {
+                registered = registered.route(route.registered(method));
+            }
         }
         config.service(registered.default_service(to(move || {
             let problem = Problem::MethodNotAllowed(allowed.clone());

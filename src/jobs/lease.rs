@@ -1,6 +1,9 @@
-//! Holds the lease under which plans are computed, for as long as this replica lives.
+//! Holds the lease under which plans are computed, for as long as this replica computes them.
+//!
+//! A replica that cannot compute gives the lease up, so that another may try, and does not ask for
+//! it again for a while. [`Leadership`] learns how the computations end; [`LeaseKeeper`] acts on it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,21 +14,77 @@ use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::Metrics;
+
+/// After so many computations in a row that failed, the lease is given up.
+const FAILURES_MAX: u32 = 3;
 
 /// Whether this replica computes plans, and under which fencing epoch.
 ///
 /// Only a hint that saves work: what counts is the database's check when a plan is published.
 #[derive(Clone)]
 pub struct Leadership {
-    held: Arc<Mutex<Option<Held>>>,
+    state: Arc<Mutex<State>>,
     clock: Arc<FleetClock>,
+}
+
+/// Instants are readings of [`Clock::counted`].
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Computations in a row that failed.
+    failures: u32,
+    /// When the last computation ended, or the lease was taken.
+    heard_at: Duration,
+    /// Why the lease is to be given up; the keeper has not done it yet.
+    giving_up: Option<&'static str>,
+    /// The lease is not asked for until then.
+    paused_until: Duration,
+    /// How often the lease was given up since a computation last succeeded.
+    pauses: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Held {
     epoch: u64,
-    /// A reading of [`Clock::counted`].
     until: Duration,
+}
+
+/// This replica gave the lease up and does not ask for it for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this replica gave the lease up because it could not compute plans; it asks for it again soon"
+)]
+pub struct GivenUp;
+
+/// How long a replica that cannot compute keeps the lease, and how long it leaves it to others.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The longest time in which no computation ends, well or not.
+    pub silence: Duration,
+    /// The first pause; it doubles each time.
+    pub pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Patience {
+    /// What suits an interval: another replica can still answer the same window, and one that is
+    /// alone tries again within an interval.
+    #[must_use]
+    pub fn of(interval: Duration) -> Self {
+        let time_to_live = LeaseKeeper::time_to_live(interval);
+        Self {
+            silence: 3 * interval.max(Duration::from_secs(30)),
+            pause: 2 * time_to_live,
+            longest_pause: interval.max(4 * time_to_live),
+        }
+    }
+
+    fn pause(&self, pauses: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(pauses);
+        self.pause.saturating_mul(factor).min(self.longest_pause)
+    }
 }
 
 impl Leadership {
@@ -33,7 +92,7 @@ impl Leadership {
     #[must_use]
     pub fn new(clock: Arc<FleetClock>) -> Self {
         Self {
-            held: Arc::default(),
+            state: Arc::default(),
             clock,
         }
     }
@@ -41,14 +100,99 @@ impl Leadership {
     /// The epoch, while the lease is believed to be held.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
-        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.state().held;
         held.filter(|held| self.clock.counted() < held.until)
             .map(|held| held.epoch)
     }
 
+    /// Notes that a computation succeeded, or found nothing to do.
+    pub fn note_success(&self) {
+        let now = self.clock.counted();
+        let mut state = self.state();
+        if state.held.is_some() {
+            state.heard_at = now;
+            state.failures = 0;
+            state.pauses = 0;
+        }
+    }
+
+    /// Notes that a computation failed, took too long or panicked. After some in a row the lease is
+    /// given up.
+    pub fn note_failure(&self) {
+        let now = self.clock.counted();
+        let mut state = self.state();
+        if state.held.is_some() {
+            state.heard_at = now;
+            state.failures += 1;
+            if state.failures >= FAILURES_MAX {
+                state.give_up("its computations failed");
+            }
+        }
+    }
+
+    /// Gives the lease up, for a replica that knows that it cannot compute. The reason is logged.
+    pub fn give_up(&self, reason: &'static str) {
+        let mut state = self.state();
+        if state.held.is_some() {
+            state.give_up(reason);
+        }
+    }
+
+    /// Whether this replica may compute if it gets the lease.
+    ///
+    /// # Errors
+    /// It gave the lease up because it could not.
+    pub fn check(&self) -> Result<(), GivenUp> {
+        let state = self.state();
+        if state.giving_up.is_some() || self.clock.counted() < state.paused_until {
+            return Err(GivenUp);
+        }
+        Ok(())
+    }
+
     fn set(&self, held: Option<Held>) -> Option<u64> {
-        let mut place = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *place, held).map(|held| held.epoch)
+        let now = self.clock.counted();
+        let mut state = self.state();
+        // An answer that was on its way while the lease was given up.
+        let held = held.filter(|_| state.giving_up.is_none());
+        if state.held.is_none() && held.is_some() {
+            state.heard_at = now;
+            state.failures = 0;
+        }
+        std::mem::replace(&mut state.held, held).map(|held| held.epoch)
+    }
+
+    /// Gives the lease up if no computation has ended for too long.
+    fn check_silence(&self, patience: Patience) {
+        let now = self.clock.counted();
+        let mut state = self.state();
+        if state.held.is_some() && now.saturating_sub(state.heard_at) > patience.silence {
+            state.give_up("no computation ended");
+        }
+    }
+
+    /// Begins the pause if the lease is to be given up: why, and how long it lasts.
+    fn begin_pause(&self, patience: Patience) -> Option<(&'static str, Duration)> {
+        let now = self.clock.counted();
+        let mut state = self.state();
+        let reason = state.giving_up.take()?;
+        let pause = patience.pause(state.pauses);
+        state.paused_until = now + pause;
+        state.pauses = state.pauses.saturating_add(1);
+        Some((reason, pause))
+    }
+
+    /// Every change of the state is one assignment after the other that cannot panic between, so
+    /// a poisoned lock holds a sound state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn give_up(&mut self, reason: &'static str) {
+        self.held = None;
+        self.giving_up = Some(reason);
     }
 }
 
@@ -66,6 +210,10 @@ pub struct LeaseKeeper {
     pub holder: Uuid,
     /// How long the lease lasts without being renewed.
     pub time_to_live: Duration,
+    /// When the lease is given up.
+    pub patience: Patience,
+    /// Where it is counted when it is given up.
+    pub metrics: Arc<Metrics>,
 }
 
 impl LeaseKeeper {
@@ -81,13 +229,35 @@ impl LeaseKeeper {
         let mut ticks = tokio::time::interval(self.time_to_live / 4);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let Some(asked) = stop.run_until_cancelled(self.ask()).await else {
+            let Some(asked) = stop.run_until_cancelled(self.tick()).await else {
                 break;
             };
             self.database.note(asked.is_ok());
             if let Err(error) = asked {
                 tracing::debug!(error = chain(&error), "the lease could not be asked for");
             }
+        }
+    }
+
+    /// Asks for the lease, unless this replica is to give it up or has lately.
+    ///
+    /// # Errors
+    /// The store's; what is held runs out by itself.
+    pub async fn tick(&self) -> Result<(), StoreError> {
+        self.leadership.check_silence(self.patience);
+        if let Some((reason, pause)) = self.leadership.begin_pause(self.patience) {
+            self.metrics.lease_given_up.inc();
+            tracing::error!(
+                reason,
+                pause = %humantime::format_duration(pause),
+                "gave the lease up: this replica cannot compute plans"
+            );
+            return self.store.release_lease(PLAN_LEASE, self.holder).await;
+        }
+        match self.leadership.check() {
+            Ok(()) => self.ask().await,
+            // Only to see whether the database answers.
+            Err(GivenUp) => self.store.current_plan_number().await.map(drop),
         }
     }
 
@@ -133,5 +303,96 @@ impl LeaseKeeper {
             _ => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const PATIENCE: Patience = Patience {
+        silence: Duration::from_secs(3600),
+        pause: Duration::from_secs(10),
+        longest_pause: Duration::from_secs(35),
+    };
+
+    fn leading() -> Leadership {
+        let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
+        let leadership = Leadership::new(clock);
+        lead(&leadership);
+        leadership
+    }
+
+    fn lead(leadership: &Leadership) {
+        leadership.set(Some(Held {
+            epoch: 7,
+            until: Duration::MAX,
+        }));
+    }
+
+    fn fail(leadership: &Leadership, times: u32) {
+        (0..times).for_each(|_| leadership.note_failure());
+    }
+
+    #[test]
+    fn failures_in_a_row_give_the_lease_up_and_a_late_answer_does_not_bring_it_back() {
+        let leadership = leading();
+        fail(&leadership, FAILURES_MAX - 1);
+        leadership.note_success();
+        fail(&leadership, FAILURES_MAX - 1);
+        assert_eq!((leadership.epoch(), leadership.check()), (Some(7), Ok(())));
+        fail(&leadership, 1);
+        lead(&leadership);
+        assert_eq!(leadership.epoch(), None);
+        assert_eq!(leadership.check(), Err(GivenUp));
+        assert!(leadership.begin_pause(PATIENCE).is_some());
+        assert!(
+            leadership.begin_pause(PATIENCE).is_none(),
+            "it is counted once"
+        );
+        assert_eq!(leadership.check(), Err(GivenUp), "for a while");
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit_until_a_computation_succeeds() {
+        let leadership = leading();
+        let pause = || {
+            lead(&leadership);
+            leadership.give_up("as asked");
+            leadership
+                .begin_pause(PATIENCE)
+                .map(|(_, pause)| pause.as_secs())
+        };
+        assert_eq!([pause(), pause(), pause()], [Some(10), Some(20), Some(35)]);
+        lead(&leadership);
+        leadership.note_success();
+        leadership.give_up("as asked");
+        let pause = leadership.begin_pause(PATIENCE).map(|(_, pause)| pause);
+        assert_eq!(pause, Some(PATIENCE.pause));
+    }
+
+    #[test]
+    fn a_lease_under_which_nothing_ends_is_given_up() {
+        let leadership = leading();
+        leadership.check_silence(PATIENCE);
+        assert_eq!(leadership.epoch(), Some(7));
+        let none = Patience {
+            silence: Duration::ZERO,
+            ..PATIENCE
+        };
+        // The clock counts in nanoseconds; the state was heard of at an earlier one.
+        while leadership.clock.counted() == leadership.state().heard_at {}
+        leadership.check_silence(none);
+        assert_eq!(leadership.epoch(), None);
+    }
+
+    #[test]
+    fn who_does_not_lead_gives_nothing_up() {
+        let leadership = leading();
+        leadership.set(None);
+        fail(&leadership, 10);
+        leadership.give_up("as asked");
+        assert_eq!(leadership.check(), Ok(()));
     }
 }

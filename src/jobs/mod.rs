@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use follow::{Follower, Install, load_current};
-pub use lease::{Leadership, LeaseKeeper};
+pub use lease::{GivenUp, Leadership, LeaseKeeper, Patience};
 pub use maintain::{Maintain, Pace};
 pub use recompute::Recompute;
-pub use runner::{Job, Runner, Scheduler};
+pub use runner::{Job, JobError, Runner, Scheduler};
 pub use settle::Settle;
 
 use crate::clock::FleetClock;

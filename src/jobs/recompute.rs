@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use super::changes::{self, Changes};
 use super::follow::{Install, blocking, load_current};
 use super::windows::{Sums, last_closed};
-use super::{Job, PLAN_LEASE, Shared};
+use super::{Job, JobError, PLAN_LEASE, Shared};
 use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -23,7 +23,7 @@ use crate::plan_summary::PlanSummary;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{BucketCounts, HistoryRow, Publication, StoreError, StoredPlan, plan_codec};
-use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase};
+use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
 /// second, give or take half of one.
@@ -77,6 +77,7 @@ impl Job for Recompute {
     }
 
     async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.shared.leadership.check()?;
         let Some(window) = self.due().await else {
             return Ok(());
         };
@@ -84,6 +85,20 @@ impl Job for Recompute {
             return Ok(());
         };
         self.publish_next(window, epoch).await
+    }
+
+    fn ended(&self, outcome: RunOutcome, error: Option<&JobError>) {
+        let leadership = &self.shared.leadership;
+        let error = error.and_then(|error| error.downcast_ref::<StoreError>());
+        match outcome {
+            RunOutcome::Succeeded => leadership.note_success(),
+            // A database that is away renews no lease either: it runs out by itself.
+            _ if matches!(error, Some(StoreError::Unavailable { .. })) => {}
+            RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::Panicked => {
+                leadership.note_failure();
+            }
+            RunOutcome::Skipped => {}
+        }
     }
 }
 

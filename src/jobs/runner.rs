@@ -1,15 +1,18 @@
 //! Runs jobs when the scheduler says their names.
 //!
 //! The scheduler is a trigger only: it would let runs overlap and would not wait for them at
-//! the end. The runner skips a job that still runs, ends one that takes too long, and waits for
-//! what runs when the process stops.
+//! the end. The runner skips a job that still runs, ends one that takes too long, survives one that
+//! panics, and waits for what runs when the process stops.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +24,9 @@ use crate::telemetry::metrics::{JobName, Label, Metrics, RunOutcome};
 
 /// How often it is looked whether the machine's clock was set.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Why a run failed.
+pub type JobError = Box<dyn Error + Send + Sync>;
 
 /// Something that is done again and again.
 #[async_trait]
@@ -38,7 +44,10 @@ pub trait Job: Send + Sync + 'static {
     ///
     /// # Errors
     /// Anything; it is logged, and the next trigger tries again.
-    async fn run(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    async fn run(&self) -> Result<(), JobError>;
+
+    /// Learns how a run ended; with its error, if it failed.
+    fn ended(&self, _outcome: RunOutcome, _error: Option<&JobError>) {}
 }
 
 /// Sends jobs' names at their times.
@@ -118,6 +127,23 @@ struct Entry {
     running: Arc<AtomicBool>,
 }
 
+/// Says that a job runs, until it is dropped: however the run ends, the next trigger starts it.
+struct Running(Arc<AtomicBool>);
+
+impl Running {
+    /// Nothing if the job runs already.
+    fn begin(running: &Arc<AtomicBool>) -> Option<Self> {
+        let is_first = !running.swap(true, Ordering::AcqRel);
+        is_first.then(|| Self(Arc::clone(running)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// Runs jobs by name, each at most once at a time.
 pub struct Runner {
     entries: HashMap<JobName, Entry>,
@@ -156,40 +182,55 @@ impl Runner {
 
     fn trigger(&self, entry: &Entry) {
         let name = entry.job.name();
-        if entry.running.swap(true, Ordering::AcqRel) {
+        let Some(running) = Running::begin(&entry.running) else {
             tracing::trace!(job = name.value(), "still running, skipped");
             self.metrics.job_runs.of((name, RunOutcome::Skipped)).inc();
             return;
-        }
+        };
         let job = Arc::clone(&entry.job);
-        let running = Arc::clone(&entry.running);
         let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
         self.running.spawn(async move {
-            let ended = tokio::time::timeout(job.time_limit(), job.run()).await;
-            let job = name.value();
-            let outcome = match ended {
-                Ok(Ok(())) => {
-                    let now = clock.timestamp().0 as f64 / 1000.0;
-                    metrics.job_last_success.of(name).set(now);
-                    RunOutcome::Succeeded
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(job, error = chain(&*error), "a job failed");
-                    RunOutcome::Failed
-                }
-                Err(_) => {
-                    tracing::warn!(job, "a job took too long and was ended");
-                    RunOutcome::TimedOut
-                }
-            };
+            let (outcome, error) = run(&*job).await;
+            log(name, outcome, error.as_ref());
+            if outcome == RunOutcome::Succeeded {
+                let now = clock.timestamp().0 as f64 / 1000.0;
+                metrics.job_last_success.of(name).set(now);
+            }
             metrics.job_runs.of((name, outcome)).inc();
-            running.store(false, Ordering::Release);
+            drop(running);
+            job.ended(outcome, error.as_ref());
         });
+    }
+}
+
+/// Runs a job once, for as long as it may take.
+async fn run(job: &dyn Job) -> (RunOutcome, Option<JobError>) {
+    let limited = tokio::time::timeout(job.time_limit(), job.run());
+    match AssertUnwindSafe(limited).catch_unwind().await {
+        Ok(Ok(Ok(()))) => (RunOutcome::Succeeded, None),
+        Ok(Ok(Err(error))) => (RunOutcome::Failed, Some(error)),
+        Ok(Err(_)) => (RunOutcome::TimedOut, None),
+        Err(_) => (RunOutcome::Panicked, None),
+    }
+}
+
+fn log(name: JobName, outcome: RunOutcome, error: Option<&JobError>) {
+    let job = name.value();
+    match outcome {
+        RunOutcome::Succeeded | RunOutcome::Skipped => {}
+        RunOutcome::Failed => {
+            let error = error.map(|error| chain(&**error));
+            tracing::warn!(job, error, "a job failed");
+        }
+        RunOutcome::TimedOut => tracing::warn!(job, "a job took too long and was ended"),
+        RunOutcome::Panicked => tracing::error!(job, "a job panicked"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
     use tokio::sync::Notify;
 
     use super::*;
@@ -199,6 +240,59 @@ mod tests {
     struct Scripted {
         name: JobName,
         sign: Arc<Notify>,
+    }
+
+    /// Panics in its first run, and says how its runs ended.
+    struct Panicking {
+        runs: AtomicU32,
+        ends: mpsc::UnboundedSender<RunOutcome>,
+    }
+
+    #[async_trait]
+    impl Job for Panicking {
+        fn name(&self) -> JobName {
+            JobName::Recompute
+        }
+
+        fn schedule(&self) -> &'static str {
+            "* * * * * *"
+        }
+
+        fn time_limit(&self) -> Duration {
+            Duration::from_secs(3600)
+        }
+
+        async fn run(&self) -> Result<(), JobError> {
+            let run = self.runs.fetch_add(1, Ordering::Relaxed);
+            assert!(run > 0, "as asked");
+            Ok(())
+        }
+
+        fn ended(&self, outcome: RunOutcome, _: Option<&JobError>) {
+            self.ends.send(outcome).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_runs_again_at_the_next_trigger() {
+        let (ends, mut ended) = mpsc::unbounded_channel();
+        let job = Panicking {
+            runs: AtomicU32::new(0),
+            ends,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let jobs: [Arc<dyn Job>; 1] = [Arc::new(job)];
+        let runner = Runner::new(&jobs, Arc::new(SystemClock), Arc::clone(&metrics));
+        let (triggers, triggered) = mpsc::channel(1);
+        let running = tokio::spawn(runner.run(triggered, CancellationToken::new()));
+        for expected in [RunOutcome::Panicked, RunOutcome::Succeeded] {
+            triggers.send(JobName::Recompute).await.unwrap();
+            assert_eq!(ended.recv().await, Some(expected));
+            let runs = metrics.job_runs.of((JobName::Recompute, expected));
+            assert_eq!(runs.get(), 1);
+        }
+        drop(triggers);
+        running.await.unwrap();
     }
 
     #[async_trait]
@@ -218,7 +312,7 @@ mod tests {
             }
         }
 
-        async fn run(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        async fn run(&self) -> Result<(), JobError> {
             match self.name {
                 JobName::Settle => self.sign.notified().await,
                 JobName::Recompute => {

@@ -40,6 +40,7 @@ pub struct Jaeger {
 pub const ROUTES: &[Route] = &[
     polled("/"),
     polled("/sampling"),
+    polled("/sampling/"),
     polled("/api/sampling"),
     polled("/api/sampling/sampling"),
 ];

@@ -1,10 +1,11 @@
 //! Where SDKs, agents and operators connect.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::parse::{address, count};
+use super::parse::{HOUR, SECOND, address, count, duration};
 
 /// The two listeners.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +40,43 @@ pub struct ListenerSettings {
         value_parser = count(1_usize, 1_000_000)
     )]
     pub max_connections: usize,
+    /// How long a connection to the SDK listener may be idle between two requests, 1s to 1h
+    #[arg(
+        long,
+        env = "WEIR_IDLE_TIMEOUT",
+        default_value = "5s",
+        value_name = "DURATION",
+        value_parser = duration(SECOND, HOUR)
+    )]
+    pub idle_timeout: Duration,
+    /// A name under which the admin listener answers, besides IP addresses and localhost. Give it
+    /// several times, or several names separated by commas
+    #[arg(
+        long,
+        env = "WEIR_ADMIN_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub admin_host: Vec<String>,
+    /// How long to go on serving after SIGTERM with /readyz at 503, so that load balancers notice,
+    /// 0s to 1h
+    #[arg(
+        long,
+        env = "WEIR_STOP_DELAY",
+        default_value = "0s",
+        value_name = "DURATION",
+        value_parser = duration(Duration::ZERO, HOUR)
+    )]
+    pub stop_delay: Duration,
+    /// How long a stop may take after that, 1s to 1h: requests, commits, jobs, the lease
+    #[arg(
+        long,
+        env = "WEIR_STOP_TIMEOUT",
+        default_value = "20s",
+        value_name = "DURATION",
+        value_parser = duration(SECOND, HOUR)
+    )]
+    pub stop_timeout: Duration,
 }
 
 impl ListenerSettings {

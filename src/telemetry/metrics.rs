@@ -169,6 +169,8 @@ metrics! {
         leader: Gauge = "weir_leader",
         /// The fencing epoch under which this replica computes the plans; 0 when it does not.
         leader_epoch: Gauge = "weir_leader_epoch",
+        /// Times this replica gave the lease up because it could not compute plans.
+        lease_given_up: Counter = "weir_lease_given_up_total",
         /// Offset added to this machine's clock to match the database's clock.
         clock_offset: Gauge = "weir_clock_offset_seconds",
         /// Times this machine's clock jumped or stood still: it differed by more than a second from
@@ -182,6 +184,15 @@ metrics! {
         sdk_connections_max: Gauge = "weir_sdk_connections_max",
         /// Idle connections closed because the SDK listener was full and a new client came.
         sdk_connections_evicted: Counter = "weir_sdk_connections_evicted_total",
+        /// Connections open on the admin listener.
+        admin_connections: Gauge = "weir_admin_connections",
+        /// Most connections that may be open on the admin listener. One more replaces the one idle
+        /// for longest, or waits if none is idle.
+        admin_connections_max: Gauge = "weir_admin_connections_max",
+        /// Idle connections closed because the admin listener was full and a new client came.
+        admin_connections_evicted: Counter = "weir_admin_connections_evicted_total",
+        /// Connections closed because a request could not be read as HTTP, by listener.
+        malformed_requests: By<ListenerName, Counter> = "weir_malformed_requests_total",
         /// Polls, by outcome: known service, unknown service (served the fleet's default), or
         /// malformed.
         polls: By<PollOutcome, Counter> = "weir_polls_total",
@@ -225,6 +236,9 @@ metrics! {
         /// Most connections to the database that may be open.
         connections_max: Gauge = "weir_database_connections_max",
 
+        /// Tasks that ended although nothing told them to, by outcome. A connection counts if its
+        /// handler panicked.
+        task_ends: By<(TaskName, TaskOutcome), Counter> = "weir_task_ends_total",
         /// Runs of background jobs, by outcome. A run that is due while the previous one is still
         /// running is skipped.
         job_runs: By<(JobName, RunOutcome), Counter> = "weir_job_runs_total",

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 23] = [
+const WITH_A_FAULT: [&str; 25] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -30,6 +30,8 @@ const WITH_A_FAULT: [&str; 23] = [
     "WeirPlanStale",
     "WeirJobFailing",
     "WeirJobStuck",
+    "WeirLeaseGivenUp",
+    "WeirTaskEnded",
     "WeirClockOffset",
     "WeirClockStepped",
     "WeirMemoryHigh",
@@ -92,6 +94,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::huge_bodies,
         process::hostile_reports,
         process::idle_connections,
+        process::panics,
     );
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use weir::api::{admin, reports};
+use weir::api::{admin, health, reports};
 use weir::http::routes::Route;
 use weir::protocols::jaeger;
 
@@ -19,11 +19,12 @@ use self::document::{Document, METHODS, object};
 use crate::support::app::TestApp;
 
 /// Every registered route, and whether it is the admin listener's.
-fn routes() -> Vec<(bool, &'static Route)> {
-    let sdk = reports::ROUTES.iter().chain(jaeger::ROUTES);
-    let sdk = sdk.map(|route| (false, route));
-    sdk.chain(admin::ROUTES.iter().map(|route| (true, route)))
-        .collect()
+fn routes() -> Vec<(bool, Route)> {
+    let sdk = [reports::ROUTES, jaeger::ROUTES, health::ROUTES];
+    let admin = [admin::ROUTES, health::ROUTES];
+    let sdk = sdk.concat().into_iter().map(|route| (false, route));
+    let admin = admin.concat().into_iter().map(|route| (true, route));
+    sdk.chain(admin).collect()
 }
 
 #[test]
@@ -120,6 +121,9 @@ async fn other_methods_and_other_paths_are_refused_as_the_document_says() {
     let mut methods: BTreeMap<(bool, String), BTreeSet<String>> = BTreeMap::new();
     for one in document.operations() {
         let path = methods.entry((one.is_admin, one.path)).or_default();
+        if one.method == "GET" {
+            path.insert("HEAD".into());
+        }
         path.insert(one.method);
     }
     for ((is_admin, path), allowed) in methods {
@@ -154,6 +158,7 @@ async fn every_documented_answer_is_given_and_no_other() {
     provoke::in_operation(&mut given).await;
     provoke::without_the_database(&mut given).await;
     provoke::with_a_broken_database(&mut given).await;
+    provoke::while_stopping(&mut given).await;
     assert_eq!(given.errors, Vec::<String>::new());
 
     let document = Document::read();

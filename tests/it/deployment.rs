@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
 use serde_json::Value;
-use weir::api::admin::ROUTES;
+use weir::api::health::ROUTES;
 use weir::settings::Settings;
 use yaml_rust2::YamlLoader;
 
 use crate::contract::document::value;
+use crate::support::app::config;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -76,6 +77,29 @@ fn the_manifest_says_where_its_targets_are() {
     for target in targets {
         assert!(target.contains("\npath = \""), "{target}");
     }
+}
+
+/// The seconds behind a key in a file of the folder.
+fn seconds(file: &str, key: &str) -> u64 {
+    let text = std::fs::read_to_string(root().join("deploy").join(file)).unwrap();
+    let at = text.find(key).unwrap_or_else(|| panic!("{key} in {file}"));
+    let rest = text[at + key.len()..].trim_start_matches([':', '=', ' ']);
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn platforms_wait_longer_than_a_stop_may_take() {
+    let stop = config(&[]).listeners.stop_timeout.as_secs();
+    assert!(seconds("systemd/weir.service", "\nTimeoutStopSec") > stop);
+    assert!(seconds("compose.yaml", "stop_grace_period") > stop);
+    let deployment = "kubernetes/deployment.yaml";
+    let grace = seconds(deployment, "terminationGracePeriodSeconds");
+    let before = seconds(deployment, "sleep:\n                seconds");
+    assert!(
+        grace > before + stop,
+        "{grace} s for {before} s and {stop} s"
+    );
 }
 
 #[test]

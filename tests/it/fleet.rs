@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use weir::app::{App, AppError, FleetError};
+use weir::app::{App, AppError};
 use weir::store::postgres::PostgresStore;
 use weir::store::{FleetSettings, Store};
 use weir::telemetry::logging::chain;
+use weir::telemetry::metrics::TaskName;
 
 use crate::support::app::{Agent, TestApp, config};
 use crate::support::postgres::TestDatabase;
@@ -103,10 +104,12 @@ async fn a_deliberate_change_ends_the_others_and_plans_go_on() {
     let place = ["--database-url", database.url()];
     let second = TestApp::start_with(config(&[&place[..], &change].concat())).await;
     let ended = first.ended().await.unwrap_err();
-    assert!(
-        matches!(ended, AppError::Fleet(FleetError::Changed { .. })),
-        "{ended:?}"
-    );
+    let AppError::Ended(end) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(end.task, TaskName::FleetSettings);
+    let said = end.to_string();
+    assert!(said.contains("the shared settings were changed"), "{said}");
     eventually(DEADLINE, "a plan of a window of two seconds", async || {
         if let Some(report) = agent.next(RATES) {
             assert_eq!(second.report(&report).await.0, 200);

@@ -12,7 +12,7 @@ use weir::allocation::{
 };
 use weir::clock::{Clock, FleetClock, SystemClock};
 use weir::health::DatabaseState;
-use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Pace, Settle, Shared};
+use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Settle, Shared};
 use weir::names::Dictionary;
 use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
@@ -59,6 +59,8 @@ impl Replica {
             database: DatabaseState::default(),
             holder: Uuid::new_v4(),
             time_to_live: LeaseKeeper::time_to_live(MINUTE),
+            patience: Patience::of(MINUTE),
+            metrics: Arc::clone(&shared.metrics),
         });
         let stop = CancellationToken::new();
         tokio::spawn(keeper.run(stop.clone()));

@@ -50,6 +50,9 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
         "a second writer has not seen it"
     );
 
+    let weak = put(&app, Some("W/\"1\""), json!({ "traces_per_second": 50 })).await;
+    assert_eq!(weak.0, 412, "proxies that compress mark ETags as weak");
+
     // The nearest number to the limit is beyond it too.
     let above = json!(1_000_000_000.000_000_1_f64);
     for wrong in [json!(-1), json!(1e12), above, json!("50"), json!(null)] {

@@ -12,7 +12,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 async fn before_anything_is_known_everybody_gets_the_same_small_default() {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
-    for path in ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"] {
+    for path in [
+        "/",
+        "/sampling",
+        "/sampling/",
+        "/api/sampling",
+        "/api/sampling/sampling",
+    ] {
         for service in ["checkout", "", "not%20known", "a+b&unknown=1"] {
             let (status, body) = app
                 .get(format!("{}{path}?service={service}", app.sdk))

@@ -9,6 +9,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("health", &[]),
     ("http", &[]),
+    ("net", &["http", "telemetry"]),
+    ("supervise", &["telemetry"]),
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "health", "telemetry"]),
     (

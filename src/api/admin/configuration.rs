@@ -198,7 +198,9 @@ impl Condition {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let quoted = text
+        // A proxy that compresses answers marks their ETags as weak. The revision is the same.
+        let quoted = text.strip_prefix("W/").unwrap_or(text);
+        let quoted = quoted
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
         let digits = quoted.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));

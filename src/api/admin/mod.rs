@@ -5,7 +5,6 @@ mod configuration;
 mod coverage;
 pub mod docs;
 mod document;
-mod health;
 mod lower_bound;
 mod metrics;
 mod plans;
@@ -19,7 +18,6 @@ use tokio::sync::Semaphore;
 
 use super::UNSOUND;
 use crate::clock::Clock;
-use crate::health::DatabaseState;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::names::Dictionary;
@@ -39,8 +37,6 @@ pub struct Admin {
     pub dictionary: Arc<Dictionary>,
     /// What is served.
     pub served: Arc<Served>,
-    /// Whether the database answered when it was last asked.
-    pub database: DatabaseState,
     /// What tells the metrics.
     pub exposition: Arc<Exposition>,
     /// A plan older than this is stale, in seconds.
@@ -49,13 +45,14 @@ pub struct Admin {
     pub previews: Arc<Semaphore>,
 }
 
+/// The largest body of any of them.
+pub const LARGEST_BODY: usize = configuration::WHOLE_BYTES;
+
 /// The routes; they need an [`Admin`] as application data. What people open in a browser and what
-/// probes ask for may come with any query.
+/// scrapers ask for may come with any query.
 pub const ROUTES: &[Route] = &[
     Route::new("GET", "/docs", || to(docs::page)).ignoring_others(),
     Route::new("GET", "/openapi.yaml", || to(docs::document)).ignoring_others(),
-    Route::new("GET", "/livez", || to(health::alive)).ignoring_others(),
-    Route::new("GET", "/readyz", || to(health::ready)).ignoring_others(),
     Route::new("GET", "/metrics", || to(metrics::tell)).ignoring_others(),
     Route::new("GET", "/v1/budget", || to(budget::show)),
     Route::new("PUT", "/v1/budget", || to(budget::change)),

@@ -308,7 +308,49 @@ labels! {
         Failed = "failed",
         /// It took too long and was ended.
         TimedOut = "timed_out",
+        /// It panicked.
+        Panicked = "panicked",
         /// It did not begin: the one before still ran.
         Skipped = "skipped",
+    }
+
+    /// A task that runs as long as the process does.
+    TaskName as "task" {
+        /// Asks for the lease, or gives it up.
+        LeaseKeeper = "lease_keeper",
+        /// Follows the current plan.
+        Follower = "follower",
+        /// Triggers jobs.
+        Scheduler = "scheduler",
+        /// Runs jobs.
+        Runner = "runner",
+        /// Commits reports.
+        Committer = "committer",
+        /// Watches the settings that all replicas share.
+        FleetSettings = "fleet_settings",
+        /// Answers SDKs and agents.
+        SdkListener = "sdk_listener",
+        /// Answers operators.
+        AdminListener = "admin_listener",
+        /// Serves one connection; there are many.
+        Connection = "connection",
+    }
+
+    /// How a task ended that should not have.
+    TaskOutcome as "outcome" {
+        /// It returned.
+        Returned = "returned",
+        /// With an error.
+        Failed = "failed",
+        /// It panicked.
+        Panicked = "panicked",
+    }
+
+    /// Where requests come in.
+    ListenerName as "listener" {
+        /// From SDKs and agents.
+        Sdk = "sdk",
+        /// From operators.
+        Admin = "admin",
     }
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::traffic::{Fleet, Manners};
 use super::world::World;
+use crate::supervision::Faulty;
 use crate::support::client::http_client;
 use crate::support::postgres::TestDatabase;
 use crate::support::process::{WallClock, WeirCommand, WeirProcess};
@@ -204,4 +205,21 @@ async fn hoard(address: String) {
             let _ = socket.read(&mut [0; 64]).await;
         }
     }
+}
+
+/// A fault of the program makes every computation panic, then the task that keeps the lease.
+pub async fn panics(world: Arc<World>) {
+    let job = "weir-panics";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = Faulty::start(directory.path(), &[]).await;
+    world.watch(job, &[&weir.app.admin]).await;
+    world.clears(job, "WeirLeaseGivenUp").await;
+    weir.panic_in(Some("read_deltas"));
+    world.fires(job, "WeirLeaseGivenUp").await;
+    weir.panic_in(Some("acquire_lease"));
+    world.fires(job, "WeirTaskEnded").await;
+    weir.panic_in(None);
+    world.clears(job, "WeirLeaseGivenUp").await;
+    world.clears(job, "WeirTaskEnded").await;
+    weir.app.stop().await;
 }

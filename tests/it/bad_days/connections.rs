@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{DEADLINE, Poller, agents, assert_memory_bounded, metric, serves_a_plan};
+use super::{DEADLINE, Poller, agents, assert_memory_bounded, metric, plans_go_on, serves_a_plan};
 use crate::support::process::{WeirProcess, eventually};
 
 const OPEN: &str = "weir_sdk_connections";
@@ -103,6 +103,26 @@ async fn idle_connections_beyond_the_limit_lock_nobody_out() {
     poller.all_answered().await;
     eprintln!("{asked} connections asked of a listener that takes {most}");
     assert_memory_bounded(&weir, "idle connections");
+    sitting.shutdown().await;
+}
+
+/// The admin listener has few places, and none of them is one of the database's descriptors.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_to_the_admin_listener_lock_no_operator_out() {
+    let (weir, _folder) = start(64).await;
+    let to = weir.admin_url().strip_prefix("http://").unwrap();
+    let to: SocketAddr = to.parse().unwrap();
+    let most = metric(&weir, "weir_admin_connections_max", |most| most >= 1.0).await;
+    let mut sitting = JoinSet::new();
+    for number in 0..affordable(1_100) {
+        sitting.spawn(sit(to, number));
+    }
+    let evicted = "weir_admin_connections_evicted_total";
+    metric(&weir, evicted, |evicted| evicted >= most).await;
+    let open = metric(&weir, "weir_admin_connections", |_| true).await;
+    assert!(open <= most + 10.0, "{open} of {most}");
+    plans_go_on(&weir).await;
+    assert_memory_bounded(&weir, "idle connections to the admin listener");
     sitting.shutdown().await;
 }
 

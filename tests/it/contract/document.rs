@@ -40,16 +40,15 @@ impl Document {
     pub fn operations(&self) -> Vec<Operation> {
         let mut found = Vec::new();
         for (path, item) in object(&self.whole["paths"]) {
-            let server = item["servers"][0]["url"].as_str();
             for (method, operation) in object(item) {
                 if METHODS.contains(&&*method.to_uppercase()) {
-                    found.push(Operation {
-                        is_admin: server.is_some_and(|url| url.ends_with(":8778")),
+                    found.extend(listeners(item).into_iter().map(|is_admin| Operation {
+                        is_admin,
                         method: method.to_uppercase(),
                         path: path.clone(),
                         parameters: self.parameters(operation),
                         responses: self.responses(operation),
-                    });
+                    }));
                 }
             }
         }
@@ -110,10 +109,21 @@ impl Document {
     }
 }
 
+/// The listeners that have a path, and whether each is the admin listener: the SDK listener where
+/// the path names none.
+fn listeners(path: &Value) -> Vec<bool> {
+    let named = path["servers"].as_array().into_iter().flatten();
+    let named: Vec<bool> = named
+        .filter_map(|server| Some(server["url"].as_str()?.ends_with(":8778")))
+        .collect();
+    if named.is_empty() { vec![false] } else { named }
+}
+
 impl Operation {
-    /// Whether SDKs poll it.
+    /// Whether SDKs poll it, or probes do.
     pub fn is_polled(&self) -> bool {
-        !self.is_admin && self.method == "GET"
+        let is_probed = ["/livez", "/readyz"].contains(&&*self.path);
+        (is_probed || !self.is_admin) && self.method == "GET"
     }
 
     pub fn label(&self) -> String {

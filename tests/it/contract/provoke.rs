@@ -21,7 +21,13 @@ use crate::support::process::eventually;
 const DEADLINE: Duration = Duration::from_secs(60);
 const OPERATIONS: &str = "/v1/services/{service}/operations";
 const HISTORY: &str = "/v1/services/{service}/history";
-const POLLED: [&str; 4] = ["/", "/sampling", "/api/sampling", "/api/sampling/sampling"];
+const POLLED: [&str; 5] = [
+    "/",
+    "/sampling",
+    "/sampling/",
+    "/api/sampling",
+    "/api/sampling/sampling",
+];
 
 /// What has been answered, and what of it is not as documented.
 #[derive(Default)]
@@ -258,7 +264,7 @@ async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
     given.put(part, fine(Some("*")), 200).await;
     given.put(part, fine(Some(&tag)), 412).await;
     given.put(part, fine(None), 428).await;
-    for malformed in ["1", "\"+1\"", "W/\"1\"", "\"1\", \"2\"", ""] {
+    for malformed in ["1", "\"+1\"", "w/\"1\"", "\"1\", \"2\"", ""] {
         given.put(part, fine(Some(malformed)), 400).await;
     }
     let json = |body: String| {
@@ -363,6 +369,23 @@ pub async fn without_the_database(given: &mut Given) {
     given.get(&app, "/readyz", "", 200).await;
     cluster.restart();
     app.stop().await;
+}
+
+/// The process has been asked to stop, and goes on serving for a while.
+pub async fn while_stopping(given: &mut Given) {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &["--stop-delay", "1h"]).await;
+    app.begin_stop();
+    let ready = format!("{}/readyz", app.sdk);
+    eventually(DEADLINE, "the stop is announced", async || {
+        let answer = app.client.get(&ready).send().await.ok()?;
+        (answer.status() == 503).then_some(())
+    })
+    .await;
+    let answer = Answer::of(app.client.get(&ready)).await;
+    given.note("GET", "/readyz", 503, &answer);
+    given.get(&app, "/readyz", "", 503).await;
+    given.get(&app, "/livez", "", 200).await;
 }
 
 /// Somebody renamed columns: a fault that trying again does not mend.

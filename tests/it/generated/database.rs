@@ -68,6 +68,8 @@ pub struct Faults {
     pub unheard: AtomicU32,
     /// How many calls have failed.
     pub failed: AtomicU32,
+    /// The call that panics, as a fault in the program would make it.
+    pub panic_in: Mutex<Option<&'static str>>,
     stop_at: Mutex<Option<Point>>,
     stopped: watch::Sender<bool>,
 }
@@ -78,6 +80,7 @@ impl Faults {
             cut: AtomicBool::new(false),
             unheard: AtomicU32::new(0),
             failed: AtomicU32::new(0),
+            panic_in: Mutex::default(),
             stop_at: Mutex::default(),
             stopped: watch::channel(false).0,
         })
@@ -116,6 +119,11 @@ impl Faults {
                 .is_ok();
             assert!(gone_on, "the sender lives");
         }
+    }
+
+    fn may_panic(&self, call: &'static str) {
+        let panics = *self.panic_in.lock().unwrap() == Some(call);
+        assert!(!panics, "{call} panics, as asked");
     }
 
     fn unavailable(&self) -> StoreError {
@@ -188,6 +196,7 @@ impl Store for Link {
     }
 
     async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+        self.faults.may_panic("read_deltas");
         self.faults.come_to(Point::Read).await;
         self.way()?;
         let deltas = self.store.read_deltas(starts).await?;
@@ -245,6 +254,7 @@ impl Store for Link {
         holder: Uuid,
         time_to_live: Duration,
     ) -> Result<LeaseAnswer, StoreError> {
+        self.faults.may_panic("acquire_lease");
         self.way()?;
         let answer = self.store.acquire_lease(name, holder, time_to_live).await?;
         if let Some(epoch) = answer.epoch {

@@ -8,10 +8,10 @@
 //! `PROPTEST_CASES=2000` plays that many.
 
 mod checks;
-mod database;
+pub mod database;
 mod ending;
 mod fleet;
-mod operations;
+pub mod operations;
 mod replica;
 mod reproductions;
 mod sending;

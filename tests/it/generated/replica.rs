@@ -12,8 +12,8 @@ use weir::configuration::Configuration;
 use weir::health::DatabaseState;
 use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
 use weir::jobs::{
-    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Recompute, Settle, Shared,
-    load_current,
+    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Recompute, Settle,
+    Shared, load_current,
 };
 use weir::names::Dictionary;
 use weir::snapshot::Served;
@@ -296,6 +296,8 @@ impl Replica {
                 database: DatabaseState::default(),
                 holder,
                 time_to_live: LEASE,
+                patience: Patience::of(INTERVAL),
+                metrics: Arc::clone(&shared.metrics),
             },
             recompute: Arc::new(Recompute {
                 shared: shared.clone(),

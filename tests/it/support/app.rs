@@ -11,6 +11,7 @@ use uuid::Uuid;
 use weir::app::{App, AppError};
 use weir::clock::{Clock, SystemClock};
 use weir::settings::Settings;
+use weir::store::Store;
 
 #[derive(Parser)]
 struct Command {
@@ -51,7 +52,16 @@ impl TestApp {
 
     /// Starts with these settings.
     pub async fn start_with(settings: Settings) -> Self {
-        let app = App::build(settings).await.expect("Weir starts");
+        Self::run(App::build(settings).await.expect("Weir starts"))
+    }
+
+    /// Starts with these settings on this database.
+    pub async fn start_on(settings: Settings, store: impl Store) -> Self {
+        let built = App::build_on(settings, store).await;
+        Self::run(built.expect("Weir starts"))
+    }
+
+    fn run(app: App) -> Self {
         let sdk = format!("http://{}", app.sdk_address());
         let admin = format!("http://{}", app.admin_address());
         let stop = CancellationToken::new();
@@ -68,11 +78,16 @@ impl TestApp {
 
     /// Stops as SIGTERM does, and waits for the end.
     pub async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.expect("no panic").expect("a clean end");
+        self.begin_stop();
+        self.ended().await.expect("a clean end");
     }
 
-    /// Waits until it ends by itself.
+    /// Begins to stop, as at SIGTERM.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it ends.
     pub async fn ended(self) -> Result<(), AppError> {
         let ended = tokio::time::timeout(Duration::from_secs(60), self.task);
         ended.await.expect("it ends in time").expect("no panic")

@@ -209,8 +209,13 @@ impl WeirProcess {
     }
 
     /// Asks it to leave (SIGTERM) and waits until it has.
-    pub async fn terminate(mut self) -> ExitStatus {
+    pub async fn terminate(self) -> ExitStatus {
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has left.
+    pub async fn ended(mut self) -> ExitStatus {
         eventually(PROCESS_DEADLINE, "weir leaves after SIGTERM", async || {
             self.child
                 .try_wait()
@@ -231,7 +236,7 @@ impl WeirProcess {
     }
 
     /// Sends a signal. The shell's own `kill` is there where no program of that name is.
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("sh")
             .args([
                 "-c",

@@ -1,11 +1,11 @@
-//! A connection to the SDK listener: counted while it is open, and ended when it gets nowhere.
+//! A connection to a listener: counted while it is open, closed when it makes no progress.
 //!
-//! The HTTP server bounds the first head of a connection and its idle time. What it does not
-//! bound are a second head that never ends and an answer that is never read: either would hold
-//! its connection, and so one of the few there are, for ever. So the time from the first byte
-//! of a request to the last of its answer is bounded here, whatever happens between. And it goes
-//! on taking requests from a client that does not read, and takes as many at once as there are
-//! bytes; here nothing is read from who does not read, and little at once.
+//! The HTTP server limits the first head of a connection and its idle time. It does not limit a
+//! second head that never ends, nor an answer that is never read: either would hold a connection
+//! for ever, and there are few. So this type limits the time from the first byte of a request to
+//! the last byte of its answer. The server also accepts requests from a client that reads no
+//! answers, as many at once as there are bytes. So this type reads nothing from a client that
+//! does not read, and little at once from any other.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,14 +19,32 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::places::Place;
 
-/// From a request's first byte to its answer's last, or from an answer to the next request.
-///
-/// A body may take 10 s and a commit 8 s; an agent that waits longer has given up.
-const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(20);
-
-/// A connection that gets nowhere is looked at so many times before it is ended: so the limit is
-/// kept to a fourth, and neither a request nor an answer costs a reading of the clock.
+/// How often a connection is looked at before its time limit closes it. So the limit is exact to
+/// a fourth, and neither a request nor an answer reads the clock.
 const LOOKS: u32 = 4;
+
+/// How long a connection may make no progress.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimits {
+    /// From a request's first byte to its answer's last, or from connecting to the first request.
+    pub answer: Duration,
+    /// From an answer to the next request.
+    pub idle: Duration,
+}
+
+impl TimeLimits {
+    fn between_looks(self) -> Duration {
+        self.answer / LOOKS
+    }
+
+    /// How many looks without progress close a connection that waits for a request. The server
+    /// closes it at the idle time itself; this is for when it does not.
+    fn idle_looks(self) -> u32 {
+        let period = self.between_looks().as_millis().max(1);
+        let looks = self.idle.as_millis().div_ceil(period) + 1;
+        u32::try_from(looks).unwrap_or(u32::MAX).max(LOOKS)
+    }
+}
 
 /// Bytes that are read before what they ask for has had its turn.
 const TURN_BYTES: usize = 8 * 1024;
@@ -36,7 +54,7 @@ const TURN_BYTES: usize = 8 * 1024;
 const FIRST_BYTES: usize = 1024;
 
 /// A connection that has a time limit.
-pub(super) struct Connection {
+pub struct Connection {
     io: TcpStream,
     progress: Progress,
     place: Place,
@@ -44,16 +62,14 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Takes a connection that has just been accepted, at its place.
-    pub fn new(io: TcpStream, place: Place) -> Self {
+    pub(super) fn new(io: TcpStream, place: Place, limits: TimeLimits) -> Self {
         Self {
             io,
-            progress: Progress::new(),
+            progress: Progress::new(limits),
             place,
         }
     }
-}
 
-impl Connection {
     /// Reads the first bytes after an answer; where there may be more, they have to wait.
     fn read_first(
         &mut self,
@@ -74,6 +90,7 @@ impl Connection {
 
 /// For how long nothing has been achieved.
 struct Progress {
+    limits: TimeLimits,
     /// Whether a request has begun or an answer ended since the connection was last looked at.
     stirred: bool,
     /// How often it was looked at since one did.
@@ -94,8 +111,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
+    fn new(limits: TimeLimits) -> Self {
         Self {
+            limits,
             stirred: true,
             looks: 0,
             asked: false,
@@ -103,7 +121,7 @@ impl Progress {
             answering: false,
             blocked: false,
             held_up: false,
-            alarm: Box::pin(sleep(ANSWER_TIME_LIMIT / LOOKS)),
+            alarm: Box::pin(sleep(limits.between_looks())),
         }
     }
 
@@ -149,10 +167,15 @@ impl Progress {
             } else {
                 self.looks + 1
             };
-            if self.looks == LOOKS {
+            let most = if self.asked || self.answering {
+                LOOKS
+            } else {
+                self.limits.idle_looks()
+            };
+            if self.looks >= most {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let next = Instant::now() + ANSWER_TIME_LIMIT / LOOKS;
+            let next = Instant::now() + self.limits.between_looks();
             self.alarm.as_mut().reset(next);
         }
         Ok(())
@@ -226,5 +249,23 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_be_idle_for_longer_than_a_request_may_take() {
+        for idle in [1, 5, 19, 20, 60, 3600] {
+            let limits = TimeLimits {
+                answer: Duration::from_secs(20),
+                idle: Duration::from_secs(idle),
+            };
+            let closed_after = limits.between_looks() * limits.idle_looks();
+            assert!(closed_after > limits.idle, "{closed_after:?}: {limits:?}");
+            assert!(closed_after >= limits.answer, "{closed_after:?}");
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! The places for connections to the SDK listener: who is idle gives up his when somebody comes.
+//! The places for a listener's connections: an idle one is closed when a new one comes.
 //!
-//! A listener that stops accepting at its limit locks everybody out for as long as those inside do
-//! nothing, and SDKs come anew with every poll. So one more than the limit is always accepted, and
-//! the connection that has been idle for longest is closed for it. Those with a request on its way
-//! keep theirs: where all have one, newcomers wait until a time limit ends one of them.
+//! A listener that stops accepting at its limit locks everybody out while the connections it has
+//! do nothing, and SDKs connect again for every poll. So one more than the limit is always
+//! accepted, and the connection that has been idle for longest is closed for it. A connection with
+//! a request on its way keeps its place. Where all have one, new connections wait until a time
+//! limit ends one of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,0 +1,90 @@
+//! Whether the process runs, and whether it may be sent requests: the same on both listeners, for
+//! probes and load balancers. Neither needs a token, a name or the database.
+
+use std::sync::Arc;
+
+use actix_web::Responder;
+use actix_web::web::{Data, Json, to};
+use serde::Serialize;
+
+use crate::health::{DatabaseState, Stopping};
+use crate::http::problem::Problem;
+use crate::http::routes::Route;
+use crate::snapshot::Served;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Health {
+    /// What is served.
+    pub served: Arc<Served>,
+    /// Whether the database answered when it was last asked.
+    pub database: DatabaseState,
+    /// Whether the process is about to stop.
+    pub stopping: Stopping,
+}
+
+/// Where the process says that it runs.
+pub const LIVE: &str = "/livez";
+
+/// Where the process says that it may be sent requests.
+pub const READY: &str = "/readyz";
+
+/// The routes; they need a [`Health`] as application data. Probes may add any query, and come too
+/// often to be logged.
+pub const ROUTES: &[Route] = &[
+    Route::new("GET", LIVE, || to(alive))
+        .ignoring_others()
+        .unidentified(),
+    Route::new("GET", READY, || to(ready))
+        .ignoring_others()
+        .unidentified(),
+];
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    plan: u64,
+    database: &'static str,
+    tables: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// The process answers: it lives.
+async fn alive() -> impl Responder {
+    Json(Alive { status: "alive" })
+}
+
+/// The listeners open once the last plan is loaded, so an answer means that polls are served. A
+/// database that went away since, or is being restored, does not make the process unready: polls do
+/// not need it.
+async fn ready(health: Data<Health>) -> Result<impl Responder, Problem> {
+    if health.stopping.has_begun() {
+        return Err(Problem::Unavailable {
+            detail: "the process is stopping",
+            retry_after_seconds: 2,
+        });
+    }
+    let database = if health.database.is_available() {
+        "available"
+    } else {
+        "unavailable"
+    };
+    let problem = health.database.unsound();
+    Ok(Json(Ready {
+        status: "ready",
+        plan: health.served.load().plan().number,
+        database,
+        tables: if problem.is_none() {
+            "sound"
+        } else {
+            "unsound"
+        },
+        problem: problem.map(|why| why.to_string()),
+    }))
+}

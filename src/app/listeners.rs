@@ -1,0 +1,205 @@
+//! The two listeners: what is answered where, and how much of it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
+use tokio::sync::Semaphore;
+
+use super::{AppError, Parts};
+use crate::api::admin::{self, Admin};
+use crate::api::{health, health::Health, reports};
+use crate::http::body::{BodyRoom, check_announced};
+use crate::http::problem::Problem;
+use crate::http::routes::register;
+use crate::ingest::{Committer, Ingest, ReportLimits};
+use crate::net::connection::TimeLimits;
+use crate::net::descriptors::Shares;
+use crate::net::hosts::Hosts;
+use crate::net::listener::{Bounds, Counts, Gates, Listener, listen};
+use crate::protocols::jaeger::{self, Jaeger};
+use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
+
+/// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s; an agent
+/// that waits longer has given up.
+const SDK_ANSWER: Duration = Duration::from_secs(20);
+
+/// How long a request to the admin listener may take: twice what a call to the database may.
+const ADMIN_ANSWER: Duration = Duration::from_secs(60);
+
+/// How long a connection to the admin listener may be idle after an answer.
+const ADMIN_IDLE: Duration = Duration::from_secs(5);
+
+/// Bytes of reports that may be held at once while they arrive and until they are parsed.
+const REPORT_BYTES: usize = 64 << 20;
+
+/// How many of the largest reports that must be enough for at least, packed and unpacked.
+const LARGEST_REPORTS: usize = 4;
+
+impl Parts {
+    /// Binds the listener of SDKs and agents.
+    pub(super) fn sdk_listener(
+        &self,
+        committer: Committer,
+        shares: Shares,
+    ) -> Result<Listener, AppError> {
+        let (ingest, jaeger) = (Data::new(self.ingest(committer)), Data::new(self.jaeger()));
+        let largest = self.settings.limits.max_report_bytes * LARGEST_REPORTS;
+        let room = Data::new(BodyRoom::of(largest.max(REPORT_BYTES)));
+        let health = Data::new(self.health());
+        let bounds = Bounds {
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            connections: shares.sdk,
+            time: TimeLimits {
+                answer: SDK_ANSWER,
+                idle: self.settings.listeners.idle_timeout,
+            },
+            drain: self.drain(),
+        };
+        let gates = Gates {
+            hosts: None,
+            expected: Some(Arc::new({
+                let ingest = Data::clone(&ingest);
+                move |head| reports::check_announced(head, &ingest)
+            })),
+        };
+        let routes = move |config: &mut ServiceConfig| {
+            config
+                .app_data(Data::clone(&ingest))
+                .app_data(Data::clone(&jaeger))
+                .app_data(Data::clone(&room))
+                .app_data(Data::clone(&health));
+            register(config, jaeger::ROUTES);
+            register(config, reports::ROUTES);
+            register(config, health::ROUTES);
+        };
+        let (address, counts) = (
+            self.settings.listeners.listen,
+            sdk_counts(&self.shared.metrics),
+        );
+        let bound = listen("sdk", address, bounds, counts, gates, routes);
+        bound.map_err(|source| AppError::Listen { address, source })
+    }
+
+    fn ingest(&self, committer: Committer) -> Ingest {
+        let limits = ReportLimits {
+            bytes: self.settings.limits.max_report_bytes,
+            bucket: self.shared.interval,
+            age: self.fleet.report_age_max,
+        };
+        let dictionary = Arc::clone(&self.shared.dictionary);
+        let metrics = Arc::clone(&self.shared.metrics);
+        Ingest::new(dictionary, committer, self.clock(), limits, metrics)
+    }
+
+    fn jaeger(&self) -> Jaeger {
+        Jaeger {
+            served: Arc::clone(&self.shared.served),
+            metrics: Arc::clone(&self.shared.metrics),
+            clock: self.clock(),
+            stale_after_seconds: self.stale_after_seconds(),
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            served: Arc::clone(&self.shared.served),
+            database: self.database.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
+
+    /// Binds the listener of operators.
+    pub(super) fn admin_listener(&self, shares: Shares) -> Result<Listener, AppError> {
+        let (admin, health) = (Data::new(self.admin()), Data::new(self.health()));
+        let bounds = Bounds {
+            workers: 1,
+            connections: shares.admin,
+            time: TimeLimits {
+                answer: ADMIN_ANSWER,
+                idle: ADMIN_IDLE,
+            },
+            drain: self.drain(),
+        };
+        let open = &[health::LIVE, health::READY];
+        let hosts = Hosts::new(&self.settings.listeners.admin_host, "--admin-host", open);
+        let gates = Gates {
+            hosts: Some(hosts),
+            expected: Some(Arc::new(|head| {
+                check_announced(head.headers(), admin::LARGEST_BODY)
+            })),
+        };
+        let routes = move |config: &mut ServiceConfig| {
+            let (query, path) = extractors();
+            config
+                .app_data(query)
+                .app_data(path)
+                .app_data(Data::clone(&admin))
+                .app_data(Data::clone(&health));
+            register(config, admin::ROUTES);
+            register(config, health::ROUTES);
+        };
+        let (address, counts) = (
+            self.settings.listeners.admin_listen,
+            admin_counts(&self.shared.metrics),
+        );
+        let bound = listen("admin", address, bounds, counts, gates, routes);
+        bound.map_err(|source| AppError::Listen { address, source })
+    }
+
+    fn admin(&self) -> Admin {
+        Admin {
+            store: Arc::clone(&self.shared.store),
+            clock: self.clock(),
+            dictionary: Arc::clone(&self.shared.dictionary),
+            served: Arc::clone(&self.shared.served),
+            exposition: Arc::new(self.exposition()),
+            stale_after_seconds: self.stale_after_seconds(),
+            previews: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// How long requests may take to finish at a stop: the rest of the time is for commits, the
+    /// lease and the database.
+    fn drain(&self) -> Duration {
+        self.settings.listeners.stop_timeout / 2
+    }
+}
+
+/// Extractors whose errors are problem documents.
+fn extractors() -> (QueryConfig, PathConfig) {
+    let malformed = |detail: String| Problem::Malformed {
+        field: String::new(),
+        detail,
+    };
+    let query =
+        QueryConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
+    let path =
+        PathConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
+    (query, path)
+}
+
+fn sdk_counts(metrics: &Metrics) -> Counts {
+    Counts {
+        open: metrics.sdk_connections.clone(),
+        most: metrics.sdk_connections_max.clone(),
+        evicted: metrics.sdk_connections_evicted.clone(),
+        malformed: metrics.malformed_requests.of(ListenerName::Sdk).clone(),
+        panicked: panicked(metrics),
+    }
+}
+
+fn admin_counts(metrics: &Metrics) -> Counts {
+    Counts {
+        open: metrics.admin_connections.clone(),
+        most: metrics.admin_connections_max.clone(),
+        evicted: metrics.admin_connections_evicted.clone(),
+        malformed: metrics.malformed_requests.of(ListenerName::Admin).clone(),
+        panicked: panicked(metrics),
+    }
+}
+
+fn panicked(metrics: &Metrics) -> crate::telemetry::metrics::Counter {
+    let series = (TaskName::Connection, TaskOutcome::Panicked);
+    metrics.task_ends.of(series).clone()
+}

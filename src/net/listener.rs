@@ -1,0 +1,267 @@
+//! A listener: a socket, workers, and the bounds that every connection to it has.
+
+use std::future::ready;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request, RequestHead};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
+use actix_web::dev::AppConfig;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App as Routes, HttpResponse, ResponseError};
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, TimeLimits};
+use super::hosts::Hosts;
+use super::places::Places;
+use crate::http::problem::{Problem, not_found};
+use crate::telemetry::metrics::{Counter, Gauge};
+
+/// How long a client may take to send the first request's head, from its connecting.
+const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a client may take to leave once its connection is being closed.
+const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
+
+/// Connections of a worker that may be leaving beside the most there may be: those whose places
+/// were given to new ones.
+const LEAVING: usize = 8;
+
+/// Connections that may wait in the kernel while as many as allowed are open.
+const BACKLOG: u32 = 1024;
+
+/// What bounds a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Threads that answer; each has its share of the connections.
+    pub workers: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// How long a connection may make no progress.
+    pub time: TimeLimits,
+    /// How long requests may take to finish when the listener stops.
+    pub drain: Duration,
+}
+
+impl Bounds {
+    fn connections_each(&self) -> usize {
+        self.connections.div_ceil(self.workers)
+    }
+}
+
+/// What is counted of a listener.
+#[derive(Clone)]
+pub struct Counts {
+    /// Open connections.
+    pub open: Gauge,
+    /// The most that may be open.
+    pub most: Gauge,
+    /// Idle connections closed to make room.
+    pub evicted: Counter,
+    /// Connections ended because a request could not be read.
+    pub malformed: Counter,
+    /// Connections ended because a handler panicked.
+    pub panicked: Counter,
+}
+
+/// Whether a request is answered, judged by its head.
+pub type Gate = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
+
+/// What a listener lets in.
+#[derive(Clone, Default)]
+pub struct Gates {
+    /// Under which names it may be asked; any, if not given.
+    pub hosts: Option<Hosts>,
+    /// Whether the body that a head announces will be read; asked before a client that waits for
+    /// `100 Continue` is told to send it.
+    pub expected: Option<Gate>,
+}
+
+/// A listener that is bound and serves once it is run.
+pub struct Listener {
+    address: SocketAddr,
+    server: Server,
+}
+
+impl Listener {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until told to stop, then lets requests finish for as long as its bounds say.
+    ///
+    /// # Errors
+    /// The listener's own; one that ended without being told to is an error too.
+    pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
+        let handle = self.server.handle();
+        let mut server = pin!(self.server);
+        tokio::select! {
+            ended = &mut server => {
+                return ended.and(Err(io::Error::other("the listener ended by itself")));
+            }
+            () = stop.cancelled() => {}
+        }
+        // The server carries the stop out, so it has to be polled until it has.
+        let (ended, ()) = tokio::join!(server, handle.stop(true));
+        ended
+    }
+}
+
+/// Binds a listener that answers what `routes` registers, and nothing else.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen<R>(
+    name: &'static str,
+    address: SocketAddr,
+    bounds: Bounds,
+    counts: Counts,
+    gates: Gates,
+    routes: R,
+) -> io::Result<Listener>
+where
+    R: Fn(&mut ServiceConfig) + Send + Clone + 'static,
+{
+    let each = bounds.connections_each();
+    counts.most.set((each * bounds.workers) as f64);
+    let (listener, address) = bind(address)?;
+    let server = Server::build()
+        .workers(bounds.workers)
+        .max_concurrent_connections(each + LEAVING)
+        .shutdown_timeout(bounds.drain.as_secs())
+        .disable_signals();
+    let listening = with_service(server, name, listener, bounds, counts, gates, routes)?;
+    Ok(Listener {
+        address,
+        server: listening.run(),
+    })
+}
+
+/// Adds the service that answers a listener's connections: each takes a place, then it is HTTP.
+fn with_service<R>(
+    server: ServerBuilder,
+    name: &'static str,
+    listener: TcpListener,
+    bounds: Bounds,
+    counts: Counts,
+    gates: Gates,
+    routes: R,
+) -> io::Result<ServerBuilder>
+where
+    R: Fn(&mut ServiceConfig) + Send + Clone + 'static,
+{
+    let stopping = server.graceful_shutdown_signal();
+    server.listen(name, listener, move || {
+        let (stopping, routes) = (stopping.clone(), routes.clone());
+        let Gates { hosts, expected } = gates.clone();
+        let answers = Routes::new()
+            .default_service(web::to(not_found))
+            .configure(|config| routes(config))
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let answers = map_config(answers, |()| AppConfig::default());
+        let allowed = apply_fn_factory(answers, move |request: Request, answers| {
+            match hosts
+                .as_ref()
+                .map_or(Ok(()), |hosts| hosts.check(request.head()))
+            {
+                Ok(()) => Either::Left(answers.call(request)),
+                Err(problem) => Either::Right(ready(Err(problem.error_response()))),
+            }
+        });
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(bounds.time.idle)
+            .client_request_timeout(HEAD_TIME_LIMIT)
+            .client_disconnect_timeout(DISCONNECT_TIME_LIMIT)
+            .expect(fn_service(move |request| {
+                ready(expect(expected.as_ref(), request))
+            }))
+            .h1(allowed);
+        let places = Places::new(
+            bounds.connections_each(),
+            counts.open.clone(),
+            counts.evicted.clone(),
+        );
+        let counts = counts.clone();
+        let placed = fn_service(move |io: TcpStream| ready(Ok(placed(io, &places, bounds.time))));
+        apply_fn_factory(placed.and_then(http), move |io: TcpStream, connections| {
+            counted(connections.call(io), counts.clone())
+        })
+    })
+}
+
+/// A connection at its place, and who is at its other end.
+fn placed(
+    io: TcpStream,
+    places: &Rc<Places>,
+    limits: TimeLimits,
+) -> (Connection, Option<SocketAddr>) {
+    let peer = io.peer_addr().ok();
+    (Connection::new(io, places.take(), limits), peer)
+}
+
+/// Whether a client that waits for `100 Continue` is told to go on.
+#[allow(
+    clippy::result_large_err,
+    reason = "the server takes no other kind of error"
+)]
+fn expect(expected: Option<&Gate>, request: Request) -> Result<Request, HttpResponse> {
+    match expected.map_or(Ok(()), |expected| expected(request.head())) {
+        Ok(()) => Ok(request),
+        Err(problem) => Err(problem.error_response()),
+    }
+}
+
+/// Serves a connection to its end, and counts how that came.
+///
+/// Nothing is logged that a client causes: one could fill the log. A handler that panics takes its
+/// connection with it and nothing else; the panic itself is logged where it happens.
+async fn counted(
+    connection: impl Future<Output = Result<(), DispatchError>>,
+    counts: Counts,
+) -> Result<(), DispatchError> {
+    match AssertUnwindSafe(connection).catch_unwind().await {
+        Ok(ended) => {
+            if let Err(DispatchError::Parse(_)) = &ended {
+                counts.malformed.inc();
+            }
+            ended
+        }
+        Err(_) => {
+            counts.panicked.inc();
+            Err(DispatchError::InternalError)
+        }
+    }
+}
+
+/// Opens a listening socket; the address says which port it got.
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // Or else a restart would have to wait for the kernel to forget the old connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?.into_std()?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
