@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::Responder;
@@ -93,10 +94,15 @@ pub(super) async fn show(
     let configuration: Configuration = configuration::parse(&body)?;
     drop(body);
     configuration::check(&configuration)?;
-    // A large fleet's takes a core for a moment: one after the other.
-    let _turn = admin.previews.acquire().await;
+    // A large fleet's takes a core for a moment: one after the other. The work goes on when its
+    // client has gone, so the turn goes with it.
+    let turn = Arc::clone(&admin.previews).acquire_owned().await;
     let admin = admin.clone();
-    let shown = block(move || document(&admin, &configuration, limit)).await;
+    let shown = block(move || {
+        let _turn = turn;
+        document(&admin, &configuration, limit)
+    })
+    .await;
     shown.map(Json).map_err(|error| {
         tracing::error!(error = chain(&error), "a preview could not be computed");
         Problem::Internal
