@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::sync::OwnedMutexGuard;
 
 use super::changes::{self, Changes};
-use super::follow::{Install, blocking, load_current};
+use super::follow::{Install, blocking_under, load_current};
 use super::windows::{Sums, last_closed};
 use super::{Job, JobError, PLAN_LEASE, Shared};
 use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
@@ -39,6 +40,9 @@ pub struct Recompute {
     /// How long after its end a window waits for reports.
     pub grace: Duration,
 }
+
+/// Held while a plan is made, published and installed.
+type Publishing = Arc<OwnedMutexGuard<()>>;
 
 /// What a plan is computed from.
 struct Read {
@@ -132,7 +136,9 @@ impl Recompute {
         epoch: u64,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let started = Instant::now();
-        let _publishing = self.shared.publishing.lock().await;
+        // Until the work aside has ended, too: a run that took too long is dropped, its work is not.
+        let publishing = Arc::clone(&self.shared.publishing).lock_owned().await;
+        let publishing: Publishing = Arc::new(publishing);
         let mut laps = Laps::start();
         let phases = &self.shared.metrics.plan_phase;
         let before = self.shared.served.snapshot();
@@ -142,7 +148,9 @@ impl Recompute {
         }
         let read = self.read(before.plan().window, window).await?;
         laps.lap(phases.of(PlanPhase::Read));
-        let prepared = self.compute(Arc::clone(&before), read, epoch).await;
+        let prepared = self
+            .compute(&publishing, Arc::clone(&before), read, epoch)
+            .await;
         laps.lap(phases.of(PlanPhase::Compute));
         let published = self.publish(&prepared).await?;
         laps.lap(phases.of(PlanPhase::Publish));
@@ -150,7 +158,7 @@ impl Recompute {
             return Ok(());
         }
         self.tell(before.plan(), &prepared, started.elapsed());
-        self.install(before, prepared).await;
+        self.install(publishing, before, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
         Ok(())
     }
@@ -181,10 +189,16 @@ impl Recompute {
         })
     }
 
-    async fn compute(&self, parent: Arc<Snapshot>, read: Read, epoch: u64) -> Prepared {
+    async fn compute(
+        &self,
+        publishing: &Publishing,
+        parent: Arc<Snapshot>,
+        read: Read,
+        epoch: u64,
+    ) -> Prepared {
         let published_at = self.shared.clock.now();
         let names = self.shared.dictionary.names();
-        blocking(move || {
+        blocking_under(Arc::clone(publishing), move || {
             let sum = |window| Sums::of(window, &read.deltas).counts(&names);
             let current = sum(read.window);
             let corrected = read.corrected.map(sum);
@@ -237,9 +251,9 @@ impl Recompute {
         changes::log(before, plan, &changes, names, took);
     }
 
-    async fn install(&self, before: Arc<Snapshot>, prepared: Prepared) {
+    async fn install(&self, publishing: Publishing, before: Arc<Snapshot>, prepared: Prepared) {
         let to = Arc::clone(&self.shared.served);
-        blocking(move || {
+        blocking_under(publishing, move || {
             let published_at = Some(prepared.stored.published_at);
             to.install(Snapshot::build(
                 prepared.plan,
