@@ -31,6 +31,8 @@ LABEL org.opencontainers.image.title="Weir" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build --chown=0:0 --chmod=0555 /build/target/release/weir /usr/local/bin/weir
 COPY --from=build --chown=10001:10001 /data /var/lib/weir
+# The authorities that a certificate of PostgreSQL is checked against; mount your own over it.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 
 # By number, so that an orchestrator can see that it is not root.
 USER 10001:10001

@@ -242,11 +242,9 @@ async fn open(
     let deadline = tokio::time::Instant::now() + settings.database.database_wait;
     loop {
         let opened: Result<Arc<dyn Store>, StoreError> = match settings.database.place() {
-            Database::Postgres { url, connections } => {
-                PostgresStore::connect(url.expose(), connections)
-                    .await
-                    .map(|store| instrumented(store, settings, metrics, state))
-            }
+            Database::Postgres(database) => PostgresStore::open(database)
+                .await
+                .map(|store| instrumented(store, settings, metrics, state)),
             Database::Sqlite(path) => SqliteStore::open(&path)
                 .await
                 .map(|store| instrumented(store, settings, metrics, state)),

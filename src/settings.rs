@@ -164,4 +164,21 @@ mod tests {
         assert!(!format!("{settings:?}").contains("geheim"));
         assert!(!format!("{:?}", settings.database.place()).contains("geheim"));
     }
+
+    #[test]
+    fn a_database_url_comes_from_a_flag_or_a_file() {
+        let missing = parse(&["--database-url-file", "/nowhere/url"]).unwrap();
+        let said = missing.check().unwrap_err().to_string();
+        assert!(
+            said.contains("--database-url-file /nowhere/url: "),
+            "{said}"
+        );
+        let both = [
+            "--database-url",
+            "postgres://a/b",
+            "--database-url-file",
+            "/c",
+        ];
+        assert!(parse(&both).is_err());
+    }
 }

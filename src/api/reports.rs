@@ -10,7 +10,7 @@ use crate::http::body::{self, BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
-use crate::store::StoreError;
+use crate::store::{Passing, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::ReportOutcome;
 
@@ -98,6 +98,7 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
             IngestError::Overloaded => ReportOutcome::Overloaded,
             IngestError::Late => ReportOutcome::Late,
             IngestError::Unsettled => ReportOutcome::Unsettled,
+            IngestError::Stopping => ReportOutcome::Unavailable,
             IngestError::Store(error) => match &**error {
                 StoreError::Unavailable { .. } | StoreError::Unsound { .. } => {
                     ReportOutcome::Unavailable
@@ -143,12 +144,12 @@ impl From<IngestError> for Problem {
             IngestError::Overloaded => unavailable("too many reports wait for the database"),
             IngestError::Late => unavailable("the database did not answer in time"),
             IngestError::Unsettled => unavailable("the names of the database are changing"),
-            IngestError::Store(source) => match &*source {
-                full if full.is_full() => unavailable("the database has no room"),
-                StoreError::Unavailable { .. } => unavailable("the database is away"),
-                StoreError::Unsound { .. } => unavailable(UNSOUND),
-                fault => {
-                    tracing::error!(error = chain(fault), "a report could not be stored");
+            IngestError::Stopping => unavailable(Passing::Stopping.detail()),
+            IngestError::Store(source) => match (source.passing(), &*source) {
+                (Some(passing), _) => unavailable(passing.detail()),
+                (None, StoreError::Unsound { .. }) => unavailable(UNSOUND),
+                (None, _) => {
+                    tracing::error!(error = chain(&*source), "a report could not be stored");
                     Self::Internal
                 }
             },

@@ -4,12 +4,13 @@
 //! runs this before a new release starts. Where `weir serve` runs as the owner, it does the same at
 //! its start.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::block_on;
-use crate::store::postgres::PostgresStore;
+use crate::store::postgres::{PostgresSettings, PostgresStore, PreparedStatements, UrlSource};
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
 
@@ -22,14 +23,35 @@ pub(super) struct MigrateArgs {
         long,
         env = "WEIR_DATABASE_URL",
         value_name = "URL",
-        hide_env_values = true
+        hide_env_values = true,
+        required_unless_present = "database_url_file"
     )]
-    database_url: String,
+    database_url: Option<String>,
+    /// File that holds the URL, instead of --database-url
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_URL_FILE",
+        value_name = "FILE",
+        conflicts_with = "database_url"
+    )]
+    database_url_file: Option<PathBuf>,
+}
+
+impl MigrateArgs {
+    fn settings(&self) -> PostgresSettings {
+        let file = self.database_url_file.clone().map(UrlSource::File);
+        let text = || UrlSource::Text(self.database_url.clone().unwrap_or_default());
+        PostgresSettings {
+            url: file.unwrap_or_else(text),
+            connections: 1,
+            prepared: PreparedStatements::Auto,
+        }
+    }
 }
 
 pub(super) fn run(args: &MigrateArgs) -> ExitCode {
     block_on(async {
-        match migrate(&args.database_url).await {
+        match migrate(args.settings()).await {
             Ok(()) => {
                 println!("the tables are up to date");
                 ExitCode::SUCCESS
@@ -42,8 +64,8 @@ pub(super) fn run(args: &MigrateArgs) -> ExitCode {
     })
 }
 
-async fn migrate(url: &str) -> Result<(), StoreError> {
-    let store = PostgresStore::connect(url, 1).await?;
+async fn migrate(settings: PostgresSettings) -> Result<(), StoreError> {
+    let store = PostgresStore::open(settings).await?;
     store.close().await;
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -45,9 +46,12 @@ pub enum CommitError {
     /// The store failed; one error for the whole group.
     #[error("the database did not take the report")]
     Store(#[source] Arc<StoreError>),
-    /// The transaction took too long, or the process is stopping: whether it holds is unknown.
+    /// The transaction took too long: whether it holds is unknown.
     #[error("the database did not answer in time")]
     Late,
+    /// The process is stopping; another replica will take it.
+    #[error("this replica is stopping")]
+    Stopping,
 }
 
 struct Waiting {
@@ -133,8 +137,12 @@ impl Committer {
         };
         self.queue
             .try_send(waiting)
-            .map_err(|_| CommitError::Overloaded)?;
-        answered.await.unwrap_or(Err(CommitError::Late))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => CommitError::Overloaded,
+                TrySendError::Closed(_) => CommitError::Stopping,
+            })?;
+        // The task ended with the report in its hands: whether it was committed is unknown.
+        answered.await.unwrap_or(Err(CommitError::Stopping))
     }
 }
 

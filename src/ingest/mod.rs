@@ -56,6 +56,9 @@ pub enum IngestError {
     /// help.
     #[error("the names of the database are changing")]
     Unsettled,
+    /// The process is stopping; sending it again, to another replica or later, will help.
+    #[error("this replica is stopping")]
+    Stopping,
 }
 
 /// How a report was acknowledged.
@@ -177,6 +180,7 @@ impl From<CommitError> for IngestError {
             CommitError::Overloaded => Self::Overloaded,
             CommitError::Store(source) => Self::Store(source),
             CommitError::Late => Self::Late,
+            CommitError::Stopping => Self::Stopping,
         }
     }
 }

@@ -232,7 +232,9 @@ impl LeaseKeeper {
             let Some(asked) = stop.run_until_cancelled(self.tick()).await else {
                 break;
             };
-            self.database.note(asked.is_ok());
+            // A database that is full, or held up by locks, answers.
+            self.database
+                .note(!asked.as_ref().is_err_and(StoreError::is_away));
             if let Err(error) = asked {
                 tracing::debug!(error = chain(&error), "the lease could not be asked for");
             }

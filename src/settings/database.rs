@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::store::postgres::{PostgresSettings, PreparedStatements, UrlSource};
+
 use super::parse::{DAY, HOUR, MILLISECOND, count, duration};
 
 /// The database and how it is used.
@@ -20,7 +22,7 @@ pub struct DatabaseSettings {
     )]
     pub data_dir: PathBuf,
     /// PostgreSQL to store everything in, for production and replicas:
-    /// postgres://user:password@host:5432/database. Without it: SQLite, in the data directory
+    /// postgres://user:password@host:5432/database, or several hosts: host1,host2:5433. Without it: SQLite, in the data directory
     #[arg(
         long,
         env = "WEIR_DATABASE_URL",
@@ -28,6 +30,25 @@ pub struct DatabaseSettings {
         hide_env_values = true
     )]
     pub database_url: Option<DatabaseUrl>,
+    /// File that holds the URL of the database, instead of --database-url. It is read again for
+    /// every new connection, so that a password can change without a restart
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_URL_FILE",
+        value_name = "FILE",
+        conflicts_with = "database_url"
+    )]
+    pub database_url_file: Option<PathBuf>,
+    /// Whether statements stay prepared in PostgreSQL: auto, on or off. auto finds out whether a
+    /// connection pooler stands between; on is for one that supports prepared statements
+    #[arg(
+        long,
+        env = "WEIR_DATABASE_PREPARED_STATEMENTS",
+        default_value = "auto",
+        value_name = "WHEN",
+        value_parser = prepared_statements
+    )]
+    pub database_prepared_statements: PreparedStatements,
     /// Most open connections to PostgreSQL, 2 to 100
     #[arg(
         long,
@@ -86,12 +107,7 @@ impl fmt::Debug for DatabaseUrl {
 #[derive(Debug, Clone)]
 pub enum Database {
     /// PostgreSQL, for production and replicas.
-    Postgres {
-        /// Where.
-        url: DatabaseUrl,
-        /// Connections in the pool.
-        connections: u32,
-    },
+    Postgres(PostgresSettings),
     /// SQLite in this file, the embedded default.
     Sqlite(PathBuf),
 }
@@ -101,7 +117,7 @@ impl Database {
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Self::Postgres { .. } => "PostgreSQL".into(),
+            Self::Postgres(_) => "PostgreSQL".into(),
             Self::Sqlite(path) => format!("SQLite in {}", path.display()),
         }
     }
@@ -111,27 +127,39 @@ impl DatabaseSettings {
     /// The database that these settings name.
     #[must_use]
     pub fn place(&self) -> Database {
-        match &self.database_url {
-            Some(url) => Database::Postgres {
-                url: url.clone(),
+        match self.url() {
+            Some(url) => Database::Postgres(PostgresSettings {
+                url,
                 connections: self.database_connections,
-            },
+                prepared: self.database_prepared_statements,
+            }),
             None => Database::Sqlite(self.data_dir.join("weir.db")),
         }
     }
 
+    fn url(&self) -> Option<UrlSource> {
+        let text = self.database_url.as_ref();
+        let text = text.map(|url| UrlSource::Text(url.expose().to_owned()));
+        text.or_else(|| self.database_url_file.clone().map(UrlSource::File))
+    }
+
     pub(super) fn check(&self, problems: &mut Vec<String>) {
-        match &self.database_url {
+        match self.url() {
             None if !self.data_dir.is_dir() => problems.push(format!(
                 "--data-dir {}: is not a directory",
                 self.data_dir.display()
             )),
-            Some(DatabaseUrl(url))
-                if !url.starts_with("postgres://") && !url.starts_with("postgresql://") =>
-            {
-                problems.push("--database-url must start with postgres://".into());
-            }
-            _ => {}
+            Some(url) => problems.extend(url.check().err().map(|problem| problem.to_string())),
+            None => {}
         }
+    }
+}
+
+fn prepared_statements(text: &str) -> Result<PreparedStatements, &'static str> {
+    match text {
+        "auto" => Ok(PreparedStatements::Auto),
+        "on" => Ok(PreparedStatements::On),
+        "off" => Ok(PreparedStatements::Off),
+        _ => Err("must be auto, on or off"),
     }
 }

@@ -1,10 +1,15 @@
 //! Failures inside a backend, and how every call to one is bounded, retried and classified.
 
+mod cause;
+mod unreachable;
+
 use std::fmt::Display;
-use std::io;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
+
+pub use cause::{Cause, Passing};
+pub(super) use unreachable::Unreachable;
 
 use super::StoreError;
 use super::varint::Damage;
@@ -29,11 +34,21 @@ pub(super) enum Fault {
     /// The partition for a row was not there; it has been forgotten, so that the next attempt
     /// makes it.
     PartitionMissing(sqlx::Error),
+    /// There is no connection.
+    Unreachable(Unreachable),
+    /// Something is set up in a way that Weir cannot work with.
+    Unsuitable(String),
 }
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         Self::Driver(error)
+    }
+}
+
+impl From<Unreachable> for Fault {
+    fn from(why: Unreachable) -> Self {
+        Self::Unreachable(why)
     }
 }
 
@@ -51,20 +66,45 @@ impl Fault {
         match self {
             Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
             Self::Unsound(why) => StoreError::Unsound { why },
-            Self::Driver(source) | Self::PartitionMissing(source) if passes(&source) => {
-                StoreError::Unavailable { during, source }
+            Self::Unreachable(why) => StoreError::Unavailable {
+                during,
+                source: why.into(),
+            },
+            Self::Unsuitable(said) => StoreError::Failed {
+                during,
+                source: Cause::of(said),
+            },
+            Self::Driver(error) | Self::PartitionMissing(error) => {
+                let source = Cause::from(&error);
+                match passes(&error) {
+                    true => StoreError::Unavailable { during, source },
+                    false => StoreError::Failed { during, source },
+                }
             }
-            Self::Driver(source) | Self::PartitionMissing(source) => {
-                StoreError::Failed { during, source }
-            }
+        }
+    }
+
+    /// Whether the server takes no writes any more.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::Driver(error) => code(error).as_deref() == Some("25006"),
+            _ => false,
         }
     }
 
     fn is_worth_another_attempt(&self) -> bool {
         match self {
-            Self::Driver(error) => matches!(code(error).as_deref(), Some("40001" | "40P01")),
+            // Lost to another transaction; or a prepared statement that the server has dropped,
+            // or that a change of the schema has outdated.
+            Self::Driver(error) => matches!(
+                code(error).as_deref(),
+                Some("40001" | "40P01" | "26000" | "0A000")
+            ),
             Self::PartitionMissing(_) => true,
-            Self::Corrupt { .. } | Self::Unsound(_) => false,
+            Self::Corrupt { .. }
+            | Self::Unsound(_)
+            | Self::Unreachable(_)
+            | Self::Unsuitable(_) => false,
         }
     }
 }
@@ -91,7 +131,7 @@ where
         Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
         Err(_) => Err(StoreError::Unavailable {
             during,
-            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into(),
+            source: Cause::of(format!("no answer within {} s", TIME_LIMIT.as_secs())),
         }),
     }
 }
@@ -157,7 +197,8 @@ pub(super) fn blames_schema(error: &sqlx::Error) -> bool {
     })
 }
 
-/// Whether an error says that there is no room: 53100, «disk full», or SQLite's primary code 13.
+/// Whether an error says that there is no room for data: 53100, «disk full», or SQLite's
+/// primary code 13.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     let Some(code) = code(error) else {
         return false;
@@ -169,7 +210,11 @@ pub(super) fn is_full(error: &sqlx::Error) -> bool {
 /// Whether an error passes by itself, so that trying again later makes sense.
 fn passes(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        // An answer out of order comes from a proxy that mixed up or lost its server.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed => true,
         sqlx::Error::Migrate(error) => match &**error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 passes(error)
@@ -192,8 +237,20 @@ fn code_passes(code: &str) -> bool {
                 code,
                 // Read-only: a standby that is about to be promoted. Idle in a transaction for
                 // too long. Lock not available. Cancelled by a time limit. Shutting down, crashed,
-                // starting, idle for too long.
-                "25006" | "25P03" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05"
+                // starting, dropped, idle for too long. Credentials being rotated, a database
+                // being created again.
+                "25006"
+                    | "25P03"
+                    | "55P03"
+                    | "57014"
+                    | "57P01"
+                    | "57P02"
+                    | "57P03"
+                    | "57P04"
+                    | "57P05"
+                    | "28000"
+                    | "28P01"
+                    | "3D000"
             );
     }
     let Ok(code) = code.parse::<u32>() else {
@@ -211,14 +268,12 @@ mod tests {
     fn passing_codes_are_told_from_faults() {
         let passing = [
             "08006", "40P01", "40001", "53300", "53100", "57P01", "57P02", "57P03", "57014",
-            "25006", "5", "6", "261", "517", "13", "778",
+            "25006", "28P01", "28000", "3D000", "57P04", "5", "6", "261", "517", "13", "778",
         ];
         for code in passing {
             assert!(code_passes(code), "{code}");
         }
-        for code in [
-            "23505", "42P01", "28P01", "3D000", "XX000", "57P04", "1", "11", "14", "19",
-        ] {
+        for code in ["23505", "42P01", "42501", "XX000", "1", "11", "14", "19"] {
             assert!(!code_passes(code), "{code}");
         }
     }

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use fault::{Cause, Passing};
 pub use fleet::FleetSettings;
 pub use instrumented::InstrumentedStore;
 pub use names::{
@@ -223,8 +224,8 @@ pub enum StoreError {
     Unavailable {
         /// The operation that failed.
         during: &'static str,
-        /// The driver's error.
-        source: sqlx::Error,
+        /// What the database, or the way to it, said.
+        source: Cause,
     },
     /// A stored value cannot be what it should be.
     #[error("{what} is corrupt in the database: {why}")]
@@ -246,8 +247,8 @@ pub enum StoreError {
     Failed {
         /// The operation that failed.
         during: &'static str,
-        /// The driver's error.
-        source: sqlx::Error,
+        /// What the database, or the way to it, said.
+        source: Cause,
     },
 }
 
@@ -256,7 +257,7 @@ impl StoreError {
     #[must_use]
     pub fn blames_schema(&self) -> bool {
         match self {
-            Self::Failed { source, .. } => fault::blames_schema(source),
+            Self::Failed { source, .. } => source.blames_schema(),
             Self::Unsound { .. } => true,
             Self::Unavailable { .. } | Self::Corrupt { .. } => false,
         }
@@ -265,11 +266,37 @@ impl StoreError {
     /// Whether the database has no room to write; reading goes on.
     #[must_use]
     pub fn is_full(&self) -> bool {
+        self.passing() == Some(Passing::Full)
+    }
+
+    /// Whether the database cannot be reached or does not answer.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let passing = self.passing();
+        passing.is_some_and(|it| matches!(it, Passing::Away | Passing::NoConnection))
+    }
+
+    /// What passes by itself, so that trying again later makes sense.
+    #[must_use]
+    pub fn passing(&self) -> Option<Passing> {
         match self {
-            Self::Unavailable { source, .. } | Self::Failed { source, .. } => {
-                fault::is_full(source)
-            }
-            Self::Corrupt { .. } | Self::Unsound { .. } => false,
+            Self::Unavailable { source, .. } => Some(source.passing()),
+            Self::Corrupt { .. } | Self::Unsound { .. } | Self::Failed { .. } => None,
+        }
+    }
+
+    /// Says at which host, where that is not said yet.
+    fn at(self, host: Option<&str>) -> Self {
+        match self {
+            Self::Unavailable { during, source } => Self::Unavailable {
+                during,
+                source: source.at(host),
+            },
+            Self::Failed { during, source } => Self::Failed {
+                during,
+                source: source.at(host),
+            },
+            other @ (Self::Corrupt { .. } | Self::Unsound { .. }) => other,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Lets one through per period, and counts those it held back.
+#[derive(Debug)]
 pub struct Seldom {
     period: Duration,
     start: Instant,

@@ -84,17 +84,17 @@ pub const ROUTES: &[Route] = &[
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable { .. } => Self::Unavailable {
-                detail: "the database is away",
+        match (error.passing(), &error) {
+            (Some(passing), _) => Self::Unavailable {
+                detail: passing.detail(),
                 retry_after_seconds: 2,
             },
-            StoreError::Unsound { .. } => Self::Unavailable {
+            (None, StoreError::Unsound { .. }) => Self::Unavailable {
                 detail: UNSOUND,
                 retry_after_seconds: 10,
             },
-            fault => {
-                tracing::error!(error = chain(&fault), "a request failed");
+            (None, _) => {
+                tracing::error!(error = chain(&error), "a request failed");
                 Self::Internal
             }
         }

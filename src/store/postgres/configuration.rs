@@ -1,10 +1,10 @@
 //! Table `configuration`: every revision of what the operators ask for.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
+use super::pool::Session;
 use crate::store::fault::{self, Fault};
 use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 
@@ -73,7 +73,7 @@ impl MarkRow {
     }
 }
 
-async fn newest(connection: &mut PgConnection) -> Result<Option<ConfigurationRevision>, Fault> {
+async fn newest(connection: &mut Connection) -> Result<Option<ConfigurationRevision>, Fault> {
     let row: Option<Row> = sqlx::query_as(READ_NEWEST)
         .fetch_optional(connection)
         .await?;

@@ -1,123 +1,346 @@
-//! Connections and transactions.
+//! One connection: what it can be relied on for, and what runs behind it.
 //!
-//! No session state: a transaction-pooling proxy (PgBouncer) may hand every transaction to
-//! another server connection. So time limits are set with `set local` in the same message as
-//! `begin`, which costs no round trip, rather than by startup options, which such a proxy
-//! refuses; and locks are held by transactions, never by sessions. Single statements outside a
-//! transaction are bounded by the caller's time limit alone; they only read.
+//! A session may be Weir's own, or a transaction-pooling proxy (PgBouncer) may give every
+//! transaction another one. Weir asks at each new connection: it sends a mark among the startup
+//! options and looks whether the session has it. In a session of its own it keeps statements
+//! prepared and sets time limits once. In any other it prepares nothing that outlives a
+//! statement, and wraps single statements in transactions that bring their limits.
 
-use std::str::FromStr;
-use std::time::Duration;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, Stream};
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Describe, Either, Execute, Executor, Postgres, Row, SqlStr,
+};
+use uuid::Uuid;
 
-/// How long a call waits for a connection. Callers have a queue of their own and say 503 when it
-/// is full; waiting here only hides that the database is away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+use super::address::Host;
+use super::transaction::{BRIEF, SINGLE};
+use crate::store::fault;
 
-/// A connection idle for longer than this is tried out before it is used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
-// The last line: what is acknowledged is on disk, whatever the server, the database or the role
-// have as their default. Levels other than `off` are left as the operator chose them.
-//
-// Under fault::TIME_LIMIT, so that the server gives up first and says so; it also gives up
-// transactions of a replica that froze while it held locks.
-const BEGIN: &str = "\
--- transaction: begin
-begin isolation level read committed;
-set local statement_timeout = '25s';
-set local idle_in_transaction_session_timeout = '25s';
-select set_config('synchronous_commit', 'on', true)
-where current_setting('synchronous_commit') = 'off'";
-
-/// Changing the schema takes as long as it takes.
-const BEGIN_UNBOUNDED: &str = "\
--- transaction: begin without limits
-begin isolation level read committed;
-set local statement_timeout = 0;
-select set_config('synchronous_commit', 'on', true)
-where current_setting('synchronous_commit') = 'off'";
-
-const BEGIN_SNAPSHOT: &str = "\
--- transaction: begin a snapshot
-begin isolation level repeatable read, read only;
-set local statement_timeout = '25s';
-set local idle_in_transaction_session_timeout = '25s'";
-
-/// Opens a pool, and one connection to learn whether the address is right.
-pub(super) async fn open(url: &str, pool_size: u32) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?
-        .application_name("weir")
-        // A proxy refuses this startup parameter, and results are read in binary anyway.
-        .extra_float_digits(None);
-    PgPoolOptions::new()
-        .max_connections(pool_size.max(1))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, use_before| {
-            Box::pin(async move {
-                if use_before.idle_for > TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
+/// Whether statements are kept prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PreparedStatements {
+    /// Where the session is Weir's own.
+    #[default]
+    Auto,
+    /// Always: for a proxy that keeps the prepared statements of its clients apart.
+    On,
+    /// Never.
+    Off,
 }
 
-/// A connection out of the pool.
-///
-/// One that is dropped before [`Session::keep`], because of an error, a time limit or a caller
-/// who went away, is cut off rather than returned: nobody knows what it is still waiting for,
-/// and returning it would hold its place in the pool for as long as a vanished server is silent.
+/// What runs on the server for a connection, so that it can be ended from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The connection's own process, and when it started.
+    Backend(i32, DateTime<Utc>),
+    /// A process that a proxy chose for one transaction, and when that began.
+    Transaction(i32, DateTime<Utc>),
+}
+
+/// Why a host gave no connection.
 #[derive(Debug)]
-pub(super) struct Session {
-    connection: Option<PoolConnection<Postgres>>,
+pub(super) enum Refused {
+    /// The driver's error.
+    Driver(sqlx::Error),
+    /// It only reads: a standby, or a server set to read-only.
+    ReadOnly(&'static str),
 }
 
-impl Session {
-    /// Takes a connection.
-    pub async fn open(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let connection = Some(pool.acquire().await?);
-        Ok(Self { connection })
-    }
-
-    /// The connection, for a single statement.
-    pub fn connection(&mut self) -> &mut PgConnection {
-        self.connection
-            .as_mut()
-            .expect("a session has its connection until it is kept or dropped")
-    }
-
-    /// Begins a transaction.
-    pub async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-        self.connection().begin_with(BEGIN).await
-    }
-
-    /// Begins a transaction whose statements all read the same state.
-    pub async fn snapshot(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-        self.connection().begin_with(BEGIN_SNAPSHOT).await
-    }
-
-    /// Begins a transaction without time limits.
-    pub async fn begin_unbounded(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-        self.connection().begin_with(BEGIN_UNBOUNDED).await
-    }
-
-    /// Returns the connection to the pool; its last answer has been read.
-    pub fn keep(mut self) {
-        drop(self.connection.take());
+impl From<sqlx::Error> for Refused {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Driver(error)
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
+/// A connection to one of the hosts.
+pub(super) struct Connection {
+    raw: PgConnection,
+    /// Where it leads.
+    pub host: Arc<str>,
+    /// Whether the session is Weir's own.
+    own: bool,
+    /// Whether statements are kept prepared.
+    named: bool,
+    in_transaction: bool,
+    /// Whether an answer is still to come.
+    busy: bool,
+    work: Option<Work>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+const PROBE: &str = "\
+-- connection: probe
+select pg_backend_pid(), backend_start, coalesce(current_setting('weir.session', true), ''),
+    pg_is_in_recovery(), current_setting('transaction_read_only')
+from pg_stat_get_activity(pg_backend_pid())";
+
+impl Connection {
+    /// Connects. `refuses_options` says, and learns, that a proxy takes no startup options.
+    pub async fn open(
+        host: &Host,
+        prepared: PreparedStatements,
+        refuses_options: &mut bool,
+    ) -> Result<Self, Refused> {
+        let mark = Uuid::new_v4().to_string();
+        let mut raw = None;
+        if !*refuses_options {
+            match with_limits(&host.options, &mark).connect().await {
+                Ok(connection) => raw = Some(connection),
+                Err(error) if blames_options(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        let mut raw = match raw {
+            Some(raw) => raw,
+            None => {
+                let raw = host.options.connect().await?;
+                *refuses_options = true;
+                raw
+            }
+        };
+        let probed = sqlx::raw_sql(PROBE).fetch_one(&mut raw).await?;
+        let own = probed.try_get::<String, _>(2)? == mark;
+        if probed.try_get(3)? {
+            return Err(Refused::ReadOnly("the server is a standby"));
+        }
+        if probed.try_get::<String, _>(4)? == "on" {
+            return Err(Refused::ReadOnly("the server is set to read-only"));
+        }
+        Ok(Self {
+            raw,
+            host: host.name.as_str().into(),
+            own,
+            named: match prepared {
+                PreparedStatements::Auto => own,
+                PreparedStatements::On => true,
+                PreparedStatements::Off => false,
+            },
+            in_transaction: false,
+            busy: false,
+            work: match own {
+                true => Some(Work::Backend(probed.try_get(0)?, probed.try_get(1)?)),
+                false => None,
+            },
+        })
+    }
+
+    /// Whether the session is Weir's own, so that what is set once stays.
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Whether it can be used again: it waits for nothing.
+    pub fn is_at_rest(&self) -> bool {
+        !self.busy && !self.in_transaction
+    }
+
+    /// What goes on at the server if this is dropped now.
+    pub fn left_behind(&self) -> Option<Work> {
+        self.work.filter(|_| self.busy)
+    }
+
+    /// Asks for a sign of life.
+    pub async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::Connection::ping(&mut self.raw).await
+    }
+
+    /// Takes leave.
+    pub async fn close(self) {
+        // The server learns of it in any case.
+        let _ = sqlx::Connection::close(self.raw).await;
+    }
+
+    /// Begins a transaction with these statements.
+    pub async fn begin(&mut self, mut statements: String) -> Result<(), sqlx::Error> {
+        if !self.own {
+            statements += ";\nselect pg_backend_pid(), transaction_timestamp()";
+        }
+        let rows: Vec<PgRow> = self
+            .stream(sqlx::raw_sql(AssertSqlSafe(statements)))
+            .try_filter_map(|step| async { Ok(step.right()) })
+            .try_collect()
+            .await?;
+        if let Some(row) = rows.last().filter(|_| !self.own) {
+            self.work = Some(Work::Transaction(row.try_get(0)?, row.try_get(1)?));
+        }
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    /// Ends the transaction.
+    pub async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut answer = self.stream(sqlx::raw_sql(statement));
+        while answer.try_next().await?.is_some() {}
+        drop(answer);
+        self.in_transaction = false;
+        if !self.own {
+            self.work = None;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement as it is.
+    fn stream<'e, 'q: 'e, E>(&'e mut self, query: E) -> Answer<'e>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.busy = true;
+        let inner = match self.named {
+            true => self.raw.fetch_many(query),
+            false => self.raw.fetch_many(Unprepared(query)),
+        };
+        Answer {
+            inner,
+            busy: &mut self.busy,
+        }
+    }
+
+    /// Runs a single statement in a transaction of its own, which a proxy keeps in one session.
+    async fn alone<'q, E>(&mut self, query: E) -> Result<Vec<Step>, sqlx::Error>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.begin(format!("{SINGLE}{BRIEF}")).await?;
+        let steps = self.stream(query).try_collect().await?;
+        self.end("-- transaction: commit\ncommit").await?;
+        Ok(steps)
+    }
+}
+
+/// Adds what only a session of one's own keeps: the mark, and limits for single statements.
+fn with_limits(options: &PgConnectOptions, mark: &str) -> PgConnectOptions {
+    options.clone().options([
+        ("weir.session", mark),
+        ("statement_timeout", "7s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "25s"),
+    ])
+}
+
+/// Whether a connection may have been refused for its startup options: not if the error names
+/// credentials, a database, a lack of resources or a server that is going or coming.
+fn blames_options(error: &sqlx::Error) -> bool {
+    let code = fault::code(error);
+    code.is_some_and(|code| !matches!(code.get(..2), Some("28" | "3D" | "53" | "57")))
+}
+
+type Step = Either<PgQueryResult, PgRow>;
+
+/// A statement's answer. Until its end, or an error that the server sent, the server is at work.
+struct Answer<'e> {
+    inner: BoxStream<'e, Result<Step, sqlx::Error>>,
+    busy: &'e mut bool,
+}
+
+impl Stream for Answer<'_> {
+    type Item = Result<Step, sqlx::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let step = self.inner.poll_next_unpin(context);
+        if matches!(
+            step,
+            Poll::Ready(None | Some(Err(sqlx::Error::Database(_))))
+        ) {
+            *self.busy = false;
+        }
+        step
+    }
+}
+
+/// A query whose statement is forgotten after it.
+struct Unprepared<E>(E);
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unprepared<E> {
+    fn sql(self) -> SqlStr {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Connection {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.own || self.in_transaction {
+            return self.stream(query).boxed();
+        }
+        let alone = async move {
+            let steps = self.alone(query).await?;
+            Ok::<_, sqlx::Error>(stream::iter(steps.into_iter().map(Ok)))
+        };
+        stream::once(alone).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut steps = self.fetch_many(query);
+            let mut found = None;
+            // To the end, so that the next statement finds nothing left over.
+            while let Some(step) = steps.try_next().await? {
+                if let Either::Right(row) = step {
+                    found.get_or_insert(row);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.raw.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.raw.describe(sql)
     }
 }

@@ -8,11 +8,11 @@ mod add;
 mod remove;
 
 use futures_util::TryStreamExt;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
+use super::pool::Session;
 use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 use crate::store::fault::{self, Fault};
 use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
@@ -153,7 +153,7 @@ pub(super) async fn read(
 }
 
 async fn read_state(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     at: Option<DictionaryCursor>,
     including: Option<Incarnation>,
 ) -> Result<StateRow, sqlx::Error> {
@@ -165,7 +165,7 @@ async fn read_state(
 }
 
 async fn read_page(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     at: Option<DictionaryCursor>,
     including: Option<Incarnation>,
 ) -> Result<DictionaryPage, Fault> {
@@ -190,7 +190,7 @@ async fn read_page(
 }
 
 /// Whether a state is the dictionary's or in its past.
-async fn is_past(connection: &mut PgConnection, state: Incarnation) -> Result<bool, sqlx::Error> {
+async fn is_past(connection: &mut Connection, state: Incarnation) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(IS_PAST)
         .bind(state.0)
         .fetch_one(connection)

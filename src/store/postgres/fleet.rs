@@ -1,9 +1,8 @@
 //! Table `fleet`: the settings that all replicas share.
 
-use sqlx::PgConnection;
-
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
+use super::pool::Session;
 use crate::store::FleetSettings;
 use crate::store::fault::Fault;
 
@@ -22,7 +21,7 @@ insert into fleet (only_row, interval_ms, report_age_max_ms) values (true, $1, $
 on conflict (only_row) do update
 set interval_ms = excluded.interval_ms, report_age_max_ms = excluded.report_age_max_ms";
 
-async fn stored(connection: &mut PgConnection) -> Result<Option<FleetSettings>, Fault> {
+async fn stored(connection: &mut Connection) -> Result<Option<FleetSettings>, Fault> {
     let row: Option<(i64, i64)> = sqlx::query_as(READ).fetch_optional(connection).await?;
     row.map(FleetSettings::of_row).transpose()
 }
@@ -43,7 +42,7 @@ pub(super) async fn write(
 ) -> Result<FleetSettings, Fault> {
     let (interval, report_age_max) = settings.row();
     let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
+    let mut transaction = session.begin_brief().await?;
     sqlx::query(if replace { WRITE } else { INSERT_FIRST })
         .bind(interval)
         .bind(report_age_max)

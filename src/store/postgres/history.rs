@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use sqlx::PgConnection;
-
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
 use super::partitions::HISTORY;
+use super::pool::Session;
 use crate::allocation::{Timestamp, Window};
 use crate::store::HistoryRow;
 use crate::store::fault::Fault;
@@ -45,10 +44,7 @@ impl From<Row> for HistoryRow {
 }
 
 /// Writes rows inside the caller's transaction.
-pub(super) async fn upsert(
-    connection: &mut PgConnection,
-    rows: &[HistoryRow],
-) -> Result<(), Fault> {
+pub(super) async fn upsert(connection: &mut Connection, rows: &[HistoryRow]) -> Result<(), Fault> {
     let rows = crate::store::last_of_each_window(rows);
     if rows.is_empty() {
         return Ok(());
@@ -85,11 +81,13 @@ pub(super) async fn read(
     starts: Range<Timestamp>,
 ) -> Result<Vec<HistoryRow>, Fault> {
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     let rows: Vec<Row> = sqlx::query_as(READ)
         .bind(starts.start.0)
         .bind(starts.end.0)
-        .fetch_all(session.connection())
+        .fetch_all(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     session.keep();
     Ok(rows.into_iter().map(HistoryRow::from).collect())
 }

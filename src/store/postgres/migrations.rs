@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgConnection, PgPool};
 
-use super::connection::Session;
+use super::connection::Connection;
+use super::pool::{Pool, Session};
 use super::schema::expected::TABLES;
 use crate::store::fault::{self, Fault};
 
@@ -54,7 +54,7 @@ from pg_namespace as n where n.nspname = $1";
 /// The lock belongs to the transaction, so that it goes with it whatever happens and works
 /// through a transaction-pooling proxy; sqlx's own belongs to the session. A replica that waited
 /// finds nothing left to do.
-pub(super) async fn run(pool: &PgPool, schema: &str) -> Result<(), Fault> {
+pub(super) async fn run(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
     let mut transaction = session.begin_unbounded().await?;
     sqlx::query("-- migrations: lock\nselect pg_advisory_xact_lock($1)")
@@ -80,7 +80,7 @@ pub(super) async fn run(pool: &PgPool, schema: &str) -> Result<(), Fault> {
 ///
 /// # Errors
 /// [`Fault::Unsound`] if there are tables without a record: in a restore, it may come last.
-async fn is_due(connection: &mut PgConnection, schema: &str) -> Result<bool, Fault> {
+async fn is_due(connection: &mut Connection, schema: &str) -> Result<bool, Fault> {
     let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
     let (recorded, tables): (bool, i64) = sqlx::query_as(READ_STATE)
         .bind(schema)

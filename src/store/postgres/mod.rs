@@ -1,31 +1,35 @@
 //! The backend for production and for several replicas: PostgreSQL 13 or newer.
 //!
-//! Read [`PostgresStore`] first; `connection` says how transactions are bounded, `partitions`
+//! Read [`PostgresStore`] first; `pool` says who has a connection, `transaction` how long statements may take, `partitions`
 //! how old rows go. A commit is on disk when a call returns, also where the server's
 //! `synchronous_commit` is `off`.
 
+mod address;
 mod configuration;
 mod connection;
 mod dictionary;
+mod ending;
 mod fleet;
 mod history;
 mod lease;
+mod ledger;
 mod maintenance;
 mod migrations;
 mod partitions;
 mod plans;
+mod pool;
 mod reports;
 mod schema;
+mod transaction;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::fault::run;
+use super::fault::{self, Fault};
 use super::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
@@ -34,37 +38,89 @@ use super::{
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use partitions::Partitions;
+use pool::{Pool, Session};
+
+pub use address::{UrlError, UrlSource};
+pub use connection::PreparedStatements;
+pub use pool::PostgresSettings;
 
 /// A store in a PostgreSQL database, which any number of replicas may share.
 #[derive(Debug)]
 pub struct PostgresStore {
-    pool: PgPool,
+    pool: Pool,
     partitions: Partitions,
 }
 
 impl PostgresStore {
-    /// Connects and brings the schema up to date. Several replicas may do so at once.
-    ///
-    /// Through a transaction-pooling proxy that does not keep prepared statements apart, the URL
-    /// needs `?statement-cache-capacity=0`.
+    /// Connects to a URL; see [`PostgresStore::open`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the database cannot be reached, [`StoreError::Failed`] if
-    /// the URL or the credentials are wrong, [`StoreError::Unsound`] if the database, its tables or
-    /// the role's rights do not suit. No error holds the URL.
-    pub async fn connect(url: &str, pool_size: u32) -> Result<Self, StoreError> {
-        let open = move || async move { Ok(connection::open(url, pool_size).await?) };
-        let pool = run("connecting", open).await?;
-        let schema = run("looking at the server", || schema::schema(&pool)).await?;
+    /// Those of [`PostgresStore::open`].
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
+        Self::open(PostgresSettings {
+            url: UrlSource::Text(url.to_owned()),
+            connections,
+            prepared: PreparedStatements::Auto,
+        })
+        .await
+    }
+
+    /// Connects, brings the schema up to date and checks it. Several replicas may do so at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is no connection to be had, for whatever reason may
+    /// pass; [`StoreError::Failed`] if the URL is wrong or what is between here and the database
+    /// does not suit; [`StoreError::Unsound`] if the database, its tables or the role's rights do
+    /// not suit. No error holds the URL.
+    pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
+        let pool = Pool::new(settings);
+        pool.run("connecting", || try_out(&pool)).await?;
+        let schema = pool
+            .run("looking at the server", || schema::schema(&pool))
+            .await?;
         migrations::run(&pool, &schema)
             .await
-            .map_err(|fault| fault.during("bringing the schema up to date"))?;
+            .map_err(|fault| fault.during("bringing the schema up to date"))
+            .map_err(|error| error.at(pool.host().as_deref()))?;
         tracing::debug!(schema, "the schema is up to date");
         let partitions = Partitions::of(schema);
         let store = Self { pool, partitions };
         store.inspect().await?;
         Ok(store)
     }
+
+    async fn run<T, F>(
+        &self,
+        during: &'static str,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        self.pool.run(during, attempt).await
+    }
+}
+
+/// Connects, and begins a transaction to see whether one can be had.
+async fn try_out(pool: &Pool) -> Result<(), Fault> {
+    let mut session = match Session::open(pool).await {
+        Err(Fault::Unreachable(why)) if why.is_misconfigured => {
+            return Err(Fault::Unsuitable(why.to_string()));
+        }
+        opened => opened?,
+    };
+    match session.begin().await {
+        // What PgBouncer says to `begin` where it pools statements.
+        Err(error) if fault::code(&error).as_deref() == Some("08P01") => {
+            return Err(Fault::Unsuitable(format!(
+                "the proxy takes no transactions, which Weir needs (PgBouncer: set pool_mode to \
+                 transaction): {error}"
+            )));
+        }
+        begun => begun?.rollback().await?,
+    }
+    session.keep();
+    Ok(())
 }
 
 #[async_trait]
@@ -73,11 +129,13 @@ impl Store for PostgresStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        run("committing reports", || reports::commit(self, batch)).await
+        self.run("committing reports", || reports::commit(self, batch))
+            .await
     }
 
     async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
-        run("reading deltas", || reports::read(self, starts.clone())).await
+        self.run("reading deltas", || reports::read(self, starts.clone()))
+            .await
     }
 
     async fn read_dictionary(
@@ -85,7 +143,7 @@ impl Store for PostgresStore {
         at: Option<DictionaryCursor>,
         including: Option<Incarnation>,
     ) -> Result<DictionaryPage, StoreError> {
-        run("reading the dictionary", || {
+        self.run("reading the dictionary", || {
             dictionary::read(self, at, including)
         })
         .await
@@ -99,7 +157,8 @@ impl Store for PostgresStore {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        run("adding names", || dictionary::add(self, names, limits)).await
+        self.run("adding names", || dictionary::add(self, names, limits))
+            .await
     }
 
     async fn remove_names(
@@ -110,7 +169,7 @@ impl Store for PostgresStore {
         if operations.is_empty() {
             return Ok(0);
         }
-        run("removing names", || {
+        self.run("removing names", || {
             dictionary::remove(self, under, operations)
         })
         .await
@@ -122,14 +181,15 @@ impl Store for PostgresStore {
         holder: Uuid,
         time_to_live: Duration,
     ) -> Result<LeaseAnswer, StoreError> {
-        run("acquiring the lease", || {
+        self.run("acquiring the lease", || {
             lease::acquire(self, name, holder, time_to_live)
         })
         .await
     }
 
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
-        run("releasing the lease", || lease::release(self, name, holder)).await
+        self.run("releasing the lease", || lease::release(self, name, holder))
+            .await
     }
 
     async fn publish_plan(
@@ -138,36 +198,40 @@ impl Store for PostgresStore {
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
-        run("publishing a plan", || {
+        self.run("publishing a plan", || {
             plans::publish(self, lease, plan, history)
         })
         .await
     }
 
     async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
-        run("reading the current plan's number", || {
+        self.run("reading the current plan's number", || {
             plans::current_number(self)
         })
         .await
     }
 
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
-        run("reading the current plan", || plans::current(self)).await
+        self.run("reading the current plan", || plans::current(self))
+            .await
     }
 
     async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        run("writing history", || history::write(self, rows)).await
+        self.run("writing history", || history::write(self, rows))
+            .await
     }
 
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
-        run("reading history", || history::read(self, starts.clone())).await
+        self.run("reading history", || history::read(self, starts.clone()))
+            .await
     }
 
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
-        run("reading the shared settings", || fleet::read(self)).await
+        self.run("reading the shared settings", || fleet::read(self))
+            .await
     }
 
     async fn write_fleet_settings(
@@ -175,14 +239,15 @@ impl Store for PostgresStore {
         settings: FleetSettings,
         replace: bool,
     ) -> Result<FleetSettings, StoreError> {
-        run("writing the shared settings", || {
+        self.run("writing the shared settings", || {
             fleet::write(self, settings, replace)
         })
         .await
     }
 
     async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
-        run("reading the configuration", || configuration::read(self)).await
+        self.run("reading the configuration", || configuration::read(self))
+            .await
     }
 
     async fn create_configuration(
@@ -190,7 +255,7 @@ impl Store for PostgresStore {
         initial: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError> {
-        run("creating the configuration", || {
+        self.run("creating the configuration", || {
             configuration::create(self, initial, now)
         })
         .await
@@ -202,7 +267,7 @@ impl Store for PostgresStore {
         document: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError> {
-        run("writing the configuration", || {
+        self.run("writing the configuration", || {
             configuration::write(self, from, document, now)
         })
         .await
@@ -212,7 +277,7 @@ impl Store for PostgresStore {
         &self,
         revision: u64,
     ) -> Result<Option<ConfigurationRevision>, StoreError> {
-        run("reading a revision of the configuration", || {
+        self.run("reading a revision of the configuration", || {
             configuration::revision(self, revision)
         })
         .await
@@ -223,28 +288,28 @@ impl Store for PostgresStore {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<RevisionMark>, StoreError> {
-        run("listing the configuration's revisions", || {
+        self.run("listing the configuration's revisions", || {
             configuration::list(self, before, limit)
         })
         .await
     }
 
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
-        run("maintaining the tables", || {
+        self.run("maintaining the tables", || {
             maintenance::run(self, now, retention)
         })
         .await
     }
 
     async fn inspect(&self) -> Result<(), StoreError> {
-        run("checking the tables", || {
+        self.run("checking the tables", || {
             schema::inspect(&self.pool, self.partitions.schema())
         })
         .await
     }
 
     fn pool(&self) -> PoolState {
-        PoolState::of(&self.pool)
+        self.pool.state()
     }
 
     async fn close(&self) {

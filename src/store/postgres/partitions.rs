@@ -8,9 +8,9 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 
-use super::connection::Session;
+use super::pool::{Pool, Session};
 use crate::store::fault::{self, Fault};
 
 const HOUR_MILLISECONDS: i64 = 3_600_000;
@@ -114,7 +114,7 @@ impl Partitions {
     /// Makes what is missing of the partitions, in a transaction of its own.
     pub async fn ensure(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         wanted: impl IntoIterator<Item = Partition>,
     ) -> Result<(), Fault> {
         let mut missing: Vec<Partition> = {
@@ -156,7 +156,7 @@ impl Partitions {
     /// plan's.
     pub async fn drop_before(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         table: Partitioned,
         before: i64,
     ) -> Result<(), Fault> {
@@ -170,7 +170,7 @@ impl Partitions {
         Ok(())
     }
 
-    async fn create(&self, pool: &PgPool, partitions: &[Partition]) -> Result<(), Fault> {
+    async fn create(&self, pool: &Pool, partitions: &[Partition]) -> Result<(), Fault> {
         let statement = format!(
             "-- partitions: create\nselect {}.weir_create_partition($1, $2, $3, $4, $5)",
             quoted(&self.schema)
@@ -192,7 +192,7 @@ impl Partitions {
         Ok(())
     }
 
-    async fn list(&self, pool: &PgPool, table: Partitioned) -> Result<Vec<i64>, Fault> {
+    async fn list(&self, pool: &Pool, table: Partitioned) -> Result<Vec<i64>, Fault> {
         const LIST: &str = "\
 -- partitions: list
 select child.relname::text
@@ -215,7 +215,7 @@ where home.nspname = $1 and parent.relname = $2";
     ///
     /// The head's row is locked meanwhile: a publication waits, and then finds its partition either
     /// there or missing, never vanishing under it.
-    async fn drop_one(&self, pool: &PgPool, table: Partitioned, number: i64) -> Result<(), Fault> {
+    async fn drop_one(&self, pool: &Pool, table: Partitioned, number: i64) -> Result<(), Fault> {
         const HEAD: &str = "\
 -- partitions: lock head
 select number, published_ms from plan_head for update";

@@ -1,11 +1,11 @@
 //! Tables `plan_head`, `plan` and `plan_body`: what was decided.
 
 use chrono::DateTime;
-use sqlx::PgConnection;
 
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
 use super::partitions::{HISTORY, PLAN, PLAN_BODY};
+use super::pool::Session;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
@@ -107,7 +107,7 @@ pub(super) async fn publish(
 }
 
 async fn attempt(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     lease: &str,
     plan: &StoredPlan,
     history: &[HistoryRow],
@@ -150,7 +150,7 @@ async fn attempt(
     Ok(Publication::Published)
 }
 
-async fn read_head(connection: &mut PgConnection) -> Result<u64, Fault> {
+async fn read_head(connection: &mut Connection) -> Result<u64, Fault> {
     let number = sqlx::query_scalar(READ_HEAD).fetch_one(connection).await?;
     fault::number(number, || "plan_head.number".to_owned())
 }
@@ -166,9 +166,11 @@ pub(super) async fn current_number(store: &PostgresStore) -> Result<Option<u64>,
 /// The current plan; one statement, so one state of the three tables.
 pub(super) async fn current(store: &PostgresStore) -> Result<Option<StoredPlan>, Fault> {
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     let row: Option<PlanRow> = sqlx::query_as(READ_CURRENT)
-        .fetch_optional(session.connection())
+        .fetch_optional(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     session.keep();
     row.map(PlanRow::plan).transpose()
 }

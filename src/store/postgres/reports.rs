@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use futures_util::TryStreamExt;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::connection::Session;
+use super::connection::Connection;
 use super::partitions::DELTA;
+use super::pool::Session;
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::{self, Fault};
@@ -142,7 +142,7 @@ pub(super) async fn commit(
     let partitions = buckets.map(|counts| DELTA.at(counts.bucket.start.0));
     store.partitions.ensure(&store.pool, partitions).await?;
     let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
+    let mut transaction = session.begin_brief().await?;
     let admissions = admit(&mut transaction, batch).await?;
     let deltas = delta_codec::sum(batch, &admissions);
     insert_deltas(&mut transaction, &deltas)
@@ -155,7 +155,7 @@ pub(super) async fn commit(
 
 /// Locks the marks, decides, and writes the marks back.
 async fn admit(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     batch: &[ResolvedReport],
 ) -> Result<Vec<Admission>, Fault> {
     let keys = admission::keys(batch);
@@ -192,7 +192,7 @@ async fn admit(
 
 /// The marks there are, locked, and which states of the dictionary hold.
 async fn lock<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     keys: &[MarkKey<'a>],
     states: &[Incarnation],
 ) -> Result<(BTreeMap<MarkKey<'a>, Mark>, HashSet<Incarnation>), Fault> {
@@ -218,7 +218,7 @@ async fn lock<'a>(
 
 /// Inserts new marks and tells which were new, sorted.
 async fn insert_marks<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     marks: MarkColumns<'_>,
     keys: &[MarkKey<'a>],
 ) -> Result<Vec<MarkKey<'a>>, Fault> {
@@ -238,7 +238,7 @@ async fn insert_marks<'a>(
 }
 
 async fn update_marks(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     marks: MarkColumns<'_>,
 ) -> Result<(), sqlx::Error> {
     if marks.agent.is_empty() {
@@ -256,7 +256,7 @@ async fn update_marks(
 }
 
 async fn insert_deltas(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     deltas: &[BucketCounts],
 ) -> Result<(), sqlx::Error> {
     if deltas.is_empty() {
@@ -280,16 +280,18 @@ pub(super) async fn read(
     starts: Range<Timestamp>,
 ) -> Result<Vec<BucketCounts>, Fault> {
     let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
     let mut deltas = Vec::new();
     {
         let mut rows = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
             .bind(starts.start.0)
             .bind(starts.end.0)
-            .fetch(session.connection());
+            .fetch(&mut *transaction);
         while let Some(row) = rows.try_next().await? {
             deltas.push(row.counts()?);
         }
     }
+    transaction.commit().await?;
     session.keep();
     Ok(deltas)
 }

@@ -7,10 +7,9 @@
 pub(super) mod expected;
 mod server;
 
-use sqlx::{PgConnection, PgPool};
-
-use super::connection::Session;
+use super::connection::Connection;
 use super::partitions;
+use super::pool::{Pool, Session};
 use crate::store::fault::Fault;
 use expected::{TABLES, Table};
 
@@ -134,7 +133,7 @@ struct Faults {
 ///
 /// # Errors
 /// [`Fault::Unsound`], with what is missing and the way out.
-pub(super) async fn inspect(pool: &PgPool, schema: &str) -> Result<(), Fault> {
+pub(super) async fn inspect(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
     let mut transaction = session.snapshot().await?;
     let faults = look(&mut transaction, schema).await?;
@@ -143,7 +142,7 @@ pub(super) async fn inspect(pool: &PgPool, schema: &str) -> Result<(), Fault> {
     faults.told(schema)
 }
 
-async fn look(connection: &mut PgConnection, schema: &str) -> Result<Faults, Fault> {
+async fn look(connection: &mut Connection, schema: &str) -> Result<Faults, Fault> {
     let mut faults = Faults::default();
     let now: Option<String> = sqlx::query_scalar("select current_schema()::text")
         .fetch_one(&mut *connection)
@@ -176,7 +175,7 @@ async fn look(connection: &mut PgConnection, schema: &str) -> Result<Faults, Fau
 }
 
 async fn look_at_partitions(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     schema: &str,
     faults: &mut Faults,
 ) -> Result<(), Fault> {
@@ -232,7 +231,7 @@ async fn look_at_partitions(
     Ok(())
 }
 
-async fn look_at_rows(connection: &mut PgConnection, faults: &mut Faults) -> Result<(), Fault> {
+async fn look_at_rows(connection: &mut Connection, faults: &mut Faults) -> Result<(), Fault> {
     let counts: Vec<(String, i64)> = sqlx::query_as(READ_ROWS).fetch_all(connection).await?;
     for (name, rows) in counts {
         if rows != 1 {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
-    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
     Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
     StoredPlan,
@@ -130,7 +130,7 @@ impl Faults {
         self.failed.fetch_add(1, Ordering::Relaxed);
         StoreError::Unavailable {
             during: "a simulated outage",
-            source: sqlx::Error::PoolTimedOut,
+            source: Cause::of("left out by the test"),
         }
     }
 }

@@ -11,10 +11,13 @@ mod history;
 mod incarnation;
 mod lease;
 mod maintenance;
+mod pgbouncer;
 mod plans;
 mod postgres_alone;
+mod postgres_connections;
 mod postgres_durable;
 pub mod postgres_schema;
+mod postgres_tls;
 mod reports;
 mod sqlite_alone;
 

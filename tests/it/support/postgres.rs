@@ -8,7 +8,7 @@
 //! process holds open, then stops the server and removes its directory.
 
 mod standby;
-mod system;
+pub(super) mod system;
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -244,6 +244,11 @@ impl Cluster {
         )
     }
 
+    /// Its port, on the loopback interface or in the socket's name.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its Unix socket, for a proxy before it.
     pub fn socket(&self) -> PathBuf {
         self.root.join(format!(".s.PGSQL.{}", self.port))
@@ -307,7 +312,8 @@ impl Cluster {
         }
     }
 
-    fn data(&self) -> PathBuf {
+    /// Its data directory, which holds its settings and who may connect.
+    pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
 

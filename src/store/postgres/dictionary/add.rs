@@ -1,6 +1,5 @@
 //! Adds names.
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
 use super::LOCK;
@@ -8,7 +7,8 @@ use crate::allocation::{OperationName, ServiceName};
 use crate::store::fault::{self, Fault};
 use crate::store::naming::{self, Additions, Counters, Known, KnownService};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::connection::Session;
+use crate::store::postgres::connection::Connection;
+use crate::store::postgres::pool::Session;
 use crate::store::{DictionaryLimits, Placement};
 
 const FIND_SERVICES: &str = "\
@@ -74,7 +74,7 @@ pub async fn add(
     limits: DictionaryLimits,
 ) -> Result<Vec<Placement>, Fault> {
     let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
+    let mut transaction = session.begin_brief().await?;
     let counters: CountersRow = sqlx::query_as(LOCK).fetch_one(&mut *transaction).await?;
     let known = find(&mut transaction, names).await?;
     let additions = naming::additions(names, limits, counters.counters()?, &known);
@@ -87,7 +87,7 @@ pub async fn add(
 }
 
 async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     names: &[(ServiceName, OperationName)],
 ) -> Result<Known, Fault> {
     let mut known = Known::default();
@@ -132,7 +132,7 @@ fn new(counter: &str, rows: usize, inserted: &PgQueryResult) -> Result<(), Fault
     Err(Fault::corrupt(cell, "a number that it gives is taken"))
 }
 
-async fn write(connection: &mut PgConnection, additions: &Additions<'_>) -> Result<(), Fault> {
+async fn write(connection: &mut Connection, additions: &Additions<'_>) -> Result<(), Fault> {
     let wide = i64::from;
     let (ids, names): (Vec<i64>, Vec<&str>) = additions
         .services

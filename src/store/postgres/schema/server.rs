@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::store::fault::Fault;
-use crate::store::postgres::connection::Session;
+use crate::store::postgres::pool::{Pool, Session};
 
 /// The oldest major version that Weir is run on.
 const OLDEST: i32 = 13;
@@ -39,7 +39,7 @@ struct Server {
 /// # Errors
 /// [`Fault::Unsound`] with the way out; one that passes by itself on a server that is read-only,
 /// as a standby is until it is promoted.
-pub(in crate::store::postgres) async fn schema(pool: &sqlx::PgPool) -> Result<String, Fault> {
+pub(in crate::store::postgres) async fn schema(pool: &Pool) -> Result<String, Fault> {
     let mut session = Session::open(pool).await?;
     let server: Server = sqlx::query_as(READ).fetch_one(session.connection()).await?;
     session.keep();

@@ -1,0 +1,415 @@
+//! The connections of one replica, and who has one.
+//!
+//! A pool of its own, for three things that the driver's does not do: it connects by a URL that
+//! is read again each time and may name several hosts; it says why there is no connection, never
+//! only that time ran out; and the place of a connection that was given up stays taken until its
+//! work on the server has ended. So a replica never has more than its connections, and one to end
+//! others, open on the server, whatever its callers give up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::address::{Host, Hosts, UrlSource};
+use super::connection::{Connection, PreparedStatements, Refused};
+use super::ending;
+use super::transaction::{Kind, Transaction};
+use crate::store::fault::{self, Fault, Unreachable};
+use crate::store::{PoolState, StoreError};
+use crate::telemetry::seldom::Seldom;
+
+/// How long a call waits for a connection. Callers have a queue of their own and say 503 when it
+/// is full; waiting here only hides that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection idle for longer than this is tried out before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A connection idle for longer than this is closed.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+
+/// A connection older than this is replaced, so that a changed address or password is found out
+/// while the others still work.
+const AGE_MAX: Duration = Duration::from_secs(1800);
+
+/// Pauses between two attempts to connect, at first and at most.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How long the end waits for what was given up.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it is worth a line that the server gives fewer connections than configured.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// How to reach a database, and with how many connections.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// Where it is.
+    pub url: UrlSource,
+    /// The most connections, one more not counted that ends the work of given-up ones.
+    pub connections: u32,
+    /// Whether statements are kept prepared.
+    pub prepared: PreparedStatements,
+}
+
+/// The connections of one replica.
+#[derive(Debug, Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: PostgresSettings,
+    /// One for each connection in use or given up.
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+    known: Mutex<Known>,
+    closed: AtomicBool,
+    endings: TaskTracker,
+    /// One connection at a time ends others.
+    ending: Semaphore,
+    scarce: Seldom,
+}
+
+/// What is known from the last attempts to connect.
+#[derive(Debug, Default)]
+struct Known {
+    /// The host that gave the last connection.
+    host: Option<Arc<str>>,
+    /// Whether a proxy refuses startup options.
+    refuses_options: bool,
+    /// Why the last attempt failed, until one succeeds.
+    trouble: Option<Unreachable>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    opened: Instant,
+    since: Instant,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// A pool without connections yet.
+    pub fn new(settings: PostgresSettings) -> Self {
+        let most = settings.connections.max(1) as usize;
+        Self(Arc::new(Shared {
+            settings,
+            places: Arc::new(Semaphore::new(most)),
+            idle: Mutex::default(),
+            known: Mutex::default(),
+            closed: AtomicBool::new(false),
+            endings: TaskTracker::new(),
+            ending: Semaphore::new(1),
+            scarce: Seldom::new(SELDOM),
+        }))
+    }
+
+    /// The connections as they are now.
+    pub fn state(&self) -> PoolState {
+        let most = self.0.settings.connections.max(1);
+        let free = u32::try_from(self.0.places.available_permits()).unwrap_or(u32::MAX);
+        PoolState {
+            idle: u32::try_from(locked(&self.0.idle).len()).unwrap_or(u32::MAX),
+            used: most.saturating_sub(free),
+            most,
+        }
+    }
+
+    /// The host that gave the last connection, for messages.
+    pub fn host(&self) -> Option<Arc<str>> {
+        locked(&self.0.known).host.clone()
+    }
+
+    /// Runs one call: bounded, again where that helps, and classified.
+    pub async fn run<T, F>(
+        &self,
+        during: &'static str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let watched = || {
+            let attempt = attempt();
+            async {
+                let outcome = attempt.await;
+                if outcome.as_ref().is_err_and(Fault::is_read_only) {
+                    self.forget_idle();
+                }
+                outcome
+            }
+        };
+        let outcome = fault::run(during, watched).await;
+        outcome.map_err(|error| error.at(self.host().as_deref()))
+    }
+
+    /// Ends the connections after what runs now.
+    pub async fn close(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+        let most = self.0.settings.connections.max(1);
+        // Nobody waits for a server that has vanished.
+        let _ = timeout(CLOSE_TIMEOUT, self.0.places.acquire_many(most)).await;
+        self.0.places.close();
+        let idle = std::mem::take(&mut *locked(&self.0.idle));
+        for idle in idle {
+            let _ = timeout(CLOSE_TIMEOUT, idle.connection.close()).await;
+        }
+    }
+
+    /// Takes a connection, an idle one or a new one.
+    async fn acquire(&self) -> Result<Held, Fault> {
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(Unreachable::closed().into());
+        }
+        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
+        let place = Arc::clone(&self.0.places).acquire_owned();
+        let place = match timeout_at(deadline, place).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => return Err(Unreachable::closed().into()),
+            Err(_) => return Err(self.why_no_place().into()),
+        };
+        let mut pause = PAUSE;
+        loop {
+            if let Some(idle) = self.usable(deadline).await {
+                locked(&self.0.known).trouble = None;
+                return Ok(self.held(idle.connection, idle.opened, place));
+            }
+            match self.connect().await {
+                Ok(connection) => return Ok(self.held(connection, Instant::now(), place)),
+                Err(why) => {
+                    if !why.passes_soon || Instant::now() + pause >= deadline {
+                        return Err(why.into());
+                    }
+                    self.mention_scarcity(&why);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn held(&self, connection: Connection, opened: Instant, place: OwnedSemaphorePermit) -> Held {
+        Held {
+            connection,
+            opened,
+            place,
+            pool: self.clone(),
+        }
+    }
+
+    /// An idle connection that answers.
+    async fn usable(&self, deadline: Instant) -> Option<Idle> {
+        loop {
+            let mut idle = locked(&self.0.idle).pop()?;
+            if idle.opened.elapsed() > AGE_MAX {
+                continue;
+            }
+            if idle.since.elapsed() <= TRUSTED_IDLE {
+                return Some(idle);
+            }
+            if matches!(
+                timeout_at(deadline, idle.connection.ping()).await,
+                Ok(Ok(()))
+            ) {
+                return Some(idle);
+            }
+        }
+    }
+
+    /// Gives a connection back.
+    fn take_back(&self, connection: Connection, opened: Instant) {
+        let now = Instant::now();
+        let mut idle = locked(&self.0.idle);
+        idle.push(Idle {
+            connection,
+            opened,
+            since: now,
+        });
+        // The last is taken first, so those at the front have been idle longest.
+        idle.retain(|idle| now.duration_since(idle.since) < IDLE_MAX);
+    }
+
+    /// Closes what is idle: the server it leads to writes no more.
+    fn forget_idle(&self) {
+        locked(&self.0.idle).clear();
+    }
+
+    /// Why nobody gave a place back in time.
+    fn why_no_place(&self) -> Unreachable {
+        let trouble = locked(&self.0.known).trouble.clone();
+        trouble.unwrap_or_else(|| Unreachable::all_in_use(self.0.settings.connections))
+    }
+
+    fn mention_scarcity(&self, why: &Unreachable) {
+        let state = self.state();
+        let open = state.idle + state.used;
+        if why.has_no_place()
+            && open > 1
+            && let Some(unsaid) = self.0.scarce.pass()
+        {
+            tracing::warn!(
+                error = %why,
+                connections_max = state.most,
+                unsaid,
+                "the server gives fewer connections than --database-connections"
+            );
+        }
+    }
+
+    /// Connects to the first host that gives a connection, beginning with the last that did.
+    pub async fn connect(&self) -> Result<Connection, Unreachable> {
+        let outcome = match self.0.settings.url.hosts() {
+            Ok(hosts) => self.connect_to_one(hosts).await,
+            Err(problem) => Err(Unreachable::misconfigured(&problem.to_string())),
+        };
+        let mut known = locked(&self.0.known);
+        match &outcome {
+            Ok(connection) => {
+                known.host = Some(Arc::clone(&connection.host));
+                known.trouble = None;
+            }
+            Err(why) => known.trouble = Some(why.clone()),
+        }
+        outcome
+    }
+
+    async fn connect_to_one(&self, mut hosts: Hosts) -> Result<Connection, Unreachable> {
+        if let Some(last) = self.host() {
+            hosts.hosts.sort_by_key(|host| host.name != *last);
+        }
+        let mut troubles: Vec<Unreachable> = Vec::new();
+        for host in &hosts.hosts {
+            match self.connect_to(host, &hosts).await {
+                Ok(connection) => return Ok(connection),
+                Err(why) => troubles.push(why),
+            }
+        }
+        Err(Unreachable::none_of(troubles))
+    }
+
+    async fn connect_to(&self, host: &Host, hosts: &Hosts) -> Result<Connection, Unreachable> {
+        let prepared = match hosts.unprepared {
+            true => PreparedStatements::Off,
+            false => self.0.settings.prepared,
+        };
+        let mut refuses_options = locked(&self.0.known).refuses_options;
+        let opening = Connection::open(host, prepared, &mut refuses_options);
+        let opened = timeout(hosts.timeout, opening).await;
+        if refuses_options {
+            locked(&self.0.known).refuses_options = true;
+        }
+        let said = match opened {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(Refused::Driver(error))) => {
+                return Err(Unreachable::connecting(&host.name, &error));
+            }
+            Ok(Err(Refused::ReadOnly(why))) => why.to_owned(),
+            Err(_) => format!("no connection within {} s", hosts.timeout.as_secs()),
+        };
+        Err(Unreachable::not_yet(&host.name, &said))
+    }
+
+    /// Connects to a host again, to end what runs there.
+    pub(super) async fn connect_again(&self, host: &str) -> Result<Connection, Unreachable> {
+        let hosts = self.0.settings.url.hosts();
+        let mut hosts = hosts.map_err(|error| Unreachable::misconfigured(&error.to_string()))?;
+        hosts.hosts.retain(|known| known.name == host);
+        match hosts.hosts.first() {
+            Some(known) => self.connect_to(known, &hosts).await,
+            None => Err(Unreachable::not_yet(host, "it is not in the URL any more")),
+        }
+    }
+
+    /// Held by whoever ends something.
+    pub(super) fn ending(&self) -> &Semaphore {
+        &self.0.ending
+    }
+}
+
+/// A connection out of the pool, with its place.
+#[derive(Debug)]
+struct Held {
+    connection: Connection,
+    opened: Instant,
+    place: OwnedSemaphorePermit,
+    pool: Pool,
+}
+
+/// A connection out of the pool.
+///
+/// One that is dropped before [`Session::keep`], because of an error, a time limit or a caller
+/// who went away, is cut off rather than returned: nobody knows what it is still waiting for.
+/// What goes on at the server is ended from another connection; until then its place is taken.
+#[derive(Debug)]
+pub(super) struct Session {
+    held: Option<Held>,
+}
+
+impl Session {
+    /// Takes a connection.
+    pub async fn open(pool: &Pool) -> Result<Self, Fault> {
+        let held = Some(pool.acquire().await?);
+        Ok(Self { held })
+    }
+
+    /// The connection, for a single statement that is soon done.
+    pub fn connection(&mut self) -> &mut Connection {
+        let held = self.held.as_mut();
+        &mut held
+            .expect("a session has its connection until it is kept or dropped")
+            .connection
+    }
+
+    /// Begins a transaction that agents wait for.
+    pub async fn begin_brief(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Transaction::begin(self.connection(), Kind::Brief).await
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Transaction::begin(self.connection(), Kind::Long).await
+    }
+
+    /// Begins a transaction whose statements all read the same state.
+    pub async fn snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Transaction::begin(self.connection(), Kind::Snapshot).await
+    }
+
+    /// Begins a transaction without time limits.
+    pub async fn begin_unbounded(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
+        Transaction::begin(self.connection(), Kind::Unbounded).await
+    }
+
+    /// Returns the connection to the pool; its last answer has been read.
+    pub fn keep(mut self) {
+        if let Some(held) = self.held.take_if(|held| held.connection.is_at_rest()) {
+            held.pool.take_back(held.connection, held.opened);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else {
+            return;
+        };
+        let Some(work) = held.connection.left_behind() else {
+            return;
+        };
+        let host = Arc::clone(&held.connection.host);
+        drop(held.connection);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let ending = ending::end(held.pool.clone(), host, work, held.place);
+            held.pool.0.endings.spawn_on(ending, &runtime);
+        }
+    }
+}
