@@ -75,7 +75,10 @@ impl InstrumentedStore {
     ) -> Result<T, StoreError> {
         let started = Instant::now();
         let outcome = match work.await {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                self.gate.reopen(&*self.inner).await;
+                Ok(done)
+            }
             Err(error) => Err(self.gate.explain(&*self.inner, error).await),
         };
         let took = started.elapsed();

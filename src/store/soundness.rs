@@ -32,10 +32,16 @@ impl Gate {
     /// # Errors
     /// [`StoreError::Unsound`] while it is closed.
     pub async fn pass(&self, store: &dyn Store) -> Result<(), StoreError> {
+        self.reopen(store).await;
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    /// Looks at the tables again if the gate is closed. A replica that nobody sends reports to
+    /// still asks for plans, and opens by that.
+    pub async fn reopen(&self, store: &dyn Store) {
         if self.fault().is_some() {
             self.look(store).await;
         }
-        self.fault().map_or(Ok(()), Err)
     }
 
     /// Looks at the tables if an error may be due to them; gives that reason in place of the error.

@@ -1,4 +1,4 @@
-//! The backend for production and for several replicas: PostgreSQL 13 or newer.
+//! The backend for production and for several replicas: PostgreSQL 15 or newer.
 //!
 //! Read [`PostgresStore`] first; `pool` says who has a connection, `transaction` how long statements may take, `partitions`
 //! how old rows go. A commit is on disk when a call returns, also where the server's

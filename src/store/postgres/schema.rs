@@ -31,8 +31,9 @@ select c.relname::text as name,
         where p.partrelid = c.oid and p.partstrat = 'r' and p.partnatts = 1
     ) as partitioned_by,
     array(
-        select a.attname || ' ' || format_type(a.atttypid, null)
+        select a.attname || ' ' || t.typname
         from pg_attribute as a
+        join pg_type as t on t.oid = a.atttypid
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         order by a.attnum
     ) as columns,

@@ -1,12 +1,13 @@
 //! What Weir does where the database's tables or settings are not what it relies on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 use weir::allocation::{OperationName, ServiceName};
 use weir::store::postgres::PostgresStore;
-use weir::store::{Admission, DictionaryLimits, HistoryRow, Store, StoreError};
+use weir::store::{Admission, DictionaryLimits, HistoryRow, Publication, Store, StoreError};
 
 use super::reports::{bucket, report};
 use super::{instant, window};
@@ -260,4 +261,59 @@ async fn two_weirs_in_two_schemas_of_one_database_are_apart() {
         [Admission::Counted],
         "an empty schema is a new Weir"
     );
+}
+
+/// Whatever a role, a database or a server has as its defaults: results and commits are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defaults_of_a_role_change_nothing() {
+    let cluster = Cluster::start();
+    cluster
+        .execute("postgres", &["create role odd login superuser"])
+        .await;
+    let defaults = [
+        ("array_nulls", "off"),
+        ("bytea_output", "escape"),
+        ("client_encoding", "LATIN1"),
+        ("datestyle", "German"),
+        ("default_transaction_deferrable", "on"),
+        ("default_transaction_isolation", "serializable"),
+        ("extra_float_digits", "-15"),
+        ("intervalstyle", "sql_standard"),
+        ("quote_all_identifiers", "on"),
+        ("row_security", "off"),
+        ("standard_conforming_strings", "off"),
+        ("timezone", "Asia/Kathmandu"),
+        ("transform_null_equals", "on"),
+    ];
+    for (name, value) in defaults {
+        let set = format!("alter role odd set {name} = '{value}'");
+        cluster.execute("postgres", &[&set]).await;
+    }
+    let usual: Arc<dyn Store> = Arc::new(connect(&cluster.url("postgres")).await);
+    let odd: Arc<dyn Store> = Arc::new(connect(&cluster.url_as("odd", "postgres")).await);
+    let batch = [report("\u{4f60}\\'", 1, vec![bucket(window(0), 1, &[])])];
+    let counted = odd.commit_reports(&batch).await.unwrap();
+    assert_eq!(counted, [Admission::Counted]);
+    let duplicate = usual.commit_reports(&batch).await.unwrap();
+    assert_eq!(duplicate, [Admission::Duplicate]);
+    let document = "{\"name\":\"\u{4f60}\\n'\"}";
+    let written = odd.create_configuration(document, instant(5)).await;
+    assert_eq!(written.unwrap(), usual.configuration().await.unwrap());
+    let epoch = super::plans::lead(&odd, 1).await;
+    let published = super::plans::plan(1, epoch);
+    let outcome = super::plans::publish(&odd, &published).await;
+    assert_eq!(outcome, Publication::Published);
+    for store in [&usual, &odd] {
+        assert_eq!(
+            store.current_plan().await.unwrap().as_ref(),
+            Some(&published)
+        );
+        let starts = window(0).start..window(1).start;
+        assert_eq!(store.read_deltas(starts).await.unwrap().len(), 1);
+        store.inspect().await.unwrap();
+    }
+}
+
+async fn connect(url: &str) -> PostgresStore {
+    PostgresStore::connect(url, 2).await.unwrap()
 }

@@ -2,8 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use sqlx::Connection;
 use weir::store::sqlite::SqliteStore;
 use weir::store::{Store, StoreError};
+
+use super::postgres_schema::unsound;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_handles_open_an_empty_file_at_once() {
@@ -64,4 +67,34 @@ async fn what_cannot_be_opened_is_refused() {
         matches!(outcome, Err(StoreError::Failed { .. })),
         "{outcome:?}"
     );
+}
+
+/// As a file that was put together from a dump of its rows: such a table takes a row twice.
+#[tokio::test]
+async fn a_file_whose_keys_are_gone_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let file = format!("sqlite://{}", path.display());
+    let mut connection = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    for (table, key) in [("mark", "agent, epoch"), ("lease", "name")] {
+        let rows = format!("create table {table}_rows as select * from {table}");
+        let names = format!(
+            "alter table {table} rename to {table}_whole; \
+             alter table {table}_rows rename to {table}"
+        );
+        for statement in [rows, names] {
+            let damage = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+            damage.execute(&mut connection).await.unwrap();
+        }
+        let named = format!("table {table} is missing or has no primary key or unique index");
+        let why = unsound(store.inspect().await);
+        assert!(why.contains(&named), "{why}");
+        let why = unsound(SqliteStore::open(&path).await);
+        assert!(why.contains(&format!("on ({key})")), "{why}");
+        let repair = format!("drop table {table}; alter table {table}_whole rename to {table}");
+        let repair = sqlx::raw_sql(sqlx::AssertSqlSafe(repair));
+        repair.execute(&mut connection).await.unwrap();
+        store.inspect().await.unwrap();
+    }
 }

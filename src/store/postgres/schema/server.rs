@@ -5,8 +5,8 @@ use std::io;
 use crate::store::fault::Fault;
 use crate::store::postgres::pool::{Pool, Session};
 
-/// The oldest major version that Weir is run on.
-const OLDEST: i32 = 13;
+/// The oldest major version that Weir is tested on.
+const OLDEST: i32 = 15;
 
 const READ: &str = "\
 -- schema: read the server
@@ -137,7 +137,7 @@ mod tests {
             version: "12.20".into(),
             ..server()
         };
-        let expected = "PostgreSQL 12.20 is too old; Weir needs 13 or newer";
+        let expected = "PostgreSQL 12.20 is too old; Weir needs 15 or newer";
         assert_eq!(refused(old), expected);
     }
 
