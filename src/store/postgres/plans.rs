@@ -1,6 +1,7 @@
 //! Tables `plan_head`, `plan` and `plan_body`: what was decided.
 
 use chrono::DateTime;
+use sqlx::postgres::PgQueryResult;
 
 use super::PostgresStore;
 use super::connection::Connection;
@@ -19,15 +20,18 @@ const READ_HEAD: &str = "\
 -- plans: read head
 select number from plan_head";
 
+/// Names the key, as every insert does: without it this is an error.
 const INSERT_PLAN: &str = "\
 -- plans: insert plan
 insert into plan (number, epoch, window_start_ms, window_end_ms, configuration_revision,
     published_ms, summary)
-values ($1, $2, $3, $4, $5, $6, $7)";
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (number, published_ms) do nothing";
 
 const INSERT_BODY: &str = "\
 -- plans: insert body
-insert into plan_body (number, published_ms, body) values ($1, $2, $3)";
+insert into plan_body (number, published_ms, body) values ($1, $2, $3)
+on conflict (number, published_ms) do nothing";
 
 const READ_CURRENT: &str = "\
 -- plans: read current
@@ -127,7 +131,7 @@ async fn attempt(
         let current = read_head(connection).await?;
         return Ok(Publication::StaleParent(current));
     }
-    sqlx::query(INSERT_PLAN)
+    let inserted = sqlx::query(INSERT_PLAN)
         .bind(number)
         .bind(fault::signed(plan.epoch, "the plan's epoch")?)
         .bind(plan.window.start.0)
@@ -140,14 +144,25 @@ async fn attempt(
         .bind(&plan.summary)
         .execute(&mut *connection)
         .await?;
-    sqlx::query(INSERT_BODY)
+    new(plan, "plan", &inserted)?;
+    let inserted = sqlx::query(INSERT_BODY)
         .bind(number)
         .bind(published)
         .bind(&plan.body)
         .execute(&mut *connection)
         .await?;
+    new(plan, "plan_body", &inserted)?;
     history::upsert(connection, history).await?;
     Ok(Publication::Published)
+}
+
+/// Checks that a row of the plan was a new one.
+fn new(plan: &StoredPlan, table: &str, inserted: &PgQueryResult) -> Result<(), Fault> {
+    if inserted.rows_affected() == 1 {
+        return Ok(());
+    }
+    let row = format!("{table} of number {}", plan.number);
+    Err(Fault::corrupt(row, "it is there before it was published"))
 }
 
 async fn read_head(connection: &mut Connection) -> Result<u64, Fault> {
