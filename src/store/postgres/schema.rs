@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::partitions;
 use super::pool::{Pool, Session};
 use crate::store::fault::Fault;
-use expected::{TABLES, Table};
+use expected::{TABLES, TRIGGERS, Table};
 
 pub(super) use server::schema;
 
@@ -47,6 +47,13 @@ select c.relname::text as name,
             and i.indexprs is null
         group by i.indexrelid, i.indisunique, i.indimmediate
     ) as indexes,
+    array(
+        select t.tgname::text
+        from pg_trigger as t
+        where t.tgrelid = c.oid and not t.tgisinternal
+            and t.tgenabled::text in ('A', case current_setting('session_replication_role')
+                when 'replica' then 'R' else 'O' end)
+    ) as triggers,
     array(
         select wanted.right_name
         from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as wanted (right_name)
@@ -102,6 +109,7 @@ struct TableRow {
     partitioned_by: Option<String>,
     columns: Vec<String>,
     indexes: Vec<String>,
+    triggers: Vec<String>,
     missing_rights: Vec<String>,
 }
 
@@ -268,6 +276,13 @@ impl Faults {
                 .any(|found| found == index || *found == unique)
             {
                 missing(format!("table {name} has no valid {}", described(index)));
+            }
+        }
+        for (_, trigger) in TRIGGERS.iter().filter(|(of, _)| *of == name) {
+            if !row.triggers.iter().any(|found| found == trigger) {
+                missing(format!(
+                    "trigger {trigger} on table {name} is missing or disabled"
+                ));
             }
         }
         if !row.missing_rights.is_empty() {

@@ -162,6 +162,11 @@ async fn what_a_broken_restore_leaves_is_named() {
             "alter table mark set logged",
         ),
         (
+            "alter table dictionary disable trigger dictionary_change",
+            "trigger dictionary_change on table dictionary is missing or disabled".into(),
+            "alter table dictionary enable trigger dictionary_change",
+        ),
+        (
             "alter table dictionary rename to elsewhere",
             "table dictionary is missing".into(),
             "alter table elsewhere rename to dictionary",

@@ -15,6 +15,9 @@ pub struct Table {
     pub indexes: &'static [&'static str],
 }
 
+/// The triggers that Weir relies on, by table.
+pub const TRIGGERS: &[(&str, &str)] = &[("dictionary", "dictionary_change")];
+
 /// Every table of ours.
 pub const TABLES: &[Table] = &[
     Table {
