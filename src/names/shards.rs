@@ -31,7 +31,7 @@ pub struct Shards<T> {
 impl<T> Default for Shards<T> {
     fn default() -> Self {
         Self {
-            shards: vec![Arc::new(HashTable::new()); SHARDS],
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             hasher: RandomState::new(),
         }
     }
