@@ -103,7 +103,11 @@ impl FleetClock {
 impl Clock for FleetClock {
     fn now(&self) -> DateTime<Utc> {
         let offset = self.offset_milliseconds.load(Ordering::Relaxed);
-        self.counted_now() + TimeDelta::milliseconds(offset)
+        let counted = self.counted_now();
+        // Out of range only if the database's clock is; the machine's own is used then.
+        counted
+            .checked_add_signed(TimeDelta::milliseconds(offset))
+            .unwrap_or(counted)
     }
 
     fn counted(&self) -> Duration {
@@ -129,8 +133,10 @@ impl Count {
     /// The instant at a later reading of [`Clock::counted`].
     fn now(&self, counted: Duration) -> DateTime<Utc> {
         let passed = counted.saturating_sub(self.since);
-        // Longer than any machine runs without a restart.
-        self.from + TimeDelta::from_std(passed).unwrap_or(TimeDelta::zero())
+        TimeDelta::from_std(passed)
+            .ok()
+            .and_then(|passed| self.from.checked_add_signed(passed))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 

@@ -16,7 +16,10 @@ use super::changes::{self, Changes};
 use super::follow::{Install, blocking_under, load_current};
 use super::windows::{Sums, last_closed};
 use super::{Job, JobError, PLAN_LEASE, Shared};
-use crate::allocation::{self, Inputs, OperationId, Plan, Policy, Timestamp, Window, WindowCounts};
+use crate::allocation::{
+    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, Timestamp, Window,
+    WindowCounts,
+};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::names::Names;
@@ -279,7 +282,7 @@ fn outcome(publication: Publication) -> PlanOutcome {
 /// the same; what lies further back is settled later.
 fn missed(previous: Window, window: Window) -> Vec<Window> {
     let length = window.milliseconds();
-    let back = |at: i64| Timestamp(window.start.0 - at * length);
+    let back = |at: i64| Timestamp(window.start.0.saturating_sub(at.saturating_mul(length)));
     (1..=MISSED_MAX)
         .rev()
         .map(|at| Window {
@@ -328,21 +331,17 @@ fn prepare(
 
 /// Whether late reports have changed a window since its plan.
 fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
-    let offered: u64 = counts
-        .operations
-        .iter()
-        .map(|operation| operation.offered)
-        .sum();
-    let sampled: u64 = counts
-        .operations
-        .iter()
-        .map(|operation| operation.sampled)
-        .sum();
-    let planned = |figure: fn(&allocation::OperationPlan) -> u64| -> u64 {
-        plan.operations.iter().map(figure).sum()
+    // Wider than a count: a stored count may be the largest there is.
+    let counted = |figure: fn(&OperationCount) -> u64| -> u128 {
+        let figures = counts.operations.iter().map(figure);
+        figures.map(u128::from).sum()
     };
-    offered != planned(|operation| operation.window_offered)
-        || sampled != planned(|operation| operation.window_sampled)
+    let planned = |figure: fn(&OperationPlan) -> u64| -> u128 {
+        let figures = plan.operations.iter().map(figure);
+        figures.map(u128::from).sum()
+    };
+    counted(|operation| operation.offered) != planned(|operation| operation.window_offered)
+        || counted(|operation| operation.sampled) != planned(|operation| operation.window_sampled)
 }
 
 /// A window's history: what was counted, and the probability that the plan answered with.

@@ -1,4 +1,8 @@
 //! Numbers as bytes: LEB128 variable-length integers, and a reader that no input can harm.
+//!
+//! The integers are ten lines of our own: the small crates for them (`unsigned-varint`) drop the
+//! bits of a tenth byte that do not fit 64 bits, where a damaged cell must be an error, and what
+//! reads counts, gaps and fixed widths around them would be ours all the same.
 
 /// Why bytes could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

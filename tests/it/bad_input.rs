@@ -1,5 +1,7 @@
 //! Values from outside that are no values: refused with their place named, or a defined plan.
 
+mod parameters;
+
 use std::io::Write;
 use std::time::Duration;
 

@@ -36,14 +36,15 @@ impl Window {
         end.saturating_sub(self.start.0.max(other.start.0)).max(0)
     }
 
-    /// The window of length `milliseconds`, aligned to its own multiples, that holds `at`.
+    /// The window of length `milliseconds`, aligned to its own multiples, that holds `at`. It is cut
+    /// short where time ends.
     #[must_use]
     pub fn aligned(at: Timestamp, milliseconds: i64) -> Self {
         let milliseconds = milliseconds.max(1);
-        let start = at.0.div_euclid(milliseconds) * milliseconds;
+        let start = at.0.div_euclid(milliseconds).saturating_mul(milliseconds);
         Self {
             start: Timestamp(start),
-            end: Timestamp(start + milliseconds),
+            end: Timestamp(start.saturating_add(milliseconds)),
         }
     }
 }

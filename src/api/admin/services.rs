@@ -252,7 +252,9 @@ pub(super) async fn history(
         detail: "is missing".into(),
     })?;
     let end = instant("end", end, admin.clock.now())?;
-    let start = instant("start", start, end - TimeDelta::hours(1))?;
+    // An end before the first hour of time leaves nothing to ask for.
+    let an_hour_before = end.checked_sub_signed(TimeDelta::hours(1)).unwrap_or(end);
+    let start = instant("start", start, an_hour_before)?;
     if !(TimeDelta::zero()..=HISTORY_MAX).contains(&(end - start)) {
         let detail = "must lie before end, at most 25 hours".into();
         return Err(Problem::Malformed {
