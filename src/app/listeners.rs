@@ -8,7 +8,8 @@ use tokio::sync::Semaphore;
 
 use super::{AppError, Parts};
 use crate::api::admin::{self, Admin};
-use crate::api::{health, health::Health, reports};
+use crate::api::reports::{self, Reports};
+use crate::api::{health, health::Health};
 use crate::http::body::{BodyRoom, check_announced};
 use crate::http::problem::Problem;
 use crate::http::routes::register;
@@ -43,9 +44,8 @@ impl Parts {
         committer: Committer,
         shares: Shares,
     ) -> Result<Listener, AppError> {
-        let (ingest, jaeger) = (Data::new(self.ingest(committer)), Data::new(self.jaeger()));
-        let largest = self.settings.limits.max_report_bytes * LARGEST_REPORTS;
-        let room = Data::new(BodyRoom::of(largest.max(REPORT_BYTES)));
+        let reports = Data::new(self.reports(committer));
+        let jaeger = Data::new(self.jaeger());
         let health = Data::new(self.health());
         let bounds = Bounds {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
@@ -59,15 +59,14 @@ impl Parts {
         let gates = Gates {
             hosts: None,
             expected: Some(Arc::new({
-                let ingest = Data::clone(&ingest);
-                move |head| reports::check_announced(head, &ingest)
+                let reports = Data::clone(&reports);
+                move |head| reports.check_announced(head)
             })),
         };
         let routes = move |config: &mut ServiceConfig| {
             config
-                .app_data(Data::clone(&ingest))
+                .app_data(Data::clone(&reports))
                 .app_data(Data::clone(&jaeger))
-                .app_data(Data::clone(&room))
                 .app_data(Data::clone(&health));
             register(config, jaeger::ROUTES);
             register(config, reports::ROUTES);
@@ -81,9 +80,19 @@ impl Parts {
         bound.map_err(|source| AppError::Listen { address, source })
     }
 
+    fn reports(&self, committer: Committer) -> Reports {
+        let bytes_max = self.settings.limits.max_report_bytes;
+        let largest = bytes_max.saturating_mul(LARGEST_REPORTS);
+        Reports {
+            ingest: self.ingest(committer),
+            room: BodyRoom::of(largest.max(REPORT_BYTES)),
+            bytes_max,
+            metrics: Arc::clone(&self.shared.metrics),
+        }
+    }
+
     fn ingest(&self, committer: Committer) -> Ingest {
         let limits = ReportLimits {
-            bytes: self.settings.limits.max_report_bytes,
             bucket: self.shared.interval,
             age: self.fleet.report_age_max,
         };

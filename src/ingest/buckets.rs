@@ -164,6 +164,7 @@ impl Phases {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Head, Number, ReportBuilder, ReportLimits};
     use super::*;
     use crate::allocation::Timestamp;
 
@@ -186,16 +187,21 @@ mod tests {
 
     #[test]
     fn instances_are_seen_all_the_window_long() {
-        let body = br#"{"agent": "a", "epoch": "00000000-0000-0000-0000-000000000000",
-            "sequence": 1, "window_start": "2026-11-20T08:59:30Z", "window_seconds": 70,
-            "services": [{"service": "idle", "instances": 3, "operations": []}]}"#;
-        let limits = super::super::ReportLimits {
-            bytes: 1 << 20,
+        let limits = ReportLimits {
             bucket: Duration::from_secs(60),
             age: Duration::from_secs(3600),
         };
+        let head = Head {
+            agent: "a".into(),
+            epoch: uuid::Uuid::nil(),
+            sequence: 1,
+            window_start: "2026-11-20T08:59:30Z".parse().unwrap(),
+            window_seconds: 70.0,
+        };
         let now = "2026-11-20T09:01:00Z".parse().unwrap();
-        let report = Report::parse(body, limits, now).unwrap();
+        let mut report = ReportBuilder::new(&head, limits, now).unwrap();
+        report.service(b"idle"[..].into(), Number::Whole(3));
+        let report = report.finish();
         let seen = [Seen {
             service: crate::allocation::ServiceId(7),
             instances: 3,

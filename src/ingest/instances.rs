@@ -20,18 +20,18 @@ impl Seen {
         let mut rest = rows;
         let mut seen = Vec::new();
         for service in report.services() {
-            let (own, after) = rest.split_at(service.operations().len().min(rest.len()));
+            let (own, after) = rest.split_at(service.operations.min(rest.len()));
             rest = after;
             let found = match own.first() {
                 Some(row) => Some(row.service),
-                None => names.find_service(service.name()),
+                None => names.find_service(&service.name),
             };
             seen.extend(
                 found
                     .filter(|found| *found != OVERFLOW_SERVICE)
                     .map(|found| Self {
                         service: found,
-                        instances: service.instances(),
+                        instances: service.instances,
                     }),
             );
         }

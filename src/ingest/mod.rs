@@ -1,28 +1,36 @@
-//! Reports in: parsed, resolved, spread over buckets, committed in groups, acknowledged.
+//! Reports in: resolved, spread over buckets, committed in groups, acknowledged.
 //!
-//! Read [`Ingest::accept`] first: it is the whole way of a report.
+//! A protocol parses a body of its own into a [`Report`], in the words of the service. Read
+//! [`Ingest::resolve`] and [`Ingest::commit`] first: they are the whole way of a report. Nothing
+//! here knows a wire format or a status code.
 
+mod amendments;
 mod buckets;
 mod commit;
+mod head;
 mod instances;
 mod renumber;
 mod report;
 mod tally;
 
-use std::future::Future;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use amendments::{Amendments, Changes, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
-pub use report::{Report, ReportError, ReportLimits};
+pub use head::{Head, ReportError, ReportLimits};
+pub use report::{Number, OperationEntry, Report, ReportBuilder, ServiceEntry};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::seldom::Seldom;
 use instances::Seen;
 use tally::Tally;
+
+/// How often a log line says what was changed in reports. A misnamed span is in every report.
+const AMENDED_LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// Takes reports; shared by every protocol that brings some.
 #[derive(Clone)]
@@ -32,14 +40,25 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     limits: ReportLimits,
     metrics: Arc<Metrics>,
+    amended_line: Arc<Seldom>,
+}
+
+/// A report whose names are resolved: as small as its counts, and ready to be committed.
+pub struct Pending {
+    named: Named,
+    tally: Tally,
+    amendments: Amendments,
+}
+
+/// A report, and the names that its numbers come from.
+struct Named {
+    report: ResolvedReport,
+    names: Arc<Names>,
 }
 
 /// Why a report was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The report itself is wrong: sending it again will not help.
-    #[error(transparent)]
-    Report(#[from] ReportError),
     /// Nobody can tell any more whether this sequence was counted; the agent takes a new epoch.
     #[error("the sequence lies too far behind the newest of its epoch")]
     TooFarBehind,
@@ -70,6 +89,15 @@ pub enum Acknowledged {
     Duplicate,
 }
 
+/// The answer to a report that is stored.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Whether it was stored now.
+    pub acknowledged: Acknowledged,
+    /// What was changed in it.
+    pub amendments: Amendments,
+}
+
 impl Ingest {
     /// Puts the parts together.
     #[must_use]
@@ -86,34 +114,61 @@ impl Ingest {
             clock,
             limits,
             metrics,
+            amended_line: Arc::new(Seldom::new(AMENDED_LINE_EVERY)),
         }
     }
 
-    /// The limits that reports are held to.
-    #[must_use]
-    pub fn limits(&self) -> ReportLimits {
-        self.limits
+    /// Begins a report, to be filled by a protocol entry by entry.
+    ///
+    /// # Errors
+    /// Says what is wrong with the head: the report cannot be counted.
+    pub fn report<'a>(&self, head: &Head<'_>) -> Result<ReportBuilder<'a>, ReportError> {
+        ReportBuilder::new(head, self.limits, self.clock.now())
     }
 
-    /// Where reports are counted.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// Finds the numbers of a report's names. The body that they are borrowed from is not needed
+    /// after this, so that a report that waits for the database is as small as its counts.
+    ///
+    /// # Errors
+    /// The database's, when there are names to add.
+    pub async fn resolve(&self, report: Report<'_>) -> Result<Pending, IngestError> {
+        let resolving = async { Ok(self.dictionary.resolve(report.names()).await?) };
+        let Resolved { rows, names } = in_time(resolving).await?;
+        let tally = Tally::of(&report, &rows);
+        let seen = Seen::of(&report, &rows, &names);
+        let from = names.incarnation();
+        let resolved = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
+        self.log_amendments(&report);
+        Ok(Pending {
+            named: Named {
+                report: resolved,
+                names,
+            },
+            tally,
+            amendments: report.amendments,
+        })
     }
 
-    /// Takes one report, and returns once its counts are durable.
+    /// Commits a report with its group, and returns once its counts are durable.
     ///
     /// # Errors
     /// After any error nothing of the report is acknowledged; [`IngestError`] says whether
     /// sending it again can help.
-    pub async fn accept(
-        &self,
-        body: impl Deref<Target = [u8]>,
-    ) -> Result<Acknowledged, IngestError> {
-        let (mut named, mut tally) = in_time(self.resolve(body)).await?;
+    pub async fn commit(&self, pending: Pending) -> Result<Accepted, IngestError> {
+        let Pending {
+            mut named,
+            mut tally,
+            amendments,
+        } = pending;
         for _ in 0..ATTEMPTS {
             let report = match self.committer.commit(named.report).await? {
-                Committed::Admitted(admission) => return self.answer(admission, tally),
+                Committed::Admitted(admission) => {
+                    let acknowledged = self.count(admission, tally, &amendments)?;
+                    return Ok(Accepted {
+                        acknowledged,
+                        amendments,
+                    });
+                }
                 Committed::OtherNames(report) => report,
             };
             named = in_time(self.renumber(report, &named.names)).await?;
@@ -122,10 +177,17 @@ impl Ingest {
         Err(IngestError::Unsettled)
     }
 
-    fn answer(&self, admission: Admission, tally: Tally) -> Result<Acknowledged, IngestError> {
+    /// Adds what has just been stored to the metrics.
+    fn count(
+        &self,
+        admission: Admission,
+        tally: Tally,
+        amendments: &Amendments,
+    ) -> Result<Acknowledged, IngestError> {
         match admission {
             Admission::Counted => {
                 tally.count(&self.metrics, self.clock.timestamp());
+                amendments.count(&self.metrics);
                 Ok(Acknowledged::Counted)
             }
             Admission::Duplicate => Ok(Acknowledged::Duplicate),
@@ -133,12 +195,20 @@ impl Ingest {
             Admission::OtherNames => Err(IngestError::Unsettled),
         }
     }
-}
 
-/// A report, and the names that its numbers come from.
-struct Named {
-    report: ResolvedReport,
-    names: Arc<Names>,
+    fn log_amendments(&self, report: &Report<'_>) {
+        if report.amendments.is_empty() {
+            return;
+        }
+        if let Some(held_back) = self.amended_line.pass() {
+            tracing::warn!(
+                agent = report.agent.as_str(),
+                amended = %report.amendments,
+                other_reports = held_back,
+                "a report holds names or counts that are not valid"
+            );
+        }
+    }
 }
 
 async fn in_time<T>(
@@ -146,23 +216,6 @@ async fn in_time<T>(
 ) -> Result<T, IngestError> {
     let resolved = tokio::time::timeout(COMMIT_TIME_LIMIT, resolving).await;
     resolved.map_err(|_| IngestError::Late)?
-}
-
-impl Ingest {
-    /// Parses a report and finds its names' numbers. The body ends here: a report that waits for
-    /// the database is as small as its counts.
-    async fn resolve(
-        &self,
-        body: impl Deref<Target = [u8]>,
-    ) -> Result<(Named, Tally), IngestError> {
-        let report = Report::parse(&body, self.limits, self.clock.now())?;
-        let Resolved { rows, names } = self.dictionary.resolve(report.names()).await?;
-        let tally = Tally::of(&report, &rows);
-        let seen = Seen::of(&report, &rows, &names);
-        let from = names.incarnation();
-        let report = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
-        Ok((Named { report, names }, tally))
-    }
 }
 
 impl From<ResolveError> for IngestError {

@@ -1,68 +1,31 @@
-//! A report as it comes from outside, and everything that can be wrong with it.
+//! A report in the words of the service, whatever protocol brought it.
+//!
+//! A protocol hands over what it read, entry by entry, through a [`ReportBuilder`]. What is valid
+//! is counted. A name that is not valid is folded into the overflow entry, a number that is out
+//! of range is clamped, and a count that cannot be believed is ignored; each of these is noted
+//! with its place and its reason ([`Amendments`]). Only a report whose head is wrong is refused.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::allocation::{AgentName, OperationName, ServiceName, Timestamp, Window};
+use super::amendments::{Amendments, Field};
+use super::head::{self, Head, ReportError, ReportLimits};
+use crate::allocation::{AgentName, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window};
+use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason};
 
-/// What a report may at most be.
-#[derive(Debug, Clone, Copy)]
-pub struct ReportLimits {
-    /// Bytes after decompression.
-    pub bytes: usize,
-    /// The bucket's length: a window may touch [`ReportLimits::BUCKETS`] of them.
-    pub bucket: Duration,
-    /// The oldest start of a window.
-    pub age: Duration,
+/// A number as a protocol read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Number {
+    /// A whole number, saturated at the largest there is.
+    Whole(u64),
+    /// Negative, fractional, missing, or no number at all.
+    #[default]
+    Other,
 }
 
-impl ReportLimits {
-    /// Operations in one report, over all its services.
-    pub const OPERATIONS: usize = 20_000;
-    /// Root requests of one operation in one report: far above any machine, far under overflow.
-    pub const COUNT: u64 = 1_000_000_000_000;
-    /// Buckets that one window may cover.
-    pub const BUCKETS: u32 = 60;
-    /// The longest window, whatever the bucket.
-    pub const WINDOW: Duration = Duration::from_secs(300);
-    /// How far into the future a window may end: agents' clocks differ a little.
-    pub const AHEAD: TimeDelta = TimeDelta::seconds(30);
-
-    fn window_seconds_max(self) -> f64 {
-        (self.bucket * Self::BUCKETS)
-            .min(Self::WINDOW)
-            .as_secs_f64()
-    }
-}
-
-/// What is wrong with a report, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct ReportError {
-    /// Whether the body is no report at all, rather than one with a wrong value.
-    pub malformed: bool,
-    /// The field, as a path like `services[0].operations[3].sampled`; empty for the body.
-    pub field: String,
-    /// What is wrong, in words that follow the field's name.
-    pub problem: String,
-}
-
-impl ReportError {
-    fn invalid(field: impl Into<String>, problem: impl ToString) -> Self {
-        Self {
-            malformed: false,
-            field: field.into(),
-            problem: problem.to_string(),
-        }
-    }
-}
-
-/// A checked report, borrowed from its body.
+/// A report whose every name and number is valid, and what was changed to make it so.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// Who sent it.
@@ -73,378 +36,287 @@ pub struct Report<'a> {
     pub sequence: u64,
     /// The time its counts are of.
     pub window: Window,
-    services: Vec<Service<'a>>,
+    /// What was folded, clamped or ignored.
+    pub amendments: Amendments,
+    services: Vec<ServiceEntry<'a>>,
+    /// The operations of all services, one service after the other.
+    operations: Vec<OperationEntry<'a>>,
 }
 
-/// One service's part of a report.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Service<'a> {
-    #[serde(borrow)]
-    service: Cow<'a, str>,
+/// One service's part of a report. A service may have several.
+#[derive(Debug)]
+pub struct ServiceEntry<'a> {
+    /// The service's name.
+    pub name: Cow<'a, str>,
     /// How many SDK instances the agent saw; what a lower bound costs depends on it.
-    #[serde(default = "one")]
-    instances: u32,
-    operations: Vec<Operation<'a>>,
+    pub instances: u32,
+    /// How many operations it has.
+    pub operations: usize,
 }
 
-/// One operation's part of a report.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Operation<'a> {
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
+/// One operation's part of a report. An operation may have several, which add up.
+#[derive(Debug)]
+pub struct OperationEntry<'a> {
+    /// The operation's name.
+    pub name: Cow<'a, str>,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Root requests kept.
+    /// Root requests kept; not more than were offered.
     pub sampled: u64,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire<'a> {
-    #[serde(borrow)]
-    agent: Cow<'a, str>,
-    epoch: Uuid,
-    sequence: u64,
-    window_start: DateTime<Utc>,
-    window_seconds: f64,
-    #[serde(borrow)]
-    services: Vec<Service<'a>>,
-}
-
-fn one() -> u32 {
-    1
-}
-
-impl<'a> Service<'a> {
-    /// The service's name; checked.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.service
-    }
-
-    /// How many SDK instances the agent saw; checked.
-    #[must_use]
-    pub fn instances(&self) -> u32 {
-        self.instances
-    }
-
-    /// Its operations, in the body's order.
-    #[must_use]
-    pub fn operations(&self) -> &[Operation<'a>] {
-        &self.operations
-    }
-}
-
-impl Operation<'_> {
-    /// The operation's name; checked.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.operation
-    }
-}
-
 impl<'a> Report<'a> {
-    /// Parses and checks a body.
-    ///
-    /// # Errors
-    /// Names the first field that is wrong.
-    pub fn parse(
-        body: &'a [u8],
-        limits: ReportLimits,
-        now: DateTime<Utc>,
-    ) -> Result<Self, ReportError> {
-        let wire: Wire<'a> = serde_json::from_slice(body).map_err(|_| explain(body))?;
-        AgentName::check(&wire.agent).map_err(|error| ReportError::invalid("agent", error))?;
-        if i64::try_from(wire.sequence).is_err() {
-            return Err(ReportError::invalid("sequence", "must be below 2^63"));
-        }
-        let window = window(&wire, limits, now)?;
-        check_services(&wire.services)?;
-        let agent =
-            AgentName::parse(&wire.agent).map_err(|error| ReportError::invalid("agent", error))?;
-        Ok(Self {
-            agent,
-            epoch: wire.epoch,
-            sequence: wire.sequence,
-            window,
-            services: wire.services,
-        })
-    }
-
-    /// Every service, in the body's order.
-    pub fn services(&self) -> impl Iterator<Item = &Service<'a>> {
+    /// Every service, in the order it was handed over.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceEntry<'a>> {
         self.services.iter()
     }
 
-    /// Every operation, in the body's order.
-    pub fn operations(&self) -> impl Iterator<Item = &Operation<'a>> {
-        self.services.iter().flat_map(|service| &service.operations)
+    /// Every operation, in the order it was handed over.
+    pub fn operations(&self) -> impl Iterator<Item = &OperationEntry<'a>> {
+        self.operations.iter()
     }
 
-    /// Every operation's (service, operation) names, in the body's order.
+    /// Every operation's (service, operation) names, in the order of [`Report::operations`].
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.services.iter().flat_map(|service| {
-            service
-                .operations
-                .iter()
-                .map(|operation| (service.name(), operation.name()))
+        let services = self
+            .services
+            .iter()
+            .flat_map(|service| std::iter::repeat_n(&*service.name, service.operations));
+        services.zip(self.operations.iter().map(|operation| &*operation.name))
+    }
+}
+
+/// Takes a report entry by entry.
+#[derive(Debug)]
+pub struct ReportBuilder<'a> {
+    report: Report<'a>,
+    /// What entries of services without a valid name come to.
+    fleet_overflow: Counts,
+    /// Services handed over so far, valid or not.
+    services: usize,
+    /// Operations handed over so far of the service handed over last.
+    operations: usize,
+    /// Where the last service's folded operations are counted.
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    offered: u64,
+    sampled: u64,
+}
+
+/// Where the operations of the service handed over last are counted.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In the fleet's overflow entry: the service has no valid name.
+    Fleet,
+    /// In the service; those folded, if there are some, at this index of the report's operations.
+    Service { overflow: Option<usize> },
+}
+
+impl<'a> ReportBuilder<'a> {
+    /// Begins a report.
+    ///
+    /// # Errors
+    /// Says what is wrong with the head: nothing of such a report can be counted.
+    pub fn new(
+        head: &Head<'_>,
+        limits: ReportLimits,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ReportError> {
+        let agent = AgentName::parse(&head.agent).map_err(ReportError::Agent)?;
+        if i64::try_from(head.sequence).is_err() {
+            return Err(ReportError::Sequence);
+        }
+        Ok(Self {
+            report: Report {
+                agent,
+                epoch: head.epoch,
+                sequence: head.sequence,
+                window: head::window(head, limits, now)?,
+                amendments: Amendments::default(),
+                services: Vec::new(),
+                operations: Vec::new(),
+            },
+            fleet_overflow: Counts::default(),
+            services: 0,
+            operations: 0,
+            place: Place::Fleet,
         })
     }
-}
 
-/// Reads a refused body again, slowly, to name the field.
-fn explain(body: &[u8]) -> ReportError {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let read: Result<Wire<'_>, _> = serde_path_to_error::deserialize(&mut reader);
-    let (path, error) = match read {
-        Ok(_) => match reader.end() {
-            Err(error) => (String::new(), error),
-            Ok(()) => return ReportError::invalid("", "could not be read"),
-        },
-        Err(error) => (error.path().to_string(), error.into_inner()),
-    };
-    ReportError {
-        malformed: !error.is_data(),
-        field: if path == "." { String::new() } else { path },
-        problem: error.to_string(),
-    }
-}
-
-fn window(
-    wire: &Wire<'_>,
-    limits: ReportLimits,
-    now: DateTime<Utc>,
-) -> Result<Window, ReportError> {
-    let most = limits.window_seconds_max();
-    if !(0.001..=most).contains(&wire.window_seconds) {
-        let problem = format!("must be between 0.001 and {most}");
-        return Err(ReportError::invalid("window_seconds", problem));
-    }
-    let milliseconds = (wire.window_seconds * 1000.0).round() as i64;
-    let end = wire
-        .window_start
-        .checked_add_signed(TimeDelta::milliseconds(milliseconds));
-    let Some(end) = end.filter(|end| *end <= now + ReportLimits::AHEAD) else {
-        let problem = format!("lies in the future: it is {} here", now.to_rfc3339());
-        return Err(ReportError::invalid("window_start", problem));
-    };
-    let age = TimeDelta::from_std(limits.age).unwrap_or(TimeDelta::MAX);
-    if now.signed_duration_since(wire.window_start) > age {
-        let limit = humantime::format_duration(limits.age);
-        let problem = format!("is more than {limit} ago: it is {} here", now.to_rfc3339());
-        return Err(ReportError::invalid("window_start", problem));
-    }
-    Ok(Window {
-        start: Timestamp(wire.window_start.timestamp_millis()),
-        end: Timestamp(end.timestamp_millis()),
-    })
-}
-
-fn check_services(services: &[Service<'_>]) -> Result<(), ReportError> {
-    let total: usize = services
-        .iter()
-        .map(|service| service.operations.len())
-        .sum();
-    if total > ReportLimits::OPERATIONS || services.len() > ReportLimits::OPERATIONS {
-        let problem = format!(
-            "must hold at most {} operations in all",
-            ReportLimits::OPERATIONS
-        );
-        return Err(ReportError::invalid("services", problem));
-    }
-    let mut seen = HashSet::with_capacity(services.len());
-    for (index, service) in services.iter().enumerate() {
-        let at = || format!("services[{index}]");
-        ServiceName::check(&service.service)
-            .map_err(|error| ReportError::invalid(at() + ".service", error))?;
-        if !seen.insert(service.name()) {
-            return Err(ReportError::invalid(
-                at() + ".service",
-                "stands in the report twice",
-            ));
+    /// Begins the next service. A name is UTF-8, or is folded.
+    pub fn service(&mut self, name: Cow<'a, [u8]>, instances: Number) {
+        let index = self.services;
+        self.services += 1;
+        self.operations = 0;
+        let kept = if self.report.services.len() < ReportLimits::OPERATIONS {
+            text(name, ServiceName::check)
+        } else {
+            Err((FoldReason::TooMany, name))
+        };
+        let name = match kept {
+            Ok(name) => name,
+            Err((reason, name)) => {
+                self.report
+                    .amendments
+                    .fold(index, Field::Service, reason, (&name, &[]));
+                self.place = Place::Fleet;
+                return;
+            }
+        };
+        let most = ReportLimits::INSTANCES;
+        let instances = match instances {
+            Number::Whole(count) => u32::try_from(count).unwrap_or(u32::MAX),
+            Number::Other => 0,
+        };
+        if !(1..=most).contains(&instances) {
+            let reason = ClampReason::InstancesOutOfRange;
+            self.report
+                .amendments
+                .clamp(index, Field::Instances, reason);
         }
-        if !(1..=1_000_000).contains(&service.instances) {
-            let problem = "must be between 1 and 1000000";
-            return Err(ReportError::invalid(at() + ".instances", problem));
-        }
-        check_operations(&service.operations).map_err(|(operation, field, problem)| {
-            ReportError::invalid(format!("{}.operations[{operation}].{field}", at()), problem)
-        })?;
-    }
-    Ok(())
-}
-
-/// Where an operation is wrong (its index and field), and how.
-type OperationError = (usize, &'static str, String);
-
-fn check_operations(operations: &[Operation<'_>]) -> Result<(), OperationError> {
-    let mut seen = HashSet::with_capacity(operations.len());
-    for (index, operation) in operations.iter().enumerate() {
-        let wrong = |field, problem: String| Err((index, field, problem));
-        if let Err(error) = OperationName::check(&operation.operation) {
-            return wrong("operation", error.to_string());
-        }
-        if !seen.insert(operation.name()) {
-            return wrong("operation", "stands in its service twice".into());
-        }
-        if operation.offered > ReportLimits::COUNT {
-            return wrong(
-                "offered",
-                format!("must be at most {}", ReportLimits::COUNT),
-            );
-        }
-        if operation.sampled > operation.offered {
-            return wrong("sampled", "must not exceed offered".into());
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: ReportLimits = ReportLimits {
-        bytes: 1 << 20,
-        bucket: Duration::from_secs(60),
-        age: Duration::from_secs(3600),
-    };
-
-    fn now() -> DateTime<Utc> {
-        "2026-11-20T09:00:10Z".parse().unwrap()
-    }
-
-    fn body(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
-        let mut body = serde_json::json!({
-            "agent": "node-17", "epoch": "0f4e2c70-31f0-4a4e-9d40-4a8ff7b9a001", "sequence": 42,
-            "window_start": "2026-11-20T09:00:00Z", "window_seconds": 10,
-            "services": [{"service": "checkout", "instances": 3, "operations": [
-                {"operation": "POST /cart", "offered": 1200, "sampled": 12}]}]
+        self.report.services.push(ServiceEntry {
+            name,
+            instances: instances.clamp(1, most),
+            operations: 0,
         });
-        change(&mut body);
-        serde_json::to_vec(&body).unwrap()
+        self.place = Place::Service { overflow: None };
     }
 
-    fn refused(change: impl FnOnce(&mut serde_json::Value)) -> (String, String) {
-        let error = Report::parse(&body(change), LIMITS, now()).unwrap_err();
-        assert!(!error.malformed, "{error}");
-        (error.field, error.problem)
-    }
-
-    #[test]
-    fn the_example_is_read() {
-        let bytes = body(|_| ());
-        let report = Report::parse(&bytes, LIMITS, now()).unwrap();
-        assert_eq!(report.window.seconds(), 10.0);
-        let operation = report.operations().next().unwrap();
-        assert_eq!(report.names().next().unwrap(), ("checkout", "POST /cart"));
-        assert_eq!((operation.offered, operation.sampled), (1200, 12));
-    }
-
-    #[test]
-    fn every_wrong_field_is_named() {
-        let operation = "services[0].operations[0]";
-        type Change = Box<dyn FnOnce(&mut serde_json::Value)>;
-        let cases: Vec<(String, Change)> = vec![
-            ("agent".into(), Box::new(|b| b["agent"] = "".into())),
-            ("agent".into(), Box::new(|b| b["agent"] = "a\u{7}".into())),
-            ("epoch".into(), Box::new(|b| b["epoch"] = "x".into())),
-            ("sequence".into(), Box::new(|b| b["sequence"] = (-1).into())),
-            (
-                "sequence".into(),
-                Box::new(|b| b["sequence"] = u64::MAX.into()),
-            ),
-            (
-                "window_seconds".into(),
-                Box::new(|b| b["window_seconds"] = 0.into()),
-            ),
-            (
-                "window_seconds".into(),
-                Box::new(|b| b["window_seconds"] = 301.into()),
-            ),
-            (
-                "window_start".into(),
-                Box::new(|b| b["window_start"] = "2026-11-20T09:01:00Z".into()),
-            ),
-            (
-                "window_start".into(),
-                Box::new(|b| b["window_start"] = "2026-11-20T07:00:00Z".into()),
-            ),
-            (
-                "window_start".into(),
-                Box::new(|b| b["window_start"] = "yesterday".into()),
-            ),
-            (
-                "services[0].service".into(),
-                Box::new(|b| b["services"][0]["service"] = "x".repeat(257).into()),
-            ),
-            (
-                "services[0].instances".into(),
-                Box::new(|b| b["services"][0]["instances"] = 0.into()),
-            ),
-            (
-                format!("{operation}.operation"),
-                Box::new(|b| b["services"][0]["operations"][0]["operation"] = "".into()),
-            ),
-            (
-                format!("{operation}.offered"),
-                Box::new(|b| b["services"][0]["operations"][0]["offered"] = (-5).into()),
-            ),
-            (
-                format!("{operation}.offered"),
-                Box::new(|b| b["services"][0]["operations"][0]["offered"] = 1.5.into()),
-            ),
-            (
-                format!("{operation}.offered"),
-                Box::new(|b| b["services"][0]["operations"][0]["offered"] = u64::MAX.into()),
-            ),
-            (
-                format!("{operation}.sampled"),
-                Box::new(|b| b["services"][0]["operations"][0]["sampled"] = 1201.into()),
-            ),
-            (
-                format!("{operation}.surprise"),
-                Box::new(|b| b["services"][0]["operations"][0]["surprise"] = 1.into()),
-            ),
-            (
-                "services[0].operations[1].operation".into(),
-                Box::new(|b| {
-                    let twice = b["services"][0]["operations"][0].clone();
-                    b["services"][0]["operations"]
-                        .as_array_mut()
-                        .unwrap()
-                        .push(twice);
-                }),
-            ),
-            (
-                "services[1].service".into(),
-                Box::new(|b| {
-                    let twice = b["services"][0].clone();
-                    b["services"].as_array_mut().unwrap().push(twice);
-                }),
-            ),
-        ];
-        for (field, change) in cases {
-            assert_eq!(refused(change).0, field);
+    /// Adds an operation to the service begun last.
+    pub fn operation(&mut self, name: Cow<'a, [u8]>, offered: Number, sampled: Number) {
+        let (service, index) = (self.services.saturating_sub(1), self.operations);
+        self.operations += 1;
+        let Some(counts) = self.counts(service, index, offered, sampled) else {
+            return;
+        };
+        let Place::Service { overflow } = self.place else {
+            self.fleet_overflow.add(counts);
+            return;
+        };
+        let kept = if self.report.operations.len() < ReportLimits::OPERATIONS {
+            text(name, OperationName::check)
+        } else {
+            Err((FoldReason::TooMany, name))
+        };
+        match kept {
+            Ok(name) => self.push(name, counts),
+            Err((reason, name)) => {
+                let within = self.report.services.last().map_or("", |last| &last.name);
+                self.report.amendments.fold(
+                    service,
+                    Field::Operation(index),
+                    reason,
+                    (within.as_bytes(), &name),
+                );
+                if let Some(folded) = overflow.and_then(|at| self.report.operations.get_mut(at)) {
+                    folded.add(counts);
+                } else {
+                    self.place = Place::Service {
+                        overflow: Some(self.report.operations.len()),
+                    };
+                    self.push(OVERFLOW_NAME.into(), counts);
+                }
+            }
         }
     }
 
-    #[test]
-    fn what_is_no_json_is_malformed() {
-        for body in [
-            &b"{\"agent\":"[..],
-            b"",
-            b"\xff\xfe",
-            b"{\"agent\":\"a\"} trailing",
-        ] {
-            assert!(Report::parse(body, LIMITS, now()).is_err());
+    /// Ends the report.
+    #[must_use]
+    pub fn finish(mut self) -> Report<'a> {
+        let counts = self.fleet_overflow;
+        if counts.offered > 0 {
+            self.report.services.push(ServiceEntry {
+                name: OVERFLOW_NAME.into(),
+                instances: 1,
+                operations: 0,
+            });
+            self.push(OVERFLOW_NAME.into(), counts);
         }
-        assert!(
-            Report::parse(b"{\"agent\":", LIMITS, now())
-                .unwrap_err()
-                .malformed
-        );
+        self.report
+    }
+
+    fn push(&mut self, name: Cow<'a, str>, counts: Counts) {
+        self.report.operations.push(OperationEntry {
+            name,
+            offered: counts.offered,
+            sampled: counts.sampled,
+        });
+        if let Some(service) = self.report.services.last_mut() {
+            service.operations += 1;
+        }
+    }
+
+    /// An operation's counts; none if what was offered cannot be believed.
+    fn counts(
+        &mut self,
+        service: usize,
+        index: usize,
+        offered: Number,
+        sampled: Number,
+    ) -> Option<Counts> {
+        let amendments = &mut self.report.amendments;
+        let mut ignore = |reason| amendments.ignore(service, Field::Offered(index), reason);
+        let offered = match offered {
+            Number::Whole(offered) if offered <= ReportLimits::COUNT => offered,
+            Number::Whole(_) => return ignore(IgnoreReason::TooLarge),
+            Number::Other => return ignore(IgnoreReason::NotACount),
+        };
+        let mut clamp = |reason| amendments.clamp(service, Field::Sampled(index), reason);
+        let sampled = match sampled {
+            Number::Whole(sampled) if sampled <= offered => sampled,
+            Number::Whole(_) => {
+                clamp(ClampReason::SampledAboveOffered);
+                offered
+            }
+            Number::Other => {
+                clamp(ClampReason::SampledNotACount);
+                0
+            }
+        };
+        Some(Counts { offered, sampled })
+    }
+}
+
+impl Counts {
+    /// Saturates, although no report is long enough for that.
+    fn add(&mut self, more: Self) {
+        self.offered = self.offered.saturating_add(more.offered);
+        self.sampled = self.sampled.saturating_add(more.sampled);
+    }
+}
+
+impl OperationEntry<'_> {
+    fn add(&mut self, more: Counts) {
+        let mut sum = Counts {
+            offered: self.offered,
+            sampled: self.sampled,
+        };
+        sum.add(more);
+        (self.offered, self.sampled) = (sum.offered, sum.sampled);
+    }
+}
+
+/// A valid name, or why it is none.
+fn text(
+    name: Cow<'_, [u8]>,
+    check: fn(&str) -> Result<(), NameError>,
+) -> Result<Cow<'_, str>, (FoldReason, Cow<'_, [u8]>)> {
+    let text = match &name {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
+        Cow::Owned(bytes) => std::str::from_utf8(bytes)
+            .map(|text| Cow::Owned(text.to_owned()))
+            .ok(),
+    };
+    let Some(text) = text else {
+        return Err((FoldReason::NotUnicode, name));
+    };
+    match check(&text) {
+        Ok(()) => Ok(text),
+        Err(NameError::Empty) => Err((FoldReason::Empty, name)),
+        Err(NameError::TooLong(_)) => Err((FoldReason::TooLong, name)),
+        Err(NameError::ControlCharacter) => Err((FoldReason::ControlCharacter, name)),
     }
 }

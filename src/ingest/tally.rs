@@ -29,12 +29,12 @@ impl Tally {
             until: report.window.end,
         };
         for (counts, row) in report.operations().zip(rows) {
-            tally.offered += counts.offered;
-            tally.sampled += counts.sampled;
+            add(&mut tally.offered, counts.offered);
+            add(&mut tally.sampled, counts.sampled);
             if row.service == OVERFLOW_SERVICE {
-                tally.fleet_overflow += counts.offered;
+                add(&mut tally.fleet_overflow, counts.offered);
             } else if row.overflow {
-                tally.service_overflow += counts.offered;
+                add(&mut tally.service_overflow, counts.offered);
             }
         }
         tally
@@ -51,9 +51,9 @@ impl Tally {
         for counts in report.buckets.iter().flat_map(|bucket| &bucket.operations) {
             match names.row(counts.operation) {
                 Some(row) if row.service == OVERFLOW_SERVICE => {
-                    tally.fleet_overflow += counts.offered;
+                    add(&mut tally.fleet_overflow, counts.offered);
                 }
-                Some(row) if row.overflow => tally.service_overflow += counts.offered,
+                Some(row) if row.overflow => add(&mut tally.service_overflow, counts.offered),
                 _ => {}
             }
         }
@@ -68,7 +68,12 @@ impl Tally {
         overflow(OverflowEntry::Service, self.service_overflow);
         overflow(OverflowEntry::Fleet, self.fleet_overflow);
         // An agent's clock may be ahead.
-        let lag = (now.0 - self.until.0).max(0) as f64 / 1000.0;
+        let lag = now.0.saturating_sub(self.until.0).max(0) as f64 / 1000.0;
         metrics.ingest_lag.observe(lag);
     }
+}
+
+/// Saturates: a report holds too few entries to get there.
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
 }

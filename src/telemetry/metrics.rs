@@ -205,6 +205,16 @@ metrics! {
         /// Root requests counted in an overflow entry, because the service or the fleet is full, or
         /// because the agent could not tell them apart.
         overflow: By<OverflowEntry, Counter> = "weir_overflow_requests_total",
+        /// Names in counted reports that were not valid or one too many, by what is wrong with
+        /// them. Their requests are counted in the overflow entry of their service, or of the
+        /// fleet.
+        entries_folded: By<FoldReason, Counter> = "weir_report_entries_folded_total",
+        /// Numbers in counted reports that were out of range, by what is wrong with them. The
+        /// nearest valid number is counted.
+        entries_clamped: By<ClampReason, Counter> = "weir_report_entries_clamped_total",
+        /// Operations in counted reports whose requests are not counted, by what is wrong with
+        /// the number of offered requests.
+        entries_ignored: By<IgnoreReason, Counter> = "weir_report_entries_ignored_total",
         /// Time from the end of a report's window until its counts were durable.
         ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
         /// Reports waiting for their commit.

@@ -1,5 +1,7 @@
 //! `POST /v1/reports`: what is taken, what is refused, and how it says so.
 
+mod amended;
+
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -134,14 +136,13 @@ async fn whatever_cannot_be_read_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn a_wrong_value_is_named_and_nothing_of_its_report_is_stored() {
+async fn a_wrong_head_is_named_and_nothing_of_its_report_is_stored() {
     let (app, _directory) = start().await;
     let mut body = report("a", Uuid::nil(), 1, 5);
-    let operations = body["services"][0]["operations"].as_array_mut().unwrap();
-    operations.push(json!({ "operation": "GET /", "offered": 1, "sampled": 2 }));
+    body["window_seconds"] = 301.into();
     let (status, problem) = app.report(&body).await;
     assert_eq!(status, 422);
-    assert_eq!(problem["field"], "services[0].operations[1].sampled");
+    assert_eq!(problem["field"], "window_seconds");
     let again = app.report(&report("a", Uuid::nil(), 1, 5)).await;
     assert_eq!(
         again.1["result"], "counted",

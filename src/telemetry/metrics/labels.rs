@@ -196,6 +196,38 @@ labels! {
         Internal = "internal",
     }
 
+    /// Why a reported name was counted in an overflow entry.
+    FoldReason as "reason" {
+        /// It has no characters, or is missing.
+        Empty = "empty",
+        /// It is longer than names may be.
+        TooLong = "too_long",
+        /// It holds a control character.
+        ControlCharacter = "control_character",
+        /// It is not valid UTF-8.
+        NotUnicode = "not_unicode",
+        /// The report names as many as one report may.
+        TooMany = "too_many",
+    }
+
+    /// Why a reported number was replaced by the nearest valid one.
+    ClampReason as "reason" {
+        /// More requests were sampled than offered.
+        SampledAboveOffered = "sampled_above_offered",
+        /// The number of sampled requests is no whole number from 0 on; 0 is counted.
+        SampledNotACount = "sampled_not_a_count",
+        /// The number of instances is no whole number within its bounds.
+        InstancesOutOfRange = "instances_out_of_range",
+    }
+
+    /// Why a reported operation was not counted.
+    IgnoreReason as "reason" {
+        /// The number of offered requests is no whole number from 0 on.
+        NotACount = "not_a_count",
+        /// The number of offered requests is larger than any machine can serve.
+        TooLarge = "too_large",
+    }
+
     /// Where requests were counted that found no entry of their own.
     OverflowEntry as "entry" {
         /// In their service's overflow entry.

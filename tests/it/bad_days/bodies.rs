@@ -126,15 +126,15 @@ fn texts() -> Vec<Hostile> {
     let twice = service(r#"{"operation":"o","operation":"o","offered":1,"sampled":0}"#);
     vec![
         Hostile::plain("a million operations", million, 413),
-        Hostile::plain("90,000 operations", many, 422),
-        Hostile::plain("90,000 times one name", same, 422),
-        Hostile::plain("a name of 1 MiB", long, 422),
+        Hostile::plain("90,000 operations", many, 200),
+        Hostile::plain("90,000 times one name", same, 200),
+        Hostile::plain("a name of 1 MiB", long, 200),
         Hostile::plain("arrays in arrays", "[".repeat(4 * MIB), 422),
         Hostile::plain("arrays in a report", report(&"[".repeat(MIB)), 422),
         Hostile::plain("objects in objects", r#"{"agent":"#.repeat(100_000), 422),
         Hostile::plain("1e400", number("1e400"), 400),
         Hostile::plain("a number of 1 MiB", number(&"9".repeat(MIB)), 400),
-        Hostile::plain("less than nothing", number("-1"), 422),
+        Hostile::plain("less than nothing", number("-1"), 200),
         Hostile::plain("a key twice", twice, 422),
         Hostile::plain("nothing but spaces", " ".repeat(4 * MIB), 400),
         Hostile::plain(
@@ -170,12 +170,16 @@ async fn send(weir: &WeirProcess, hostile: &Hostile) -> u16 {
         .body(hostile.body.clone());
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
-    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let kind = match status {
+        200 => "application/json",
+        _ => "application/problem+json",
+    };
+    assert_eq!(answer.headers()["content-type"], kind);
     status
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_bodies_are_refused_in_bounded_memory() {
+async fn hostile_bodies_are_answered_in_bounded_memory() {
     let (weir, _folder) = start(&[]).await;
     let mut agents = agents(&weir);
     serves_a_plan(&weir).await;
@@ -271,9 +275,9 @@ async fn large_bodies_that_stall_share_a_bounded_room() {
     assert_memory_bounded(&weir, "large bodies that stall");
 }
 
-/// Who raises the limit gets what he asks for: a million entries are parsed, and refused.
+/// A million entries are read under a raised limit, and counted in a bounded number of names.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_entries_are_refused_under_a_raised_limit_too() {
+async fn a_million_entries_are_counted_under_a_raised_limit() {
     let (weir, _folder) = start(&[("--max-report-bytes", "67108864")]).await;
     let mut agents = agents(&weir);
     serves_a_plan(&weir).await;
@@ -281,8 +285,8 @@ async fn a_million_entries_are_refused_under_a_raised_limit_too() {
     let million = operations(1_000_000, |index| index.to_string());
     let packed = gzip(million.as_bytes(), 1);
     let hostile = [
-        Hostile::plain("a million operations", million, 422),
-        Hostile::encoded("a million operations, packed", "gzip", packed, 422),
+        Hostile::plain("a million operations", million, 200),
+        Hostile::encoded("a million operations, packed", "gzip", packed, 200),
     ];
     for hostile in hostile {
         assert_eq!(

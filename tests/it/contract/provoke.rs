@@ -293,8 +293,17 @@ async fn reports(given: &mut Given, app: &TestApp) {
         .post(post(app).json(&report("b", epoch, 1, 5)), 409)
         .await;
     let mut wrong = report("b", epoch, 1001, 5);
-    wrong["services"][0]["operations"][0]["sampled"] = json!(6);
+    wrong["window_seconds"] = json!(301);
     given.post(post(app).json(&wrong), 422).await;
+    let mut amended = report("b", epoch, 1001, 5);
+    amended["services"][0]["operations"] = json!([
+        { "operation": "", "offered": 5, "sampled": 6 },
+        { "operation": "GET /", "offered": -1, "sampled": 0 },
+    ]);
+    let answer = given.post(post(app).json(&amended), 200).await.json();
+    for kind in ["folded", "clamped", "ignored"] {
+        assert_eq!(answer[kind]["total"], 1, "{answer}");
+    }
     given.post(post(app).body("{}"), 415).await;
 
     let bytes = |sequence| serde_json::to_vec(&report("c", epoch, sequence, 5)).unwrap();

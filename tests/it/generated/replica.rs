@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use weir::allocation::{Plan, Timestamp, Window};
+use weir::api::reports::parse;
 use weir::clock::{Clock, FleetClock};
 use weir::configuration::Configuration;
 use weir::health::DatabaseState;
@@ -237,17 +238,41 @@ impl Place {
     }
 
     /// Takes a report; nothing if nobody answers.
-    pub async fn report(&self, body: &[u8]) -> Result<Option<Acknowledged>, IngestError> {
+    pub async fn report(&self, body: &[u8]) -> Reported {
         match &self.replica {
-            Some(replica) if replica.stopped.is_none() => {
-                replica.ingest.accept(body).await.map(Some)
-            }
-            _ => Ok(None),
+            Some(replica) if replica.stopped.is_none() => replica.report(body).await,
+            _ => Reported::Stopped,
         }
     }
 }
 
+/// What became of a report.
+pub enum Reported {
+    /// It is stored.
+    Stored(Acknowledged),
+    /// It is wrong, and stays so.
+    Refused,
+    /// It could not be stored.
+    Failed(IngestError),
+    /// There is no replica.
+    Stopped,
+}
+
 impl Replica {
+    async fn report(&self, body: &[u8]) -> Reported {
+        let Ok(report) = parse(body, |head| self.ingest.report(head)) else {
+            return Reported::Refused;
+        };
+        let resolved = match self.ingest.resolve(report).await {
+            Ok(resolved) => resolved,
+            Err(error) => return Reported::Failed(error),
+        };
+        match self.ingest.commit(resolved).await {
+            Ok(accepted) => Reported::Stored(accepted.acknowledged),
+            Err(error) => Reported::Failed(error),
+        }
+    }
+
     async fn start(link: Link, machine: Arc<SetClock>, holder: Uuid) -> Result<Self, StoreError> {
         let store: Arc<dyn Store> = Arc::new(link);
         let clock = Arc::new(FleetClock::new(machine));
@@ -277,7 +302,6 @@ impl Replica {
             Committer::new(Arc::clone(&shared.store), Arc::clone(&shared.metrics));
         tokio::spawn(committing.run());
         let limits = ReportLimits {
-            bytes: 4 << 20,
             bucket: INTERVAL,
             age: REPORT_AGE_MAX,
         };

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use weir::ingest::{Acknowledged, IngestError};
 
 use super::fleet::Report;
+use super::replica::Reported;
 use super::world::World;
 use super::{Outcome, ensure};
 
@@ -74,14 +75,14 @@ impl World {
         let answer = place.report(&report.body).await;
         let counted = self.ledger.records().counted.contains(&report.key);
         match answer {
-            Ok(Some(Acknowledged::Counted | Acknowledged::Duplicate)) => {
+            Reported::Stored(Acknowledged::Counted | Acknowledged::Duplicate) => {
                 ensure!(counted, "{:?} is acknowledged and not stored", report.key);
                 Ok(Sent::Acknowledged)
             }
-            Ok(None) => Ok(Sent::Again),
-            Err(IngestError::Report(_)) => Ok(Sent::Refused),
-            Err(IngestError::TooFarBehind) => Ok(Sent::Renew),
-            Err(error) => {
+            Reported::Stopped => Ok(Sent::Again),
+            Reported::Refused => Ok(Sent::Refused),
+            Reported::Failed(IngestError::TooFarBehind) => Ok(Sent::Renew),
+            Reported::Failed(error) => {
                 let excused = place.link.faults.failed.load(Ordering::Relaxed) > failed;
                 ensure!(
                     excused,

@@ -1,99 +1,113 @@
 //! `POST /v1/reports`: takes a report and answers once its counts are durable.
 
+mod answer;
+mod wire;
+
+use std::sync::Arc;
+
 use actix_web::dev::RequestHead;
 use actix_web::web::{Data, Json, Payload, to};
 use actix_web::{HttpRequest, Responder};
-use serde::Serialize;
 
+pub use self::wire::parse;
+
+use self::answer::Answer;
 use super::UNSOUND;
 use crate::http::body::{self, BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
-use crate::ingest::{Acknowledged, Ingest, IngestError, ReportError};
+use crate::ingest::{Accepted, Acknowledged, Ingest, IngestError, Pending};
 use crate::store::{Passing, StoreError};
 use crate::telemetry::logging::chain;
-use crate::telemetry::metrics::ReportOutcome;
+use crate::telemetry::metrics::{Metrics, ReportOutcome};
 
-/// The routes; they need an [`Ingest`] and a [`BodyRoom`] as application data.
+/// The routes; they need [`Reports`] as application data.
 pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
 
-/// Refuses a report whose head announces a body that is too long, before its sender is told to
-/// send it.
-///
-/// # Errors
-/// What the sender is told; it is counted.
-pub fn check_announced(head: &RequestHead, ingest: &Ingest) -> Result<(), Problem> {
-    let checked = body::check_announced(head.headers(), ingest.limits().bytes);
-    checked.inspect_err(|problem| {
-        let refused = Err(Refused::Body(problem.clone()));
-        ingest.metrics().reports.of(outcome(&refused)).inc();
-    })
-}
-
-#[derive(Serialize)]
-struct Answer {
-    result: &'static str,
+/// What the handler works with.
+pub struct Reports {
+    /// Where reports go.
+    pub ingest: Ingest,
+    /// The room that bodies share.
+    pub room: BodyRoom,
+    /// The largest body, before and after decompression.
+    pub bytes_max: usize,
+    /// Where reports are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 async fn report(
     request: HttpRequest,
     payload: Payload,
-    ingest: Data<Ingest>,
-    room: Data<BodyRoom>,
+    reports: Data<Reports>,
 ) -> Result<impl Responder, Problem> {
-    let taken = take(&request, payload, &ingest, &room).await;
-    ingest.metrics().reports.of(outcome(&taken)).inc();
-    let result = match taken? {
-        Acknowledged::Counted => "counted",
-        Acknowledged::Duplicate => "duplicate",
-    };
-    Ok(Json(Answer { result }))
+    let taken = reports.take(&request, payload).await;
+    reports.metrics.reports.of(outcome(&taken)).inc();
+    Ok(Json(Answer::from(taken?)))
 }
 
 /// Why a report was not taken.
 enum Refused {
-    /// Its body could not be read.
+    /// Its body could not be read, or its head is wrong.
     Body(Problem),
-    /// What it says, or the database.
-    Report(IngestError),
+    /// It could not be stored.
+    Ingest(IngestError),
 }
 
-async fn take(
-    request: &HttpRequest,
-    payload: Payload,
-    ingest: &Ingest,
-    room: &BodyRoom,
-) -> Result<Acknowledged, Refused> {
-    let body = read_json_in(room, request, payload, ingest.limits().bytes).await;
-    let body = body.map_err(Refused::Body)?;
-    ingest.accept(body).await.map_err(Refused::Report)
+impl Reports {
+    /// Refuses a report whose head announces a body that is too long, before its sender is told to
+    /// send it.
+    ///
+    /// # Errors
+    /// What the sender is told; it is counted.
+    pub fn check_announced(&self, head: &RequestHead) -> Result<(), Problem> {
+        let checked = body::check_announced(head.headers(), self.bytes_max);
+        checked.inspect_err(|problem| {
+            let refused = Err(Refused::Body(problem.clone()));
+            self.metrics.reports.of(outcome(&refused)).inc();
+        })
+    }
+
+    async fn take(&self, request: &HttpRequest, payload: Payload) -> Result<Accepted, Refused> {
+        let pending = self.resolve(request, payload).await?;
+        self.ingest.commit(pending).await.map_err(Refused::Ingest)
+    }
+
+    /// Reads the body and finds the numbers of its names. The body ends here.
+    async fn resolve(&self, request: &HttpRequest, payload: Payload) -> Result<Pending, Refused> {
+        let body = read_json_in(&self.room, request, payload, self.bytes_max).await;
+        let body = body.map_err(Refused::Body)?;
+        let report = parse(&body, |head| self.ingest.report(head)).map_err(Refused::Body)?;
+        self.ingest.resolve(report).await.map_err(Refused::Ingest)
+    }
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Body(problem) => problem,
-            Refused::Report(error) => error.into(),
+            Refused::Ingest(error) => error.into(),
         }
     }
 }
 
 /// As what a report is counted in the metrics.
-fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
+fn outcome(taken: &Result<Accepted, Refused>) -> ReportOutcome {
     match taken {
-        Ok(Acknowledged::Counted) => ReportOutcome::Counted,
-        Ok(Acknowledged::Duplicate) => ReportOutcome::Duplicate,
+        Ok(accepted) => match accepted.acknowledged {
+            Acknowledged::Counted => ReportOutcome::Counted,
+            Acknowledged::Duplicate => ReportOutcome::Duplicate,
+        },
         Err(Refused::Body(problem)) => match problem {
             Problem::Malformed { .. } => ReportOutcome::Malformed,
+            Problem::Invalid { .. } => ReportOutcome::Invalid,
             Problem::TooLarge(_) => ReportOutcome::TooLarge,
             Problem::TooSlow => ReportOutcome::TooSlow,
             Problem::Unsupported(_) | Problem::ExpectationFailed => ReportOutcome::Unsupported,
             Problem::Unavailable { .. } => ReportOutcome::Overloaded,
             _ => ReportOutcome::Internal,
         },
-        Err(Refused::Report(error)) => match error {
-            IngestError::Report(error) if error.malformed => ReportOutcome::Malformed,
-            IngestError::Report(_) => ReportOutcome::Invalid,
+        Err(Refused::Ingest(error)) => match error {
             IngestError::TooFarBehind => ReportOutcome::TooFarBehind,
             IngestError::Overloaded => ReportOutcome::Overloaded,
             IngestError::Late => ReportOutcome::Late,
@@ -109,27 +123,6 @@ fn outcome(taken: &Result<Acknowledged, Refused>) -> ReportOutcome {
     }
 }
 
-impl From<ReportError> for Problem {
-    fn from(error: ReportError) -> Self {
-        let ReportError {
-            malformed,
-            field,
-            problem,
-        } = error;
-        if malformed {
-            Self::Malformed {
-                field,
-                detail: problem,
-            }
-        } else {
-            Self::Invalid {
-                field,
-                detail: problem,
-            }
-        }
-    }
-}
-
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         let unavailable = |detail| Self::Unavailable {
@@ -137,7 +130,6 @@ impl From<IngestError> for Problem {
             retry_after_seconds: 2,
         };
         match error {
-            IngestError::Report(error) => error.into(),
             IngestError::TooFarBehind => Self::Conflict(
                 "the sequence lies too far behind the newest of its epoch; take a new epoch".into(),
             ),

@@ -1,0 +1,334 @@
+//! The JSON body of `POST /v1/reports`.
+//!
+//! The head must be there and make sense. Whatever is wrong in an entry is for ingest to fold,
+//! clamp or ignore: applications choose names, and one bad name must not cost a whole node its
+//! counts. Fields that are not known are ignored, so that a newer agent can report to an older
+//! Weir. What is left are bodies of another shape, which are refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use uuid::Uuid;
+
+use crate::http::problem::Problem;
+use crate::ingest::{Head, Number, Report, ReportBuilder, ReportError};
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    agent: Cow<'a, str>,
+    epoch: Uuid,
+    sequence: u64,
+    window_start: DateTime<Utc>,
+    window_seconds: f64,
+    #[serde(borrow)]
+    services: Vec<Service<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Service<'a> {
+    #[serde(borrow, default)]
+    service: Option<Name<'a>>,
+    #[serde(default = "one")]
+    instances: Count,
+    #[serde(borrow, default)]
+    operations: Vec<Operation<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Operation<'a> {
+    #[serde(borrow, default)]
+    operation: Option<Name<'a>>,
+    #[serde(default)]
+    offered: Count,
+    #[serde(default)]
+    sampled: Count,
+}
+
+fn one() -> Count {
+    Count(Number::Whole(1))
+}
+
+/// Parses a body into a report that `begin` checks the head of, as [`Ingest::report`] does.
+///
+/// [`Ingest::report`]: crate::ingest::Ingest::report
+///
+/// # Errors
+/// Names the field that cannot be read, or is wrong in a way that refuses the whole report.
+pub fn parse<'a>(
+    body: &'a [u8],
+    begin: impl FnOnce(&Head<'_>) -> Result<ReportBuilder<'a>, ReportError>,
+) -> Result<Report<'a>, Problem> {
+    let body: Body<'a> = serde_json::from_slice(body).map_err(|_| explain(body))?;
+    let head = Head {
+        agent: body.agent,
+        epoch: body.epoch,
+        sequence: body.sequence,
+        window_start: body.window_start,
+        window_seconds: body.window_seconds,
+    };
+    let report = begin(&head).map_err(refused)?;
+    Ok(fill(report, body.services))
+}
+
+fn fill<'a>(mut report: ReportBuilder<'a>, services: Vec<Service<'a>>) -> Report<'a> {
+    let bytes = |name: Option<Name<'a>>| name.unwrap_or_default().0;
+    for service in services {
+        report.service(bytes(service.service), service.instances.0);
+        for operation in service.operations {
+            let Operation {
+                operation,
+                offered,
+                sampled,
+            } = operation;
+            report.operation(bytes(operation), offered.0, sampled.0);
+        }
+    }
+    report.finish()
+}
+
+/// Reads a refused body again, slowly, to name the field.
+fn explain(body: &[u8]) -> Problem {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read: Result<Body<'_>, _> = serde_path_to_error::deserialize(&mut reader);
+    let (path, error) = match read {
+        Ok(_) => match reader.end() {
+            Err(error) => (String::new(), error),
+            Ok(()) => (String::new(), serde_json::Error::custom("cannot be read")),
+        },
+        Err(error) => (error.path().to_string(), error.into_inner()),
+    };
+    let field = if path == "." { String::new() } else { path };
+    let detail = error.to_string();
+    if error.is_data() {
+        Problem::Invalid { field, detail }
+    } else {
+        Problem::Malformed { field, detail }
+    }
+}
+
+/// Says which field of the body an error of ingest is about.
+fn refused(error: ReportError) -> Problem {
+    let (field, detail) = match error {
+        ReportError::Agent(error) => ("agent", error.to_string()),
+        ReportError::Sequence => ("sequence", "must be below 2^63".into()),
+        ReportError::WindowLength { longest_seconds } => (
+            "window_seconds",
+            format!("must be between 0.001 and {longest_seconds}"),
+        ),
+        ReportError::WindowAhead { now } => (
+            "window_start",
+            format!(
+                "the window ends in the future: it is {} here",
+                now.to_rfc3339()
+            ),
+        ),
+        ReportError::WindowTooOld { limit, now } => {
+            let limit = humantime::format_duration(limit);
+            let now = now.to_rfc3339();
+            (
+                "window_start",
+                format!("is more than {limit} ago: it is {now} here"),
+            )
+        }
+    };
+    Problem::Invalid {
+        field: field.into(),
+        detail,
+    }
+}
+
+/// A name's bytes, which need not be UTF-8 nor free of control characters: that is judged later.
+#[derive(Default)]
+struct Name<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(NameVisitor).map(Self)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Cow<'de, [u8]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_vec()))
+    }
+}
+
+/// A number of requests or instances, or anything else in its place.
+#[derive(Default)]
+struct Count(Number);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor).map(Self)
+    }
+}
+
+struct CountVisitor;
+
+impl<'de> Visitor<'de> for CountVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+        Ok(Number::Whole(number))
+    }
+
+    fn visit_i64<E>(self, _negative: i64) -> Result<Number, E> {
+        Ok(Number::Other)
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+        if number >= 0.0 && number.fract() == 0.0 {
+            // Saturates: what no integer holds is too large whatever it is.
+            Ok(Number::Whole(number as u64))
+        } else {
+            Ok(Number::Other)
+        }
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Number, E> {
+        Ok(Number::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Number, E> {
+        Ok(Number::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Number, E> {
+        Ok(Number::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Number, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Number::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Number, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Number::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ingest::ReportLimits;
+
+    const LIMITS: ReportLimits = ReportLimits {
+        bucket: Duration::from_secs(60),
+        age: Duration::from_secs(3600),
+    };
+
+    fn read(body: &[u8]) -> Result<Report<'_>, Problem> {
+        let now = "2026-11-20T09:00:10Z".parse().unwrap();
+        parse(body, |head| ReportBuilder::new(head, LIMITS, now))
+    }
+
+    fn body(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+        let mut body = serde_json::json!({
+            "agent": "node-17", "epoch": "0f4e2c70-31f0-4a4e-9d40-4a8ff7b9a001", "sequence": 42,
+            "window_start": "2026-11-20T09:00:00Z", "window_seconds": 10,
+            "services": [{"service": "checkout", "instances": 3, "operations": [
+                {"operation": "POST /cart", "offered": 1200, "sampled": 12}]}]
+        });
+        change(&mut body);
+        serde_json::to_vec(&body).unwrap()
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let bytes = body(|_| ());
+        let report = read(&bytes).unwrap();
+        assert_eq!(report.window.seconds(), 10.0);
+        let operation = report.operations().next().unwrap();
+        assert_eq!(report.names().next().unwrap(), ("checkout", "POST /cart"));
+        assert_eq!((operation.offered, operation.sampled), (1200, 12));
+        assert!(report.amendments.is_empty());
+    }
+
+    #[test]
+    fn a_head_that_is_wrong_is_named() {
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(&str, Change); 13] = [
+            ("agent", |b| b["agent"] = "".into()),
+            ("agent", |b| b["agent"] = "a\u{7}".into()),
+            ("epoch", |b| b["epoch"] = "x".into()),
+            ("sequence", |b| b["sequence"] = (-1).into()),
+            ("sequence", |b| b["sequence"] = u64::MAX.into()),
+            ("window_seconds", |b| b["window_seconds"] = 0.into()),
+            ("window_seconds", |b| b["window_seconds"] = 301.into()),
+            ("window_seconds", |b| b["window_seconds"] = 1e308.into()),
+            ("window_start", |b| {
+                b["window_start"] = "2026-11-20T09:01:00Z".into()
+            }),
+            ("window_start", |b| {
+                b["window_start"] = "2026-11-20T07:00:00Z".into()
+            }),
+            ("window_start", |b| {
+                b["window_start"] = "+262142-12-31T23:59:59Z".into()
+            }),
+            ("window_start", |b| b["window_start"] = "yesterday".into()),
+            ("services", |b| b["services"] = 7.into()),
+        ];
+        for (field, change) in cases {
+            match read(&body(change)) {
+                Err(Problem::Invalid { field: named, .. }) => assert_eq!(named, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_refused() {
+        for body in [
+            &b"{\"agent\":"[..],
+            b"",
+            b"\xff\xfe",
+            b"{\"agent\":\"a\"} trailing",
+        ] {
+            assert!(read(body).is_err());
+        }
+        assert!(matches!(
+            read(b"{\"agent\":"),
+            Err(Problem::Malformed { .. })
+        ));
+    }
+
+    #[test]
+    fn any_bytes_are_a_name_and_any_value_a_number() {
+        let mut bytes = body(|b| b["services"][0]["operations"][0]["operation"] = "NAME".into());
+        let at = bytes.windows(4).position(|four| four == b"NAME").unwrap();
+        bytes.splice(at..at + 4, *b"\xff\t\\ud800");
+        let report = read(&bytes).unwrap();
+        assert_eq!(report.names().next().unwrap(), ("checkout", "__other__"));
+        assert_eq!(report.amendments.folded.total(), 1);
+        for value in ["null", "true", "\"7\"", "[[1]]", "{\"a\":{}}", "-7", "1.5"] {
+            let bytes = body(|b| b["services"][0]["operations"][0]["offered"] = 777.into());
+            let text = String::from_utf8(bytes).unwrap().replace("777", value);
+            let report = read(text.as_bytes()).unwrap();
+            assert_eq!(report.operations().count(), 0, "{value}");
+            assert_eq!(report.amendments.ignored.total(), 1, "{value}");
+        }
+    }
+}
