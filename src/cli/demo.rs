@@ -11,6 +11,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::replay::{self, Conclusion, Outputs, ReplayError, Session};
+use super::say;
+use super::signals::stop_on_signal;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::settings::Settings;
@@ -73,12 +75,15 @@ const REPORTS_PER_INTERVAL: u32 = 6;
 pub async fn run(args: DemoArgs) -> ExitCode {
     logging::start(false, "warn");
     let stop = CancellationToken::new();
-    tokio::spawn(replay::stop_on_signal(stop.clone()));
+    stop_on_signal(
+        stop.clone(),
+        "stopping the server and removing its database",
+    );
     match demonstrate(&args, start, &stop).await {
         Ok(conclusion) => replay::conclude(Ok(conclusion)),
         Err(DemoError::Replay(error)) => replay::conclude(Err(error)),
         Err(error) => {
-            eprintln!("weir: {error}");
+            say(&format!("weir: {error}"));
             ExitCode::from(2)
         }
     }

@@ -8,6 +8,8 @@ mod migrate;
 pub mod replay;
 mod serve;
 #[cfg(feature = "simulate")]
+mod signals;
+#[cfg(feature = "simulate")]
 pub mod simulate;
 
 use std::process::ExitCode;
@@ -56,6 +58,14 @@ pub fn run() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Health(args) => health::run(&args),
     }
+}
+
+/// Writes a line to standard error, for people who may have gone: unlike `eprintln!`, it does not
+/// panic where the terminal is closed.
+#[cfg(feature = "simulate")]
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A runtime for a command.

@@ -1,5 +1,6 @@
 //! `weir replay`: plays recorded traffic against a running server and judges what it kept.
 
+mod budget;
 mod progress;
 mod session;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::say;
+use super::signals::stop_on_signal;
 use crate::clock::SystemClock;
 use crate::simulate::client::{Client, ClientError};
 use crate::simulate::recording::{RecordingError, read_traffic};
@@ -25,7 +28,8 @@ pub struct ReplayArgs {
     /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
     #[arg(long, value_name = "FILE")]
     pub traffic: PathBuf,
-    /// The budget to hold during the run; the former one is put back at the end
+    /// The budget to hold during the run. The former one is put back at the end, and when a signal
+    /// ends the run; after a SIGKILL you must do it yourself
     #[arg(long, value_name = "TRACES_PER_SECOND")]
     pub budget: f64,
     /// The interval that the server runs with; one recorded row is played in each
@@ -242,10 +246,13 @@ pub(super) fn within<T: PartialOrd + std::fmt::Debug + Copy>(
     })
 }
 
+/// What a signal leads to.
+pub(super) const STOPPING: &str = "putting the budget back and sending the last reports";
+
 /// Runs the command: 0 when the server did well, 1 when it did not, 2 without a verdict.
 pub async fn run(args: ReplayArgs) -> ExitCode {
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    stop_on_signal(stop.clone(), STOPPING);
     conclude(replay(&args, &stop).await)
 }
 
@@ -278,24 +285,10 @@ pub(super) fn conclude(result: Result<Conclusion, ReplayError>) -> ExitCode {
         Ok(Conclusion::Failed) => ExitCode::from(1),
         Ok(Conclusion::Undecided) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("weir: {error}");
+            say(&format!("weir: {error}"));
             ExitCode::from(2)
         }
     }
-}
-
-/// Asks the run to stop at the first SIGINT or SIGTERM.
-pub(super) async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-    eprintln!("weir: stopping; sending the last reports and putting the budget back");
-    stop.cancel();
 }
 
 #[cfg(test)]

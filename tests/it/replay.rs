@@ -1,5 +1,6 @@
 //! `weir replay` and `weir demo` against a server that is not always there.
 
+mod ends;
 mod fake;
 
 use std::collections::BTreeMap;

@@ -61,6 +61,16 @@ impl ClientError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::PRECONDITION_FAILED)
     }
+
+    /// Whether the same request may succeed a little later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Address(_) | Self::SetUp(_) => false,
+        }
+    }
 }
 
 /// What became of a poll.
@@ -253,6 +263,12 @@ impl Client {
             }
             _ => ReportAnswer::Rejected(answer.refused().to_string()),
         }
+    }
+
+    /// Where the budget is, for a message.
+    #[must_use]
+    pub fn budget_url(&self) -> Url {
+        under(&self.admin, "v1/budget")
     }
 
     /// The budget as it is.

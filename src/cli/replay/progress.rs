@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::say;
 use crate::simulate::Interval;
 
 /// Where there is no terminal, so many lines are written over the run.
@@ -46,7 +47,7 @@ impl Progress {
                 bar.set_message(message);
             }
             None if done.is_multiple_of(self.intervals.div_ceil(LINES)) => {
-                eprintln!("interval {done} of {}: {message}", self.intervals);
+                say(&format!("interval {done} of {}: {message}", self.intervals));
             }
             None => {}
         }

@@ -1,20 +1,20 @@
 //! One run from beginning to end: check the server, set the budget, play, put it back, judge.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::ReplayError;
+use super::budget::BorrowedBudget;
 use super::progress::Progress;
 use crate::clock::Clock;
-use crate::simulate::client::{Budget, Client, PollError};
+use crate::simulate::client::{Client, PollError};
 use crate::simulate::plot::{self, PlotTexts};
 use crate::simulate::{Interval, Play, Played, Verdict, play, table};
-
-/// How often to try when somebody else changes the budget at the same moment.
-const BUDGET_TRIES: usize = 5;
 
 /// A run that is ready to begin.
 #[derive(Debug, Clone)]
@@ -51,12 +51,6 @@ pub enum Conclusion {
     Undecided,
 }
 
-/// The budget as it was before the run and as the run set it.
-struct BorrowedBudget {
-    former: Budget,
-    ours: Budget,
-}
-
 impl Session {
     /// Plays until the end or until `stop`, prints and writes what came of it, and leaves the
     /// server with the budget it had.
@@ -70,9 +64,15 @@ impl Session {
     ) -> Result<Conclusion, ReplayError> {
         self.outputs.check()?;
         self.check_server().await?;
-        let budget = self.borrow_budget().await?;
-        let played = self.play(clock, stop).await;
-        let returned = self.return_budget(&budget).await;
+        let budget = BorrowedBudget::take(&self.client, self.play.budget).await?;
+        let playing = AssertUnwindSafe(self.play(clock, stop)).catch_unwind();
+        tokio::pin!(playing);
+        let (played, returned) = tokio::select! {
+            played = &mut playing => (played, budget.put_back().await),
+            // Whoever stops the run may not wait for the last reports.
+            () = stop.cancelled() => tokio::join!(playing, budget.put_back()),
+        };
+        let played = played.unwrap_or_else(|panic| resume_unwind(panic));
         let conclusion = self.conclude(&played?, stop.is_cancelled())?;
         returned?;
         Ok(conclusion)
@@ -112,48 +112,6 @@ impl Session {
                 return error;
             }
         }
-    }
-
-    async fn borrow_budget(&self) -> Result<BorrowedBudget, ReplayError> {
-        let wanted = self.play.budget;
-        for _ in 0..BUDGET_TRIES {
-            let former = self.client.budget().await?;
-            if former.traces_per_second == wanted {
-                eprintln!("the budget is {wanted} traces/s already");
-                let ours = former.clone();
-                return Ok(BorrowedBudget { former, ours });
-            }
-            match self.client.set_budget(wanted, &former.tag).await {
-                Ok(ours) => {
-                    eprintln!(
-                        "the budget was {} traces/s; it is {wanted} until the end of the run",
-                        former.traces_per_second
-                    );
-                    return Ok(BorrowedBudget { former, ours });
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(ReplayError::BudgetContended)
-    }
-
-    async fn return_budget(&self, budget: &BorrowedBudget) -> Result<(), ReplayError> {
-        let former = budget.former.traces_per_second;
-        if budget.former == budget.ours {
-            return Ok(());
-        }
-        match self.client.set_budget(former, &budget.ours.tag).await {
-            Ok(_) => eprintln!("the budget is {former} traces/s again"),
-            Err(error) if error.is_conflict() => eprintln!(
-                "somebody changed the budget during the run, so it stays as it is (before the run: {former} traces/s)"
-            ),
-            Err(error) => {
-                eprintln!("the budget could not be put back to {former} traces/s");
-                return Err(error.into());
-            }
-        }
-        Ok(())
     }
 
     async fn play(

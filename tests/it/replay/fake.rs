@@ -17,6 +17,8 @@ pub enum Faults {
     None,
     /// Some requests are answered 503, some reports are taken but the answer breaks off.
     Flaky,
+    /// Budgets are set, but the answer says that the server is away.
+    LostBudgets,
     /// Strategies have a field that strict clients refuse.
     UnknownField,
 }
@@ -294,6 +296,9 @@ async fn put_budget(
         return HttpResponse::PreconditionFailed().finish();
     }
     state.set_budget(body["traces_per_second"].as_f64().unwrap());
+    if state.faults == Faults::LostBudgets {
+        return HttpResponse::ServiceUnavailable().finish();
+    }
     budget(&state)
 }
 
