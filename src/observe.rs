@@ -46,7 +46,7 @@ impl Observed {
         let age = snapshot.age_seconds(self.clock.now()).unwrap_or(0.0);
         metrics.plan_age.set(age);
         metrics.plan_stale.set(flag(age > self.stale_after_seconds));
-        metrics.snapshot_bytes.set(snapshot.bytes() as f64);
+        metrics.snapshot_bytes.set(self.served.bytes() as f64);
         tell_plan(metrics, snapshot.plan());
         tell_fleet(metrics, &snapshot.plan().fleet);
         tell_figures(metrics, &snapshot.plan().figures);

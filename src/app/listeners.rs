@@ -18,7 +18,8 @@ use crate::net::connection::TimeLimits;
 use crate::net::descriptors::Shares;
 use crate::net::hosts::Hosts;
 use crate::net::listener::{Bounds, Counts, Gates, Listener, listen};
-use crate::protocols::jaeger::{self, Jaeger};
+use crate::protocols::encoded::Encoded;
+use crate::protocols::jaeger::{self, Jaeger, Json};
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 
 /// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s; an agent
@@ -103,7 +104,7 @@ impl Parts {
 
     fn jaeger(&self) -> Jaeger {
         Jaeger {
-            served: Arc::clone(&self.shared.served),
+            strategies: Encoded::attach(&self.shared.served, Json),
             metrics: Arc::clone(&self.shared.metrics),
             clock: self.clock(),
             stale_after_seconds: self.stale_after_seconds(),

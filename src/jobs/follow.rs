@@ -100,9 +100,8 @@ pub async fn load_current(shared: &Shared, install: Install) -> Result<(), Store
     let shared = shared.clone();
     blocking(move || {
         let plan = plan_codec::decode(&stored.body)?;
-        let previous = shared.served.snapshot();
         let names = shared.dictionary.names();
-        let snapshot = Snapshot::build(plan, Some(stored.published_at), &names, Some(&previous));
+        let snapshot = Snapshot::build(plan, Some(stored.published_at), &names);
         match install {
             Install::Newer => shared.served.install(snapshot),
             Install::Current => shared.served.go_back(snapshot),

@@ -161,7 +161,7 @@ impl Recompute {
             return Ok(());
         }
         self.tell(before.plan(), &prepared, started.elapsed());
-        self.install(publishing, before, prepared).await;
+        self.install(publishing, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
         Ok(())
     }
@@ -254,7 +254,7 @@ impl Recompute {
         changes::log(before, plan, &changes, names, took);
     }
 
-    async fn install(&self, publishing: Publishing, before: Arc<Snapshot>, prepared: Prepared) {
+    async fn install(&self, publishing: Publishing, prepared: Prepared) {
         let to = Arc::clone(&self.shared.served);
         blocking_under(publishing, move || {
             let published_at = Some(prepared.stored.published_at);
@@ -262,7 +262,6 @@ impl Recompute {
                 prepared.plan,
                 published_at,
                 &prepared.names,
-                Some(&before),
             ));
         })
         .await;

@@ -1,37 +1,69 @@
-//! What is served: the current plan, immutable, every body encoded once.
+//! What is served: the current plan with its names, immutable, in no wire format.
 //!
-//! A reader takes the snapshot as it stands and never waits; a writer builds the next one aside
-//! and swaps it in whole. Read [`Served`] first.
-
-mod strategy;
+//! A reader takes the current snapshot and never waits. A writer builds the next one aside, lets
+//! every protocol encode what it sends of it, and swaps it in whole. Read [`Served`] first.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
-
-pub use strategy::Strategy;
 
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
 use crate::names::Names;
 use crate::store::Incarnation;
 
+/// Somebody who sends what snapshots say, and makes it ready before it is asked for.
+pub trait Audience: Send + Sync + 'static {
+    /// Takes the next snapshot. Called for one at a time, away from the threads that answer polls.
+    fn take(&self, snapshot: &Arc<Snapshot>);
+
+    /// How many bytes are ready to be sent, uncompressed.
+    fn bytes(&self) -> usize;
+}
+
 /// The current snapshot, for everybody who reads.
 pub struct Served {
     current: ArcSwap<Snapshot>,
+    /// Who encodes snapshots. Held while one is installed, so that they come one after the other;
+    /// readers never take it.
+    audiences: Mutex<Vec<Arc<dyn Audience>>>,
+    bytes: AtomicUsize,
 }
 
 impl Served {
     /// Starts with the genesis plan: nothing known, everything at `initial_probability`.
     #[must_use]
     pub fn new(genesis: Plan) -> Self {
-        let snapshot = Snapshot::build(genesis, None, &Names::default(), None);
+        let snapshot = Snapshot::build(genesis, None, &Names::default());
         Self {
             current: ArcSwap::from_pointee(snapshot),
+            audiences: Mutex::default(),
+            bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// Lets an audience begin with the current snapshot, and take all that follow.
+    pub fn attach<A: Audience>(&self, begin: impl FnOnce(&Arc<Snapshot>) -> A) -> Arc<A> {
+        let mut audiences = self.audiences();
+        let audience = Arc::new(begin(&self.snapshot()));
+        audiences.push(Arc::clone(&audience) as Arc<dyn Audience>);
+        self.measure(&audiences);
+        audience
+    }
+
+    fn audiences(&self) -> MutexGuard<'_, Vec<Arc<dyn Audience>>> {
+        self.audiences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self, audiences: &[Arc<dyn Audience>]) {
+        let bytes = audiences.iter().map(|audience| audience.bytes()).sum();
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The snapshot as it stands; for a short look.
@@ -45,22 +77,37 @@ impl Served {
         self.current.load_full()
     }
 
+    /// The size of everything that is ready to be sent, uncompressed.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Swaps a newer snapshot in; an older plan never replaces a newer one.
     pub fn install(&self, snapshot: Snapshot) {
-        let next = Arc::new(snapshot);
-        self.current.rcu(|held| {
-            let newer = next.plan.number > held.plan.number || held.plan.number == 0;
-            Arc::clone(if newer { &next } else { held })
-        });
+        let audiences = self.audiences();
+        let held = self.load().plan().number;
+        if snapshot.plan.number > held || held == 0 {
+            self.put(&audiences, snapshot);
+        }
     }
 
     /// Swaps a snapshot in whatever its number: the database has gone back to it.
     pub fn go_back(&self, snapshot: Snapshot) {
-        self.current.store(Arc::new(snapshot));
+        self.put(&self.audiences(), snapshot);
+    }
+
+    fn put(&self, audiences: &[Arc<dyn Audience>], snapshot: Snapshot) {
+        let next = Arc::new(snapshot);
+        for audience in audiences {
+            audience.take(&next);
+        }
+        self.measure(audiences);
+        self.current.store(next);
     }
 }
 
-/// A plan with its names and its bodies.
+/// A plan with its names.
 pub struct Snapshot {
     plan: Plan,
     published_at: Option<DateTime<Utc>>,
@@ -68,8 +115,6 @@ pub struct Snapshot {
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
     order: Vec<Named>,
-    unknown: Strategy,
-    bytes: usize,
 }
 
 /// One service's part of a snapshot.
@@ -82,9 +127,31 @@ pub struct ServiceSnapshot {
     pub instances: f64,
     /// What each of them keeps of every operation at least, in traces per second.
     pub lower_bound: f64,
-    /// What its SDKs are sent.
-    pub strategy: Strategy,
     operations: Range<usize>,
+}
+
+/// What the SDKs of one service are told, in no wire format.
+pub struct Strategy<'a> {
+    /// The probability of operations that are not listed.
+    pub default_probability: f64,
+    /// What every instance keeps of every operation at least, in traces per second.
+    pub lower_bound: f64,
+    operations: &'a [Named],
+    plan: &'a Plan,
+}
+
+impl<'a> Strategy<'a> {
+    /// The operations that are listed, with their probabilities, the busiest first.
+    pub fn operations(&self) -> impl Iterator<Item = (&'a str, f64)> + use<'a> {
+        let plan = self.plan;
+        self.operations
+            .iter()
+            .map(move |named| (&plan.operations[named.index], &*named.name))
+            .filter(|(operation, _)| operation.is_listed())
+            // More only in a plan of a release that knew of no bound.
+            .take(LISTED_MAX)
+            .map(|(operation, name)| (name, operation.probability))
+    }
 }
 
 /// An operation of the plan with its name.
@@ -94,14 +161,9 @@ struct Named {
 }
 
 impl Snapshot {
-    /// Names and encodes a plan. Bodies that did not change are taken over from `previous`.
+    /// Names a plan.
     #[must_use]
-    pub fn build(
-        plan: Plan,
-        published_at: Option<DateTime<Utc>>,
-        names: &Names,
-        previous: Option<&Self>,
-    ) -> Self {
+    pub fn build(plan: Plan, published_at: Option<DateTime<Utc>>, names: &Names) -> Self {
         let order = order(&plan, names);
         let mut services = HashMap::with_capacity(plan.services.len());
         let mut from = 0;
@@ -116,16 +178,6 @@ impl Snapshot {
             let Some(name) = names.service(service.service) else {
                 continue;
             };
-            let listed = order[operations.clone()]
-                .iter()
-                .map(|named| (&plan.operations[named.index], &*named.name))
-                .filter(|(operation, _)| operation.is_listed())
-                // More only in a plan of a release that knew of no bound.
-                .take(LISTED_MAX)
-                .map(|(operation, name)| (name, operation.probability));
-            let body = strategy::encode(service.default_probability, service.lower_bound, listed);
-            let before = previous.and_then(|previous| previous.services.get(&name));
-            let strategy = Strategy::new(body, before.map(|before| &before.strategy));
             services.insert(
                 name,
                 ServiceSnapshot {
@@ -133,23 +185,16 @@ impl Snapshot {
                     default_probability: service.default_probability,
                     instances: service.instances,
                     lower_bound: service.lower_bound,
-                    strategy,
                     operations,
                 },
             );
         }
-        let body = strategy::encode(plan.fleet.default_probability, 0.0, std::iter::empty());
-        let unknown = Strategy::new(body, previous.map(|previous| &previous.unknown));
-        let known = services.values().map(|service| &service.strategy);
-        let bytes = known.chain([&unknown]).map(|held| held.bytes()).sum();
         Self {
             plan,
             published_at,
             named_in: names.incarnation(),
             services,
             order,
-            unknown,
-            bytes,
         }
     }
 
@@ -171,16 +216,26 @@ impl Snapshot {
         self.named_in
     }
 
-    /// What the SDKs of a service that is not known are sent: the fleet's default.
+    /// What the SDKs of a service are told.
     #[must_use]
-    pub fn default_strategy(&self) -> &Strategy {
-        &self.unknown
+    pub fn strategy(&self, service: &ServiceSnapshot) -> Strategy<'_> {
+        Strategy {
+            default_probability: service.default_probability,
+            lower_bound: service.lower_bound,
+            operations: &self.order[service.operations.clone()],
+            plan: &self.plan,
+        }
     }
 
-    /// The size of all bodies, uncompressed.
+    /// What the SDKs of a service that the plan does not know are told: the fleet's default.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    pub fn default_strategy(&self) -> Strategy<'_> {
+        Strategy {
+            default_probability: self.plan.fleet.default_probability,
+            lower_bound: 0.0,
+            operations: &[],
+            plan: &self.plan,
+        }
     }
 
     /// One service's part.

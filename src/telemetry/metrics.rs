@@ -162,7 +162,7 @@ metrics! {
         probabilities_changed: Counter = "weir_probabilities_changed_total",
         /// Part of the probabilities that the served plan moved by more than 1 %, 0 to 1.
         probabilities_changed_ratio: Gauge = "weir_probabilities_changed_ratio",
-        /// Size of all served strategies, as JSON.
+        /// Size of all served strategies, in every format, before compression.
         snapshot_bytes: Gauge = "weir_snapshot_bytes",
 
         /// 1 when this replica computes the plans, else 0.

@@ -254,7 +254,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         operations: vec![operation(get, 59), operation(buy, 60)],
         ..Plan::default()
     };
-    let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names(), None);
+    let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names());
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
         pace: Pace::from(&*replica.shared.clock, &Plan::default()),

@@ -12,6 +12,7 @@ mod contract;
 mod crash;
 mod dashboard;
 mod deployment;
+mod encoded;
 mod explanation;
 mod fleet;
 mod generated;

@@ -17,6 +17,8 @@ use weir::jobs::{
     Shared, load_current,
 };
 use weir::names::Dictionary;
+use weir::protocols::encoded::Encoded;
+use weir::protocols::jaeger::Json;
 use weir::snapshot::Served;
 use weir::store::{DictionaryLimits, Store, StoreError};
 
@@ -56,6 +58,8 @@ pub struct Place {
 /// A process.
 pub struct Replica {
     pub shared: Shared,
+    /// What it answers SDKs.
+    strategies: Arc<Encoded<Json>>,
     /// What it served before it knew of a plan.
     pub genesis: Plan,
     ingest: Ingest,
@@ -338,6 +342,7 @@ impl Replica {
             settle: Settle::new(shared.clone(), REPORT_AGE_MAX),
             follower: Follower::new(shared.clone()),
             stopped: None,
+            strategies: Encoded::attach(&shared.served, Json),
             genesis,
             shared,
         }
@@ -357,8 +362,8 @@ impl Replica {
 
     /// What an SDK of a service is answered, as JSON; the fleet's default if nobody knows it.
     pub fn poll(&self, service: &str) -> Vec<u8> {
-        let snapshot = self.shared.served.load();
-        let known = snapshot.service(service).map(|service| &service.strategy);
-        known.unwrap_or(snapshot.default_strategy()).body().to_vec()
+        let bodies = self.strategies.load();
+        let known = bodies.service(service);
+        known.unwrap_or(bodies.unknown()).plain().to_vec()
     }
 }

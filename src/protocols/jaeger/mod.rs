@@ -4,11 +4,14 @@
 //! 200 and 400 are ever answered, because that is all the clients can use, and nothing depends
 //! on a request header but compression.
 
+mod json;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    ACCEPT_ENCODING, AGE, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, Encoding, Header,
+    HeaderName, HeaderValue, VARY,
 };
 use actix_web::web::{Data, to};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,17 +19,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::clock::Clock;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
-use crate::snapshot::Served;
+use crate::protocols::encoded::Encoded;
 use crate::telemetry::metrics::{Metrics, PollOutcome};
 
 const PLAN: HeaderName = HeaderName::from_static("weir-plan");
 const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
 
+pub use json::Json;
+
 /// What the handler works with.
 #[derive(Clone)]
 pub struct Jaeger {
-    /// What is served.
-    pub served: Arc<Served>,
+    /// What is sent.
+    pub strategies: Arc<Encoded<Json>>,
     /// Where polls are counted.
     pub metrics: Arc<Metrics>,
     /// The time all replicas agree on.
@@ -57,10 +62,11 @@ async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResp
     let polls = &jaeger.metrics.polls;
     let service =
         service(request.query_string()).inspect_err(|_| polls.of(PollOutcome::Malformed).inc())?;
-    let snapshot = jaeger.served.load();
-    let (outcome, strategy) = match snapshot.service(&service) {
-        Some(known) => (PollOutcome::Known, &known.strategy),
-        None => (PollOutcome::Unknown, snapshot.default_strategy()),
+    let bodies = jaeger.strategies.load();
+    let snapshot = bodies.snapshot();
+    let (outcome, body) = match bodies.service(&service) {
+        Some(known) => (PollOutcome::Known, known),
+        None => (PollOutcome::Unknown, bodies.unknown()),
     };
     polls.of(outcome).inc();
     let mut response = HttpResponse::Ok();
@@ -80,9 +86,9 @@ async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResp
     }
     if accepts_gzip(&request) {
         response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-        return Ok(response.body(strategy.gzip()));
+        return Ok(response.body(body.gzip()));
     }
-    Ok(response.body(strategy.body()))
+    Ok(response.body(body.plain()))
 }
 
 /// The `service` parameter, which must stand in the query exactly once.
@@ -104,23 +110,16 @@ fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
     }
 }
 
-/// Whether gzip is offered, by name or by `*`, and not refused with `q=0`.
+/// Whether the client prefers gzip.
 fn accepts_gzip(request: &HttpRequest) -> bool {
-    let offers = request.headers().get_all(ACCEPT_ENCODING);
-    offers
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|offer| {
-            let mut parts = offer.split(';').map(str::trim);
-            let gzip = parts
-                .next()
-                .is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
-            let refused = parts.any(|part| {
-                part.strip_prefix("q=")
-                    .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0))
-            });
-            gzip && !refused
-        })
+    let offers = match request.headers().get(ACCEPT_ENCODING) {
+        None => return false,
+        // What most clients send, without the cost of negotiating.
+        Some(offer) if offer == "gzip" => return true,
+        Some(_) => AcceptEncoding::parse(request).ok(),
+    };
+    let supported = [Encoding::gzip(), Encoding::identity()];
+    offers.and_then(|offers| offers.negotiate(supported.iter())) == Some(Encoding::gzip())
 }
 
 #[cfg(test)]
@@ -160,8 +159,17 @@ mod tests {
             )
         };
         assert!(accepts("gzip"));
+        assert!(accepts("GZIP"));
+        assert!(accepts("gzip, deflate, br, zstd"));
         assert!(accepts("deflate, gzip;q=0.5"));
         assert!(!accepts("identity, gzip;q=0"));
+        assert!(!accepts("gzip;q=0"));
+        assert!(
+            !accepts("identity, gzip;q=0.5"),
+            "the client prefers it plain"
+        );
+        assert!(!accepts("gzip;q=nonsense"));
+        assert!(!accepts(""));
         assert!(!accepts_gzip(&TestRequest::get().to_http_request()));
     }
 }

@@ -1,59 +1,18 @@
-//! The one body that every Jaeger remote sampling client reads alike.
+//! The one JSON body that every Jaeger remote sampling client reads alike.
 //!
 //! # Source
 //! Jaeger's `sampling.proto`, as its clients parse it: Go refuses any other field, Java drops
 //! what follows an entry without a probability, Rust wants every field, JavaScript knows
-//! `PROBABILISTIC` only. So: always this shape, nothing else.
+//! `PROBABILISTIC` only. So the shape is always this one.
 
-use std::io::Write;
-
-use actix_web::web::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::Serialize;
 
-/// A strategy as it goes over the wire, in both forms from the start: a poll encodes nothing.
-#[derive(Clone)]
-pub struct Strategy {
-    body: Bytes,
-    gzip: Bytes,
-}
+use crate::protocols::encoded::StrategyFormat;
+use crate::snapshot::Strategy;
 
-impl Strategy {
-    /// Takes a body, or `previous` if it says the same.
-    pub(super) fn new(body: Vec<u8>, previous: Option<&Self>) -> Self {
-        match previous {
-            Some(previous) if previous.body == body => previous.clone(),
-            _ => Self {
-                gzip: pack(&body),
-                body: body.into(),
-            },
-        }
-    }
-
-    /// The body as JSON.
-    #[must_use]
-    pub fn body(&self) -> Bytes {
-        self.body.clone()
-    }
-
-    /// The size of the body as JSON.
-    pub(super) fn bytes(&self) -> usize {
-        self.body.len()
-    }
-
-    /// The body as gzip.
-    #[must_use]
-    pub fn gzip(&self) -> Bytes {
-        self.gzip.clone()
-    }
-}
-
-fn pack(body: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body).expect("a vector takes every byte");
-    Bytes::from(encoder.finish().expect("a vector takes every byte"))
-}
+/// Jaeger's JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct Json;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,12 +46,22 @@ struct Operation<'a> {
     probabilistic_sampling: Probabilistic,
 }
 
+impl StrategyFormat for Json {
+    fn encode(&self, strategy: &Strategy<'_>) -> Vec<u8> {
+        encode(
+            strategy.default_probability,
+            strategy.lower_bound,
+            strategy.operations(),
+        )
+    }
+}
+
 /// Encodes a service's strategy.
 ///
 /// Probabilities go out in single precision. No estimate knows seven digits, and every digit that
 /// says nothing is stored, compressed and sent: of a body with a hundred operations they are 8 %,
 /// and 31 % of its gzip.
-pub(super) fn encode<'a>(
+fn encode<'a>(
     default_probability: f64,
     lower_bound: f64,
     operations: impl Iterator<Item = (&'a str, f64)>,
@@ -143,13 +112,5 @@ mod tests {
             let told = format!("\"defaultLowerBoundTracesPerSecond\":{expected},");
             assert!(body.contains(&told), "{body}");
         }
-    }
-
-    #[test]
-    fn a_body_that_did_not_change_keeps_its_compressed_form() {
-        let first = Strategy::new(encode(0.5, 0.0, std::iter::empty()), None);
-        let packed = first.gzip();
-        let second = Strategy::new(encode(0.5, 0.0, std::iter::empty()), Some(&first));
-        assert_eq!(second.gzip().as_ptr(), packed.as_ptr());
     }
 }

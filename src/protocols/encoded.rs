@@ -1,0 +1,146 @@
+//! What a protocol sends of the current plan: encoded once, when the plan is installed.
+//!
+//! A protocol whose SDKs ask for one service at a time implements [`StrategyFormat`] and answers
+//! from an [`Encoded`]: a poll is one look-up, without a lock, an encoder or the database.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use arc_swap::{ArcSwap, Guard};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::snapshot::{Audience, Served, Snapshot, Strategy};
+
+/// A wire format of what the SDKs of one service are sent.
+pub trait StrategyFormat: Send + Sync + 'static {
+    /// Encodes a service's strategy. The same strategy gives the same bytes.
+    fn encode(&self, strategy: &Strategy<'_>) -> Vec<u8>;
+}
+
+/// A body in both forms in which it is sent.
+#[derive(Clone)]
+pub struct Body {
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+impl Body {
+    /// Takes over `previous` if it says the same: compressing costs more than encoding.
+    fn new(plain: Vec<u8>, previous: Option<&Self>) -> Self {
+        match previous {
+            Some(previous) if previous.plain == plain => previous.clone(),
+            _ => Self {
+                gzip: pack(&plain),
+                plain: plain.into(),
+            },
+        }
+    }
+
+    /// The body as it is.
+    #[must_use]
+    pub fn plain(&self) -> Bytes {
+        self.plain.clone()
+    }
+
+    /// The body as gzip.
+    #[must_use]
+    pub fn gzip(&self) -> Bytes {
+        self.gzip.clone()
+    }
+}
+
+fn pack(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).expect("a vector takes every byte");
+    Bytes::from(encoder.finish().expect("a vector takes every byte"))
+}
+
+/// A snapshot with the bodies of all its services.
+pub struct Bodies {
+    snapshot: Arc<Snapshot>,
+    services: HashMap<Arc<str>, Body>,
+    /// For services that the snapshot does not know.
+    unknown: Body,
+}
+
+impl Bodies {
+    fn encode(
+        format: &impl StrategyFormat,
+        snapshot: &Arc<Snapshot>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let services = snapshot.services().map(|(name, service)| {
+            let plain = format.encode(&snapshot.strategy(service));
+            let before = previous.and_then(|previous| previous.services.get(name));
+            (Arc::clone(name), Body::new(plain, before))
+        });
+        let unknown = format.encode(&snapshot.default_strategy());
+        Self {
+            services: services.collect(),
+            unknown: Body::new(unknown, previous.map(|previous| &previous.unknown)),
+            snapshot: Arc::clone(snapshot),
+        }
+    }
+
+    /// The snapshot that the bodies are of.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// A service's body; none if the plan does not know it.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Body> {
+        self.services.get(name)
+    }
+
+    /// The body for services that the plan does not know: the fleet's default.
+    #[must_use]
+    pub fn unknown(&self) -> &Body {
+        &self.unknown
+    }
+
+    fn bytes(&self) -> usize {
+        let known = self.services.values();
+        known
+            .chain([&self.unknown])
+            .map(|body| body.plain.len())
+            .sum()
+    }
+}
+
+/// The current snapshot in one format.
+pub struct Encoded<F> {
+    format: F,
+    current: ArcSwap<Bodies>,
+}
+
+impl<F: StrategyFormat> Encoded<F> {
+    /// Encodes what is served, and from now on everything that will be.
+    pub fn attach(served: &Served, format: F) -> Arc<Self> {
+        served.attach(|snapshot| Self {
+            current: ArcSwap::from_pointee(Bodies::encode(&format, snapshot, None)),
+            format,
+        })
+    }
+
+    /// The bodies as they are now; for a short look.
+    pub fn load(&self) -> Guard<Arc<Bodies>> {
+        self.current.load()
+    }
+}
+
+impl<F: StrategyFormat> Audience for Encoded<F> {
+    fn take(&self, snapshot: &Arc<Snapshot>) {
+        let previous = self.current.load_full();
+        let next = Bodies::encode(&self.format, snapshot, Some(&previous));
+        self.current.store(Arc::new(next));
+    }
+
+    fn bytes(&self) -> usize {
+        self.current.load().bytes()
+    }
+}
