@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 25] = [
+const WITH_A_FAULT: [&str; 26] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -37,6 +37,7 @@ const WITH_A_FAULT: [&str; 25] = [
     "WeirMemoryHigh",
     "WeirIngestFailing",
     "WeirReportsRejected",
+    "WeirReportEntriesIgnored",
     "WeirConnectionsExhausted",
     "WeirDatabaseUnavailable",
     "WeirDatabaseUnsound",
@@ -93,6 +94,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::wrong_clock,
         process::huge_bodies,
         process::hostile_reports,
+        process::absurd_counts,
         process::idle_connections,
         process::panics,
     );

@@ -9,11 +9,13 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::traffic::{Fleet, Manners};
 use super::world::World;
 use crate::supervision::Faulty;
-use crate::support::client::http_client;
+use crate::support::app::report;
+use crate::support::client::{Answer, http_client, send};
 use crate::support::postgres::TestDatabase;
 use crate::support::process::{WallClock, WeirCommand, WeirProcess};
 
@@ -173,6 +175,33 @@ async fn slow_body(address: String) {
         let head = head(&address, 100);
         let _ = socket.write_all(head.as_bytes()).await;
         let _ = socket.read(&mut [0; 64]).await;
+    }
+}
+
+/// An agent's counter goes backwards, and is mended.
+pub async fn absurd_counts(world: Arc<World>) {
+    let job = "weir-absurd";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory).start().await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirReportEntriesIgnored").await;
+    let mut broken = JoinSet::new();
+    broken.spawn(report_backwards(weir.sdk_url().to_owned()));
+    world.fires(job, "WeirReportEntriesIgnored").await;
+    drop(broken);
+    world.clears(job, "WeirReportEntriesIgnored").await;
+}
+
+async fn report_backwards(sdk_url: String) {
+    let http = http_client();
+    let epoch = Uuid::new_v4();
+    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    for sequence in 1.. {
+        pace.tick().await;
+        let mut body = report("backwards", epoch, sequence, 1);
+        body["services"][0]["operations"][0]["offered"] = (-1).into();
+        let answer = send(&http, &sdk_url, &body).await;
+        assert_eq!(answer, Answer::Counted);
     }
 }
 

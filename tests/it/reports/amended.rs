@@ -323,13 +323,10 @@ fn whatever_an_entry_holds_the_other_entries_are_counted() {
                 {{"operation":{name},"offered":{offered},"sampled":{sampled}}}]}}"#
             );
             let body = body.to_string().replace("\"ENTRY\"", &entry);
-            let sent = app
-                .client
-                .post(format!("{}/v1/reports", app.sdk))
-                .body(body);
-            let sent = sent.header("Content-Type", "application/json").send();
             let (status, answer) = runtime.block_on(async {
-                let response = sent.await.unwrap();
+                let request = app.client.post(format!("{}/v1/reports", app.sdk));
+                let request = request.header("Content-Type", "application/json");
+                let response = request.body(body).send().await.unwrap();
                 (response.status(), response.text().await.unwrap())
             });
             prop_assert_eq!(status, 200, "{}", answer);
