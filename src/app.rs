@@ -16,9 +16,9 @@ pub use fleet::FleetError;
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
-use crate::health::{DatabaseState, Stopping};
+use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
-use crate::jobs::{Install, Leadership, LeaseKeeper, Shared, load_current};
+use crate::jobs::{Install, Leadership, LeaseKeeper, Readability, Shared, load_current};
 use crate::names::Dictionary;
 use crate::net::descriptors;
 use crate::net::listener::Listener;
@@ -84,6 +84,7 @@ struct Parts {
     shared: Shared,
     database: DatabaseState,
     stopping: Stopping,
+    plan_state: PlanState,
 }
 
 impl App {
@@ -120,6 +121,13 @@ impl App {
             database: database.clone(),
             source,
         };
+        if let Some(format) = settings.database.write_format {
+            store.set_write_format(format).await.map_err(failed)?;
+            tracing::info!(
+                ?format,
+                "set the formats that plans and history are written in"
+            );
+        }
         let timing = &settings.timing;
         let fleet = fleet::agree(&*store, timing).await?;
         let grace = timing.grace(fleet.interval).map_err(FleetError::Unfit)?;
@@ -140,6 +148,7 @@ impl App {
         let served = Arc::new(Served::new(genesis));
 
         let leadership = Leadership::new(Arc::clone(&clock));
+        let plan_state = PlanState::default();
         let shared = Shared {
             store,
             clock,
@@ -147,6 +156,7 @@ impl App {
             served,
             leadership,
             publishing: Arc::default(),
+            readability: Readability::new(plan_state.clone()),
             interval: fleet.interval,
             metrics: Arc::clone(&metrics),
         };
@@ -160,6 +170,7 @@ impl App {
             shared,
             database: state,
             stopping: Stopping::default(),
+            plan_state,
         };
         let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
         let shares = descriptors::shares(parts.settings.listeners.max_connections);

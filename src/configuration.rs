@@ -159,11 +159,12 @@ impl Configuration {
     /// Reads a stored revision.
     ///
     /// # Errors
-    /// Says what does not fit; a document that was checked when written fails only when a newer
-    /// Weir wrote it.
+    /// Names the first field that does not fit. A document was checked when it was written, so a newer
+    /// Weir wrote this one.
     pub fn read(revision: &ConfigurationRevision) -> Result<Self, String> {
-        let read: Self =
-            serde_json::from_str(&revision.document).map_err(|error| error.to_string())?;
+        let mut reader = serde_json::Deserializer::from_str(&revision.document);
+        let read: Self = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| format!("at {}: {}", error.path(), error.inner()))?;
         read.check().map_err(|error| error.to_string())?;
         Ok(read)
     }

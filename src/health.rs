@@ -76,3 +76,23 @@ impl Stopping {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+/// Whether this replica can read the current plan, for whoever asks how it is.
+#[derive(Debug, Clone, Default)]
+pub struct PlanState(Arc<Mutex<Option<String>>>);
+
+impl PlanState {
+    /// Why the current plan cannot be read, while it cannot.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes why it cannot be read, or that it can.
+    pub fn set(&self, unreadable: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
+    }
+}

@@ -7,7 +7,7 @@ use actix_web::Responder;
 use actix_web::web::{Data, Json, to};
 use serde::Serialize;
 
-use crate::health::{DatabaseState, Stopping};
+use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::snapshot::Served;
@@ -21,6 +21,8 @@ pub struct Health {
     pub database: DatabaseState,
     /// Whether the process is about to stop.
     pub stopping: Stopping,
+    /// Whether the current plan can be read.
+    pub plan: PlanState,
 }
 
 /// Where the process says that it runs.
@@ -53,6 +55,8 @@ struct Ready {
     tables: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_unreadable: Option<String>,
 }
 
 /// The process answers: it lives.
@@ -86,5 +90,6 @@ async fn ready(health: Data<Health>) -> Result<impl Responder, Problem> {
             "unsound"
         },
         problem: problem.map(|why| why.to_string()),
+        plan_unreadable: health.plan.unreadable(),
     }))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::{AppError, Parts};
@@ -37,6 +38,10 @@ const REPORT_BYTES: usize = 64 << 20;
 
 /// How many of the largest reports that must be enough for at least, packed and unpacked.
 const LARGEST_REPORTS: usize = 4;
+
+/// Requests that read history at once. Each takes a connection to the database, of which the reports
+/// need most.
+const HISTORIES: usize = 2;
 
 impl Parts {
     /// Binds the listener of SDKs and agents.
@@ -116,6 +121,7 @@ impl Parts {
             served: Arc::clone(&self.shared.served),
             database: self.database.clone(),
             stopping: self.stopping.clone(),
+            plan: self.plan_state.clone(),
         }
     }
 
@@ -166,6 +172,8 @@ impl Parts {
             exposition: Arc::new(self.exposition()),
             stale_after_seconds: self.stale_after_seconds(),
             previews: Arc::new(Semaphore::new(1)),
+            histories: Arc::new(Semaphore::new(HISTORIES)),
+            reads: Handle::current(),
         }
     }
 

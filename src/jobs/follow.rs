@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::snapshot::Snapshot;
-use crate::store::{StoreError, plan_codec};
+use crate::store::{StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
 
 /// How often the current plan's number is asked for.
@@ -57,14 +57,18 @@ impl Follower {
         let Some(current) = self.shared.store.current_plan_number().await? else {
             return Ok(());
         };
-        if current > served {
+        let unreadable = self.shared.readability.unreadable();
+        let known = unreadable.is_some_and(|unreadable| unreadable.plan == current);
+        if current > served && !known {
             load_current(&self.shared, Install::Newer).await?;
-            tracing::info!(
-                plan = current,
-                "serving a plan that another replica published"
-            );
+            if self.shared.served.load().plan().number == current {
+                tracing::info!(
+                    plan = current,
+                    "serving a plan that another replica published"
+                );
+            }
         }
-        if current < served && self.lower == Some(current) {
+        if current < served && self.lower == Some(current) && !known {
             // Seen twice, so it is no answer that a publication overtook: the database was
             // restored from a backup, and what it says holds.
             load_current(&self.shared, Install::Current).await?;
@@ -88,14 +92,61 @@ pub enum Install {
     Current,
 }
 
-/// Reads the current plan and serves it; without one, what is served stays.
+/// Unreadable plans that are looked past at most, in search of one that can be read.
+const LOOKED_PAST: usize = 20;
+
+/// Reads the current plan and serves it; without one, what is served stays. Where it cannot be read,
+/// the newest one that can is served.
 ///
 /// # Errors
-/// The store's, or a plan that cannot be read; what is served stays.
+/// The store's; what is served stays.
 pub async fn load_current(shared: &Shared, install: Install) -> Result<(), StoreError> {
-    let Some(stored) = shared.store.current_plan().await? else {
+    let loaded = match shared.store.current_plan().await {
+        Ok(Some(stored)) => {
+            let number = stored.number;
+            serve(shared, stored, install).await.map(|()| number)
+        }
+        Ok(None) => return Ok(()),
+        Err(error) => Err(error),
+    };
+    match loaded {
+        Ok(number) => {
+            shared.readability.can_read(number, &shared.metrics);
+            Ok(())
+        }
+        Err(error) if error.is_unreadable() => load_readable(shared, &error).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Serves the newest plan that can be read, if it is newer than what is served.
+async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreError> {
+    let Some(current) = shared.store.current_plan_number().await? else {
         return Ok(());
     };
+    let readability = &shared.readability;
+    readability.cannot_read(current, error, &shared.metrics);
+    let mut below = current;
+    for _ in 0..LOOKED_PAST {
+        let found = match shared.store.readable_plan(below).await {
+            Err(error) if error.is_unreadable() => None,
+            found => found?,
+        };
+        let served = shared.served.load().plan().number;
+        let Some(stored) = found.filter(|stored| stored.number > served) else {
+            break;
+        };
+        below = stored.number;
+        match serve(shared, stored, Install::Newer).await {
+            Err(error) if error.is_unreadable() => {}
+            served => return served,
+        }
+    }
+    Ok(())
+}
+
+/// Decodes a stored plan and serves it.
+async fn serve(shared: &Shared, stored: StoredPlan, install: Install) -> Result<(), StoreError> {
     shared.dictionary.refresh().await?;
     let shared = shared.clone();
     blocking(move || {

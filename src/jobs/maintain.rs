@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::recompute::MISSED_MAX;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Plan, Timestamp};
-use crate::clock::Clock;
+use crate::clock::{Clock, date};
 use crate::store::Retention;
 use crate::telemetry::metrics::JobName;
 
@@ -105,7 +105,15 @@ impl Job for Maintain {
         if self.shared.leadership.epoch().is_none() {
             return Ok(());
         }
-        let retention = self.retention(self.pace.at(&*self.shared.clock));
+        let settled = self.shared.store.settled_until().await?;
+        let retention = self.retention(self.pace.at(&*self.shared.clock), settled);
+        if let Some(settled) = settled.filter(|settled| *settled < retention.deltas_before) {
+            tracing::warn!(
+                settled_until = %date(settled),
+                dropped_before = %date(retention.deltas_before),
+                "history was not settled for too long: counts go that its late reports are in"
+            );
+        }
         self.shared.store.maintain(now, retention).await?;
         let served = self.shared.served.snapshot();
         let silent = silent(served.plan(), self.retire_after);
@@ -124,10 +132,14 @@ impl Job for Maintain {
 impl Maintain {
     /// What may go by now.
     #[must_use]
-    pub fn retention(&self, now: Timestamp) -> Retention {
-        let before = |age: Duration| Timestamp(now.0 - age.as_millis() as i64);
+    pub fn retention(&self, now: Timestamp, settled: Option<Timestamp>) -> Retention {
+        let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
         Retention {
-            deltas_before: before(self.report_age_max.max(self.planned_from()) + SPARE),
+            deltas_before: until_settled(
+                before(self.report_age_max.max(self.planned_from()) + SPARE),
+                before(self.history),
+                settled,
+            ),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             // A report that old is refused whatever its sequence, so its mark is not needed.
@@ -145,6 +157,13 @@ impl Maintain {
     }
 }
 
+/// Counts that nobody uses any more, from before `used`, stay until they are settled, but no longer
+/// than history does.
+fn until_settled(used: Timestamp, history: Timestamp, settled: Option<Timestamp>) -> Timestamp {
+    let longest = used.min(history);
+    settled.unwrap_or(longest).clamp(longest, used)
+}
+
 /// Named operations that nobody reported for this long.
 fn silent(plan: &Plan, retire_after: Duration) -> Vec<OperationId> {
     let window = plan.window.seconds().max(0.001);
@@ -154,4 +173,21 @@ fn silent(plan: &Plan, retire_after: Duration) -> Vec<OperationId> {
         .filter(|known| !known.overflow && f64::from(known.silent_windows) >= windows)
         .map(|known| known.operation)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stay_until_they_are_settled_but_not_for_ever() {
+        let before = |settled: Option<i64>| {
+            until_settled(Timestamp(98), Timestamp(76), settled.map(Timestamp)).0
+        };
+        assert_eq!(before(Some(99)), 98, "settled in time");
+        assert_eq!(before(Some(90)), 90, "settled late");
+        assert_eq!(before(Some(10)), 76, "not settled for days");
+        assert_eq!(before(None), 76, "never settled");
+        assert_eq!(until_settled(Timestamp(98), Timestamp(99), None).0, 98);
+    }
 }

@@ -7,6 +7,7 @@ mod changes;
 mod follow;
 mod lease;
 mod maintain;
+mod readability;
 mod recompute;
 mod runner;
 mod settle;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use follow::{Follower, Install, load_current};
 pub use lease::{GivenUp, Leadership, LeaseKeeper, Patience};
 pub use maintain::{Maintain, Pace};
+pub use readability::{Readability, Unreadable};
 pub use recompute::Recompute;
 pub use runner::{Job, JobError, Runner, Scheduler};
 pub use settle::Settle;
@@ -47,6 +49,8 @@ pub struct Shared {
     /// Held while this replica publishes a plan and installs it, so that it does not also load
     /// what it is about to serve.
     pub publishing: Arc<tokio::sync::Mutex<()>>,
+    /// Whether this replica can read what it works from.
+    pub readability: Readability,
     /// How often a plan is computed; also the length of a bucket.
     pub interval: Duration,
     /// Where it is counted what they do.

@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::changes::{self, Changes};
 use super::follow::{Install, blocking_under, load_current};
-use super::windows::{Sums, last_closed};
+use super::windows::{Counted, last_closed};
 use super::{Job, JobError, PLAN_LEASE, Shared};
 use crate::allocation::{
     self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, Timestamp, Window,
@@ -26,7 +26,7 @@ use crate::names::Names;
 use crate::plan_summary::PlanSummary;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{BucketCounts, HistoryRow, Publication, StoreError, StoredPlan, plan_codec};
+use crate::store::{HistoryRow, Publication, StoreError, StoredPlan, WriteFormat, plan_codec};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
@@ -50,14 +50,23 @@ type Publishing = Arc<OwnedMutexGuard<()>>;
 /// What a plan is computed from.
 struct Read {
     /// The window that closed.
-    window: Window,
-    /// The window before, if it is the one that the plan before answers.
-    corrected: Option<Window>,
+    current: Counted,
+    /// The window before, if it is the one that the plan before answers and all of it was read.
+    corrected: Option<Counted>,
     /// The windows between the two, where the plan before is older.
-    missed: Vec<Window>,
-    deltas: Vec<BucketCounts>,
+    missed: Vec<Counted>,
     configuration: Configuration,
     revision: u64,
+    format: WriteFormat,
+}
+
+/// How a plan is stored.
+#[derive(Clone, Copy)]
+struct StoredAs {
+    /// The number of the current plan, above which its own lies.
+    head: u64,
+    published_at: DateTime<Utc>,
+    format: WriteFormat,
 }
 
 /// A plan ready to be stored, and what is served if it holds.
@@ -91,6 +100,11 @@ impl Job for Recompute {
         let Some(epoch) = self.shared.leadership.epoch() else {
             return Ok(());
         };
+        if self.shared.readability.gives_up() {
+            let reason = "it cannot read the current plan";
+            self.shared.leadership.give_up(reason);
+            return Ok(());
+        }
         self.publish_next(window, epoch).await
     }
 
@@ -149,13 +163,16 @@ impl Recompute {
             // Another replica was faster, and its plan has been loaded meanwhile.
             return Ok(());
         }
+        // Goes on from the newest plan that can be read, above the current one.
+        let unreadable = self.shared.readability.unreadable();
+        let head = unreadable.map_or(before.plan().number, |current| current.plan);
         let read = self.read(before.plan().window, window).await?;
         laps.lap(phases.of(PlanPhase::Read));
         let prepared = self
-            .compute(&publishing, Arc::clone(&before), read, epoch)
+            .compute(&publishing, Arc::clone(&before), head, read, epoch)
             .await;
         laps.lap(phases.of(PlanPhase::Compute));
-        let published = self.publish(&prepared).await?;
+        let published = self.publish(head, &prepared).await?;
         laps.lap(phases.of(PlanPhase::Publish));
         if !published {
             return Ok(());
@@ -174,21 +191,31 @@ impl Recompute {
         let Shared {
             store, dictionary, ..
         } = &self.shared;
-        let corrected = (previous.end == window.start).then_some(previous);
-        let missed = missed(previous, window);
-        let first = corrected.or(missed.first().copied()).unwrap_or(window);
-        let from = first.start;
-        let deltas = store.read_deltas(from..window.end).await?;
+        let corrected = match previous.end == window.start {
+            true => Some(Counted::read(&self.shared, previous).await?),
+            false => None,
+        };
+        let mut gap = Vec::new();
+        for missed in missed(previous, window) {
+            gap.push(Counted::read(&self.shared, missed).await?);
+        }
+        let current = Counted::read(&self.shared, window).await?;
+        let newer = current.is_newer();
+        if self.shared.readability.gives_up_for_counts(newer) {
+            let reason = "it cannot read the counts that newer replicas write";
+            self.shared.leadership.give_up(reason);
+        }
         dictionary.refresh().await?;
         let revision = store.configuration().await?;
         let configuration = Configuration::read(&revision)?;
         Ok(Read {
-            window,
-            corrected,
-            missed,
-            deltas,
+            current,
+            // Half of its counts would take away what the plan before has counted.
+            corrected: corrected.filter(|counted| counted.unread.is_none()),
+            missed: gap,
             configuration,
             revision: revision.revision,
+            format: store.write_format().await?,
         })
     }
 
@@ -196,18 +223,18 @@ impl Recompute {
         &self,
         publishing: &Publishing,
         parent: Arc<Snapshot>,
+        head: u64,
         read: Read,
         epoch: u64,
     ) -> Prepared {
         let published_at = self.shared.clock.now();
         let names = self.shared.dictionary.names();
         blocking_under(Arc::clone(publishing), move || {
-            let sum = |window| Sums::of(window, &read.deltas).counts(&names);
-            let current = sum(read.window);
-            let corrected = read.corrected.map(sum);
-            let missed: Vec<WindowCounts> = read.missed.into_iter().map(sum).collect();
-            // As large as a plan, and no longer needed.
-            drop(read.deltas);
+            let counts = |counted: Counted| counted.sums.counts(&names);
+            let readable = read.current.readable();
+            let current = counts(read.current);
+            let corrected = read.corrected.map(counts);
+            let missed: Vec<WindowCounts> = read.missed.into_iter().map(counts).collect();
             let retired = retired(parent.plan(), &names);
             let policy = read.configuration.policy(read.revision, &names);
             let inputs = Inputs {
@@ -215,25 +242,34 @@ impl Recompute {
                 corrected: corrected.as_ref(),
                 current: &current,
                 retired: &retired,
+                readable,
             };
-            let mut prepared = prepare(parent.plan(), &policy, inputs, names, published_at);
+            let stored_as = StoredAs {
+                head,
+                published_at,
+                format: read.format,
+            };
+            let mut prepared = prepare(parent.plan(), &policy, inputs, names, stored_as);
             let missed = missed.iter();
             prepared
                 .history
-                .extend(missed.map(|counts| history(counts, parent.plan())));
+                .extend(missed.map(|counts| history(counts, parent.plan(), read.format)));
             prepared
         })
         .await
     }
 
     /// Whether the plan is the current one now. Where a newer one is, that is served.
-    async fn publish(&self, prepared: &Prepared) -> Result<bool, StoreError> {
+    async fn publish(&self, head: u64, prepared: &Prepared) -> Result<bool, StoreError> {
         let Shared { store, metrics, .. } = &self.shared;
         let (plan, history) = (&prepared.stored, &prepared.history);
-        let publication = store.publish_plan(PLAN_LEASE, plan, history).await?;
+        let publication = store.publish_plan(PLAN_LEASE, head, plan, history).await?;
         metrics.plans.of(outcome(publication)).inc();
         match publication {
-            Publication::Published => return Ok(true),
+            Publication::Published => {
+                self.shared.readability.can_read(plan.number, metrics);
+                return Ok(true);
+            }
             Publication::StaleEpoch => tracing::warn!(
                 epoch = plan.epoch,
                 "a plan was not published: another replica has the lease"
@@ -303,12 +339,18 @@ fn prepare(
     policy: &Policy,
     inputs: Inputs<'_>,
     names: Arc<Names>,
-    published_at: DateTime<Utc>,
+    stored_as: StoredAs,
 ) -> Prepared {
-    let plan = allocation::next_plan(previous, policy, inputs);
-    let mut history = vec![history(inputs.current, &plan)];
+    let StoredAs {
+        head,
+        published_at,
+        format,
+    } = stored_as;
+    let mut plan = allocation::next_plan(previous, policy, inputs);
+    plan.number = head.saturating_add(1);
+    let mut history = vec![history(inputs.current, &plan, format)];
     if let Some(corrected) = inputs.corrected.filter(|counts| differs(counts, previous)) {
-        history.push(self::history(corrected, previous));
+        history.push(self::history(corrected, previous, format));
     }
     let summary = PlanSummary::from(&plan);
     let stored = StoredPlan {
@@ -318,7 +360,7 @@ fn prepare(
         configuration_revision: plan.configuration_revision,
         published_at,
         summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
-        body: plan_codec::encode(&plan),
+        body: plan_codec::encode(&plan, format),
     };
     Prepared {
         plan,
@@ -344,7 +386,7 @@ fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
 }
 
 /// A window's history: what was counted, and the probability that the plan answered with.
-fn history(counts: &WindowCounts, plan: &Plan) -> HistoryRow {
+fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
     let probability = |operation: OperationId| {
         let at = plan
             .operations
@@ -364,7 +406,7 @@ fn history(counts: &WindowCounts, plan: &Plan) -> HistoryRow {
         .collect();
     HistoryRow {
         window: counts.window,
-        payload: history_codec::encode(&rows),
+        payload: history_codec::encode(&rows, format),
     }
 }
 

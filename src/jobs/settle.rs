@@ -1,26 +1,34 @@
 //! Settles history: once no report can change a window any more, what it counted is summed
 //! again from the deltas, so that late reports and windows without a plan are in it too.
+//!
+//! A window is a bucket with the length that it had when its counts were stored: the interval may have
+//! been changed since. Up to where history is settled is kept in the database, so a new leader goes on
+//! where the one before stopped, however long ago that was. Deltas stay until then: see [`super::Maintain`].
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::{Mutex, mpsc};
 
 use super::follow::blocking;
-use super::windows::Sums;
+use super::windows::Counted;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::clock::Clock;
-use crate::names::Names;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{BucketCounts, HistoryRow, StoreError};
-use crate::telemetry::metrics::JobName;
+use crate::store::{HistoryRow, StoreError, WriteFormat};
+use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{JobName, StoreCall, StoreFailure};
 
-/// The most time settled at once, so that what is read stays bounded.
-const STRETCH: Duration = Duration::from_secs(600);
+/// How long a run may begin to settle further windows; the next run goes on.
+const TURN: Duration = Duration::from_secs(45);
+
+/// How long after its last report a window is settled: the time a report may spend on its way from
+/// being accepted to its commit.
+const IN_FLIGHT: Duration = Duration::from_secs(60);
 
 /// The job.
 pub struct Settle {
@@ -28,8 +36,8 @@ pub struct Settle {
     pub shared: Shared,
     /// The oldest report taken.
     pub report_age_max: Duration,
-    /// Up to where history is settled; a new leader begins a stretch back.
-    settled: Mutex<Option<Timestamp>>,
+    /// Held by what a run began on another thread, which goes on when the run is ended.
+    turn: Arc<Mutex<()>>,
 }
 
 #[async_trait]
@@ -47,98 +55,134 @@ impl Job for Settle {
     }
 
     async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        if self.shared.leadership.epoch().is_none() {
+        let leads = || self.shared.leadership.epoch().is_some();
+        if !leads() {
             return Ok(());
         }
-        let Some(stretch) = self.stretch(self.shared.clock.timestamp()) else {
-            return Ok(());
-        };
         let store = &self.shared.store;
-        let deltas = store.read_deltas(stretch.clone()).await?;
-        let held = store.read_history(stretch.clone()).await?;
-        let names = self.shared.dictionary.names();
-        let changed = blocking(move || changed(&deltas, &held, &names)).await?;
-        if !changed.is_empty() {
-            store.write_history(&changed).await?;
-            tracing::debug!(windows = changed.len(), "settled history");
+        let last_end = self.settleable(self.shared.clock.timestamp());
+        let format = store.write_format().await?;
+        let mut from = self.from(last_end).await?;
+        let began = Instant::now();
+        while leads() && began.elapsed() < TURN {
+            let bucket = store.next_bucket(from).await?;
+            let Some(bucket) = bucket.filter(|bucket| bucket.end <= last_end) else {
+                // Reports of a bucket that begins earlier and ends later may still come.
+                let until = Window::aligned(last_end, self.length()).start;
+                let until = bucket.map_or(until, |bucket| bucket.start.min(until));
+                store.settle_history(&[], until).await?;
+                return Ok(());
+            };
+            let changed = self.changed(bucket, format).await?;
+            from = Timestamp(bucket.start.0 + 1);
+            if let Some(row) = changed {
+                store.settle_history(&[row], from).await?;
+            }
         }
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(stretch.end);
+        if leads() {
+            // The turn is over; windows that stay as they are have not been noted yet.
+            store.settle_history(&[], from).await?;
+        }
         Ok(())
     }
 }
 
 impl Settle {
-    /// A job that has settled nothing yet.
+    /// A job that settles windows once reports are older than `report_age_max`.
     #[must_use]
     pub fn new(shared: Shared, report_age_max: Duration) -> Self {
         Self {
             shared,
             report_age_max,
-            settled: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
-    /// The windows that can be settled now.
-    fn stretch(&self, now: Timestamp) -> Option<Range<Timestamp>> {
-        let length = self.shared.interval.as_millis() as i64;
-        let final_at = Timestamp(now.0 - self.report_age_max.as_millis() as i64 - 60_000);
-        let until = Window::aligned(final_at, length).start;
-        let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        // What lies ahead was settled by a clock that has been set back since.
-        let settled = settled.filter(|settled| *settled <= until);
-        let back = Timestamp(until.0 - STRETCH.as_millis() as i64);
-        let from = settled.map_or(back, |settled| settled.max(back));
-        (from < until).then_some(Window::aligned(from, length).start..until)
+    fn length(&self) -> i64 {
+        self.shared.interval.as_millis() as i64
     }
-}
 
-/// The buckets of deltas, each start once; the longest where two lengths share a start.
-///
-/// Their own lengths count, not today's interval: it may have been changed since.
-fn buckets(deltas: &[BucketCounts]) -> impl Iterator<Item = Window> + use<> {
-    let mut found: HashMap<Timestamp, Window> = HashMap::new();
-    for delta in deltas {
-        let longest = found.entry(delta.bucket.start).or_insert(delta.bucket);
-        longest.end = longest.end.max(delta.bucket.end);
+    /// The latest end of a window that no report can change any more.
+    fn settleable(&self, now: Timestamp) -> Timestamp {
+        let age = (self.report_age_max + IN_FLIGHT).as_millis() as i64;
+        Timestamp(now.0.saturating_sub(age))
     }
-    found.into_values()
-}
 
-/// The windows whose history says something else than their deltas.
-fn changed(
-    deltas: &[BucketCounts],
-    held: &[HistoryRow],
-    names: &Names,
-) -> Result<Vec<HistoryRow>, StoreError> {
-    let held: HashMap<Timestamp, &HistoryRow> =
-        held.iter().map(|row| (row.window.start, row)).collect();
-    let mut rows = Vec::new();
-    for window in buckets(deltas) {
-        let before = match held.get(&window.start) {
-            Some(row) => history_codec::decode(&row.payload)?,
-            None => Vec::new(),
-        };
-        let answered: HashMap<OperationId, Option<f32>> = before
-            .iter()
-            .map(|row| (row.operation, row.probability))
-            .collect();
-        let after: Vec<HistoryOperation> = Sums::of_bucket(window, deltas)
-            .counts(names)
-            .operations
-            .iter()
-            .map(|counted| HistoryOperation {
-                operation: counted.operation,
-                offered: counted.offered,
-                sampled: counted.sampled,
-                probability: answered.get(&counted.operation).copied().flatten(),
-            })
-            .collect();
-        if after != before {
-            rows.push(HistoryRow {
+    /// Where to go on: where the last run stopped, or at the beginning if nobody knows. A run that
+    /// stopped later than what can be settled now had a clock that has been set back since, so what
+    /// it passed over is looked at again.
+    async fn from(&self, last_end: Timestamp) -> Result<Timestamp, StoreError> {
+        let settled = self.shared.store.settled_until().await?;
+        let settled = settled.filter(|settled| *settled <= last_end);
+        Ok(settled.unwrap_or(Timestamp(i64::MIN)))
+    }
+
+    /// A window's history, if it says something else than its deltas.
+    async fn changed(
+        &self,
+        window: Window,
+        format: WriteFormat,
+    ) -> Result<Option<HistoryRow>, StoreError> {
+        let counted = Counted::read_bucket(&self.shared, window).await?;
+        if let Some((_, error)) = counted.unread {
+            // Somebody who can read them settles the window, or nobody can: then what the plan
+            // wrote is as good as it gets.
+            return match error {
+                StoreError::Corrupt { .. } => Ok(None),
+                error => Err(error),
+            };
+        }
+        let before = self.held(window).await?;
+        let names = self.shared.dictionary.names();
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let changed = blocking(move || {
+            let _turn = turn;
+            let counts = counted.sums.counts(&names);
+            let answered: HashMap<OperationId, Option<f32>> = before
+                .iter()
+                .map(|row| (row.operation, row.probability))
+                .collect();
+            let after: Vec<HistoryOperation> = counts
+                .operations
+                .iter()
+                .map(|counted| HistoryOperation {
+                    operation: counted.operation,
+                    offered: counted.offered,
+                    sampled: counted.sampled,
+                    probability: answered.get(&counted.operation).copied().flatten(),
+                })
+                .collect();
+            (after != before).then(|| HistoryRow {
                 window,
-                payload: history_codec::encode(&after),
-            });
-        }
+                payload: history_codec::encode(&after, format),
+            })
+        });
+        Ok(changed.await)
     }
-    Ok(rows)
+
+    /// What a window's history says now. A damaged row is written anew.
+    async fn held(&self, window: Window) -> Result<Vec<HistoryOperation>, StoreError> {
+        let (rows, mut read) = mpsc::channel(1);
+        let starts = window.start..Timestamp(window.start.0 + 1);
+        let reading = self.shared.store.stream_history(starts, 1, None, rows);
+        let (read, row) = tokio::join!(reading, read.recv());
+        read?;
+        let Some(row) = row else {
+            return Ok(Vec::new());
+        };
+        let decoded = blocking(move || history_codec::decode(&row.payload)).await;
+        decoded.or_else(|error| match error {
+            StoreError::Corrupt { .. } => {
+                let call = (StoreCall::ReadHistory, StoreFailure::Corrupt);
+                self.shared.metrics.database_errors.of(call).inc();
+                tracing::warn!(
+                    window_start_ms = window.start.0,
+                    error = chain(&error),
+                    "a window's history is damaged; it is written anew from the counts"
+                );
+                Ok(Vec::new())
+            }
+            error => Err(error),
+        })
+    }
 }

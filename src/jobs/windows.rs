@@ -1,18 +1,127 @@
 //! Which window is due, and what was counted in it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
+use super::Shared;
+use super::follow::blocking;
 use crate::allocation::{
     AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
 };
 use crate::names::{Names, OperationRow};
-use crate::store::{BucketCounts, BucketOperation};
+use crate::store::{BucketCounts, BucketOperation, StoreError};
+use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::{StoreCall, StoreFailure};
+
+/// Deltas that may wait to be summed. Each is what one group of reports adds to a bucket.
+const DELTAS_AHEAD: usize = 16;
 
 /// The last window that has closed: its end and the grace after it have passed.
 pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -> Window {
     let length = interval.as_millis() as i64;
     Window::aligned(Timestamp(now.0 - grace.as_millis() as i64 - length), length)
+}
+
+/// What was counted in a window, and what of it could not be read.
+pub(super) struct Counted {
+    /// What the deltas that could be read add up to.
+    pub sums: Sums,
+    /// Deltas of the window.
+    pub deltas: u64,
+    /// Those that could not be read, and why the first could not.
+    pub unread: Option<(u64, StoreError)>,
+}
+
+impl Counted {
+    /// Reads and sums the deltas of a window. They are summed one after the other as they come,
+    /// away from the tasks that keep the lease, so that memory follows the operations of the fleet
+    /// and not the number of its reports.
+    ///
+    /// # Errors
+    /// The store's. A delta that cannot be read is counted and passed over.
+    pub(super) async fn read(shared: &Shared, window: Window) -> Result<Self, StoreError> {
+        Self::read_starts(shared, window, window.start..window.end).await
+    }
+
+    /// The same for a window that is one bucket, without the buckets that begin inside it: buckets
+    /// of two lengths lie beside each other where the interval was changed.
+    ///
+    /// # Errors
+    /// Those of [`Counted::read`].
+    pub(super) async fn read_bucket(shared: &Shared, window: Window) -> Result<Self, StoreError> {
+        let starts = window.start..Timestamp(window.start.0 + 1);
+        Self::read_starts(shared, window, starts).await
+    }
+
+    async fn read_starts(
+        shared: &Shared,
+        window: Window,
+        starts: Range<Timestamp>,
+    ) -> Result<Self, StoreError> {
+        let (rows, mut read) = mpsc::channel(DELTAS_AHEAD);
+        let reading = shared.store.stream_deltas(starts, rows);
+        let summing = blocking(move || {
+            let mut counted = Self {
+                sums: Sums::new(window),
+                deltas: 0,
+                unread: None,
+            };
+            while let Some(delta) = read.blocking_recv() {
+                counted.add(delta.counts());
+            }
+            counted.sums.sum();
+            counted
+        });
+        let (read, counted) = tokio::join!(reading, summing);
+        read?;
+        counted.tell(shared);
+        Ok(counted)
+    }
+
+    fn add(&mut self, delta: Result<BucketCounts, StoreError>) {
+        self.deltas += 1;
+        match (delta, &mut self.unread) {
+            (Ok(delta), _) => self.sums.add(&delta),
+            (Err(_), Some((count, _))) => *count += 1,
+            (Err(error), unread) => *unread = Some((1, error)),
+        }
+    }
+
+    /// Counts and logs what could not be read.
+    fn tell(&self, shared: &Shared) {
+        if let Some((count, error)) = &self.unread {
+            let failure = StoreFailure::from(error);
+            let errors = shared
+                .metrics
+                .database_errors
+                .of((StoreCall::ReadDeltas, failure));
+            errors.inc_by(*count);
+            tracing::warn!(
+                unread = count,
+                of = self.deltas,
+                window_start_ms = self.sums.window.start.0,
+                error = chain(error),
+                "some of a window's counts cannot be read; the plan is made without them"
+            );
+        }
+    }
+
+    /// Whether a newer Weir wrote counts of this window.
+    pub(super) fn is_newer(&self) -> bool {
+        let newer = |error: &StoreError| matches!(error, StoreError::NewerFormat { .. });
+        self.unread.as_ref().is_some_and(|(_, error)| newer(error))
+    }
+
+    /// The part of the deltas that could be read, in [0, 1].
+    pub(super) fn readable(&self) -> f64 {
+        match &self.unread {
+            Some((unread, _)) => 1.0 - *unread as f64 / self.deltas.max(1) as f64,
+            None => 1.0,
+        }
+    }
 }
 
 /// What deltas add up to in a window, by number.
@@ -29,30 +138,14 @@ impl Sums {
     /// Gathering a few is not worth summing them yet.
     const FEW: usize = 1 << 16;
 
-    /// Sums the deltas of a window.
-    pub(super) fn of(window: Window, deltas: &[BucketCounts]) -> Self {
-        Self::of_those(window, deltas, |bucket| inside(bucket, window))
-    }
-
-    /// Sums the deltas of a window that is one bucket, and of no bucket that begins inside it:
-    /// buckets of two lengths lie beside each other where the interval was changed.
-    pub(super) fn of_bucket(window: Window, deltas: &[BucketCounts]) -> Self {
-        Self::of_those(window, deltas, |bucket| bucket.start == window.start)
-    }
-
-    fn of_those(window: Window, deltas: &[BucketCounts], belongs: impl Fn(Window) -> bool) -> Self {
-        let mut sums = Self {
+    fn new(window: Window) -> Self {
+        Self {
             window,
             operations: Vec::new(),
             summed: 0,
             instance_milliseconds: HashMap::new(),
             agents: HashMap::new(),
-        };
-        for delta in deltas.iter().filter(|delta| belongs(delta.bucket)) {
-            sums.add(delta);
         }
-        sums.sum();
-        sums
     }
 
     fn add(&mut self, delta: &BucketCounts) {
@@ -146,11 +239,6 @@ impl Sums {
     }
 }
 
-/// Whether a bucket's counts belong to a window.
-fn inside(bucket: Window, window: Window) -> bool {
-    window.start <= bucket.start && bucket.start < window.end
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,11 +263,8 @@ mod tests {
             start: Timestamp(0),
             end: Timestamp(60_000),
         };
-        let delta = |start, offered| BucketCounts {
-            bucket: Window {
-                start: Timestamp(start),
-                end: Timestamp(start + 60_000),
-            },
+        let delta = |offered| BucketCounts {
+            bucket: window,
             operations: vec![BucketOperation {
                 operation: OperationId(77),
                 offered,
@@ -195,8 +280,11 @@ mod tests {
                 covered_milliseconds: 40_000,
             }],
         };
-        let deltas = [delta(0, 5), delta(0, 7), delta(60_000, 100)];
-        let counts = Sums::of(window, &deltas).counts(&Names::default());
+        let mut sums = Sums::new(window);
+        sums.add(&delta(5));
+        sums.add(&delta(7));
+        sums.sum();
+        let counts = sums.counts(&Names::default());
         assert_eq!(counts.operations.len(), 1);
         let overflow = counts.operations[0];
         assert_eq!(

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::store::postgres::{PostgresSettings, PreparedStatements, UrlSource};
 
 use super::parse::{DAY, HOUR, MILLISECOND, count, duration};
+use crate::store::WriteFormat;
 
 /// The database and how it is used.
 #[derive(Debug, Clone, Args)]
@@ -67,6 +69,15 @@ pub struct DatabaseSettings {
         value_parser = duration(Duration::ZERO, DAY)
     )]
     pub database_wait: Duration,
+    /// Formats to write plans and history in, for all replicas from now on: previous, which the
+    /// release before reads, or newest, once an upgrade is finished. Without it: as it was said last
+    #[arg(
+        long,
+        env = "WEIR_WRITE_FORMAT",
+        value_name = "FORMAT",
+        value_parser = write_format()
+    )]
+    pub write_format: Option<WriteFormat>,
     /// A database call that takes longer is logged as slow, 1ms to 1h
     #[arg(
         long,
@@ -76,6 +87,13 @@ pub struct DatabaseSettings {
         value_parser = duration(MILLISECOND, HOUR)
     )]
     pub slow_call: Duration,
+}
+
+fn write_format() -> impl TypedValueParser<Value = WriteFormat> {
+    PossibleValuesParser::new(["previous", "newest"]).map(|name| match &*name {
+        "newest" => WriteFormat::Newest,
+        _ => WriteFormat::Previous,
+    })
 }
 
 /// The URL of a database. It may hold a password, so it is never printed, not even when it is

@@ -138,7 +138,7 @@ pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damag
     let mut reader = Reader::new(bytes);
     let [version] = reader.take()?;
     if !(OLDEST..=VERSION).contains(&version) {
-        return Err(Damage::UnknownVersion);
+        return Err(Damage::version(version, VERSION));
     }
     let operations = operations(&mut reader)?;
     let agents = agents(&mut reader)?;

@@ -12,7 +12,6 @@ pub use cause::{Cause, Passing};
 pub(super) use unreachable::Unreachable;
 
 use super::StoreError;
-use super::varint::Damage;
 
 /// The longest any call may take, retries and waiting for a connection included. A server that
 /// has vanished without closing its connections would otherwise hold its callers for the
@@ -31,6 +30,8 @@ pub(super) enum Fault {
     Corrupt { what: String, why: String },
     /// The tables are not what they should be.
     Unsound(String),
+    /// What a decoder said of a cell.
+    Unreadable(StoreError),
     /// The partition for a row was not there; it has been forgotten, so that the next attempt
     /// makes it.
     PartitionMissing(sqlx::Error),
@@ -52,6 +53,12 @@ impl From<Unreachable> for Fault {
     }
 }
 
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 impl Fault {
     /// Names a corrupt cell.
     pub fn corrupt(what: impl Into<String>, why: impl Display) -> Self {
@@ -66,6 +73,7 @@ impl Fault {
         match self {
             Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
             Self::Unsound(why) => StoreError::Unsound { why },
+            Self::Unreadable(error) => error,
             Self::Unreachable(why) => StoreError::Unavailable {
                 during,
                 source: why.into(),
@@ -103,6 +111,7 @@ impl Fault {
             Self::PartitionMissing(_) => true,
             Self::Corrupt { .. }
             | Self::Unsound(_)
+            | Self::Unreadable(_)
             | Self::Unreachable(_)
             | Self::Unsuitable(_) => false,
         }
@@ -129,10 +138,26 @@ where
     };
     match tokio::time::timeout(TIME_LIMIT, attempts).await {
         Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
-        Err(_) => Err(StoreError::Unavailable {
-            during,
-            source: Cause::of(format!("no answer within {} s", TIME_LIMIT.as_secs())),
-        }),
+        Err(_) => Err(late(during)),
+    }
+}
+
+/// Runs one call that hands rows on as they come: within the time limit, and once, because nobody
+/// can take back what has been handed on.
+pub(super) async fn once<T>(
+    during: &'static str,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
+        Err(_) => Err(late(during)),
+    }
+}
+
+fn late(during: &'static str) -> StoreError {
+    StoreError::Unavailable {
+        during,
+        source: Cause::of(format!("no answer within {} s", TIME_LIMIT.as_secs())),
     }
 }
 
@@ -150,14 +175,6 @@ pub(super) fn signed(value: u64, what: &'static str) -> Result<i64, Fault> {
         let why = format!("{what} {value} does not fit 63 bits");
         Fault::Driver(sqlx::Error::Encode(why.into()))
     })
-}
-
-/// A decoder's answer, with its cell named.
-pub(super) fn decoded<T>(
-    outcome: Result<T, Damage>,
-    what: impl FnOnce() -> String,
-) -> Result<T, Fault> {
-    outcome.map_err(|damage| Fault::corrupt(what(), damage))
 }
 
 /// The newest revision of the configuration, which must be there: whoever starts writes the first.

@@ -9,8 +9,7 @@ const LEVEL: i32 = 1;
 
 /// Wraps content.
 pub(super) fn wrap(version: u8, content: &[u8]) -> Vec<u8> {
-    let compressed = zstd::bulk::compress(content, LEVEL)
-        .expect("compression into memory of sufficient size does not fail");
+    let compressed = compress(content);
     let mut bytes = Vec::with_capacity(1 + compressed.len());
     bytes.push(version);
     bytes.extend(compressed);
@@ -21,8 +20,19 @@ pub(super) fn wrap(version: u8, content: &[u8]) -> Vec<u8> {
 pub(super) fn unwrap(version: u8, bytes: &[u8], largest: u64) -> Result<Vec<u8>, Damage> {
     let (first, compressed) = bytes.split_first().ok_or(Damage::Truncated)?;
     if *first != version {
-        return Err(Damage::UnknownVersion);
+        return Err(Damage::version(*first, version));
     }
+    decompress(compressed, largest)
+}
+
+/// Compresses content into one zstd frame.
+pub(super) fn compress(content: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(content, LEVEL)
+        .expect("compression into memory of sufficient size does not fail")
+}
+
+/// Decompresses one zstd frame of at most `largest` bytes of content.
+pub(super) fn decompress(compressed: &[u8], largest: u64) -> Result<Vec<u8>, Damage> {
     let decoder = zstd::stream::read::Decoder::new(compressed).map_err(|_| Damage::Malformed)?;
     let mut content = Vec::new();
     // One byte over the limit tells too much from just enough.
@@ -48,6 +58,8 @@ mod tests {
         assert_eq!(unwrap(3, &bytes, 100_000), Ok(content));
         assert_eq!(unwrap(3, &bytes, 99_999), Err(Damage::TooLarge));
         assert_eq!(unwrap(4, &bytes, 100_000), Err(Damage::UnknownVersion));
+        let newer = Damage::NewerVersion { found: 3, known: 2 };
+        assert_eq!(unwrap(2, &bytes, 100_000), Err(newer));
         assert_eq!(
             unwrap(3, &bytes[..bytes.len() / 2], 100_000),
             Err(Damage::Malformed)

@@ -1,22 +1,44 @@
-//! One window's history as bytes: what every operation offered, kept and was told.
+//! One window's history as bytes: what every operation offered, kept and was served.
 //!
-//! Version 1: the byte 1, then a zstd frame of four columns, each as long as the number that
-//! stands before them: ids as gaps, offered, sampled (all variable-length), and probabilities as
-//! the four bytes of an IEEE 754 single, NaN where there was none.
+//! Version 1: the byte 1, then one zstd frame of a table (see `table`).
+//!
+//! Version 2: the byte 2, then an index, then blocks. The index is the number of blocks and, for
+//! each, the gap to its first id and its length in bytes (all variable-length). A block is a zstd
+//! frame of a table of its own. One operation is found by reading the index and one block, so
+//! [`cut`] tells a store which bytes to read. There are at most [`BLOCKS_MAX`] blocks, so that an
+//! index always fits into [`HEAD_BYTES`].
 //!
 //! Measured on 10,000 operations whose counts follow Zipf's law (exponent 1) with the noise of
 //! counting, every operation with a probability of its own: 5.7 bytes an operation and window at
 //! 3 million requests a window, 1.1 at 60 thousand. A minute of such a fleet is 57 kB, a day 82 MB;
 //! most of it is the probabilities, whose digits are as good as random.
 
+mod table;
+
 use crate::allocation::OperationId;
 
 use super::varint::{Damage, Reader, put};
-use super::{StoreError, frame};
+use super::{StoreError, WriteFormat, frame};
 
-const VERSION: u8 = 1;
+const WHOLE: u8 = 1;
+const INDEXED: u8 = 2;
 
-/// The most bytes a payload may unpack to: two million operations at their widest.
+/// The versions that are read.
+const KNOWN: std::ops::RangeInclusive<u8> = WHOLE..=INDEXED;
+
+/// Operations in a block, unless that makes more than [`BLOCKS_MAX`] of them. One block is what is
+/// read for one operation: 4,096 operations are about 25 kB.
+const BLOCK_OPERATIONS: usize = 4096;
+
+/// The most blocks in a payload.
+const BLOCKS_MAX: usize = 240;
+
+/// The bytes at the front of a payload that hold the whole index: a version, a count of at most 2
+/// bytes, and for each block a gap of at most 5 bytes and a length of at most 4, as long as a
+/// block stays under 256 MiB.
+pub(super) const HEAD_BYTES: usize = 3 + BLOCKS_MAX * 9;
+
+/// The most bytes a table may unpack to: two million operations at their widest.
 const LARGEST: u64 = 64 << 20;
 
 /// One operation's history in a window.
@@ -28,73 +50,288 @@ pub struct HistoryOperation {
     pub offered: u64,
     /// Root requests kept.
     pub sampled: u64,
-    /// What its SDKs were told after the window, in [0, 1]; single precision is enough to draw
+    /// What its SDKs were served after the window, in [0, 1]; single precision is enough to draw
     /// it. Absent if no plan listed it.
     pub probability: Option<f32>,
 }
 
 /// Encodes a window's operations, in any order, each at most once; they come back by rising id.
 #[must_use]
-pub fn encode(operations: &[HistoryOperation]) -> Vec<u8> {
+pub fn encode(operations: &[HistoryOperation], format: WriteFormat) -> Vec<u8> {
     let mut sorted = operations.to_vec();
     sorted.sort_by_key(|entry| entry.operation);
     sorted.dedup_by_key(|entry| entry.operation);
-    let mut content = Vec::with_capacity(10 + sorted.len() * 10);
-    put(&mut content, sorted.len() as u64);
+    match format {
+        WriteFormat::Previous => frame::wrap(WHOLE, &table::encode(&sorted)),
+        WriteFormat::Newest => indexed(&sorted),
+    }
+}
+
+fn indexed(sorted: &[HistoryOperation]) -> Vec<u8> {
+    let each = BLOCK_OPERATIONS.max(sorted.len().div_ceil(BLOCKS_MAX));
+    let blocks: Vec<Block> = sorted
+        .chunks(each)
+        .map(|operations| Block {
+            first: operations[0].operation.0,
+            bytes: frame::compress(&table::encode(operations)),
+        })
+        .collect();
+    joined(&blocks)
+}
+
+/// A block on its way into a payload.
+struct Block {
+    first: u32,
+    bytes: Vec<u8>,
+}
+
+fn joined(blocks: &[Block]) -> Vec<u8> {
+    let mut payload = vec![INDEXED];
+    put(&mut payload, blocks.len() as u64);
     let mut previous = 0;
-    for entry in &sorted {
-        put(&mut content, u64::from(entry.operation.0 - previous));
-        previous = entry.operation.0;
+    for block in blocks {
+        put(&mut payload, u64::from(block.first - previous));
+        put(&mut payload, block.bytes.len() as u64);
+        previous = block.first;
     }
-    for entry in &sorted {
-        put(&mut content, entry.offered);
+    for block in blocks {
+        payload.extend(&block.bytes);
     }
-    for entry in &sorted {
-        put(&mut content, entry.sampled);
-    }
-    for entry in &sorted {
-        content.extend(entry.probability.unwrap_or(f32::NAN).to_le_bytes());
-    }
-    frame::wrap(VERSION, &content)
+    payload
 }
 
 /// Decodes a window's operations.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for anything that [`encode`] does not write.
+/// [`StoreError::NewerFormat`] for a version that is not known, [`StoreError::Corrupt`] for
+/// anything else that [`encode`] does not write.
 pub fn decode(payload: &[u8]) -> Result<Vec<HistoryOperation>, StoreError> {
-    read(payload).map_err(|damage| StoreError::Corrupt {
-        what: "history.payload".to_owned(),
-        why: damage.to_string(),
-    })
+    named(read(payload))
 }
 
 fn read(payload: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
-    let content = frame::unwrap(VERSION, payload, LARGEST)?;
-    let mut reader = Reader::new(&content);
-    let count = reader.count(7)?;
-    let mut operations = Vec::with_capacity(count);
-    let mut previous = None;
-    for _ in 0..count {
-        let id = reader.rising(previous)?;
-        previous = Some(id);
-        operations.push(HistoryOperation {
-            operation: OperationId(id),
-            offered: 0,
-            sampled: 0,
-            probability: None,
-        });
+    if version(payload)? == WHOLE {
+        return table::decode(&frame::unwrap(WHOLE, payload, LARGEST)?);
     }
-    for entry in &mut operations {
-        entry.offered = reader.number()?;
+    let mut operations: Vec<HistoryOperation> = Vec::new();
+    let index = Index::read(payload)?;
+    if index.end() != payload.len() {
+        return Err(Damage::Trailing);
     }
-    for entry in &mut operations {
-        entry.sampled = reader.number()?;
+    for entry in &index.0 {
+        let bytes = payload.get(entry.bytes()).ok_or(Damage::Truncated)?;
+        let block = table::decode(&frame::decompress(bytes, LARGEST)?)?;
+        let first = block.first().ok_or(Damage::Malformed)?.operation;
+        let follows = operations.last().is_none_or(|last| last.operation < first);
+        if first.0 != entry.first || !follows {
+            return Err(Damage::Unsorted);
+        }
+        operations.extend(block);
     }
-    for entry in &mut operations {
-        let probability = f32::from_le_bytes(reader.take()?);
-        entry.probability = (!probability.is_nan()).then_some(probability);
-    }
-    reader.end()?;
     Ok(operations)
+}
+
+/// What a window's history says of one operation. The payload is a whole one, or what is left of it
+/// after [`cut`].
+///
+/// # Errors
+/// As those of [`decode`], of what has to be read.
+pub fn find(
+    payload: &[u8],
+    operation: OperationId,
+) -> Result<Option<HistoryOperation>, StoreError> {
+    named(found(payload, operation))
+}
+
+fn found(payload: &[u8], operation: OperationId) -> Result<Option<HistoryOperation>, Damage> {
+    if version(payload)? == WHOLE {
+        return table::find(&frame::unwrap(WHOLE, payload, LARGEST)?, operation);
+    }
+    let index = Index::read(payload)?;
+    let Some(entry) = index.holding(operation) else {
+        return Ok(None);
+    };
+    let bytes = payload.get(entry.bytes()).ok_or(Damage::Truncated)?;
+    table::find(&frame::decompress(bytes, LARGEST)?, operation)
+}
+
+/// The part of a payload that says something of one operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// All of it.
+    Whole,
+    /// Nothing: this payload says the same.
+    Nothing(Vec<u8>),
+    /// So many bytes from an offset on. [`Part::payload`] makes a payload of them.
+    Part(Part),
+}
+
+/// One block of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    first: u32,
+    /// Where the block begins in the payload, in bytes from 0.
+    pub offset: usize,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+impl Part {
+    /// A payload of this block alone.
+    pub fn payload(self, bytes: Vec<u8>) -> Vec<u8> {
+        let first = self.first;
+        joined(&[Block { first, bytes }])
+    }
+}
+
+/// Which part of a payload says something of one operation, by the first [`HEAD_BYTES`] of it. What
+/// cannot be read is not cut, so that [`find`] says why.
+pub(super) fn cut(head: &[u8], operation: OperationId) -> Cut {
+    let indexed = version(head).is_ok_and(|version| version == INDEXED);
+    let Some(index) = indexed.then(|| Index::read(head)).and_then(Result::ok) else {
+        return Cut::Whole;
+    };
+    match index.holding(operation) {
+        Some(entry) => Cut::Part(Part {
+            first: entry.first,
+            offset: entry.offset,
+            length: entry.length,
+        }),
+        None => Cut::Nothing(joined(&[])),
+    }
+}
+
+/// Where the blocks of a payload are.
+struct Index(Vec<Entry>);
+
+struct Entry {
+    first: u32,
+    offset: usize,
+    length: usize,
+}
+
+impl Entry {
+    fn bytes(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset.saturating_add(self.length)
+    }
+}
+
+impl Index {
+    fn read(payload: &[u8]) -> Result<Self, Damage> {
+        let mut reader = Reader::new(payload.get(1..).ok_or(Damage::Truncated)?);
+        let count = reader.count(2)?;
+        if count > BLOCKS_MAX {
+            return Err(Damage::TooLarge);
+        }
+        let mut entries = Vec::with_capacity(count);
+        let mut previous = None;
+        for _ in 0..count {
+            let first = reader.rising(previous)?;
+            previous = Some(first);
+            let length = usize::try_from(reader.number()?).map_err(|_| Damage::OutOfRange)?;
+            entries.push(Entry {
+                first,
+                offset: 0,
+                length,
+            });
+        }
+        let mut offset = payload.len() - reader.left();
+        for entry in &mut entries {
+            entry.offset = offset;
+            offset = offset.checked_add(entry.length).ok_or(Damage::OutOfRange)?;
+        }
+        Ok(Self(entries))
+    }
+
+    /// The block that holds an operation if any does.
+    fn holding(&self, operation: OperationId) -> Option<&Entry> {
+        let after = self.0.partition_point(|entry| entry.first <= operation.0);
+        self.0.get(after.checked_sub(1)?)
+    }
+
+    /// Where the last block ends.
+    fn end(&self) -> usize {
+        self.0.last().map_or(2, |entry| entry.bytes().end)
+    }
+}
+
+fn version(payload: &[u8]) -> Result<u8, Damage> {
+    let version = *payload.first().ok_or(Damage::Truncated)?;
+    if KNOWN.contains(&version) {
+        return Ok(version);
+    }
+    Err(Damage::version(version, *KNOWN.end()))
+}
+
+fn named<T>(outcome: Result<T, Damage>) -> Result<T, StoreError> {
+    outcome.map_err(|damage| damage.of("history.payload"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(count: u32) -> Vec<HistoryOperation> {
+        (0..count)
+            .map(|at| HistoryOperation {
+                operation: OperationId(3 * at + 1),
+                offered: u64::from(at) * 7,
+                sampled: u64::from(at),
+                probability: (at % 5 > 0).then_some(0.25),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_operation_is_found_in_its_part_alone() {
+        let all = operations(20_000);
+        let payload = encode(&all, WriteFormat::Newest);
+        let head = &payload[..HEAD_BYTES.min(payload.len())];
+        for at in [0, 1, 4095, 4096, 4097, 12_345, 19_999] {
+            let wanted: HistoryOperation = all[at];
+            let Cut::Part(part) = cut(head, wanted.operation) else {
+                panic!("operation {at} is in a block");
+            };
+            assert!(part.length < payload.len() / 3, "a part is small");
+            let bytes = payload[part.offset..part.offset + part.length].to_vec();
+            let small = part.payload(bytes);
+            assert_eq!(find(&small, wanted.operation).unwrap(), Some(wanted));
+            assert_eq!(find(&payload, wanted.operation).unwrap(), Some(wanted));
+            let between = OperationId(wanted.operation.0 + 1);
+            assert_eq!(find(&small, between).unwrap(), None);
+        }
+        let Cut::Nothing(nothing) = cut(head, OperationId(0)) else {
+            panic!("no block begins so early");
+        };
+        assert_eq!(find(&nothing, OperationId(0)).unwrap(), None);
+        assert_eq!(decode(&nothing).unwrap(), []);
+    }
+
+    #[test]
+    fn the_previous_format_is_searched_as_a_whole() {
+        let all = operations(100);
+        let payload = encode(&all, WriteFormat::Previous);
+        assert_eq!(cut(&payload, OperationId(1)), Cut::Whole);
+        assert_eq!(cut(&[9, 9], OperationId(1)), Cut::Whole);
+        for wanted in &all {
+            assert_eq!(find(&payload, wanted.operation).unwrap(), Some(*wanted));
+        }
+        assert_eq!(find(&payload, OperationId(2)).unwrap(), None);
+    }
+
+    #[test]
+    fn the_index_of_the_largest_fleet_fits_its_head() {
+        let blocks: Vec<Block> = (0..BLOCKS_MAX as u32)
+            .map(|at| Block {
+                first: at * (u32::MAX / BLOCKS_MAX as u32),
+                bytes: Vec::new(),
+            })
+            .collect();
+        let mut longest = joined(&blocks);
+        // A length of zero takes one byte, the largest four.
+        longest.extend(vec![0; 3 * BLOCKS_MAX]);
+        assert!(longest.len() <= HEAD_BYTES, "{}", longest.len());
+        let payload = encode(&operations(1_000_000), WriteFormat::Newest);
+        assert!(Index::read(&payload[..HEAD_BYTES]).unwrap().0.len() > 200);
+    }
 }

@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::soundness::Gate;
 use super::{
-    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
-    StoredPlan,
+    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
+    StoredPlan, WriteFormat,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::health::DatabaseState;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Label, Metrics, StoreCall, StoreFailure};
@@ -141,6 +141,7 @@ impl From<&StoreError> for StoreFailure {
             StoreError::Unavailable { .. } => Self::Unavailable,
             StoreError::Corrupt { .. } => Self::Corrupt,
             StoreError::Unsound { .. } => Self::Unsound,
+            StoreError::NewerFormat { .. } => Self::NewerFormat,
             StoreError::Failed { .. } => Self::Failed,
         }
     }
@@ -153,9 +154,18 @@ impl Store for InstrumentedStore {
         self.write(StoreCall::CommitReports, work).await
     }
 
-    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
-        let work = self.inner.read_deltas(starts);
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.stream_deltas(starts, rows);
         self.count(StoreCall::ReadDeltas, work).await
+    }
+
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
+        let work = self.inner.next_bucket(from);
+        self.count(StoreCall::NextBucket, work).await
     }
 
     async fn read_dictionary(
@@ -203,10 +213,11 @@ impl Store for InstrumentedStore {
     async fn publish_plan(
         &self,
         lease: &str,
+        head: u64,
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
-        let work = self.inner.publish_plan(lease, plan, history);
+        let work = self.inner.publish_plan(lease, head, plan, history);
         self.write(StoreCall::PublishPlan, work).await
     }
 
@@ -220,14 +231,44 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::CurrentPlan, work).await
     }
 
-    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
-        let work = self.inner.write_history(rows);
-        self.write(StoreCall::WriteHistory, work).await
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
+        let work = self.inner.readable_plan(below);
+        self.count(StoreCall::ReadablePlan, work).await
     }
 
-    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
-        let work = self.inner.read_history(starts);
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.settled_until();
+        self.count(StoreCall::SettledUntil, work).await
+    }
+
+    async fn settle_history(
+        &self,
+        rows: &[HistoryRow],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.settle_history(rows, until);
+        self.write(StoreCall::SettleHistory, work).await
+    }
+
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.stream_history(starts, limit, operation, rows);
         self.count(StoreCall::ReadHistory, work).await
+    }
+
+    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
+        let work = self.inner.write_format();
+        self.count(StoreCall::WriteFormat, work).await
+    }
+
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
+        let work = self.inner.set_write_format(format);
+        self.write(StoreCall::SetWriteFormat, work).await
     }
 
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {

@@ -4,6 +4,7 @@
 //! suite in `tests/it/store/` asks of both.
 
 mod admission;
+mod compatibility;
 mod delta_codec;
 mod fault;
 mod fleet;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use fault::{Cause, Passing};
@@ -75,6 +77,27 @@ pub struct BucketOperation {
     pub offered: u64,
     /// Root requests kept.
     pub sampled: u64,
+}
+
+/// A delta as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDelta {
+    /// The bucket it adds to.
+    pub bucket: Window,
+    payload: Vec<u8>,
+}
+
+impl StoredDelta {
+    /// What it adds.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerFormat`] or [`StoreError::Corrupt`]; other deltas can be read all the same.
+    pub fn counts(&self) -> Result<BucketCounts, StoreError> {
+        delta_codec::decode(self.bucket, &self.payload).map_err(|damage| {
+            let start = self.bucket.start.0;
+            damage.of(format!("delta.payload of a row of bucket_start_ms {start}"))
+        })
+    }
 }
 
 /// What became of one report of a batch.
@@ -133,7 +156,7 @@ pub enum ConfigurationWrite {
 /// A plan as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPlan {
-    /// Its number; its parent is the one before.
+    /// Its number; that of its parent is lower.
     pub number: u64,
     /// The fencing epoch it was computed under.
     pub epoch: u64,
@@ -242,6 +265,16 @@ pub enum StoreError {
         /// What is missing, and the way out.
         why: String,
     },
+    /// A newer Weir wrote a stored value; run that one, or a newer one.
+    #[error("{what} has format {found}, and this Weir reads up to format {known}")]
+    NewerFormat {
+        /// The table, the row and the column.
+        what: String,
+        /// The value's format.
+        found: u32,
+        /// The newest format that is read.
+        known: u32,
+    },
     /// Everything else: a fault of the program or of the schema; raise an alarm.
     #[error("the database refused {during}")]
     Failed {
@@ -259,7 +292,7 @@ impl StoreError {
         match self {
             Self::Failed { source, .. } => source.blames_schema(),
             Self::Unsound { .. } => true,
-            Self::Unavailable { .. } | Self::Corrupt { .. } => false,
+            Self::Unavailable { .. } | Self::Corrupt { .. } | Self::NewerFormat { .. } => false,
         }
     }
 
@@ -281,7 +314,10 @@ impl StoreError {
     pub fn passing(&self) -> Option<Passing> {
         match self {
             Self::Unavailable { source, .. } => Some(source.passing()),
-            Self::Corrupt { .. } | Self::Unsound { .. } | Self::Failed { .. } => None,
+            Self::Corrupt { .. }
+            | Self::Unsound { .. }
+            | Self::NewerFormat { .. }
+            | Self::Failed { .. } => None,
         }
     }
 
@@ -296,9 +332,34 @@ impl StoreError {
                 during,
                 source: source.at(host),
             },
-            other @ (Self::Corrupt { .. } | Self::Unsound { .. }) => other,
+            other @ (Self::Corrupt { .. } | Self::Unsound { .. } | Self::NewerFormat { .. }) => {
+                other
+            }
         }
     }
+
+    /// Whether the database answered, with a value that this program cannot read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. })
+    }
+}
+
+/// Where a read sends its rows, one at a time: it waits while the other end is busy, and ends when
+/// the other end is gone.
+pub type Rows<T> = mpsc::Sender<T>;
+
+/// Which formats stored documents are written in.
+///
+/// A release reads the formats of the one before, and writes them until an operator says that no
+/// replica of the release before will come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum WriteFormat {
+    /// Those that the release before reads.
+    #[default]
+    Previous,
+    /// The newest.
+    Newest,
 }
 
 /// Everything Weir asks of a database.
@@ -317,8 +378,17 @@ pub trait Store: Send + Sync + 'static {
     /// error means that nothing may be acknowledged.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
-    /// Reads every delta of the buckets that start in the range, in no particular order.
-    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError>;
+    /// Sends every delta of the buckets that start in the range, in no particular order.
+    ///
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<(), StoreError>;
+
+    /// The first bucket from an instant on for which there are deltas; of several lengths that begin
+    /// together, the longest.
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError>;
 
     /// Reads what a reader at `at` does not know yet, or everything where it has read nothing or
     /// another past. Says, too, whether `including` is in the past of what is read.
@@ -362,10 +432,12 @@ pub trait Store: Send + Sync + 'static {
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
 
     /// Publishes a plan with the history of its window: one transaction that holds only if the
-    /// lease `name` still has the plan's epoch and the plan's parent is the current plan.
+    /// lease `name` still has the plan's epoch and `head` is the current plan's number, 0 for none.
+    /// The plan's own number lies above it.
     async fn publish_plan(
         &self,
         lease: &str,
+        head: u64,
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError>;
@@ -376,11 +448,34 @@ pub trait Store: Send + Sync + 'static {
     /// The current plan, whole; none before the first.
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError>;
 
-    /// Writes history rows, replacing those of the same window start.
-    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError>;
+    /// The newest stored plan below a number whose body has a format that this program reads.
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError>;
 
-    /// Reads the history of windows that start in the range, oldest first.
-    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+    /// Up to where history is settled: what [`Store::settle_history`] wrote last.
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Writes history rows, replacing those of the same window start, and notes in the same
+    /// transaction that the history of all windows that start before `until` is settled.
+    async fn settle_history(&self, rows: &[HistoryRow], until: Timestamp)
+    -> Result<(), StoreError>;
+
+    /// Which formats stored documents are to be written in.
+    async fn write_format(&self) -> Result<WriteFormat, StoreError>;
+
+    /// Says which formats stored documents are to be written in, to all replicas.
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError>;
+
+    /// Sends the history of the first `limit` windows that start in the range, oldest first.
+    ///
+    /// With an operation, a payload may be cut down to what it says of that one; see
+    /// [`history_codec::find`].
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError>;
 
     /// The settings that all replicas share; none before the first start has written them.
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError>;

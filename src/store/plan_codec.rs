@@ -1,9 +1,11 @@
 //! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
 //!
-//! Version 5: the byte 5, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
+//! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
 //! `Guaranteed` and `Followed` in postcard. Every number comes back bit for bit, infinite levels too,
 //! because the next plan is computed from this one and a replica must compute what the leader did.
-//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`; they are still read.
+//!
+//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`; in version 5 the number
+//! of followers was part of the format. They are still read, and version 5 is still written.
 
 mod explained;
 mod fleet;
@@ -19,18 +21,25 @@ use crate::allocation::{
 
 use self::explained::Explained;
 use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
-use self::followed::Followed;
+use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
 use super::varint::Damage;
-use super::{StoreError, frame};
+use super::{StoreError, WriteFormat, frame};
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
+
+/// What release 0.1.0 reads.
+const PREVIOUS: u8 = 5;
 
 /// The oldest version that is read, and what each has that came after it.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
+const WITH_COUNTED_FOLLOWERS: u8 = 6;
+
+/// The versions that are read, by a body's first byte.
+pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 
 /// The most bytes a body may unpack to: two million operations at their widest.
 const LARGEST: u64 = 256 << 20;
@@ -89,7 +98,7 @@ struct Agents {
 
 /// Encodes a plan.
 #[must_use]
-pub fn encode(plan: &Plan) -> Vec<u8> {
+pub fn encode(plan: &Plan, format: WriteFormat) -> Vec<u8> {
     let document = Document {
         number: plan.number,
         epoch: plan.epoch,
@@ -100,27 +109,31 @@ pub fn encode(plan: &Plan) -> Vec<u8> {
         operations: operation_columns(&plan.operations),
         agents: agent_columns(&plan.agents),
     };
-    let whole = (
+    let first = (
         document,
         judged(&plan.figures),
         trimmed(&plan.fleet.trim),
         Explained::of(plan),
         Guaranteed::of(plan),
-        Followed::of(plan),
     );
-    let content = postcard::to_stdvec(&whole).expect("numbers and lists of known length serialise");
-    frame::wrap(VERSION, &content)
+    let (version, content) = match format {
+        WriteFormat::Previous => (PREVIOUS, bytes(&(first, Followed::<Seven>::of(plan)))),
+        WriteFormat::Newest => (VERSION, bytes(&(first, Followed::<Counted>::of(plan)))),
+    };
+    frame::wrap(version, &content)
+}
+
+fn bytes(whole: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(whole).expect("numbers and lists of known length serialise")
 }
 
 /// Decodes a plan.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for anything that [`encode`] does not write.
+/// [`StoreError::NewerFormat`] for a version that is not known, [`StoreError::Corrupt`] for
+/// anything else that [`encode`] does not write.
 pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
-    read(body).map_err(|damage| StoreError::Corrupt {
-        what: "plan_body.body".to_owned(),
-        why: damage.to_string(),
-    })
+    read(body).map_err(|damage| damage.of("plan_body.body"))
 }
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
@@ -150,12 +163,19 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         ..plan(&document)?
     };
     if version >= WITH_REASONS {
-        let ((explained, guaranteed, followed), after): ((Explained, Guaranteed, Followed), _) =
-            take(rest)?;
+        let ((explained, guaranteed), after): ((Explained, Guaranteed), _) = take(rest)?;
         explained.restore(&mut plan)?;
         guaranteed.restore(&mut plan)?;
-        followed.restore(&mut plan)?;
         rest = after;
+        rest = if version >= WITH_COUNTED_FOLLOWERS {
+            let (followed, after): (Followed<Counted>, _) = take(rest)?;
+            followed.restore(&mut plan)?;
+            after
+        } else {
+            let (followed, after): (Followed<Seven>, _) = take(rest)?;
+            followed.restore(&mut plan)?;
+            after
+        };
     }
     if rest.is_empty() {
         Ok(plan)

@@ -4,6 +4,8 @@
 //! bits of a tenth byte that do not fit 64 bits, where a damaged cell must be an error, and what
 //! reads counts, gaps and fixed widths around them would be ours all the same.
 
+use super::StoreError;
+
 /// Why bytes could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Damage {
@@ -19,15 +21,47 @@ pub(super) enum Damage {
     /// Bytes follow the end.
     #[error("bytes follow its end")]
     Trailing,
-    /// Written by a newer program, or no such value at all.
+    /// No program has ever written this version.
     #[error("its format is not known")]
     UnknownVersion,
+    /// A newer program wrote it.
+    #[error("it has format {found}, and this program reads up to format {known}")]
+    NewerVersion {
+        /// Its version.
+        found: u32,
+        /// The newest version that is read.
+        known: u32,
+    },
     /// Larger than anything the program writes.
     #[error("it unpacks to more than is allowed")]
     TooLarge,
     /// The compressed frame or the serialised value inside it is malformed.
     #[error("it does not unpack")]
     Malformed,
+}
+
+impl Damage {
+    /// What a version says that is none of those read, of which `known` is the newest.
+    pub(super) fn version(found: u8, known: u8) -> Self {
+        let (found, known) = (u32::from(found), u32::from(known));
+        if found > known {
+            Self::NewerVersion { found, known }
+        } else {
+            Self::UnknownVersion
+        }
+    }
+
+    /// The error about a cell that is damaged like this.
+    pub(super) fn of(self, what: impl Into<String>) -> StoreError {
+        let what = what.into();
+        match self {
+            Self::NewerVersion { found, known } => StoreError::NewerFormat { what, found, known },
+            damage => StoreError::Corrupt {
+                what,
+                why: damage.to_string(),
+            },
+        }
+    }
 }
 
 /// Appends a number, seven bits a byte, the lowest first.
@@ -92,6 +126,11 @@ impl<'a> Reader<'a> {
             Some(_) if gap == 0 => Err(Damage::Unsorted),
             Some(previous) => previous.checked_add(gap).ok_or(Damage::OutOfRange),
         }
+    }
+
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Checks that nothing is left.

@@ -144,6 +144,9 @@ metrics! {
         plan_age: Gauge = "weir_plan_age_seconds",
         /// 1 when the served plan is older than three intervals, else 0.
         plan_stale: Gauge = "weir_plan_stale",
+        /// 1 when this replica cannot read the current plan, because a newer Weir wrote it or it is
+        /// damaged, and serves an older one; else 0.
+        plan_unreadable: Gauge = "weir_plan_unreadable",
         /// Services in the served plan.
         plan_services: Gauge = "weir_plan_services",
         /// Operations in the served plan, including overflow entries.

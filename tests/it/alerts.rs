@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults happen in the tests of this module.
-const WITH_A_FAULT: [&str; 26] = [
+const WITH_A_FAULT: [&str; 27] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -28,6 +28,7 @@ const WITH_A_FAULT: [&str; 26] = [
     "WeirDown",
     "WeirNoLeader",
     "WeirPlanStale",
+    "WeirPlanUnreadable",
     "WeirJobFailing",
     "WeirJobStuck",
     "WeirLeaseGivenUp",
@@ -82,6 +83,7 @@ async fn alerts_about_the_database_fire_and_clear() {
         database::lost_key,
         database::step_back,
         database::unreadable_configuration,
+        database::unreadable_plan,
         database::lock,
         database::full_disk,
     );

@@ -158,6 +158,7 @@ async fn every_documented_answer_is_given_and_no_other() {
     provoke::in_operation(&mut given).await;
     provoke::without_the_database(&mut given).await;
     provoke::with_a_broken_database(&mut given).await;
+    provoke::with_a_newer_configuration(&mut given).await;
     provoke::while_stopping(&mut given).await;
     assert_eq!(given.errors, Vec::<String>::new());
 

@@ -18,10 +18,11 @@ use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
-    BucketCounts, BucketOperation, DictionaryLimits, HistoryRow, ResolvedReport, Store,
+    BucketCounts, BucketOperation, DictionaryLimits, HistoryRow, ResolvedReport, Store, WriteFormat,
 };
 
 use crate::support::process::eventually;
+use crate::support::stored::ReadWhole;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -34,6 +35,7 @@ const LIMITS: DictionaryLimits = DictionaryLimits {
 /// A replica that holds the lease, without listeners.
 struct Replica {
     shared: Shared,
+    holder: Uuid,
     stop: CancellationToken,
 }
 
@@ -49,15 +51,17 @@ impl Replica {
             served: Arc::new(Served::new(Plan::default())),
             leadership: Leadership::new(clock),
             publishing: Arc::default(),
+            readability: Default::default(),
             interval: MINUTE,
             metrics: Arc::default(),
         };
+        let holder = Uuid::new_v4();
         let keeper = Arc::new(LeaseKeeper {
             store,
             clock: Arc::clone(&shared.clock),
             leadership: shared.leadership.clone(),
             database: DatabaseState::default(),
-            holder: Uuid::new_v4(),
+            holder,
             time_to_live: LeaseKeeper::time_to_live(MINUTE),
             patience: Patience::of(MINUTE),
             metrics: Arc::clone(&shared.metrics),
@@ -65,7 +69,11 @@ impl Replica {
         let stop = CancellationToken::new();
         tokio::spawn(keeper.run(stop.clone()));
         eventually(MINUTE, "the lease", async || shared.leadership.epoch()).await;
-        Self { shared, stop }
+        Self {
+            shared,
+            holder,
+            stop,
+        }
     }
 
     /// Stores one report of these counts in a bucket.
@@ -137,12 +145,12 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
     };
     let written = HistoryRow {
         window: planned,
-        payload: history_codec::encode(&[row]),
+        payload: history_codec::encode(&[row], WriteFormat::Newest),
     };
     replica
         .shared
         .store
-        .write_history(&[written])
+        .settle_history(&[written], Timestamp(0))
         .await
         .unwrap();
     replica
@@ -173,6 +181,44 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
         None,
         "reports of it may still come"
     );
+}
+
+/// However long nobody led, the next leader settles all that was counted meanwhile, and begins
+/// where the one before stopped.
+#[tokio::test]
+async fn a_new_leader_settles_from_where_the_last_one_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Replica::start(directory.path()).await;
+    let [get, _] = first.names().await;
+    let (old, older, oldest) = (
+        minutes_ago(&first, 30),
+        minutes_ago(&first, 45),
+        minutes_ago(&first, 61),
+    );
+    first.count(1, oldest, &[(get, 1, 1)]).await;
+    Settle::new(first.shared.clone(), HOUR).run().await.unwrap();
+    // Nothing is final yet but the oldest, which is out of reach of any report for a while.
+    first.count(2, older, &[(get, 2, 2)]).await;
+    first.count(3, old, &[(get, 3, 3)]).await;
+    first.stop.cancel();
+    let store = Arc::clone(&first.shared.store);
+    store.release_lease("plan", first.holder).await.unwrap();
+
+    let second = Replica::start(directory.path()).await;
+    second.shared.dictionary.refresh().await.unwrap();
+    let settle = Settle::new(second.shared.clone(), MINUTE);
+    settle.run().await.unwrap();
+    for (window, counted) in [(older, 2), (old, 3)] {
+        let row = HistoryOperation {
+            operation: get,
+            offered: counted,
+            sampled: counted,
+            probability: None,
+        };
+        assert_eq!(second.history(window).await, Some(vec![row]));
+    }
+    let until = second.shared.store.settled_until().await.unwrap();
+    assert!(until > Some(old.end), "{until:?}");
 }
 
 #[tokio::test]
@@ -229,7 +275,7 @@ async fn deltas_stay_until_the_last_window_that_needs_them_has_its_plan() {
         retire_after: HOUR,
     };
     let now = replica.shared.clock.timestamp();
-    let kept = now.0 - maintain.retention(now).deltas_before.0;
+    let kept = now.0 - maintain.retention(now, None).deltas_before.0;
     // The window that closes now began eleven hours ago, the one before it twelve.
     assert!(kept >= 12 * HOUR.as_millis() as i64, "{kept} ms");
 }

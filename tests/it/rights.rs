@@ -12,6 +12,7 @@ use crate::store::postgres_schema::unsound;
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
+use crate::support::stored::ReadWhole;
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 

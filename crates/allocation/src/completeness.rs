@@ -62,7 +62,15 @@ impl Reading {
 }
 
 /// Judges a window by the agents expected in it and the offered rate forecast for it.
-pub(super) fn read(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> Reading {
+///
+/// `readable` is the part of the window's counts that could be read. What could not is missing like
+/// the counts of agents that were not heard, and nothing is raised without it.
+pub(super) fn read(
+    expected: &[AgentWeight],
+    tally: &Tally,
+    forecast: f64,
+    readable: f64,
+) -> Reading {
     if tally.seconds <= 0.0 || nothing_came(expected, tally, forecast) {
         // Nobody at all was heard: the path to this server failed, not the agents, so no agent fades.
         return Reading {
@@ -79,10 +87,16 @@ pub(super) fn read(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> Re
     } else {
         completeness
     };
+    let completeness = completeness * readable.clamp(0.0, 1.0);
+    let doubt = if readable < 1.0 {
+        Hold::CutsOnly
+    } else {
+        Hold::None
+    };
     Reading {
         completeness,
         coverage,
-        hold: hold(completeness),
+        hold: hold(completeness).max(doubt),
         agents,
     }
 }

@@ -63,7 +63,7 @@ impl State {
             return state;
         }
         let before = state.rewound(plan);
-        let reading = completeness::read(&before.agents, &tally, plan.fleet.forecast_offered);
+        let reading = completeness::read(&before.agents, &tally, plan.fleet.forecast_offered, 1.0);
         before.advanced(&tally, trusted(reading, plan), 1.0).0
     }
 

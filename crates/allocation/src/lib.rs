@@ -63,6 +63,9 @@ pub struct Inputs<'a> {
     pub current: &'a WindowCounts,
     /// Retired operations: the plan no longer lists them.
     pub retired: &'a [OperationId],
+    /// The part of the current window's counts that could be read, in [0, 1]: 1 unless stored
+    /// counts are damaged or of a newer format. Nothing is raised under 1.
+    pub readable: f64,
 }
 
 impl<'a> Inputs<'a> {
@@ -74,6 +77,7 @@ impl<'a> Inputs<'a> {
             corrected: None,
             current,
             retired: &[],
+            readable: 1.0,
         }
     }
 }

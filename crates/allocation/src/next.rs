@@ -30,7 +30,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let (forecast, trend_before) = (before.demand(), before.trend.per_window());
     let common_before = before.common;
     let tally = Tally::of(inputs.current, &retired);
-    let reading = completeness::read(&before.agents, &tally, forecast);
+    let reading = completeness::read(&before.agents, &tally, forecast, inputs.readable);
     let seen = Seen::of(previous, &inputs, &tally, &reading);
     let windows = windows_since(previous, &tally, inputs);
     let (state, reading) = before.advanced(&tally, reading, windows);

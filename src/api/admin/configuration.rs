@@ -28,7 +28,12 @@ pub(super) async fn change(
     condition: &Condition,
     change: impl Fn(&mut Configuration),
 ) -> Result<(Configuration, u64), Problem> {
-    let written = write(admin, condition, change).await;
+    let changed = |held: &ConfigurationRevision| {
+        let mut configuration = read(held)?;
+        change(&mut configuration);
+        Ok(configuration)
+    };
+    let written = write(admin, condition, changed).await;
     written.map_err(|problem| match problem {
         Problem::Invalid { field, detail } => {
             let field = match field.split_once('.') {
@@ -41,15 +46,15 @@ pub(super) async fn change(
     })
 }
 
-/// Changes the newest revision if the condition holds for it; gives the new one.
+/// Writes what follows the newest revision if the condition holds for that; gives the new one.
 pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
-    change: impl Fn(&mut Configuration),
+    next: impl Fn(&ConfigurationRevision) -> Result<Configuration, Problem>,
 ) -> Result<(Configuration, u64), Problem> {
     loop {
-        let (mut configuration, revision) = current(admin).await?;
-        change(&mut configuration);
+        let revision = admin.store.configuration().await?;
+        let configuration = next(&revision)?;
         // The condition comes last (RFC 9110, 13.2.1): a wrong value is one under any revision.
         check(&configuration)?;
         condition.check(revision.revision)?;
@@ -87,15 +92,14 @@ pub(super) async fn current(
     Ok((read(&revision)?, revision))
 }
 
-/// What a revision says.
+/// What a revision says. One that this Weir cannot read is replaced as a whole.
 pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Problem> {
     Configuration::read(revision).map_err(|error| {
-        tracing::error!(
-            error,
-            revision = revision.revision,
-            "the configuration cannot be read"
-        );
-        Problem::Internal
+        let number = revision.revision;
+        Problem::Conflict(shortened(format!(
+            "this Weir cannot read revision {number} of the configuration: {error}; \
+             GET /v1/configuration shows it as it is stored, PUT /v1/configuration replaces it"
+        )))
     })
 }
 

@@ -1,6 +1,6 @@
 //! The configuration as a whole: read, replaced, and looked up as it was before.
 
-use actix_web::http::header::ETAG;
+use actix_web::http::header::{ContentType, ETAG};
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use chrono::{DateTime, Utc};
@@ -12,11 +12,11 @@ use super::services::page_limit;
 use crate::configuration::Configuration;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::store::ConfigurationRevision;
 
 /// Shows the whole document; its revision stands in the `ETag`, so that it can be put back as it is.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
-    let (configuration, revision) = configuration::current(&admin).await?;
-    Ok(answer(&configuration, revision.revision))
+    Ok(stored(admin.store.configuration().await?))
 }
 
 /// Replaces the whole document if the revision is still the one the caller has seen.
@@ -29,7 +29,7 @@ pub(super) async fn replace(
     let body = read_json(&request, payload, WHOLE_BYTES).await?;
     let wanted: Configuration = configuration::parse(&body)?;
     drop(body);
-    let replaced = configuration::write(&admin, &condition, |held| held.clone_from(&wanted));
+    let replaced = configuration::write(&admin, &condition, |_| Ok(wanted.clone()));
     let (configuration, revision) = replaced.await?;
     tracing::info!(
         revision,
@@ -39,6 +39,17 @@ pub(super) async fn replace(
         "the configuration was replaced"
     );
     Ok(answer(&configuration, revision))
+}
+
+/// A revision's document with every field; as it is stored where this Weir does not know all of them.
+fn stored(revision: ConfigurationRevision) -> HttpResponse {
+    match Configuration::read(&revision) {
+        Ok(configuration) => answer(&configuration, revision.revision),
+        Err(_) => HttpResponse::Ok()
+            .insert_header((ETAG, format!("\"{}\"", revision.revision)))
+            .content_type(ContentType::json())
+            .body(revision.document),
+    }
 }
 
 fn answer(configuration: &Configuration, revision: u64) -> HttpResponse {
@@ -105,7 +116,5 @@ pub(super) async fn revision(
     let missing = || Problem::NotFound("there is no such revision of the configuration".into());
     let number = wanted.parse().map_err(|_| missing())?;
     let found = admin.store.configuration_revision(number).await?;
-    let found = found.ok_or_else(missing)?;
-    let configuration = configuration::read(&found)?;
-    Ok(answer(&configuration, found.revision))
+    Ok(stored(found.ok_or_else(missing)?))
 }

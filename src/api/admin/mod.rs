@@ -5,6 +5,7 @@ mod configuration;
 mod coverage;
 pub mod docs;
 mod document;
+mod history;
 mod lower_bound;
 mod metrics;
 mod plans;
@@ -14,6 +15,7 @@ mod services;
 use std::sync::Arc;
 
 use actix_web::web::to;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::UNSOUND;
@@ -43,6 +45,10 @@ pub struct Admin {
     pub stale_after_seconds: f64,
     /// How many previews are computed at once.
     pub previews: Arc<Semaphore>,
+    /// How many requests read history at once.
+    pub histories: Arc<Semaphore>,
+    /// Where history is read: not on the thread that answers probes.
+    pub reads: Handle,
 }
 
 /// The largest body of any of them.
@@ -77,9 +83,9 @@ pub const ROUTES: &[Route] = &[
     })
     .query(&["limit", "after"]),
     Route::new("GET", "/v1/services/{service}/history", || {
-        to(services::history)
+        to(history::show)
     })
-    .query(&["operation", "start", "end"]),
+    .query(&["operation", "start", "end", "after", "limit"]),
 ];
 
 impl From<StoreError> for Problem {

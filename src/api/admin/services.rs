@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use actix_web::Responder;
 use actix_web::web::{Data, Json, Path, Query};
-use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::allocation::{OperationPlan, Plan, Timestamp};
-use crate::clock::date;
+use crate::allocation::{OperationPlan, Plan};
 use crate::explanation::ReasonDocument;
 use crate::http::problem::Problem;
 use crate::plan_summary::{binding_label, finite};
 use crate::snapshot::Snapshot;
-use crate::store::history_codec;
 use crate::telemetry::metrics::Label;
 
 /// Entries on one page unless asked otherwise, and at most.
@@ -209,99 +206,4 @@ fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> Ope
 
 fn unknown_service(name: &str) -> Problem {
     Problem::NotFound(format!("no service {name:?} is in the current plan"))
-}
-
-/// Which operation's history, and when.
-#[derive(Deserialize)]
-pub(super) struct HistoryQuery {
-    operation: Option<String>,
-    start: Option<String>,
-    end: Option<String>,
-}
-
-#[derive(Serialize)]
-struct History {
-    service: String,
-    operation: String,
-    points: Vec<Point>,
-}
-
-#[derive(Serialize)]
-struct Point {
-    window_start: DateTime<Utc>,
-    window_seconds: f64,
-    offered: u64,
-    sampled: u64,
-    probability: Option<f32>,
-}
-
-/// An operation's history, oldest first: the last hour unless asked otherwise.
-pub(super) async fn history(
-    service: Path<String>,
-    query: Query<HistoryQuery>,
-    admin: Data<Admin>,
-) -> Result<impl Responder, Problem> {
-    let service = service.into_inner();
-    let HistoryQuery {
-        operation,
-        start,
-        end,
-    } = query.into_inner();
-    let operation = operation.ok_or_else(|| Problem::Malformed {
-        field: "operation".into(),
-        detail: "is missing".into(),
-    })?;
-    let end = instant("end", end, admin.clock.now())?;
-    // An end before the first hour of time leaves nothing to ask for.
-    let an_hour_before = end.checked_sub_signed(TimeDelta::hours(1)).unwrap_or(end);
-    let start = instant("start", start, an_hour_before)?;
-    if !(TimeDelta::zero()..=HISTORY_MAX).contains(&(end - start)) {
-        let detail = "must lie before end, at most 25 hours".into();
-        return Err(Problem::Malformed {
-            field: "start".into(),
-            detail,
-        });
-    }
-    let found = admin.dictionary.names().find(&service, &operation);
-    let id = found.ok_or_else(|| {
-        Problem::NotFound(format!(
-            "no operation {operation:?} of service {service:?} is known"
-        ))
-    })?;
-    let range = Timestamp(start.timestamp_millis())..Timestamp(end.timestamp_millis());
-    let mut points = Vec::new();
-    for row in admin.store.read_history(range).await? {
-        let operations = history_codec::decode(&row.payload)?;
-        if let Some(held) = operations.iter().find(|held| held.operation == id) {
-            points.push(Point {
-                window_start: date(row.window.start),
-                window_seconds: row.window.seconds(),
-                offered: held.offered,
-                sampled: held.sampled,
-                probability: held.probability,
-            });
-        }
-    }
-    Ok(Json(History {
-        service,
-        operation,
-        points,
-    }))
-}
-
-/// The longest history answered at once.
-const HISTORY_MAX: TimeDelta = TimeDelta::hours(25);
-
-fn instant(
-    field: &str,
-    given: Option<String>,
-    otherwise: DateTime<Utc>,
-) -> Result<DateTime<Utc>, Problem> {
-    let Some(given) = given else {
-        return Ok(otherwise);
-    };
-    given.parse().map_err(|_| Problem::Malformed {
-        field: field.into(),
-        detail: "must be a date like 2026-11-20T09:00:00Z".into(),
-    })
 }

@@ -1,5 +1,5 @@
 //! What version 5 adds to a plan: what the operations' traffic does together, and when each comes;
-//! both with the window and before it.
+//! both with the window and before it. Version 6 says how many followers there are.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,58 @@ use crate::allocation::{Belief, COURSES, Common, Course, Plan};
 
 use super::super::varint::Damage;
 
+/// Level, slope, variance, forecast and error of a follower.
+type Follower = [f64; 5];
+
+/// The followers of version 5.
+pub(super) type Seven = [Follower; 7];
+
+/// The followers from version 6 on.
+pub(super) type Counted = Vec<Follower>;
+
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Followed {
-    common: State,
-    common_before: State,
+pub(super) struct Followed<Followers> {
+    common: State<Followers>,
+    common_before: State<Followers>,
     rhythms: Rhythms,
     rhythms_before: Rhythms,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
+struct State<Followers> {
     windows: f64,
     sampling: f64,
-    /// Level, slope, variance, forecast and error of each.
-    courses: [[f64; 5]; COURSES],
+    followers: Followers,
+}
+
+/// A number of followers as a format has it.
+pub(super) trait Followers: AsRef<[Follower]> {
+    fn of(followers: Vec<Follower>) -> Self;
+}
+
+impl Followers for Counted {
+    fn of(followers: Vec<Follower>) -> Self {
+        followers
+    }
+}
+
+impl Followers for Seven {
+    /// Another number begins anew, as it does for whoever reads it.
+    fn of(followers: Vec<Follower>) -> Self {
+        let begun = columns(Common::default().courses[0]);
+        followers.try_into().unwrap_or([begun; 7])
+    }
+}
+
+fn columns(course: Course) -> Follower {
+    let Course {
+        level,
+        slope,
+        variance,
+        later,
+        error,
+    } = course;
+    [level, slope, variance, later, error]
 }
 
 /// A row for every operation of the plan; zeros stand for none before.
@@ -31,7 +69,7 @@ struct Rhythms {
     regular: Vec<f32>,
 }
 
-impl Followed {
+impl<F: Followers> Followed<F> {
     pub(super) fn of(plan: &Plan) -> Self {
         let beliefs = plan.operations.iter();
         let before = beliefs
@@ -86,37 +124,56 @@ impl Rhythms {
     }
 }
 
-impl State {
+impl<F: Followers> State<F> {
     fn of(common: &Common) -> Self {
-        let columns = |course: Course| {
-            let Course {
-                level,
-                slope,
-                variance,
-                later,
-                error,
-            } = course;
-            [level, slope, variance, later, error]
-        };
         Self {
             windows: common.windows,
             sampling: common.sampling,
-            courses: common.courses.map(columns),
+            followers: F::of(common.courses.map(columns).to_vec()),
         }
     }
 
+    /// Where a program has another number of followers than whoever wrote the plan, all of them
+    /// begin anew: they are told apart by their places.
     fn read(&self) -> Common {
-        let course = |[level, slope, variance, later, error]: [f64; 5]| Course {
+        let course = |&[level, slope, variance, later, error]: &Follower| Course {
             level,
             slope,
             variance,
             later,
             error,
         };
-        Common {
-            windows: self.windows,
-            sampling: self.sampling,
-            courses: self.courses.map(course),
+        let courses: Vec<Course> = self.followers.as_ref().iter().map(course).collect();
+        match <[Course; COURSES]>::try_from(courses) {
+            Ok(courses) => Common {
+                windows: self.windows,
+                sampling: self.sampling,
+                courses,
+            },
+            Err(_) => Common::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_number_of_followers_is_read_and_begins_anew() {
+        let written = State {
+            windows: 3.0,
+            sampling: 0.5,
+            followers: vec![[1.0; 5]; COURSES + 2],
+        };
+        let bytes = postcard::to_stdvec(&written).unwrap();
+        let read: State<Counted> = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(read.read(), Common::default());
+        let same = State {
+            followers: vec![[1.0; 5]; COURSES],
+            ..read
+        };
+        assert_eq!(same.read().windows, 3.0);
+        assert_eq!(same.read().courses[0].level, 1.0);
     }
 }

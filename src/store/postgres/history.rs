@@ -1,14 +1,16 @@
-//! Table `history`: a row for each window.
+//! Tables `history` and `settlement`: a row for each window, and up to where they are final.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::HISTORY;
 use super::pool::Session;
-use crate::allocation::{Timestamp, Window};
-use crate::store::HistoryRow;
-use crate::store::fault::Fault;
+use crate::allocation::{OperationId, Timestamp, Window};
+use crate::store::fault::{self, Fault};
+use crate::store::history_codec::{self, Cut, HEAD_BYTES, Part};
+use crate::store::{HistoryRow, Rows};
 
 const UPSERT: &str = "\
 -- history: upsert
@@ -17,29 +19,81 @@ select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
 on conflict (window_start_ms) do update
 set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
 
-const READ: &str = "\
--- history: read
-select window_start_ms, window_end_ms, payload
+const READ_SETTLED: &str = "\
+-- history: read settled
+select until_ms from settlement";
+
+const WRITE_SETTLED: &str = "\
+-- history: write settled
+update settlement set until_ms = $1";
+
+const READ_HEADS: &str = "\
+-- history: read heads
+select window_start_ms, window_end_ms, substring(payload from 1 for $4) as head,
+    length(payload)::bigint as bytes
 from history
 where window_start_ms >= $1 and window_start_ms < $2
-order by window_start_ms";
+order by window_start_ms
+limit $3";
+
+/// Payloads are stored uncompressed and out of line, so that only the pages asked for are read.
+const READ_PARTS: &str = "\
+-- history: read parts
+select history.window_start_ms, substring(history.payload from wanted.first for wanted.bytes)
+from unnest($1::bigint[], $2::int[], $3::int[]) as wanted (window_start_ms, first, bytes)
+join history using (window_start_ms)
+where history.window_start_ms >= $4 and history.window_start_ms <= $5";
+
+/// Parts fetched together: as many as fit into this many bytes, and one if that is larger.
+const TOGETHER_BYTES: usize = 1 << 20;
+
+/// Parts fetched together at most.
+const TOGETHER: usize = 64;
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct HeadRow {
     window_start_ms: i64,
     window_end_ms: i64,
-    payload: Vec<u8>,
+    head: Vec<u8>,
+    bytes: i64,
 }
 
-impl From<Row> for HistoryRow {
-    fn from(row: Row) -> Self {
-        Self {
-            window: Window {
-                start: Timestamp(row.window_start_ms),
-                end: Timestamp(row.window_end_ms),
-            },
-            payload: row.payload,
-        }
+/// What is to be read of a row whose head has been.
+struct Wanted {
+    window: Window,
+    bytes: usize,
+    what: What,
+}
+
+enum What {
+    /// Nothing more: this is the payload.
+    Read(Vec<u8>),
+    Whole,
+    Part(Part),
+}
+
+impl HeadRow {
+    fn wanted(self, operation: Option<OperationId>) -> Result<Wanted, Fault> {
+        let window = Window {
+            start: Timestamp(self.window_start_ms),
+            end: Timestamp(self.window_end_ms),
+        };
+        let cell = || format!("history.payload of window_start_ms {}", window.start.0);
+        let bytes: usize = fault::number(self.bytes, cell)?;
+        let (bytes, what) = if self.head.len() == bytes {
+            (0, What::Read(self.head))
+        } else {
+            match operation.map_or(Cut::Whole, |of| history_codec::cut(&self.head, of)) {
+                Cut::Whole => (bytes, What::Whole),
+                Cut::Nothing(payload) => (0, What::Read(payload)),
+                Cut::Part(part) => (part.length, What::Part(part)),
+            }
+        };
+        Ok(Wanted {
+            window,
+            bytes,
+            what,
+        })
     }
 }
 
@@ -61,8 +115,12 @@ pub(super) async fn upsert(connection: &mut Connection, rows: &[HistoryRow]) -> 
     Ok(())
 }
 
-/// Writes rows.
-pub(super) async fn write(store: &PostgresStore, rows: &[HistoryRow]) -> Result<(), Fault> {
+/// Writes rows, and up to where history is settled now.
+pub(super) async fn settle(
+    store: &PostgresStore,
+    rows: &[HistoryRow],
+    until: Timestamp,
+) -> Result<(), Fault> {
     let partitions = rows.iter().map(|row| HISTORY.at(row.window.start.0));
     store.partitions.ensure(&store.pool, partitions).await?;
     let mut session = Session::open(&store.pool).await?;
@@ -70,24 +128,109 @@ pub(super) async fn write(store: &PostgresStore, rows: &[HistoryRow]) -> Result<
     upsert(&mut transaction, rows)
         .await
         .map_err(|fault| store.partitions.mind(fault))?;
+    sqlx::query(WRITE_SETTLED)
+        .bind(until.0)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     session.keep();
     Ok(())
 }
 
-/// Reads rows, oldest first.
-pub(super) async fn read(
-    store: &PostgresStore,
-    starts: Range<Timestamp>,
-) -> Result<Vec<HistoryRow>, Fault> {
+/// Up to where history is settled.
+pub(super) async fn settled(store: &PostgresStore) -> Result<Option<Timestamp>, Fault> {
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
-    let rows: Vec<Row> = sqlx::query_as(READ)
-        .bind(starts.start.0)
-        .bind(starts.end.0)
-        .fetch_all(&mut *transaction)
+    let until: Option<i64> = sqlx::query_scalar(READ_SETTLED)
+        .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
     session.keep();
-    Ok(rows.into_iter().map(HistoryRow::from).collect())
+    Ok(until.map(Timestamp))
+}
+
+/// Sends rows, oldest first: the heads of all of them are read, then what is wanted of each.
+///
+/// One state of the table throughout, because where a part is follows from its head.
+pub(super) async fn stream(
+    store: &PostgresStore,
+    starts: Range<Timestamp>,
+    limit: u32,
+    operation: Option<OperationId>,
+    rows: &Rows<HistoryRow>,
+) -> Result<(), Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.snapshot().await?;
+    let heads: Vec<HeadRow> = sqlx::query_as(READ_HEADS)
+        .bind(starts.start.0)
+        .bind(starts.end.0)
+        .bind(i64::from(limit))
+        .bind(HEAD_BYTES as i32)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let wanted: Result<Vec<Wanted>, Fault> =
+        heads.into_iter().map(|row| row.wanted(operation)).collect();
+    let mut rest = wanted?;
+    while !rest.is_empty() {
+        let after = rest.split_off(together(&rest));
+        let payloads = parts(&mut transaction, &rest).await?;
+        for (wanted, payload) in rest.into_iter().zip(payloads) {
+            let row = HistoryRow {
+                window: wanted.window,
+                payload,
+            };
+            if rows.send(row).await.is_err() {
+                return Ok(());
+            }
+        }
+        rest = after;
+    }
+    transaction.commit().await?;
+    session.keep();
+    Ok(())
+}
+
+/// How many at the front are fetched together.
+fn together(rows: &[Wanted]) -> usize {
+    let mut bytes = 0;
+    let fits = |row: &&Wanted| {
+        bytes += row.bytes;
+        bytes <= TOGETHER_BYTES
+    };
+    rows.iter().take(TOGETHER).take_while(fits).count().max(1)
+}
+
+/// The payloads of rows, in their order.
+async fn parts(connection: &mut Connection, rows: &[Wanted]) -> Result<Vec<Vec<u8>>, Fault> {
+    let (mut starts, mut firsts, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        // Bytes are counted from 1.
+        let (first, length) = match row.what {
+            What::Read(_) => continue,
+            What::Whole => (1, row.bytes),
+            What::Part(part) => (part.offset + 1, part.length),
+        };
+        starts.push(row.window.start.0);
+        // A payload is shorter than the 1 GiB that a cell takes.
+        firsts.push(i32::try_from(first).unwrap_or(i32::MAX));
+        lengths.push(i32::try_from(length).unwrap_or(i32::MAX));
+    }
+    let mut found = HashMap::new();
+    if let (Some(&first), Some(&last)) = (starts.first(), starts.last()) {
+        let read: Vec<(i64, Vec<u8>)> = sqlx::query_as(READ_PARTS)
+            .bind(&starts)
+            .bind(firsts)
+            .bind(lengths)
+            .bind(first)
+            .bind(last)
+            .fetch_all(connection)
+            .await?;
+        found.extend(read);
+    }
+    let mut payload = |row: &Wanted| match &row.what {
+        What::Read(payload) => payload.clone(),
+        What::Whole => found.remove(&row.window.start.0).unwrap_or_default(),
+        What::Part(part) => part.payload(found.remove(&row.window.start.0).unwrap_or_default()),
+    };
+    Ok(rows.iter().map(&mut payload).collect())
 }

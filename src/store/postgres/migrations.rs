@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
+use super::compatibility;
 use super::connection::Connection;
 use super::pool::{Pool, Session};
 use super::schema::expected::TABLES;
@@ -18,6 +20,7 @@ const LOCK: i64 = 0x7765_6972_6d69_6772;
 /// Every migration, oldest first.
 fn all() -> Vec<Migration> {
     let first = include_str!("../../../migrations/postgres/0001_first_tables.sql");
+    let formats = include_str!("../../../migrations/postgres/0005_settlement_and_formats.sql");
     let fleet = include_str!("../../../migrations/postgres/0006_fleet.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
@@ -35,6 +38,7 @@ fn all() -> Vec<Migration> {
         simple(1, "first tables", first),
         simple(2, "incarnations", incarnations),
         simple(3, "partitions by their owner", partitions),
+        simple(5, "settlement and formats", formats),
         simple(6, "fleet", fleet),
     ]
 }
@@ -49,14 +53,70 @@ select exists (
 ) as tables
 from pg_namespace as n where n.nspname = $1";
 
+/// How long a change of the schema may wait for a lock. Everybody who comes later queues behind it
+/// meanwhile, so it is short, and tried again.
+const PATIENCE: &str = "-- migrations: patience\nset local lock_timeout = '2s'";
+
+/// How often it is tried.
+const ATTEMPTS: u32 = 15;
+
+/// The pause between two attempts, in which the others get on.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// SQLSTATE «lock not available».
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Applies what is missing; a role that may only read and write rows finds nothing missing.
+///
+/// # Errors
+/// A database that only newer programs can work with is refused.
+pub(super) async fn run(pool: &Pool, schema: &str) -> Result<(), Fault> {
+    let mut attempt = 1;
+    loop {
+        match bring_up_to_date(pool, schema).await {
+            Err(Fault::Driver(error)) if attempt < ATTEMPTS && waits_for_a_lock(&error) => {
+                tracing::warn!(
+                    attempt,
+                    "the schema cannot be changed yet: another session holds a lock on it"
+                );
+                tokio::time::sleep(PAUSE).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether an error, or one inside it, says that a lock was not to be had in time.
+fn waits_for_a_lock(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Migrate(inner) => match &**inner {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                waits_for_a_lock(error)
+            }
+            _ => false,
+        },
+        error => fault::code(error).as_deref() == Some(LOCK_NOT_AVAILABLE),
+    }
+}
+
+/// Applies what is missing. Where nothing is, nothing waits for a lock.
 ///
 /// The lock belongs to the transaction, so that it goes with it whatever happens and works
 /// through a transaction-pooling proxy; sqlx's own belongs to the session. A replica that waited
 /// finds nothing left to do.
-pub(super) async fn run(pool: &Pool, schema: &str) -> Result<(), Fault> {
+async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
+    match compatibility::check(session.connection()).await {
+        Err(Fault::Driver(error)) => return Err(refused(error, schema)),
+        checked => checked?,
+    }
+    if !is_due(session.connection(), schema).await? {
+        session.keep();
+        return Ok(());
+    }
     let mut transaction = session.begin_unbounded().await?;
+    sqlx::query(PATIENCE).execute(&mut *transaction).await?;
     sqlx::query("-- migrations: lock\nselect pg_advisory_xact_lock($1)")
         .bind(lock(schema))
         .execute(&mut *transaction)
@@ -64,7 +124,7 @@ pub(super) async fn run(pool: &Pool, schema: &str) -> Result<(), Fault> {
     if is_due(&mut transaction, schema).await? {
         let mut migrator = Migrator::with_migrations(all());
         migrator.set_locking(false);
-        // A newer replica may have been here: its schema suits this one, for changes expand first.
+        // A newer replica may have been here. Its schema suits this one, or it was refused above.
         migrator.set_ignore_missing(true);
         migrator
             .run_direct(None, &mut *transaction, false)

@@ -5,6 +5,7 @@
 //! `synchronous_commit` is `off`.
 
 mod address;
+mod compatibility;
 mod configuration;
 mod connection;
 mod dictionary;
@@ -31,12 +32,12 @@ use uuid::Uuid;
 
 use super::fault::{self, Fault};
 use super::{
-    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
-    StoredPlan,
+    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
+    StoredPlan, WriteFormat,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use partitions::Partitions;
 use pool::{Pool, Session};
 
@@ -99,6 +100,16 @@ impl PostgresStore {
     {
         self.pool.run(during, attempt).await
     }
+
+    /// Runs one call that hands rows on as they come; see [`fault::once`].
+    async fn once<T>(
+        &self,
+        during: &'static str,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, StoreError> {
+        let outcome = fault::once(during, work).await;
+        outcome.map_err(|error| error.at(self.pool.host().as_deref()))
+    }
 }
 
 /// Connects, and begins a transaction to see whether one can be had.
@@ -133,9 +144,20 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
-        self.run("reading deltas", || reports::read(self, starts.clone()))
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<(), StoreError> {
+        self.once("reading deltas", reports::stream(self, starts, &rows))
             .await
+    }
+
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
+        self.run("looking for the next bucket", || {
+            reports::next_bucket(self, from)
+        })
+        .await
     }
 
     async fn read_dictionary(
@@ -195,11 +217,12 @@ impl Store for PostgresStore {
     async fn publish_plan(
         &self,
         lease: &str,
+        head: u64,
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
         self.run("publishing a plan", || {
-            plans::publish(self, lease, plan, history)
+            plans::publish(self, lease, head, plan, history)
         })
         .await
     }
@@ -216,17 +239,52 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.run("writing history", || history::write(self, rows))
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
+        self.run("reading the newest readable plan", || {
+            plans::readable(self, below)
+        })
+        .await
+    }
+
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.run("reading up to where history is settled", || {
+            history::settled(self)
+        })
+        .await
+    }
+
+    async fn settle_history(
+        &self,
+        rows: &[HistoryRow],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run("settling history", || history::settle(self, rows, until))
             .await
     }
 
-    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
-        self.run("reading history", || history::read(self, starts.clone()))
-            .await
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError> {
+        let sent = history::stream(self, starts, limit, operation, &rows);
+        self.once("reading history", sent).await
+    }
+
+    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
+        self.run("reading which formats to write", || {
+            compatibility::format(self)
+        })
+        .await
+    }
+
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
+        self.run("writing which formats to write", || {
+            compatibility::set_format(self, format)
+        })
+        .await
     }
 
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {

@@ -10,7 +10,7 @@ use super::pool::Session;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
-use crate::store::{HistoryRow, Publication, StoredPlan};
+use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
 
 const SWAP_HEAD: &str = "\
 -- plans: swap head
@@ -42,6 +42,17 @@ left join plan on plan.number = head.number and plan.published_ms = head.publish
 left join plan_body on plan_body.number = head.number
     and plan_body.published_ms = head.published_ms
 where head.number > 0";
+
+/// Only the first byte of a body that is not wanted is read: bodies are stored uncompressed.
+const READ_READABLE: &str = "\
+-- plans: read readable
+select plan.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+from plan_body
+join plan using (number, published_ms)
+where plan_body.number < $1 and substring(plan_body.body from 1 for 1) between $2 and $3
+order by plan_body.number desc
+limit 1";
 
 #[derive(sqlx::FromRow)]
 struct PlanRow {
@@ -89,6 +100,7 @@ impl PlanRow {
 pub(super) async fn publish(
     store: &PostgresStore,
     lease: &str,
+    head: u64,
     plan: &StoredPlan,
     history: &[HistoryRow],
 ) -> Result<Publication, Fault> {
@@ -98,7 +110,7 @@ pub(super) async fn publish(
     store.partitions.ensure(&store.pool, partitions).await?;
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
-    let publication = attempt(&mut transaction, lease, plan, history)
+    let publication = attempt(&mut transaction, lease, head, plan, history)
         .await
         .map_err(|fault| store.partitions.mind(fault))?;
     if publication == Publication::Published {
@@ -113,6 +125,7 @@ pub(super) async fn publish(
 async fn attempt(
     connection: &mut Connection,
     lease: &str,
+    head: u64,
     plan: &StoredPlan,
     history: &[HistoryRow],
 ) -> Result<Publication, Fault> {
@@ -120,9 +133,11 @@ async fn attempt(
         return Ok(Publication::StaleEpoch);
     }
     let number = fault::signed(plan.number, "the plan's number")?;
+    // A plan that does not lie above its parent has another one than it says.
+    let head = fault::signed(head, "the current plan's number")?.min(number - 1);
     let published = plan.published_at.timestamp_millis();
     let swapped = sqlx::query(SWAP_HEAD)
-        .bind(number - 1)
+        .bind(head)
         .bind(number)
         .bind(published)
         .execute(&mut *connection)
@@ -183,6 +198,24 @@ pub(super) async fn current(store: &PostgresStore) -> Result<Option<StoredPlan>,
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
     let row: Option<PlanRow> = sqlx::query_as(READ_CURRENT)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    session.keep();
+    row.map(PlanRow::plan).transpose()
+}
+
+/// The newest plan below a number whose body has a format that this program reads.
+pub(super) async fn readable(
+    store: &PostgresStore,
+    below: u64,
+) -> Result<Option<StoredPlan>, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
+    let row: Option<PlanRow> = sqlx::query_as(READ_READABLE)
+        .bind(i64::try_from(below).unwrap_or(i64::MAX))
+        .bind(vec![*plan_codec::KNOWN.start()])
+        .bind(vec![*plan_codec::KNOWN.end()])
         .fetch_optional(&mut *transaction)
         .await?;
     transaction.commit().await?;

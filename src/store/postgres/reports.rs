@@ -12,8 +12,10 @@ use super::partitions::DELTA;
 use super::pool::Session;
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
-use crate::store::fault::{self, Fault};
-use crate::store::{Admission, BucketCounts, Incarnation, ResolvedReport, delta_codec};
+use crate::store::fault::Fault;
+use crate::store::{
+    Admission, BucketCounts, Incarnation, ResolvedReport, Rows, StoredDelta, delta_codec,
+};
 
 /// In sorted order, so that two flushes of the same agents wait for each other and do not
 /// deadlock. Along with the marks come those of the given states of the dictionary that hold, so
@@ -62,6 +64,13 @@ select bucket_start_ms, bucket_end_ms, payload
 from delta
 where bucket_start_ms >= $1 and bucket_start_ms < $2";
 
+const NEXT_BUCKET: &str = "\
+-- reports: next bucket
+select bucket_start_ms, max(bucket_end_ms)
+from delta
+where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
+group by bucket_start_ms";
+
 #[derive(sqlx::FromRow)]
 struct MarkRow {
     agent: String,
@@ -91,18 +100,15 @@ struct DeltaRow {
     payload: Vec<u8>,
 }
 
-impl DeltaRow {
-    fn counts(&self) -> Result<BucketCounts, Fault> {
-        let bucket = Window {
-            start: Timestamp(self.bucket_start_ms),
-            end: Timestamp(self.bucket_end_ms),
-        };
-        fault::decoded(delta_codec::decode(bucket, &self.payload), || {
-            format!(
-                "delta.payload of a row of bucket_start_ms {}",
-                self.bucket_start_ms
-            )
-        })
+impl From<DeltaRow> for StoredDelta {
+    fn from(row: DeltaRow) -> Self {
+        Self {
+            bucket: Window {
+                start: Timestamp(row.bucket_start_ms),
+                end: Timestamp(row.bucket_end_ms),
+            },
+            payload: row.payload,
+        }
     }
 }
 
@@ -274,24 +280,45 @@ async fn insert_deltas(
     Ok(())
 }
 
-/// Reads the deltas of a range of buckets.
-pub(super) async fn read(
+/// Sends the deltas of a range of buckets.
+pub(super) async fn stream(
     store: &PostgresStore,
     starts: Range<Timestamp>,
-) -> Result<Vec<BucketCounts>, Fault> {
+    rows: &Rows<StoredDelta>,
+) -> Result<(), Fault> {
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
-    let mut deltas = Vec::new();
     {
-        let mut rows = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
+        let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
             .bind(starts.start.0)
             .bind(starts.end.0)
             .fetch(&mut *transaction);
-        while let Some(row) = rows.try_next().await? {
-            deltas.push(row.counts()?);
+        while let Some(row) = found.try_next().await? {
+            if rows.send(row.into()).await.is_err() {
+                return Ok(());
+            }
         }
     }
     transaction.commit().await?;
     session.keep();
-    Ok(deltas)
+    Ok(())
+}
+
+/// The first bucket from an instant on.
+pub(super) async fn next_bucket(
+    store: &PostgresStore,
+    from: Timestamp,
+) -> Result<Option<Window>, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
+    let found: Option<(i64, i64)> = sqlx::query_as(NEXT_BUCKET)
+        .bind(from.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    session.keep();
+    Ok(found.map(|(start, end)| Window {
+        start: Timestamp(start),
+        end: Timestamp(end),
+    }))
 }

@@ -1,13 +1,15 @@
-//! Table `history`: a row for each window.
+//! Tables `history` and `settlement`: a row for each window, and up to where they are final.
 
 use std::ops::Range;
 
+use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;
-use crate::allocation::{Timestamp, Window};
-use crate::store::HistoryRow;
+use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::Fault;
+use crate::store::history_codec::{self, Cut};
+use crate::store::{HistoryRow, Rows};
 
 const UPSERT: &str = "\
 -- history: upsert
@@ -15,18 +17,46 @@ insert into history (window_start_ms, window_end_ms, payload) values ($1, $2, $3
 on conflict (window_start_ms) do update
 set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
 
+const READ_SETTLED: &str = "\
+-- history: read settled
+select until_ms from settlement";
+
+const WRITE_SETTLED: &str = "\
+-- history: write settled
+update settlement set until_ms = $1";
+
 const READ: &str = "\
 -- history: read
 select window_start_ms, window_end_ms, payload
 from history
 where window_start_ms >= $1 and window_start_ms < $2
-order by window_start_ms";
+order by window_start_ms
+limit $3";
 
 #[derive(sqlx::FromRow)]
 struct Row {
     window_start_ms: i64,
     window_end_ms: i64,
     payload: Vec<u8>,
+}
+
+impl Row {
+    /// The row, with no more of its payload than what says something of an operation.
+    fn cut(self, operation: Option<OperationId>) -> HistoryRow {
+        let Some(operation) = operation else {
+            return self.into();
+        };
+        let payload = match history_codec::cut(&self.payload, operation) {
+            Cut::Whole => self.payload,
+            Cut::Nothing(payload) => payload,
+            Cut::Part(part) => {
+                let end = part.offset.saturating_add(part.length);
+                let bytes = self.payload.get(part.offset..end);
+                part.payload(bytes.unwrap_or_default().to_vec())
+            }
+        };
+        Row { payload, ..self }.into()
+    }
 }
 
 impl From<Row> for HistoryRow {
@@ -57,23 +87,47 @@ pub(super) async fn upsert(
     Ok(())
 }
 
-/// Writes rows.
-pub(super) async fn write(store: &SqliteStore, rows: &[HistoryRow]) -> Result<(), Fault> {
+/// Writes rows, and up to where history is settled now.
+pub(super) async fn settle(
+    store: &SqliteStore,
+    rows: &[HistoryRow],
+    until: Timestamp,
+) -> Result<(), Fault> {
     let mut transaction = store.connections.write().await?;
     upsert(&mut transaction, rows).await?;
+    sqlx::query(WRITE_SETTLED)
+        .bind(until.0)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Reads rows, oldest first.
-pub(super) async fn read(
+/// Up to where history is settled.
+pub(super) async fn settled(store: &SqliteStore) -> Result<Option<Timestamp>, Fault> {
+    let until: Option<i64> = sqlx::query_scalar(READ_SETTLED)
+        .fetch_one(store.connections.readers())
+        .await?;
+    Ok(until.map(Timestamp))
+}
+
+/// Sends rows, oldest first.
+pub(super) async fn stream(
     store: &SqliteStore,
     starts: Range<Timestamp>,
-) -> Result<Vec<HistoryRow>, Fault> {
-    let rows: Vec<Row> = sqlx::query_as(READ)
+    limit: u32,
+    operation: Option<OperationId>,
+    rows: &Rows<HistoryRow>,
+) -> Result<(), Fault> {
+    let mut found = sqlx::query_as::<_, Row>(READ)
         .bind(starts.start.0)
         .bind(starts.end.0)
-        .fetch_all(store.connections.readers())
-        .await?;
-    Ok(rows.into_iter().map(HistoryRow::from).collect())
+        .bind(i64::from(limit))
+        .fetch(store.connections.readers());
+    while let Some(row) = found.try_next().await? {
+        if rows.send(row.cut(operation)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+use super::compatibility;
 use super::connection::Connections;
 use crate::store::fault::Fault;
 
 /// Every migration, oldest first.
 fn all() -> Vec<Migration> {
     let first = include_str!("../../../migrations/sqlite/0001_first_tables.sql");
+    let formats = include_str!("../../../migrations/sqlite/0005_settlement_and_formats.sql");
     let fleet = include_str!("../../../migrations/sqlite/0006_fleet.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
@@ -25,16 +27,21 @@ fn all() -> Vec<Migration> {
     vec![
         simple(1, "first tables", first),
         simple(2, "incarnations", incarnations),
+        simple(5, "settlement and formats", formats),
         simple(6, "fleet", fleet),
     ]
 }
 
 /// Applies what is missing under the file's write lock.
+///
+/// # Errors
+/// A file that only newer programs can work with is refused.
 pub(super) async fn run(connections: &Connections) -> Result<(), Fault> {
     let mut transaction = connections.write().await?;
+    compatibility::check(&mut transaction).await?;
     let mut migrator = Migrator::with_migrations(all());
     migrator.set_locking(false);
-    // A newer program may have been here: its schema suits this one, for changes expand first.
+    // A newer program may have been here. Its schema suits this one, or the check has refused it.
     migrator.set_ignore_missing(true);
     migrator
         .run_direct(None, &mut *transaction, false)

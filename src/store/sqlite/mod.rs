@@ -3,6 +3,7 @@
 //! Read [`SqliteStore`] first; `connection` says who may write. A commit survives the loss of
 //! power. Several processes may open the file, but nothing is made fast for that.
 
+mod compatibility;
 mod configuration;
 mod connection;
 mod dictionary;
@@ -25,14 +26,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::fault::run;
+use super::fault::{once, run};
 use super::{
-    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
-    StoredPlan,
+    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
+    StoredPlan, WriteFormat,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::clock::{Clock, SystemClock};
 use connection::Connections;
 
@@ -87,8 +88,19 @@ impl Store for SqliteStore {
         run("committing reports", || reports::commit(self, batch)).await
     }
 
-    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
-        run("reading deltas", || reports::read(self, starts.clone())).await
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<(), StoreError> {
+        once("reading deltas", reports::stream(self, starts, &rows)).await
+    }
+
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
+        run("looking for the next bucket", || {
+            reports::next_bucket(self, from)
+        })
+        .await
     }
 
     async fn read_dictionary(
@@ -146,11 +158,12 @@ impl Store for SqliteStore {
     async fn publish_plan(
         &self,
         lease: &str,
+        head: u64,
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
         run("publishing a plan", || {
-            plans::publish(self, lease, plan, history)
+            plans::publish(self, lease, head, plan, history)
         })
         .await
     }
@@ -166,15 +179,51 @@ impl Store for SqliteStore {
         run("reading the current plan", || plans::current(self)).await
     }
 
-    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        run("writing history", || history::write(self, rows)).await
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
+        run("reading the newest readable plan", || {
+            plans::readable(self, below)
+        })
+        .await
     }
 
-    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
-        run("reading history", || history::read(self, starts.clone())).await
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        run("reading up to where history is settled", || {
+            history::settled(self)
+        })
+        .await
+    }
+
+    async fn settle_history(
+        &self,
+        rows: &[HistoryRow],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        run("settling history", || history::settle(self, rows, until)).await
+    }
+
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError> {
+        let sent = history::stream(self, starts, limit, operation, &rows);
+        once("reading history", sent).await
+    }
+
+    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
+        run("reading which formats to write", || {
+            compatibility::format(self)
+        })
+        .await
+    }
+
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
+        run("writing which formats to write", || {
+            compatibility::set_format(self, format)
+        })
+        .await
     }
 
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {

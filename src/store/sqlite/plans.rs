@@ -7,7 +7,7 @@ use super::SqliteStore;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
-use crate::store::{HistoryRow, Publication, StoredPlan};
+use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
 
 const SWAP_HEAD: &str = "\
 -- plans: swap head
@@ -35,6 +35,16 @@ from plan_head as head
 left join plan on plan.number = head.number
 left join plan_body on plan_body.number = head.number
 where head.number > 0";
+
+const READ_READABLE: &str = "\
+-- plans: read readable
+select plan.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+from plan_body
+join plan using (number)
+where plan_body.number < $1 and substr(plan_body.body, 1, 1) between $2 and $3
+order by plan_body.number desc
+limit 1";
 
 #[derive(sqlx::FromRow)]
 struct PlanRow {
@@ -82,11 +92,12 @@ impl PlanRow {
 pub(super) async fn publish(
     store: &SqliteStore,
     lease: &str,
+    head: u64,
     plan: &StoredPlan,
     history: &[HistoryRow],
 ) -> Result<Publication, Fault> {
     let mut transaction = store.connections.write().await?;
-    let publication = attempt(&mut transaction, lease, plan, history).await?;
+    let publication = attempt(&mut transaction, lease, head, plan, history).await?;
     if publication == Publication::Published {
         transaction.commit().await?;
     } else {
@@ -98,6 +109,7 @@ pub(super) async fn publish(
 async fn attempt(
     connection: &mut SqliteConnection,
     lease: &str,
+    head: u64,
     plan: &StoredPlan,
     history: &[HistoryRow],
 ) -> Result<Publication, Fault> {
@@ -105,9 +117,11 @@ async fn attempt(
         return Ok(Publication::StaleEpoch);
     }
     let number = fault::signed(plan.number, "the plan's number")?;
+    // A plan that does not lie above its parent has another one than it says.
+    let head = fault::signed(head, "the current plan's number")?.min(number - 1);
     let published = plan.published_at.timestamp_millis();
     let swapped = sqlx::query(SWAP_HEAD)
-        .bind(number - 1)
+        .bind(head)
         .bind(number)
         .execute(&mut *connection)
         .await?;
@@ -152,6 +166,17 @@ pub(super) async fn current_number(store: &SqliteStore) -> Result<Option<u64>, F
 /// The current plan; one statement, so one state of the three tables.
 pub(super) async fn current(store: &SqliteStore) -> Result<Option<StoredPlan>, Fault> {
     let row: Option<PlanRow> = sqlx::query_as(READ_CURRENT)
+        .fetch_optional(store.connections.readers())
+        .await?;
+    row.map(PlanRow::plan).transpose()
+}
+
+/// The newest plan below a number whose body has a format that this program reads.
+pub(super) async fn readable(store: &SqliteStore, below: u64) -> Result<Option<StoredPlan>, Fault> {
+    let row: Option<PlanRow> = sqlx::query_as(READ_READABLE)
+        .bind(i64::try_from(below).unwrap_or(i64::MAX))
+        .bind(vec![*plan_codec::KNOWN.start()])
+        .bind(vec![*plan_codec::KNOWN.end()])
         .fetch_optional(store.connections.readers())
         .await?;
     row.map(PlanRow::plan).transpose()

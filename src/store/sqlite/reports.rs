@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{SqliteStore, dictionary};
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
-use crate::store::fault::{self, Fault};
-use crate::store::{Admission, BucketCounts, ResolvedReport, delta_codec};
+use crate::store::fault::Fault;
+use crate::store::{Admission, ResolvedReport, Rows, StoredDelta, delta_codec};
 
 /// The cross join keeps the few wanted keys outside and looks each up.
 const READ_MARKS: &str = "\
@@ -38,6 +38,13 @@ const READ_DELTAS: &str = "\
 select bucket_start_ms, bucket_end_ms, payload
 from delta
 where bucket_start_ms >= $1 and bucket_start_ms < $2";
+
+const NEXT_BUCKET: &str = "\
+-- reports: next bucket
+select bucket_start_ms, max(bucket_end_ms)
+from delta
+where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
+group by bucket_start_ms";
 
 #[derive(sqlx::FromRow)]
 struct MarkRow {
@@ -72,18 +79,15 @@ struct DeltaRow {
     payload: Vec<u8>,
 }
 
-impl DeltaRow {
-    fn counts(&self) -> Result<BucketCounts, Fault> {
-        let bucket = Window {
-            start: Timestamp(self.bucket_start_ms),
-            end: Timestamp(self.bucket_end_ms),
-        };
-        fault::decoded(delta_codec::decode(bucket, &self.payload), || {
-            format!(
-                "delta.payload of a row of bucket_start_ms {}",
-                self.bucket_start_ms
-            )
-        })
+impl From<DeltaRow> for StoredDelta {
+    fn from(row: DeltaRow) -> Self {
+        Self {
+            bucket: Window {
+                start: Timestamp(row.bucket_start_ms),
+                end: Timestamp(row.bucket_end_ms),
+            },
+            payload: row.payload,
+        }
     }
 }
 
@@ -151,18 +155,35 @@ async fn write_marks(
     Ok(())
 }
 
-/// Reads the deltas of a range of buckets.
-pub(super) async fn read(
+/// Sends the deltas of a range of buckets.
+pub(super) async fn stream(
     store: &SqliteStore,
     starts: Range<Timestamp>,
-) -> Result<Vec<BucketCounts>, Fault> {
-    let mut rows = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
+    rows: &Rows<StoredDelta>,
+) -> Result<(), Fault> {
+    let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
         .bind(starts.start.0)
         .bind(starts.end.0)
         .fetch(store.connections.readers());
-    let mut deltas = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        deltas.push(row.counts()?);
+    while let Some(row) = found.try_next().await? {
+        if rows.send(row.into()).await.is_err() {
+            break;
+        }
     }
-    Ok(deltas)
+    Ok(())
+}
+
+/// The first bucket from an instant on.
+pub(super) async fn next_bucket(
+    store: &SqliteStore,
+    from: Timestamp,
+) -> Result<Option<Window>, Fault> {
+    let found: Option<(i64, i64)> = sqlx::query_as(NEXT_BUCKET)
+        .bind(from.0)
+        .fetch_optional(store.connections.readers())
+        .await?;
+    Ok(found.map(|(start, end)| Window {
+        start: Timestamp(start),
+        end: Timestamp(end),
+    }))
 }

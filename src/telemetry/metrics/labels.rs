@@ -268,8 +268,14 @@ labels! {
         CurrentPlanNumber = "current_plan_number",
         /// Reads the current plan.
         CurrentPlan = "current_plan",
-        /// Writes history.
-        WriteHistory = "write_history",
+        /// Looks for the newest plan that can be read.
+        ReadablePlan = "readable_plan",
+        /// Looks for the next counts to settle.
+        NextBucket = "next_bucket",
+        /// Asks up to where history is settled.
+        SettledUntil = "settled_until",
+        /// Writes settled history.
+        SettleHistory = "settle_history",
         /// Reads history.
         ReadHistory = "read_history",
         /// Reads the settings that all replicas share.
@@ -286,6 +292,10 @@ labels! {
         ConfigurationRevision = "configuration_revision",
         /// Lists the configuration's revisions.
         ConfigurationRevisions = "configuration_revisions",
+        /// Asks which formats to write.
+        WriteFormat = "write_format",
+        /// Says which formats to write.
+        SetWriteFormat = "set_write_format",
         /// Makes and drops partitions, deletes what is past its retention.
         Maintain = "maintain",
         /// Checks tables, keys and rights.
@@ -302,6 +312,8 @@ labels! {
         Corrupt = "corrupt",
         /// Its tables were not as Weir needs them.
         Unsound = "unsound",
+        /// It held a value that a newer Weir wrote.
+        NewerFormat = "newer_format",
         /// It refused.
         Failed = "failed",
     }

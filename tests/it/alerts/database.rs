@@ -148,6 +148,32 @@ pub async fn unreadable_configuration(world: Arc<World>) {
     app.stop().await;
 }
 
+/// A newer leader writes plans that another replica does not know, until it stops doing so.
+pub async fn unreadable_plan(world: Arc<World>) {
+    let job = "weir-newer";
+    let database = TestDatabase::create().await;
+    let (leader, _fleet) = start(&world, job, database.url()).await;
+    let flags = ["--interval", "1s", "--database-url", database.url()];
+    let older = TestApp::start_with(config(&flags)).await;
+    world.watch(job, &[&leader.admin, &older.admin]).await;
+    world.clears(job, "WeirPlanUnreadable").await;
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    execute(
+        &mut connection,
+        "create function newer() returns trigger language plpgsql as $$
+         begin new.body := set_byte(new.body, 0, 200); return new; end $$",
+    )
+    .await;
+    let begin = "create trigger newer before insert on plan_body
+        for each row execute function newer()";
+    execute(&mut connection, begin).await;
+    world.fires(job, "WeirPlanUnreadable").await;
+    execute(&mut connection, "drop trigger newer on plan_body").await;
+    world.clears(job, "WeirPlanUnreadable").await;
+    older.stop().await;
+    leader.stop().await;
+}
+
 /// Somebody's transaction holds a lock that publishing needs.
 pub async fn lock(world: Arc<World>) {
     let job = "weir-locked";

@@ -10,6 +10,9 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use uuid::Uuid;
+use weir::clock::{Clock, SystemClock};
+use weir::store::Store;
+use weir::store::sqlite::SqliteStore;
 
 use self::whole::{PREVIEW, REVISION, REVISIONS};
 use super::answer::Answer;
@@ -246,12 +249,23 @@ async fn history(given: &mut Given, app: &TestApp) {
         ("", "operation"),
         ("?operation=GET+/&start=now", "start"),
         ("?operation=GET+/&end=now", "end"),
-        ("?operation=GET+/&start=2020-01-01T00:00:00Z", "start"),
+        ("?operation=GET+/&after=now", "after"),
+        ("?operation=GET+/&limit=0", "limit"),
+        ("?operation=GET+/&limit=2001", "limit"),
+        (
+            "?operation=GET+/&start=2020-01-01T00:00:01Z&end=2020-01-01T00:00:00Z",
+            "start",
+        ),
     ] {
         let refused = given.get(app, HISTORY, query, 400).await;
         assert_eq!(refused.json()["field"], field);
     }
     given.get(app, HISTORY, "?operation=unknown", 404).await;
+    // Dates at the ends of what can be said are dates.
+    for end in ["-262143-01-01T00:00:00Z", "%2B262142-12-31T23:59:59Z"] {
+        let query = format!("?operation=GET+/&end={end}");
+        given.get(app, HISTORY, &query, 200).await;
+    }
 }
 
 async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
@@ -423,5 +437,30 @@ pub async fn with_a_broken_database(given: &mut Given) {
     given.get(&app, REVISION, "/1", 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
+    app.stop().await;
+}
+
+/// A newer Weir has written the configuration.
+pub async fn with_a_newer_configuration(given: &mut Given) {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let store = SqliteStore::open(&directory.path().join("weir.db"))
+        .await
+        .unwrap();
+    let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
+    store
+        .write_configuration(1, newer, SystemClock.now())
+        .await
+        .unwrap();
+    for part in PARTS.iter().filter(|part| part.path != "/v1/configuration") {
+        let shown = given.get(&app, part.path, "", 409).await.json();
+        let detail = shown["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("budget") && detail.contains("burst"),
+            "{detail}"
+        );
+        let write = put(&app, part, Some("*")).json(&(part.fine)());
+        given.put(part, write, 409).await;
+    }
     app.stop().await;
 }

@@ -10,7 +10,7 @@ use weir::allocation::{
 use weir::configuration::Configuration;
 use weir::names::{Names, OperationRow};
 use weir::store::history_codec::{self, HistoryOperation};
-use weir::store::{BucketCounts, plan_codec};
+use weir::store::{BucketCounts, WriteFormat, plan_codec};
 
 use super::database::Published;
 use super::{Outcome, ensure};
@@ -247,10 +247,11 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         corrected: corrected.as_ref(),
         current: &current,
         retired: &retired,
+        readable: 1.0,
     };
     let again = next_plan(parent, &policy, inputs);
     ensure!(
-        plan_codec::encode(&again) == published.plan.body,
+        plan_codec::encode(&again, WriteFormat::Newest) == published.plan.body,
         "computed again, plan {} is another:\n{again:?}\ninstead of\n{plan:?}",
         plan.number
     );

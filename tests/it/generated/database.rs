@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
-use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Store, StoreError,
-    StoredPlan,
+    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store,
+    StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 
 use super::operations::Point;
+use crate::support::stored::ReadWhole;
 
 /// A report's identity: its agent, the agent's epoch and the sequence.
 pub type Key = (String, Uuid, u64);
@@ -154,6 +155,21 @@ pub struct Read {
     configuration: Option<ConfigurationRevision>,
 }
 
+impl Read {
+    /// What was read of these buckets before is read anew.
+    fn begin(&mut self, starts: Range<Timestamp>) {
+        let deltas = &mut self.deltas;
+        let kept = starts.start.0 - 1_800_000..;
+        deltas.retain(|delta| {
+            kept.contains(&delta.bucket.start.0) && !starts.contains(&delta.bucket.start)
+        });
+    }
+
+    fn add(&mut self, counts: BucketCounts) {
+        self.deltas.push(counts);
+    }
+}
+
 impl Link {
     pub fn is_open(&self) -> bool {
         !self.database_away.load(Ordering::Relaxed) && !self.faults.cut.load(Ordering::Relaxed)
@@ -195,13 +211,31 @@ impl Store for Link {
         self.heard(admissions)
     }
 
-    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<(), StoreError> {
         self.faults.may_panic("read_deltas");
         self.faults.come_to(Point::Read).await;
         self.way()?;
-        let deltas = self.store.read_deltas(starts).await?;
-        self.read.lock().unwrap().deltas.clone_from(&deltas);
-        Ok(deltas)
+        let (seen, mut read) = mpsc::channel::<StoredDelta>(1);
+        let passing = async {
+            while let Some(delta) = read.recv().await {
+                let counts = delta.counts().expect("nobody damages it");
+                self.read.lock().unwrap().add(counts);
+                // Whoever asked may have gone.
+                let _ = rows.send(delta).await;
+            }
+        };
+        self.read.lock().unwrap().begin(starts.clone());
+        let (read, ()) = tokio::join!(self.store.stream_deltas(starts, seen), passing);
+        read
+    }
+
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
+        self.way()?;
+        self.store.next_bucket(from).await
     }
 
     async fn read_dictionary(
@@ -272,12 +306,13 @@ impl Store for Link {
     async fn publish_plan(
         &self,
         lease: &str,
+        head: u64,
         plan: &StoredPlan,
         history: &[HistoryRow],
     ) -> Result<Publication, StoreError> {
         self.faults.come_to(Point::Publish).await;
         self.way()?;
-        let publication = self.store.publish_plan(lease, plan, history).await?;
+        let publication = self.store.publish_plan(lease, head, plan, history).await?;
         if publication == Publication::Published {
             let read = self.read.lock().unwrap().clone();
             let mut records = self.ledger.records();
@@ -304,15 +339,46 @@ impl Store for Link {
         self.store.current_plan().await
     }
 
-    async fn write_history(&self, rows: &[HistoryRow]) -> Result<(), StoreError> {
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
         self.way()?;
-        self.store.write_history(rows).await?;
+        self.store.readable_plan(below).await
+    }
+
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.way()?;
+        self.store.settled_until().await
+    }
+
+    async fn settle_history(
+        &self,
+        rows: &[HistoryRow],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.settle_history(rows, until).await?;
         self.heard(())
     }
 
-    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError> {
         self.way()?;
-        self.store.read_history(starts).await
+        let store = &self.store;
+        store.stream_history(starts, limit, operation, rows).await
+    }
+
+    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
+        self.way()?;
+        self.store.write_format().await
+    }
+
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.set_write_format(format).await
     }
 
     async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use weir::allocation::{OVERFLOW_NAME, Timestamp, Window};
-use weir::store::{BucketCounts, Store, history_codec};
+use weir::store::{BucketCounts, history_codec};
 
 use super::checks::{self, Strategy};
 use super::fleet::{self, Counts};
 use super::replica::{INTERVAL, REPORT_AGE_MAX};
 use super::world::World;
 use super::{Outcome, ensure};
+use crate::support::stored::ReadWhole;
 
 /// After so many windows without a fault, each window has its plan again.
 const RECOVERED: u64 = 5;
 /// After so many more, the budget is kept.
 const SETTLED: u64 = 40;
-/// Whoever leads when all is over settles what is so old, at least.
-const SETTLED_BACK: Duration = Duration::from_secs(660);
 /// How far from the budget.
 const CLOSE: f64 = 0.1;
 
@@ -35,7 +33,6 @@ impl World {
         }
         self.look_at_plans()?;
         self.fleet.calm();
-        let calm = self.time.milliseconds();
         for window in 0..RECOVERED + SETTLED {
             let before = self.newest;
             self.tick(0).await?;
@@ -52,7 +49,7 @@ impl World {
         self.keeps_the_budget()?;
         let deltas = self.deltas().await?;
         self.counts_once(&deltas).await?;
-        self.history_is_settled(&deltas, calm).await
+        self.history_is_settled(&deltas).await
     }
 
     fn keeps_the_budget(&self) -> Outcome {
@@ -129,12 +126,13 @@ impl World {
         Ok(())
     }
 
-    /// The history of the windows that no report can change any more is what is stored: since then,
-    /// and for as long before as a new leader settles.
-    async fn history_is_settled(&mut self, deltas: &[BucketCounts], calm: i64) -> Outcome {
+    /// The history of the windows that no report can change any more is what is stored, whoever led
+    /// meanwhile, as far back as there are counts.
+    async fn history_is_settled(&mut self, deltas: &[BucketCounts]) -> Outcome {
         let length = INTERVAL.as_millis() as i64;
         let at = |milliseconds: i64| Window::aligned(Timestamp(milliseconds), length);
-        let mut window = at(calm - SETTLED_BACK.as_millis() as i64);
+        let oldest = deltas.iter().map(|delta| delta.bucket.start).min();
+        let mut window = at(oldest.ok_or("nothing is stored")?.0);
         let last = at(self.time.milliseconds() - REPORT_AGE_MAX.as_millis() as i64 - 60_000);
         let rows = self.observer.read_history(window.start..last.start).await;
         let rows = rows.map_err(|error| error.to_string())?;

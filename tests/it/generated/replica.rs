@@ -291,6 +291,7 @@ impl Replica {
             leadership: Leadership::new(Arc::clone(&clock)),
             served: Arc::new(Served::new(genesis.clone())),
             publishing: Arc::default(),
+            readability: Default::default(),
             interval: INTERVAL,
             metrics: Arc::default(),
             store,

@@ -9,7 +9,7 @@ use weir::allocation::{
     Timestamp, Trim, Whole, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
-use weir::store::{StoreError, plan_codec};
+use weir::store::{StoreError, WriteFormat, plan_codec};
 
 use super::corrupt_cell;
 
@@ -167,22 +167,26 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn a_plan_comes_back_bit_for_bit(plan in any_plan()) {
-        let bytes = plan_codec::encode(&plan);
+    fn a_plan_comes_back_bit_for_bit(plan in any_plan(), format in any_format()) {
+        let bytes = plan_codec::encode(&plan, format);
         let decoded = plan_codec::decode(&bytes).unwrap();
         // Encoding again tells 0 from -0, which compare equal.
-        prop_assert_eq!(plan_codec::encode(&decoded), bytes);
+        prop_assert_eq!(plan_codec::encode(&decoded, format), bytes);
         prop_assert_eq!(decoded, plan);
     }
 
     #[test]
-    fn a_damaged_plan_is_refused_or_another(plan in any_plan(), at in any::<prop::sample::Index>()) {
-        let mut bytes = plan_codec::encode(&plan);
+    fn a_damaged_plan_is_refused_or_another(
+        plan in any_plan(),
+        format in any_format(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = plan_codec::encode(&plan, format);
         let cut = at.index(bytes.len());
         prop_assert!(plan_codec::decode(&bytes[..cut]).is_err());
         bytes[cut] ^= 0x55;
         if let Err(error) = plan_codec::decode(&bytes) {
-            prop_assert!(matches!(error, StoreError::Corrupt { .. }), "{:?}", error);
+            prop_assert!(error.is_unreadable(), "{:?}", error);
         }
     }
 
@@ -190,14 +194,23 @@ proptest! {
     fn history_comes_back(
         ids in prop::collection::btree_set(any::<u32>(), 0..50),
         seed in any::<u64>(),
+        format in any_format(),
     ) {
         let operations = history(ids, seed);
-        let bytes = history_codec::encode(&operations);
+        let bytes = history_codec::encode(&operations, format);
         prop_assert_eq!(history_codec::decode(&bytes).unwrap(), operations.as_slice());
+        for entry in &operations {
+            let found = history_codec::find(&bytes, entry.operation).unwrap();
+            prop_assert_eq!(found, Some(*entry));
+        }
         for cut in 0..bytes.len() {
             prop_assert!(history_codec::decode(&bytes[..cut]).is_err());
         }
     }
+}
+
+fn any_format() -> impl Strategy<Value = WriteFormat> {
+    prop::sample::select(vec![WriteFormat::Previous, WriteFormat::Newest])
 }
 
 fn history(ids: BTreeSet<u32>, seed: u64) -> Vec<HistoryOperation> {
@@ -223,8 +236,10 @@ fn history_is_sorted_by_its_codec() {
         sampled: 2,
         probability: Some(0.5),
     };
-    let bytes = history_codec::encode(&[entry(7), entry(2)]);
-    assert_eq!(history_codec::decode(&bytes).unwrap(), [entry(2), entry(7)]);
+    for format in [WriteFormat::Previous, WriteFormat::Newest] {
+        let bytes = history_codec::encode(&[entry(7), entry(2)], format);
+        assert_eq!(history_codec::decode(&bytes).unwrap(), [entry(2), entry(7)]);
+    }
 }
 
 /// Bytes as they were first written in each version: whatever changes, they stay readable.
@@ -304,14 +319,33 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_foreign_format_is_named() {
-    let other = [9, 1, 2, 3];
-    assert_eq!(corrupt_cell(plan_codec::decode(&other)), "plan_body.body");
+fn a_newer_format_is_told_from_damage() {
+    let said = |error: StoreError| error.to_string();
+    let newer = [9, 1, 2, 3];
     assert_eq!(
-        corrupt_cell(history_codec::decode(&other)),
-        "history.payload"
+        said(plan_codec::decode(&newer).unwrap_err()),
+        "plan_body.body has format 9, and this Weir reads up to format 6"
     );
-    assert_eq!(corrupt_cell(plan_codec::decode(&[])), "plan_body.body");
+    for outcome in [
+        history_codec::decode(&newer).map(drop),
+        history_codec::find(&newer, OperationId(1)).map(drop),
+    ] {
+        let known = "history.payload has format 9, and this Weir reads up to format 2";
+        assert_eq!(said(outcome.unwrap_err()), known);
+    }
+    // Nobody ever wrote a format 0.
+    for none in [&[0, 1, 2, 3][..], &[]] {
+        assert_eq!(corrupt_cell(plan_codec::decode(none)), "plan_body.body");
+        assert_eq!(corrupt_cell(history_codec::decode(none)), "history.payload");
+    }
+}
+
+/// Release 0.1.0 reads these formats, so they are what is written until an operator says otherwise.
+#[test]
+fn the_previous_formats_are_those_of_the_release_before() {
+    let plan = plan_codec::encode(&Plan::default(), WriteFormat::Previous);
+    assert_eq!(plan[0], 5);
+    assert_eq!(history_codec::encode(&[], WriteFormat::Previous)[0], 1);
 }
 
 /// A payload that unpacks to far more than the program ever writes is given up in time.

@@ -1,8 +1,12 @@
 use std::sync::Arc;
 
-use weir::store::{HistoryRow, Store};
+use tokio::sync::mpsc;
+use weir::allocation::{OperationId, Timestamp};
+use weir::store::history_codec::{self, HistoryOperation};
+use weir::store::{HistoryRow, Store, WriteFormat};
 
 use super::{Fixture, window};
+use crate::support::stored::ReadWhole;
 
 fn row(number: i64, payload: &str) -> HistoryRow {
     HistoryRow {
@@ -20,13 +24,16 @@ async fn read(store: &Arc<dyn Store>, from: i64, to: i64) -> Vec<HistoryRow> {
 
 pub async fn rows_come_back_oldest_first(fixture: &Fixture) {
     let store = fixture.open().await;
-    store.write_history(&[]).await.unwrap();
+    store.settle_history(&[], Timestamp(0)).await.unwrap();
     // Over several days, so over several partitions.
     store
-        .write_history(&[row(20_000, "c"), row(1, "b")])
+        .settle_history(&[row(20_000, "c"), row(1, "b")], Timestamp(0))
         .await
         .unwrap();
-    store.write_history(&[row(0, "a")]).await.unwrap();
+    store
+        .settle_history(&[row(0, "a")], Timestamp(0))
+        .await
+        .unwrap();
     assert_eq!(
         read(&store, 0, 30_000).await,
         [row(0, "a"), row(1, "b"), row(20_000, "c")]
@@ -38,13 +45,13 @@ pub async fn rows_come_back_oldest_first(fixture: &Fixture) {
 pub async fn a_correction_replaces_its_window(fixture: &Fixture) {
     let store = fixture.open().await;
     store
-        .write_history(&[row(0, "a"), row(1, "b")])
+        .settle_history(&[row(0, "a"), row(1, "b")], Timestamp(0))
         .await
         .unwrap();
     let mut longer = row(0, "corrected");
     longer.window.end = window(3).end;
     store
-        .write_history(std::slice::from_ref(&longer))
+        .settle_history(std::slice::from_ref(&longer), Timestamp(0))
         .await
         .unwrap();
     assert_eq!(read(&store, 0, 9).await, [longer, row(1, "b")]);
@@ -53,8 +60,107 @@ pub async fn a_correction_replaces_its_window(fixture: &Fixture) {
 pub async fn a_window_given_twice_is_written_once(fixture: &Fixture) {
     let store = fixture.open().await;
     store
-        .write_history(&[row(0, "a"), row(1, "b"), row(0, "later")])
+        .settle_history(&[row(0, "a"), row(1, "b"), row(0, "later")], Timestamp(0))
         .await
         .unwrap();
     assert_eq!(read(&store, 0, 9).await, [row(0, "later"), row(1, "b")]);
+}
+
+/// A window of many operations, of which each has counts of its own.
+fn large(number: i64, format: WriteFormat) -> HistoryRow {
+    let operation = |id: u32| HistoryOperation {
+        operation: OperationId(id),
+        offered: u64::from(id) * 1000 + number.unsigned_abs(),
+        sampled: u64::from(id),
+        probability: Some(0.5),
+    };
+    let operations: Vec<_> = (1..=20_000).map(operation).collect();
+    HistoryRow {
+        window: window(number),
+        payload: history_codec::encode(&operations, format),
+    }
+}
+
+/// One operation is read without the others, in the newest format, and all the same in the one
+/// before.
+pub async fn one_operation_is_read_alone(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let rows = [
+        large(0, WriteFormat::Newest),
+        large(1, WriteFormat::Previous),
+        row(2, "\u{9}newer"),
+        large(3, WriteFormat::Newest),
+    ];
+    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    for wanted in [1, 4_096, 4_097, 20_000, 30_000] {
+        let (sent, mut read) = mpsc::channel(10);
+        let starts = window(0).start..window(9).start;
+        let operation = OperationId(wanted);
+        let streamed = store.stream_history(starts, 10, Some(operation), sent);
+        streamed.await.unwrap();
+        let mut offered = Vec::new();
+        while let Some(part) = read.recv().await {
+            let number = (part.window.start.0 - window(0).start.0) / 10_000;
+            if number != 1 {
+                assert!(part.payload.len() < rows[0].payload.len() / 3);
+            }
+            let found = history_codec::find(&part.payload, operation);
+            offered.push(found.map(|found| found.map(|found| found.offered)).ok());
+        }
+        let counted = |number: u64| (wanted <= 20_000).then_some(u64::from(wanted) * 1000 + number);
+        let expected = [Some(counted(0)), Some(counted(1)), None, Some(counted(3))];
+        assert_eq!(offered, expected, "operation {wanted}");
+    }
+}
+
+/// Rows come one at a time: nobody reads on for a reader who does not take them.
+pub async fn rows_wait_for_their_reader(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let rows: Vec<_> = (0..100).map(|number| row(number, "a")).collect();
+    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    let (sent, mut read) = mpsc::channel(1);
+    let reader = Arc::clone(&store);
+    let starts = window(0).start..window(100).start;
+    let streaming =
+        tokio::spawn(async move { reader.stream_history(starts, 50, None, sent).await });
+    for number in 0..10 {
+        assert_eq!(read.recv().await.unwrap().window, window(number));
+    }
+    assert!(!streaming.is_finished(), "40 rows wait");
+    drop(read);
+    streaming.await.unwrap().unwrap();
+}
+
+pub async fn where_settling_stopped_is_remembered_with_what_was_settled(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.settled_until().await.unwrap(), None);
+    let until = window(1).start;
+    store.settle_history(&[row(0, "a")], until).await.unwrap();
+    let another = fixture.open().await;
+    assert_eq!(another.settled_until().await.unwrap(), Some(until));
+    another.settle_history(&[], window(7).start).await.unwrap();
+    let settled = store.settled_until().await.unwrap();
+    assert_eq!(settled, Some(window(7).start));
+    assert_eq!(read(&store, 0, 9).await, [row(0, "a")]);
+}
+
+/// A new database has no replica of the release before; one that was in use may.
+pub async fn formats_are_written_as_the_operator_says(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.write_format().await.unwrap(), WriteFormat::Newest);
+    for format in [WriteFormat::Previous, WriteFormat::Newest] {
+        store.set_write_format(format).await.unwrap();
+        let another = fixture.open().await;
+        assert_eq!(another.write_format().await.unwrap(), format);
+    }
+}
+
+pub async fn a_schema_for_newer_programs_is_refused(fixture: &Fixture) {
+    fixture.open().await.close().await;
+    fixture
+        .tamper("update compatibility set readable_from = 99")
+        .await;
+    let refused = fixture.try_open().await.err().expect("it is refused");
+    let said = "the database's schema has format 99, and this Weir reads up to format 2";
+    assert_eq!(refused.to_string(), said);
 }

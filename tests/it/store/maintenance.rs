@@ -7,6 +7,7 @@ use weir::store::{Admission, BucketOperation, HistoryRow, Publication, Retention
 use super::plans::{lead, plan, publish};
 use super::reports::{bucket, report};
 use super::{Fixture, NINE, window};
+use crate::support::stored::ReadWhole;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -70,7 +71,7 @@ pub async fn what_is_old_goes_and_the_rest_stays(fixture: &Fixture) {
             payload: vec![1],
         })
         .collect();
-    store.write_history(&rows).await.unwrap();
+    store.settle_history(&rows, Timestamp(0)).await.unwrap();
     // Two whole days and a part of the third.
     store
         .maintain(at(5 * DAY), before(at(2 * DAY + HOUR)))

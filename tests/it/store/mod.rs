@@ -16,6 +16,7 @@ mod plans;
 mod postgres_alone;
 mod postgres_connections;
 mod postgres_durable;
+mod postgres_migrations;
 pub mod postgres_schema;
 mod postgres_tls;
 mod reports;
@@ -53,16 +54,16 @@ impl Fixture {
 
     /// Opens a handle of its own, as another replica would.
     async fn open(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Postgres(database) => {
-                Arc::new(PostgresStore::connect(database.url(), 4).await.unwrap())
+        self.try_open().await.unwrap()
+    }
+
+    async fn try_open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Postgres(database) => Arc::new(PostgresStore::connect(database.url(), 4).await?),
+            Self::Sqlite(folder) => {
+                Arc::new(SqliteStore::open(&folder.path().join("weir.db")).await?)
             }
-            Self::Sqlite(folder) => Arc::new(
-                SqliteStore::open(&folder.path().join("weir.db"))
-                    .await
-                    .unwrap(),
-            ),
-        }
+        })
     }
 
     /// Runs SQL behind the store's back.
@@ -231,11 +232,18 @@ on_both_backends! {
         a_refused_plan_leaves_nothing_behind
         a_plan_brings_its_history
         a_missing_plan_is_named
+        a_number_may_skip_those_that_cannot_be_read
+        the_newest_plan_of_a_known_format_is_found
     }
     history {
         rows_come_back_oldest_first
         a_correction_replaces_its_window
         a_window_given_twice_is_written_once
+        one_operation_is_read_alone
+        rows_wait_for_their_reader
+        where_settling_stopped_is_remembered_with_what_was_settled
+        formats_are_written_as_the_operator_says
+        a_schema_for_newer_programs_is_refused
     }
     configuration {
         reading_writes_nothing

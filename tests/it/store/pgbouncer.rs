@@ -15,6 +15,7 @@ use crate::support::app::{Agent, TestApp, config};
 use crate::support::pooler::Pooler;
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
+use crate::support::stored::ReadWhole;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use weir::allocation::{FleetPlan, Plan, Timestamp};
-use weir::store::{HistoryRow, Publication, Store, StoredPlan, plan_codec};
+use weir::store::{HistoryRow, Publication, Store, StoredPlan, WriteFormat, plan_codec};
 
 use super::{Fixture, corrupt_cell, instant, window};
+use crate::support::stored::ReadWhole;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -28,7 +29,7 @@ pub fn plan(number: u64, epoch: u64) -> StoredPlan {
         configuration_revision: 3,
         published_at: instant(number_signed * 10_000 + 9_123),
         summary: format!("{{\"plan\":{number}}}"),
-        body: plan_codec::encode(&content),
+        body: plan_codec::encode(&content, WriteFormat::Newest),
     }
 }
 
@@ -41,8 +42,14 @@ pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
     answer.epoch.unwrap()
 }
 
+/// Publishes a plan whose parent is the one before it.
 pub async fn publish(store: &Arc<dyn Store>, plan: &StoredPlan) -> Publication {
-    store.publish_plan("leader", plan, &[]).await.unwrap()
+    publish_after(store, plan.number.saturating_sub(1), plan).await
+}
+
+async fn publish_after(store: &Arc<dyn Store>, head: u64, plan: &StoredPlan) -> Publication {
+    let published = store.publish_plan("leader", head, plan, &[]);
+    published.await.unwrap()
 }
 
 fn history(number: i64, payload: &[u8]) -> HistoryRow {
@@ -123,7 +130,7 @@ pub async fn a_plan_without_the_lease_is_stale(fixture: &Fixture) {
         Publication::StaleEpoch
     );
     let elsewhere = store
-        .publish_plan("another", &plan(1, epoch), &[])
+        .publish_plan("another", 0, &plan(1, epoch), &[])
         .await
         .unwrap();
     assert_eq!(elsewhere, Publication::StaleEpoch);
@@ -176,7 +183,10 @@ pub async fn a_refused_plan_leaves_nothing_behind(fixture: &Fixture) {
     let epoch = lead(&store, 1).await;
     let rows = [history(0, b"refused")];
     for refused in [plan(1, epoch + 1), plan(2, epoch)] {
-        let answer = store.publish_plan("leader", &refused, &rows).await.unwrap();
+        let answer = store
+            .publish_plan("leader", refused.number - 1, &refused, &rows)
+            .await
+            .unwrap();
         assert_ne!(answer, Publication::Published);
     }
     let all = Timestamp(0)..Timestamp(i64::MAX);
@@ -189,12 +199,12 @@ pub async fn a_plan_brings_its_history(fixture: &Fixture) {
     let epoch = lead(&store, 1).await;
     let first = [history(0, b"first")];
     store
-        .publish_plan("leader", &plan(1, epoch), &first)
+        .publish_plan("leader", 0, &plan(1, epoch), &first)
         .await
         .unwrap();
     let second = [history(1, b"second"), history(0, b"corrected")];
     store
-        .publish_plan("leader", &plan(2, epoch), &second)
+        .publish_plan("leader", 1, &plan(2, epoch), &second)
         .await
         .unwrap();
     let all = window(0).start..window(9).start;
@@ -220,4 +230,53 @@ pub async fn a_missing_plan_is_named(fixture: &Fixture) {
     );
     fixture.tamper("delete from plan").await;
     assert_eq!(corrupt_cell(store.current_plan().await), "plan of number 1");
+}
+
+/// A leader that cannot read the current plan goes on above it.
+pub async fn a_number_may_skip_those_that_cannot_be_read(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    for number in [1, 2, 3] {
+        publish(&store, &plan(number, epoch)).await;
+    }
+    let next = plan(9, epoch);
+    for head in [0, 2, 4, 8, 9, 1 << 40] {
+        let answer = publish_after(&store, head, &next).await;
+        assert_eq!(answer, Publication::StaleParent(3), "{head}");
+    }
+    let below = plan(2, epoch);
+    let answer = publish_after(&store, 3, &below).await;
+    assert_eq!(answer, Publication::StaleParent(3), "numbers rise");
+    assert_eq!(
+        publish_after(&store, 3, &next).await,
+        Publication::Published
+    );
+    assert_eq!(store.current_plan().await.unwrap(), Some(next));
+}
+
+pub async fn the_newest_plan_of_a_known_format_is_found(fixture: &Fixture) {
+    let store = fixture.open().await;
+    assert_eq!(store.readable_plan(9).await.unwrap(), None);
+    let epoch = lead(&store, 1).await;
+    for number in 1..=5 {
+        let mut plan = plan(number, epoch);
+        match number {
+            3 | 5 => plan.body[0] = 200,
+            4 => plan.body.clear(),
+            _ => {}
+        }
+        publish(&store, &plan).await;
+    }
+    let readable = async |below| store.readable_plan(below).await.unwrap();
+    for (below, found) in [
+        (5, Some(2)),
+        (3, Some(2)),
+        (2, Some(1)),
+        (1, None),
+        (u64::MAX, Some(2)),
+    ] {
+        let number = readable(below).await.map(|plan| plan.number);
+        assert_eq!(number, found, "below {below}");
+    }
+    assert_eq!(readable(3).await, Some(plan(2, epoch)));
 }

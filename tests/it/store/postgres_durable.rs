@@ -80,7 +80,10 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     let taken = store.acquire_lease("leader", other, LONG).await.unwrap();
     assert_eq!(taken.epoch, None, "the lease");
     let published = plan(1, lease.epoch.unwrap());
-    let outcome = store.publish_plan("leader", &published, &[]).await.unwrap();
+    let outcome = store
+        .publish_plan("leader", 0, &published, &[])
+        .await
+        .unwrap();
     assert_eq!(outcome, Publication::Published);
 
     let store = crashed().await;

@@ -12,6 +12,7 @@ use weir::store::{Admission, DictionaryLimits, HistoryRow, Publication, Store, S
 use super::reports::{bucket, report};
 use super::{instant, window};
 use crate::support::postgres::{Cluster, TestDatabase};
+use crate::support::stored::ReadWhole;
 
 async fn execute(connection: &mut PgConnection, statement: &str) {
     let text = AssertSqlSafe(statement.to_owned());
@@ -38,7 +39,10 @@ async fn a_table_without_its_key_takes_no_rows() {
         window: window(0),
         payload: vec![1],
     }];
-    store.write_history(&history).await.unwrap();
+    store
+        .settle_history(&history, window(1).start)
+        .await
+        .unwrap();
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     for table in ["mark", "configuration", "history", "lease", "operation"] {
         let drop = format!("alter table {table} drop constraint {table}_pkey");
@@ -58,7 +62,10 @@ async fn a_table_without_its_key_takes_no_rows() {
         store.commit_reports(&batch).await.unwrap_err();
         let next = store.write_configuration(1, "2", instant(1)).await;
         next.unwrap_err();
-        store.write_history(&history).await.unwrap_err();
+        store
+            .settle_history(&history, window(1).start)
+            .await
+            .unwrap_err();
         let holder = Uuid::from_u128(1);
         let lease = store.acquire_lease("leader", holder, Duration::from_secs(9));
         lease.await.unwrap_err();

@@ -11,6 +11,7 @@ use weir::store::{
 };
 
 use super::{Fixture, NINE, corrupt_cell, window};
+use crate::support::stored::ReadWhole;
 
 const EVERYTHING: std::ops::Range<Timestamp> = Timestamp(i64::MIN)..Timestamp(i64::MAX);
 

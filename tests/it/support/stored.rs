@@ -2,12 +2,52 @@
 
 use std::collections::HashMap;
 
+use std::ops::Range;
+
+use async_trait::async_trait;
 use chrono::TimeDelta;
+use tokio::sync::mpsc;
 use weir::allocation::Timestamp;
-use weir::store::Store;
+use weir::store::{BucketCounts, HistoryRow, Store, StoreError};
 
 use super::agents::Totals;
 use super::client::now;
+
+/// What the program reads row by row, read as a whole.
+#[async_trait]
+pub trait ReadWhole {
+    /// Every delta of the buckets that start in the range.
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError>;
+
+    /// The history of all windows that start in the range.
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> ReadWhole for S {
+    async fn read_deltas(&self, starts: Range<Timestamp>) -> Result<Vec<BucketCounts>, StoreError> {
+        let (rows, read) = mpsc::channel(1);
+        let (read, deltas) = tokio::join!(self.stream_deltas(starts, rows), all(read));
+        read?;
+        deltas.iter().map(|delta| delta.counts()).collect()
+    }
+
+    async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError> {
+        let (rows, read) = mpsc::channel(1);
+        let reading = self.stream_history(starts, u32::MAX, None, rows);
+        let (read, history) = tokio::join!(reading, all(read));
+        read?;
+        Ok(history)
+    }
+}
+
+async fn all<T>(mut rows: mpsc::Receiver<T>) -> Vec<T> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.recv().await {
+        all.push(row);
+    }
+    all
+}
 
 /// The sums of all deltas of the last day, by names.
 pub async fn stored_totals(store: &dyn Store) -> Totals {

@@ -21,6 +21,17 @@ pub const TRIGGERS: &[(&str, &str)] = &[("dictionary", "dictionary_change")];
 /// Every table of ours.
 pub const TABLES: &[Table] = &[
     Table {
+        name: "compatibility",
+        partitioned_by: None,
+        columns: &[
+            "only_row boolean",
+            "schema_level bigint",
+            "readable_from bigint",
+            "write_format bigint",
+        ],
+        indexes: &["unique only_row"],
+    },
+    Table {
         name: "configuration",
         partitioned_by: None,
         columns: &["revision int8", "document text", "written_ms int8"],
@@ -140,5 +151,11 @@ pub const TABLES: &[Table] = &[
         partitioned_by: None,
         columns: &["service_id int8", "name text", "operations int8"],
         indexes: &["unique service_id", "unique name"],
+    },
+    Table {
+        name: "settlement",
+        partitioned_by: None,
+        columns: &["only_row boolean", "until_ms bigint"],
+        indexes: &["unique only_row"],
     },
 ];

@@ -1,0 +1,218 @@
+//! What one operation offered, kept and was served, window by window.
+//!
+//! A window's history is one stored row for the whole fleet. Rows are read one at a time, off the
+//! thread that answers probes, and only the part of a row that holds the operation is read and
+//! decoded. An answer is bounded in windows and in time; a longer history comes in pages.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::Responder;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Admin;
+use super::services::number_between;
+use crate::allocation::{OperationId, Timestamp};
+use crate::clock::date;
+use crate::http::problem::Problem;
+use crate::store::{HistoryRow, history_codec};
+use crate::telemetry::logging::chain;
+
+/// Windows looked at for one answer unless asked otherwise: 25 hours of the usual interval.
+const WINDOWS: usize = 1500;
+
+/// Windows looked at for one answer at most: a day's is drawn with as many points.
+const WINDOWS_MAX: usize = 2000;
+
+/// How long one answer may take. What was found until then is answered.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Rows that may wait to be decoded. A row of a large fleet that an older release wrote has
+/// megabytes.
+const ROWS_AHEAD: usize = 2;
+
+/// Which operation's history, and when.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    operation: Option<String>,
+    start: Option<String>,
+    end: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+#[derive(Serialize)]
+struct History {
+    service: String,
+    operation: String,
+    points: Vec<Point>,
+    unreadable_windows: usize,
+    next: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    window_start: DateTime<Utc>,
+    window_seconds: f64,
+    offered: u64,
+    sampled: u64,
+    probability: Option<f32>,
+}
+
+/// An operation's history, oldest first: the last hour unless asked otherwise.
+pub(super) async fn show(
+    service: Path<String>,
+    wanted: Query<Wanted>,
+    admin: Data<Admin>,
+) -> Result<impl Responder, Problem> {
+    let service = service.into_inner();
+    let wanted = wanted.into_inner();
+    let limit = wanted.limit.as_deref();
+    let limit = number_between("limit", limit, WINDOWS, 1..=WINDOWS_MAX)?;
+    let starts = wanted.starts(admin.clock.now())?;
+    let operation = wanted.operation.ok_or_else(|| Problem::Malformed {
+        field: "operation".into(),
+        detail: "is missing".into(),
+    })?;
+    let found = admin.dictionary.names().find(&service, &operation);
+    let id = found.ok_or_else(|| {
+        Problem::NotFound(format!(
+            "no operation {operation:?} of service {service:?} is known"
+        ))
+    })?;
+    let reading = page(Admin::clone(&admin), id, starts, limit);
+    // Whoever leaves ends the reading.
+    let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
+    let page = reading.await.map_err(|error| {
+        tracing::error!(error = chain(&error), "history could not be read");
+        Problem::Internal
+    })??;
+    Ok(Json(History {
+        service,
+        operation,
+        points: page.points,
+        unreadable_windows: page.unreadable_windows,
+        next: page.last.filter(|_| page.more).map(date),
+    }))
+}
+
+impl Wanted {
+    /// The starts of the windows asked for.
+    fn starts(&self, now: DateTime<Utc>) -> Result<Range<Timestamp>, Problem> {
+        let end = instant("end", self.end.as_deref())?.unwrap_or(now);
+        let hour_before = end.checked_sub_signed(TimeDelta::hours(1)).unwrap_or(end);
+        let start = instant("start", self.start.as_deref())?.unwrap_or(hour_before);
+        if start > end {
+            return Err(Problem::Malformed {
+                field: "start".into(),
+                detail: "must not lie after end".into(),
+            });
+        }
+        let mut first = start.timestamp_millis();
+        if let Some(after) = instant("after", self.after.as_deref())? {
+            first = first.max(after.timestamp_millis().saturating_add(1));
+        }
+        Ok(Timestamp(first)..Timestamp(end.timestamp_millis()))
+    }
+}
+
+fn instant(field: &str, given: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let parse = |given: &str| {
+        given.parse().map_err(|_| Problem::Malformed {
+            field: field.into(),
+            detail: "must be a date like 2026-11-20T09:00:00Z".into(),
+        })
+    };
+    given.map(parse).transpose()
+}
+
+/// What was found of an operation in the windows looked at.
+#[derive(Default)]
+struct Page {
+    points: Vec<Point>,
+    unreadable_windows: usize,
+    looked_at: usize,
+    /// The last window looked at.
+    last: Option<Timestamp>,
+    /// Whether there may be windows after it.
+    more: bool,
+}
+
+/// Reads one page.
+async fn page(
+    admin: Admin,
+    operation: OperationId,
+    starts: Range<Timestamp>,
+    limit: usize,
+) -> Result<Page, Problem> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let turn = Arc::clone(&admin.histories).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout_at(deadline, turn).await else {
+        return Err(late("too many requests read history"));
+    };
+    let (rows, read) = mpsc::channel(ROWS_AHEAD);
+    let finding = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        found(read, operation, limit)
+    });
+    // One more than is answered tells whether there are more.
+    let asked = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
+    let store = &admin.store;
+    let reading = store.stream_history(starts, asked, Some(operation), rows);
+    let read = tokio::time::timeout_at(deadline, reading).await;
+    let mut page = finding.await.map_err(|error| {
+        tracing::error!(error = chain(&error), "history could not be decoded");
+        Problem::Internal
+    })?;
+    match read {
+        Ok(read) => read?,
+        Err(_) if page.looked_at == 0 => return Err(late("history could not be read in time")),
+        Err(_) => page.more = true,
+    }
+    Ok(page)
+}
+
+fn late(detail: &'static str) -> Problem {
+    Problem::Unavailable {
+        detail,
+        retry_after_seconds: 2,
+    }
+}
+
+/// Looks for an operation in rows as they come, in `limit` of them at most.
+fn found(mut rows: mpsc::Receiver<HistoryRow>, operation: OperationId, limit: usize) -> Page {
+    let mut page = Page::default();
+    while let Some(row) = rows.blocking_recv() {
+        if page.looked_at == limit {
+            page.more = true;
+            break;
+        }
+        page.looked_at += 1;
+        page.last = Some(row.window.start);
+        match history_codec::find(&row.payload, operation) {
+            Ok(Some(held)) => page.points.push(Point {
+                window_start: date(row.window.start),
+                window_seconds: row.window.seconds(),
+                offered: held.offered,
+                sampled: held.sampled,
+                probability: held.probability,
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                if page.unreadable_windows == 0 {
+                    let window_start_ms = row.window.start.0;
+                    let error = chain(&error);
+                    tracing::error!(error, window_start_ms, "a window's history cannot be read");
+                }
+                page.unreadable_windows += 1;
+            }
+        }
+    }
+    page
+}

@@ -1,0 +1,107 @@
+//! Operations as four columns of one length, which comes first: ids as gaps, offered and sampled
+//! (all variable-length), and probabilities as the four bytes of an IEEE 754 single, NaN where
+//! there is none.
+
+use super::HistoryOperation;
+use crate::allocation::OperationId;
+use crate::store::varint::{Damage, Reader, put};
+
+/// The fewest bytes an operation takes: one in each of the first three columns and four in the
+/// last.
+const LEAST_BYTES: usize = 7;
+
+/// Encodes operations with rising ids.
+pub(super) fn encode(sorted: &[HistoryOperation]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(10 + sorted.len() * 10);
+    put(&mut content, sorted.len() as u64);
+    let mut previous = 0;
+    for entry in sorted {
+        put(&mut content, u64::from(entry.operation.0 - previous));
+        previous = entry.operation.0;
+    }
+    for entry in sorted {
+        put(&mut content, entry.offered);
+    }
+    for entry in sorted {
+        put(&mut content, entry.sampled);
+    }
+    for entry in sorted {
+        content.extend(entry.probability.unwrap_or(f32::NAN).to_le_bytes());
+    }
+    content
+}
+
+/// Decodes all operations.
+pub(super) fn decode(content: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
+    let mut reader = Reader::new(content);
+    let count = reader.count(LEAST_BYTES)?;
+    let mut operations = Vec::with_capacity(count);
+    let mut previous = None;
+    for _ in 0..count {
+        let id = reader.rising(previous)?;
+        previous = Some(id);
+        operations.push(HistoryOperation {
+            operation: OperationId(id),
+            offered: 0,
+            sampled: 0,
+            probability: None,
+        });
+    }
+    for entry in &mut operations {
+        entry.offered = reader.number()?;
+    }
+    for entry in &mut operations {
+        entry.sampled = reader.number()?;
+    }
+    for entry in &mut operations {
+        entry.probability = probability(&mut reader)?;
+    }
+    reader.end()?;
+    Ok(operations)
+}
+
+/// Finds one operation, and sets nothing aside for the others.
+pub(super) fn find(
+    content: &[u8],
+    operation: OperationId,
+) -> Result<Option<HistoryOperation>, Damage> {
+    let mut reader = Reader::new(content);
+    let count = reader.count(LEAST_BYTES)?;
+    let mut place = None;
+    let mut previous = None;
+    for at in 0..count {
+        let id = reader.rising(previous)?;
+        previous = Some(id);
+        if id == operation.0 {
+            place = Some(at);
+        }
+    }
+    let Some(place) = place else {
+        return Ok(None);
+    };
+    let mut nth = |count: usize| -> Result<u64, Damage> {
+        let mut wanted = 0;
+        for at in 0..count {
+            let number = reader.number()?;
+            if at == place {
+                wanted = number;
+            }
+        }
+        Ok(wanted)
+    };
+    let (offered, sampled) = (nth(count)?, nth(count)?);
+    for _ in 0..place {
+        probability(&mut reader)?;
+    }
+    Ok(Some(HistoryOperation {
+        operation,
+        offered,
+        sampled,
+        probability: probability(&mut reader)?,
+    }))
+}
+
+fn probability(reader: &mut Reader<'_>) -> Result<Option<f32>, Damage> {
+    let probability = f32::from_le_bytes(reader.take()?);
+    Ok((!probability.is_nan()).then_some(probability))
+}

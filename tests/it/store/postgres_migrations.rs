@@ -1,0 +1,51 @@
+//! How PostgreSQL's schema is brought up to date.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use weir::store::Store;
+use weir::store::postgres::PostgresStore;
+
+use crate::support::postgres::TestDatabase;
+use crate::support::process::eventually;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A start that has to wait for a lock lets the others pass and tries again: whoever comes later
+/// would queue behind it otherwise, for as long as somebody else's transaction lasts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_does_not_queue_behind_a_long_lock() {
+    let database = TestDatabase::create().await;
+    let store = PostgresStore::connect(database.url(), 1).await.unwrap();
+    store.close().await;
+    let mut blocker = PgConnection::connect(database.url()).await.unwrap();
+    // As a database that the release before has left.
+    let older = "drop table settlement, compatibility;
+        delete from _sqlx_migrations where version = 5;
+        begin;
+        lock table _sqlx_migrations in exclusive mode";
+    sqlx::raw_sql(older).execute(&mut blocker).await.unwrap();
+
+    let url = database.url().to_owned();
+    let start = tokio::spawn(async move { PostgresStore::connect(&url, 2).await });
+    let mut watch = PgConnection::connect(database.url()).await.unwrap();
+    let mut waits = async || -> bool {
+        let waiting = sqlx::query_scalar(
+            "select exists (
+                select from pg_locks
+                where not granted and relation = '_sqlx_migrations'::regclass
+            )",
+        );
+        waiting.fetch_one(&mut watch).await.unwrap()
+    };
+    for waiting in [true, false, true] {
+        eventually(DEADLINE, "it waits and lets go in turn", async || {
+            assert!(!start.is_finished(), "nothing has changed yet");
+            (waits().await == waiting).then_some(())
+        })
+        .await;
+    }
+    sqlx::raw_sql("commit").execute(&mut blocker).await.unwrap();
+    let store = start.await.unwrap().unwrap();
+    assert_eq!(store.settled_until().await.unwrap(), None);
+}
