@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint soak soak-ha bench bench-build arena demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint upgrade soak soak-ha bench bench-build arena demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -20,6 +20,11 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --test soak_ha --locked -- -D warnings
+
+# Three minutes where the release before has to be built, half a minute where it is there.
+upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways
+	WEIR_PREVIOUS_BINARY="$$(scripts/previous-release)" \
+		$(CARGO) test --locked --test it -- --ignored --nocapture upgrade::
 
 # About a minute on two cores; WEIR_SOAK_KILLS=n for another number.
 soak: export WEIR_SOAK_KILLS ?= 50

@@ -40,3 +40,4 @@ mod structure;
 mod supervision;
 mod support;
 mod unreadable;
+mod upgrade;

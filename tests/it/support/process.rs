@@ -42,11 +42,18 @@ pub async fn eventually<T>(
 /// How to start a Weir.
 #[derive(Debug, Clone, Default)]
 pub struct WeirCommand {
+    program: Option<OsString>,
     flags: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
 
 impl WeirCommand {
+    /// Runs another program than the one built with the tests.
+    pub fn program(mut self, path: impl AsRef<OsStr>) -> Self {
+        self.program = Some(path.as_ref().into());
+        self
+    }
+
     /// Adds a flag with its value.
     pub fn flag(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.flags.push(name.into());
@@ -78,7 +85,8 @@ impl WeirCommand {
 
     /// Starts the process and waits until it listens.
     pub async fn start(&self) -> WeirProcess {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        let built = OsStr::new(env!("CARGO_BIN_EXE_weir"));
+        let mut command = Command::new(self.program.as_deref().unwrap_or(built));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("WEIR_") {
                 command.env_remove(name);
