@@ -220,8 +220,9 @@ impl App {
             fleet::watch(store, ours, stop).await.map_err(Into::into)
         });
         let keeper = background::start(&parts, &mut supervisor);
-        // Reports are judged by the database's time, so the first comes after it is known.
-        let _ = tokio::time::timeout(FIRST_ASK, keeper.ask()).await;
+        // Reports are judged by the database's time: none is accepted before it is known, unless the
+        // database does not answer.
+        let _ = tokio::time::timeout(FIRST_ASK, parts.shared.leadership.asked()).await;
         parts.log_start(&sdk, &admin);
         for (name, listener) in [
             (TaskName::SdkListener, sdk),

@@ -26,6 +26,7 @@ const FAILURES_MAX: u32 = 3;
 pub struct Leadership {
     state: Arc<Mutex<State>>,
     clock: Arc<FleetClock>,
+    asked: CancellationToken,
 }
 
 /// Instants are readings of [`Clock::counted`].
@@ -94,7 +95,14 @@ impl Leadership {
         Self {
             state: Arc::default(),
             clock,
+            asked: CancellationToken::new(),
         }
+    }
+
+    /// Returns once the lease has been asked for, with an answer or without one. From then on the
+    /// clock goes by the database's time, if that is known.
+    pub async fn asked(&self) {
+        self.asked.cancelled().await;
     }
 
     /// The epoch, while the lease is believed to be held.
@@ -232,6 +240,7 @@ impl LeaseKeeper {
             let Some(asked) = stop.run_until_cancelled(self.tick()).await else {
                 break;
             };
+            self.leadership.asked.cancel();
             // A database that is full, or held up by locks, answers.
             self.database
                 .note(!asked.as_ref().is_err_and(StoreError::is_away));
@@ -291,7 +300,7 @@ impl LeaseKeeper {
         if let Some(moved) = self.clock.observe(before, answer.database_time, after) {
             tracing::warn!(
                 moved_milliseconds = moved,
-                "time has moved: the database's clock says something else than this replica's"
+                "adjusted the fleet clock to the database's clock"
             );
         }
         let until = asked_at + self.time_to_live;

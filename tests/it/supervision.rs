@@ -24,10 +24,20 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Starts on a database in this directory.
+    /// Starts on a database in this directory, with an interval of a second.
     pub async fn start(directory: &Path, flags: &[&str]) -> Self {
+        Self::start_broken(directory, flags, None).await
+    }
+
+    /// The same, where a call panics from the first on.
+    pub async fn start_broken(
+        directory: &Path,
+        flags: &[&str],
+        panic_in: Option<&'static str>,
+    ) -> Self {
         let store = SqliteStore::open(&directory.join("weir.db")).await.unwrap();
         let faults = Faults::none();
+        *faults.panic_in.lock().unwrap() = panic_in;
         let link = Link {
             of: 0,
             store: Arc::new(store),
@@ -104,8 +114,8 @@ async fn a_replica_that_is_alone_takes_the_lease_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_panics_is_counted_and_started_again() {
     let directory = directory();
-    let weir = Faulty::start(directory.path(), &[]).await;
-    weir.panic_in(Some("acquire_lease"));
+    let broken = Some("acquire_lease");
+    let weir = Faulty::start_broken(directory.path(), &[], broken).await;
     let ends = "weir_task_ends_total{outcome=\"panicked\",task=\"lease_keeper\"}";
     weir.is(ends, |count| count >= 2.0).await;
     weir.panic_in(None);

@@ -17,6 +17,7 @@ use weir::store::sqlite::SqliteStore;
 use self::whole::{PREVIEW, REVISION, REVISIONS};
 use super::answer::Answer;
 use super::document::Document;
+use crate::supervision::Faulty;
 use crate::support::app::{Agent, TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
@@ -143,9 +144,11 @@ fn post(app: &TestApp) -> RequestBuilder {
 /// Nothing is known yet.
 pub async fn before_the_first_plan(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
-    let folder = directory.path().to_str().unwrap();
-    let flags = ["--data-dir", folder, "--interval", "1h"];
-    let app = TestApp::start_with(config(&flags)).await;
+    // Nothing is computed: a window is due as soon as a Weir starts.
+    let broken = Some("read_deltas");
+    let app = Faulty::start_broken(directory.path(), &[], broken)
+        .await
+        .app;
     given.get(&app, "/v1/plans/current", "", 404).await;
     given.get(&app, "/v1/services", "", 200).await;
     given.get(&app, OPERATIONS, "", 404).await;
