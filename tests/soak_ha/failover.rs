@@ -89,9 +89,10 @@ impl Stage<'_> {
         let held = self.hold_replication(kind, leader).await;
         let (began, killed) = (now(), Instant::now());
         self.strike(kind, leader);
-        self.patroni.nodes[leader].replication.cut();
         let first = self.acknowledged_by_another(&before, killed).await;
         let over = now();
+        // What is still held must not reach anybody when the way is open again.
+        self.patroni.nodes[leader].replication.cut();
         let until = self.fleet.ledger.newest();
         let marks = marks(&self.patroni.url("postgres", "weir")).await;
         let fork = fork_after(&self.patroni.url("postgres", "weir"), &before.timeline).await;

@@ -107,19 +107,6 @@ impl Node {
         self.kill_patroni();
         self.kill_postgres();
     }
-
-    /// The end of its log.
-    pub fn log_tail(&self) -> String {
-        log_tail(&self.home)
-    }
-}
-
-/// The last lines of a program's log.
-pub fn log_tail(home: &Path) -> String {
-    const LINES: usize = 40;
-    let log = std::fs::read_to_string(home.join("log")).unwrap_or_default();
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// The processes that work in a directory.

@@ -3,23 +3,26 @@
 //! The configurations are those of `deploy/patroni`, with the places changed: addresses,
 //! directories, and who may connect.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use std::os::unix::process::CommandExt;
 use yaml_rust2::{Yaml, YamlEmitter, YamlLoader};
 
 use crate::Mode;
-use crate::node::{Node, log_tail, spawn};
+use crate::node::{Node, spawn};
 use crate::support::process::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::system::{binaries, free_port, is_root, make_root};
 
 /// How long a cluster may take to become whole.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long a whole cluster has to stay whole.
+const SETTLED: Duration = Duration::from_secs(4);
 
 const NODES: usize = 3;
 
@@ -100,20 +103,27 @@ impl Patroni {
         }
     }
 
-    /// Waits until there is a primary and both others stream from it, and returns its place
-    /// among the nodes.
+    /// Waits until there is a primary and both others stream from it, for long enough that nobody
+    /// is about to be rewound: a rewind that is interrupted ruins a server. Returns the primary's
+    /// place among the nodes.
     pub async fn whole(&self, mode: Mode) -> usize {
+        let mut since: Option<Instant> = None;
         eventually(DEADLINE, "two standbys follow a primary", async || {
-            let leader = self.leader().await?;
-            let (streaming, synchronous) = self.standbys().await?;
-            let enough = streaming == NODES as i64 - 1;
-            (enough && (synchronous > 0) == (mode == Mode::Synchronous)).then_some(leader)
+            let leader = match self.leader_if_whole().await {
+                Some(leader) if self.standbys_follow(mode).await => leader,
+                _ => {
+                    since = None;
+                    return None;
+                }
+            };
+            let since = *since.get_or_insert_with(Instant::now);
+            (since.elapsed() >= SETTLED).then_some(leader)
         })
         .await
     }
 
-    /// The primary by Patroni's word.
-    async fn leader(&self) -> Option<usize> {
+    /// The primary by Patroni's word, if all servers run on its timeline.
+    async fn leader_if_whole(&self) -> Option<usize> {
         for node in &self.nodes {
             let url = format!("http://127.0.0.1:{}/cluster", node.rest_port);
             let Ok(answer) = self.http.get(url).send().await else {
@@ -122,12 +132,21 @@ impl Patroni {
             let cluster: Value = answer.json().await.ok()?;
             let members = cluster["members"].as_array()?;
             let leader = members.iter().find(|member| member["role"] == "leader")?;
-            return self
+            let runs = |member: &&Value| {
+                member["state"] == "running" && member["timeline"] == leader["timeline"]
+            };
+            let place = self
                 .nodes
                 .iter()
                 .position(|node| leader["name"] == *node.name);
+            return place.filter(|_| members.iter().filter(runs).count() == NODES);
         }
         None
+    }
+
+    async fn standbys_follow(&self, mode: Mode) -> bool {
+        let (streaming, synchronous) = self.standbys().await.unwrap_or_default();
+        streaming == NODES as i64 - 1 && (synchronous > 0) == (mode == Mode::Synchronous)
     }
 
     /// How many standbys stream from the primary, and how many of them are synchronous.
@@ -173,13 +192,16 @@ impl Patroni {
 }
 
 impl Drop for Patroni {
+    /// Keeps the logs, which the watchdog would remove with everything else.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            for node in &self.nodes {
-                eprintln!("{}:\n{}\n", node.name, node.log_tail());
-            }
-            eprintln!("HAProxy:\n{}", log_tail(&self.root.join("haproxy")));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak_ha");
+        let _ = std::fs::create_dir_all(&kept);
+        let names = self.nodes.iter().map(|node| node.name.as_str());
+        for name in names.chain(["haproxy", "etcd"]) {
+            let log = self.root.join(name).join("log");
+            let _ = std::fs::copy(log, kept.join(format!("{name}.log")));
         }
+        eprintln!("the servers' logs are in {}", kept.display());
     }
 }
 
