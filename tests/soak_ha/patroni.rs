@@ -3,11 +3,14 @@
 //! The configurations are those of `deploy/patroni`, with the places changed: addresses,
 //! directories, and who may connect.
 
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use yaml_rust2::{Yaml, YamlEmitter, YamlLoader};
@@ -16,7 +19,7 @@ use crate::Mode;
 use crate::node::{Node, spawn};
 use crate::support::process::eventually;
 use crate::support::proxy::Proxy;
-use crate::support::system::{binaries, free_port, is_root, make_root};
+use crate::support::system::{binaries, is_root, make_root};
 
 /// How long a cluster may take to become whole.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -323,6 +326,22 @@ fn give_away(model: &Path, path: &Path) {
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
+}
+
+/// A port that stays free while its server is down: the system gives out none of this range to
+/// connections.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let ports = 12_000..32_000;
+    let first = rand::rng().random_range(ports.start..ports.end - 1_000);
+    let _ = NEXT.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(ports.contains(&port), "no port is free");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Where all of the server's programs are, not only those that somebody has linked elsewhere.
