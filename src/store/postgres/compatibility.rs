@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use super::connection::Connection;
-use super::pool::Session;
+use super::session::Session;
 use crate::store::WriteFormat;
 use crate::store::compatibility;
 use crate::store::fault::Fault;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::PostgresStore;
 use super::connection::Connection;
-use super::pool::Session;
+use super::session::Session;
 use crate::store::fault::{self, Fault};
 use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 

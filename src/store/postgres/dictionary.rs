@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::connection::Connection;
-use super::pool::Session;
+use super::session::Session;
 use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 use crate::store::fault::{self, Fault};
 use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};

@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use super::connection::Connection;
-use super::pool::Session;
+use super::session::Session;
 use crate::store::FleetSettings;
 use crate::store::fault::Fault;
 

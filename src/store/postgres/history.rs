@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::HISTORY;
-use super::pool::Session;
+use super::session::Session;
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::{self, Fault};
 use crate::store::history_codec::{self, Cut, HEAD_BYTES, Part};

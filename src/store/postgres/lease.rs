@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::connection::Connection;
-use super::pool::Session;
+use super::session::Session;
 use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
 

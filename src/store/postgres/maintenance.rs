@@ -1,7 +1,7 @@
 //! Room ahead, and letting go of what is past its retention.
 
 use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
-use super::pool::Session;
+use super::session::Session;
 use super::{PostgresStore, dictionary};
 use crate::allocation::Timestamp;
 use crate::store::Retention;

@@ -9,8 +9,9 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::compatibility;
 use super::connection::Connection;
-use super::pool::{Pool, Session};
+use super::pool::Pool;
 use super::schema::expected::TABLES;
+use super::session::Session;
 use crate::store::fault::{self, Fault};
 
 /// Stands for migrations in schema `public` among the advisory locks of a database: «weirmigr» in

@@ -21,6 +21,7 @@ mod plans;
 mod pool;
 mod reports;
 mod schema;
+mod session;
 mod transaction;
 
 use std::ops::Range;
@@ -39,7 +40,8 @@ use super::{
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use partitions::Partitions;
-use pool::{Pool, Session};
+use pool::Pool;
+use session::Session;
 
 pub use address::{UrlError, UrlSource};
 pub use connection::PreparedStatements;

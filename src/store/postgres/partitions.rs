@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::AssertSqlSafe;
 
-use super::pool::{Pool, Session};
+use super::pool::Pool;
+use super::session::Session;
 use crate::store::fault::{self, Fault};
 
 const HOUR_MILLISECONDS: i64 = 3_600_000;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgQueryResult;
 use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::{HISTORY, PLAN, PLAN_BODY};
-use super::pool::Session;
+use super::session::Session;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};

@@ -12,12 +12,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::task::TaskTracker;
 
 use super::address::{Host, Hosts, UrlSource};
 use super::connection::{Connection, PreparedStatements, Refused};
-use super::ending;
-use super::transaction::{Kind, Transaction};
+use super::session::Held;
 use crate::store::fault::{self, Fault, Unreachable};
 use crate::store::{PoolState, StoreError};
 use crate::telemetry::seldom::Seldom;
@@ -69,7 +67,6 @@ struct Shared {
     idle: Mutex<Vec<Idle>>,
     known: Mutex<Known>,
     closed: AtomicBool,
-    endings: TaskTracker,
     /// One connection at a time ends others.
     ending: Semaphore,
     scarce: Seldom,
@@ -107,7 +104,6 @@ impl Pool {
             idle: Mutex::default(),
             known: Mutex::default(),
             closed: AtomicBool::new(false),
-            endings: TaskTracker::new(),
             ending: Semaphore::new(1),
             scarce: Seldom::new(SELDOM),
         }))
@@ -166,7 +162,7 @@ impl Pool {
     }
 
     /// Takes a connection, an idle one or a new one.
-    async fn acquire(&self) -> Result<Held, Fault> {
+    pub async fn acquire(&self) -> Result<Held, Fault> {
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(Unreachable::closed().into());
         }
@@ -226,7 +222,7 @@ impl Pool {
     }
 
     /// Gives a connection back.
-    fn take_back(&self, connection: Connection, opened: Instant) {
+    pub fn take_back(&self, connection: Connection, opened: Instant) {
         let now = Instant::now();
         let mut idle = locked(&self.0.idle);
         idle.push(Idle {
@@ -332,84 +328,5 @@ impl Pool {
     /// Held by whoever ends something.
     pub(super) fn ending(&self) -> &Semaphore {
         &self.0.ending
-    }
-}
-
-/// A connection out of the pool, with its place.
-#[derive(Debug)]
-struct Held {
-    connection: Connection,
-    opened: Instant,
-    place: OwnedSemaphorePermit,
-    pool: Pool,
-}
-
-/// A connection out of the pool.
-///
-/// One that is dropped before [`Session::keep`], because of an error, a time limit or a caller
-/// who went away, is cut off rather than returned: nobody knows what it is still waiting for.
-/// What goes on at the server is ended from another connection; until then its place is taken.
-#[derive(Debug)]
-pub(super) struct Session {
-    held: Option<Held>,
-}
-
-impl Session {
-    /// Takes a connection.
-    pub async fn open(pool: &Pool) -> Result<Self, Fault> {
-        let held = Some(pool.acquire().await?);
-        Ok(Self { held })
-    }
-
-    /// The connection, for a single statement that is soon done.
-    pub fn connection(&mut self) -> &mut Connection {
-        let held = self.held.as_mut();
-        &mut held
-            .expect("a session has its connection until it is kept or dropped")
-            .connection
-    }
-
-    /// Begins a transaction that agents wait for.
-    pub async fn begin_brief(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Brief).await
-    }
-
-    /// Begins a transaction.
-    pub async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Long).await
-    }
-
-    /// Begins a transaction whose statements all read the same state.
-    pub async fn snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Snapshot).await
-    }
-
-    /// Begins a transaction without time limits.
-    pub async fn begin_unbounded(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Unbounded).await
-    }
-
-    /// Returns the connection to the pool; its last answer has been read.
-    pub fn keep(mut self) {
-        if let Some(held) = self.held.take_if(|held| held.connection.is_at_rest()) {
-            held.pool.take_back(held.connection, held.opened);
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let Some(held) = self.held.take() else {
-            return;
-        };
-        let Some(work) = held.connection.left_behind() else {
-            return;
-        };
-        let host = Arc::clone(&held.connection.host);
-        drop(held.connection);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let ending = ending::end(held.pool.clone(), host, work, held.place);
-            held.pool.0.endings.spawn_on(ending, &runtime);
-        }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::DELTA;
-use super::pool::Session;
+use super::session::Session;
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;

@@ -9,7 +9,8 @@ mod server;
 
 use super::connection::Connection;
 use super::partitions;
-use super::pool::{Pool, Session};
+use super::pool::Pool;
+use super::session::Session;
 use crate::store::fault::Fault;
 use expected::{TABLES, TRIGGERS, Table};
 

@@ -8,7 +8,7 @@ use crate::store::fault::{self, Fault};
 use crate::store::naming::{self, Additions, Counters, Known, KnownService};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::connection::Connection;
-use crate::store::postgres::pool::Session;
+use crate::store::postgres::session::Session;
 use crate::store::{DictionaryLimits, Placement};
 
 const FIND_SERVICES: &str = "\

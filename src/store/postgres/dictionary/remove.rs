@@ -5,7 +5,7 @@ use crate::allocation::{OVERFLOW_NAME, OperationId};
 use crate::store::Incarnation;
 use crate::store::fault::{self, Fault};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::pool::Session;
+use crate::store::postgres::session::Session;
 
 const DELETE_OPERATIONS: &str = "\
 -- dictionary: delete operations

@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::store::fault::Fault;
-use crate::store::postgres::pool::{Pool, Session};
+use crate::store::postgres::pool::Pool;
+use crate::store::postgres::session::Session;
 
 /// The oldest major version that Weir is tested on.
 const OLDEST: i32 = 15;
