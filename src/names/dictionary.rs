@@ -8,7 +8,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{LookUp, Names, OperationRow};
 use crate::allocation::{OperationName, ServiceName};
-use crate::store::{DictionaryLimits, Incarnation, Placement, Step, Store, StoreError};
+use crate::store::{
+    DictionaryCursor, DictionaryLimits, Incarnation, Placement, Step, Store, StoreError,
+};
 use crate::telemetry::metrics::{Metrics, WentBack};
 
 /// How often names are added and read again before their report is refused: the database may be
@@ -116,15 +118,26 @@ impl Dictionary {
     /// includes a state.
     async fn read_on(
         &self,
-        _asking: &MutexGuard<'_, LastError>,
+        asking: &MutexGuard<'_, LastError>,
         including: Option<Incarnation>,
     ) -> Result<(Step, bool), StoreError> {
-        let names = self.names();
-        let page = self.store.read_dictionary(names.cursor, including).await?;
+        let at = self.names.load().cursor;
+        self.read(asking, at, including).await
+    }
+
+    /// Reads what a reader at `at` does not know.
+    async fn read(
+        &self,
+        _asking: &MutexGuard<'_, LastError>,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<(Step, bool), StoreError> {
+        let page = self.store.read_dictionary(at, including).await?;
         let (step, includes) = (page.step, page.includes);
-        if names.cursor == Some(page.cursor) {
+        if at == Some(page.cursor) {
             return Ok((step, includes));
         }
+        let names = self.names();
         if step == Step::Back {
             self.metrics.went_back.of(WentBack::Names).inc();
             tracing::warn!(
@@ -161,7 +174,7 @@ impl Dictionary {
         }
         let failures = self.failures.load(Ordering::Relaxed);
         let mut asking = self.asking.lock().await;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let missing = match self.look_up(wanted.clone()) {
                 Ok(resolved) => return Ok(resolved),
                 Err(missing) => missing,
@@ -170,7 +183,10 @@ impl Dictionary {
             if let Some(error) = asking.as_ref().filter(|_| meanwhile) {
                 return Err(ResolveError::Store(Arc::clone(error)));
             }
-            if let Err(error) = self.add(&asking, &missing).await {
+            // Names that were added and are not read: a restore has put them there, in a state that
+            // had been read without them.
+            let anew = attempt > 0;
+            if let Err(error) = self.add(&asking, &missing, anew).await {
                 let error = Arc::new(error);
                 // Any other error may be due to these very names.
                 if matches!(
@@ -192,11 +208,13 @@ impl Dictionary {
         &self,
         asking: &MutexGuard<'_, LastError>,
         missing: &[(ServiceName, OperationName)],
+        anew: bool,
     ) -> Result<(), StoreError> {
         let placements = self.store.add_names(missing, self.limits).await?;
-        let (step, _) = self.read_on(asking, None).await?;
+        let at = self.names.load().cursor.filter(|_| !anew);
+        let (step, _) = self.read(asking, at, None).await?;
         // What was removed meanwhile may have made room.
-        if step == Step::Forward {
+        if step == Step::Forward || anew {
             let full = missing.iter().zip(placements);
             let mut full = full
                 .filter(|(_, placement)| *placement != Placement::Placed)

@@ -24,6 +24,7 @@ mod listing;
 mod logs;
 mod lower_bound;
 mod metrics;
+mod names;
 mod operators;
 mod outage;
 mod polls;

@@ -1,15 +1,16 @@
 //! The budget: what the whole fleet may keep.
 
-use actix_web::http::header::ETAG;
+use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::Admin;
-use super::configuration::{self, BYTES, Condition};
+use super::configuration::{self, BYTES, Condition, tag};
 use crate::configuration::{Budget, Configuration};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::store::ConfigurationRevision;
 
 #[derive(Serialize)]
 struct Document {
@@ -20,7 +21,7 @@ struct Document {
 /// Shows the budget and the revision it stands in.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
-    Ok(answer(&configuration, revision.revision))
+    Ok(answer(&configuration, &revision))
 }
 
 /// Changes the budget if the revision is still the one the caller has seen.
@@ -34,19 +35,19 @@ pub(super) async fn change(
     let changed = configuration::change(&admin, &condition, |held| held.budget = budget);
     let (configuration, revision) = changed.await?;
     tracing::info!(
-        revision,
+        revision = revision.revision,
         traces_per_second = budget.traces_per_second,
         "the budget was changed"
     );
-    Ok(answer(&configuration, revision))
+    Ok(answer(&configuration, &revision))
 }
 
-fn answer(configuration: &Configuration, revision: u64) -> HttpResponse {
+fn answer(configuration: &Configuration, revision: &ConfigurationRevision) -> HttpResponse {
     let traces_per_second = configuration.budget.traces_per_second;
     HttpResponse::Ok()
-        .insert_header((ETAG, format!("\"{revision}\"")))
+        .insert_header(ETag(tag(revision)))
         .json(Document {
             traces_per_second,
-            revision,
+            revision: revision.revision,
         })
 }

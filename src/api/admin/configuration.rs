@@ -3,9 +3,10 @@
 use std::fmt;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::IF_MATCH;
+use actix_web::http::header::{EntityTag, IF_MATCH};
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
 
 use super::Admin;
 use crate::configuration::Configuration;
@@ -27,7 +28,7 @@ pub(super) async fn change(
     admin: &Admin,
     condition: &Condition,
     change: impl Fn(&mut Configuration),
-) -> Result<(Configuration, u64), Problem> {
+) -> Result<(Configuration, ConfigurationRevision), Problem> {
     let changed = |held: &ConfigurationRevision| {
         let mut configuration = read(held)?;
         change(&mut configuration);
@@ -51,13 +52,13 @@ pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
     next: impl Fn(&ConfigurationRevision) -> Result<Configuration, Problem>,
-) -> Result<(Configuration, u64), Problem> {
+) -> Result<(Configuration, ConfigurationRevision), Problem> {
     loop {
         let revision = admin.store.configuration().await?;
         let configuration = next(&revision)?;
         // The condition comes last (RFC 9110, 13.2.1): a wrong value is one under any revision.
         check(&configuration)?;
-        condition.check(revision.revision)?;
+        condition.check(&tag(&revision))?;
         let document = configuration.document();
         if document.len() > WHOLE_BYTES {
             return Err(Problem::TooLarge(WHOLE_BYTES));
@@ -68,7 +69,7 @@ pub(super) async fn write(
                 .write_configuration(revision.revision, &document, admin.clock.now());
         match written.await? {
             ConfigurationWrite::Written(revision) => {
-                return Ok((configuration, revision.revision));
+                return Ok((configuration, revision));
             }
             // Somebody wrote in between: the condition decides on what is there now.
             ConfigurationWrite::Conflict(_) => {}
@@ -185,10 +186,19 @@ fn shortened(mut text: String) -> String {
     text
 }
 
+/// The `ETag` of a revision: its number and the first 64 bits of its document's SHA-256. After a
+/// restore a number may come again for another document; the tag does not.
+pub(super) fn tag(revision: &ConfigurationRevision) -> EntityTag {
+    let digest = Sha256::digest(revision.document.as_bytes());
+    let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
+    let digest = u64::from_be_bytes(*first);
+    EntityTag::new_strong(format!("{}-{digest:016x}", revision.revision))
+}
+
 /// What `If-Match` asks for.
 pub(super) enum Condition {
     Any,
-    Revision(u64),
+    Tag(EntityTag),
 }
 
 impl Condition {
@@ -202,25 +212,18 @@ impl Condition {
         if text == "*" {
             return Ok(Self::Any);
         }
-        // A proxy that compresses answers marks their ETags as weak. The revision is the same.
-        let quoted = text.strip_prefix("W/").unwrap_or(text);
-        let quoted = quoted
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
-        let digits = quoted.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match digits.and_then(|number| number.parse().ok()) {
-            Some(revision) => Ok(Self::Revision(revision)),
-            None => Err(Problem::Malformed {
-                field: "If-Match".into(),
-                detail: "must be one ETag of this resource, like \"3\", or *".into(),
-            }),
-        }
+        text.parse().map(Self::Tag).map_err(|_| Problem::Malformed {
+            field: "If-Match".into(),
+            detail: "must be one ETag of this resource, or *".into(),
+        })
     }
 
-    fn check(&self, current: u64) -> Result<(), Problem> {
+    /// Compares the whole tag. A proxy that compresses answers marks their tags as weak; the
+    /// document is the same.
+    fn check(&self, current: &EntityTag) -> Result<(), Problem> {
         match self {
-            Self::Revision(seen) if *seen != current => Err(Problem::PreconditionFailed(format!(
-                "the current revision is \"{current}\", not \"{seen}\""
+            Self::Tag(seen) if !seen.weak_eq(current) => Err(Problem::PreconditionFailed(format!(
+                "the current revision is {current}, not {seen}"
             ))),
             _ => Ok(()),
         }

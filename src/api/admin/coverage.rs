@@ -1,15 +1,16 @@
 //! Coverage: what every operation is to show, and what that costs.
 
-use actix_web::http::header::ETAG;
+use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::Admin;
-use super::configuration::{self, BYTES, Condition};
+use super::configuration::{self, BYTES, Condition, tag};
 use crate::configuration::Coverage;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::store::ConfigurationRevision;
 
 #[derive(Serialize)]
 struct Document {
@@ -23,7 +24,7 @@ struct Document {
 /// Shows what is asked for and what it costs.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
-    Ok(answer(&admin, configuration.coverage, revision.revision))
+    Ok(answer(&admin, configuration.coverage, &revision))
 }
 
 /// Changes it if the revision is still the one the caller has seen.
@@ -37,15 +38,15 @@ pub(super) async fn change(
     let changed = configuration::change(&admin, &condition, |held| held.coverage = coverage);
     let (_, revision) = changed.await?;
     tracing::info!(
-        revision,
+        revision = revision.revision,
         probability = coverage.probability,
         within_seconds = coverage.within_seconds,
         "the coverage was changed"
     );
-    Ok(answer(&admin, coverage, revision))
+    Ok(answer(&admin, coverage, &revision))
 }
 
-fn answer(admin: &Admin, coverage: Coverage, revision: u64) -> HttpResponse {
+fn answer(admin: &Admin, coverage: Coverage, revision: &ConfigurationRevision) -> HttpResponse {
     let floor = coverage.floor();
     let snapshot = admin.served.load();
     let operations = snapshot.plan().operations.iter();
@@ -53,12 +54,12 @@ fn answer(admin: &Admin, coverage: Coverage, revision: u64) -> HttpResponse {
         .map(|operation| operation.offered.min(floor))
         .sum();
     HttpResponse::Ok()
-        .insert_header((ETAG, format!("\"{revision}\"")))
+        .insert_header(ETag(tag(revision)))
         .json(Document {
             probability: coverage.probability,
             within_seconds: coverage.within_seconds,
             floor_traces_per_second: floor,
             price_traces_per_second: price,
-            revision,
+            revision: revision.revision,
         })
 }

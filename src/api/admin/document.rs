@@ -1,13 +1,13 @@
 //! The configuration as a whole: read, replaced, and looked up as it was before.
 
-use actix_web::http::header::{ContentType, ETAG};
+use actix_web::http::header::{ContentType, ETag};
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::configuration::{self, Condition, WHOLE_BYTES};
+use super::configuration::{self, Condition, WHOLE_BYTES, tag};
 use super::services::page_limit;
 use crate::configuration::Configuration;
 use crate::http::body::read_json;
@@ -32,29 +32,29 @@ pub(super) async fn replace(
     let replaced = configuration::write(&admin, &condition, |_| Ok(wanted.clone()));
     let (configuration, revision) = replaced.await?;
     tracing::info!(
-        revision,
+        revision = revision.revision,
         traces_per_second = configuration.budget.traces_per_second,
         groups = configuration.groups.len(),
         services = configuration.services.len(),
         "the configuration was replaced"
     );
-    Ok(answer(&configuration, revision))
+    Ok(answer(&configuration, &revision))
 }
 
 /// A revision's document with every field; as it is stored where this Weir does not know all of them.
 fn stored(revision: ConfigurationRevision) -> HttpResponse {
     match Configuration::read(&revision) {
-        Ok(configuration) => answer(&configuration, revision.revision),
+        Ok(configuration) => answer(&configuration, &revision),
         Err(_) => HttpResponse::Ok()
-            .insert_header((ETAG, format!("\"{}\"", revision.revision)))
+            .insert_header(ETag(tag(&revision)))
             .content_type(ContentType::json())
             .body(revision.document),
     }
 }
 
-fn answer(configuration: &Configuration, revision: u64) -> HttpResponse {
+fn answer(configuration: &Configuration, revision: &ConfigurationRevision) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((ETAG, format!("\"{revision}\"")))
+        .insert_header(ETag(tag(revision)))
         .json(configuration)
 }
 

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use actix_web::http::header::ETAG;
+use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::Admin;
-use super::configuration::{self, BYTES, Condition};
+use super::configuration::{self, BYTES, Condition, tag};
 use crate::allocation::Plan;
 use crate::configuration::LowerBound;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::store::ConfigurationRevision;
 
 #[derive(Serialize)]
 struct Document {
@@ -27,7 +28,7 @@ struct Document {
 /// Shows what is reserved and what is served.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
-    Ok(answer(&admin, configuration.lower_bound, revision.revision))
+    Ok(answer(&admin, configuration.lower_bound, &revision))
 }
 
 /// Changes it if the revision is still the one the caller has seen.
@@ -41,26 +42,26 @@ pub(super) async fn change(
     let changed = configuration::change(&admin, &condition, |held| held.lower_bound = reserved);
     let (_, revision) = changed.await?;
     tracing::info!(
-        revision,
+        revision = revision.revision,
         reserve_traces_per_second = reserved.reserve_traces_per_second,
         "what is reserved for the lower bound was changed"
     );
-    Ok(answer(&admin, reserved, revision))
+    Ok(answer(&admin, reserved, &revision))
 }
 
-fn answer(admin: &Admin, reserved: LowerBound, revision: u64) -> HttpResponse {
+fn answer(admin: &Admin, reserved: LowerBound, revision: &ConfigurationRevision) -> HttpResponse {
     let snapshot = admin.served.load();
     let plan = snapshot.plan();
     let (instances, operations) = reach(plan);
     HttpResponse::Ok()
-        .insert_header((ETAG, format!("\"{revision}\"")))
+        .insert_header(ETag(tag(revision)))
         .json(Document {
             reserve_traces_per_second: reserved.reserve_traces_per_second,
             lower_bound_traces_per_second: plan.fleet.lower_bound,
             instances,
             operations,
             cost_traces_per_second: plan.fleet.lower_bound_cost,
-            revision,
+            revision: revision.revision,
         })
 }
 

@@ -281,7 +281,10 @@ async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
     given.put(part, fine(Some("*")), 200).await;
     given.put(part, fine(Some(&tag)), 412).await;
     given.put(part, fine(None), 428).await;
-    for malformed in ["1", "\"+1\"", "w/\"1\"", "\"1\", \"2\"", ""] {
+    for other in ["\"+1\"", "\"1\"", "W/\"1\""] {
+        given.put(part, fine(Some(other)), 412).await;
+    }
+    for malformed in ["1", "w/\"1\"", "\"1\", \"2\"", ""] {
         given.put(part, fine(Some(malformed)), 400).await;
     }
     let json = |body: String| {

@@ -76,7 +76,7 @@ pub async fn revisions(given: &mut Given, app: &TestApp) {
         given.get(app, REVISIONS, wrong, 400).await;
     }
     let first = given.get(app, REVISION, "/1", 200).await;
-    assert_eq!(first.header("etag"), Some("\"1\""));
+    assert!(first.header("etag").unwrap().starts_with("\"1-"));
     given.get(app, REVISION, "/1?made-up=1", 400).await;
     for missing in ["/0", "/1000000", "/first"] {
         given.get(app, REVISION, missing, 404).await;
