@@ -114,7 +114,7 @@ const LARGE: u32 = 100_000;
 const WINDOWS: i64 = 140;
 
 /// What an answer may add to the process's peak, in KiB. All rows together are over 80 MiB.
-const ADDED_MAX_KIB: u64 = 24 * 1024;
+const ADDED_MAX_KIB: u64 = 64 * 1024;
 
 /// A window of a large fleet whose numbers compress as badly as real ones.
 fn large(format: WriteFormat) -> Vec<u8> {

@@ -24,10 +24,10 @@ pub const TABLES: &[Table] = &[
         name: "compatibility",
         partitioned_by: None,
         columns: &[
-            "only_row boolean",
-            "schema_level bigint",
-            "readable_from bigint",
-            "write_format bigint",
+            "only_row bool",
+            "schema_level int8",
+            "readable_from int8",
+            "write_format int8",
         ],
         indexes: &["unique only_row"],
     },
@@ -155,7 +155,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "settlement",
         partitioned_by: None,
-        columns: &["only_row boolean", "until_ms bigint"],
+        columns: &["only_row bool", "until_ms int8"],
         indexes: &["unique only_row"],
     },
 ];
