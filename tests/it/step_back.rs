@@ -161,3 +161,36 @@ async fn nothing_is_counted_under_another_name_after_a_failover_that_lost_names(
     a.stop().await;
     b.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etag_from_before_a_failover_that_lost_the_change_is_refused() {
+    let fleet = Fleet::start().await;
+    let [a, _] = &fleet.replicas;
+    fleet.cut_off().await;
+    let put = async |condition: &str, budget: f64| {
+        let url = format!("{}/v1/budget", a.admin);
+        let put = a.client.put(url).header("If-Match", condition);
+        let answer = put.json(&json!({ "traces_per_second": budget })).send();
+        let answer = answer.await.unwrap();
+        let tag = answer.headers().get("etag").cloned();
+        (answer.status().as_u16(), tag)
+    };
+    let (status, lost) = put("*", 50.0).await;
+    assert_eq!(status, 200);
+    let lost = lost.unwrap();
+    fleet.fail_over().await;
+    // Another change takes the revision's number.
+    eventually(DEADLINE, "the database takes a change", async || {
+        let (status, _) = put("*", 60.0).await;
+        (status == 200).then_some(())
+    })
+    .await;
+    let (status, _) = put(lost.to_str().unwrap(), 70.0).await;
+    assert_eq!(status, 412);
+    let (_, budget) = a.admin_get("/v1/budget").await;
+    let expected = json!({ "traces_per_second": 60.0, "revision": 2 });
+    assert_eq!(budget, expected);
+    for replica in fleet.replicas {
+        replica.stop().await;
+    }
+}
