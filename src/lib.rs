@@ -19,6 +19,7 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod jobs;
+pub mod limits;
 pub mod names;
 pub mod net;
 pub mod observe;

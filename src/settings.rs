@@ -83,6 +83,7 @@ impl Settings {
         self.listeners.check(&mut problems);
         self.timing.check(&mut problems);
         self.database.check(&mut problems);
+        self.limits.check(&mut problems);
         if problems.is_empty() {
             Ok(())
         } else {
@@ -151,6 +152,20 @@ mod tests {
             .filter_map(|line| line.split_whitespace().next())
             .collect();
         assert_eq!(flags, ["--admin-listen", "--grace", "--data-dir"]);
+    }
+
+    #[test]
+    fn names_that_no_plan_has_room_for_are_refused() {
+        let problems = |flags: &[&str]| match parse(flags) {
+            Ok(settings) => settings.check().map_err(|errors| errors.to_string()),
+            Err(error) => Err(error),
+        };
+        assert_eq!(problems(&["--max-operations", "3000000"]), Ok(()));
+        let beyond = problems(&["--max-operations", "3000001"]).unwrap_err();
+        assert!(beyond.contains("must be between 1 and 3000000"), "{beyond}");
+        let both = ["--max-operations", "2500000", "--max-services", "1000000"];
+        let together = problems(&both).unwrap_err();
+        assert!(together.contains("lower one of the two"), "{together}");
     }
 
     #[test]

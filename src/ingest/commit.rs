@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::COMMIT_TIME_LIMIT;
+use super::{COMMIT_TIME_LIMIT, ReportLimits};
 use crate::store::{Admission, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
@@ -21,6 +21,10 @@ use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
 const QUEUE_REPORTS: usize = 8192;
 /// Counts that may wait or be on their way, over all reports: at 24 bytes each at most, 48 MiB.
 const QUEUE_COUNTS: usize = 2 << 20;
+
+// A single report must fit: every operation in every bucket that its window covers.
+const _: () = assert!(ReportLimits::OPERATIONS * ReportLimits::BUCKETS as usize <= QUEUE_COUNTS);
+
 /// Reports in one transaction.
 const GROUP_REPORTS: usize = 2048;
 /// Counts in one transaction, unless a single report holds more.

@@ -26,7 +26,9 @@ use crate::names::Names;
 use crate::plan_summary::PlanSummary;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{HistoryRow, Publication, StoreError, StoredPlan, WriteFormat, plan_codec};
+use crate::store::{
+    HistoryRow, Publication, StoreError, StoredPlan, TooLarge, WriteFormat, plan_codec,
+};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
@@ -77,6 +79,11 @@ struct Prepared {
     /// What its numbers stand for.
     names: Arc<Names>,
 }
+
+/// What is too large to be read again is not stored: the plan before stays in force.
+#[derive(Debug, thiserror::Error)]
+#[error("the next plan is too large to be stored")]
+struct Unstorable(#[source] TooLarge);
 
 #[async_trait]
 impl Job for Recompute {
@@ -170,7 +177,8 @@ impl Recompute {
         laps.lap(phases.of(PlanPhase::Read));
         let prepared = self
             .compute(&publishing, Arc::clone(&before), head, read, epoch)
-            .await;
+            .await
+            .inspect_err(|_| self.shared.metrics.plans.of(PlanOutcome::TooLarge).inc())?;
         laps.lap(phases.of(PlanPhase::Compute));
         let published = self.publish(head, &prepared).await?;
         laps.lap(phases.of(PlanPhase::Publish));
@@ -226,7 +234,7 @@ impl Recompute {
         head: u64,
         read: Read,
         epoch: u64,
-    ) -> Prepared {
+    ) -> Result<Prepared, Unstorable> {
         let published_at = self.shared.clock.now();
         let names = self.shared.dictionary.names();
         blocking_under(Arc::clone(publishing), move || {
@@ -249,12 +257,12 @@ impl Recompute {
                 published_at,
                 format: read.format,
             };
-            let mut prepared = prepare(parent.plan(), &policy, inputs, names, stored_as);
+            let mut prepared = prepare(parent.plan(), &policy, inputs, names, stored_as)?;
             let missed = missed.iter();
             prepared
                 .history
                 .extend(missed.map(|counts| history(counts, parent.plan(), read.format)));
-            prepared
+            Ok(prepared)
         })
         .await
     }
@@ -340,7 +348,7 @@ fn prepare(
     inputs: Inputs<'_>,
     names: Arc<Names>,
     stored_as: StoredAs,
-) -> Prepared {
+) -> Result<Prepared, Unstorable> {
     let StoredAs {
         head,
         published_at,
@@ -360,14 +368,14 @@ fn prepare(
         configuration_revision: plan.configuration_revision,
         published_at,
         summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
-        body: plan_codec::encode(&plan, format),
+        body: plan_codec::encode(&plan, format).map_err(Unstorable)?,
     };
-    Prepared {
+    Ok(Prepared {
         plan,
         stored,
         history,
         names,
-    }
+    })
 }
 
 /// Whether late reports have changed a window since its plan.

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::parse::count;
+use crate::limits::{OPERATIONS_MAX, PLAN_NAMES_BYTES, SERVICES_MAX, plan_names_bytes};
 use crate::store::DictionaryLimits;
 
 /// How much is accepted.
@@ -14,7 +15,7 @@ pub struct LimitSettings {
         env = "WEIR_MAX_SERVICES",
         default_value = "10000",
         value_name = "N",
-        value_parser = count(1_u32, 1_000_000)
+        value_parser = count(1, SERVICES_MAX)
     )]
     pub max_services: u32,
     /// Most operations of one service counted under their own name, 1 to 100000; the rest is
@@ -27,13 +28,13 @@ pub struct LimitSettings {
         value_parser = count(1_u32, 100_000)
     )]
     pub max_operations_per_service: u32,
-    /// Most operations of the fleet counted under their own name, 1 to 10000000
+    /// Most operations of the fleet counted under their own name, 1 to 3000000
     #[arg(
         long,
         env = "WEIR_MAX_OPERATIONS",
         default_value = "1000000",
         value_name = "N",
-        value_parser = count(1_u32, 10_000_000)
+        value_parser = count(1, OPERATIONS_MAX)
     )]
     pub max_operations: u32,
     /// Largest report accepted, in bytes after decompression, 1024 to 268435456
@@ -57,6 +58,18 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
+    pub(super) fn check(&self, problems: &mut Vec<String>) {
+        let (services, operations) = (self.max_services, self.max_operations);
+        let bytes = plan_names_bytes(services, operations);
+        if bytes > PLAN_NAMES_BYTES {
+            problems.push(format!(
+                "--max-operations {operations} with --max-services {services}: a plan of that many \
+                 takes up to {bytes} bytes, and at most {PLAN_NAMES_BYTES} can be stored; lower \
+                 one of the two"
+            ));
+        }
+    }
+
     /// How many names are counted apart.
     #[must_use]
     pub fn dictionary(&self) -> DictionaryLimits {

@@ -7,6 +7,28 @@ use super::varint::Damage;
 /// Level 1: columns of numbers gain little from a higher one, and the leader waits for it.
 const LEVEL: i32 = 1;
 
+/// Content that would be larger, unpacked, than what is ever read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it takes {bytes} bytes, and at most {most} can be read again")]
+pub struct TooLarge {
+    /// What it takes.
+    pub bytes: u64,
+    /// The most that is read.
+    pub most: u64,
+}
+
+/// Checks that content is small enough for [`unwrap`] with `largest`.
+pub(super) fn check(content: &[u8], largest: u64) -> Result<(), TooLarge> {
+    let bytes = content.len() as u64;
+    if bytes <= largest {
+        return Ok(());
+    }
+    Err(TooLarge {
+        bytes,
+        most: largest,
+    })
+}
+
 /// Wraps content.
 pub(super) fn wrap(version: u8, content: &[u8]) -> Vec<u8> {
     let compressed = compress(content);
@@ -49,6 +71,16 @@ pub(super) fn decompress(compressed: &[u8], largest: u64) -> Result<Vec<u8>, Dam
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_never_read_is_refused_before_it_is_written() {
+        assert_eq!(check(&[7; 100], 100), Ok(()));
+        let refused = TooLarge {
+            bytes: 100,
+            most: 99,
+        };
+        assert_eq!(check(&[7; 100], 99), Err(refused));
+    }
 
     #[test]
     fn content_comes_back_up_to_its_limit() {

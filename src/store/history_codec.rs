@@ -38,8 +38,11 @@ const BLOCKS_MAX: usize = 240;
 /// block stays under 256 MiB.
 pub(super) const HEAD_BYTES: usize = 3 + BLOCKS_MAX * 9;
 
-/// The most bytes a table may unpack to: two million operations at their widest.
-const LARGEST: u64 = 64 << 20;
+/// The most bytes a table may unpack to: as many operations as a plan has room for.
+pub const BYTES_MAX: u64 = 128 << 20;
+
+/// The most bytes of one operation: its id's gap, two counts of variable length and a probability.
+pub const OPERATION_BYTES: u64 = 29;
 
 /// One operation's history in a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,7 +114,7 @@ pub fn decode(payload: &[u8]) -> Result<Vec<HistoryOperation>, StoreError> {
 
 fn read(payload: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
     if version(payload)? == WHOLE {
-        return table::decode(&frame::unwrap(WHOLE, payload, LARGEST)?);
+        return table::decode(&frame::unwrap(WHOLE, payload, BYTES_MAX)?);
     }
     let mut operations: Vec<HistoryOperation> = Vec::new();
     let index = Index::read(payload)?;
@@ -120,7 +123,7 @@ fn read(payload: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
     }
     for entry in &index.0 {
         let bytes = payload.get(entry.bytes()).ok_or(Damage::Truncated)?;
-        let block = table::decode(&frame::decompress(bytes, LARGEST)?)?;
+        let block = table::decode(&frame::decompress(bytes, BYTES_MAX)?)?;
         let first = block.first().ok_or(Damage::Malformed)?.operation;
         let follows = operations.last().is_none_or(|last| last.operation < first);
         if first.0 != entry.first || !follows {
@@ -145,14 +148,14 @@ pub fn find(
 
 fn found(payload: &[u8], operation: OperationId) -> Result<Option<HistoryOperation>, Damage> {
     if version(payload)? == WHOLE {
-        return table::find(&frame::unwrap(WHOLE, payload, LARGEST)?, operation);
+        return table::find(&frame::unwrap(WHOLE, payload, BYTES_MAX)?, operation);
     }
     let index = Index::read(payload)?;
     let Some(entry) = index.holding(operation) else {
         return Ok(None);
     };
     let bytes = payload.get(entry.bytes()).ok_or(Damage::Truncated)?;
-    table::find(&frame::decompress(bytes, LARGEST)?, operation)
+    table::find(&frame::decompress(bytes, BYTES_MAX)?, operation)
 }
 
 /// The part of a payload that says something of one operation.

@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 pub use fault::{Cause, Passing};
 pub use fleet::FleetSettings;
+pub use frame::TooLarge;
 pub use instrumented::InstrumentedStore;
 pub use names::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,

@@ -24,7 +24,7 @@ use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
 use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
 use super::varint::Damage;
-use super::{StoreError, WriteFormat, frame};
+use super::{StoreError, TooLarge, WriteFormat, frame};
 
 const VERSION: u8 = 6;
 
@@ -41,8 +41,16 @@ const WITH_COUNTED_FOLLOWERS: u8 = 6;
 /// The versions that are read, by a body's first byte.
 pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 
-/// The most bytes a body may unpack to: two million operations at their widest.
-const LARGEST: u64 = 256 << 20;
+/// The most bytes a body may unpack to. PostgreSQL takes a value of up to 1 GB, and a replica needs
+/// about three times this to make the next plan.
+pub const BYTES_MAX: u64 = 512 << 20;
+
+/// The most bytes of one operation: 5 numbers of 8 bytes, 13 of 4, 3 of 1, and 9 of variable length,
+/// which take 47 at their longest.
+pub const OPERATION_BYTES: u64 = 142;
+
+/// The most bytes of one service.
+pub const SERVICE_BYTES: u64 = 42;
 
 /// What every version begins with. Fields are only ever changed under a new version.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,8 +105,10 @@ struct Agents {
 }
 
 /// Encodes a plan.
-#[must_use]
-pub fn encode(plan: &Plan, format: WriteFormat) -> Vec<u8> {
+///
+/// # Errors
+/// Refuses a plan that could never be read again because it unpacks to more than [`BYTES_MAX`].
+pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
     let document = Document {
         number: plan.number,
         epoch: plan.epoch,
@@ -120,7 +130,8 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Vec<u8> {
         WriteFormat::Previous => (PREVIOUS, bytes(&(first, Followed::<Seven>::of(plan)))),
         WriteFormat::Newest => (VERSION, bytes(&(first, Followed::<Counted>::of(plan)))),
     };
-    frame::wrap(version, &content)
+    frame::check(&content, BYTES_MAX)?;
+    Ok(frame::wrap(version, &content))
 }
 
 fn bytes(whole: &impl Serialize) -> Vec<u8> {
@@ -143,7 +154,7 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
     } else {
         VERSION
     };
-    let content = frame::unwrap(version, body, LARGEST)?;
+    let content = frame::unwrap(version, body, BYTES_MAX)?;
     let (document, mut rest): (Document, _) = take(&content)?;
     let (mut figures, mut trim) = (Figures::default(), Trim::default());
     if version >= WITH_FIGURES {

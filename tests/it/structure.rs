@@ -70,7 +70,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("settings", &["store"]),
+    ("limits", &["allocation", "store"]),
+    ("settings", &["limits", "store"]),
     (
         "cli",
         &["app", "clock", "settings", "simulate", "store", "telemetry"],

@@ -142,6 +142,8 @@ labels! {
         StaleEpoch = "stale_epoch",
         /// There was a newer plan.
         StaleParent = "stale_parent",
+        /// It was larger than what can be read again, so it was not stored.
+        TooLarge = "too_large",
     }
 
     /// A phase of making a plan.

@@ -251,7 +251,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
     };
     let again = next_plan(parent, &policy, inputs);
     ensure!(
-        plan_codec::encode(&again, WriteFormat::Newest) == published.plan.body,
+        plan_codec::encode(&again, WriteFormat::Newest).unwrap() == published.plan.body,
         "computed again, plan {} is another:\n{again:?}\ninstead of\n{plan:?}",
         plan.number
     );

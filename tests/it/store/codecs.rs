@@ -168,10 +168,10 @@ prop_compose! {
 proptest! {
     #[test]
     fn a_plan_comes_back_bit_for_bit(plan in any_plan(), format in any_format()) {
-        let bytes = plan_codec::encode(&plan, format);
+        let bytes = plan_codec::encode(&plan, format).unwrap();
         let decoded = plan_codec::decode(&bytes).unwrap();
         // Encoding again tells 0 from -0, which compare equal.
-        prop_assert_eq!(plan_codec::encode(&decoded, format), bytes);
+        prop_assert_eq!(plan_codec::encode(&decoded, format).unwrap(), bytes);
         prop_assert_eq!(decoded, plan);
     }
 
@@ -181,7 +181,7 @@ proptest! {
         format in any_format(),
         at in any::<prop::sample::Index>(),
     ) {
-        let mut bytes = plan_codec::encode(&plan, format);
+        let mut bytes = plan_codec::encode(&plan, format).unwrap();
         let cut = at.index(bytes.len());
         prop_assert!(plan_codec::decode(&bytes[..cut]).is_err());
         bytes[cut] ^= 0x55;
@@ -343,7 +343,7 @@ fn a_newer_format_is_told_from_damage() {
 /// Release 0.1.0 reads these formats, so they are what is written until an operator says otherwise.
 #[test]
 fn the_previous_formats_are_those_of_the_release_before() {
-    let plan = plan_codec::encode(&Plan::default(), WriteFormat::Previous);
+    let plan = plan_codec::encode(&Plan::default(), WriteFormat::Previous).unwrap();
     assert_eq!(plan[0], 5);
     assert_eq!(history_codec::encode(&[], WriteFormat::Previous)[0], 1);
 }
@@ -360,4 +360,73 @@ fn a_bomb_is_defused() {
         corrupt_cell(history_codec::decode(&bomb)),
         "history.payload"
     );
+}
+
+/// The size of a document without its compression.
+fn unpacked(bytes: &[u8]) -> u64 {
+    zstd::decode_all(&bytes[1..]).unwrap().len() as u64
+}
+
+/// An operation each of whose numbers takes as many bytes as it can.
+const WIDEST: OperationPlan = OperationPlan {
+    operation: OperationId(u32::MAX),
+    service: ServiceId(u32::MAX),
+    overflow: true,
+    offered: 1.0,
+    belief: WIDEST_BELIEF,
+    belief_before: Some(WIDEST_BELIEF),
+    share: 1.0,
+    probability: 1.0,
+    binding: Binding::Deadband,
+    reason: Reason::UNKNOWN,
+    silent_windows: u32::MAX,
+    window_offered: u64::MAX,
+    window_sampled: u64::MAX,
+};
+
+const WIDEST_BELIEF: Belief = Belief {
+    rate: 1.0,
+    variance: 1.0,
+    presence: 1.0,
+    stay: 1.0,
+    wake: 1.0,
+    gap: u16::MAX,
+    since: u16::MAX,
+    regular: 1.0,
+};
+
+/// The limits on names follow from these sizes.
+#[test]
+fn nothing_takes_more_bytes_than_is_reckoned_with() {
+    const MANY: u64 = 1000;
+    let size = |services: u64, operations: u64| {
+        let service = ServicePlan {
+            service: ServiceId(u32::MAX),
+            ..ServicePlan::default()
+        };
+        let plan = Plan {
+            services: vec![service; services as usize],
+            operations: vec![WIDEST; operations as usize],
+            ..Plan::default()
+        };
+        unpacked(&plan_codec::encode(&plan, WriteFormat::Newest).unwrap())
+    };
+    let none = size(0, 0);
+    let operations = (size(0, MANY) - none) / MANY;
+    assert_eq!(operations, plan_codec::OPERATION_BYTES);
+    let services = (size(MANY, 0) - none) / MANY;
+    assert!(services <= plan_codec::SERVICE_BYTES, "{services}");
+
+    let history = |count: u32| {
+        let operations = (1..=count).map(|number| HistoryOperation {
+            operation: OperationId(number * 1_000_000),
+            offered: u64::MAX,
+            sampled: u64::MAX,
+            probability: Some(0.5),
+        });
+        let operations: Vec<_> = operations.collect();
+        unpacked(&history_codec::encode(&operations, WriteFormat::Previous))
+    };
+    let each = (history(1000) - history(0)) / 1000;
+    assert!(each <= history_codec::OPERATION_BYTES, "{each}");
 }

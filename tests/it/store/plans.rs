@@ -29,7 +29,7 @@ pub fn plan(number: u64, epoch: u64) -> StoredPlan {
         configuration_revision: 3,
         published_at: instant(number_signed * 10_000 + 9_123),
         summary: format!("{{\"plan\":{number}}}"),
-        body: plan_codec::encode(&content, WriteFormat::Newest),
+        body: plan_codec::encode(&content, WriteFormat::Newest).unwrap(),
     }
 }
 
