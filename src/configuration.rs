@@ -13,7 +13,7 @@ pub use overrides::{
 
 use crate::allocation::Policy;
 use crate::names::Names;
-use crate::store::ConfigurationRevision;
+use crate::store::{ConfigurationRevision, Revisions};
 
 /// The document as it is stored. Every field has a default, so older documents stay readable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,6 +155,16 @@ impl Configuration {
 
     /// The largest budget that is not taken for a slip, in traces per second.
     pub const BUDGET_MAX: f64 = 1e9;
+
+    /// The largest document, in bytes. As many services and operations as are allowed fit in with
+    /// the longest names, each character of them escaped, and every bound: 49 MiB.
+    pub const BYTES_MAX: usize = 64 << 20;
+
+    /// How much of its past is kept: years for most fleets, and four documents of the largest size.
+    pub const REVISIONS: Revisions = Revisions {
+        most: 1000,
+        bytes: 4 * Self::BYTES_MAX as u64,
+    };
 
     /// Reads a stored revision.
     ///

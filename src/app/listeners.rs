@@ -174,6 +174,7 @@ impl Parts {
             previews: Arc::new(Semaphore::new(1)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
             reads: Handle::current(),
+            documents: Admin::document_room(),
         }
     }
 

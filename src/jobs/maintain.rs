@@ -10,6 +10,7 @@ use super::recompute::MISSED_MAX;
 use super::{Job, Shared};
 use crate::allocation::{OperationId, Plan, Timestamp};
 use crate::clock::{Clock, date};
+use crate::configuration::Configuration;
 use crate::store::Retention;
 use crate::telemetry::metrics::JobName;
 
@@ -114,7 +115,9 @@ impl Job for Maintain {
                 "history was not settled for too long: counts go that its late reports are in"
             );
         }
-        self.shared.store.maintain(now, retention).await?;
+        let maintained = self.shared.store.maintain(now, retention).await?;
+        let revisions = maintained.configuration_revisions as f64;
+        self.shared.metrics.configuration_revisions.set(revisions);
         let served = self.shared.served.snapshot();
         let silent = silent(served.plan(), self.retire_after);
         if !silent.is_empty() {
@@ -142,6 +145,7 @@ impl Maintain {
             ),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
+            revisions: Configuration::REVISIONS,
             // A report that old is refused whatever its sequence, so its mark is not needed.
             agents_before: before(self.report_age_max * 2 + SPARE),
             dictionary_states: DICTIONARY_STATES,

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::soundness::Gate;
 use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
-    StoredPlan, WriteFormat,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, Placement,
+    PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError,
+    StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::health::DatabaseState;
@@ -326,7 +326,11 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::ConfigurationRevisions, work).await
     }
 
-    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+    async fn maintain(
+        &self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError> {
         let work = self.inner.maintain(now, retention);
         self.write(StoreCall::Maintain, work).await
     }

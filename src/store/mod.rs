@@ -209,12 +209,30 @@ pub struct Retention {
     pub history_before: Timestamp,
     /// Plan bodies published before this; the current plan's stays whatever its age.
     pub plan_bodies_before: Timestamp,
+    /// The newest revisions of the configuration that stay.
+    pub revisions: Revisions,
     /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
     /// such old buckets must be refused elsewhere: without its mark one would count again.
     pub agents_before: Timestamp,
     /// How many of the dictionary's newest states are remembered. A reader that stands further
     /// back reads everything again.
     pub dictionary_states: u32,
+}
+
+/// How many revisions of the configuration are kept. The newest, which is in force, always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revisions {
+    /// So many at most.
+    pub most: u32,
+    /// Documents of so many bytes together at most.
+    pub bytes: u64,
+}
+
+/// What is left after maintenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maintained {
+    /// Revisions of the configuration that are stored.
+    pub configuration_revisions: u64,
 }
 
 /// The connections to the database at one moment.
@@ -510,7 +528,8 @@ pub trait Store: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError>;
 
-    /// One revision of the configuration; none where nobody has written it.
+    /// One revision of the configuration; none where nobody has written it, or where
+    /// [`Store::maintain`] has deleted it since.
     async fn configuration_revision(
         &self,
         revision: u64,
@@ -525,7 +544,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<RevisionMark>, StoreError>;
 
     /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
-    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError>;
+    async fn maintain(
+        &self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError>;
 
     /// Checks that tables, keys and rights are as Weir needs them; cheap.
     ///

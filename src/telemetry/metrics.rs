@@ -140,6 +140,9 @@ metrics! {
         plan_epoch: Gauge = "weir_plan_epoch",
         /// Configuration revision the served plan was computed from.
         plan_configuration_revision: Gauge = "weir_plan_configuration_revision",
+        /// Stored configuration revisions, as counted by this replica's last maintenance; 0 before
+        /// it and on replicas that do not lead.
+        configuration_revisions: Gauge = "weir_configuration_revisions",
         /// Time since the served plan was published; 0 before the first.
         plan_age: Gauge = "weir_plan_age_seconds",
         /// 1 when the served plan is older than three intervals, else 0.

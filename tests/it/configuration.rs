@@ -4,6 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weir::allocation::{GroupName, OperationName, ServiceName};
+use weir::configuration::{
+    BoundsSettings, Configuration, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX,
+    ServiceSettings,
+};
 
 use crate::support::app::{Agent, TestApp};
 use crate::support::process::eventually;
@@ -398,5 +403,69 @@ async fn every_wrong_field_is_named_by_its_path() {
         "a": { "operations": { "__other__": { "cap_traces_per_second": 1 } } },
     } });
     assert_eq!(put(&app, "*", &others).await.status, 200);
+    app.stop().await;
+}
+
+/// A name of the longest kind, every character of which is escaped in JSON.
+fn longest(number: usize, length: usize) -> String {
+    format!("{number:06}{}", "\"".repeat(length - 6))
+}
+
+#[test]
+fn a_document_with_everything_that_is_allowed_fits() {
+    let bounds: BoundsSettings = serde_json::from_value(json!({
+        "weight": 0.123_456_789_012_345_67,
+        "floor_traces_per_second": 0.123_456_789_012_345_67,
+        "cap_traces_per_second": 123_456.789_012_345_67,
+        "probability_min": 0.123_456_789_012_345_67,
+        "probability_max": 0.923_456_789_012_345_67,
+        "probability": 0.123_456_789_012_345_67,
+        "priority": 9,
+    }))
+    .unwrap();
+    let mut whole = Configuration::default();
+    for number in 0..GROUPS_MAX {
+        let name = longest(number, GroupName::LONGEST);
+        whole.groups.insert(name, GroupSettings::default());
+    }
+    let each = OPERATIONS_MAX / SERVICES_MAX;
+    for number in 0..SERVICES_MAX {
+        let operations = (0..each).map(|at| (longest(at, OperationName::LONGEST), bounds));
+        let service = ServiceSettings {
+            group: Some(longest(0, GroupName::LONGEST)),
+            floor_traces_per_second: Some(0.123_456_789_012_345_67),
+            cap_traces_per_second: Some(123_456.789_012_345_67),
+            each: bounds,
+            operations: operations.collect(),
+        };
+        let name = longest(number, ServiceName::LONGEST);
+        whole.services.insert(name, service);
+    }
+    whole.check().unwrap();
+    let bytes = whole.document().len();
+    assert!(bytes <= Configuration::BYTES_MAX, "{bytes}");
+    assert!(
+        bytes > Configuration::BYTES_MAX / 2,
+        "{bytes}: what is it for?"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_thousand_overrides_with_long_names_are_taken_and_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let name = |number: usize| format!("{number:06}{}", "x".repeat(OperationName::LONGEST - 6));
+    let bounds = json!({ "weight": 2.0 });
+    let operations = (0..OPERATIONS_MAX).map(|number| (name(number), bounds.clone()));
+    let operations = Value::Object(operations.collect());
+    let document = json!({
+        "budget": { "traces_per_second": 20 },
+        "services": { "shop": { "operations": operations } },
+    });
+    let written = put(&app, "*", &document).await;
+    assert_eq!(written.status, 200, "{}", written.body["detail"]);
+    let read = get(&app, WHOLE).await.body;
+    let found = read["services"]["shop"]["operations"].as_object().unwrap();
+    assert_eq!(found.len(), OPERATIONS_MAX);
     app.stop().await;
 }

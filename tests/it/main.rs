@@ -19,6 +19,7 @@ mod generated;
 mod history;
 mod interop;
 mod jobs;
+mod limits;
 mod listeners;
 mod listing;
 mod logs;

@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use uuid::Uuid;
 use weir::allocation::Timestamp;
+use weir::configuration::Configuration;
 use weir::store::postgres::PostgresStore;
 use weir::store::{Retention, Store};
 
@@ -87,6 +88,7 @@ async fn a_role_that_only_reads_and_writes_rows_serves_for_good() {
         plan_bodies_before: everything,
         agents_before: everything,
         dictionary_states: 10,
+        revisions: Configuration::REVISIONS,
     };
     let later = Timestamp(4_000_000_000_000);
     store.maintain(later, none).await.unwrap();

@@ -17,7 +17,10 @@ use crate::store::{ConfigurationRevision, ConfigurationWrite};
 pub(super) const BYTES: usize = 16 << 10;
 
 /// The largest whole document, as it is sent and as it is stored.
-pub(super) const WHOLE_BYTES: usize = 1 << 20;
+pub(super) const WHOLE_BYTES: usize = Configuration::BYTES_MAX;
+
+/// The room for whole documents that arrive at once: one of the largest, compressed and not.
+pub(super) const WHOLE_ROOM: usize = 2 * WHOLE_BYTES;
 
 /// The longest path or remark in an answer, in bytes: names in it are the sender's.
 const TOLD_BYTES: usize = 1024;

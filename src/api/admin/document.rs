@@ -10,7 +10,7 @@ use super::Admin;
 use super::configuration::{self, Condition, WHOLE_BYTES, tag};
 use super::services::page_limit;
 use crate::configuration::Configuration;
-use crate::http::body::read_json;
+use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
 use crate::store::ConfigurationRevision;
 
@@ -26,7 +26,7 @@ pub(super) async fn replace(
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let condition = Condition::of(&request)?;
-    let body = read_json(&request, payload, WHOLE_BYTES).await?;
+    let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
     let wanted: Configuration = configuration::parse(&body)?;
     drop(body);
     let replaced = configuration::write(&admin, &condition, |_| Ok(wanted.clone()));
@@ -108,6 +108,20 @@ fn number(given: &str) -> Result<u64, Problem> {
     })
 }
 
+/// Says that a revision was there once, if it was.
+async fn dropped(admin: &Admin, number: u64) -> Result<Option<Problem>, Problem> {
+    let newest = admin.store.configuration().await?;
+    let was_there = (1..newest.revision).contains(&number);
+    Ok(was_there.then(|| {
+        Problem::NotFound(format!(
+            "revision {number} of the configuration was deleted: the newest {} are kept, up to {} \
+             bytes together",
+            Configuration::REVISIONS.most,
+            Configuration::REVISIONS.bytes
+        ))
+    }))
+}
+
 /// Shows the document as it was in one revision.
 pub(super) async fn revision(
     wanted: Path<String>,
@@ -116,5 +130,8 @@ pub(super) async fn revision(
     let missing = || Problem::NotFound("there is no such revision of the configuration".into());
     let number = wanted.parse().map_err(|_| missing())?;
     let found = admin.store.configuration_revision(number).await?;
-    Ok(stored(found.ok_or_else(missing)?))
+    match found {
+        Some(found) => Ok(stored(found)),
+        None => Err(dropped(&admin, number).await?.unwrap_or_else(missing)),
+    }
 }

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::UNSOUND;
 use crate::clock::Clock;
+use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::names::Dictionary;
@@ -49,6 +50,16 @@ pub struct Admin {
     pub histories: Arc<Semaphore>,
     /// Where history is read: not on the thread that answers probes.
     pub reads: Handle,
+    /// The room for whole configurations that arrive: [`Admin::document_room`].
+    pub documents: BodyRoom,
+}
+
+impl Admin {
+    /// Room for one of the largest configurations, or for many of the usual size.
+    #[must_use]
+    pub fn document_room() -> BodyRoom {
+        BodyRoom::of(configuration::WHOLE_ROOM)
+    }
 }
 
 /// The largest body of any of them.

@@ -15,7 +15,7 @@ use super::services::number_between;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
 use crate::configuration::Configuration;
 use crate::explanation::{ReasonDocument, floor_asked};
-use crate::http::body::read_json;
+use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::plan_summary::{GroupDocument, finite};
@@ -90,7 +90,7 @@ pub(super) async fn show(
 ) -> Result<impl Responder, Problem> {
     let limit = wanted.limit.as_deref();
     let limit = number_between("limit", limit, LISTED, 1..=LISTED_MAX)?;
-    let body = read_json(&request, payload, WHOLE_BYTES).await?;
+    let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
     let configuration: Configuration = configuration::parse(&body)?;
     drop(body);
     configuration::check(&configuration)?;

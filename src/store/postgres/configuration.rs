@@ -6,7 +6,7 @@ use super::PostgresStore;
 use super::connection::Connection;
 use super::session::Session;
 use crate::store::fault::{self, Fault};
-use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
+use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark, Revisions};
 
 const READ_NEWEST: &str = "\
 -- configuration: read newest
@@ -34,6 +34,24 @@ const LIST: &str = "\
 -- configuration: list
 select revision, written_ms from configuration where revision < $1
 order by revision desc limit $2";
+
+/// Only the oldest go, so that there are no gaps between the others.
+const DELETE_OLD: &str = "\
+-- configuration: delete old
+with sized as (
+    select revision,
+        row_number() over newest as place,
+        sum(octet_length(document)) over newest as bytes
+    from configuration
+    window newest as (order by revision desc)
+)
+delete from configuration using sized
+where configuration.revision = sized.revision
+    and sized.place > 1 and (sized.place > $1 or sized.bytes > $2)";
+
+const COUNT: &str = "\
+-- configuration: count
+select count(*) from configuration";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -168,4 +186,21 @@ pub(super) async fn list(
         .await?;
     session.keep();
     rows.into_iter().map(MarkRow::mark).collect()
+}
+
+/// Deletes the oldest revisions beyond what is kept; returns how many are left.
+pub(super) async fn prune(store: &PostgresStore, kept: Revisions) -> Result<u64, Fault> {
+    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = session.begin().await?;
+    sqlx::query(DELETE_OLD)
+        .bind(i64::from(kept.most))
+        .bind(i64::try_from(kept.bytes).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    let left: i64 = sqlx::query_scalar(COUNT)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    session.keep();
+    Ok(left.unsigned_abs())
 }

@@ -2,10 +2,10 @@
 
 use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
 use super::session::Session;
-use super::{PostgresStore, dictionary};
+use super::{PostgresStore, configuration, dictionary};
 use crate::allocation::Timestamp;
-use crate::store::Retention;
 use crate::store::fault::Fault;
+use crate::store::{Maintained, Retention};
 
 /// How far around now there are partitions: late reports before it, a missed maintenance after.
 const ROOM_MILLISECONDS: i64 = 2 * 3_600_000;
@@ -29,7 +29,7 @@ pub(super) async fn run(
     store: &PostgresStore,
     now: Timestamp,
     retention: Retention,
-) -> Result<(), Fault> {
+) -> Result<Maintained, Fault> {
     let first = now.0.saturating_sub(ROOM_MILLISECONDS);
     let last = now.0.saturating_add(ROOM_MILLISECONDS);
     let ahead = [DELTA, HISTORY, PLAN, PLAN_BODY]
@@ -49,7 +49,11 @@ pub(super) async fn run(
             .await?;
     }
     dictionary::forget(store, retention.dictionary_states).await?;
-    delete_marks(store, retention.agents_before).await
+    delete_marks(store, retention.agents_before).await?;
+    let configuration_revisions = configuration::prune(store, retention.revisions).await?;
+    Ok(Maintained {
+        configuration_revisions,
+    })
 }
 
 async fn delete_marks(store: &PostgresStore, before: Timestamp) -> Result<(), Fault> {

@@ -34,9 +34,9 @@ use uuid::Uuid;
 use super::fault::{self, Fault};
 use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
-    StoredPlan, WriteFormat,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, Placement,
+    PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError,
+    StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use partitions::Partitions;
@@ -354,7 +354,11 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+    async fn maintain(
+        &self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError> {
         self.run("maintaining the tables", || {
             maintenance::run(self, now, retention)
         })

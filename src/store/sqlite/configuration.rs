@@ -5,7 +5,7 @@ use sqlx::SqliteExecutor;
 
 use super::SqliteStore;
 use crate::store::fault::{self, Fault};
-use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
+use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark, Revisions};
 
 const READ_NEWEST: &str = "\
 -- configuration: read newest
@@ -32,6 +32,24 @@ const LIST: &str = "\
 -- configuration: list
 select revision, written_ms from configuration where revision < $1
 order by revision desc limit $2";
+
+/// Only the oldest go, so that there are no gaps between the others.
+const DELETE_OLD: &str = "\
+-- configuration: delete old
+delete from configuration where revision in (
+    select revision from (
+        select revision,
+            row_number() over newest as place,
+            sum(octet_length(document)) over newest as bytes
+        from configuration
+        window newest as (order by revision desc)
+    )
+    where place > 1 and (place > $1 or bytes > $2)
+)";
+
+const COUNT: &str = "\
+-- configuration: count
+select count(*) from configuration";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -153,4 +171,19 @@ pub(super) async fn list(
         .fetch_all(store.connections.readers())
         .await?;
     rows.into_iter().map(MarkRow::mark).collect()
+}
+
+/// Deletes the oldest revisions beyond what is kept; returns how many are left.
+pub(super) async fn prune(store: &SqliteStore, kept: Revisions) -> Result<u64, Fault> {
+    let mut transaction = store.connections.write().await?;
+    sqlx::query(DELETE_OLD)
+        .bind(i64::from(kept.most))
+        .bind(i64::try_from(kept.bytes).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    let left: i64 = sqlx::query_scalar(COUNT)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(left.unsigned_abs())
 }

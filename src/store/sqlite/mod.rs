@@ -29,9 +29,9 @@ use uuid::Uuid;
 use super::fault::{once, run};
 use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Placement, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError, StoredDelta,
-    StoredPlan, WriteFormat,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, Placement,
+    PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError,
+    StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::clock::{Clock, SystemClock};
@@ -289,7 +289,11 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn maintain(&self, _now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+    async fn maintain(
+        &self,
+        _now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError> {
         run("maintaining the tables", || {
             maintenance::run(self, retention)
         })

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::Connection;
 use uuid::Uuid;
 use weir::clock::{Clock, SystemClock};
+use weir::configuration::Configuration;
 use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
@@ -119,7 +120,7 @@ const PARTS: [Part; 4] = [
         path: "/v1/configuration",
         fine: whole::document,
         wrong: || json!({ "groups": { "batch": { "cap_traces_per_second": -1 } } }),
-        bytes: 1 << 20,
+        bytes: Configuration::BYTES_MAX,
     },
     Part {
         path: "/v1/lower-bound",
@@ -135,6 +136,16 @@ fn put(app: &TestApp, part: &Part, condition: Option<&str>) -> RequestBuilder {
         Some(condition) => request.header("If-Match", condition),
         None => request,
     }
+}
+
+/// A body one byte larger than allowed, compressed, so that little has to be sent.
+fn too_large(request: RequestBuilder, allowed: usize) -> RequestBuilder {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&vec![b' '; allowed + 1]).unwrap();
+    request
+        .header("Content-Type", "application/json")
+        .header("Content-Encoding", "gzip")
+        .body(gzip.finish().unwrap())
 }
 
 fn post(app: &TestApp) -> RequestBuilder {
@@ -293,7 +304,8 @@ async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
             .body(body)
     };
     given.put(part, json("{".into()), 400).await;
-    given.put(part, json(" ".repeat(part.bytes + 1)), 413).await;
+    let large = too_large(put(Some("*")), part.bytes);
+    given.put(part, large, 413).await;
     given.put(part, put(Some("*")).body("{}"), 415).await;
     // A wrong value is one whichever revision is the newest.
     for condition in ["*", &*tag] {

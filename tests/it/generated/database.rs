@@ -15,8 +15,8 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store,
-    StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Maintained, Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
+    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 
 use super::operations::Point;
@@ -427,13 +427,17 @@ impl Store for Link {
         self.heard(written)
     }
 
-    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+    async fn maintain(
+        &self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError> {
         self.way()?;
         let going = Timestamp(0)..retention.deltas_before;
         let going = self.store.read_deltas(going).await?;
         self.ledger.records().dropped.extend(going);
-        self.store.maintain(now, retention).await?;
-        self.heard(())
+        let maintained = self.store.maintain(now, retention).await?;
+        self.heard(maintained)
     }
 
     async fn inspect(&self) -> Result<(), StoreError> {

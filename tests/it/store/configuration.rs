@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use weir::store::{ConfigurationRevision, ConfigurationWrite, StoreError};
+use weir::allocation::Timestamp;
+use weir::store::{
+    ConfigurationRevision, ConfigurationWrite, Retention, Revisions, Store, StoreError,
+};
 
 use super::{Fixture, instant};
 
@@ -158,4 +161,67 @@ pub async fn every_revision_can_be_read_again(fixture: &Fixture) {
     assert_eq!(listed(Some(2), 2).await, [1]);
     assert!(listed(Some(1), 2).await.is_empty());
     assert_eq!(listed(Some(u64::MAX), 1).await, [5]);
+}
+
+/// Writes revisions up to the sixth, of ten bytes each, and lets maintenance keep some.
+async fn kept(fixture: &Fixture, revisions: Revisions) -> (Arc<dyn Store>, Vec<u64>) {
+    let store = fixture.open().await;
+    let document = "0123456789";
+    store
+        .create_configuration(document, instant(0))
+        .await
+        .unwrap();
+    for from in 1..6 {
+        store
+            .write_configuration(from, document, instant(0))
+            .await
+            .unwrap();
+    }
+    let ever = Timestamp(0);
+    let retention = Retention {
+        deltas_before: ever,
+        history_before: ever,
+        plan_bodies_before: ever,
+        agents_before: ever,
+        dictionary_states: 10,
+        revisions,
+    };
+    let now = Timestamp(instant(0).timestamp_millis());
+    let maintained = store.maintain(now, retention).await.unwrap();
+    let marks = store.configuration_revisions(None, 100).await.unwrap();
+    assert_eq!(maintained.configuration_revisions, marks.len() as u64);
+    (store, marks.iter().map(|mark| mark.revision).collect())
+}
+
+pub async fn only_the_newest_revisions_stay(fixture: &Fixture) {
+    let revisions = Revisions {
+        most: 3,
+        bytes: 1000,
+    };
+    let (store, left) = kept(fixture, revisions).await;
+    assert_eq!(left, [6, 5, 4]);
+    assert_eq!(store.configuration_revision(3).await.unwrap(), None);
+    // Writes go on from the newest, and a revision that is gone is a stale one.
+    let stale = store.write_configuration(2, "new", instant(1)).await;
+    assert!(matches!(stale.unwrap(), ConfigurationWrite::Conflict(of) if of.revision == 6));
+    let next = store.write_configuration(6, "new", instant(1)).await;
+    assert!(matches!(next.unwrap(), ConfigurationWrite::Written(of) if of.revision == 7));
+}
+
+pub async fn revisions_stay_as_far_as_their_documents_fit(fixture: &Fixture) {
+    let bytes = |bytes| Revisions { most: 100, bytes };
+    let (store, left) = kept(fixture, bytes(25)).await;
+    assert_eq!(left, [6, 5]);
+    let retention = Retention {
+        deltas_before: Timestamp(0),
+        history_before: Timestamp(0),
+        plan_bodies_before: Timestamp(0),
+        agents_before: Timestamp(0),
+        dictionary_states: 10,
+        revisions: bytes(1),
+    };
+    let now = Timestamp(instant(0).timestamp_millis());
+    store.maintain(now, retention).await.unwrap();
+    let newest = store.configuration().await.unwrap();
+    assert_eq!(newest.revision, 6, "what is in force stays");
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use weir::allocation::{OperationId, Timestamp};
+use weir::configuration::Configuration;
 use weir::store::Admission::{Counted, Duplicate, OtherNames};
 use weir::store::{
     DictionaryCursor, DictionaryLimits, DictionaryPage, Incarnation, Placement, ResolvedReport,
@@ -113,6 +114,7 @@ pub async fn a_reader_further_back_than_is_remembered_reads_everything_again(fix
         plan_bodies_before: nothing_is_old,
         agents_before: nothing_is_old,
         dictionary_states: 2,
+        revisions: Configuration::REVISIONS,
     };
     store.maintain(window(0).start, retention).await.unwrap();
     let steps = [Step::Anew, Step::Anew, Step::Forward, Step::Forward];

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use weir::allocation::{OperationId, Timestamp};
+use weir::configuration::Configuration;
 use weir::store::{Admission, BucketOperation, HistoryRow, Publication, Retention};
 
 use super::plans::{lead, plan, publish};
@@ -24,6 +25,7 @@ fn before(instant: Timestamp) -> Retention {
         plan_bodies_before: instant,
         agents_before: instant,
         dictionary_states: 10,
+        revisions: Configuration::REVISIONS,
     }
 }
 

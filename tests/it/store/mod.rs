@@ -252,6 +252,8 @@ on_both_backends! {
         of_many_writers_one_succeeds
         of_many_that_create_the_first_all_see_one
         every_revision_can_be_read_again
+        only_the_newest_revisions_stay
+        revisions_stay_as_far_as_their_documents_fit
     }
     maintenance {
         it_runs_on_an_empty_store_and_again

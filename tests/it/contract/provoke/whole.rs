@@ -2,8 +2,9 @@
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use weir::configuration::Configuration;
 
-use super::{Answer, Given};
+use super::{Answer, Given, too_large};
 use crate::support::app::TestApp;
 
 pub const PREVIEW: &str = "/v1/configuration/preview";
@@ -52,7 +53,8 @@ pub async fn preview(given: &mut Given, app: &TestApp) {
         typed.body(body)
     };
     ask(json("{".into()), 400).await;
-    ask(json(" ".repeat((1 << 20) + 1)), 413).await;
+    let large = too_large(request(""), Configuration::BYTES_MAX);
+    ask(large, 413).await;
     ask(request("").body("{}"), 415).await;
     ask(request("").json(&json!({ "budget": 1 })), 422).await;
 }
