@@ -15,7 +15,7 @@ use super::sum::exact_sum;
 use super::tally::Tally;
 use super::{
     Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
-    ServicePlan, Source, completeness,
+    ServicePlan, Source, completeness, interval,
 };
 
 /// Computes the plan that follows `previous`.
@@ -24,6 +24,8 @@ use super::{
 /// equal plans. Repeated counts of one operation or agent add up.
 #[must_use]
 pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
+    let converted = interval::converted(previous, inputs.current.window);
+    let previous = converted.as_ref().unwrap_or(previous);
     let mut retired = inputs.retired.to_vec();
     retired.sort_unstable();
     let before = State::corrected(previous, inputs.corrected, &retired);
