@@ -52,7 +52,7 @@ fn the_page_states_the_bounds_of_the_code() {
             mebibytes(limits.max_report_bytes),
         ),
         (
-            "operations in one report",
+            "operations, and services, in one report",
             written(ReportLimits::OPERATIONS),
         ),
         ("age of a window", hours(TimingSettings::REPORT_AGE_MAX)),
