@@ -35,18 +35,21 @@ impl Unlisted {
     /// same traffic do not take turns.
     pub(super) fn among(policy: &Policy, estimates: &[Estimate]) -> Self {
         let services = crowded(estimates);
-        let mut left_out = Vec::new();
-        if !services.is_empty() {
-            left_out.resize(estimates.len(), false);
-        }
-        for service in &services {
-            let named = |(at, estimate): (usize, &Estimate)| {
-                let is_named = estimate.service == *service && !estimate.overflow;
-                is_named.then(|| (rank(policy, estimate), at))
+        if services.is_empty() {
+            return Self {
+                left_out: Vec::new(),
+                services,
             };
-            let mut ranked: Vec<_> = estimates.iter().enumerate().filter_map(named).collect();
-            ranked.select_nth_unstable(LISTED_MAX - 1);
-            for (_, at) in &ranked[LISTED_MAX..] {
+        }
+        let named = |(at, estimate): (usize, &Estimate)| {
+            let place = services.binary_search(&estimate.service).ok()?;
+            (!estimate.overflow).then(|| (place, rank(policy, estimate), at))
+        };
+        let mut ranked: Vec<_> = estimates.iter().enumerate().filter_map(named).collect();
+        ranked.sort_unstable();
+        let mut left_out = vec![false; estimates.len()];
+        for service in ranked.chunk_by(|one, other| one.0 == other.0) {
+            for (_, _, at) in &service[LISTED_MAX..] {
                 left_out[*at] = true;
             }
         }
