@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::say;
 use super::signals::stop_on_signal;
 use crate::clock::SystemClock;
+use crate::settings::TimingSettings;
 use crate::simulate::client::{Client, ClientError};
 use crate::simulate::recording::{RecordingError, read_traffic};
 use crate::simulate::{FleetShape, Play, Schedule, Traffic};
@@ -129,7 +130,7 @@ pub enum ReplayError {
 /// The shortest interval: below it the ticks would be shorter than timers are exact.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
 /// The most SDK instances: each is a task that polls.
 const MOST_SDKS: usize = 50_000;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::replay::{ReplayError, check_budget, conclude, first_row, within};
+use crate::settings::TimingSettings;
 use crate::simulate::faults::{Burst, Faults, NotAFault, Rename};
 use crate::simulate::recording::{Gaps, Reading, Recording, read};
 use crate::simulate::scenario::Scenario;
@@ -109,7 +110,7 @@ pub struct SimulateArgs {
 /// The shortest interval: windows are counted in milliseconds.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
 /// The longest row of time, in seconds: a week.
 const LONGEST_ROW: f64 = 604_800.0;
 /// The most intervals: each is kept until the end.
@@ -224,11 +225,14 @@ impl SimulateArgs {
         within("interval", self.interval, SHORTEST, LONGEST)?;
         let timing = Timing {
             interval: self.interval,
-            grace: self.grace.unwrap_or(self.interval / 6),
+            grace: self
+                .grace
+                .unwrap_or(self.interval / TimingSettings::GRACE_PART),
             poll_interval: self.poll_interval.unwrap_or(self.interval),
             report_interval: self.report_interval.unwrap_or(self.interval / 6),
         };
-        within("grace", timing.grace, Duration::ZERO, 10 * self.interval)?;
+        let longest = TimingSettings::GRACE_INTERVALS_MAX * self.interval;
+        within("grace", timing.grace, Duration::ZERO, longest)?;
         for (flag, duration) in [
             ("poll-interval", timing.poll_interval),
             ("report-interval", timing.report_interval),

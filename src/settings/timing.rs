@@ -6,13 +6,6 @@ use clap::Args;
 
 use super::parse::{DAY, HOUR, MINUTE, SECOND, duration};
 
-/// How many intervals a window waits for reports at most.
-const GRACE_INTERVALS_MAX: u32 = 10;
-
-/// The part of the interval that a window waits for reports by default: agents report six times an
-/// interval, so an agent's last report on a window comes at most that long after its end.
-const GRACE_PART: u32 = 6;
-
 /// How often plans are made and how long data is kept.
 #[derive(Debug, Clone, Args)]
 pub struct TimingSettings {
@@ -21,12 +14,7 @@ pub struct TimingSettings {
     #[arg(long, env = "WEIR_INTERVAL", value_name = "DURATION", value_parser = interval)]
     pub interval: Option<Duration>,
     /// How long after its end a window still waits for reports [default: a sixth of the interval]
-    #[arg(
-        long,
-        env = "WEIR_GRACE",
-        value_name = "DURATION",
-        value_parser = duration(Duration::ZERO, GRACE_INTERVALS_MAX * HOUR)
-    )]
+    #[arg(long, env = "WEIR_GRACE", value_name = "DURATION", value_parser = grace)]
     pub grace: Option<Duration>,
     /// The oldest report accepted, by the start of its window, 1m to 24h. Shared like --interval
     /// [default: what the database says, 1h in a new one]
@@ -62,6 +50,17 @@ pub struct TimingSettings {
 }
 
 impl TimingSettings {
+    /// The longest interval.
+    pub const INTERVAL_MAX: Duration = HOUR;
+
+    /// How many intervals a window waits for reports at most.
+    pub const GRACE_INTERVALS_MAX: u32 = 10;
+
+    /// The part of the interval that a window waits for reports by default: agents report six
+    /// times an interval, so an agent's last report on a window comes at most that long after its
+    /// end.
+    pub const GRACE_PART: u32 = 6;
+
     /// The interval of a database that has none, unless a flag says another.
     pub const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -73,15 +72,16 @@ impl TimingSettings {
     /// # Errors
     /// Says so where a flag asks for more than the interval allows.
     pub fn grace(&self, interval: Duration) -> Result<Duration, String> {
-        let most = GRACE_INTERVALS_MAX * interval;
+        let most = Self::GRACE_INTERVALS_MAX * interval;
         match self.grace {
             Some(grace) if grace > most => Err(format!(
-                "--grace {}: must be at most {GRACE_INTERVALS_MAX} intervals, which is {}",
+                "--grace {}: must be at most {} intervals, which is {}",
                 humantime::format_duration(grace),
+                Self::GRACE_INTERVALS_MAX,
                 humantime::format_duration(most)
             )),
             Some(grace) => Ok(grace),
-            None => Ok(interval / GRACE_PART),
+            None => Ok(interval / Self::GRACE_PART),
         }
     }
 
@@ -98,9 +98,15 @@ impl TimingSettings {
     }
 }
 
+/// The grace, which with most intervals may be less.
+fn grace(value: &str) -> Result<Duration, String> {
+    let most = TimingSettings::GRACE_INTERVALS_MAX * TimingSettings::INTERVAL_MAX;
+    duration(Duration::ZERO, most)(value)
+}
+
 /// The interval: windows are counted in milliseconds.
 fn interval(value: &str) -> Result<Duration, String> {
-    let given = duration(SECOND, HOUR)(value)?;
+    let given = duration(SECOND, TimingSettings::INTERVAL_MAX)(value)?;
     if given.subsec_nanos() % 1_000_000 == 0 {
         Ok(given)
     } else {
