@@ -128,7 +128,8 @@ async fn a_body_that_is_announced_too_long_is_not_asked_for() {
     let refused = exchange(&app.sdk, &reported(1025, "100-continue")).await;
     assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
     assert!(refused.contains("urn:weir:problem:too-large"), "{refused}");
-    let configured = head("PUT /v1/configuration", 2 << 20, "100-continue");
+    let above = admin::LARGEST_BODY + 1;
+    let configured = head("PUT /v1/configuration", above, "100-continue");
     let refused = exchange(&app.admin, &configured).await;
     assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
     let asked_for = exchange(&app.sdk, &(reported(2, "100-continue") + "{}")).await;
