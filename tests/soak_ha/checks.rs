@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use weir::store::postgres::PostgresStore;
 
+use crate::Mode;
 use crate::failover::Failover;
 use crate::ledger::Ledger;
 use crate::polls::Seen;
@@ -126,8 +127,9 @@ async fn listed(
     Some((plan, names))
 }
 
-/// Every poll was answered, and no replica went back to an older plan.
-pub fn polls(polls: &[Seen; 2], ledger: &Ledger) {
+/// Every poll was answered, and no replica went back to an older plan, unless PostgreSQL lost the
+/// newer one.
+pub fn polls(mode: Mode, polls: &[Seen; 2], ledger: &Ledger) {
     for (replica, seen) in polls.iter().enumerate() {
         if seen.failed > 0 {
             let Seen { failed, polls, .. } = seen;
@@ -135,7 +137,7 @@ pub fn polls(polls: &[Seen; 2], ledger: &Ledger) {
                 "replica {replica}: {failed} of {polls} polls failed"
             ));
         }
-        if !seen.back.is_empty() {
+        if mode == Mode::Synchronous && !seen.back.is_empty() {
             ledger.fault(format!(
                 "replica {replica} went back to older plans: {:?}",
                 seen.back

@@ -63,9 +63,10 @@ pub fn print(outcomes: &[Outcome], took: Duration) {
             .max()
             .unwrap_or_default();
         let asked: u64 = polls.iter().map(|seen| seen.polls).sum();
+        let back: usize = polls.iter().map(|seen| seen.back.len()).sum();
         println!(
             "\n{mode:?}: {reports} reports with {names} names acknowledged, {repeats} repeats; \
-             {asked} polls, the slowest {:.0} ms; {} windows, {} without a plan, the latest plan \
+             {asked} polls, the slowest {:.0} ms, {back} back to an older plan; {} windows, {} without a plan, the latest plan \
              {:.1} s after it was due; {} faults",
             slowest.as_secs_f64() * 1000.0,
             plans.due,

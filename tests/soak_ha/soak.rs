@@ -70,7 +70,7 @@ pub async fn run(mode: Mode, failovers: usize) -> Outcome {
     let ledger = &fleet.ledger;
     checks::stored(&url, ledger).await;
     checks::replicas_agree(&replicas, ledger).await;
-    checks::polls(&polls, ledger);
+    checks::polls(mode, &polls, ledger);
     let plans = checks::plans(&url, started, &played, ledger).await;
     for weir in replicas {
         let status = weir.terminate().await;
