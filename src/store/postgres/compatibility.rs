@@ -9,7 +9,7 @@ use crate::store::fault::Fault;
 
 const EXISTS: &str = "\
 -- compatibility: exists
-select to_regclass('compatibility') is not null";
+select to_regclass(quote_ident($1) || '.compatibility') is not null";
 
 const READABLE_FROM: &str = "\
 -- compatibility: readable from
@@ -23,9 +23,11 @@ const WRITE_FORMAT: &str = "\
 -- compatibility: write format
 update compatibility set write_format = $1";
 
-/// Refuses a database that only newer programs can work with.
-pub(super) async fn check(connection: &mut Connection) -> Result<(), Fault> {
+/// Refuses a schema that only newer programs can work with. Another one's, further down the search
+/// path, says nothing of it.
+pub(super) async fn check(connection: &mut Connection, schema: &str) -> Result<(), Fault> {
     let exists: bool = sqlx::query_scalar(EXISTS)
+        .bind(schema)
         .fetch_one(&mut *connection)
         .await?;
     if !exists {

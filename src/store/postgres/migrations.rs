@@ -108,7 +108,7 @@ fn waits_for_a_lock(error: &sqlx::Error) -> bool {
 /// finds nothing left to do.
 async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut session = Session::open(pool).await?;
-    match compatibility::check(session.connection()).await {
+    match compatibility::check(session.connection(), schema).await {
         Err(Fault::Driver(error)) => return Err(refused(error, schema)),
         checked => checked?,
     }
