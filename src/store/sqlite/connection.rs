@@ -58,6 +58,8 @@ impl Connections {
             .create_if_missing(false)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
+            // Rows of history and counts have megabytes: one is read while another is worked on.
+            .row_buffer_size(2)
             // A commit is acknowledged to agents, so it must survive the loss of power.
             .synchronous(SqliteSynchronous::Full);
         let writing = shared
