@@ -21,10 +21,14 @@ async fn a_start_does_not_queue_behind_a_long_lock() {
     let mut blocker = PgConnection::connect(database.url()).await.unwrap();
     // As a database that the release before has left.
     let older = "drop table settlement, compatibility;
-        delete from _sqlx_migrations where version = 5;
-        begin;
-        lock table _sqlx_migrations in exclusive mode";
-    sqlx::raw_sql(older).execute(&mut blocker).await.unwrap();
+        delete from _sqlx_migrations where version = 5";
+    let locked = "begin; lock table _sqlx_migrations in exclusive mode";
+    for statements in [older, locked] {
+        sqlx::raw_sql(statements)
+            .execute(&mut blocker)
+            .await
+            .unwrap();
+    }
 
     let url = database.url().to_owned();
     let start = tokio::spawn(async move { PostgresStore::connect(&url, 2).await });
