@@ -418,7 +418,7 @@ fn a_document_with_everything_that_is_allowed_fits() {
         "floor_traces_per_second": 0.123_456_789_012_345_67,
         "cap_traces_per_second": 123_456.789_012_345_67,
         "probability_min": 0.123_456_789_012_345_67,
-        "probability_max": 0.923_456_789_012_345_67,
+        "probability_max": 0.923_456_789_012_345_6,
         "probability": 0.123_456_789_012_345_67,
         "priority": 9,
     }))
