@@ -18,7 +18,7 @@ use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
-use crate::jobs::{Install, Leadership, LeaseKeeper, Readability, Shared, load_current};
+use crate::jobs::{Leadership, LeaseKeeper, Readability, Shared, load_current};
 use crate::names::Dictionary;
 use crate::net::descriptors;
 use crate::net::listener::Listener;
@@ -160,9 +160,7 @@ impl App {
             interval: fleet.interval,
             metrics: Arc::clone(&metrics),
         };
-        load_current(&shared, Install::Newer)
-            .await
-            .map_err(failed)?;
+        load_current(&shared).await.map_err(failed)?;
         let parts = Parts {
             settings,
             fleet,

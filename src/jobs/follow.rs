@@ -6,18 +6,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Published, Snapshot};
 use crate::store::{StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::WentBack;
 
-/// How often the current plan's number is asked for.
+/// How often it is asked which plan is current.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Asks which plan is current, and installs it when it is new.
+/// Asks which plan is current, and installs it when it is another one.
 pub struct Follower {
     shared: Shared,
-    /// The number found last time, when it was lower than the one served.
-    lower: Option<u64>,
+    /// Whether the database had no plan when it was asked last, although one is served.
+    without: bool,
 }
 
 impl Follower {
@@ -26,7 +27,7 @@ impl Follower {
     pub fn new(shared: Shared) -> Self {
         Self {
             shared,
-            lower: None,
+            without: false,
         }
     }
 
@@ -53,43 +54,40 @@ impl Follower {
         let Ok(_not_meanwhile) = publishing.try_lock() else {
             return Ok(());
         };
-        let served = self.shared.served.load().plan().number;
-        let Some(current) = self.shared.store.current_plan_number().await? else {
+        let head = self.shared.store.current_plan_mark().await?;
+        let served = self.shared.served.load().mark();
+        let without = head.is_none() && served.is_some();
+        if without && !self.without {
+            note_step_back(&self.shared, 0);
+        }
+        self.without = without;
+        let Some(current) = head.filter(|_| head != served) else {
             return Ok(());
         };
         let unreadable = self.shared.readability.unreadable();
-        let known = unreadable.is_some_and(|unreadable| unreadable.plan == current);
-        if current > served && !known {
-            load_current(&self.shared, Install::Newer).await?;
-            if self.shared.served.load().plan().number == current {
-                tracing::info!(
-                    plan = current,
-                    "serving a plan that another replica published"
-                );
-            }
+        if unreadable.is_some_and(|unreadable| unreadable.plan == current) {
+            return Ok(());
         }
-        if current < served && self.lower == Some(current) && !known {
-            // Seen twice, so it is no answer that a publication overtook: the database was
-            // restored from a backup, and what it says holds.
-            load_current(&self.shared, Install::Current).await?;
-            tracing::warn!(
-                plan = current,
-                served,
-                "the database has gone back to an older plan"
+        load_current(&self.shared).await?;
+        if self.shared.served.load().mark() == Some(current) {
+            tracing::info!(
+                plan = current.number,
+                "serving a plan that another replica published"
             );
         }
-        self.lower = (current < served).then_some(current);
         Ok(())
     }
 }
 
-/// Which plans are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Install {
-    /// One newer than what is served.
-    Newer,
-    /// Whatever is current.
-    Current,
+/// Tells that the database's plan is older than the one that is served, or another one under the
+/// same number; 0 stands for none.
+fn note_step_back(shared: &Shared, plan: u64) {
+    shared.metrics.went_back.of(WentBack::Plan).inc();
+    tracing::warn!(
+        plan,
+        served = shared.served.load().plan().number,
+        "the database has gone back to an older plan"
+    );
 }
 
 /// Unreadable plans that are looked past at most, in search of one that can be read.
@@ -100,11 +98,11 @@ const LOOKED_PAST: usize = 20;
 ///
 /// # Errors
 /// The store's; what is served stays.
-pub async fn load_current(shared: &Shared, install: Install) -> Result<(), StoreError> {
+pub async fn load_current(shared: &Shared) -> Result<(), StoreError> {
     let loaded = match shared.store.current_plan().await {
         Ok(Some(stored)) => {
             let number = stored.number;
-            serve(shared, stored, install).await.map(|()| number)
+            serve(shared, stored).await.map(|()| number)
         }
         Ok(None) => return Ok(()),
         Err(error) => Err(error),
@@ -121,12 +119,12 @@ pub async fn load_current(shared: &Shared, install: Install) -> Result<(), Store
 
 /// Serves the newest plan that can be read, if it is newer than what is served.
 async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreError> {
-    let Some(current) = shared.store.current_plan_number().await? else {
+    let Some(current) = shared.store.current_plan_mark().await? else {
         return Ok(());
     };
     let readability = &shared.readability;
     readability.cannot_read(current, error, &shared.metrics);
-    let mut below = current;
+    let mut below = current.number;
     for _ in 0..LOOKED_PAST {
         let found = match shared.store.readable_plan(below).await {
             Err(error) if error.is_unreadable() => None,
@@ -137,7 +135,7 @@ async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreE
             break;
         };
         below = stored.number;
-        match serve(shared, stored, Install::Newer).await {
+        match serve(shared, stored).await {
             Err(error) if error.is_unreadable() => {}
             served => return served,
         }
@@ -146,17 +144,23 @@ async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreE
 }
 
 /// Decodes a stored plan and serves it.
-async fn serve(shared: &Shared, stored: StoredPlan, install: Install) -> Result<(), StoreError> {
+async fn serve(shared: &Shared, stored: StoredPlan) -> Result<(), StoreError> {
     shared.dictionary.refresh().await?;
     let shared = shared.clone();
     blocking(move || {
         let plan = plan_codec::decode(&stored.body)?;
         let names = shared.dictionary.names();
-        let snapshot = Snapshot::build(plan, Some(stored.published_at), &names);
-        match install {
-            Install::Newer => shared.served.install(snapshot),
-            Install::Current => shared.served.go_back(snapshot),
+        let published = Published {
+            identity: stored.identity,
+            at: stored.published_at,
+        };
+        let served = shared.served.load().mark();
+        let other = served.filter(|served| *served != stored.mark());
+        if other.is_some_and(|served| stored.number <= served.number) {
+            note_step_back(&shared, stored.number);
         }
+        let snapshot = Snapshot::build(plan, Some(published), &names);
+        shared.served.install(snapshot);
         Ok(())
     })
     .await

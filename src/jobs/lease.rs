@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::PLAN_LEASE;
 use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
-use crate::store::{Store, StoreError};
+use crate::store::{Claim, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Metrics;
 
@@ -47,6 +47,7 @@ struct State {
 
 #[derive(Clone, Copy)]
 struct Held {
+    holder: Uuid,
     epoch: u64,
     until: Duration,
 }
@@ -108,9 +109,19 @@ impl Leadership {
     /// The epoch, while the lease is believed to be held.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
+        self.claim().map(|claim| claim.term)
+    }
+
+    /// What the lease is held as, while it is believed to be held.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
         let held = self.state().held;
         held.filter(|held| self.clock.counted() < held.until)
-            .map(|held| held.epoch)
+            .map(|held| Claim {
+                lease: PLAN_LEASE,
+                holder: held.holder,
+                term: held.epoch,
+            })
     }
 
     /// Notes that a computation succeeded, or found nothing to do.
@@ -268,7 +279,7 @@ impl LeaseKeeper {
         match self.leadership.check() {
             Ok(()) => self.ask().await,
             // Only to see whether the database answers.
-            Err(GivenUp) => self.store.current_plan_number().await.map(drop),
+            Err(GivenUp) => self.store.current_plan_mark().await.map(drop),
         }
     }
 
@@ -304,7 +315,11 @@ impl LeaseKeeper {
             );
         }
         let until = asked_at + self.time_to_live;
-        let held = answer.epoch.map(|epoch| Held { epoch, until });
+        let held = answer.epoch.map(|epoch| Held {
+            holder: self.holder,
+            epoch,
+            until,
+        });
         let before = self.leadership.set(held);
         match (before, answer.epoch) {
             (held, Some(epoch)) if held != Some(epoch) => {
@@ -337,6 +352,7 @@ mod tests {
 
     fn lead(leadership: &Leadership) {
         leadership.set(Some(Held {
+            holder: Uuid::nil(),
             epoch: 7,
             until: Duration::MAX,
         }));

@@ -7,6 +7,7 @@ mod changes;
 mod follow;
 mod lease;
 mod maintain;
+mod prepare;
 mod readability;
 mod recompute;
 mod runner;
@@ -16,7 +17,7 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use follow::{Follower, Install, load_current};
+pub use follow::{Follower, load_current};
 pub use lease::{GivenUp, Leadership, LeaseKeeper, Patience};
 pub use maintain::{Maintain, Pace};
 pub use readability::{Readability, Unreadable};

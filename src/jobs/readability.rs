@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::health::PlanState;
-use crate::store::StoreError;
+use crate::store::{PlanMark, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Metrics;
 
@@ -24,7 +24,7 @@ struct State {
     /// The current plan, while it cannot be read.
     unreadable: Option<Unreadable>,
     /// The last plan for which the lease was given up.
-    gave_up_for: Option<u64>,
+    gave_up_for: Option<PlanMark>,
     /// Whether the lease was given up because of counts that cannot be read.
     gave_up_for_counts: bool,
 }
@@ -32,8 +32,8 @@ struct State {
 /// A current plan that this replica cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its number.
-    pub plan: u64,
+    /// Which one.
+    pub plan: PlanMark,
     /// Why not, in a sentence.
     pub why: String,
 }
@@ -55,18 +55,18 @@ impl Readability {
     }
 
     /// Notes that the current plan cannot be read, and warns when that is news.
-    pub(super) fn cannot_read(&self, plan: u64, error: &StoreError, metrics: &Metrics) {
+    pub(super) fn cannot_read(&self, plan: PlanMark, error: &StoreError, metrics: &Metrics) {
         let why = error.to_string();
         let mut state = self.state();
         let known = state.unreadable.as_ref().map(|held| held.why.as_str());
         if known != Some(&why) {
             tracing::warn!(
-                plan,
+                plan = plan.number,
                 error = chain(error),
                 "the current plan cannot be read; the newest one that can is served"
             );
         }
-        self.told.set(Some(format!("plan {plan}: {why}")));
+        self.told.set(Some(format!("plan {}: {why}", plan.number)));
         state.unreadable = Some(Unreadable { plan, why });
         metrics.plan_unreadable.set(1.0);
     }
@@ -105,7 +105,16 @@ impl Readability {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    fn mark(number: u64) -> PlanMark {
+        PlanMark {
+            number,
+            identity: Uuid::from_u128(number.into()),
+        }
+    }
 
     fn newer(found: u32) -> StoreError {
         StoreError::NewerFormat {
@@ -119,13 +128,13 @@ mod tests {
     fn the_lease_is_given_up_once_for_each_plan() {
         let (readability, metrics) = (Readability::default(), Metrics::new());
         assert!(!readability.gives_up());
-        readability.cannot_read(7, &newer(9), &metrics);
+        readability.cannot_read(mark(7), &newer(9), &metrics);
         assert_eq!(
             [readability.gives_up(), readability.gives_up()],
             [true, false]
         );
         // Somebody who could read it led for a while.
-        readability.cannot_read(8, &newer(9), &metrics);
+        readability.cannot_read(mark(8), &newer(9), &metrics);
         assert_eq!(
             [readability.gives_up(), readability.gives_up()],
             [true, false]

@@ -9,26 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
 use super::changes::{self, Changes};
-use super::follow::{Install, blocking_under, load_current};
+use super::follow::{blocking_under, load_current};
+use super::prepare::{Prepared, StoredAs, Unstorable, history, prepare, retired};
 use super::windows::{Counted, last_closed};
-use super::{Job, JobError, PLAN_LEASE, Shared};
-use crate::allocation::{
-    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, Timestamp, Window,
-    WindowCounts,
-};
+use super::{Job, JobError, Shared};
+use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
-use crate::names::Names;
-use crate::plan_summary::PlanSummary;
-use crate::snapshot::Snapshot;
-use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{
-    HistoryRow, Publication, StoreError, StoredPlan, TooLarge, WriteFormat, plan_codec,
-};
+use crate::snapshot::{Published, Snapshot};
+use crate::store::{Claim, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
@@ -62,28 +55,24 @@ struct Read {
     format: WriteFormat,
 }
 
-/// How a plan is stored.
-#[derive(Clone, Copy)]
-struct StoredAs {
-    /// The number of the current plan, above which its own lies.
-    head: u64,
-    published_at: DateTime<Utc>,
-    format: WriteFormat,
+/// What a plan goes on from.
+struct Parent {
+    snapshot: Arc<Snapshot>,
+    /// The database has no plan: it has gone back to before the first. Then nothing of what is
+    /// served is gone on from, because its numbers stand for nothing there.
+    anew: bool,
+    /// The highest number that was served or is current.
+    highest: u64,
 }
 
-/// A plan ready to be stored, and what is served if it holds.
-struct Prepared {
-    plan: Plan,
-    stored: StoredPlan,
-    history: Vec<HistoryRow>,
-    /// What its numbers stand for.
-    names: Arc<Names>,
+impl Parent {
+    fn window(&self) -> Window {
+        if self.anew {
+            return Window::default();
+        }
+        self.snapshot.plan().window
+    }
 }
-
-/// What is too large to be read again is not stored: the plan before stays in force.
-#[derive(Debug, thiserror::Error)]
-#[error("the next plan is too large to be stored")]
-struct Unstorable(#[source] TooLarge);
 
 #[async_trait]
 impl Job for Recompute {
@@ -104,7 +93,7 @@ impl Job for Recompute {
         let Some(window) = self.due().await else {
             return Ok(());
         };
-        let Some(epoch) = self.shared.leadership.epoch() else {
+        let Some(claim) = self.shared.leadership.claim() else {
             return Ok(());
         };
         if self.shared.readability.gives_up() {
@@ -112,7 +101,7 @@ impl Job for Recompute {
             self.shared.leadership.give_up(reason);
             return Ok(());
         }
-        self.publish_next(window, epoch).await
+        self.publish_next(window, claim).await
     }
 
     fn ended(&self, outcome: RunOutcome, error: Option<&JobError>) {
@@ -157,7 +146,7 @@ impl Recompute {
     async fn publish_next(
         &self,
         window: Window,
-        epoch: u64,
+        claim: Claim,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let started = Instant::now();
         // Until the work aside has ended, too: a run that took too long is dropped, its work is not.
@@ -170,17 +159,19 @@ impl Recompute {
             // Another replica was faster, and its plan has been loaded meanwhile.
             return Ok(());
         }
-        // Goes on from the newest plan that can be read, above the current one.
-        let unreadable = self.shared.readability.unreadable();
-        let head = unreadable.map_or(before.plan().number, |current| current.plan);
-        let read = self.read(before.plan().window, window).await?;
+        let replaces = self.shared.store.current_plan_mark().await?;
+        let Some(parent) = self.parent(&before, replaces) else {
+            // Another replica was faster, or the database has gone back to another plan.
+            return Ok(load_current(&self.shared).await?);
+        };
+        let read = self.read(parent.window(), window).await?;
         laps.lap(phases.of(PlanPhase::Read));
         let prepared = self
-            .compute(&publishing, Arc::clone(&before), head, read, epoch)
+            .compute(&publishing, parent, read, claim.term)
             .await
             .inspect_err(|_| self.shared.metrics.plans.of(PlanOutcome::TooLarge).inc())?;
         laps.lap(phases.of(PlanPhase::Compute));
-        let published = self.publish(head, &prepared).await?;
+        let published = self.publish(claim, replaces, &prepared).await?;
         laps.lap(phases.of(PlanPhase::Publish));
         if !published {
             return Ok(());
@@ -189,6 +180,21 @@ impl Recompute {
         self.install(publishing, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
         Ok(())
+    }
+
+    /// What the next plan goes on from: the newest plan that can be read, above the current one.
+    /// None if the current plan has to be loaded first.
+    fn parent(&self, before: &Arc<Snapshot>, replaces: Option<PlanMark>) -> Option<Parent> {
+        let unreadable = self.shared.readability.unreadable();
+        let known = replaces.is_none()
+            || replaces == before.mark()
+            || replaces == unreadable.map(|current| current.plan);
+        let current = replaces.map_or(0, |current| current.number);
+        known.then(|| Parent {
+            anew: replaces.is_none() && before.mark().is_some(),
+            highest: self.shared.served.highest().max(current),
+            snapshot: Arc::clone(before),
+        })
     }
 
     async fn read(
@@ -230,12 +236,12 @@ impl Recompute {
     async fn compute(
         &self,
         publishing: &Publishing,
-        parent: Arc<Snapshot>,
-        head: u64,
+        parent: Parent,
         read: Read,
         epoch: u64,
     ) -> Result<Prepared, Unstorable> {
-        let published_at = self.shared.clock.now();
+        // As exactly as it is stored: all replicas say the same.
+        let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = self.shared.dictionary.names();
         blocking_under(Arc::clone(publishing), move || {
             let counts = |counted: Counted| counted.sums.counts(&names);
@@ -243,8 +249,13 @@ impl Recompute {
             let current = counts(read.current);
             let corrected = read.corrected.map(counts);
             let missed: Vec<WindowCounts> = read.missed.into_iter().map(counts).collect();
-            let retired = retired(parent.plan(), &names);
             let policy = read.configuration.policy(read.revision, &names);
+            let genesis = Plan::genesis(&policy);
+            let previous = match parent.anew {
+                true => &genesis,
+                false => parent.snapshot.plan(),
+            };
+            let retired = retired(previous, &names);
             let inputs = Inputs {
                 epoch,
                 corrected: corrected.as_ref(),
@@ -253,25 +264,36 @@ impl Recompute {
                 readable,
             };
             let stored_as = StoredAs {
-                head,
+                number: parent.highest.saturating_add(1),
                 published_at,
                 format: read.format,
             };
-            let mut prepared = prepare(parent.plan(), &policy, inputs, names, stored_as)?;
+            let mut prepared = prepare(previous, &policy, inputs, names, stored_as)?;
             let missed = missed.iter();
             prepared
                 .history
-                .extend(missed.map(|counts| history(counts, parent.plan(), read.format)));
+                .extend(missed.map(|counts| history(counts, previous, read.format)));
             Ok(prepared)
         })
         .await
     }
 
     /// Whether the plan is the current one now. Where a newer one is, that is served.
-    async fn publish(&self, head: u64, prepared: &Prepared) -> Result<bool, StoreError> {
+    async fn publish(
+        &self,
+        claim: Claim,
+        replaces: Option<PlanMark>,
+        prepared: &Prepared,
+    ) -> Result<bool, StoreError> {
         let Shared { store, metrics, .. } = &self.shared;
-        let (plan, history) = (&prepared.stored, &prepared.history);
-        let publication = store.publish_plan(PLAN_LEASE, head, plan, history).await?;
+        let plan = &prepared.stored;
+        let new = NewPlan {
+            claim,
+            replaces,
+            plan,
+            history: &prepared.history,
+        };
+        let publication = store.publish_plan(new).await?;
         metrics.plans.of(outcome(publication)).inc();
         match publication {
             Publication::Published => {
@@ -284,7 +306,7 @@ impl Recompute {
             ),
             Publication::StaleParent(current) => {
                 tracing::info!(current, "a plan was not published: there is a newer one");
-                load_current(&self.shared, Install::Newer).await?;
+                load_current(&self.shared).await?;
             }
         }
         Ok(false)
@@ -301,10 +323,13 @@ impl Recompute {
     async fn install(&self, publishing: Publishing, prepared: Prepared) {
         let to = Arc::clone(&self.shared.served);
         blocking_under(publishing, move || {
-            let published_at = Some(prepared.stored.published_at);
+            let published = Published {
+                identity: prepared.stored.identity,
+                at: prepared.stored.published_at,
+            };
             to.install(Snapshot::build(
                 prepared.plan,
-                published_at,
+                Some(published),
                 &prepared.names,
             ));
         })
@@ -334,88 +359,6 @@ fn missed(previous: Window, window: Window) -> Vec<Window> {
         })
         .filter(|missed| missed.start >= previous.end)
         .collect()
-}
-
-/// Operations of the plan before that have no names any more.
-fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
-    let known = previous.operations.iter().map(|known| known.operation);
-    known.filter(|id| names.row(*id).is_none()).collect()
-}
-
-fn prepare(
-    previous: &Plan,
-    policy: &Policy,
-    inputs: Inputs<'_>,
-    names: Arc<Names>,
-    stored_as: StoredAs,
-) -> Result<Prepared, Unstorable> {
-    let StoredAs {
-        head,
-        published_at,
-        format,
-    } = stored_as;
-    let mut plan = allocation::next_plan(previous, policy, inputs);
-    plan.number = head.saturating_add(1);
-    let mut history = vec![history(inputs.current, &plan, format)];
-    if let Some(corrected) = inputs.corrected.filter(|counts| differs(counts, previous)) {
-        history.push(self::history(corrected, previous, format));
-    }
-    let summary = PlanSummary::from(&plan);
-    let stored = StoredPlan {
-        number: plan.number,
-        epoch: plan.epoch,
-        window: plan.window,
-        configuration_revision: plan.configuration_revision,
-        published_at,
-        summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
-        body: plan_codec::encode(&plan, format).map_err(Unstorable)?,
-    };
-    Ok(Prepared {
-        plan,
-        stored,
-        history,
-        names,
-    })
-}
-
-/// Whether late reports have changed a window since its plan.
-fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
-    // Wider than a count: a stored count may be the largest there is.
-    let counted = |figure: fn(&OperationCount) -> u64| -> u128 {
-        let figures = counts.operations.iter().map(figure);
-        figures.map(u128::from).sum()
-    };
-    let planned = |figure: fn(&OperationPlan) -> u64| -> u128 {
-        let figures = plan.operations.iter().map(figure);
-        figures.map(u128::from).sum()
-    };
-    counted(|operation| operation.offered) != planned(|operation| operation.window_offered)
-        || counted(|operation| operation.sampled) != planned(|operation| operation.window_sampled)
-}
-
-/// A window's history: what was counted, and the probability that the plan answered with.
-fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
-    let probability = |operation: OperationId| {
-        let at = plan
-            .operations
-            .binary_search_by_key(&operation, |known| known.operation)
-            .ok()?;
-        Some(plan.operations[at].probability as f32)
-    };
-    let rows: Vec<HistoryOperation> = counts
-        .operations
-        .iter()
-        .map(|counted| HistoryOperation {
-            operation: counted.operation,
-            offered: counted.offered,
-            sampled: counted.sampled,
-            probability: probability(counted.operation),
-        })
-        .collect();
-    HistoryRow {
-        window: counts.window,
-        payload: history_codec::encode(&rows, format),
-    }
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
 use crate::names::Names;
-use crate::store::Incarnation;
+use crate::store::{Incarnation, PlanMark};
 
 /// Somebody who sends what snapshots say, and makes it ready before it is asked for.
 pub trait Audience: Send + Sync + 'static {
@@ -32,6 +33,8 @@ pub struct Served {
     /// readers never take it.
     audiences: Mutex<Vec<Arc<dyn Audience>>>,
     bytes: AtomicUsize,
+    /// The highest number that was ever served here.
+    highest: AtomicU64,
 }
 
 impl Served {
@@ -43,6 +46,7 @@ impl Served {
             current: ArcSwap::from_pointee(snapshot),
             audiences: Mutex::default(),
             bytes: AtomicUsize::new(0),
+            highest: AtomicU64::new(0),
         }
     }
 
@@ -83,34 +87,42 @@ impl Served {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Swaps a newer snapshot in; an older plan never replaces a newer one.
+    /// Swaps a snapshot in, whatever its number. Whoever does holds
+    /// [`Shared::publishing`](crate::jobs::Shared), so that what is served is what the database
+    /// said last.
     pub fn install(&self, snapshot: Snapshot) {
         let audiences = self.audiences();
-        let held = self.load().plan().number;
-        if snapshot.plan.number > held || held == 0 {
-            self.put(&audiences, snapshot);
-        }
-    }
-
-    /// Swaps a snapshot in whatever its number: the database has gone back to it.
-    pub fn go_back(&self, snapshot: Snapshot) {
-        self.put(&self.audiences(), snapshot);
-    }
-
-    fn put(&self, audiences: &[Arc<dyn Audience>], snapshot: Snapshot) {
+        self.highest
+            .fetch_max(snapshot.plan.number, Ordering::Relaxed);
         let next = Arc::new(snapshot);
-        for audience in audiences {
+        for audience in audiences.iter() {
             audience.take(&next);
         }
-        self.measure(audiences);
+        self.measure(&audiences);
         self.current.store(next);
     }
+
+    /// The highest number of a plan that was ever served here. After the database has gone back in
+    /// time, the next plan's lies above it all the same.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        self.highest.load(Ordering::Relaxed)
+    }
+}
+
+/// When a plan was published, and which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Its identity: a number may come again, an identity does not.
+    pub identity: Uuid,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// A plan with its names.
 pub struct Snapshot {
     plan: Plan,
-    published_at: Option<DateTime<Utc>>,
+    published: Option<Published>,
     named_in: Incarnation,
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
@@ -163,7 +175,7 @@ struct Named {
 impl Snapshot {
     /// Names a plan.
     #[must_use]
-    pub fn build(plan: Plan, published_at: Option<DateTime<Utc>>, names: &Names) -> Self {
+    pub fn build(plan: Plan, published: Option<Published>, names: &Names) -> Self {
         let order = order(&plan, names);
         let mut services = HashMap::with_capacity(plan.services.len());
         let mut from = 0;
@@ -191,7 +203,7 @@ impl Snapshot {
         }
         Self {
             plan,
-            published_at,
+            published,
             named_in: names.incarnation(),
             services,
             order,
@@ -207,7 +219,16 @@ impl Snapshot {
     /// When the plan was published; never for the genesis plan.
     #[must_use]
     pub fn published_at(&self) -> Option<DateTime<Utc>> {
-        self.published_at
+        self.published.map(|published| published.at)
+    }
+
+    /// Which plan it is; none for the genesis plan.
+    #[must_use]
+    pub fn mark(&self) -> Option<PlanMark> {
+        Some(PlanMark {
+            number: self.plan.number,
+            identity: self.published?.identity,
+        })
     }
 
     /// The state of the dictionary that the plan's numbers were named in.
@@ -262,7 +283,7 @@ impl Snapshot {
     /// Seconds since the plan was published; none for the genesis plan.
     #[must_use]
     pub fn age_seconds(&self, now: DateTime<Utc>) -> Option<f64> {
-        let age = now - self.published_at?;
+        let age = now - self.published_at()?;
         Some((age.num_milliseconds() as f64 / 1000.0).max(0.0))
     }
 }

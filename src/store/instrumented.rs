@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::soundness::Gate;
 use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, Placement,
-    PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError,
-    StoredDelta, StoredPlan, WriteFormat,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
+    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
+    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::health::DatabaseState;
@@ -210,19 +210,13 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::ReleaseLease, work).await
     }
 
-    async fn publish_plan(
-        &self,
-        lease: &str,
-        head: u64,
-        plan: &StoredPlan,
-        history: &[HistoryRow],
-    ) -> Result<Publication, StoreError> {
-        let work = self.inner.publish_plan(lease, head, plan, history);
+    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
+        let work = self.inner.publish_plan(new);
         self.write(StoreCall::PublishPlan, work).await
     }
 
-    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
-        let work = self.inner.current_plan_number();
+    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
+        let work = self.inner.current_plan_mark();
         self.count(StoreCall::CurrentPlanNumber, work).await
     }
 

@@ -14,6 +14,7 @@ mod instrumented;
 mod names;
 mod naming;
 pub mod plan_codec;
+mod plans;
 pub mod postgres;
 mod soundness;
 pub mod sqlite;
@@ -36,6 +37,7 @@ pub use names::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
     Step,
 };
+pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
 
 use crate::allocation::{
     AgentCount, AgentName, OperationId, OperationName, ServiceCount, ServiceName, Timestamp, Window,
@@ -154,25 +156,6 @@ pub enum ConfigurationWrite {
     Conflict(ConfigurationRevision),
 }
 
-/// A plan as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPlan {
-    /// Its number; that of its parent is lower.
-    pub number: u64,
-    /// The fencing epoch it was computed under.
-    pub epoch: u64,
-    /// The window it answers.
-    pub window: Window,
-    /// The configuration revision it was computed from.
-    pub configuration_revision: u64,
-    /// When it was published; kept to the millisecond.
-    pub published_at: DateTime<Utc>,
-    /// Its figures for the fleet as a JSON document, for people and dashboards.
-    pub summary: String,
-    /// Everything, encoded by [`plan_codec`].
-    pub body: Vec<u8>,
-}
-
 /// One window's history, or a correction of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRow {
@@ -187,17 +170,6 @@ pub struct HistoryRow {
 fn last_of_each_window(rows: &[HistoryRow]) -> Vec<&HistoryRow> {
     let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
     by_start.into_values().collect()
-}
-
-/// The answer to publishing a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Publication {
-    /// It is the current plan now.
-    Published,
-    /// Another leader has taken over since: the epoch is stale.
-    StaleEpoch,
-    /// The parent is not the current plan; this is.
-    StaleParent(u64),
 }
 
 /// How long things are kept: what ends before an instant may go.
@@ -451,18 +423,11 @@ pub trait Store: Send + Sync + 'static {
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
 
     /// Publishes a plan with the history of its window: one transaction that holds only if the
-    /// lease `name` still has the plan's epoch and `head` is the current plan's number, 0 for none.
-    /// The plan's own number lies above it.
-    async fn publish_plan(
-        &self,
-        lease: &str,
-        head: u64,
-        plan: &StoredPlan,
-        history: &[HistoryRow],
-    ) -> Result<Publication, StoreError>;
+    /// lease still has the claim's holder and term, and the plan to be replaced is the current one.
+    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError>;
 
-    /// The current plan's number; none before the first.
-    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError>;
+    /// Which plan is current; none before the first.
+    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError>;
 
     /// The current plan, whole; none before the first.
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError>;

@@ -1,15 +1,19 @@
 //! The database goes back in time under running replicas: a failover to a standby that lagged has
 //! lost names, plans and counts that were acknowledged. What comes after must be right.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use weir::allocation::{Plan, Timestamp, Window};
 use weir::clock::{Clock, SystemClock};
 use weir::store::postgres::PostgresStore;
+use weir::store::{Claim, NewPlan, Publication, Store, StoredPlan, WriteFormat, plan_codec};
 
 use crate::support::app::{TestApp, config};
-use crate::support::postgres::Cluster;
+use crate::support::postgres::{Cluster, TestDatabase};
 use crate::support::process::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::scrape::Scrape;
@@ -65,28 +69,28 @@ impl Agent {
     }
 }
 
-/// Two servers, the second of which has stopped following the first, and two replicas.
-struct Fleet {
+/// Two servers, the second of which has stopped following the first, and replicas.
+struct Fleet<const N: usize> {
     primary: Cluster,
     standby: Cluster,
     proxy: Proxy,
-    replicas: [TestApp; 2],
+    replicas: [TestApp; N],
 }
 
-impl Fleet {
+impl<const N: usize> Fleet<N> {
     async fn start() -> Self {
         let primary = Cluster::start();
         let standby = primary.standby();
         let proxy = Proxy::to_unix(&primary.socket()).await;
         let url = proxy.postgres_url("postgres");
         let flags = ["--interval", "1s", "--database-url", &url];
-        let first = TestApp::start_with(config(&flags)).await;
-        let second = TestApp::start_with(config(&flags)).await;
+        let replicas = [(); N].map(|()| TestApp::start_with(config(&flags)));
+        let replicas = join_all(replicas).await;
         Self {
             primary,
             standby,
             proxy,
-            replicas: [first, second],
+            replicas: replicas.try_into().ok().expect("as many as were started"),
         }
     }
 
@@ -107,7 +111,7 @@ impl Fleet {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_counted_under_another_name_after_a_failover_that_lost_names() {
-    let fleet = Fleet::start().await;
+    let fleet: Fleet<2> = Fleet::start().await;
     let [a, b] = &fleet.replicas;
     let mut kept = Agent::of("agent-kept", "checkout", "GET /");
     kept.send(a, 100).await;
@@ -164,7 +168,7 @@ async fn nothing_is_counted_under_another_name_after_a_failover_that_lost_names(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etag_from_before_a_failover_that_lost_the_change_is_refused() {
-    let fleet = Fleet::start().await;
+    let fleet: Fleet<2> = Fleet::start().await;
     let [a, _] = &fleet.replicas;
     fleet.cut_off().await;
     let put = async |condition: &str, budget: f64| {
@@ -193,4 +197,104 @@ async fn an_etag_from_before_a_failover_that_lost_the_change_is_refused() {
     for replica in fleet.replicas {
         replica.stop().await;
     }
+}
+
+/// Which plan a replica serves: its number, and when it was published, which tells two plans of
+/// one number apart.
+async fn served(replica: &TestApp) -> Option<(u64, Value)> {
+    let plan = replica.plan().await?;
+    Some((plan["plan"].as_u64()?, plan["published_at"].clone()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_publishes_nothing_under_a_number_that_it_served_before_a_failover() {
+    let fleet: Fleet<1> = Fleet::start().await;
+    let [replica] = &fleet.replicas;
+    let mut seen = BTreeMap::new();
+    let mut look = async || {
+        let (number, published) = served(replica).await?;
+        let before = seen.entry(number).or_insert_with(|| published.clone());
+        assert_eq!(*before, published, "two plans have the number {number}");
+        Some(number)
+    };
+    fleet.cut_off().await;
+    let before = eventually(DEADLINE, "a plan", &mut look).await;
+    let lost = eventually(DEADLINE, "plans that will be lost", async || {
+        look().await.filter(|number| *number > before + 2)
+    })
+    .await;
+    fleet.fail_over().await;
+    eventually(DEADLINE, "plans above those that were lost", async || {
+        look().await.filter(|number| *number > lost + 1)
+    })
+    .await;
+    let noticed = "weir_database_went_back_total{what=\"plan\"}";
+    assert_eq!(Scrape::of(replica).await.value(noticed), 1.0);
+    for replica in fleet.replicas {
+        replica.stop().await;
+    }
+}
+
+/// Publishes the first plan of a database, as the holder of the lease.
+async fn publish_first(store: &PostgresStore, claim: Claim) {
+    let now = SystemClock.now();
+    let content = Plan {
+        number: 1,
+        epoch: claim.term,
+        ..Plan::default()
+    };
+    let plan = StoredPlan {
+        number: content.number,
+        identity: Uuid::new_v4(),
+        epoch: content.epoch,
+        window: Window {
+            start: Timestamp(now.timestamp_millis() - 1000),
+            end: Timestamp(now.timestamp_millis()),
+        },
+        configuration_revision: 1,
+        published_at: now,
+        summary: "{}".into(),
+        body: plan_codec::encode(&content, WriteFormat::Newest).unwrap(),
+    };
+    let new = NewPlan {
+        claim,
+        replaces: None,
+        plan: &plan,
+        history: &[],
+    };
+    let publication = store.publish_plan(new).await.unwrap();
+    assert_eq!(publication, Publication::Published);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_published_anew_under_a_known_number_is_followed() {
+    let database = TestDatabase::create().await;
+    let store = PostgresStore::connect(database.url(), 2).await.unwrap();
+    let holder = Uuid::new_v4();
+    let lease = store.acquire_lease("plan", holder, Duration::from_secs(50));
+    let claim = Claim {
+        lease: "plan",
+        holder,
+        term: lease.await.unwrap().epoch.unwrap(),
+    };
+    let flags = ["--interval", "1s", "--database-url", database.url()];
+    let app = TestApp::start_with(config(&flags)).await;
+    let mut seen = Vec::new();
+    for what in ["the first plan", "the plan that comes in its place"] {
+        publish_first(&store, claim).await;
+        let found = eventually(DEADLINE, what, async || {
+            let (number, published) = served(&app).await?;
+            (number == 1 && !seen.contains(&published)).then_some(published)
+        })
+        .await;
+        seen.push(found);
+        let go_back = "delete from plan; delete from plan_body; \
+            update plan_head set number = 0, \
+            identity = '00000000-0000-0000-0000-000000000000'";
+        let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+        sqlx::raw_sql(go_back).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+    store.close().await;
+    app.stop().await;
 }

@@ -126,7 +126,7 @@ async fn a_start_goes_on_from_the_newest_plan_it_can_read() {
 
 async fn last_plan(directory: &Path) -> u64 {
     let store = SqliteStore::open(&directory.join("weir.db")).await.unwrap();
-    store.current_plan_number().await.unwrap().unwrap()
+    store.current_plan_mark().await.unwrap().unwrap().number
 }
 
 #[tokio::test(flavor = "multi_thread")]

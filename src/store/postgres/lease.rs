@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::connection::Connection;
 use super::session::Session;
-use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
+use crate::store::{Claim, LeaseAnswer};
 
 /// The clock is read after the wait for the row, not at the start of the statement. A lease that
 /// ends later than anybody could have asked for was taken before the database's clock was set
@@ -43,7 +43,7 @@ update lease set holder = null, expires_at = clock_timestamp() where name = $1 a
 
 const HOLD: &str = "\
 -- lease: hold
-select epoch from lease where name = $1 for share";
+select 1 from lease where name = $1 and holder = $2 and epoch = $3 for share";
 
 #[derive(sqlx::FromRow)]
 struct AnswerRow {
@@ -91,13 +91,13 @@ pub(super) async fn release(store: &PostgresStore, name: &str, holder: Uuid) -> 
     Ok(())
 }
 
-/// The lease's epoch, which stays until the transaction ends.
-pub(super) async fn hold(connection: &mut Connection, name: &str) -> Result<Option<u64>, Fault> {
-    let epoch: Option<i64> = sqlx::query_scalar(HOLD)
-        .bind(name)
+/// Whether a lease is held as claimed, which stays so until the transaction ends.
+pub(super) async fn hold(connection: &mut Connection, claim: Claim) -> Result<bool, Fault> {
+    let held: Option<i32> = sqlx::query_scalar(HOLD)
+        .bind(claim.lease)
+        .bind(claim.holder)
+        .bind(fault::signed(claim.term, "the lease's term")?)
         .fetch_optional(connection)
         .await?;
-    epoch
-        .map(|epoch| fault::number(epoch, || format!("lease.epoch of name {name}")))
-        .transpose()
+    Ok(held.is_some())
 }

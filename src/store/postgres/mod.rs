@@ -34,9 +34,9 @@ use uuid::Uuid;
 use super::fault::{self, Fault};
 use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, Placement,
-    PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows, Store, StoreError,
-    StoredDelta, StoredPlan, WriteFormat,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
+    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
+    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use partitions::Partitions;
@@ -216,22 +216,14 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn publish_plan(
-        &self,
-        lease: &str,
-        head: u64,
-        plan: &StoredPlan,
-        history: &[HistoryRow],
-    ) -> Result<Publication, StoreError> {
-        self.run("publishing a plan", || {
-            plans::publish(self, lease, head, plan, history)
-        })
-        .await
+    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
+        self.run("publishing a plan", || plans::publish(self, new))
+            .await
     }
 
-    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
-        self.run("reading the current plan's number", || {
-            plans::current_number(self)
+    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
+        self.run("reading which plan is current", || {
+            plans::current_mark(self)
         })
         .await
     }

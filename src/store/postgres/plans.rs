@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 use sqlx::postgres::PgQueryResult;
+use uuid::Uuid;
 
 use super::PostgresStore;
 use super::connection::Connection;
@@ -10,15 +11,16 @@ use super::session::Session;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
-use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
+use crate::store::{NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
 
 const SWAP_HEAD: &str = "\
 -- plans: swap head
-update plan_head set number = $2, published_ms = $3 where number = $1";
+update plan_head set number = $3, identity = $4, published_ms = $5
+where number = $1 and identity = $2";
 
 const READ_HEAD: &str = "\
 -- plans: read head
-select number from plan_head";
+select number, identity from plan_head";
 
 /// Names the key, as every insert does: without it this is an error.
 const INSERT_PLAN: &str = "\
@@ -35,7 +37,7 @@ on conflict (number, published_ms) do nothing";
 
 const READ_CURRENT: &str = "\
 -- plans: read current
-select head.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select head.number, head.identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, head.published_ms, plan.summary, plan_body.body
 from plan_head as head
 left join plan on plan.number = head.number and plan.published_ms = head.published_ms
@@ -46,8 +48,8 @@ where head.number > 0";
 /// Only the first byte of a body that is not wanted is read: bodies are stored uncompressed.
 const READ_READABLE: &str = "\
 -- plans: read readable
-select plan.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
-    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+select plan.number, null::uuid as identity, plan.epoch, plan.window_start_ms,
+    plan.window_end_ms, plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_body
 join plan using (number, published_ms)
 where plan_body.number < $1 and substring(plan_body.body from 1 for 1) between $2 and $3
@@ -57,6 +59,7 @@ limit 1";
 #[derive(sqlx::FromRow)]
 struct PlanRow {
     number: i64,
+    identity: Option<Uuid>,
     epoch: Option<i64>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
@@ -80,6 +83,7 @@ impl PlanRow {
         let revision = there(self.configuration_revision)?;
         Ok(StoredPlan {
             number: fault::number(number, || cell("plan_head.number"))?,
+            identity: self.identity.unwrap_or_default(),
             epoch: fault::number(there(self.epoch)?, || cell("plan.epoch"))?,
             window,
             configuration_revision: fault::number(revision, || {
@@ -96,21 +100,15 @@ impl PlanRow {
     }
 }
 
-/// Publishes a plan if its epoch and its parent are current.
-pub(super) async fn publish(
-    store: &PostgresStore,
-    lease: &str,
-    head: u64,
-    plan: &StoredPlan,
-    history: &[HistoryRow],
-) -> Result<Publication, Fault> {
-    let published = plan.published_at.timestamp_millis();
-    let windows = history.iter().map(|row| HISTORY.at(row.window.start.0));
+/// Publishes a plan if its leader holds the lease and the plan that it replaces is current.
+pub(super) async fn publish(store: &PostgresStore, new: NewPlan<'_>) -> Result<Publication, Fault> {
+    let published = new.plan.published_at.timestamp_millis();
+    let windows = new.history.iter().map(|row| HISTORY.at(row.window.start.0));
     let partitions = windows.chain([PLAN.at(published), PLAN_BODY.at(published)]);
     store.partitions.ensure(&store.pool, partitions).await?;
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
-    let publication = attempt(&mut transaction, lease, head, plan, history)
+    let publication = attempt(&mut transaction, new)
         .await
         .map_err(|fault| store.partitions.mind(fault))?;
     if publication == Publication::Published {
@@ -122,39 +120,52 @@ pub(super) async fn publish(
     Ok(publication)
 }
 
-async fn attempt(
-    connection: &mut Connection,
-    lease: &str,
-    head: u64,
-    plan: &StoredPlan,
-    history: &[HistoryRow],
-) -> Result<Publication, Fault> {
-    if lease::hold(connection, lease).await? != Some(plan.epoch) {
+async fn attempt(connection: &mut Connection, new: NewPlan<'_>) -> Result<Publication, Fault> {
+    if !lease::hold(connection, new.claim).await? {
         return Ok(Publication::StaleEpoch);
     }
-    let number = fault::signed(plan.number, "the plan's number")?;
-    // A plan that does not lie above its parent has another one than it says.
-    let head = fault::signed(head, "the current plan's number")?.min(number - 1);
-    let published = plan.published_at.timestamp_millis();
-    let swapped = sqlx::query(SWAP_HEAD)
-        .bind(head)
-        .bind(number)
-        .bind(published)
-        .execute(&mut *connection)
-        .await?;
-    if swapped.rows_affected() == 0 {
+    if !swap_head(connection, new).await? {
         let current = read_head(connection).await?;
-        return Ok(Publication::StaleParent(current));
+        return Ok(Publication::StaleParent(
+            current.map_or(0, |mark| mark.number),
+        ));
     }
+    insert(connection, new.plan).await?;
+    history::upsert(connection, new.history).await?;
+    Ok(Publication::Published)
+}
+
+/// Makes a plan the current one if it lies above the one that it replaces and that is current.
+async fn swap_head(connection: &mut Connection, new: NewPlan<'_>) -> Result<bool, Fault> {
+    let plan = new.plan;
+    let (number, identity) = match new.replaces {
+        Some(mark) => (mark.number, mark.identity),
+        None => (0, Uuid::nil()),
+    };
+    if plan.number <= number {
+        return Ok(false);
+    }
+    let swapped = sqlx::query(SWAP_HEAD)
+        .bind(fault::signed(number, "the number of the plan before")?)
+        .bind(identity)
+        .bind(fault::signed(plan.number, "the plan's number")?)
+        .bind(plan.identity)
+        .bind(plan.published_at.timestamp_millis())
+        .execute(connection)
+        .await?;
+    Ok(swapped.rows_affected() > 0)
+}
+
+async fn insert(connection: &mut Connection, plan: &StoredPlan) -> Result<(), Fault> {
+    let number = fault::signed(plan.number, "the plan's number")?;
+    let revision = fault::signed(plan.configuration_revision, "the configuration's revision")?;
+    let published = plan.published_at.timestamp_millis();
     let inserted = sqlx::query(INSERT_PLAN)
         .bind(number)
         .bind(fault::signed(plan.epoch, "the plan's epoch")?)
         .bind(plan.window.start.0)
         .bind(plan.window.end.0)
-        .bind(fault::signed(
-            plan.configuration_revision,
-            "the configuration's revision",
-        )?)
+        .bind(revision)
         .bind(published)
         .bind(&plan.summary)
         .execute(&mut *connection)
@@ -164,11 +175,9 @@ async fn attempt(
         .bind(number)
         .bind(published)
         .bind(&plan.body)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    new(plan, "plan_body", &inserted)?;
-    history::upsert(connection, history).await?;
-    Ok(Publication::Published)
+    new(plan, "plan_body", &inserted)
 }
 
 /// Checks that a row of the plan was a new one.
@@ -180,17 +189,18 @@ fn new(plan: &StoredPlan, table: &str, inserted: &PgQueryResult) -> Result<(), F
     Err(Fault::corrupt(row, "it is there before it was published"))
 }
 
-async fn read_head(connection: &mut Connection) -> Result<u64, Fault> {
-    let number = sqlx::query_scalar(READ_HEAD).fetch_one(connection).await?;
-    fault::number(number, || "plan_head.number".to_owned())
+async fn read_head(connection: &mut Connection) -> Result<Option<PlanMark>, Fault> {
+    let (number, identity): (i64, Uuid) = sqlx::query_as(READ_HEAD).fetch_one(connection).await?;
+    let number = fault::number(number, || "plan_head.number".to_owned())?;
+    Ok((number > 0).then_some(PlanMark { number, identity }))
 }
 
-/// The current plan's number.
-pub(super) async fn current_number(store: &PostgresStore) -> Result<Option<u64>, Fault> {
+/// Which plan is current.
+pub(super) async fn current_mark(store: &PostgresStore) -> Result<Option<PlanMark>, Fault> {
     let mut session = Session::open(&store.pool).await?;
-    let number = read_head(session.connection()).await?;
+    let mark = read_head(session.connection()).await?;
     session.keep();
-    Ok((number > 0).then_some(number))
+    Ok(mark)
 }
 
 /// The current plan; one statement, so one state of the three tables.

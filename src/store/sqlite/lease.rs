@@ -8,8 +8,8 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
+use crate::store::{Claim, LeaseAnswer};
 
 /// A lease that ends later than anybody could have asked for was taken before the clock was set
 /// back, and is free.
@@ -29,9 +29,9 @@ const RELEASE: &str = "\
 -- lease: release
 update lease set holder = null, expires_ms = 0 where name = $1 and holder = $2";
 
-const READ: &str = "\
--- lease: read
-select epoch from lease where name = $1";
+const HOLD: &str = "\
+-- lease: hold
+select 1 from lease where name = $1 and holder = $2 and epoch = $3";
 
 /// Takes or renews the lease.
 pub(super) async fn acquire(
@@ -74,16 +74,14 @@ pub(super) async fn release(store: &SqliteStore, name: &str, holder: Uuid) -> Re
     Ok(())
 }
 
-/// The lease's epoch; a writing transaction is alone, so it stays until that ends.
-pub(super) async fn hold(
-    connection: &mut SqliteConnection,
-    name: &str,
-) -> Result<Option<u64>, Fault> {
-    let epoch: Option<i64> = sqlx::query_scalar(READ)
-        .bind(name)
+/// Whether a lease is held as claimed; a writing transaction is alone, so it stays so until that
+/// ends.
+pub(super) async fn hold(connection: &mut SqliteConnection, claim: Claim) -> Result<bool, Fault> {
+    let held: Option<i64> = sqlx::query_scalar(HOLD)
+        .bind(claim.lease)
+        .bind(claim.holder.to_string())
+        .bind(fault::signed(claim.term, "the lease's term")?)
         .fetch_optional(connection)
         .await?;
-    epoch
-        .map(|epoch| fault::number(epoch, || format!("lease.epoch of name {name}")))
-        .transpose()
+    Ok(held.is_some())
 }

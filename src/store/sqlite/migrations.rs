@@ -14,6 +14,7 @@ fn all() -> Vec<Migration> {
     let first = include_str!("../../../migrations/sqlite/0001_first_tables.sql");
     let formats = include_str!("../../../migrations/sqlite/0005_settlement_and_formats.sql");
     let fleet = include_str!("../../../migrations/sqlite/0006_fleet.sql");
+    let identity = include_str!("../../../migrations/sqlite/0007_plan_identity.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
             version,
@@ -29,6 +30,7 @@ fn all() -> Vec<Migration> {
         simple(2, "incarnations", incarnations),
         simple(5, "settlement and formats", formats),
         simple(6, "fleet", fleet),
+        simple(7, "plan identity", identity),
     ]
 }
 

@@ -2,20 +2,21 @@
 
 use chrono::DateTime;
 use sqlx::{SqliteConnection, SqliteExecutor};
+use uuid::Uuid;
 
 use super::SqliteStore;
 use super::{history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
-use crate::store::{HistoryRow, Publication, StoredPlan, plan_codec};
+use crate::store::{NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
 
 const SWAP_HEAD: &str = "\
 -- plans: swap head
-update plan_head set number = $2 where number = $1";
+update plan_head set number = $3, identity = $4 where number = $1 and identity = $2";
 
 const READ_HEAD: &str = "\
 -- plans: read head
-select number from plan_head";
+select number, identity from plan_head";
 
 const INSERT_PLAN: &str = "\
 -- plans: insert plan
@@ -29,7 +30,7 @@ insert into plan_body (number, published_ms, body) values ($1, $2, $3)";
 
 const READ_CURRENT: &str = "\
 -- plans: read current
-select head.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select head.number, head.identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_head as head
 left join plan on plan.number = head.number
@@ -38,7 +39,7 @@ where head.number > 0";
 
 const READ_READABLE: &str = "\
 -- plans: read readable
-select plan.number, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select plan.number, null as identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_body
 join plan using (number)
@@ -49,6 +50,7 @@ limit 1";
 #[derive(sqlx::FromRow)]
 struct PlanRow {
     number: i64,
+    identity: Option<String>,
     epoch: Option<i64>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
@@ -73,6 +75,9 @@ impl PlanRow {
         let revision = there(self.configuration_revision)?;
         Ok(StoredPlan {
             number: fault::number(number, || cell("plan_head.number"))?,
+            identity: self
+                .identity
+                .map_or(Ok(Uuid::nil()), |cell| identity(&cell))?,
             epoch: fault::number(there(self.epoch)?, || cell("plan.epoch"))?,
             window,
             configuration_revision: fault::number(revision, || {
@@ -88,16 +93,10 @@ impl PlanRow {
     }
 }
 
-/// Publishes a plan if its epoch and its parent are current.
-pub(super) async fn publish(
-    store: &SqliteStore,
-    lease: &str,
-    head: u64,
-    plan: &StoredPlan,
-    history: &[HistoryRow],
-) -> Result<Publication, Fault> {
+/// Publishes a plan if its leader holds the lease and the plan that it replaces is current.
+pub(super) async fn publish(store: &SqliteStore, new: NewPlan<'_>) -> Result<Publication, Fault> {
     let mut transaction = store.connections.write().await?;
-    let publication = attempt(&mut transaction, lease, head, plan, history).await?;
+    let publication = attempt(&mut transaction, new).await?;
     if publication == Publication::Published {
         transaction.commit().await?;
     } else {
@@ -108,36 +107,52 @@ pub(super) async fn publish(
 
 async fn attempt(
     connection: &mut SqliteConnection,
-    lease: &str,
-    head: u64,
-    plan: &StoredPlan,
-    history: &[HistoryRow],
+    new: NewPlan<'_>,
 ) -> Result<Publication, Fault> {
-    if lease::hold(connection, lease).await? != Some(plan.epoch) {
+    if !lease::hold(connection, new.claim).await? {
         return Ok(Publication::StaleEpoch);
     }
-    let number = fault::signed(plan.number, "the plan's number")?;
-    // A plan that does not lie above its parent has another one than it says.
-    let head = fault::signed(head, "the current plan's number")?.min(number - 1);
-    let published = plan.published_at.timestamp_millis();
-    let swapped = sqlx::query(SWAP_HEAD)
-        .bind(head)
-        .bind(number)
-        .execute(&mut *connection)
-        .await?;
-    if swapped.rows_affected() == 0 {
+    if !swap_head(connection, new).await? {
         let current = read_head(connection).await?;
-        return Ok(Publication::StaleParent(current));
+        return Ok(Publication::StaleParent(
+            current.map_or(0, |mark| mark.number),
+        ));
     }
+    insert(connection, new.plan).await?;
+    history::upsert(connection, new.history).await?;
+    Ok(Publication::Published)
+}
+
+/// Makes a plan the current one if it lies above the one that it replaces and that is current.
+async fn swap_head(connection: &mut SqliteConnection, new: NewPlan<'_>) -> Result<bool, Fault> {
+    let plan = new.plan;
+    let (number, identity) = match new.replaces {
+        Some(mark) => (mark.number, mark.identity),
+        None => (0, Uuid::nil()),
+    };
+    if plan.number <= number {
+        return Ok(false);
+    }
+    let swapped = sqlx::query(SWAP_HEAD)
+        .bind(fault::signed(number, "the number of the plan before")?)
+        .bind(identity.simple().to_string())
+        .bind(fault::signed(plan.number, "the plan's number")?)
+        .bind(plan.identity.simple().to_string())
+        .execute(connection)
+        .await?;
+    Ok(swapped.rows_affected() > 0)
+}
+
+async fn insert(connection: &mut SqliteConnection, plan: &StoredPlan) -> Result<(), Fault> {
+    let number = fault::signed(plan.number, "the plan's number")?;
+    let revision = fault::signed(plan.configuration_revision, "the configuration's revision")?;
+    let published = plan.published_at.timestamp_millis();
     sqlx::query(INSERT_PLAN)
         .bind(number)
         .bind(fault::signed(plan.epoch, "the plan's epoch")?)
         .bind(plan.window.start.0)
         .bind(plan.window.end.0)
-        .bind(fault::signed(
-            plan.configuration_revision,
-            "the configuration's revision",
-        )?)
+        .bind(revision)
         .bind(published)
         .bind(&plan.summary)
         .execute(&mut *connection)
@@ -146,21 +161,26 @@ async fn attempt(
         .bind(number)
         .bind(published)
         .bind(&plan.body)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    history::upsert(connection, history).await?;
-    Ok(Publication::Published)
+    Ok(())
 }
 
-async fn read_head(reader: impl SqliteExecutor<'_>) -> Result<u64, Fault> {
-    let number = sqlx::query_scalar(READ_HEAD).fetch_one(reader).await?;
-    fault::number(number, || "plan_head.number".to_owned())
+/// The identity in a cell.
+fn identity(cell: &str) -> Result<Uuid, Fault> {
+    Uuid::try_parse(cell).map_err(|error| Fault::corrupt("plan_head.identity", error))
 }
 
-/// The current plan's number.
-pub(super) async fn current_number(store: &SqliteStore) -> Result<Option<u64>, Fault> {
-    let number = read_head(store.connections.readers()).await?;
-    Ok((number > 0).then_some(number))
+async fn read_head(reader: impl SqliteExecutor<'_>) -> Result<Option<PlanMark>, Fault> {
+    let (number, cell): (i64, String) = sqlx::query_as(READ_HEAD).fetch_one(reader).await?;
+    let number = fault::number(number, || "plan_head.number".to_owned())?;
+    let identity = identity(&cell)?;
+    Ok((number > 0).then_some(PlanMark { number, identity }))
+}
+
+/// Which plan is current.
+pub(super) async fn current_mark(store: &SqliteStore) -> Result<Option<PlanMark>, Fault> {
+    read_head(store.connections.readers()).await
 }
 
 /// The current plan; one statement, so one state of the three tables.

@@ -266,7 +266,7 @@ labels! {
         ReleaseLease = "release_lease",
         /// Stores a plan.
         PublishPlan = "publish_plan",
-        /// Asks for the current plan's number.
+        /// Asks which plan is current.
         CurrentPlanNumber = "current_plan_number",
         /// Reads the current plan.
         CurrentPlan = "current_plan",

@@ -15,8 +15,8 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Maintained, Placement, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Maintained, NewPlan, Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention,
+    RevisionMark, Rows, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 
 use super::operations::Point;
@@ -303,24 +303,18 @@ impl Store for Link {
         self.heard(())
     }
 
-    async fn publish_plan(
-        &self,
-        lease: &str,
-        head: u64,
-        plan: &StoredPlan,
-        history: &[HistoryRow],
-    ) -> Result<Publication, StoreError> {
+    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
         self.faults.come_to(Point::Publish).await;
         self.way()?;
-        let publication = self.store.publish_plan(lease, head, plan, history).await?;
+        let publication = self.store.publish_plan(new).await?;
         if publication == Publication::Published {
             let read = self.read.lock().unwrap().clone();
             let mut records = self.ledger.records();
             let lease_epoch = records.lease_epoch;
             records.published.push(Published {
                 by: self.of,
-                plan: plan.clone(),
-                history: history.to_vec(),
+                plan: new.plan.clone(),
+                history: new.history.to_vec(),
                 lease_epoch,
                 deltas: read.deltas,
                 configuration: read.configuration,
@@ -329,9 +323,9 @@ impl Store for Link {
         self.heard(publication)
     }
 
-    async fn current_plan_number(&self) -> Result<Option<u64>, StoreError> {
+    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
         self.way()?;
-        self.store.current_plan_number().await
+        self.store.current_plan_mark().await
     }
 
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {

@@ -13,8 +13,8 @@ use weir::configuration::Configuration;
 use weir::health::DatabaseState;
 use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
 use weir::jobs::{
-    Follower, Install, Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Recompute, Settle,
-    Shared, load_current,
+    Follower, Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Recompute, Settle, Shared,
+    load_current,
 };
 use weir::names::Dictionary;
 use weir::protocols::encoded::Encoded;
@@ -298,7 +298,7 @@ impl Replica {
             clock,
             dictionary,
         };
-        load_current(&shared, Install::Newer).await?;
+        load_current(&shared).await?;
         Ok(Self::wired(shared, genesis, holder))
     }
 

@@ -5,7 +5,7 @@ use weir::allocation::{OperationId, Timestamp};
 use weir::configuration::Configuration;
 use weir::store::{Admission, BucketOperation, HistoryRow, Publication, Retention};
 
-use super::plans::{lead, plan, publish};
+use super::plans::{lead, mark, plan, publish};
 use super::reports::{bucket, report};
 use super::{Fixture, NINE, window};
 use crate::support::stored::ReadWhole;
@@ -109,7 +109,7 @@ pub async fn the_current_plan_stays_whatever_its_age(fixture: &Fixture) {
     }
     let later = at(90 * DAY);
     store.maintain(later, before(later)).await.unwrap();
-    assert_eq!(store.current_plan_number().await.unwrap(), Some(3));
+    assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(3)));
     assert_eq!(store.current_plan().await.unwrap(), Some(plan(3, epoch)));
     // And the next is published as if nothing had been.
     let mut next = plan(4, epoch);

@@ -234,6 +234,9 @@ on_both_backends! {
         a_missing_plan_is_named
         a_number_may_skip_those_that_cannot_be_read
         the_newest_plan_of_a_known_format_is_found
+        a_number_published_anew_is_another_plan
+        a_lease_is_fenced_by_its_holder_too
+        a_plan_of_the_release_before_has_an_identity_too
     }
     history {
         rows_come_back_oldest_first

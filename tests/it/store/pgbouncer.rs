@@ -42,7 +42,7 @@ async fn work(store: Arc<dyn Store>, task: u64) {
             .add_names(&[(service, operation)], LIMITS)
             .await
             .unwrap();
-        assert_eq!(store.current_plan_number().await.unwrap(), None);
+        assert_eq!(store.current_plan_mark().await.unwrap(), None);
     }
 }
 
@@ -119,7 +119,7 @@ async fn what_is_given_up_ends_behind_it() {
         .unwrap();
     let waiting = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.current_plan_number().await }
+        async move { store.current_plan_mark().await }
     });
     let mut waits = async |count: i64| {
         eventually(DEADLINE, "so many wait", async || {
@@ -140,7 +140,7 @@ async fn what_is_given_up_ends_behind_it() {
         .execute(&mut holder)
         .await
         .unwrap();
-    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
     store.close().await;
 }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use weir::allocation::{FleetPlan, Plan, Timestamp};
-use weir::store::{HistoryRow, Publication, Store, StoredPlan, WriteFormat, plan_codec};
+use weir::store::{
+    Claim, HistoryRow, NewPlan, PlanMark, Publication, Store, StoredPlan, WriteFormat, plan_codec,
+};
 
 use super::{Fixture, corrupt_cell, instant, window};
 use crate::support::stored::ReadWhole;
@@ -24,6 +26,7 @@ pub fn plan(number: u64, epoch: u64) -> StoredPlan {
     };
     StoredPlan {
         number,
+        identity: Uuid::from_u128(number.into()),
         epoch,
         window: window(number_signed),
         configuration_revision: 3,
@@ -42,14 +45,60 @@ pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
     answer.epoch.unwrap()
 }
 
-/// Publishes a plan whose parent is the one before it.
+/// Publishes a plan as the first leader, in place of the one with the number before.
 pub async fn publish(store: &Arc<dyn Store>, plan: &StoredPlan) -> Publication {
-    publish_after(store, plan.number.saturating_sub(1), plan).await
+    publish_as(store, 1, plan).await
+}
+
+pub async fn publish_as(store: &Arc<dyn Store>, leader: u128, plan: &StoredPlan) -> Publication {
+    let new = NewPlan {
+        claim: claim(leader, plan.epoch),
+        ..new(plan)
+    };
+    store.publish_plan(new).await.unwrap()
 }
 
 async fn publish_after(store: &Arc<dyn Store>, head: u64, plan: &StoredPlan) -> Publication {
-    let published = store.publish_plan("leader", head, plan, &[]);
-    published.await.unwrap()
+    let new = NewPlan {
+        replaces: (head > 0).then(|| mark(head)),
+        ..new(plan)
+    };
+    store.publish_plan(new).await.unwrap()
+}
+
+async fn publish_with(store: &Arc<dyn Store>, plan: &StoredPlan, history: &[HistoryRow]) {
+    let new = NewPlan {
+        history,
+        ..new(plan)
+    };
+    let publication = store.publish_plan(new).await.unwrap();
+    assert_eq!(publication, Publication::Published);
+}
+
+/// A plan as the first leader publishes it, in place of the one with the number before.
+pub fn new(plan: &StoredPlan) -> NewPlan<'_> {
+    NewPlan {
+        claim: claim(1, plan.epoch),
+        replaces: (plan.number > 1).then(|| mark(plan.number - 1)),
+        plan,
+        history: &[],
+    }
+}
+
+fn claim(leader: u128, term: u64) -> Claim {
+    Claim {
+        lease: "leader",
+        holder: Uuid::from_u128(leader),
+        term,
+    }
+}
+
+/// The mark of a plan as [`plan`] makes it.
+pub fn mark(number: u64) -> PlanMark {
+    PlanMark {
+        number,
+        identity: Uuid::from_u128(number.into()),
+    }
 }
 
 fn history(number: i64, payload: &[u8]) -> HistoryRow {
@@ -61,7 +110,7 @@ fn history(number: i64, payload: &[u8]) -> HistoryRow {
 
 pub async fn there_is_none_at_first(fixture: &Fixture) {
     let store = fixture.open().await;
-    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
     assert_eq!(store.current_plan().await.unwrap(), None);
 }
 
@@ -75,7 +124,7 @@ pub async fn a_plan_comes_back_whole(fixture: &Fixture) {
         .collect();
     assert_eq!(publish(&store, &published).await, Publication::Published);
     let replica = fixture.open().await;
-    assert_eq!(replica.current_plan_number().await.unwrap(), Some(1));
+    assert_eq!(replica.current_plan_mark().await.unwrap(), Some(mark(1)));
     assert_eq!(replica.current_plan().await.unwrap(), Some(published));
 }
 
@@ -87,7 +136,7 @@ pub async fn each_plan_follows_its_parent(fixture: &Fixture) {
             publish(&store, &plan(number, epoch)).await,
             Publication::Published
         );
-        assert_eq!(store.current_plan_number().await.unwrap(), Some(number));
+        assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(number)));
         assert_eq!(
             store.current_plan().await.unwrap(),
             Some(plan(number, epoch))
@@ -129,16 +178,16 @@ pub async fn a_plan_without_the_lease_is_stale(fixture: &Fixture) {
         publish(&store, &plan(1, epoch + 1)).await,
         Publication::StaleEpoch
     );
-    let elsewhere = store
-        .publish_plan("another", 0, &plan(1, epoch), &[])
-        .await
-        .unwrap();
+    let first = plan(1, epoch);
+    let mut elsewhere = new(&first);
+    elsewhere.claim.lease = "another";
+    let elsewhere = store.publish_plan(elsewhere).await.unwrap();
     assert_eq!(elsewhere, Publication::StaleEpoch);
-    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
 }
 
 pub async fn a_leader_that_lost_its_lease_is_fenced(fixture: &Fixture) {
-    let (old, new) = (fixture.open().await, fixture.open().await);
+    let (old, other) = (fixture.open().await, fixture.open().await);
     let before = lead(&old, 1).await;
     assert_eq!(
         publish(&old, &plan(1, before)).await,
@@ -147,12 +196,15 @@ pub async fn a_leader_that_lost_its_lease_is_fenced(fixture: &Fixture) {
     old.release_lease("leader", Uuid::from_u128(1))
         .await
         .unwrap();
-    let after = lead(&new, 2).await;
+    let after = lead(&other, 2).await;
     assert_eq!(
         publish(&old, &plan(2, before)).await,
         Publication::StaleEpoch
     );
-    assert_eq!(publish(&new, &plan(2, after)).await, Publication::Published);
+    assert_eq!(
+        publish_as(&other, 2, &plan(2, after)).await,
+        Publication::Published
+    );
     assert_eq!(
         publish(&old, &plan(3, before)).await,
         Publication::StaleEpoch
@@ -183,10 +235,11 @@ pub async fn a_refused_plan_leaves_nothing_behind(fixture: &Fixture) {
     let epoch = lead(&store, 1).await;
     let rows = [history(0, b"refused")];
     for refused in [plan(1, epoch + 1), plan(2, epoch)] {
-        let answer = store
-            .publish_plan("leader", refused.number - 1, &refused, &rows)
-            .await
-            .unwrap();
+        let refused = NewPlan {
+            history: &rows,
+            ..new(&refused)
+        };
+        let answer = store.publish_plan(refused).await.unwrap();
         assert_ne!(answer, Publication::Published);
     }
     let all = Timestamp(0)..Timestamp(i64::MAX);
@@ -198,15 +251,9 @@ pub async fn a_plan_brings_its_history(fixture: &Fixture) {
     let store = fixture.open().await;
     let epoch = lead(&store, 1).await;
     let first = [history(0, b"first")];
-    store
-        .publish_plan("leader", 0, &plan(1, epoch), &first)
-        .await
-        .unwrap();
+    publish_with(&store, &plan(1, epoch), &first).await;
     let second = [history(1, b"second"), history(0, b"corrected")];
-    store
-        .publish_plan("leader", 1, &plan(2, epoch), &second)
-        .await
-        .unwrap();
+    publish_with(&store, &plan(2, epoch), &second).await;
     let all = window(0).start..window(9).start;
     let expected = [history(0, b"corrected"), history(1, b"second")];
     assert_eq!(store.read_history(all).await.unwrap(), expected);
@@ -278,5 +325,57 @@ pub async fn the_newest_plan_of_a_known_format_is_found(fixture: &Fixture) {
         let number = readable(below).await.map(|plan| plan.number);
         assert_eq!(number, found, "below {below}");
     }
-    assert_eq!(readable(3).await, Some(plan(2, epoch)));
+    let second = StoredPlan {
+        identity: Uuid::nil(),
+        ..plan(2, epoch)
+    };
+    assert_eq!(readable(3).await, Some(second));
+}
+
+pub async fn a_number_published_anew_is_another_plan(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    publish(&store, &plan(1, epoch)).await;
+    fixture.remember().await;
+    let lost = plan(2, epoch);
+    publish(&store, &lost).await;
+    fixture.go_back().await;
+    assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(1)));
+    let anew = StoredPlan {
+        identity: Uuid::from_u128(77),
+        ..plan(2, epoch)
+    };
+    assert_eq!(publish(&store, &anew).await, Publication::Published);
+    let current = store.current_plan_mark().await.unwrap();
+    assert_eq!(current, Some(anew.mark()));
+    assert_eq!(store.current_plan().await.unwrap(), Some(anew));
+    // Its parent is the plan that was lost, whatever the number says.
+    let next = publish(&store, &plan(3, epoch)).await;
+    assert_eq!(next, Publication::StaleParent(2));
+}
+
+pub async fn a_lease_is_fenced_by_its_holder_too(fixture: &Fixture) {
+    let store = fixture.open().await;
+    fixture.remember().await;
+    let lost = lead(&store, 1).await;
+    fixture.go_back().await;
+    let term = lead(&store, 2).await;
+    assert_eq!(term, lost, "the same term, of another leader");
+    let plan = plan(1, term);
+    assert_eq!(publish(&store, &plan).await, Publication::StaleEpoch);
+    assert_eq!(publish_as(&store, 2, &plan).await, Publication::Published);
+}
+
+/// What the release before does, which knows of no identity.
+pub async fn a_plan_of_the_release_before_has_an_identity_too(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let epoch = lead(&store, 1).await;
+    publish(&store, &plan(1, epoch)).await;
+    fixture
+        .tamper("update plan_head set number = 2 where number = 1")
+        .await;
+    let current = store.current_plan_mark().await.unwrap().unwrap();
+    assert_eq!(current.number, 2);
+    assert_ne!(current.identity, mark(1).identity);
+    assert!(!current.identity.is_nil());
 }

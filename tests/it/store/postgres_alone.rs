@@ -32,7 +32,7 @@ async fn eight_replicas_start_at_once_on_an_empty_database() {
         .collect();
     for replica in starting {
         let store = replica.await.unwrap();
-        assert_eq!(store.current_plan_number().await.unwrap(), None);
+        assert_eq!(store.current_plan_mark().await.unwrap(), None);
     }
 }
 
@@ -108,7 +108,7 @@ async fn it_outlives_its_server() {
     }
     assert_eq!(answer.unwrap(), [Admission::Duplicate]);
     cluster.stop();
-    let away = store.current_plan_number().await;
+    let away = store.current_plan_mark().await;
     assert!(
         matches!(away, Err(StoreError::Unavailable { .. })),
         "{away:?}"

@@ -118,15 +118,15 @@ async fn the_server_gives_up_before_the_caller_and_errors_say_why() {
         .await;
     let waiting = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.current_plan_number().await }
+        async move { store.current_plan_mark().await }
     });
     let mut operator = Operator::at(&cluster).await;
     operator.waits(WAITING_FOR_A_LOCK, 1).await;
-    let without_place = store.current_plan_number().await.unwrap_err();
+    let without_place = store.current_plan_mark().await.unwrap_err();
     assert_eq!(without_place.passing(), Some(Passing::NoConnection));
     assert_eq!(
         said(&without_place),
-        "the database is unavailable while reading the current plan's number: \
+        "the database is unavailable while reading which plan is current: \
          all 1 connections are in use"
     );
     let gave_up = waiting.await.unwrap().unwrap_err();
@@ -189,7 +189,7 @@ async fn a_server_that_gives_fewer_connections_is_used_with_those() {
     operator.run("create database few owner few").await;
     let url = cluster.url("few").replace("//weir@", "//few@");
     let store = open(&url, 8).await;
-    let calls = (0..40).map(|_| store.current_plan_number());
+    let calls = (0..40).map(|_| store.current_plan_mark());
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap(), None);
     }
@@ -234,7 +234,7 @@ async fn a_password_that_changes_in_its_file_needs_no_restart() {
     operator.run(end_all).await;
     let refused = eventually(DEADLINE, "the old password is refused", async || {
         store
-            .current_plan_number()
+            .current_plan_mark()
             .await
             .err()
             .filter(|error| said(error).contains("28P01"))
@@ -243,12 +243,12 @@ async fn a_password_that_changes_in_its_file_needs_no_restart() {
     assert_eq!(refused.passing(), Some(Passing::Away));
     assert!(!said(&refused).contains("hush"), "{}", said(&refused));
     std::fs::write(&file, url("hush-2")).unwrap();
-    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
     std::fs::write(&file, "postgres://rotating:hush-3@localhost:x/rotating").unwrap();
     operator.run(end_all).await;
     let broken = eventually(DEADLINE, "the file's content is refused", async || {
         store
-            .current_plan_number()
+            .current_plan_mark()
             .await
             .err()
             .filter(|error| said(error).contains("a port"))
@@ -311,7 +311,7 @@ async fn the_host_that_takes_writes_is_found_and_found_again() {
     .await;
     first.stop();
     let neither = eventually(DEADLINE, "both are named", async || {
-        let text = said(&store.current_plan_number().await.unwrap_err());
+        let text = said(&store.current_plan_mark().await.unwrap_err());
         hosts.iter().all(|host| text.contains(host)).then_some(text)
     })
     .await;

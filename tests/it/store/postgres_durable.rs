@@ -8,7 +8,7 @@ use weir::allocation::{OperationName, ServiceName};
 use weir::store::postgres::PostgresStore;
 use weir::store::{Admission, ConfigurationWrite, DictionaryLimits, Publication, Store};
 
-use super::plans::plan;
+use super::plans::{new, plan};
 use super::reports::{bucket, report};
 use super::{instant, window};
 use crate::support::postgres::Cluster;
@@ -80,10 +80,7 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     let taken = store.acquire_lease("leader", other, LONG).await.unwrap();
     assert_eq!(taken.epoch, None, "the lease");
     let published = plan(1, lease.epoch.unwrap());
-    let outcome = store
-        .publish_plan("leader", 0, &published, &[])
-        .await
-        .unwrap();
+    let outcome = store.publish_plan(new(&published)).await.unwrap();
     assert_eq!(outcome, Publication::Published);
 
     let store = crashed().await;

@@ -174,6 +174,11 @@ async fn what_a_broken_restore_leaves_is_named() {
             "alter table dictionary enable trigger dictionary_change",
         ),
         (
+            "alter table plan_head disable trigger plan_head_change",
+            "trigger plan_head_change on table plan_head is missing or disabled".into(),
+            "alter table plan_head enable trigger plan_head_change",
+        ),
+        (
             "alter table dictionary rename to elsewhere",
             "table dictionary is missing".into(),
             "alter table elsewhere rename to dictionary",

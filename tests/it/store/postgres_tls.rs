@@ -92,7 +92,7 @@ async fn a_certificate_is_checked_against_the_authority_and_the_host() {
     let store = PostgresStore::connect(&trusted.url("localhost", &file), 1)
         .await
         .unwrap();
-    assert_eq!(store.current_plan_number().await.unwrap(), None);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
     for url in [
         // Not the name in the certificate; an authority that the system does not know.
         trusted.url("127.0.0.1", &file),

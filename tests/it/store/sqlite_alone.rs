@@ -20,7 +20,7 @@ async fn eight_handles_open_an_empty_file_at_once() {
         .collect();
     for handle in opening {
         let store = handle.await.unwrap();
-        assert_eq!(store.current_plan_number().await.unwrap(), None);
+        assert_eq!(store.current_plan_mark().await.unwrap(), None);
     }
 }
 

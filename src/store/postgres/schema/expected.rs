@@ -16,7 +16,10 @@ pub struct Table {
 }
 
 /// The triggers that Weir relies on, by table.
-pub const TRIGGERS: &[(&str, &str)] = &[("dictionary", "dictionary_change")];
+pub const TRIGGERS: &[(&str, &str)] = &[
+    ("dictionary", "dictionary_change"),
+    ("plan_head", "plan_head_change"),
+];
 
 /// Every table of ours.
 pub const TABLES: &[Table] = &[
@@ -143,7 +146,12 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "plan_head",
         partitioned_by: None,
-        columns: &["only_row bool", "number int8", "published_ms int8"],
+        columns: &[
+            "only_row bool",
+            "number int8",
+            "published_ms int8",
+            "identity uuid",
+        ],
         indexes: &["unique only_row"],
     },
     Table {

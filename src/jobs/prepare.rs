@@ -1,0 +1,124 @@
+//! A plan made ready: computed, encoded, with the history that goes with it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::allocation::{
+    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, WindowCounts,
+};
+use crate::names::Names;
+use crate::plan_summary::PlanSummary;
+use crate::store::history_codec::{self, HistoryOperation};
+use crate::store::{HistoryRow, StoredPlan, TooLarge, WriteFormat, plan_codec};
+
+/// How a plan is stored.
+#[derive(Clone, Copy)]
+pub(super) struct StoredAs {
+    /// Its number.
+    pub(super) number: u64,
+    pub(super) published_at: DateTime<Utc>,
+    pub(super) format: WriteFormat,
+}
+
+/// A plan ready to be stored, and what is served if it holds.
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) stored: StoredPlan,
+    pub(super) history: Vec<HistoryRow>,
+    /// What its numbers stand for.
+    pub(super) names: Arc<Names>,
+}
+
+/// What is too large to be read again is not stored: the plan before stays in force.
+#[derive(Debug, thiserror::Error)]
+#[error("the next plan is too large to be stored")]
+pub(super) struct Unstorable(#[source] TooLarge);
+
+/// Operations of the plan before that have no names any more.
+pub(super) fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
+    let known = previous.operations.iter().map(|known| known.operation);
+    known.filter(|id| names.row(*id).is_none()).collect()
+}
+
+/// Makes the next plan of the one before.
+///
+/// # Errors
+/// It is too large.
+pub(super) fn prepare(
+    previous: &Plan,
+    policy: &Policy,
+    inputs: Inputs<'_>,
+    names: Arc<Names>,
+    stored_as: StoredAs,
+) -> Result<Prepared, Unstorable> {
+    let StoredAs {
+        number,
+        published_at,
+        format,
+    } = stored_as;
+    let mut plan = allocation::next_plan(previous, policy, inputs);
+    plan.number = number;
+    let mut history = vec![history(inputs.current, &plan, format)];
+    if let Some(corrected) = inputs.corrected.filter(|counts| differs(counts, previous)) {
+        history.push(self::history(corrected, previous, format));
+    }
+    let summary = PlanSummary::from(&plan);
+    let stored = StoredPlan {
+        number: plan.number,
+        identity: Uuid::new_v4(),
+        epoch: plan.epoch,
+        window: plan.window,
+        configuration_revision: plan.configuration_revision,
+        published_at,
+        summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
+        body: plan_codec::encode(&plan, format).map_err(Unstorable)?,
+    };
+    Ok(Prepared {
+        plan,
+        stored,
+        history,
+        names,
+    })
+}
+
+/// Whether late reports have changed a window since its plan.
+fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
+    // Wider than a count: a stored count may be the largest there is.
+    let counted = |figure: fn(&OperationCount) -> u64| -> u128 {
+        let figures = counts.operations.iter().map(figure);
+        figures.map(u128::from).sum()
+    };
+    let planned = |figure: fn(&OperationPlan) -> u64| -> u128 {
+        let figures = plan.operations.iter().map(figure);
+        figures.map(u128::from).sum()
+    };
+    counted(|operation| operation.offered) != planned(|operation| operation.window_offered)
+        || counted(|operation| operation.sampled) != planned(|operation| operation.window_sampled)
+}
+
+/// A window's history: what was counted, and the probability that the plan answered with.
+pub(super) fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
+    let probability = |operation: OperationId| {
+        let at = plan
+            .operations
+            .binary_search_by_key(&operation, |known| known.operation)
+            .ok()?;
+        Some(plan.operations[at].probability as f32)
+    };
+    let rows: Vec<HistoryOperation> = counts
+        .operations
+        .iter()
+        .map(|counted| HistoryOperation {
+            operation: counted.operation,
+            offered: counted.offered,
+            sampled: counted.sampled,
+            probability: probability(counted.operation),
+        })
+        .collect();
+    HistoryRow {
+        window: counts.window,
+        payload: history_codec::encode(&rows, format),
+    }
+}

@@ -1,0 +1,86 @@
+//! Plans as they are stored, and under which conditions one becomes the current one.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::HistoryRow;
+use crate::allocation::Window;
+
+/// Which plan it is. After the database has gone back in time a number may come again; an
+/// identity does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanMark {
+    /// The plan's number.
+    pub number: u64,
+    /// Random.
+    pub identity: Uuid,
+}
+
+/// A lease that somebody believes to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The lease's name.
+    pub lease: &'static str,
+    /// Who holds it.
+    pub holder: Uuid,
+    /// The term it is held under. After the database has gone back in time, another holder may
+    /// have the same term.
+    pub term: u64,
+}
+
+/// A plan that is to become the current one, and under which conditions.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPlan<'a> {
+    /// The lease must be held like this.
+    pub claim: Claim,
+    /// The plan that must be the current one; its number lies below the new one's.
+    pub replaces: Option<PlanMark>,
+    /// The plan.
+    pub plan: &'a StoredPlan,
+    /// The history of its window, and corrections of others.
+    pub history: &'a [HistoryRow],
+}
+
+/// A plan as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// Its number; that of its parent is lower.
+    pub number: u64,
+    /// Its identity: random. Zero in a plan that is not the current one: only the current plan's
+    /// identity is stored.
+    pub identity: Uuid,
+    /// The fencing epoch it was computed under.
+    pub epoch: u64,
+    /// The window it answers.
+    pub window: Window,
+    /// The configuration revision it was computed from.
+    pub configuration_revision: u64,
+    /// When it was published; kept to the millisecond.
+    pub published_at: DateTime<Utc>,
+    /// Its figures for the fleet as a JSON document, for people and dashboards.
+    pub summary: String,
+    /// Everything, encoded by [`plan_codec`](super::plan_codec).
+    pub body: Vec<u8>,
+}
+
+impl StoredPlan {
+    /// Which plan it is.
+    #[must_use]
+    pub fn mark(&self) -> PlanMark {
+        PlanMark {
+            number: self.number,
+            identity: self.identity,
+        }
+    }
+}
+
+/// The answer to publishing a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publication {
+    /// It is the current plan now.
+    Published,
+    /// Another leader has taken over since: the lease has another holder or another term.
+    StaleEpoch,
+    /// Another plan than the one to be replaced is current; this is its number, 0 for none.
+    StaleParent(u64),
+}
