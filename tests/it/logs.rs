@@ -142,6 +142,8 @@ async fn a_database_call_that_fails_or_is_slow_is_told_and_not_a_thousand_times(
         (1..10).contains(&lines.len()),
         "fifty reports and the jobs beside them, a line now and then: {lines:?}"
     );
+    // The lease is asked for every few seconds: an outage between two of them is not seen.
+    line(&weir, "the database does not answer").await;
     cluster.restart();
     line(&weir, "the database answers again").await;
 }
