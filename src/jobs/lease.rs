@@ -16,7 +16,7 @@ use crate::store::{Claim, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Metrics;
 
-/// After so many computations in a row that failed, the lease is given up.
+/// The number of failed computations in a row after which the lease is given up.
 const FAILURES_MAX: u32 = 3;
 
 /// Whether this replica computes plans, and under which fencing epoch.

@@ -1,4 +1,5 @@
-//! Checks the tables, makes room ahead, lets go of what is past its retention, forgets operations gone silent.
+//! Checks the tables, creates partitions ahead, deletes data past its retention, and forgets silent
+//! operations.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};

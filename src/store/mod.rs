@@ -508,7 +508,7 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<RevisionMark>, StoreError>;
 
-    /// Makes room ahead (partitions from `now` on) and lets go of what is past its retention.
+    /// Creates partitions ahead, from `now` on, and deletes data past its retention.
     async fn maintain(
         &self,
         now: Timestamp,

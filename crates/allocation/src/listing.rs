@@ -1,7 +1,7 @@
 //! Which operations a service's strategy lists; the others are served the service's default.
 //!
-//! A strategy can only hold so many operations, and SDKs apply the default to a name that it does
-//! not list. So the plan allots what is served: operations beyond [`LISTED_MAX`] share their
+//! A strategy holds a limited number of operations, and SDKs apply the default to a name that it
+//! does not list. So the plan allots what is served: operations beyond [`LISTED_MAX`] share their
 //! service's default probability, which keeps as many of their traces as their own shares would.
 
 use std::cmp::Reverse;
@@ -102,7 +102,7 @@ impl Unlisted {
         }
     }
 
-    /// The place of the service whose default an operation is served, if it is.
+    /// The index of the service whose default an operation is served; none if it has its own probability.
     fn default_of(&self, at: usize, estimate: &Estimate) -> Option<usize> {
         let overflow = estimate.overflow && rules_default(estimate);
         if self.holds(at) || overflow {

@@ -3,7 +3,7 @@
 //! Many operations are on and off: a job that runs every five minutes, a page nobody opens at night, a
 //! name that a deploy replaced. Each is modelled as a chain of two states, with one probability to stay on
 //! and one to wake up, learned from its own windows. A window with requests shows the state. An empty
-//! window shows it only as far as it is not empty by chance.
+//! window shows it with the probability that it is not empty by chance.
 
 use super::Belief;
 
