@@ -1,26 +1,24 @@
 //! What Weir keeps, behind one narrow trait with two backends.
 //!
-//! Read [`Store`] first. Only this module holds SQL. A backend promises what the conformance
-//! suite in `tests/it/store/` asks of both.
+//! Read [`Store`] first, then `model`, which says what it takes and returns. Only this module holds
+//! SQL. A backend promises what the conformance suite in `tests/it/store/` asks of both.
 
 mod admission;
 mod compatibility;
 mod delta_codec;
+mod error;
 mod fault;
-mod fleet;
 mod frame;
 pub mod history_codec;
 mod instrumented;
-mod names;
+mod model;
 mod naming;
 pub mod plan_codec;
-mod plans;
 pub mod postgres;
 mod soundness;
 pub mod sqlite;
 mod varint;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -29,329 +27,23 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use error::StoreError;
 pub use fault::{Cause, Passing};
-pub use fleet::FleetSettings;
 pub use frame::TooLarge;
 pub use instrumented::InstrumentedStore;
-pub use names::{
-    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
-    Step,
-};
-pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
-
-use crate::allocation::{
-    AgentCount, AgentName, OperationId, OperationName, ServiceCount, ServiceName, Timestamp, Window,
+use model::last_of_each_window;
+pub use model::{
+    Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
+    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
+    Incarnation, LeaseAnswer, Maintained, NewPlan, Placement, PlanMark, PoolState, Publication,
+    ResolvedReport, Retention, RevisionMark, Revisions, Step, StoredDelta, StoredPlan, WriteFormat,
 };
 
-/// One report, parsed, with its names resolved and its counts spread over buckets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResolvedReport {
-    /// Who sent it.
-    pub agent: AgentName,
-    /// New at every start of the agent.
-    pub epoch: Uuid,
-    /// Counts up within an epoch, from any number at or above 0.
-    pub sequence: u64,
-    /// The state of the dictionary that its numbers were looked up in.
-    pub names: Incarnation,
-    /// What it adds to each bucket; bucket starts differ from each other.
-    pub buckets: Vec<BucketCounts>,
-}
-
-/// What a report adds to one bucket, or what a stored delta holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BucketCounts {
-    /// The bucket.
-    pub bucket: Window,
-    /// Counts by operation; an operation may stand more than once, then its counts add up.
-    pub operations: Vec<BucketOperation>,
-    /// Instances by service; likewise.
-    pub services: Vec<ServiceCount>,
-    /// Counts by agent; likewise.
-    pub agents: Vec<AgentCount>,
-}
-
-/// One operation's counts in a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BucketOperation {
-    /// Which operation.
-    pub operation: OperationId,
-    /// Root requests before sampling.
-    pub offered: u64,
-    /// Root requests kept.
-    pub sampled: u64,
-}
-
-/// A delta as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredDelta {
-    /// The bucket it adds to.
-    pub bucket: Window,
-    payload: Vec<u8>,
-}
-
-impl StoredDelta {
-    /// What it adds.
-    ///
-    /// # Errors
-    /// [`StoreError::NewerFormat`] or [`StoreError::Corrupt`]; other deltas can be read all the same.
-    pub fn counts(&self) -> Result<BucketCounts, StoreError> {
-        delta_codec::decode(self.bucket, &self.payload).map_err(|damage| {
-            let start = self.bucket.start.0;
-            damage.of(format!("delta.payload of a row of bucket_start_ms {start}"))
-        })
-    }
-}
-
-/// What became of one report of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Its counts are stored, durably and once.
-    Counted,
-    /// It had been counted before; nothing was added.
-    Duplicate,
-    /// Its sequence lies so far behind the newest of its epoch that nobody can tell whether it
-    /// was counted; nothing was added. The agent takes a new epoch.
-    TooFarBehind,
-    /// Its numbers may stand for other names now: names were removed, or the database has gone
-    /// back in time. Nothing was added; its names must be looked up again.
-    OtherNames,
-}
-
-/// The answer to asking for the lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseAnswer {
-    /// The fencing epoch, if the lease is now the caller's.
-    pub epoch: Option<u64>,
-    /// The database's clock at the answer.
-    pub database_time: DateTime<Utc>,
-}
-
-/// One revision of the operators' configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigurationRevision {
-    /// Rises by one with each write; the first is 1.
-    pub revision: u64,
-    /// The JSON document.
-    pub document: String,
-    /// When it was written; kept to the millisecond.
-    pub written_at: DateTime<Utc>,
-}
-
-/// That there is a revision of the configuration, without what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RevisionMark {
-    /// Its number.
-    pub revision: u64,
-    /// When it was written; kept to the millisecond.
-    pub written_at: DateTime<Utc>,
-}
-
-/// The answer to a conditional write of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigurationWrite {
-    /// It is the newest revision now.
-    Written(ConfigurationRevision),
-    /// Somebody else wrote first; this is the newest.
-    Conflict(ConfigurationRevision),
-}
-
-/// One window's history, or a correction of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryRow {
-    /// The window.
-    pub window: Window,
-    /// Encoded by [`history_codec`].
-    pub payload: Vec<u8>,
-}
-
-/// The last row given for each window start, by rising start: a statement may not write a row
-/// twice.
-fn last_of_each_window(rows: &[HistoryRow]) -> Vec<&HistoryRow> {
-    let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
-    by_start.into_values().collect()
-}
-
-/// How long things are kept: what ends before an instant may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Deltas of buckets that start before this.
-    pub deltas_before: Timestamp,
-    /// History rows and plan summaries before this.
-    pub history_before: Timestamp,
-    /// Plan bodies published before this; the current plan's stays whatever its age.
-    pub plan_bodies_before: Timestamp,
-    /// The newest revisions of the configuration that stay.
-    pub revisions: Revisions,
-    /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
-    /// such old buckets must be refused elsewhere: without its mark one would count again.
-    pub agents_before: Timestamp,
-    /// How many of the dictionary's newest states are remembered. A reader that stands further
-    /// back reads everything again.
-    pub dictionary_states: u32,
-}
-
-/// How many revisions of the configuration are kept. The newest, which is in force, always is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revisions {
-    /// So many at most.
-    pub most: u32,
-    /// Documents of so many bytes together at most.
-    pub bytes: u64,
-}
-
-/// What is left after maintenance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Maintained {
-    /// Revisions of the configuration that are stored.
-    pub configuration_revisions: u64,
-}
-
-/// The connections to the database at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolState {
-    /// Open, and waiting for work.
-    pub idle: u32,
-    /// Open, and at work.
-    pub used: u32,
-    /// The most that may be open.
-    pub most: u32,
-}
-
-impl PoolState {
-    /// The state of a pool.
-    fn of<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> Self {
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        Self {
-            idle,
-            used: pool.size().saturating_sub(idle),
-            most: pool.options().get_max_connections(),
-        }
-    }
-}
-
-/// What went wrong in the store, by what the caller can do.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached or broke off: nothing is known to have happened; try again.
-    #[error("the database is unavailable while {during}")]
-    Unavailable {
-        /// The operation that failed.
-        during: &'static str,
-        /// What the database, or the way to it, said.
-        source: Cause,
-    },
-    /// A stored value cannot be what it should be.
-    #[error("{what} is corrupt in the database: {why}")]
-    Corrupt {
-        /// The table, the row and the column.
-        what: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The tables are not what Weir relies on: a restore is under way or was cut short, a right is
-    /// missing. Nothing was written; works again once an operator has mended it.
-    #[error("the database is not as Weir needs it: {why}")]
-    Unsound {
-        /// What is missing, and the way out.
-        why: String,
-    },
-    /// A newer Weir wrote a stored value; run that one, or a newer one.
-    #[error("{what} has format {found}, and this Weir reads up to format {known}")]
-    NewerFormat {
-        /// The table, the row and the column.
-        what: String,
-        /// The value's format.
-        found: u32,
-        /// The newest format that is read.
-        known: u32,
-    },
-    /// Everything else: a fault of the program or of the schema; raise an alarm.
-    #[error("the database refused {during}")]
-    Failed {
-        /// The operation that failed.
-        during: &'static str,
-        /// What the database, or the way to it, said.
-        source: Cause,
-    },
-}
-
-impl StoreError {
-    /// Whether the tables may not be as Weir needs them; [`Store::inspect`] tells.
-    #[must_use]
-    pub fn blames_schema(&self) -> bool {
-        match self {
-            Self::Failed { source, .. } => source.blames_schema(),
-            Self::Unsound { .. } => true,
-            Self::Unavailable { .. } | Self::Corrupt { .. } | Self::NewerFormat { .. } => false,
-        }
-    }
-
-    /// Whether the database has no room to write; reading goes on.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.passing() == Some(Passing::Full)
-    }
-
-    /// Whether the database cannot be reached or does not answer.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        let passing = self.passing();
-        passing.is_some_and(|it| matches!(it, Passing::Away | Passing::NoConnection))
-    }
-
-    /// What passes by itself, so that trying again later makes sense.
-    #[must_use]
-    pub fn passing(&self) -> Option<Passing> {
-        match self {
-            Self::Unavailable { source, .. } => Some(source.passing()),
-            Self::Corrupt { .. }
-            | Self::Unsound { .. }
-            | Self::NewerFormat { .. }
-            | Self::Failed { .. } => None,
-        }
-    }
-
-    /// Says at which host, where that is not said yet.
-    fn at(self, host: Option<&str>) -> Self {
-        match self {
-            Self::Unavailable { during, source } => Self::Unavailable {
-                during,
-                source: source.at(host),
-            },
-            Self::Failed { during, source } => Self::Failed {
-                during,
-                source: source.at(host),
-            },
-            other @ (Self::Corrupt { .. } | Self::Unsound { .. } | Self::NewerFormat { .. }) => {
-                other
-            }
-        }
-    }
-
-    /// Whether the database answered, with a value that this program cannot read.
-    #[must_use]
-    pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. })
-    }
-}
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 
 /// Where a read sends its rows, one at a time: it waits while the other end is busy, and ends when
 /// the other end is gone.
 pub type Rows<T> = mpsc::Sender<T>;
-
-/// Which formats stored documents are written in.
-///
-/// A release reads the formats of the one before, and writes them until an operator says that no
-/// replica of the release before will come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum WriteFormat {
-    /// Those that the release before reads.
-    #[default]
-    Previous,
-    /// The newest.
-    Newest,
-}
 
 /// Everything Weir asks of a database.
 ///
@@ -370,7 +62,6 @@ pub trait Store: Send + Sync + 'static {
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
     /// Sends every delta of the buckets that start in the range, in no particular order.
-    ///
     async fn stream_deltas(
         &self,
         starts: Range<Timestamp>,

@@ -93,7 +93,7 @@ impl Connections {
 
     /// The writer and the readers together.
     pub fn state(&self) -> PoolState {
-        let (writer, readers) = (PoolState::of(&self.writer), PoolState::of(&self.readers));
+        let (writer, readers) = (state(&self.writer), state(&self.readers));
         PoolState {
             idle: writer.idle + readers.idle,
             used: writer.used + readers.used,
@@ -105,6 +105,16 @@ impl Connections {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// The state of one of the driver's pools.
+fn state(pool: &SqlitePool) -> PoolState {
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    PoolState {
+        idle,
+        used: pool.size().saturating_sub(idle),
+        most: pool.options().get_max_connections(),
     }
 }
 

@@ -59,7 +59,7 @@ pub struct StoredPlan {
     pub published_at: DateTime<Utc>,
     /// Its figures for the fleet as a JSON document, for people and dashboards.
     pub summary: String,
-    /// Everything, encoded by [`plan_codec`](super::plan_codec).
+    /// Everything, encoded by [`plan_codec`](crate::store::plan_codec).
     pub body: Vec<u8>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fault::Fault;
+use crate::store::fault::Fault;
 
 /// What all replicas have to agree on: with different intervals they would count one window's
 /// requests in buckets of two lengths, and with different report ages one replica would accept
@@ -17,7 +17,7 @@ pub struct FleetSettings {
 
 impl FleetSettings {
     /// As it is stored: the interval and the report age in milliseconds.
-    pub(super) fn row(self) -> (i64, i64) {
+    pub(in crate::store) fn row(self) -> (i64, i64) {
         let milliseconds = |of: Duration| i64::try_from(of.as_millis()).unwrap_or(i64::MAX);
         (
             milliseconds(self.interval),
@@ -26,7 +26,7 @@ impl FleetSettings {
     }
 
     /// Reads what is stored.
-    pub(super) fn of_row((interval, report_age_max): (i64, i64)) -> Result<Self, Fault> {
+    pub(in crate::store) fn of_row((interval, report_age_max): (i64, i64)) -> Result<Self, Fault> {
         Ok(Self {
             interval: duration("fleet.interval_ms", interval)?,
             report_age_max: duration("fleet.report_age_max_ms", report_age_max)?,

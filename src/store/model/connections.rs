@@ -1,0 +1,12 @@
+//! The connections to the database, in numbers.
+
+/// The connections to the database at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open, and waiting for work.
+    pub idle: u32,
+    /// Open, and at work.
+    pub used: u32,
+    /// The most that may be open.
+    pub most: u32,
+}

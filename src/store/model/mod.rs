@@ -1,0 +1,29 @@
+//! What a store takes and returns, in the words of the service.
+//!
+//! Nothing here knows SQL or a driver.
+
+mod configuration;
+mod connections;
+mod fleet;
+mod formats;
+mod history;
+mod lease;
+mod names;
+mod plans;
+mod reports;
+mod retention;
+
+pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
+pub use connections::PoolState;
+pub use fleet::FleetSettings;
+pub use formats::WriteFormat;
+pub use history::HistoryRow;
+pub(super) use history::last_of_each_window;
+pub use lease::LeaseAnswer;
+pub use names::{
+    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
+    Step,
+};
+pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
+pub use reports::{Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta};
+pub use retention::{Maintained, Retention, Revisions};
