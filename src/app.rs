@@ -18,11 +18,11 @@ use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
-use crate::jobs::{Leadership, LeaseKeeper, Readability, Shared, load_current};
+use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current};
 use crate::names::Dictionary;
 use crate::net::descriptors;
 use crate::net::listener::Listener;
-use crate::observe::Observed;
+use crate::observe::StateGauges;
 use crate::settings::{Database, Settings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
@@ -81,7 +81,7 @@ struct Parts {
     settings: Settings,
     fleet: FleetSettings,
     grace: Duration,
-    shared: Shared,
+    shared: JobContext,
     database: DatabaseState,
     stopping: Stopping,
     plan_state: PlanState,
@@ -149,7 +149,7 @@ impl App {
 
         let leadership = Leadership::new(Arc::clone(&clock));
         let plan_state = PlanState::default();
-        let shared = Shared {
+        let shared = JobContext {
             store,
             clock,
             dictionary,
@@ -341,7 +341,7 @@ impl Parts {
     }
 
     fn exposition(&self) -> Exposition {
-        let mut observed = Observed {
+        let mut observed = StateGauges {
             served: Arc::clone(&self.shared.served),
             clock: Arc::clone(&self.shared.clock),
             leadership: self.shared.leadership.clone(),

@@ -19,7 +19,7 @@ use crate::telemetry::metrics::{
 };
 
 /// What is looked at.
-pub struct Observed {
+pub struct StateGauges {
     /// What is served.
     pub served: Arc<Served>,
     /// The time all replicas agree on.
@@ -39,7 +39,7 @@ pub struct Observed {
     pub told: Option<(u64, Option<DateTime<Utc>>)>,
 }
 
-impl Observed {
+impl StateGauges {
     /// Sets the gauges to how things are now.
     pub fn tell(&mut self, metrics: &Metrics) {
         let snapshot = self.served.snapshot();

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    Follower, Job, LeaseKeeper, Maintain, Pace, Patience, Recompute, Runner, Scheduler, Settle,
+    Job, LeaseKeeper, Maintain, Patience, PlanFollower, Recompute, RetentionPace, Runner,
+    Scheduler, Settle,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -49,7 +50,7 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
     });
     let followed = shared.clone();
     supervisor.keep(TaskName::Follower, move |stop| {
-        let follower = Follower::new(followed.clone());
+        let follower = PlanFollower::new(followed.clone());
         async move {
             follower.run(stop).await;
             Ok(())
@@ -81,7 +82,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         grace: *grace,
         history: settings.timing.history,
         retire_after: settings.timing.retire_after,
-        pace: Pace::from(&*shared.clock, shared.served.load().plan()),
+        pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
     };
     let recompute = Recompute {
         shared: shared.clone(),

@@ -18,7 +18,7 @@ use crate::ingest::{Committer, Ingest, ReportLimits};
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::Shares;
 use crate::net::hosts::Hosts;
-use crate::net::listener::{Bounds, Counts, Gates, Listener, listen};
+use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
 use crate::protocols::encoded::Encoded;
 use crate::protocols::jaeger::{self, Jaeger, Json};
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
@@ -53,7 +53,7 @@ impl Parts {
         let reports = Data::new(self.reports(committer));
         let jaeger = Data::new(self.jaeger());
         let health = Data::new(self.health());
-        let bounds = Bounds {
+        let bounds = ListenerBounds {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             connections: shares.sdk,
             time: TimeLimits {
@@ -128,7 +128,7 @@ impl Parts {
     /// Binds the listener of operators.
     pub(super) fn admin_listener(&self, shares: Shares) -> Result<Listener, AppError> {
         let (admin, health) = (Data::new(self.admin()), Data::new(self.health()));
-        let bounds = Bounds {
+        let bounds = ListenerBounds {
             workers: 1,
             connections: shares.admin,
             time: TimeLimits {
@@ -198,8 +198,8 @@ fn extractors() -> (QueryConfig, PathConfig) {
     (query, path)
 }
 
-fn sdk_counts(metrics: &Metrics) -> Counts {
-    Counts {
+fn sdk_counts(metrics: &Metrics) -> ListenerCounts {
+    ListenerCounts {
         open: metrics.sdk_connections.clone(),
         most: metrics.sdk_connections_max.clone(),
         evicted: metrics.sdk_connections_evicted.clone(),
@@ -208,8 +208,8 @@ fn sdk_counts(metrics: &Metrics) -> Counts {
     }
 }
 
-fn admin_counts(metrics: &Metrics) -> Counts {
-    Counts {
+fn admin_counts(metrics: &Metrics) -> ListenerCounts {
+    ListenerCounts {
         open: metrics.admin_connections.clone(),
         most: metrics.admin_connections_max.clone(),
         evicted: metrics.admin_connections_evicted.clone(),

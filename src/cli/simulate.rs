@@ -13,7 +13,7 @@ use clap::Args;
 use super::replay::{ReplayError, check_budget, conclude, first_row, within};
 use crate::settings::TimingSettings;
 use crate::simulate::faults::{Burst, Faults, NotAFault, Rename};
-use crate::simulate::recording::{Gaps, Reading, Recording, read};
+use crate::simulate::recording::{Gaps, ReadOptions, Recording, read};
 use crate::simulate::scenario::Scenario;
 use crate::simulate::virtual_time::{Loss, Restart, Timing, VirtualRun, budget_alone};
 use crate::simulate::{Schedule, Traffic};
@@ -155,7 +155,7 @@ impl FromStr for CoverageFloor {
 }
 
 /// A run for every budget, and what is to be said about the traffic.
-pub struct Prepared {
+pub struct PreparedRuns {
     /// One run for every budget.
     pub runs: Vec<VirtualRun>,
     /// What the reader made of the file, in sentences.
@@ -167,7 +167,7 @@ impl SimulateArgs {
     ///
     /// # Errors
     /// Names the flag or the place in the file that is wrong.
-    pub fn prepare(&self) -> Result<Prepared, ReplayError> {
+    pub fn prepare(&self) -> Result<PreparedRuns, ReplayError> {
         let timing = self.timing()?;
         within("budget", self.budget.len(), 1, MOST_BUDGETS)?;
         self.budget
@@ -215,7 +215,7 @@ impl SimulateArgs {
                 seed: self.seed,
             }
         };
-        Ok(Prepared {
+        Ok(PreparedRuns {
             runs: self.budget.iter().map(run).collect(),
             notes,
         })
@@ -266,7 +266,7 @@ impl SimulateArgs {
                 notes: Vec::new(),
             });
         };
-        let reading = Reading {
+        let reading = ReadOptions {
             row_seconds: self.row_seconds,
             gaps: self.gaps,
         };

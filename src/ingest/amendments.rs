@@ -36,12 +36,12 @@ pub enum Field {
 
 /// Changes of one kind: how many there are for each reason, and where the first are.
 #[derive(Debug, Clone)]
-pub struct Changes<R> {
+pub struct ChangesOfKind<R> {
     by_reason: Vec<(R, u64)>,
     first: Vec<(Spot, R)>,
 }
 
-impl<R> Default for Changes<R> {
+impl<R> Default for ChangesOfKind<R> {
     fn default() -> Self {
         Self {
             by_reason: Vec::new(),
@@ -50,7 +50,7 @@ impl<R> Default for Changes<R> {
     }
 }
 
-impl<R: Label + PartialEq> Changes<R> {
+impl<R: Label + PartialEq> ChangesOfKind<R> {
     fn note(&mut self, service: usize, field: Field, reason: R) {
         match self
             .by_reason
@@ -86,11 +86,11 @@ impl<R: Label + PartialEq> Changes<R> {
 #[derive(Debug, Clone, Default)]
 pub struct Amendments {
     /// Names that are not valid: their requests are counted in an overflow entry.
-    pub folded: Changes<FoldReason>,
+    pub folded: ChangesOfKind<FoldReason>,
     /// Numbers that are out of range: the nearest valid one is counted.
-    pub clamped: Changes<ClampReason>,
+    pub clamped: ChangesOfKind<ClampReason>,
     /// Entries whose requests cannot be believed: nothing is counted for them.
-    pub ignored: Changes<IgnoreReason>,
+    pub ignored: ChangesOfKind<IgnoreReason>,
     /// The first name that was folded, as it may stand in a log line.
     sample: Option<Sample>,
 }

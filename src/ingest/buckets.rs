@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::instances::Seen;
+use super::instances::ServiceInstances;
 use super::report::Report;
 use crate::allocation::{AgentCount, AgentId, AgentName, ServiceCount, Window};
 use crate::names::OperationRow;
@@ -28,7 +28,7 @@ pub(super) fn agent_id(agent: &AgentName) -> AgentId {
 pub(super) fn spread(
     report: &Report<'_>,
     rows: &[OperationRow],
-    seen: &[Seen],
+    seen: &[ServiceInstances],
     names: Incarnation,
     bucket: Duration,
 ) -> ResolvedReport {
@@ -83,7 +83,7 @@ pub(super) fn spread(
 }
 
 /// What the instances of a service come to in a bucket.
-fn count(seen: &Seen, overlap: &Overlap) -> ServiceCount {
+fn count(seen: &ServiceInstances, overlap: &Overlap) -> ServiceCount {
     ServiceCount {
         service: seen.service,
         instance_milliseconds: u64::from(seen.instances) * overlap.milliseconds.cast_unsigned(),
@@ -202,7 +202,7 @@ mod tests {
         let mut report = ReportBuilder::new(&head, limits, now).unwrap();
         report.service(b"idle"[..].into(), Number::Whole(3));
         let report = report.finish();
-        let seen = [Seen {
+        let seen = [ServiceInstances {
             service: crate::allocation::ServiceId(7),
             instances: 3,
         }];

@@ -6,12 +6,12 @@ use crate::names::{Names, OperationRow};
 
 /// A service that a report names, and how many of its SDK instances the agent saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct ServiceInstances {
     pub service: ServiceId,
     pub instances: u32,
 }
 
-impl Seen {
+impl ServiceInstances {
     /// The services of a report whose operations stand for `rows`, in the same order.
     ///
     /// One that found no room is left out: it is served the fleet's default, which guarantees

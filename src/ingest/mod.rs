@@ -11,12 +11,12 @@ mod head;
 mod instances;
 mod renumber;
 mod report;
-mod tally;
+mod totals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use amendments::{Amendments, Changes, Field, Spot};
+pub use amendments::{Amendments, ChangesOfKind, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use head::{Head, ReportError, ReportLimits};
 pub use report::{Number, OperationEntry, Report, ReportBuilder, ServiceEntry};
@@ -26,8 +26,8 @@ use crate::names::{Dictionary, Names, ResolveError, Resolved};
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::Seldom;
-use instances::Seen;
-use tally::Tally;
+use instances::ServiceInstances;
+use totals::ReportTotals;
 
 /// How often a log line says what was changed in reports. A misnamed span is in every report.
 const AMENDED_LINE_EVERY: Duration = Duration::from_secs(60);
@@ -45,13 +45,13 @@ pub struct Ingest {
 
 /// A report whose names are resolved: as small as its counts, and ready to be committed.
 pub struct Pending {
-    named: Named,
-    tally: Tally,
+    named: NumberedReport,
+    totals: ReportTotals,
     amendments: Amendments,
 }
 
 /// A report, and the names that its numbers come from.
-struct Named {
+struct NumberedReport {
     report: ResolvedReport,
     names: Arc<Names>,
 }
@@ -134,17 +134,17 @@ impl Ingest {
     pub async fn resolve(&self, report: Report<'_>) -> Result<Pending, IngestError> {
         let resolving = async { Ok(self.dictionary.resolve(report.names()).await?) };
         let Resolved { rows, names } = in_time(resolving).await?;
-        let tally = Tally::of(&report, &rows);
-        let seen = Seen::of(&report, &rows, &names);
+        let totals = ReportTotals::of(&report, &rows);
+        let seen = ServiceInstances::of(&report, &rows, &names);
         let from = names.incarnation();
         let resolved = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
         self.log_amendments(&report);
         Ok(Pending {
-            named: Named {
+            named: NumberedReport {
                 report: resolved,
                 names,
             },
-            tally,
+            totals,
             amendments: report.amendments,
         })
     }
@@ -157,13 +157,13 @@ impl Ingest {
     pub async fn commit(&self, pending: Pending) -> Result<Accepted, IngestError> {
         let Pending {
             mut named,
-            mut tally,
+            mut totals,
             amendments,
         } = pending;
         for _ in 0..ATTEMPTS {
             let report = match self.committer.commit(named.report).await? {
                 Committed::Admitted(admission) => {
-                    let acknowledged = self.count(admission, tally, &amendments)?;
+                    let acknowledged = self.count(admission, totals, &amendments)?;
                     return Ok(Accepted {
                         acknowledged,
                         amendments,
@@ -172,7 +172,7 @@ impl Ingest {
                 Committed::OtherNames(report) => report,
             };
             named = in_time(self.renumber(report, &named.names)).await?;
-            tally = tally.renumbered(&named.report, &named.names);
+            totals = totals.renumbered(&named.report, &named.names);
         }
         Err(IngestError::Unsettled)
     }
@@ -181,12 +181,12 @@ impl Ingest {
     fn count(
         &self,
         admission: Admission,
-        tally: Tally,
+        totals: ReportTotals,
         amendments: &Amendments,
     ) -> Result<Acknowledged, IngestError> {
         match admission {
             Admission::Counted => {
-                tally.count(&self.metrics, self.clock.timestamp());
+                totals.count(&self.metrics, self.clock.timestamp());
                 amendments.count(&self.metrics);
                 Ok(Acknowledged::Counted)
             }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Ingest, IngestError, Named};
+use super::{Ingest, IngestError, NumberedReport};
 use crate::allocation::OperationId;
 use crate::names::{NamedOperation, Names, OperationRow};
 use crate::store::ResolvedReport;
@@ -18,7 +18,7 @@ impl Ingest {
         &self,
         mut report: ResolvedReport,
         before: &Names,
-    ) -> Result<Named, IngestError> {
+    ) -> Result<NumberedReport, IngestError> {
         let left = self.dictionary.leave(report.names).await;
         left.map_err(|error| IngestError::Store(error.into()))?;
         let named = named(&report, before);
@@ -46,7 +46,7 @@ impl Ingest {
             });
         }
         report.names = names.incarnation();
-        Ok(Named { report, names })
+        Ok(NumberedReport { report, names })
     }
 }
 

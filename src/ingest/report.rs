@@ -97,7 +97,7 @@ pub struct ReportBuilder<'a> {
     /// Operations handed over so far of the service handed over last.
     operations: usize,
     /// Where the last service's folded operations are counted.
-    place: Place,
+    place: Destination,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,7 +108,7 @@ struct Counts {
 
 /// Where the operations of the service handed over last are counted.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Destination {
     /// In the fleet's overflow entry: the service has no valid name.
     Fleet,
     /// In the service; those folded, if there are some, at this index of the report's operations.
@@ -142,7 +142,7 @@ impl<'a> ReportBuilder<'a> {
             fleet_overflow: Counts::default(),
             services: 0,
             operations: 0,
-            place: Place::Fleet,
+            place: Destination::Fleet,
         })
     }
 
@@ -162,7 +162,7 @@ impl<'a> ReportBuilder<'a> {
                 self.report
                     .amendments
                     .fold(index, Field::Service, reason, (&name, &[]));
-                self.place = Place::Fleet;
+                self.place = Destination::Fleet;
                 return;
             }
         };
@@ -182,7 +182,7 @@ impl<'a> ReportBuilder<'a> {
             instances: instances.clamp(1, most),
             operations: 0,
         });
-        self.place = Place::Service { overflow: None };
+        self.place = Destination::Service { overflow: None };
     }
 
     /// Adds an operation to the service begun last.
@@ -192,7 +192,7 @@ impl<'a> ReportBuilder<'a> {
         let Some(counts) = self.counts(service, index, offered, sampled) else {
             return;
         };
-        let Place::Service { overflow } = self.place else {
+        let Destination::Service { overflow } = self.place else {
             self.fleet_overflow.add(counts);
             return;
         };
@@ -214,7 +214,7 @@ impl<'a> ReportBuilder<'a> {
                 if let Some(folded) = overflow.and_then(|at| self.report.operations.get_mut(at)) {
                     folded.add(counts);
                 } else {
-                    self.place = Place::Service {
+                    self.place = Destination::Service {
                         overflow: Some(self.report.operations.len()),
                     };
                     self.push(OVERFLOW_NAME.into(), counts);

@@ -14,7 +14,7 @@ const NOTABLE: f64 = 0.01;
 
 /// How a plan's probabilities differ from those of the plan before.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Changes {
+pub(super) struct PlanChanges {
     raised: usize,
     cut: usize,
     new: usize,
@@ -23,7 +23,7 @@ pub(super) struct Changes {
     largest: Option<(OperationId, f64, f64)>,
 }
 
-impl Changes {
+impl PlanChanges {
     pub(super) fn between(before: &Plan, plan: &Plan) -> Self {
         let mut changes = Self::default();
         let mut held = before.operations.iter().peekable();
@@ -62,7 +62,13 @@ impl Changes {
 }
 
 /// Writes the line.
-pub(super) fn log(before: &Plan, plan: &Plan, changes: &Changes, names: &Names, took: Duration) {
+pub(super) fn log(
+    before: &Plan,
+    plan: &Plan,
+    changes: &PlanChanges,
+    names: &Names,
+    took: Duration,
+) {
     let fleet = &plan.fleet;
     tracing::info!(
         plan = plan.number,
@@ -87,7 +93,7 @@ pub(super) fn log(before: &Plan, plan: &Plan, changes: &Changes, names: &Names, 
 }
 
 /// The change that moves most, with its names.
-struct Largest<'a>(&'a Changes, &'a Names);
+struct Largest<'a>(&'a PlanChanges, &'a Names);
 
 impl fmt::Display for Largest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +109,7 @@ impl fmt::Display for Largest<'_> {
 }
 
 /// Why the plan is another one than the plan before; never empty.
-fn reasons(before: &Plan, plan: &Plan, changes: &Changes) -> Vec<String> {
+fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
     let (was, is) = (&before.fleet, &plan.fleet);
     let mut reasons = Vec::new();
     if plan.configuration_revision != before.configuration_revision {
@@ -187,8 +193,8 @@ mod tests {
         let fleet = FleetPlan::default();
         let before = plan(1, fleet, &[(1, 0.5), (2, 0.5), (3, 0.5), (9, 0.1)]);
         let after = plan(1, fleet, &[(0, 0.5), (2, 0.7), (3, 0.2), (9, 0.1)]);
-        let changes = Changes::between(&before, &after);
-        let expected = Changes {
+        let changes = PlanChanges::between(&before, &after);
+        let expected = PlanChanges {
             raised: 1,
             cut: 1,
             new: 1,
@@ -197,8 +203,8 @@ mod tests {
         };
         assert_eq!(changes, expected);
         assert_eq!(changes.count(), 3);
-        let same = Changes::between(&before, &before);
-        assert_eq!(same, Changes::default());
+        let same = PlanChanges::between(&before, &before);
+        assert_eq!(same, PlanChanges::default());
     }
 
     #[test]
@@ -213,7 +219,7 @@ mod tests {
         let before = plan(1, fleet(10.0, 100.0, Hold::None), &[(1, 0.1)]);
         let said = |revision, budget, offered, hold| {
             let after = plan(revision, fleet(budget, offered, hold), &[(1, 0.2)]);
-            reasons(&before, &after, &Changes::between(&before, &after)).join("; ")
+            reasons(&before, &after, &PlanChanges::between(&before, &after)).join("; ")
         };
         assert_eq!(
             said(2, 20.0, 130.0, Hold::CutsOnly),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::JobContext;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
@@ -15,16 +15,16 @@ use crate::telemetry::metrics::WentBack;
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Asks which plan is current, and installs it when it is another one.
-pub struct Follower {
-    shared: Shared,
+pub struct PlanFollower {
+    shared: JobContext,
     /// Whether the database had no plan when it was asked last, although one is served.
     without: bool,
 }
 
-impl Follower {
+impl PlanFollower {
     /// A follower that has seen nothing yet.
     #[must_use]
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: JobContext) -> Self {
         Self {
             shared,
             without: false,
@@ -81,7 +81,7 @@ impl Follower {
 
 /// Tells that the database's plan is older than the one that is served, or another one under the
 /// same number; 0 stands for none.
-fn note_step_back(shared: &Shared, plan: u64) {
+fn note_step_back(shared: &JobContext, plan: u64) {
     shared.metrics.went_back.of(WentBack::Plan).inc();
     tracing::warn!(
         plan,
@@ -98,7 +98,7 @@ const LOOKED_PAST: usize = 20;
 ///
 /// # Errors
 /// The store's; what is served stays.
-pub async fn load_current(shared: &Shared) -> Result<(), StoreError> {
+pub async fn load_current(shared: &JobContext) -> Result<(), StoreError> {
     let loaded = match shared.store.current_plan().await {
         Ok(Some(stored)) => {
             let number = stored.number;
@@ -118,7 +118,7 @@ pub async fn load_current(shared: &Shared) -> Result<(), StoreError> {
 }
 
 /// Serves the newest plan that can be read, if it is newer than what is served.
-async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreError> {
+async fn load_readable(shared: &JobContext, error: &StoreError) -> Result<(), StoreError> {
     let Some(current) = shared.store.current_plan_mark().await? else {
         return Ok(());
     };
@@ -144,7 +144,7 @@ async fn load_readable(shared: &Shared, error: &StoreError) -> Result<(), StoreE
 }
 
 /// Decodes a stored plan and serves it.
-async fn serve(shared: &Shared, stored: StoredPlan) -> Result<(), StoreError> {
+async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<(), StoreError> {
     shared.dictionary.refresh().await?;
     let shared = shared.clone();
     blocking(move || {

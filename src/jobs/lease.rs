@@ -32,7 +32,7 @@ pub struct Leadership {
 /// Instants are readings of [`Clock::counted`].
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
+    held: Option<HeldLease>,
     /// Computations in a row that failed.
     failures: u32,
     /// When the last computation ended, or the lease was taken.
@@ -46,7 +46,7 @@ struct State {
 }
 
 #[derive(Clone, Copy)]
-struct Held {
+struct HeldLease {
     holder: Uuid,
     epoch: u64,
     until: Duration,
@@ -169,7 +169,7 @@ impl Leadership {
         Ok(())
     }
 
-    fn set(&self, held: Option<Held>) -> Option<u64> {
+    fn set(&self, held: Option<HeldLease>) -> Option<u64> {
         let now = self.clock.counted();
         let mut state = self.state();
         // An answer that was on its way while the lease was given up.
@@ -315,7 +315,7 @@ impl LeaseKeeper {
             );
         }
         let until = asked_at + self.time_to_live;
-        let held = answer.epoch.map(|epoch| Held {
+        let held = answer.epoch.map(|epoch| HeldLease {
             holder: self.holder,
             epoch,
             until,
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn lead(leadership: &Leadership) {
-        leadership.set(Some(Held {
+        leadership.set(Some(HeldLease {
             holder: Uuid::nil(),
             epoch: 7,
             until: Duration::MAX,

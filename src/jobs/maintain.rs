@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::recompute::MISSED_MAX;
-use super::{Job, Shared};
+use super::{Job, JobContext};
 use crate::allocation::{OperationId, Plan, Timestamp};
 use crate::clock::{Clock, date};
 use crate::configuration::Configuration;
@@ -25,7 +25,7 @@ const DICTIONARY_STATES: u32 = 10_000;
 /// The job.
 pub struct Maintain {
     /// What the jobs share.
-    pub shared: Shared,
+    pub shared: JobContext,
     /// The oldest report accepted: deltas are needed that long.
     pub report_age_max: Duration,
     /// How long after its end a window waits for reports.
@@ -35,7 +35,7 @@ pub struct Maintain {
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
     /// How fast what is old goes.
-    pub pace: Pace,
+    pub pace: RetentionPace,
 }
 
 /// How long a clock that is wrong when a process starts has to be set right, before all that is
@@ -49,13 +49,13 @@ const RIGHTED: Duration = Duration::from_secs(4 * 3600);
 /// process that starts with such a clock cannot tell it from a day of rest, so it begins where the
 /// last plan left off, and takes hours to make up for the time between.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RetentionPace {
     last: Mutex<(Timestamp, Duration)>,
     /// How many times as fast as time it may go.
     speed: i64,
 }
 
-impl Pace {
+impl RetentionPace {
     /// Begins now, with the last plan there is.
     #[must_use]
     pub fn from(clock: &dyn Clock, plan: &Plan) -> Self {

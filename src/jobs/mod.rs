@@ -17,9 +17,9 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use follow::{Follower, load_current};
+pub use follow::{PlanFollower, load_current};
 pub use lease::{GivenUp, Leadership, LeaseKeeper, Patience};
-pub use maintain::{Maintain, Pace};
+pub use maintain::{Maintain, RetentionPace};
 pub use readability::{Readability, Unreadable};
 pub use recompute::Recompute;
 pub use runner::{Job, JobError, Runner, Scheduler};
@@ -36,7 +36,7 @@ pub const PLAN_LEASE: &str = "plan";
 
 /// What the jobs share.
 #[derive(Clone)]
-pub struct Shared {
+pub struct JobContext {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The time all replicas agree on.

@@ -23,7 +23,7 @@ pub(super) struct StoredAs {
 }
 
 /// A plan ready to be stored, and what is served if it holds.
-pub(super) struct Prepared {
+pub(super) struct PreparedPlan {
     pub(super) plan: Plan,
     pub(super) stored: StoredPlan,
     pub(super) history: Vec<HistoryRow>,
@@ -52,7 +52,7 @@ pub(super) fn prepare(
     inputs: Inputs<'_>,
     names: Arc<Names>,
     stored_as: StoredAs,
-) -> Result<Prepared, Unstorable> {
+) -> Result<PreparedPlan, Unstorable> {
     let StoredAs {
         number,
         published_at,
@@ -75,7 +75,7 @@ pub(super) fn prepare(
         summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
         body: plan_codec::encode(&plan, format).map_err(Unstorable)?,
     };
-    Ok(Prepared {
+    Ok(PreparedPlan {
         plan,
         stored,
         history,

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
-use super::changes::{self, Changes};
+use super::changes::{self, PlanChanges};
 use super::follow::{blocking_under, load_current};
-use super::prepare::{Prepared, StoredAs, Unstorable, history, prepare, retired};
-use super::windows::{Counted, last_closed};
-use super::{Job, JobError, Shared};
+use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, retired};
+use super::windows::{WindowRead, last_closed};
+use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -34,7 +34,7 @@ pub(super) const MISSED_MAX: i64 = 10;
 /// The job.
 pub struct Recompute {
     /// What the jobs share.
-    pub shared: Shared,
+    pub shared: JobContext,
     /// How long after its end a window waits for reports.
     pub grace: Duration,
 }
@@ -45,11 +45,11 @@ type Publishing = Arc<OwnedMutexGuard<()>>;
 /// What a plan is computed from.
 struct Read {
     /// The window that closed.
-    current: Counted,
+    current: WindowRead,
     /// The window before, if it is the one that the plan before answers and all of it was read.
-    corrected: Option<Counted>,
+    corrected: Option<WindowRead>,
     /// The windows between the two, where the plan before is older.
-    missed: Vec<Counted>,
+    missed: Vec<WindowRead>,
     configuration: Configuration,
     revision: u64,
     format: WriteFormat,
@@ -202,18 +202,18 @@ impl Recompute {
         previous: Window,
         window: Window,
     ) -> Result<Read, Box<dyn Error + Send + Sync>> {
-        let Shared {
+        let JobContext {
             store, dictionary, ..
         } = &self.shared;
         let corrected = match previous.end == window.start {
-            true => Some(Counted::read(&self.shared, previous).await?),
+            true => Some(WindowRead::read(&self.shared, previous).await?),
             false => None,
         };
         let mut gap = Vec::new();
         for missed in missed(previous, window) {
-            gap.push(Counted::read(&self.shared, missed).await?);
+            gap.push(WindowRead::read(&self.shared, missed).await?);
         }
-        let current = Counted::read(&self.shared, window).await?;
+        let current = WindowRead::read(&self.shared, window).await?;
         let newer = current.is_newer();
         if self.shared.readability.gives_up_for_counts(newer) {
             let reason = "it cannot read the counts that newer replicas write";
@@ -239,12 +239,12 @@ impl Recompute {
         parent: Parent,
         read: Read,
         epoch: u64,
-    ) -> Result<Prepared, Unstorable> {
+    ) -> Result<PreparedPlan, Unstorable> {
         // As exactly as it is stored: all replicas say the same.
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = self.shared.dictionary.names();
         blocking_under(Arc::clone(publishing), move || {
-            let counts = |counted: Counted| counted.sums.counts(&names);
+            let counts = |counted: WindowRead| counted.sums.counts(&names);
             let readable = read.current.readable();
             let current = counts(read.current);
             let corrected = read.corrected.map(counts);
@@ -283,9 +283,9 @@ impl Recompute {
         &self,
         claim: Claim,
         replaces: Option<PlanMark>,
-        prepared: &Prepared,
+        prepared: &PreparedPlan,
     ) -> Result<bool, StoreError> {
-        let Shared { store, metrics, .. } = &self.shared;
+        let JobContext { store, metrics, .. } = &self.shared;
         let plan = &prepared.stored;
         let new = NewPlan {
             claim,
@@ -312,15 +312,15 @@ impl Recompute {
         Ok(false)
     }
 
-    fn tell(&self, before: &Plan, prepared: &Prepared, took: Duration) {
-        let Prepared { plan, names, .. } = prepared;
-        let changes = Changes::between(before, plan);
+    fn tell(&self, before: &Plan, prepared: &PreparedPlan, took: Duration) {
+        let PreparedPlan { plan, names, .. } = prepared;
+        let changes = PlanChanges::between(before, plan);
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
         changes::log(before, plan, &changes, names, took);
     }
 
-    async fn install(&self, publishing: Publishing, prepared: Prepared) {
+    async fn install(&self, publishing: Publishing, prepared: PreparedPlan) {
         let to = Arc::clone(&self.shared.served);
         blocking_under(publishing, move || {
             let published = Published {

@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use super::follow::blocking;
-use super::windows::Counted;
-use super::{Job, Shared};
+use super::windows::WindowRead;
+use super::{Job, JobContext};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::clock::Clock;
 use crate::store::history_codec::{self, HistoryOperation};
@@ -33,7 +33,7 @@ const IN_FLIGHT: Duration = Duration::from_secs(60);
 /// The job.
 pub struct Settle {
     /// What the jobs share.
-    pub shared: Shared,
+    pub shared: JobContext,
     /// The oldest report taken.
     pub report_age_max: Duration,
     /// Held by what a run began on another thread, which goes on when the run is ended.
@@ -90,7 +90,7 @@ impl Job for Settle {
 impl Settle {
     /// A job that settles windows once reports are older than `report_age_max`.
     #[must_use]
-    pub fn new(shared: Shared, report_age_max: Duration) -> Self {
+    pub fn new(shared: JobContext, report_age_max: Duration) -> Self {
         Self {
             shared,
             report_age_max,
@@ -123,7 +123,7 @@ impl Settle {
         window: Window,
         format: WriteFormat,
     ) -> Result<Option<HistoryRow>, StoreError> {
-        let counted = Counted::read_bucket(&self.shared, window).await?;
+        let counted = WindowRead::read_bucket(&self.shared, window).await?;
         if let Some((_, error)) = counted.unread {
             // Somebody who can read them settles the window, or nobody can: then what the plan
             // wrote is as good as it gets.

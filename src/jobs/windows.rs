@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Shared;
+use super::JobContext;
 use super::follow::blocking;
 use crate::allocation::{
     AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
@@ -26,23 +26,23 @@ pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -
 }
 
 /// What was counted in a window, and what of it could not be read.
-pub(super) struct Counted {
+pub(super) struct WindowRead {
     /// What the deltas that could be read add up to.
-    pub sums: Sums,
+    pub sums: WindowSums,
     /// Deltas of the window.
     pub deltas: u64,
     /// Those that could not be read, and why the first could not.
     pub unread: Option<(u64, StoreError)>,
 }
 
-impl Counted {
+impl WindowRead {
     /// Reads and sums the deltas of a window. They are summed one after the other as they come,
     /// away from the tasks that keep the lease, so that memory follows the operations of the fleet
     /// and not the number of its reports.
     ///
     /// # Errors
     /// The store's. A delta that cannot be read is counted and passed over.
-    pub(super) async fn read(shared: &Shared, window: Window) -> Result<Self, StoreError> {
+    pub(super) async fn read(shared: &JobContext, window: Window) -> Result<Self, StoreError> {
         Self::read_starts(shared, window, window.start..window.end).await
     }
 
@@ -50,14 +50,17 @@ impl Counted {
     /// of two lengths lie beside each other where the interval was changed.
     ///
     /// # Errors
-    /// Those of [`Counted::read`].
-    pub(super) async fn read_bucket(shared: &Shared, window: Window) -> Result<Self, StoreError> {
+    /// Those of [`WindowRead::read`].
+    pub(super) async fn read_bucket(
+        shared: &JobContext,
+        window: Window,
+    ) -> Result<Self, StoreError> {
         let starts = window.start..Timestamp(window.start.0 + 1);
         Self::read_starts(shared, window, starts).await
     }
 
     async fn read_starts(
-        shared: &Shared,
+        shared: &JobContext,
         window: Window,
         starts: Range<Timestamp>,
     ) -> Result<Self, StoreError> {
@@ -65,7 +68,7 @@ impl Counted {
         let reading = shared.store.stream_deltas(starts, rows);
         let summing = blocking(move || {
             let mut counted = Self {
-                sums: Sums::new(window),
+                sums: WindowSums::new(window),
                 deltas: 0,
                 unread: None,
             };
@@ -91,7 +94,7 @@ impl Counted {
     }
 
     /// Counts and logs what could not be read.
-    fn tell(&self, shared: &Shared) {
+    fn tell(&self, shared: &JobContext) {
         if let Some((count, error)) = &self.unread {
             let failure = StoreFailure::from(error);
             let errors = shared
@@ -125,7 +128,7 @@ impl Counted {
 }
 
 /// What deltas add up to in a window, by number.
-pub(super) struct Sums {
+pub(super) struct WindowSums {
     window: Window,
     operations: Vec<BucketOperation>,
     /// How many at the front are sorted and differ from each other.
@@ -134,7 +137,7 @@ pub(super) struct Sums {
     agents: HashMap<AgentId, AgentCount>,
 }
 
-impl Sums {
+impl WindowSums {
     /// Gathering a few is not worth summing them yet.
     const FEW: usize = 1 << 16;
 
@@ -280,7 +283,7 @@ mod tests {
                 covered_milliseconds: 40_000,
             }],
         };
-        let mut sums = Sums::new(window);
+        let mut sums = WindowSums::new(window);
         sums.add(&delta(5));
         sums.add(&delta(7));
         sums.sum();

@@ -44,7 +44,7 @@ const BACKLOG: u32 = 1024;
 
 /// What bounds a listener.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct ListenerBounds {
     /// Threads that answer; each has its share of the connections.
     pub workers: usize,
     /// Open connections.
@@ -55,7 +55,7 @@ pub struct Bounds {
     pub drain: Duration,
 }
 
-impl Bounds {
+impl ListenerBounds {
     fn connections_each(&self) -> usize {
         self.connections.div_ceil(self.workers)
     }
@@ -63,7 +63,7 @@ impl Bounds {
 
 /// What is counted of a listener.
 #[derive(Clone)]
-pub struct Counts {
+pub struct ListenerCounts {
     /// Open connections.
     pub open: Gauge,
     /// The most that may be open.
@@ -77,7 +77,7 @@ pub struct Counts {
 }
 
 /// Whether a request is answered, judged by its head.
-pub type Gate = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
+pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
 
 /// What a listener lets in.
 #[derive(Clone, Default)]
@@ -86,7 +86,7 @@ pub struct Gates {
     pub hosts: Option<Hosts>,
     /// Whether the body that a head announces will be read; asked before a client that waits for
     /// `100 Continue` is told to send it.
-    pub expected: Option<Gate>,
+    pub expected: Option<HeadCheck>,
 }
 
 /// A listener that is bound and serves once it is run.
@@ -128,8 +128,8 @@ impl Listener {
 pub fn listen<R>(
     name: &'static str,
     address: SocketAddr,
-    bounds: Bounds,
-    counts: Counts,
+    bounds: ListenerBounds,
+    counts: ListenerCounts,
     gates: Gates,
     routes: R,
 ) -> io::Result<Listener>
@@ -156,8 +156,8 @@ fn with_service<R>(
     server: ServerBuilder,
     name: &'static str,
     listener: TcpListener,
-    bounds: Bounds,
-    counts: Counts,
+    bounds: ListenerBounds,
+    counts: ListenerCounts,
     gates: Gates,
     routes: R,
 ) -> io::Result<ServerBuilder>
@@ -223,7 +223,7 @@ fn placed(
     clippy::result_large_err,
     reason = "the server takes no other kind of error"
 )]
-fn expect(expected: Option<&Gate>, request: Request) -> Result<Request, HttpResponse> {
+fn expect(expected: Option<&HeadCheck>, request: Request) -> Result<Request, HttpResponse> {
     match expected.map_or(Ok(()), |expected| expected(request.head())) {
         Ok(()) => Ok(request),
         Err(problem) => Err(problem.error_response()),
@@ -236,7 +236,7 @@ fn expect(expected: Option<&Gate>, request: Request) -> Result<Request, HttpResp
 /// connection with it and nothing else; the panic itself is logged where it happens.
 async fn counted(
     connection: impl Future<Output = Result<(), DispatchError>>,
-    counts: Counts,
+    counts: ListenerCounts,
 ) -> Result<(), DispatchError> {
     match AssertUnwindSafe(connection).catch_unwind().await {
         Ok(ended) => {

@@ -12,12 +12,12 @@ use arc_swap::{ArcSwap, Guard};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::snapshot::{Audience, Served, Snapshot, Strategy};
+use crate::snapshot::{Audience, Served, ServedStrategy, Snapshot};
 
 /// A wire format of what the SDKs of one service are sent.
 pub trait StrategyFormat: Send + Sync + 'static {
     /// Encodes a service's strategy. The same strategy gives the same bytes.
-    fn encode(&self, strategy: &Strategy<'_>) -> Vec<u8>;
+    fn encode(&self, strategy: &ServedStrategy<'_>) -> Vec<u8>;
 }
 
 /// A body in both forms in which it is sent.

@@ -88,7 +88,7 @@ impl Served {
     }
 
     /// Swaps a snapshot in, whatever its number. Whoever does holds
-    /// [`Shared::publishing`](crate::jobs::Shared), so that what is served is what the database
+    /// [`JobContext::publishing`](crate::jobs::JobContext), so that what is served is what the database
     /// said last.
     pub fn install(&self, snapshot: Snapshot) {
         let audiences = self.audiences();
@@ -126,7 +126,7 @@ pub struct Snapshot {
     named_in: Incarnation,
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
-    order: Vec<Named>,
+    order: Vec<NamedOperation>,
 }
 
 /// One service's part of a snapshot.
@@ -143,16 +143,16 @@ pub struct ServiceSnapshot {
 }
 
 /// What the SDKs of one service are told, in no wire format.
-pub struct Strategy<'a> {
+pub struct ServedStrategy<'a> {
     /// The probability of operations that are not listed.
     pub default_probability: f64,
     /// What every instance keeps of every operation at least, in traces per second.
     pub lower_bound: f64,
-    operations: &'a [Named],
+    operations: &'a [NamedOperation],
     plan: &'a Plan,
 }
 
-impl<'a> Strategy<'a> {
+impl<'a> ServedStrategy<'a> {
     /// The operations that are listed, with their probabilities, the busiest first.
     pub fn operations(&self) -> impl Iterator<Item = (&'a str, f64)> + use<'a> {
         let plan = self.plan;
@@ -167,7 +167,7 @@ impl<'a> Strategy<'a> {
 }
 
 /// An operation of the plan with its name.
-struct Named {
+struct NamedOperation {
     index: usize,
     name: Arc<str>,
 }
@@ -239,8 +239,8 @@ impl Snapshot {
 
     /// What the SDKs of a service are told.
     #[must_use]
-    pub fn strategy(&self, service: &ServiceSnapshot) -> Strategy<'_> {
-        Strategy {
+    pub fn strategy(&self, service: &ServiceSnapshot) -> ServedStrategy<'_> {
+        ServedStrategy {
             default_probability: service.default_probability,
             lower_bound: service.lower_bound,
             operations: &self.order[service.operations.clone()],
@@ -250,8 +250,8 @@ impl Snapshot {
 
     /// What the SDKs of a service that the plan does not know are told: the fleet's default.
     #[must_use]
-    pub fn default_strategy(&self) -> Strategy<'_> {
-        Strategy {
+    pub fn default_strategy(&self) -> ServedStrategy<'_> {
+        ServedStrategy {
             default_probability: self.plan.fleet.default_probability,
             lower_bound: 0.0,
             operations: &[],
@@ -292,7 +292,7 @@ impl Snapshot {
 ///
 /// Traffic counts in powers of two and ids decide among equals, so that a body does not change
 /// because two operations of about the same traffic took turns.
-fn order(plan: &Plan, names: &Names) -> Vec<Named> {
+fn order(plan: &Plan, names: &Names) -> Vec<NamedOperation> {
     let operations = plan.operations.iter().enumerate();
     let mut keys: Vec<_> = operations
         .map(|(index, operation)| {
@@ -307,7 +307,7 @@ fn order(plan: &Plan, names: &Names) -> Vec<Named> {
     keys.into_iter()
         .filter_map(|(_, _, index)| {
             let name = names.operation(plan.operations[index].operation)?;
-            Some(Named { index, name })
+            Some(NamedOperation { index, name })
         })
         .collect()
 }

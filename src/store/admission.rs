@@ -66,7 +66,7 @@ pub(super) fn admit(mark: Option<Mark>, sequence: u64) -> (Admission, Mark) {
 
 /// What becomes of a batch, and the marks it leaves.
 #[derive(Debug)]
-pub(super) struct Decision<'a> {
+pub(super) struct BatchDecision<'a> {
     /// One for each report, in the batch's order.
     pub admissions: Vec<Admission>,
     /// Every mark that differs from the stored one, sorted by key.
@@ -87,7 +87,7 @@ pub(super) fn decide<'a>(
     batch: &'a [ResolvedReport],
     stored: &BTreeMap<MarkKey<'a>, Mark>,
     known: &HashSet<Incarnation>,
-) -> Decision<'a> {
+) -> BatchDecision<'a> {
     let mut changed: BTreeMap<MarkKey<'a>, Mark> = BTreeMap::new();
     let mut admissions = Vec::with_capacity(batch.len());
     for report in batch {
@@ -103,7 +103,7 @@ pub(super) fn decide<'a>(
         }
         admissions.push(admission);
     }
-    Decision {
+    BatchDecision {
         admissions,
         changed,
     }

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir::allocation::Plan;
 use weir::protocols::encoded::{Encoded, StrategyFormat};
-use weir::snapshot::{Served, Snapshot, Strategy};
+use weir::snapshot::{Served, ServedStrategy, Snapshot};
 
 /// A format of one number, which counts how often it encodes.
 #[derive(Default)]
 struct Number(AtomicUsize);
 
 impl StrategyFormat for &'static Number {
-    fn encode(&self, strategy: &Strategy<'_>) -> Vec<u8> {
+    fn encode(&self, strategy: &ServedStrategy<'_>) -> Vec<u8> {
         self.0.fetch_add(1, Ordering::Relaxed);
         strategy.default_probability.to_string().into_bytes()
     }

@@ -12,7 +12,9 @@ use weir::allocation::{
 };
 use weir::clock::{Clock, FleetClock, SystemClock};
 use weir::health::DatabaseState;
-use weir::jobs::{Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Settle, Shared};
+use weir::jobs::{
+    Job, JobContext, Leadership, LeaseKeeper, Maintain, Patience, RetentionPace, Settle,
+};
 use weir::names::Dictionary;
 use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
@@ -34,7 +36,7 @@ const LIMITS: DictionaryLimits = DictionaryLimits {
 
 /// A replica that holds the lease, without listeners.
 struct Replica {
-    shared: Shared,
+    shared: JobContext,
     holder: Uuid,
     stop: CancellationToken,
 }
@@ -44,7 +46,7 @@ impl Replica {
         let store = SqliteStore::open(&directory.join("weir.db")).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
-        let shared = Shared {
+        let shared = JobContext {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS, Arc::default())),
@@ -267,7 +269,7 @@ async fn deltas_stay_until_the_last_window_that_needs_them_has_its_plan() {
     let mut shared = replica.shared.clone();
     shared.interval = HOUR;
     let maintain = Maintain {
-        pace: Pace::from(&*shared.clock, &Plan::default()),
+        pace: RetentionPace::from(&*shared.clock, &Plan::default()),
         shared,
         report_age_max: HOUR,
         grace: 10 * HOUR,
@@ -303,7 +305,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
     let snapshot = Snapshot::build(plan, None, &replica.shared.dictionary.names());
     replica.shared.served.install(snapshot);
     let maintain = Maintain {
-        pace: Pace::from(&*replica.shared.clock, &Plan::default()),
+        pace: RetentionPace::from(&*replica.shared.clock, &Plan::default()),
         shared: replica.shared.clone(),
         report_age_max: HOUR,
         grace: Duration::ZERO,

@@ -8,7 +8,7 @@
 //! A steady fleet needs a slow follower, a campaign a fast one, a morning ramp one with a slope. None is
 //! chosen: several followers run side by side, each weighted by how well it has forecast recently.
 
-use super::course::{AHEAD, COURSES, Course, PACES, Seen, TREND_MAX};
+use super::course::{AHEAD, COURSES, Course, CourseEvidence, PACES, TREND_MAX};
 use super::estimate::Outlook;
 
 /// The number of windows over which errors are remembered: enough to tell the followers apart, few
@@ -136,7 +136,7 @@ impl Common {
         windows: f64,
     ) -> (Self, Shift, Trend) {
         let this = self.tamed();
-        let mut sums = Sums::default();
+        let mut sums = CommonSums::default();
         // In the order of the operations: equal inputs give equal sums.
         outlooks.for_each(|outlook| sums.add(&outlook));
         if sums.expected <= 0.0 {
@@ -209,7 +209,7 @@ impl Common {
         if self.sampling <= 0.0 {
             self.sampling = sampling;
         }
-        let window = Seen {
+        let window = CourseEvidence {
             level: seen,
             more: sampling - self.sampling,
             since: windows,
@@ -265,7 +265,7 @@ impl Common {
 
 /// Sums of counts against expectations, over operations.
 #[derive(Debug, Default)]
-struct Sums {
+struct CommonSums {
     /// Counts weighted by their expectations.
     counted: f64,
     expected: f64,
@@ -281,7 +281,7 @@ struct Sums {
     scatter_believed: f64,
 }
 
-impl Sums {
+impl CommonSums {
     fn add(&mut self, outlook: &Outlook) {
         if outlook.step {
             return;

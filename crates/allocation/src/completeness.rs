@@ -10,7 +10,7 @@
 //! fleet's total tells the two apart, because it stays the same when traffic moves. Time tells them
 //! apart as well: the longer an agent is silent, the less it is expected.
 
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{AgentCount, AgentWeight, Hold};
 
 /// An agent counts as heard in full if its reports cover at least this part of the window. An agent
@@ -67,7 +67,7 @@ impl Reading {
 /// the counts of agents that were not heard, and nothing is raised without it.
 pub(super) fn read(
     expected: &[AgentWeight],
-    tally: &Tally,
+    tally: &SortedCounts,
     forecast: f64,
     readable: f64,
 ) -> Reading {
@@ -130,7 +130,7 @@ fn hold(completeness: f64) -> Hold {
 }
 
 /// Whether a window without any count cannot be explained as a quiet window.
-fn nothing_came(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> bool {
+fn nothing_came(expected: &[AgentWeight], tally: &SortedCounts, forecast: f64) -> bool {
     if !tally.operations.is_empty() {
         return false;
     }
@@ -143,7 +143,7 @@ fn nothing_came(expected: &[AgentWeight], tally: &Tally, forecast: f64) -> bool 
 /// If it did, the total stayed at the forecast; if not, the total fell to the part that was heard (both
 /// scaled by coverage). The total counts as unchanged when it is nearer to the forecast and at least
 /// nine tenths of it.
-fn has_moved(heard: f64, coverage: f64, tally: &Tally, forecast: f64) -> bool {
+fn has_moved(heard: f64, coverage: f64, tally: &SortedCounts, forecast: f64) -> bool {
     let least = f64::midpoint(1.0, heard).max(TRUSTED);
     forecast > 0.0 && tally.offered_per_second() >= least * forecast * coverage
 }
@@ -188,7 +188,7 @@ fn part_of(part: f64, whole: f64) -> f64 {
 /// Merges expected and heard agents; returns what was heard and the weights from now on.
 ///
 /// If nobody was expected yet, the heard agents are assumed to have been there for the whole window.
-fn meet(expected: &[AgentWeight], tally: &Tally) -> (Weights, Vec<AgentWeight>) {
+fn meet(expected: &[AgentWeight], tally: &SortedCounts) -> (Weights, Vec<AgentWeight>) {
     let mut agents = Vec::with_capacity(expected.len().max(tally.agents.len()));
     let (mut known, mut new) = (Weights::default(), Weights::default());
     let mut add_new = |agents: &mut Vec<AgentWeight>, count: &AgentCount| {
@@ -220,16 +220,16 @@ fn meet(expected: &[AgentWeight], tally: &Tally) -> (Weights, Vec<AgentWeight>) 
     (new, agents)
 }
 
-fn part_covered(count: &AgentCount, tally: &Tally) -> f64 {
+fn part_covered(count: &AgentCount, tally: &SortedCounts) -> f64 {
     (count.covered_milliseconds as f64 / tally.milliseconds as f64).clamp(0.0, 1.0)
 }
 
 /// An agent's rate over the part of the window that its reports cover.
-fn rate(count: &AgentCount, tally: &Tally, part: f64) -> f64 {
+fn rate(count: &AgentCount, tally: &SortedCounts, part: f64) -> f64 {
     count.offered as f64 / (tally.seconds * part)
 }
 
-fn newcomer(count: &AgentCount, tally: &Tally) -> Option<AgentWeight> {
+fn newcomer(count: &AgentCount, tally: &SortedCounts) -> Option<AgentWeight> {
     let part = part_covered(count, tally);
     (part > 0.0).then(|| AgentWeight {
         agent: count.agent,
@@ -238,7 +238,7 @@ fn newcomer(count: &AgentCount, tally: &Tally) -> Option<AgentWeight> {
     })
 }
 
-fn follow(agent: &AgentWeight, count: &AgentCount, tally: &Tally, part: f64) -> AgentWeight {
+fn follow(agent: &AgentWeight, count: &AgentCount, tally: &SortedCounts, part: f64) -> AgentWeight {
     let before = agent.offered.max(0.0);
     AgentWeight {
         agent: agent.agent,

@@ -4,7 +4,7 @@ use super::common::{Common, Trend};
 use super::completeness::{self, Reading};
 use super::estimate::{Estimate, Evidence, advance};
 use super::sum::exact_sum;
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{AgentWeight, Hold, OperationId, Plan, WindowCounts};
 
 /// The smoothing of the cost of unseen operations: about fifteen windows, because new operations come
@@ -58,7 +58,7 @@ impl State {
         let Some(counts) = counts.filter(|counts| counts.window == plan.window) else {
             return state;
         };
-        let tally = Tally::of(counts, retired);
+        let tally = SortedCounts::of(counts, retired);
         if plan.number == 0 || state.agrees_with(&tally) {
             return state;
         }
@@ -75,7 +75,7 @@ impl State {
     /// Carries the state over a window, weighted by how far the reading is trusted.
     pub(super) fn advanced(
         &self,
-        tally: &Tally,
+        tally: &SortedCounts,
         reading: Reading,
         windows: f64,
     ) -> (Self, Reading) {
@@ -101,7 +101,7 @@ impl State {
     }
 
     /// Whether the counts are those that the estimates were made with.
-    fn agrees_with(&self, tally: &Tally) -> bool {
+    fn agrees_with(&self, tally: &SortedCounts) -> bool {
         let counted = self.known.iter().filter(|known| known.window_offered > 0);
         let estimated =
             counted.map(|known| (known.operation, known.window_offered, known.window_sampled));
@@ -170,7 +170,7 @@ fn trusted(reading: Reading, plan: &Plan) -> Reading {
 }
 
 /// The sampled rate of what was first seen in the window, in traces per second.
-fn unseen(estimates: &[Estimate], tally: &Tally) -> f64 {
+fn unseen(estimates: &[Estimate], tally: &SortedCounts) -> f64 {
     tally.per_second(unseen_cost(estimates))
 }
 

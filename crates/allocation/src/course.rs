@@ -91,7 +91,7 @@ pub struct Course {
 }
 
 /// What a window shows of the common course.
-pub(super) struct Seen {
+pub(super) struct CourseEvidence {
     /// The level relative to the estimates.
     pub level: f64,
     /// How much its variance exceeds the usual, because of the operations' own noise.
@@ -141,7 +141,7 @@ impl Course {
 
     /// Follows a window. The follower is judged by the windows that its plans are used in. Its errors give
     /// the noise level; the gain needs only how much the noise exceeds the usual.
-    pub(super) fn followed(&self, pace: &Pace, seen: &Seen) -> Self {
+    pub(super) fn followed(&self, pace: &Pace, seen: &CourseEvidence) -> Self {
         let next = self.next(pace);
         let off = |forecast: f64| seen.level / forecast.exp() - 1.0;
         let missed = (1.0 - LATER) * off(next) + LATER * off(self.later);

@@ -7,7 +7,7 @@ use super::estimate::Estimate;
 use super::hierarchy::{Hierarchy, Local};
 use super::limits::{Limit, Rules};
 use super::listing::Unlisted;
-use super::lower_bound::LowerBound;
+use super::lower_bound::Guarantees;
 use super::next::{services_of, with_listed};
 use super::solve::{Entry, Solution, amount, solve, solve_nested};
 use super::sum::exact_sum;
@@ -30,7 +30,7 @@ pub(super) struct Decision {
 pub(super) fn decide(
     rules: &Rules<'_>,
     state: &State,
-    bound: &LowerBound,
+    bound: &Guarantees,
     seconds: f64,
 ) -> Decision {
     let mut limits: Vec<Limit> = with_listed(rules.previous, &state.known)
@@ -45,7 +45,7 @@ pub(super) fn decide(
     let mut shared = share(&limits);
     let unlisted = Unlisted::among(rules.policy, &state.known);
     if !unlisted.is_empty() {
-        let Shared {
+        let SharedBudget {
             solution,
             pin_scale,
             ..
@@ -88,7 +88,7 @@ fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
 }
 
 /// The budget, shared.
-pub(super) struct Shared {
+pub(super) struct SharedBudget {
     pub solution: Solution,
     /// What the pins had to be scaled by to fit the budget; 1 when they do.
     pub pin_scale: f64,
@@ -101,12 +101,12 @@ pub(super) struct Shared {
 /// The part of the lower bound that the probabilities keep anyway is shared as well. Higher
 /// probabilities keep more of it, so this never overspends.
 fn share_beside(
-    bound: &LowerBound,
+    bound: &Guarantees,
     hierarchy: &Hierarchy,
     estimates: &[Estimate],
     limits: &[Limit],
     budget: f64,
-) -> Shared {
+) -> SharedBudget {
     let shared = share(hierarchy, estimates, limits, budget);
     let anyway = bound.kept_anyway(estimates, limits, &shared);
     if anyway > 0.0 {
@@ -117,7 +117,12 @@ fn share_beside(
 }
 
 /// Pays for the pins first, so that they are scaled down last, and shares the rest.
-fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget: f64) -> Shared {
+fn share(
+    hierarchy: &Hierarchy,
+    estimates: &[Estimate],
+    limits: &[Limit],
+    budget: f64,
+) -> SharedBudget {
     let (defaults, pins) = (
         pinned(estimates, limits, true),
         pinned(estimates, limits, false),
@@ -134,7 +139,7 @@ fn share(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit], budget
     };
     let exceeding = pinned + floors(estimates, limits) - budget;
     let missing = solution.missing + (pinned - budget).max(0.0);
-    Shared {
+    SharedBudget {
         solution,
         pin_scale: if pinned > budget {
             (budget - defaults).max(0.0) / pins

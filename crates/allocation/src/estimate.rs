@@ -17,7 +17,7 @@ use super::completeness::Reading;
 use super::defaults::Priors;
 use super::presence::Presence;
 use super::rhythm::Rhythm;
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{Belief, Hold, OperationCount, OperationId, OperationPlan, ServiceId};
 
 /// The relative scatter of an operation's true rate between windows, as recorded request rates per
@@ -131,7 +131,7 @@ impl Estimate {
 /// What a window shows, and how far it is trusted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Evidence<'a> {
-    pub tally: &'a Tally,
+    pub tally: &'a SortedCounts,
     pub reading: &'a Reading,
     /// Windows since the previous window; more than 1 after a gap.
     pub windows: f64,

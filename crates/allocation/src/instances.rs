@@ -12,7 +12,7 @@
 use super::completeness::Reading;
 use super::solve::amount;
 use super::sum::exact_sum;
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{AgentWeight, Hold, Inputs, Plan, ServiceId, WindowCounts};
 
 /// How far one window lowers an estimate: to half in seven windows.
@@ -29,7 +29,7 @@ const PART_MIN: f64 = 0.1;
 
 /// What the windows show about the number of instances.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct InstanceEvidence {
     /// What the closed window proves: the instances heard, unscaled.
     current: Vec<(ServiceId, f64)>,
     /// The newest complete window: the previous one, read again with all of its reports, or else the one
@@ -39,12 +39,12 @@ pub(super) struct Seen {
     whole: bool,
 }
 
-impl Seen {
+impl InstanceEvidence {
     /// Reads the windows that a plan is made from.
     pub(super) fn of(
         previous: &Plan,
         inputs: &Inputs<'_>,
-        tally: &Tally,
+        tally: &SortedCounts,
         reading: &Reading,
     ) -> Self {
         let current = means(tally, 1.0);
@@ -59,7 +59,7 @@ impl Seen {
             services: counts.services.clone(),
             agents: counts.agents.clone(),
         });
-        match again.map(|counts| Tally::of(&counts, &[])) {
+        match again.map(|counts| SortedCounts::of(&counts, &[])) {
             Some(before) if before.seconds > 0.0 => Self {
                 current,
                 counted: means(&before, heard(previous, &before) * covered(&before)),
@@ -102,7 +102,7 @@ impl Seen {
 }
 
 /// The mean number of instances in a window of which a part was heard.
-fn means(tally: &Tally, part: f64) -> Vec<(ServiceId, f64)> {
+fn means(tally: &SortedCounts, part: f64) -> Vec<(ServiceId, f64)> {
     let milliseconds = tally.milliseconds as f64 * part.clamp(PART_MIN, 1.0);
     let mean = |sum: u64| {
         if milliseconds > 0.0 {
@@ -119,7 +119,7 @@ fn means(tally: &Tally, part: f64) -> Vec<(ServiceId, f64)> {
 
 /// The part of the expected agents, by weight, whose reports of the plan's window have arrived by now;
 /// at least what it was when the plan was made.
-fn heard(previous: &Plan, tally: &Tally) -> f64 {
+fn heard(previous: &Plan, tally: &SortedCounts) -> f64 {
     let came = |agent| {
         let found = tally
             .agents
@@ -136,7 +136,7 @@ fn heard(previous: &Plan, tally: &Tally) -> f64 {
 
 /// The part of a window that its heard agents cover, averaged over agents: the instances of a service do
 /// not depend on when its agents report.
-fn covered(tally: &Tally) -> f64 {
+fn covered(tally: &SortedCounts) -> f64 {
     if tally.agents.is_empty() || tally.milliseconds <= 0 {
         return 1.0;
     }

@@ -11,10 +11,10 @@
 //! split: the sum of min(L, l_j) exceeds neither n·L nor d. An even split costs the most, so the worst case
 //! is what is counted.
 
-use super::decide::Shared;
+use super::decide::SharedBudget;
 use super::defaults::rules_default;
 use super::estimate::Estimate;
-use super::instances::Seen;
+use super::instances::InstanceEvidence;
 use super::limits::Limit;
 use super::solve::amount;
 use super::sum::exact_sum;
@@ -35,16 +35,16 @@ const LEAST: f64 = 1.0 / 86_400.0;
 
 /// The guarantees of one plan.
 #[derive(Debug)]
-pub(super) struct LowerBound {
+pub(super) struct Guarantees {
     /// What an instance keeps of an operation, where a bound is served, in traces per second.
     pub traces_per_second: f64,
     /// Every service whose instances are known, by id.
-    services: Vec<Guaranteed>,
+    services: Vec<ServiceGuarantee>,
 }
 
 /// One service's part.
 #[derive(Debug, Clone, Copy)]
-struct Guaranteed {
+struct ServiceGuarantee {
     service: ServiceId,
     /// Its estimated instances.
     instances: f64,
@@ -52,14 +52,14 @@ struct Guaranteed {
     lower_bound: f64,
 }
 
-impl LowerBound {
+impl Guarantees {
     /// Follows the instances over a window and computes the bound that the reserve pays for.
     ///
     /// A frozen window changes nothing.
     pub(super) fn after(
         previous: &Plan,
         policy: &Policy,
-        seen: &Seen,
+        seen: &InstanceEvidence,
         hold: Hold,
         known: &[Estimate],
     ) -> Self {
@@ -89,8 +89,8 @@ impl LowerBound {
         bound: impl FnOnce(f64) -> f64,
     ) -> Self {
         let services = instances.into_iter();
-        let mut services: Vec<Guaranteed> = services
-            .map(|(service, instances)| Guaranteed {
+        let mut services: Vec<ServiceGuarantee> = services
+            .map(|(service, instances)| ServiceGuarantee {
                 service,
                 instances,
                 lower_bound: 0.0,
@@ -114,7 +114,7 @@ impl LowerBound {
     }
 
     fn standing(previous: &Plan) -> Self {
-        let services = previous.services.iter().map(|plan| Guaranteed {
+        let services = previous.services.iter().map(|plan| ServiceGuarantee {
             service: plan.service,
             instances: plan.instances,
             lower_bound: plan.lower_bound,
@@ -133,8 +133,13 @@ impl LowerBound {
         self.sum(known.iter().map(each))
     }
 
-    /// The part of [`LowerBound::most`] that the probabilities keep anyway, in traces per second.
-    pub(super) fn kept_anyway(&self, known: &[Estimate], limits: &[Limit], shared: &Shared) -> f64 {
+    /// The part of [`Guarantees::most`] that the probabilities keep anyway, in traces per second.
+    pub(super) fn kept_anyway(
+        &self,
+        known: &[Estimate],
+        limits: &[Limit],
+        shared: &SharedBudget,
+    ) -> f64 {
         let each = |((estimate, limit), share): ((&Estimate, &Limit), &f64)| {
             let demand = estimate.demand();
             let pinned = limit.pin.map(|pin| pin * shared.pin_scale);
@@ -165,7 +170,7 @@ impl LowerBound {
         }
     }
 
-    fn of_service(&self, service: ServiceId) -> Option<&Guaranteed> {
+    fn of_service(&self, service: ServiceId) -> Option<&ServiceGuarantee> {
         let at = place(&self.services, service)?;
         self.services.get(at)
     }
@@ -193,7 +198,7 @@ impl LowerBound {
 ///
 /// A service whose overflow entry has traffic is left out: SDKs apply the bound to every name, and the
 /// number of names in that entry is unknown. A mean of less than one instance counts as one.
-fn serve(services: &mut [Guaranteed], known: &[Estimate]) -> f64 {
+fn serve(services: &mut [ServiceGuarantee], known: &[Estimate]) -> f64 {
     let mut named = vec![0_u64; services.len()];
     let mut unnamed = vec![false; services.len()];
     for estimate in known {
@@ -248,7 +253,7 @@ fn two_digits(value: f64) -> f64 {
     }
 }
 
-fn place(services: &[Guaranteed], service: ServiceId) -> Option<usize> {
+fn place(services: &[ServiceGuarantee], service: ServiceId) -> Option<usize> {
     let found = services.binary_search_by_key(&service, |entry| entry.service);
     found.ok()
 }

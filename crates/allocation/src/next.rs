@@ -6,13 +6,13 @@
 use super::correct::State;
 use super::decide::{Decision, by_default, decide, plan_of};
 use super::estimate::Estimate;
-use super::instances::Seen;
+use super::instances::InstanceEvidence;
 use super::limits::Rules;
 use super::listing::Unlisted;
-use super::lower_bound::LowerBound;
+use super::lower_bound::Guarantees;
 use super::solve::amount;
 use super::sum::exact_sum;
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{
     Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
     ServicePlan, Source, completeness, interval,
@@ -31,9 +31,9 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let before = State::corrected(previous, inputs.corrected, &retired);
     let (forecast, trend_before) = (before.demand(), before.trend.per_window());
     let common_before = before.common;
-    let tally = Tally::of(inputs.current, &retired);
+    let tally = SortedCounts::of(inputs.current, &retired);
     let reading = completeness::read(&before.agents, &tally, forecast, inputs.readable);
-    let seen = Seen::of(previous, &inputs, &tally, &reading);
+    let seen = InstanceEvidence::of(previous, &inputs, &tally, &reading);
     let windows = windows_since(previous, &tally, inputs);
     let (state, reading) = before.advanced(&tally, reading, windows);
     let offered = state.demand();
@@ -43,7 +43,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             .fleet
             .trim
             .after(previous, &tally, &reading, forecast, amount(policy.budget));
-    let bound = LowerBound::after(previous, policy, &seen, reading.hold, &state.known);
+    let bound = Guarantees::after(previous, policy, &seen, reading.hold, &state.known);
     let most = bound.most(&state.known);
     let rules = Rules::new(policy, previous, reading.hold, offered, trim, most);
     let mut decision = if reading.hold == Hold::Frozen {
@@ -94,7 +94,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
 }
 
 /// Windows from the end of the previous plan to the end of this one: 1, more after a gap.
-fn windows_since(previous: &Plan, tally: &Tally, inputs: Inputs<'_>) -> f64 {
+fn windows_since(previous: &Plan, tally: &SortedCounts, inputs: Inputs<'_>) -> f64 {
     let end = inputs.current.window.end.0;
     let between = end.saturating_sub(previous.window.end.0) as f64 / 1000.0;
     if previous.number == 0 || tally.seconds <= 0.0 {
@@ -193,7 +193,7 @@ mod tests {
                 ..WindowCounts::default()
             };
             let inputs = Inputs::new(1, &current);
-            windows_since(&previous, &Tally::of(&current, &[]), inputs)
+            windows_since(&previous, &SortedCounts::of(&current, &[]), inputs)
         };
         assert_eq!(elapsed(60_000, 120_000), 1.0);
         assert_eq!(elapsed(600_000, 660_000), 10.0);

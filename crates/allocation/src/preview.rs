@@ -3,7 +3,7 @@
 use super::correct::State;
 use super::decide::decide;
 use super::limits::Rules;
-use super::lower_bound::LowerBound;
+use super::lower_bound::Guarantees;
 use super::solve::amount;
 use super::sum::exact_sum;
 use super::{Figures, FleetPlan, Hold, Plan, Policy};
@@ -16,7 +16,7 @@ use super::{Figures, FleetPlan, Hold, Plan, Policy};
 pub fn preview(current: &Plan, policy: &Policy) -> Plan {
     let state = State::after(current, &[]);
     let offered = state.demand();
-    let bound = LowerBound::settled(current, policy, &state.known);
+    let bound = Guarantees::settled(current, policy, &state.known);
     let rules = Rules::settled(policy, current, offered, bound.most(&state.known));
     let seconds = current.window.seconds();
     let mut decision = decide(&rules, &state, &bound, seconds);

@@ -4,7 +4,7 @@ use super::{AgentCount, OperationCount, OperationId, ServiceCount, WindowCounts}
 
 /// The counts of a window: each key once, sorted, without empty entries.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct SortedCounts {
     /// The window's length in seconds.
     pub seconds: f64,
     /// The window's length in milliseconds.
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     pub sampled: f64,
 }
 
-impl Tally {
+impl SortedCounts {
     /// Sorts the counts and adds up repeated keys, without retired operations (sorted by id).
     pub(super) fn of(counts: &WindowCounts, retired: &[OperationId]) -> Self {
         let operations = operations(counts, retired);

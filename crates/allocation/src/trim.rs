@@ -6,7 +6,7 @@
 //! followed slowly, bounded, and followed only while no change of all traffic explains it.
 
 use super::completeness::Reading;
-use super::tally::Tally;
+use super::tally::SortedCounts;
 use super::{Hold, Plan};
 
 /// How fast the kept part of the budget is smoothed.
@@ -76,7 +76,7 @@ impl Trim {
     pub(super) fn after(
         self,
         previous: &Plan,
-        tally: &Tally,
+        tally: &SortedCounts,
         reading: &Reading,
         forecast: f64,
         budget_now: f64,

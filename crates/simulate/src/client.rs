@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
-use super::strategy::{Strategy, Violation};
+use super::strategy::{ClientStrategy, Violation};
 
 /// The largest answer read, in bytes.
 const LARGEST_BODY: usize = 16 << 20;
@@ -221,12 +221,12 @@ impl Client {
     ///
     /// # Errors
     /// When there is none, or one that not every client could use.
-    pub async fn poll(&self, service: &str) -> Result<Strategy, PollError> {
+    pub async fn poll(&self, service: &str) -> Result<ClientStrategy, PollError> {
         let mut url = under(&self.sdk, "sampling");
         url.query_pairs_mut().append_pair("service", service);
         let answer = read(url.clone(), self.http.get(url)).await?;
         match answer.status {
-            StatusCode::OK => Ok(Strategy::parse(&answer.body)?),
+            StatusCode::OK => Ok(ClientStrategy::parse(&answer.body)?),
             status if status.is_server_error() => Err(answer.refused().into()),
             status => Err(Violation::Shape(format!("status {status} instead of 200")).into()),
         }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution};
 
 use super::reference::ReferencePlan;
-use super::strategy::Strategy;
+use super::strategy::ClientStrategy;
 use super::traffic::Traffic;
 
 pub use tally::{Kept, OperationTally, ServiceTally, Tally};
@@ -131,7 +131,7 @@ impl Fleet {
     }
 
     /// Gives an SDK the strategy that the server served it.
-    pub fn tell(&mut self, sdk: usize, strategy: &Strategy, traffic: &Traffic) {
+    pub fn tell(&mut self, sdk: usize, strategy: &ClientStrategy, traffic: &Traffic) {
         let sdk = &mut self.sdks[sdk];
         let operations = traffic.services()[sdk.service].operations.clone();
         for (told, operation) in sdk.told.iter_mut().zip(&traffic.operations()[operations]) {
@@ -352,7 +352,7 @@ mod tests {
         };
         let mut fleet = Fleet::new(&traffic, &shape);
         assert_eq!(play(&mut fleet, &[5000, 10, 1]).served.count, 0);
-        let strategy = Strategy {
+        let strategy = ClientStrategy {
             default_probability: 1.0,
             operations: [("a".to_owned(), 0.1)].into(),
         };
@@ -376,7 +376,7 @@ mod tests {
             let mut fleet = Fleet::new(&traffic, &FleetShape::default());
             for sdk in 0..fleet.sdks() {
                 fleet.tell_reference(sdk, &plan);
-                let strategy = Strategy {
+                let strategy = ClientStrategy {
                     default_probability: probability,
                     operations: [].into(),
                 };

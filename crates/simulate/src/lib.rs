@@ -28,7 +28,7 @@ pub use client::Client;
 pub use fleet::{Fleet, FleetShape, Kept, Tally};
 pub use play::{Play, Played, play};
 pub use reference::{Reference, ReferencePlan};
-pub use strategy::{Strategy, Violation};
+pub use strategy::{ClientStrategy, Violation};
 pub use traffic::{Schedule, Traffic};
 pub use verdict::{Interval, Verdict};
 pub use wire::WireTally;

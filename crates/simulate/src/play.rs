@@ -64,7 +64,7 @@ pub struct Played {
 }
 
 /// What the tasks share.
-struct Shared {
+struct PlayContext {
     client: Client,
     traffic: Arc<Traffic>,
     fleet: Mutex<Fleet>,
@@ -80,7 +80,7 @@ struct Shared {
     finished: CancellationToken,
 }
 
-impl Shared {
+impl PlayContext {
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
         held(&self.fleet)
     }
@@ -128,7 +128,7 @@ pub async fn play(
         play.budget,
         shape.initial_probability,
     );
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(PlayContext {
         client,
         traffic: Arc::clone(&play.traffic),
         fleet: Mutex::new(Fleet::new(&play.traffic, shape)),
@@ -197,7 +197,7 @@ fn next_beginning(now: DateTime<Utc>, interval: Duration) -> (DateTime<Utc>, Ins
 /// The ticking of the run.
 struct Run<'a> {
     play: &'a Play,
-    shared: &'a Shared,
+    shared: &'a PlayContext,
     latest_tick: Duration,
 }
 

@@ -16,7 +16,7 @@
 //!   With one column only it is a single series.
 //!
 //! Times may be dates with times, times of day, seconds since 1970 or plain numbers. How long a row
-//! lasts and which are missing follows from them, unless [`Reading`] says it.
+//! lasts and which are missing follows from them, unless [`ReadOptions`] says it.
 //!
 //! A file comes from outside, so everything about it is bounded.
 
@@ -39,7 +39,7 @@ use super::traffic::{OperationRow, Traffic};
 use weir_allocation::{OperationName, ServiceName};
 
 use fault::{At, at};
-pub use fault::{Fault, RecordingError};
+pub use fault::{RecordingError, RecordingFault};
 use header::Layout;
 use line::Lines;
 use time::Axis;
@@ -76,7 +76,7 @@ pub enum Gaps {
 
 /// How a file is to be read where it does not say so itself.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Reading {
+pub struct ReadOptions {
     /// How long a row of time lasts, in seconds, whatever its times say.
     pub row_seconds: Option<f64>,
     /// What becomes of rows that are missing. By default a list and a single series, which often
@@ -101,14 +101,14 @@ pub struct Recording {
 /// # Errors
 /// When it cannot be read or is not a traffic file; a fault is named with line and column.
 pub fn read_traffic(path: &Path) -> Result<Traffic, RecordingError> {
-    read(path, &Reading::default()).map(|recording| recording.traffic)
+    read(path, &ReadOptions::default()).map(|recording| recording.traffic)
 }
 
 /// Reads a traffic file as asked.
 ///
 /// # Errors
 /// When it cannot be read or is not a traffic file; a fault is named with line and column.
-pub fn read(path: &Path, reading: &Reading) -> Result<Recording, RecordingError> {
+pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording, RecordingError> {
     let file = path.display().to_string();
     let failed = |source| RecordingError::Read {
         file: path.display().to_string(),
@@ -133,10 +133,10 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Recording, RecordingError>
     })
 }
 
-fn parse(bytes: impl BufRead, reading: &Reading) -> Result<Recording, At> {
+fn parse(bytes: impl BufRead, reading: &ReadOptions) -> Result<Recording, At> {
     let mut lines = Lines::new(bytes);
     let Some(first) = lines.next()? else {
-        return Err(at(1, 0, Fault::UnknownHeader));
+        return Err(at(1, 0, RecordingFault::UnknownHeader));
     };
     let number = first.number;
     let layout = header::parse(first).map_err(|(column, fault)| at(number, column, fault))?;
@@ -201,29 +201,29 @@ impl Axis {
     }
 }
 
-fn bounded(found: usize, most: usize, what: &'static str) -> Result<(), Fault> {
+fn bounded(found: usize, most: usize, what: &'static str) -> Result<(), RecordingFault> {
     if found > most {
-        return Err(Fault::too_many(what, most));
+        return Err(RecordingFault::too_many(what, most));
     }
     Ok(())
 }
 
-fn service(text: &str) -> Result<ServiceName, Fault> {
-    ServiceName::parse(text).map_err(|why| Fault::Name {
+fn service(text: &str) -> Result<ServiceName, RecordingFault> {
+    ServiceName::parse(text).map_err(|why| RecordingFault::Name {
         what: "service",
         why,
     })
 }
 
-fn operation(text: &str) -> Result<OperationName, Fault> {
-    OperationName::parse(text).map_err(|why| Fault::Name {
+fn operation(text: &str) -> Result<OperationName, RecordingFault> {
+    OperationName::parse(text).map_err(|why| RecordingFault::Name {
         what: "operation",
         why,
     })
 }
 
 /// A whole number, which some tools write as `3.0`.
-fn count(cell: &str) -> Result<u32, Fault> {
+fn count(cell: &str) -> Result<u32, RecordingFault> {
     let whole = match cell.split_once('.') {
         Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => {
             whole
@@ -234,5 +234,5 @@ fn count(cell: &str) -> Result<u32, Fault> {
         .parse()
         .ok()
         .filter(|&count| count <= LARGEST_COUNT)
-        .ok_or_else(|| Fault::count(cell))
+        .ok_or_else(|| RecordingFault::count(cell))
 }

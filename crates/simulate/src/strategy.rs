@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// What an SDK does with root requests of its service.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Strategy {
+pub struct ClientStrategy {
     /// The probability for operations that are not listed, in [0, 1].
     pub default_probability: f64,
     /// The probabilities of the listed operations, in [0, 1].
@@ -74,7 +74,7 @@ struct Entry {
     probabilistic_sampling: Probabilistic,
 }
 
-impl Strategy {
+impl ClientStrategy {
     /// Reads a body.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_common_body_is_read() {
-        let strategy = Strategy::parse(GOOD.as_bytes()).unwrap();
+        let strategy = ClientStrategy::parse(GOOD.as_bytes()).unwrap();
         assert_eq!(strategy.probability("GET /hot"), 0.00001);
         assert_eq!(strategy.probability("GET /new"), 0.125);
     }
@@ -165,7 +165,7 @@ mod tests {
         ] {
             let body = GOOD.replacen(from, to, 1);
             assert_ne!(body, GOOD, "{from} is in the body");
-            assert!(Strategy::parse(body.as_bytes()).is_err(), "{body}");
+            assert!(ClientStrategy::parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let entry = &GOOD[start + 1..end];
         for list in ["null".to_owned(), format!("[{entry},{entry}]")] {
             let body = format!("{}{list}{}", &GOOD[..start], &GOOD[end + 1..]);
-            assert!(Strategy::parse(body.as_bytes()).is_err(), "{body}");
+            assert!(ClientStrategy::parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct VirtualPlayed {
 }
 
 /// Adds up a run.
-struct Sums {
+struct RunSums {
     cells: Cells,
     offered: Vec<u64>,
     kept: Vec<u64>,
@@ -82,7 +82,7 @@ struct Sums {
     intervals: usize,
 }
 
-impl Sums {
+impl RunSums {
     fn new(run: &VirtualRun) -> Self {
         let operations = run.traffic.operations().len();
         let span = run.cell.as_secs_f64() / run.timing.interval.as_secs_f64();
@@ -137,7 +137,7 @@ struct Player<'a> {
     before: Option<WindowCounts>,
     coins: StdRng,
     reference_coins: StdRng,
-    sums: Sums,
+    sums: RunSums,
 }
 
 /// Plays a run from beginning to end; tells `observe` of every interval and the plan after it.
@@ -178,7 +178,7 @@ impl<'a> Player<'a> {
             before: None,
             coins: stream(1),
             reference_coins: stream(2),
-            sums: Sums::new(run),
+            sums: RunSums::new(run),
             run,
         }
     }

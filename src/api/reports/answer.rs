@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ingest::{Accepted, Acknowledged, Changes, Field, Spot};
+use crate::ingest::{Accepted, Acknowledged, ChangesOfKind, Field, Spot};
 use crate::telemetry::metrics::Label;
 
 /// The answer's body. A list that would be empty is left out.
@@ -45,7 +45,7 @@ impl From<Accepted> for Answer {
     }
 }
 
-fn changed<R: Label + PartialEq>(changes: &Changes<R>) -> Option<Changed> {
+fn changed<R: Label + PartialEq>(changes: &ChangesOfKind<R>) -> Option<Changed> {
     let first: Vec<Change> = changes
         .first()
         .map(|(spot, reason)| Change {

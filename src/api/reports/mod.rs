@@ -47,7 +47,7 @@ async fn report(
 }
 
 /// Why a report was not taken.
-enum Refused {
+enum RefusedReport {
     /// Its body could not be read, or its head is wrong.
     Body(Problem),
     /// It could not be stored.
@@ -63,42 +63,56 @@ impl Reports {
     pub fn check_announced(&self, head: &RequestHead) -> Result<(), Problem> {
         let checked = body::check_announced(head.headers(), self.bytes_max);
         checked.inspect_err(|problem| {
-            let refused = Err(Refused::Body(problem.clone()));
+            let refused = Err(RefusedReport::Body(problem.clone()));
             self.metrics.reports.of(outcome(&refused)).inc();
         })
     }
 
-    async fn take(&self, request: &HttpRequest, payload: Payload) -> Result<Accepted, Refused> {
+    async fn take(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<Accepted, RefusedReport> {
         let pending = self.resolve(request, payload).await?;
-        self.ingest.commit(pending).await.map_err(Refused::Ingest)
+        self.ingest
+            .commit(pending)
+            .await
+            .map_err(RefusedReport::Ingest)
     }
 
     /// Reads the body and finds the numbers of its names. The body ends here.
-    async fn resolve(&self, request: &HttpRequest, payload: Payload) -> Result<Pending, Refused> {
+    async fn resolve(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<Pending, RefusedReport> {
         let body = read_json_in(&self.room, request, payload, self.bytes_max).await;
-        let body = body.map_err(Refused::Body)?;
-        let report = parse(&body, |head| self.ingest.report(head)).map_err(Refused::Body)?;
-        self.ingest.resolve(report).await.map_err(Refused::Ingest)
+        let body = body.map_err(RefusedReport::Body)?;
+        let report = parse(&body, |head| self.ingest.report(head)).map_err(RefusedReport::Body)?;
+        self.ingest
+            .resolve(report)
+            .await
+            .map_err(RefusedReport::Ingest)
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<RefusedReport> for Problem {
+    fn from(refused: RefusedReport) -> Self {
         match refused {
-            Refused::Body(problem) => problem,
-            Refused::Ingest(error) => error.into(),
+            RefusedReport::Body(problem) => problem,
+            RefusedReport::Ingest(error) => error.into(),
         }
     }
 }
 
 /// As what a report is counted in the metrics.
-fn outcome(taken: &Result<Accepted, Refused>) -> ReportOutcome {
+fn outcome(taken: &Result<Accepted, RefusedReport>) -> ReportOutcome {
     match taken {
         Ok(accepted) => match accepted.acknowledged {
             Acknowledged::Counted => ReportOutcome::Counted,
             Acknowledged::Duplicate => ReportOutcome::Duplicate,
         },
-        Err(Refused::Body(problem)) => match problem {
+        Err(RefusedReport::Body(problem)) => match problem {
             Problem::Malformed { .. } => ReportOutcome::Malformed,
             Problem::Invalid { .. } => ReportOutcome::Invalid,
             Problem::TooLarge(_) => ReportOutcome::TooLarge,
@@ -107,7 +121,7 @@ fn outcome(taken: &Result<Accepted, Refused>) -> ReportOutcome {
             Problem::Unavailable { .. } => ReportOutcome::Overloaded,
             _ => ReportOutcome::Internal,
         },
-        Err(Refused::Ingest(error)) => match error {
+        Err(RefusedReport::Ingest(error)) => match error {
             IngestError::TooFarBehind => ReportOutcome::TooFarBehind,
             IngestError::Overloaded => ReportOutcome::Overloaded,
             IngestError::Late => ReportOutcome::Late,

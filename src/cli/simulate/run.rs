@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CoverageFloor, Prepared, SimulateArgs};
+use super::{CoverageFloor, PreparedRuns, SimulateArgs};
 use crate::cli::replay::{Conclusion, Outputs, ReplayError};
 use crate::simulate::comparison::{self, Outcome};
 use crate::simulate::plot::{self, PlotTexts};
@@ -21,7 +21,7 @@ use crate::simulate::{Verdict, WireTally, table};
 /// # Errors
 /// When there is no way to play at all.
 pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
-    let Prepared { runs, notes } = args.prepare()?;
+    let PreparedRuns { runs, notes } = args.prepare()?;
     let outputs = Outputs {
         subtitle: args.subtitle(&runs[0]),
         plot: args.plot.clone(),

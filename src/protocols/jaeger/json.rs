@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 use crate::protocols::encoded::StrategyFormat;
-use crate::snapshot::Strategy;
+use crate::snapshot::ServedStrategy;
 
 /// Jaeger's JSON.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ struct Operation<'a> {
 }
 
 impl StrategyFormat for Json {
-    fn encode(&self, strategy: &Strategy<'_>) -> Vec<u8> {
+    fn encode(&self, strategy: &ServedStrategy<'_>) -> Vec<u8> {
         encode(
             strategy.default_probability,
             strategy.lower_bound,

@@ -57,15 +57,15 @@ pub struct PostgresSettings {
 
 /// The connections of one replica.
 #[derive(Debug, Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool(Arc<PoolParts>);
 
 #[derive(Debug)]
-struct Shared {
+struct PoolParts {
     settings: PostgresSettings,
     /// One for each connection in use or given up.
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
-    known: Mutex<Known>,
+    known: Mutex<LastAttempts>,
     closed: AtomicBool,
     /// One connection at a time ends others.
     ending: Semaphore,
@@ -74,7 +74,7 @@ struct Shared {
 
 /// What is known from the last attempts to connect.
 #[derive(Debug, Default)]
-struct Known {
+struct LastAttempts {
     /// The host that gave the last connection.
     host: Option<Arc<str>>,
     /// Whether a proxy refuses startup options.
@@ -98,7 +98,7 @@ impl Pool {
     /// A pool without connections yet.
     pub fn new(settings: PostgresSettings) -> Self {
         let most = settings.connections.max(1) as usize;
-        Self(Arc::new(Shared {
+        Self(Arc::new(PoolParts {
             settings,
             places: Arc::new(Semaphore::new(most)),
             idle: Mutex::default(),

@@ -132,7 +132,7 @@ struct FunctionRow {
 
 /// What is wrong, by what mends it.
 #[derive(Default)]
-struct Faults {
+struct Defects {
     /// A restore, or its end.
     structure: Vec<String>,
     /// A grant.
@@ -152,8 +152,8 @@ pub(super) async fn inspect(pool: &Pool, schema: &str) -> Result<(), Fault> {
     faults.told(schema)
 }
 
-async fn look(connection: &mut Connection, schema: &str) -> Result<Faults, Fault> {
-    let mut faults = Faults::default();
+async fn look(connection: &mut Connection, schema: &str) -> Result<Defects, Fault> {
+    let mut faults = Defects::default();
     let now: Option<String> = sqlx::query_scalar("select current_schema()::text")
         .fetch_one(&mut *connection)
         .await?;
@@ -187,7 +187,7 @@ async fn look(connection: &mut Connection, schema: &str) -> Result<Faults, Fault
 async fn look_at_partitions(
     connection: &mut Connection,
     schema: &str,
-    faults: &mut Faults,
+    faults: &mut Defects,
 ) -> Result<(), Fault> {
     let parents: Vec<&str> = TABLES
         .iter()
@@ -241,7 +241,7 @@ async fn look_at_partitions(
     Ok(())
 }
 
-async fn look_at_rows(connection: &mut Connection, faults: &mut Faults) -> Result<(), Fault> {
+async fn look_at_rows(connection: &mut Connection, faults: &mut Defects) -> Result<(), Fault> {
     let counts: Vec<(String, i64)> = sqlx::query_as(READ_ROWS).fetch_all(connection).await?;
     for (name, rows) in counts {
         if rows != 1 {
@@ -252,7 +252,7 @@ async fn look_at_rows(connection: &mut Connection, faults: &mut Faults) -> Resul
     Ok(())
 }
 
-impl Faults {
+impl Defects {
     fn compare(&mut self, table: &Table, row: &TableRow) {
         let name = table.name;
         let mut missing = |what: String| self.structure.push(what);

@@ -13,8 +13,8 @@ use weir::configuration::Configuration;
 use weir::health::DatabaseState;
 use weir::ingest::{Acknowledged, Committer, Ingest, IngestError, ReportLimits};
 use weir::jobs::{
-    Follower, Job, Leadership, LeaseKeeper, Maintain, Pace, Patience, Recompute, Settle, Shared,
-    load_current,
+    Job, JobContext, Leadership, LeaseKeeper, Maintain, Patience, PlanFollower, Recompute,
+    RetentionPace, Settle, load_current,
 };
 use weir::names::Dictionary;
 use weir::protocols::encoded::Encoded;
@@ -57,7 +57,7 @@ pub struct Place {
 
 /// A process.
 pub struct Replica {
-    pub shared: Shared,
+    pub shared: JobContext,
     /// What it answers SDKs.
     strategies: Arc<Encoded<Json>>,
     /// What it served before it knew of a plan.
@@ -67,7 +67,7 @@ pub struct Replica {
     recompute: Arc<Recompute>,
     maintain: Maintain,
     settle: Settle,
-    follower: Follower,
+    follower: PlanFollower,
     /// A computation that stopped in its midst, and the process with it.
     stopped: Option<JoinHandle<Result<(), String>>>,
 }
@@ -287,7 +287,7 @@ impl Replica {
         dictionary.refresh().await?;
         let policy = configuration.policy(revision.revision, &dictionary.names());
         let genesis = Plan::genesis(&policy);
-        let shared = Shared {
+        let shared = JobContext {
             leadership: Leadership::new(Arc::clone(&clock)),
             served: Arc::new(Served::new(genesis.clone())),
             publishing: Arc::default(),
@@ -302,7 +302,7 @@ impl Replica {
         Ok(Self::wired(shared, genesis, holder))
     }
 
-    fn wired(shared: Shared, genesis: Plan, holder: Uuid) -> Self {
+    fn wired(shared: JobContext, genesis: Plan, holder: Uuid) -> Self {
         let (committer, committing) =
             Committer::new(Arc::clone(&shared.store), Arc::clone(&shared.metrics));
         tokio::spawn(committing.run());
@@ -338,10 +338,10 @@ impl Replica {
                 grace: GRACE,
                 history: HISTORY,
                 retire_after: RETIRE_AFTER,
-                pace: Pace::from(&*shared.clock, shared.served.load().plan()),
+                pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
             },
             settle: Settle::new(shared.clone(), REPORT_AGE_MAX),
-            follower: Follower::new(shared.clone()),
+            follower: PlanFollower::new(shared.clone()),
             stopped: None,
             strategies: Encoded::attach(&shared.served, Json),
             genesis,

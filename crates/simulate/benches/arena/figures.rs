@@ -103,11 +103,11 @@ pub struct Judge<'a> {
     errors: Vec<f64>,
     /// Whether an operation had traffic so far.
     seen: Vec<bool>,
-    spans: Vec<Sums<'a>>,
+    spans: Vec<SpanSums<'a>>,
 }
 
 /// What is added up over the intervals of a span.
-struct Sums<'a> {
+struct SpanSums<'a> {
     span: &'a Span,
     ideal: &'a Ideal,
     /// Traces kept of every operation.
@@ -121,7 +121,7 @@ struct Sums<'a> {
 impl<'a> Judge<'a> {
     pub fn new(workload: &'a Workload, ideals: &'a [Ideal]) -> Self {
         let operations = workload.traffic.operations().len();
-        let sums = |(span, ideal)| Sums {
+        let sums = |(span, ideal)| SpanSums {
             span,
             ideal,
             kept: vec![0; operations],
@@ -179,7 +179,7 @@ impl<'a> Judge<'a> {
         spans.map(|sums| self.span(sums)).collect()
     }
 
-    fn span(&self, sums: &Sums<'_>) -> Measured {
+    fn span(&self, sums: &SpanSums<'_>) -> Measured {
         let judged = &self.errors[sums.span.intervals.clone()];
         let count = judged.len().max(1) as f64;
         let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len().max(1) as f64;
@@ -227,7 +227,10 @@ impl<'a> Judge<'a> {
 }
 
 /// The spans that an interval belongs to.
-fn at<'a, 'b>(spans: &'b mut [Sums<'a>], number: usize) -> impl Iterator<Item = &'b mut Sums<'a>> {
+fn at<'a, 'b>(
+    spans: &'b mut [SpanSums<'a>],
+    number: usize,
+) -> impl Iterator<Item = &'b mut SpanSums<'a>> {
     let spans = spans.iter_mut();
     spans.filter(move |sums| sums.span.intervals.contains(&number))
 }

@@ -28,7 +28,7 @@ use bout::Stage;
 use figures::Measured;
 use rules::CONTENDERS;
 use table::Results;
-use workload::{MADE_UP, REPORTING, Recording, SPANS, Workload};
+use workload::{MADE_UP, REPORTING, RecordedWorkload, SPANS, Workload};
 
 /// Plays the arena.
 #[derive(Debug, Parser)]
@@ -115,7 +115,7 @@ fn tables(results: &[Results], span: &str) -> String {
 }
 
 /// Everything there is to play.
-fn plays<'a>(recordings: &'a [Recording], seeds: u64) -> Vec<Play<'a>> {
+fn plays<'a>(recordings: &'a [RecordedWorkload], seeds: u64) -> Vec<Play<'a>> {
     let recorded = recordings.iter().map(|recording| Play {
         name: &recording.name,
         says: recording.says.clone(),

@@ -11,12 +11,12 @@ const NORMAL: f64 = 1.96;
 
 /// A mean and half the width of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub struct Mean {
     pub mean: f64,
     pub half: f64,
 }
 
-impl Estimate {
+impl Mean {
     /// Of one figure per seed; nothing without any.
     pub fn of(figures: &[f64]) -> Option<Self> {
         if figures.is_empty() {

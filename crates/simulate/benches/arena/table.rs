@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::figures::{Better, FIGURES, Figure, Measured};
 use crate::rules::{CONTENDERS, Kind};
-use crate::statistics::Estimate;
+use crate::statistics::Mean;
 
 /// What everybody measured in one workload: by contender, seed by seed.
 pub struct Results {
@@ -105,7 +105,7 @@ impl Results {
 }
 
 /// By how much a peer is worse, seed by seed.
-fn lag(better: Better, other: &[f64], own: &[f64]) -> Estimate {
+fn lag(better: Better, other: &[f64], own: &[f64]) -> Mean {
     let cost = |figure: f64| match better {
         Better::Lower => figure,
         Better::Higher => -figure,
@@ -115,7 +115,7 @@ fn lag(better: Better, other: &[f64], own: &[f64]) -> Estimate {
     let lags: Vec<f64> = pairs
         .map(|(other, own)| cost(*other) - cost(*own))
         .collect();
-    Estimate::of(&lags).expect("both have figures")
+    Mean::of(&lags).expect("both have figures")
 }
 
 /// The list of figures in which a peer wins.
@@ -136,7 +136,7 @@ pub fn wins<'a>(results: impl Iterator<Item = &'a Results>) -> String {
 
 /// A mean and its interval.
 pub fn shown(figure: &Figure, figures: &[f64]) -> String {
-    let Some(estimate) = Estimate::of(figures) else {
+    let Some(estimate) = Mean::of(figures) else {
         return "–".to_owned();
     };
     let mean = figure.scale * estimate.mean;

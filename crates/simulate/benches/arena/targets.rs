@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::figures::{Better, FIGURES, of};
 use crate::rules::{CONTENDERS, Kind};
-use crate::statistics::Estimate;
+use crate::statistics::Mean;
 use crate::table::{Results, shown};
 
 /// One thing to reach.
@@ -257,7 +257,7 @@ fn line(target: &Target, results: &Results) -> String {
             Box::new(move |is| is.abs() <= most),
         ),
     };
-    let mean = |figures: &[f64]| Estimate::of(figures).map_or(f64::NAN, |it| it.mean);
+    let mean = |figures: &[f64]| Mean::of(figures).map_or(f64::NAN, |it| it.mean);
     let reached = match (holds(mean(&own)), &floor) {
         (true, _) => "yes",
         (false, Some(floor)) if !holds(mean(floor)) => "no; the floor is not there either",
@@ -297,13 +297,13 @@ fn best_peer(figure: usize, results: &Results) -> String {
         .filter(|(_, one)| one.kind == Kind::Peer)
         .filter_map(|(place, one)| {
             let figures = results.figures(place, figure);
-            Some((Estimate::of(&figures)?, figures, place, one.name))
+            Some((Mean::of(&figures)?, figures, place, one.name))
         })
         .min_by(|one, other| cost(one.0.mean).total_cmp(&cost(other.0.mean)));
     let Some((_, figures, place, name)) = best else {
         return "–".to_owned();
     };
-    let bias = Estimate::of(&results.figures(place, of::BIAS)).map_or(0.0, |it| it.mean);
+    let bias = Mean::of(&results.figures(place, of::BIAS)).map_or(0.0, |it| it.mean);
     let paid = if figure != of::BIAS && bias.abs() > 0.05 {
         format!(" (bias {:+.0} %)", 100.0 * bias)
     } else {

@@ -162,7 +162,7 @@ impl Spec {
     }
 }
 
-pub use recorded::{REPORTING, Recording, SPANS, recordings};
+pub use recorded::{REPORTING, RecordedWorkload, SPANS, recordings};
 
 fn timing() -> Timing {
     Timing {

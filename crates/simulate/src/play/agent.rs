@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::{Play, Shared};
+use super::{Play, PlayContext};
 use crate::client::ReportAnswer;
 use crate::fleet::ServiceTally;
 use crate::report::{OperationReport, Report, ServiceReport};
@@ -31,7 +31,7 @@ struct Cut {
 }
 
 /// Starts two tasks for every agent: one cuts, at a phase of its own, the other sends.
-pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, play: &Play) {
+pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<PlayContext>, play: &Play) {
     let mut random = StdRng::seed_from_u64(play.shape.seed.wrapping_add(0xa6e));
     let agents = shared.fleet().agents();
     for agent in 0..agents {
@@ -58,7 +58,7 @@ struct Cutting {
 }
 
 impl Cutting {
-    async fn run(mut self, shared: Arc<Shared>, first: Duration, every: Duration) {
+    async fn run(mut self, shared: Arc<PlayContext>, first: Duration, every: Duration) {
         let mut due = shared.origin + first;
         loop {
             tokio::select! {
@@ -81,7 +81,7 @@ impl Cutting {
     }
 
     /// Everything since the last report, an idle window too: it says that the agent is alive.
-    fn cut(&mut self, shared: &Shared) -> Option<Cut> {
+    fn cut(&mut self, shared: &PlayContext) -> Option<Cut> {
         let mut fleet = shared.fleet();
         let end = shared.lived.load(Ordering::Acquire);
         let start = std::mem::replace(&mut self.until, end);
@@ -100,7 +100,7 @@ struct Identity {
     sequence: u64,
 }
 
-async fn send_all(shared: Arc<Shared>, agent: usize, mut cuts: mpsc::Receiver<Cut>) {
+async fn send_all(shared: Arc<PlayContext>, agent: usize, mut cuts: mpsc::Receiver<Cut>) {
     let mut identity = Identity {
         name: format!("replay-{agent}"),
         epoch: Uuid::new_v4(),
@@ -112,7 +112,7 @@ async fn send_all(shared: Arc<Shared>, agent: usize, mut cuts: mpsc::Receiver<Cu
 }
 
 /// Sends one report, the same bytes again and again, until the server has taken or refused it.
-async fn send(shared: &Shared, identity: &mut Identity, cut: &Cut) {
+async fn send(shared: &PlayContext, identity: &mut Identity, cut: &Cut) {
     identity.sequence += 1;
     let mut body = render(shared, identity, cut);
     let mut wait = FIRST_WAIT;
@@ -149,7 +149,7 @@ fn offered(cut: &Cut) -> u64 {
         .sum()
 }
 
-fn render(shared: &Shared, identity: &Identity, cut: &Cut) -> Vec<u8> {
+fn render(shared: &PlayContext, identity: &Identity, cut: &Cut) -> Vec<u8> {
     let start = shared.began + TimeDelta::milliseconds(cut.start);
     let report = Report {
         agent: &identity.name,
@@ -166,7 +166,7 @@ fn render(shared: &Shared, identity: &Identity, cut: &Cut) -> Vec<u8> {
     serde_json::to_vec(&report).expect("names and numbers always have a JSON form")
 }
 
-fn service_report<'a>(shared: &'a Shared, tally: &ServiceTally) -> ServiceReport<'a> {
+fn service_report<'a>(shared: &'a PlayContext, tally: &ServiceTally) -> ServiceReport<'a> {
     let traffic = &shared.traffic;
     ServiceReport {
         service: traffic.services()[tally.service].name.as_str(),

@@ -8,11 +8,11 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Play, Shared, held};
+use super::{Play, PlayContext, held};
 use crate::client::PollError;
 
 /// Starts a task for every SDK instance: it polls when the run begins, then at a phase of its own.
-pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, play: &Play) {
+pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<PlayContext>, play: &Play) {
     let mut random = StdRng::seed_from_u64(play.shape.seed.wrapping_add(0x5d4));
     let sdks = shared.fleet().sdks();
     for sdk in 0..sdks {
@@ -29,7 +29,7 @@ pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, play: &Play) 
     }
 }
 
-async fn poll_for_ever(shared: &Shared, sdk: usize, phase: Duration, every: Duration) {
+async fn poll_for_ever(shared: &PlayContext, sdk: usize, phase: Duration, every: Duration) {
     sleep_until(shared.origin).await;
     poll(shared, sdk).await;
     let mut due = shared.origin + phase;
@@ -43,7 +43,7 @@ async fn poll_for_ever(shared: &Shared, sdk: usize, phase: Duration, every: Dura
     }
 }
 
-async fn poll(shared: &Shared, sdk: usize) {
+async fn poll(shared: &PlayContext, sdk: usize) {
     // Both controllers are asked at this instant, however long the server takes to answer.
     let plan = held(&shared.reference).at(Instant::now());
     let service = {

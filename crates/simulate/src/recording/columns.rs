@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 
-use super::fault::{At, Fault, at};
+use super::fault::{At, RecordingFault, at};
 use super::header::{Table, Wide};
 use super::line::{Line, Lines};
 use super::time::Axis;
 use super::{
-    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_SERVICE, Reading, Recording, bounded, count,
-    operation, recorded, service,
+    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_SERVICE, ReadOptions, Recording, bounded,
+    count, operation, recorded, service,
 };
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
@@ -18,7 +18,7 @@ use weir_allocation::{OperationName, ServiceName};
 pub(super) fn operations<R: BufRead>(
     lines: &mut Lines<R>,
     wide: Wide,
-    reading: &Reading,
+    reading: &ReadOptions,
 ) -> Result<Recording, At> {
     let gaps = reading.gaps.unwrap_or(Gaps::Close);
     let first_count = wide.first_count;
@@ -39,7 +39,7 @@ pub(super) fn operations<R: BufRead>(
             .map_err(|fault| faulty((0, fault)))?;
     }
     if known.rows.is_empty() {
-        return Err(at(1, 0, Fault::NoOperations));
+        return Err(at(1, 0, RecordingFault::NoOperations));
     }
     let notes = known.notes();
     recorded(axis, gaps, known.rows, notes).map_err(|repeated| {
@@ -48,7 +48,7 @@ pub(super) fn operations<R: BufRead>(
         at(
             line(repeated.second),
             column,
-            Fault::Repeated(line(repeated.first)),
+            RecordingFault::Repeated(line(repeated.first)),
         )
     })
 }
@@ -58,13 +58,13 @@ pub(super) fn operations<R: BufRead>(
 struct Known {
     rows: Vec<OperationRow>,
     lines: Vec<u64>,
-    seen: HashMap<(ServiceName, OperationName), Seen>,
+    seen: HashMap<(ServiceName, OperationName), SeenOperation>,
     rootless: usize,
     added_up: usize,
 }
 
 /// An operation's place, and what tells its lines apart, with the line of each.
-type Seen = (usize, Vec<(String, u64)>);
+type SeenOperation = (usize, Vec<(String, u64)>);
 
 enum Added {
     New,
@@ -73,11 +73,14 @@ enum Added {
 }
 
 impl Known {
-    fn add(&mut self, wide: &Wide, line: &Line) -> Result<Added, (usize, Fault)> {
+    fn add(&mut self, wide: &Wide, line: &Line) -> Result<Added, (usize, RecordingFault)> {
         let expected = wide.first_count + wide.labels.len();
         if line.len() != expected {
             let found = line.len();
-            return Err((found.min(expected), Fault::Cells { found, expected }));
+            return Err((
+                found.min(expected),
+                RecordingFault::Cells { found, expected },
+            ));
         }
         let in_column = |column: usize| move |fault| (column, fault);
         let service = service(line.cell(wide.service)?).map_err(in_column(wide.service))?;
@@ -107,7 +110,7 @@ impl Known {
             return Ok(Added::New);
         };
         if let Some((_, earlier)) = lines.iter().find(|(known, _)| *known == apart) {
-            return Err((wide.operation, Fault::Repeated(*earlier)));
+            return Err((wide.operation, RecordingFault::Repeated(*earlier)));
         }
         lines.push((apart, line.number));
         self.added_up += 1;
@@ -139,7 +142,7 @@ impl Known {
 pub(super) fn rows<R: BufRead>(
     lines: &mut Lines<R>,
     table: Table,
-    reading: &Reading,
+    reading: &ReadOptions,
 ) -> Result<Recording, At> {
     // A single series often leaves out the rows without requests.
     let single = table.operations.len() == 1;
@@ -165,15 +168,20 @@ pub(super) fn rows<R: BufRead>(
             .map_err(|fault| faulty((0, fault)))?;
     }
     if labels.is_empty() {
-        return Err(at(1, 0, Fault::NoOperations));
+        return Err(at(1, 0, RecordingFault::NoOperations));
     }
     let axis = Axis::of(labels, table.unit, true, gaps, reading)
         .map_err(|(place, fault)| at(numbers[place], table.time, fault))?;
     bounded(axis.labels.len() * operations.len(), MOST_COUNTS, "counts")
         .map_err(|fault| at(1, 0, fault))?;
     let note = (empty > 0).then(|| format!("{empty} empty cells are read as 0"));
-    recorded(axis, gaps, operations, note.into_iter().collect())
-        .map_err(|repeated| at(1, table.column(repeated.second), Fault::Repeated(1)))
+    recorded(axis, gaps, operations, note.into_iter().collect()).map_err(|repeated| {
+        at(
+            1,
+            table.column(repeated.second),
+            RecordingFault::Repeated(1),
+        )
+    })
 }
 
 impl Table {
@@ -188,11 +196,14 @@ fn row(
     table: &Table,
     line: &Line,
     operations: &mut [OperationRow],
-) -> Result<usize, (usize, Fault)> {
+) -> Result<usize, (usize, RecordingFault)> {
     let expected = operations.len() + 1;
     if line.len() != expected {
         let found = line.len();
-        return Err((found.min(expected), Fault::Cells { found, expected }));
+        return Err((
+            found.min(expected),
+            RecordingFault::Cells { found, expected },
+        ));
     }
     let mut empty = 0;
     for (place, (_, _, counts)) in operations.iter_mut().enumerate() {

@@ -27,7 +27,7 @@ pub enum RecordingError {
         /// The column, counted in cells from 1.
         column: usize,
         /// What is wrong there.
-        fault: Fault,
+        fault: RecordingFault,
     },
 }
 
@@ -36,11 +36,11 @@ pub enum RecordingError {
 pub(super) struct At {
     pub line: u64,
     pub column: usize,
-    pub fault: Fault,
+    pub fault: RecordingFault,
 }
 
 /// Places a fault; `column` counts from 0 here and from 1 in what the user reads.
-pub(super) fn at(line: u64, column: usize, fault: Fault) -> At {
+pub(super) fn at(line: u64, column: usize, fault: RecordingFault) -> At {
     At {
         line,
         column: column + 1,
@@ -50,7 +50,7 @@ pub(super) fn at(line: u64, column: usize, fault: Fault) -> At {
 
 /// What is wrong with one place of a traffic file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum RecordingFault {
     /// None of the headers.
     #[error(
         "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
@@ -120,7 +120,7 @@ pub enum Fault {
     Unread(String),
 }
 
-impl Fault {
+impl RecordingFault {
     pub(super) fn too_many(what: &'static str, most: usize) -> Self {
         Self::TooMany { what, most }
     }

@@ -1,6 +1,6 @@
 //! What a header says of the lines under it.
 
-use super::fault::{Fault, shortened};
+use super::fault::{RecordingFault, shortened};
 use super::line::Line;
 
 /// How the counts stand in the file.
@@ -92,7 +92,7 @@ const MOST_LONG_COLUMNS: usize = 32;
 ///
 /// # Errors
 /// Names the column, counted from 0.
-pub(super) fn parse(line: &Line) -> Result<Layout, (usize, Fault)> {
+pub(super) fn parse(line: &Line) -> Result<Layout, (usize, RecordingFault)> {
     let names = Names::of(line)?;
     if let Some(wide) = names.azure().or_else(|| names.own()) {
         let labels = labels(line, wide.first_count)?;
@@ -102,12 +102,12 @@ pub(super) fn parse(line: &Line) -> Result<Layout, (usize, Fault)> {
         return Ok(Layout::Long(long));
     }
     let Some((time, unit)) = names.time() else {
-        return Err((0, Fault::UnknownHeader));
+        return Err((0, RecordingFault::UnknownHeader));
     };
     let mut operations = labels(line, 0)?;
     operations.remove(time);
     if operations.is_empty() {
-        return Err((line.len(), Fault::NoRows));
+        return Err((line.len(), RecordingFault::NoRows));
     }
     Ok(Layout::Table(Table {
         time,
@@ -120,7 +120,7 @@ pub(super) fn parse(line: &Line) -> Result<Layout, (usize, Fault)> {
 struct Names(Vec<String>);
 
 impl Names {
-    fn of(line: &Line) -> Result<Self, (usize, Fault)> {
+    fn of(line: &Line) -> Result<Self, (usize, RecordingFault)> {
         let name = |column: usize| {
             let cell = line.cell(column)?;
             Ok(cell.to_ascii_lowercase().replace(['-', ' '], "_"))
@@ -187,7 +187,7 @@ impl Names {
     }
 
     /// The columns of a file with one count a line; nothing if one that it takes is not there.
-    fn long(&self, line: &Line) -> Result<Option<Long>, (usize, Fault)> {
+    fn long(&self, line: &Line) -> Result<Option<Long>, (usize, RecordingFault)> {
         let columns = line.len();
         if columns > MOST_LONG_COLUMNS {
             return Ok(None);
@@ -225,16 +225,16 @@ fn time(name: &str) -> Option<Option<f64>> {
 }
 
 /// The names of the columns from `first` on.
-fn labels(line: &Line, first: usize) -> Result<Vec<String>, (usize, Fault)> {
+fn labels(line: &Line, first: usize) -> Result<Vec<String>, (usize, RecordingFault)> {
     if line.len() <= first {
-        return Err((line.len(), Fault::NoRows));
+        return Err((line.len(), RecordingFault::NoRows));
     }
     let mut seen = std::collections::HashSet::new();
     let mut labels = Vec::with_capacity(line.len() - first);
     for column in first..line.len() {
         let label = line.cell(column)?;
         if !seen.insert(label) {
-            return Err((column, Fault::RepeatedLabel(shortened(label))));
+            return Err((column, RecordingFault::RepeatedLabel(shortened(label))));
         }
         labels.push(label.to_owned());
     }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 use std::ops::Range;
 
-use super::fault::{At, Fault, at};
+use super::fault::{At, RecordingFault, at};
 use super::{LONGEST_LINE, MOST_CELLS};
 
 /// Reads a file line by line. A cell in quotes ends on the line it began on: no name of a service
@@ -32,15 +32,15 @@ impl Line {
     }
 
     /// A cell as text, without the blanks around it.
-    pub fn cell(&self, column: usize) -> Result<&str, (usize, Fault)> {
+    pub fn cell(&self, column: usize) -> Result<&str, (usize, RecordingFault)> {
         let cell = self.cells.get(column).cloned().unwrap_or(0..0);
         std::str::from_utf8(&self.text[cell])
             .map(str::trim)
-            .map_err(|_| (column, Fault::NotText))
+            .map_err(|_| (column, RecordingFault::NotText))
     }
 
     /// Splits a line into its cells.
-    fn split(&mut self, raw: &[u8], separator: u8) -> Result<(), (usize, Fault)> {
+    fn split(&mut self, raw: &[u8], separator: u8) -> Result<(), (usize, RecordingFault)> {
         self.text.clear();
         self.cells.clear();
         let mut begin = 0;
@@ -59,14 +59,17 @@ impl Line {
                 self.cells.push(begin..self.text.len());
                 begin = self.text.len();
                 if self.cells.len() >= MOST_CELLS {
-                    return Err((MOST_CELLS, Fault::too_many("cells in a line", MOST_CELLS)));
+                    return Err((
+                        MOST_CELLS,
+                        RecordingFault::too_many("cells in a line", MOST_CELLS),
+                    ));
                 }
             } else {
                 self.text.push(byte);
             }
         }
         if quoted {
-            return Err((self.cells.len(), Fault::Quotes));
+            return Err((self.cells.len(), RecordingFault::Quotes));
         }
         self.cells.push(begin..self.text.len());
         Ok(())
@@ -92,12 +95,12 @@ impl<R: BufRead> Lines<R> {
             let read = (&mut self.from)
                 .take(LONGEST_LINE + 1)
                 .read_until(b'\n', &mut self.raw)
-                .map_err(|error| at(self.number, 0, Fault::Unread(error.to_string())))?;
+                .map_err(|error| at(self.number, 0, RecordingFault::Unread(error.to_string())))?;
             if read == 0 {
                 return Ok(None);
             }
             if read as u64 > LONGEST_LINE {
-                return Err(at(self.number, 0, Fault::LongLine));
+                return Err(at(self.number, 0, RecordingFault::LongLine));
             }
             while matches!(self.raw.last(), Some(b'\n' | b'\r')) {
                 self.raw.pop();

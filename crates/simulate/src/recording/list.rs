@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 
-use super::fault::{At, Fault, at};
+use super::fault::{At, RecordingFault, at};
 use super::header::Long;
 use super::line::{Line, Lines};
 use super::time::Axis;
 use super::{
-    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_OPERATION, NO_SERVICE, Reading, Recording,
-    bounded, count, operation, recorded, service,
+    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_OPERATION, NO_SERVICE, ReadOptions,
+    Recording, bounded, count, operation, recorded, service,
 };
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
@@ -32,7 +32,7 @@ struct List {
 pub(super) fn read<R: BufRead>(
     lines: &mut Lines<R>,
     long: Long,
-    reading: &Reading,
+    reading: &ReadOptions,
 ) -> Result<Recording, At> {
     let gaps = reading.gaps.unwrap_or(Gaps::Zero);
     let mut list = List::default();
@@ -42,7 +42,7 @@ pub(super) fn read<R: BufRead>(
             .map_err(|(column, fault)| at(number, column, fault))?;
     }
     if list.counts.is_empty() {
-        return Err(at(1, 0, Fault::NoOperations));
+        return Err(at(1, 0, RecordingFault::NoOperations));
     }
     let labels = list.times.iter().map(|(label, _)| label.clone()).collect();
     let axis = Axis::of(labels, long.unit, false, gaps, reading)
@@ -61,14 +61,17 @@ pub(super) fn read<R: BufRead>(
             long.unused.join(", ")
         ));
     }
-    recorded(axis, gaps, list.rows(), notes).map_err(|_| at(1, 0, Fault::Repeated(1)))
+    recorded(axis, gaps, list.rows(), notes).map_err(|_| at(1, 0, RecordingFault::Repeated(1)))
 }
 
 impl List {
-    fn add(&mut self, long: &Long, line: &Line) -> Result<(), (usize, Fault)> {
+    fn add(&mut self, long: &Long, line: &Line) -> Result<(), (usize, RecordingFault)> {
         if line.len() != long.columns {
             let (found, expected) = (line.len(), long.columns);
-            return Err((found.min(expected), Fault::Cells { found, expected }));
+            return Err((
+                found.min(expected),
+                RecordingFault::Cells { found, expected },
+            ));
         }
         let named = |column: Option<usize>, missing| match column {
             Some(column) => Ok((column, line.cell(column)?)),

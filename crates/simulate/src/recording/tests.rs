@@ -4,12 +4,12 @@ use super::*;
 use weir_allocation::NameError;
 
 fn read_text(text: &str) -> Recording {
-    parse(text.as_bytes(), &Reading::default())
+    parse(text.as_bytes(), &ReadOptions::default())
         .unwrap_or_else(|at| panic!("{text:?}: {}:{} {}", at.line, at.column, at.fault))
 }
 
-fn fault(text: &str) -> (u64, usize, Fault) {
-    let at = parse(text.as_bytes(), &Reading::default()).expect_err("is faulty");
+fn fault(text: &str) -> (u64, usize, RecordingFault) {
+    let at = parse(text.as_bytes(), &ReadOptions::default()).expect_err("is faulty");
     (at.line, at.column, at.fault)
 }
 
@@ -57,7 +57,7 @@ fn a_function_with_two_triggers_is_one_operation() {
     assert_eq!(counts(&recording, "a", "f"), [11, 22]);
     assert_eq!(recording.notes.len(), 1);
     let twice = fault(&format!("{header}o,a,f,queue,1,2\no,a,f,queue,1,2\n"));
-    assert_eq!(twice, (3, 3, Fault::Repeated(2)));
+    assert_eq!(twice, (3, 3, RecordingFault::Repeated(2)));
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn rows_that_the_own_format_lacks_are_closed_and_said() {
         note.contains("7 rows") && note.contains("back to back"),
         "{note}"
     );
-    let filled = Reading {
+    let filled = ReadOptions {
         gaps: Some(Gaps::Zero),
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let recording = parse(text.as_bytes(), &filled).unwrap();
     assert_eq!(counts(&recording, "s", "o"), [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
@@ -149,9 +149,9 @@ fn a_series_without_some_seconds_had_no_requests_in_them() {
 
 #[test]
 fn asked_row_seconds_win_over_times() {
-    let reading = Reading {
+    let reading = ReadOptions {
         row_seconds: Some(10.0),
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let text = "service,operation,t0,t1\na,b,1,2\n";
     assert_eq!(parse(text.as_bytes(), &reading).unwrap().row_seconds, 10.0);
@@ -160,15 +160,18 @@ fn asked_row_seconds_win_over_times() {
 #[test]
 fn a_fault_is_named_with_line_and_column() {
     let header = "service,operation,t0,t1\n";
-    let name = |what, why| Fault::Name { what, why };
-    let cells = |found, expected| Fault::Cells { found, expected };
+    let name = |what, why| RecordingFault::Name { what, why };
+    let cells = |found, expected| RecordingFault::Cells { found, expected };
     for (lines, expected) in [
-        ("a,b,1,-2\n", (2, 4, Fault::count("-2"))),
-        ("a,b,1,2\na,c,1.5,0\n", (3, 3, Fault::count("1.5"))),
-        ("a,b,1,1000000001\n", (2, 4, Fault::count("1000000001"))),
-        ("a,b,1,\n", (2, 4, Fault::count(""))),
-        ("a,b,1,1e3\n", (2, 4, Fault::count("1e3"))),
-        ("a,b,NaN,1\n", (2, 3, Fault::count("NaN"))),
+        ("a,b,1,-2\n", (2, 4, RecordingFault::count("-2"))),
+        ("a,b,1,2\na,c,1.5,0\n", (3, 3, RecordingFault::count("1.5"))),
+        (
+            "a,b,1,1000000001\n",
+            (2, 4, RecordingFault::count("1000000001")),
+        ),
+        ("a,b,1,\n", (2, 4, RecordingFault::count(""))),
+        ("a,b,1,1e3\n", (2, 4, RecordingFault::count("1e3"))),
+        ("a,b,NaN,1\n", (2, 3, RecordingFault::count("NaN"))),
         ("a,b,1\n", (2, 4, cells(3, 4))),
         ("a,b,1,2,3\n", (2, 5, cells(5, 4))),
         (",b,1,2\n", (2, 1, name("service", NameError::Empty))),
@@ -176,17 +179,20 @@ fn a_fault_is_named_with_line_and_column() {
             "a,b\u{7}c,1,2\n",
             (2, 2, name("operation", NameError::ControlCharacter)),
         ),
-        ("a,\"b,1,2\nc,d,1,2\n", (2, 2, Fault::Quotes)),
-        ("a,b,1,2\n\nc,d,1,2\na,b,0,0\n", (5, 2, Fault::Repeated(2))),
-        ("", (1, 1, Fault::NoOperations)),
+        ("a,\"b,1,2\nc,d,1,2\n", (2, 2, RecordingFault::Quotes)),
+        (
+            "a,b,1,2\n\nc,d,1,2\na,b,0,0\n",
+            (5, 2, RecordingFault::Repeated(2)),
+        ),
+        ("", (1, 1, RecordingFault::NoOperations)),
     ] {
         assert_eq!(fault(&format!("{header}{lines}")), expected, "{lines:?}");
     }
 }
 
 /// A time that is unlike the first.
-fn time(found: &str, first: &str) -> Fault {
-    Fault::Time {
+fn time(found: &str, first: &str) -> RecordingFault {
+    RecordingFault::Time {
         found: found.to_owned(),
         first: first.to_owned(),
     }
@@ -203,20 +209,23 @@ fn faults_of_lists_and_tables_are_placed_too() {
         ),
         (
             format!("{list}2024-01-01 00:01,a,x,many\n"),
-            (3, 4, Fault::count("many")),
+            (3, 4, RecordingFault::count("many")),
         ),
         (
             format!("{list}2024-01-01 00:01,a,x\n"),
             (
                 3,
                 4,
-                Fault::Cells {
+                RecordingFault::Cells {
                     found: 3,
                     expected: 4,
                 },
             ),
         ),
-        (format!("{table}00:01,1,x\n"), (3, 3, Fault::count("x"))),
+        (
+            format!("{table}00:01,1,x\n"),
+            (3, 3, RecordingFault::count("x")),
+        ),
         (
             format!("{table}25:01,1,2\n"),
             (3, 1, time("25:01", "00:00")),
@@ -226,7 +235,7 @@ fn faults_of_lists_and_tables_are_placed_too() {
             (
                 3,
                 3,
-                Fault::Cells {
+                RecordingFault::Cells {
                     found: 2,
                     expected: 3,
                 },
@@ -237,13 +246,13 @@ fn faults_of_lists_and_tables_are_placed_too() {
             (
                 1,
                 3,
-                Fault::Name {
+                RecordingFault::Name {
                     what: "operation",
                     why: NameError::Empty,
                 },
             ),
         ),
-        ("timestamp,A\n".into(), (1, 1, Fault::NoOperations)),
+        ("timestamp,A\n".into(), (1, 1, RecordingFault::NoOperations)),
         (
             "service,operation,00:00,t1\na,b,1,2\n".into(),
             (1, 4, time("t1", "00:00")),
@@ -261,21 +270,31 @@ fn a_faulty_header_is_refused() {
         "HashOwner,HashApp,HashFunction,Average,Count\no,a,f,1,2\n",
         "{\"resourceSpans\":[]}\n",
     ] {
-        assert_eq!(fault(text), (1, 1, Fault::UnknownHeader), "{text:?}");
+        assert_eq!(
+            fault(text),
+            (1, 1, RecordingFault::UnknownHeader),
+            "{text:?}"
+        );
     }
-    assert_eq!(fault("service,operation\na,b\n"), (1, 3, Fault::NoRows));
-    assert_eq!(fault("timestamp\n10:00\n"), (1, 2, Fault::NoRows));
+    assert_eq!(
+        fault("service,operation\na,b\n"),
+        (1, 3, RecordingFault::NoRows)
+    );
+    assert_eq!(fault("timestamp\n10:00\n"), (1, 2, RecordingFault::NoRows));
     assert_eq!(
         fault("service,operation,t,t\na,b,1,2\n"),
-        (1, 4, Fault::RepeatedLabel("t".into()))
+        (1, 4, RecordingFault::RepeatedLabel("t".into()))
     );
 }
 
 #[test]
 fn bytes_that_are_not_text_are_refused() {
     let bytes: &[u8] = b"service,operation,t\na,\xff\xfe,1\n";
-    let at = parse(bytes, &Reading::default()).expect_err("is faulty");
-    assert_eq!((at.line, at.column, at.fault), (2, 2, Fault::NotText));
+    let at = parse(bytes, &ReadOptions::default()).expect_err("is faulty");
+    assert_eq!(
+        (at.line, at.column, at.fault),
+        (2, 2, RecordingFault::NotText)
+    );
 }
 
 #[test]
@@ -288,16 +307,16 @@ fn a_long_cell_is_cut_short_in_the_message() {
 fn hostile_sizes_are_refused_before_they_cost_anything() {
     let commas = ",".repeat(MOST_CELLS);
     let (.., wide) = fault(&format!("service,operation{commas}\n"));
-    assert!(matches!(wide, Fault::TooMany { .. }), "{wide}");
+    assert!(matches!(wide, RecordingFault::TooMany { .. }), "{wide}");
     let line = "x".repeat(LONGEST_LINE as usize + 2);
-    assert_eq!(fault(&line), (1, 1, Fault::LongLine));
+    assert_eq!(fault(&line), (1, 1, RecordingFault::LongLine));
     let (line, column, far) = fault("second,requests\n0,1\n1,1\n1000000000000,1\n");
     assert_eq!((line, column), (4, 1), "{far}");
     let (line, column, far) = fault(
         "timestamp,requests\n0001-01-01 00:00:00,1\n0001-01-01 00:00:01,1\n9999-01-01 00:00:00,1\n",
     );
     assert_eq!((line, column), (4, 1), "{far}");
-    assert!(matches!(far, Fault::TooMany { .. }), "{far}");
+    assert!(matches!(far, RecordingFault::TooMany { .. }), "{far}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
-use super::fault::{Fault, shortened};
-use super::{Gaps, MOST_ROWS, Reading};
+use super::fault::{RecordingFault, shortened};
+use super::{Gaps, MOST_ROWS, ReadOptions};
 
 /// How long a row lasts when nothing says so, in milliseconds: a minute.
 const DEFAULT_ROW: i64 = 60_000;
@@ -109,8 +109,8 @@ impl Axis {
         unit: Option<f64>,
         in_order: bool,
         gaps: Gaps,
-        reading: &Reading,
-    ) -> Result<Self, (usize, Fault)> {
+        reading: &ReadOptions,
+    ) -> Result<Self, (usize, RecordingFault)> {
         let asked = reading
             .row_seconds
             .map(|seconds| (1000.0 * seconds).round() as i64);
@@ -137,7 +137,7 @@ impl Axis {
                 let what = "rows from the first time to the last";
                 return Err((
                     latest.map_or(0, |(place, _)| place),
-                    Fault::too_many(what, MOST_ROWS),
+                    RecordingFault::too_many(what, MOST_ROWS),
                 ));
             }
             steps = (0..=last).collect();
@@ -207,7 +207,7 @@ fn times(
     unit: Option<f64>,
     in_order: bool,
     row: i64,
-) -> Result<Option<Vec<i64>>, (usize, Fault)> {
+) -> Result<Option<Vec<i64>>, (usize, RecordingFault)> {
     let Some(first) = labels.first().and_then(|label| Stamp::parse(label)) else {
         return Ok(None);
     };
@@ -217,7 +217,7 @@ fn times(
     let mut times = Vec::with_capacity(labels.len());
     for (place, label) in labels.iter().enumerate() {
         let stamp = Stamp::parse(label).filter(|stamp| stamp.is_like(first));
-        let unlike = || Fault::Time {
+        let unlike = || RecordingFault::Time {
             found: shortened(label),
             first: shortened(&labels[0]),
         };
@@ -327,7 +327,7 @@ mod tests {
 
     fn axis(labels: &[&str], gaps: Gaps) -> Axis {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Axis::of(labels, None, true, gaps, &Reading::default()).unwrap()
+        Axis::of(labels, None, true, gaps, &ReadOptions::default()).unwrap()
     }
 
     #[test]
@@ -371,7 +371,10 @@ mod tests {
     #[test]
     fn a_span_too_long_for_its_rows_is_refused_and_not_filled() {
         let labels = ["1", "2", "99999999"].map(str::to_owned).to_vec();
-        let error = Axis::of(labels, None, true, Gaps::Zero, &Reading::default()).unwrap_err();
-        assert!(matches!(error, (2, Fault::TooMany { .. })), "{error:?}");
+        let error = Axis::of(labels, None, true, Gaps::Zero, &ReadOptions::default()).unwrap_err();
+        assert!(
+            matches!(error, (2, RecordingFault::TooMany { .. })),
+            "{error:?}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand_distr::{Distribution, Normal, Poisson};
 
 use weir_allocation::{OperationName, ServiceName};
-use weir_simulate::recording::{Reading, read};
+use weir_simulate::recording::{ReadOptions, read};
 use weir_simulate::{Schedule, Traffic};
 
 use super::{Span, WARM_UP, Workload, plain, timing};
@@ -34,7 +34,7 @@ const OWN_NOISE: f64 = 0.15;
 const LONG: usize = 3000;
 
 /// A recorded workload.
-pub struct Recording {
+pub struct RecordedWorkload {
     pub name: String,
     pub says: String,
     /// Of the seeds asked for one in so many is played.
@@ -50,7 +50,7 @@ pub struct Recording {
 ///
 /// # Errors
 /// Names the folder or the file that is wrong.
-pub fn recordings(folder: &Path) -> Result<Vec<Recording>, String> {
+pub fn recordings(folder: &Path) -> Result<Vec<RecordedWorkload>, String> {
     let said = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(said)?
@@ -61,12 +61,15 @@ pub fn recordings(folder: &Path) -> Result<Vec<Recording>, String> {
     if files.is_empty() {
         return Err(format!("{} has no .csv file", folder.display()));
     }
-    files.iter().map(|file| Recording::of(file)).collect()
+    files
+        .iter()
+        .map(|file| RecordedWorkload::of(file))
+        .collect()
 }
 
-impl Recording {
+impl RecordedWorkload {
     fn of(file: &Path) -> Result<Self, String> {
-        let recorded = read(file, &Reading::default()).map_err(|error| error.to_string())?;
+        let recorded = read(file, &ReadOptions::default()).map_err(|error| error.to_string())?;
         let seconds = timing().interval.as_secs_f64();
         let pace = seconds / recorded.row_seconds;
         let schedule = Schedule::new(recorded.traffic.rows(), 0, pace, None);

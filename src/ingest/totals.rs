@@ -8,7 +8,7 @@ use crate::telemetry::metrics::{Metrics, OverflowEntry};
 
 /// A report's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct ReportTotals {
     offered: u64,
     sampled: u64,
     /// Root requests in services' overflow entries.
@@ -18,10 +18,10 @@ pub(super) struct Tally {
     until: Timestamp,
 }
 
-impl Tally {
+impl ReportTotals {
     /// Sums a report whose operations stand for `rows`, in the same order.
     pub fn of(report: &Report<'_>, rows: &[OperationRow]) -> Self {
-        let mut tally = Self {
+        let mut totals = Self {
             offered: 0,
             sampled: 0,
             service_overflow: 0,
@@ -29,21 +29,21 @@ impl Tally {
             until: report.window.end,
         };
         for (counts, row) in report.operations().zip(rows) {
-            add(&mut tally.offered, counts.offered);
-            add(&mut tally.sampled, counts.sampled);
+            add(&mut totals.offered, counts.offered);
+            add(&mut totals.sampled, counts.sampled);
             if row.service == OVERFLOW_SERVICE {
-                add(&mut tally.fleet_overflow, counts.offered);
+                add(&mut totals.fleet_overflow, counts.offered);
             } else if row.overflow {
-                add(&mut tally.service_overflow, counts.offered);
+                add(&mut totals.service_overflow, counts.offered);
             }
         }
-        tally
+        totals
     }
 
     /// The sums of the same report after it was given other numbers, so that more or less of it
     /// may be in overflow entries.
     pub fn renumbered(self, report: &ResolvedReport, names: &Names) -> Self {
-        let mut tally = Self {
+        let mut totals = Self {
             service_overflow: 0,
             fleet_overflow: 0,
             ..self
@@ -51,13 +51,13 @@ impl Tally {
         for counts in report.buckets.iter().flat_map(|bucket| &bucket.operations) {
             match names.row(counts.operation) {
                 Some(row) if row.service == OVERFLOW_SERVICE => {
-                    add(&mut tally.fleet_overflow, counts.offered);
+                    add(&mut totals.fleet_overflow, counts.offered);
                 }
-                Some(row) if row.overflow => add(&mut tally.service_overflow, counts.offered),
+                Some(row) if row.overflow => add(&mut totals.service_overflow, counts.offered),
                 _ => {}
             }
         }
-        tally
+        totals
     }
 
     /// Counts it, durable since `now`.
