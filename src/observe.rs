@@ -24,7 +24,7 @@ pub struct StateGauges {
     pub served: Arc<Served>,
     /// The time all replicas agree on.
     pub clock: Arc<FleetClock>,
-    /// Whether this replica computes, and under which epoch.
+    /// Whether this replica computes, and under which term.
     pub leadership: Leadership,
     /// Whether the database answered when it was last asked, and is sound.
     pub database: DatabaseState,
@@ -61,9 +61,9 @@ impl StateGauges {
     }
 
     fn tell_process(&self, metrics: &Metrics) {
-        let epoch = self.leadership.epoch();
-        metrics.leader.set(flag(epoch.is_some()));
-        metrics.leader_epoch.set(epoch.unwrap_or(0) as f64);
+        let term = self.leadership.term();
+        metrics.leader.set(flag(term.is_some()));
+        metrics.leader_term.set(term.unwrap_or(0) as f64);
         let offset = self.clock.offset().num_milliseconds() as f64 / 1000.0;
         metrics.clock_offset.set(offset);
         let available = self.database.is_available();
@@ -84,7 +84,7 @@ fn flag(holds: bool) -> f64 {
 
 fn tell_plan(metrics: &Metrics, plan: &Plan) {
     metrics.plan.set(plan.number as f64);
-    metrics.plan_epoch.set(plan.epoch as f64);
+    metrics.plan_term.set(plan.term as f64);
     let revision = plan.configuration_revision as f64;
     metrics.plan_configuration_revision.set(revision);
     metrics.plan_services.set(plan.services.len() as f64);

@@ -12,8 +12,8 @@ use crate::telemetry::metrics::{BindingLabel, HoldState, Label};
 pub struct PlanSummary {
     /// The plan's number.
     pub plan: u64,
-    /// The fencing epoch of the leader that computed it.
-    pub epoch: u64,
+    /// The term of the leader that computed it.
+    pub term: u64,
     /// The configuration revision it was computed from.
     pub configuration_revision: u64,
     /// The window it answers.
@@ -128,7 +128,7 @@ impl From<&Plan> for PlanSummary {
         let fleet = &plan.fleet;
         Self {
             plan: plan.number,
-            epoch: plan.epoch,
+            term: plan.term,
             configuration_revision: plan.configuration_revision,
             window: plan.window.into(),
             budget_traces_per_second: fleet.budget,

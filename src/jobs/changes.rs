@@ -72,7 +72,7 @@ pub(super) fn log(
     let fleet = &plan.fleet;
     tracing::info!(
         plan = plan.number,
-        epoch = plan.epoch,
+        term = plan.term,
         configuration_revision = plan.configuration_revision,
         operations = plan.operations.len(),
         raised = changes.raised,

@@ -19,7 +19,7 @@ use crate::telemetry::metrics::Metrics;
 /// The number of failed computations in a row after which the lease is given up.
 const FAILURES_MAX: u32 = 3;
 
-/// Whether this replica computes plans, and under which fencing epoch.
+/// Whether this replica computes plans, and under which term.
 ///
 /// Only a hint that saves work: what counts is the database's check when a plan is published.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ struct State {
 #[derive(Clone, Copy)]
 struct HeldLease {
     holder: Uuid,
-    epoch: u64,
+    term: u64,
     until: Duration,
 }
 
@@ -106,9 +106,9 @@ impl Leadership {
         self.asked.cancelled().await;
     }
 
-    /// The epoch, while the lease is believed to be held.
+    /// The term, while the lease is believed to be held.
     #[must_use]
-    pub fn epoch(&self) -> Option<u64> {
+    pub fn term(&self) -> Option<u64> {
         self.claim().map(|claim| claim.term)
     }
 
@@ -120,7 +120,7 @@ impl Leadership {
             .map(|held| Claim {
                 lease: PLAN_LEASE,
                 holder: held.holder,
-                term: held.epoch,
+                term: held.term,
             })
     }
 
@@ -178,7 +178,7 @@ impl Leadership {
             state.heard_at = now;
             state.failures = 0;
         }
-        std::mem::replace(&mut state.held, held).map(|held| held.epoch)
+        std::mem::replace(&mut state.held, held).map(|held| held.term)
     }
 
     /// Gives the lease up if no computation has ended for too long.
@@ -315,15 +315,15 @@ impl LeaseKeeper {
             );
         }
         let until = asked_at + self.time_to_live;
-        let held = answer.epoch.map(|epoch| HeldLease {
+        let held = answer.term.map(|term| HeldLease {
             holder: self.holder,
-            epoch,
+            term,
             until,
         });
         let before = self.leadership.set(held);
-        match (before, answer.epoch) {
-            (held, Some(epoch)) if held != Some(epoch) => {
-                tracing::info!(epoch, "this replica computes the plans now");
+        match (before, answer.term) {
+            (held, Some(term)) if held != Some(term) => {
+                tracing::info!(term, "this replica computes the plans now");
             }
             (Some(_), None) => tracing::info!("another replica computes the plans now"),
             _ => {}
@@ -353,7 +353,7 @@ mod tests {
     fn lead(leadership: &Leadership) {
         leadership.set(Some(HeldLease {
             holder: Uuid::nil(),
-            epoch: 7,
+            term: 7,
             until: Duration::MAX,
         }));
     }
@@ -368,10 +368,10 @@ mod tests {
         fail(&leadership, FAILURES_MAX - 1);
         leadership.note_success();
         fail(&leadership, FAILURES_MAX - 1);
-        assert_eq!((leadership.epoch(), leadership.check()), (Some(7), Ok(())));
+        assert_eq!((leadership.term(), leadership.check()), (Some(7), Ok(())));
         fail(&leadership, 1);
         lead(&leadership);
-        assert_eq!(leadership.epoch(), None);
+        assert_eq!(leadership.term(), None);
         assert_eq!(leadership.check(), Err(GivenUp));
         assert!(leadership.begin_pause(PATIENCE).is_some());
         assert!(
@@ -403,7 +403,7 @@ mod tests {
     fn a_lease_under_which_nothing_ends_is_given_up() {
         let leadership = leading();
         leadership.check_silence(PATIENCE);
-        assert_eq!(leadership.epoch(), Some(7));
+        assert_eq!(leadership.term(), Some(7));
         let none = Patience {
             silence: Duration::ZERO,
             ..PATIENCE
@@ -411,7 +411,7 @@ mod tests {
         // The clock counts in nanoseconds; the state was heard of at an earlier one.
         while leadership.clock.counted() == leadership.state().heard_at {}
         leadership.check_silence(none);
-        assert_eq!(leadership.epoch(), None);
+        assert_eq!(leadership.term(), None);
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Job for Maintain {
         // Every replica looks: the role and the search_path are its own.
         self.shared.store.inspect().await?;
         let now = self.shared.clock.timestamp();
-        if self.shared.leadership.epoch().is_none() {
+        if self.shared.leadership.term().is_none() {
             return Ok(());
         }
         let settled = self.shared.store.settled_until().await?;

@@ -45,7 +45,7 @@ pub struct JobContext {
     pub dictionary: Arc<Dictionary>,
     /// What is served.
     pub served: Arc<Served>,
-    /// Whether this replica computes, and under which epoch.
+    /// Whether this replica computes, and under which term.
     pub leadership: Leadership,
     /// Held while this replica publishes a plan and installs it, so that it does not also load
     /// what it is about to serve.

@@ -68,7 +68,7 @@ pub(super) fn prepare(
     let stored = StoredPlan {
         number: plan.number,
         identity: Uuid::new_v4(),
-        epoch: plan.epoch,
+        term: plan.term,
         window: plan.window,
         configuration_revision: plan.configuration_revision,
         published_at,

@@ -1,7 +1,7 @@
 //! Computes the next plan when a window has closed.
 //!
 //! The way of a plan: the window that closed and the one before it are read and summed, the
-//! allocation makes the next plan of them, it is stored under the lease's epoch, and from then
+//! allocation makes the next plan of them, it is stored under the lease's term, and from then
 //! on it is served. Nothing is kept between two runs but what the plan before says.
 
 use std::error::Error;
@@ -123,7 +123,7 @@ impl Recompute {
     /// The window that is due, after waiting for it if it is about to close.
     async fn due(&self) -> Option<Window> {
         let clock = &self.shared.clock;
-        self.shared.leadership.epoch()?;
+        self.shared.leadership.term()?;
         if let Some(window) = self.due_at(clock.timestamp()) {
             return Some(window);
         }
@@ -238,7 +238,7 @@ impl Recompute {
         publishing: &Publishing,
         parent: Parent,
         read: Read,
-        epoch: u64,
+        term: u64,
     ) -> Result<PreparedPlan, Unstorable> {
         // As exactly as it is stored: all replicas say the same.
         let published_at = self.shared.clock.now().trunc_subsecs(3);
@@ -257,7 +257,7 @@ impl Recompute {
             };
             let retired = retired(previous, &names);
             let inputs = Inputs {
-                epoch,
+                term,
                 corrected: corrected.as_ref(),
                 current: &current,
                 retired: &retired,
@@ -300,8 +300,8 @@ impl Recompute {
                 self.shared.readability.can_read(plan.number, metrics);
                 return Ok(true);
             }
-            Publication::StaleEpoch => tracing::warn!(
-                epoch = plan.epoch,
+            Publication::StaleTerm => tracing::warn!(
+                term = plan.term,
                 "a plan was not published: another replica has the lease"
             ),
             Publication::StaleParent(current) => {
@@ -341,7 +341,7 @@ impl Recompute {
 fn outcome(publication: Publication) -> PlanOutcome {
     match publication {
         Publication::Published => PlanOutcome::Published,
-        Publication::StaleEpoch => PlanOutcome::StaleEpoch,
+        Publication::StaleTerm => PlanOutcome::StaleTerm,
         Publication::StaleParent(_) => PlanOutcome::StaleParent,
     }
 }

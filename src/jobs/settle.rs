@@ -55,7 +55,7 @@ impl Job for Settle {
     }
 
     async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let leads = || self.shared.leadership.epoch().is_some();
+        let leads = || self.shared.leadership.term().is_some();
         if !leads() {
             return Ok(());
         }

@@ -101,7 +101,7 @@ pub trait Store: Send + Sync + 'static {
         operations: &[OperationId],
     ) -> Result<u64, StoreError>;
 
-    /// Takes the lease of this name, or renews it, on the database's clock. The epoch rises
+    /// Takes the lease of this name, or renews it, on the database's clock. The term rises
     /// whenever the holder changes.
     async fn acquire_lease(
         &self,

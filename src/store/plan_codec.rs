@@ -56,7 +56,9 @@ pub const SERVICE_BYTES: u64 = 42;
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
-    epoch: u64,
+    /// Bodies in the database call it `epoch`.
+    #[serde(rename = "epoch")]
+    term: u64,
     configuration_revision: u64,
     window_milliseconds: (i64, i64),
     fleet: Fleet,
@@ -111,7 +113,7 @@ struct Agents {
 pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
     let document = Document {
         number: plan.number,
-        epoch: plan.epoch,
+        term: plan.term,
         configuration_revision: plan.configuration_revision,
         window_milliseconds: (plan.window.start.0, plan.window.end.0),
         fleet: fleet_columns(&plan.fleet),
@@ -200,7 +202,7 @@ fn plan(document: &Document) -> Result<Plan, Damage> {
     let (start, end) = document.window_milliseconds;
     Ok(Plan {
         number: document.number,
-        epoch: document.epoch,
+        term: document.term,
         configuration_revision: document.configuration_revision,
         window: Window {
             start: Timestamp(start),

@@ -136,8 +136,8 @@ metrics! {
 
         /// Number of the served plan; 0 before the first.
         plan: Gauge = "weir_plan_number",
-        /// The fencing epoch of the leader that computed the plan that is served.
-        plan_epoch: Gauge = "weir_plan_epoch",
+        /// The term of the leader that computed the plan that is served.
+        plan_term: Gauge = "weir_plan_term",
         /// Configuration revision the served plan was computed from.
         plan_configuration_revision: Gauge = "weir_plan_configuration_revision",
         /// Stored configuration revisions, as counted by this replica's last maintenance; 0 before
@@ -173,8 +173,8 @@ metrics! {
 
         /// 1 when this replica computes the plans, else 0.
         leader: Gauge = "weir_leader",
-        /// The fencing epoch under which this replica computes the plans; 0 when it does not.
-        leader_epoch: Gauge = "weir_leader_epoch",
+        /// The term under which this replica computes the plans; 0 when it does not.
+        leader_term: Gauge = "weir_leader_term",
         /// Times this replica gave the lease up because it could not compute plans.
         lease_given_up: Counter = "weir_lease_given_up_total",
         /// Offset added to this machine's clock to match the database's clock.

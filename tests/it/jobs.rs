@@ -70,7 +70,7 @@ impl Replica {
         });
         let stop = CancellationToken::new();
         tokio::spawn(keeper.run(stop.clone()));
-        eventually(MINUTE, "the lease", async || shared.leadership.epoch()).await;
+        eventually(MINUTE, "the lease", async || shared.leadership.term()).await;
         Self {
             shared,
             holder,

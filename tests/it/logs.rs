@@ -60,15 +60,7 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
     assert_eq!(line["message"], "published a plan");
     assert_eq!(line["budget_traces_per_second"], 5.0);
     assert_eq!(line["configuration_revision"], 2);
-    for number in [
-        "plan",
-        "epoch",
-        "operations",
-        "raised",
-        "cut",
-        "new",
-        "gone",
-    ] {
+    for number in ["plan", "term", "operations", "raised", "cut", "new", "gone"] {
         assert!(line[number].is_u64(), "{number}: {line}");
     }
     let number = line["plan"].as_u64().unwrap();

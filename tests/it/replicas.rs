@@ -28,8 +28,8 @@ const AN_HOUR_SECONDS: i64 = 3_600;
 struct Pair {
     cluster: Cluster,
     replicas: [Replica; 2],
-    /// The first replica's epoch at the start; it was alone then.
-    first_epoch: u64,
+    /// The first replica's term at the start; it was alone then.
+    first_term: u64,
     agents: Agents,
 }
 
@@ -76,7 +76,7 @@ impl Pair {
         Self {
             cluster,
             replicas: [first, second],
-            first_epoch: mark.epoch,
+            first_term: mark.term,
             agents,
         }
     }
@@ -85,11 +85,11 @@ impl Pair {
         self.cluster.url("postgres")
     }
 
-    /// Who leads, its last plan, and who follows. The epoch rises with each change of the
+    /// Who leads, its last plan, and who follows. The term rises with each change of the
     /// leader, so that its parity tells which of two it is.
     async fn roles(&self) -> (usize, PlanMark, usize) {
         let mark = self.replicas[1].plan("a plan", |_| true).await;
-        let leader = usize::from((mark.epoch - self.first_epoch) % 2 == 1);
+        let leader = usize::from((mark.term - self.first_term) % 2 == 1);
         (leader, mark, 1 - leader)
     }
 
@@ -173,12 +173,12 @@ impl Watch {
         Self { task, stop }
     }
 
-    /// Ends the watch: every plan served was newer than the one before, under no older epoch.
+    /// Ends the watch: every plan served was newer than the one before, under no older term.
     async fn assert_forward(self) {
         self.stop.cancel();
         let seen = self.task.await.unwrap();
         let forward =
-            |pair: &[PlanMark]| pair[0].number < pair[1].number && pair[0].epoch <= pair[1].epoch;
+            |pair: &[PlanMark]| pair[0].number < pair[1].number && pair[0].term <= pair[1].term;
         assert!(seen.windows(2).all(forward), "{seen:?}");
     }
 }
@@ -187,7 +187,7 @@ impl Watch {
 #[derive(Debug, sqlx::FromRow)]
 struct PlanRow {
     number: i64,
-    epoch: i64,
+    term: i64,
     window_end_ms: i64,
 }
 
@@ -203,13 +203,13 @@ async fn plans(url: &str) -> Vec<PlanRow> {
     .unwrap()
 }
 
-/// Checks that plans form one line: no number left out or taken twice, no epoch after a newer
+/// Checks that plans form one line: no number left out or taken twice, no term after a newer
 /// one, no window far from the one before.
 fn assert_one_line(plans: &[PlanRow]) {
     for pair in plans.windows(2) {
         let step = pair[1].window_end_ms - pair[0].window_end_ms;
         assert_eq!(pair[1].number, pair[0].number + 1, "{plans:?}");
-        assert!(pair[1].epoch >= pair[0].epoch, "{plans:?}");
+        assert!(pair[1].term >= pair[0].term, "{plans:?}");
         assert!(
             (1..=WINDOW_STEP_MAX_MILLISECONDS).contains(&step),
             "{plans:?}"
@@ -230,7 +230,7 @@ async fn one_leader_after(url: &str, mark: PlanMark) {
                 .collect();
             later
                 .windows(3)
-                .any(|three| three[0].epoch == three[2].epoch)
+                .any(|three| three[0].term == three[2].term)
                 .then_some(())
         },
     )
@@ -250,7 +250,7 @@ async fn follower_takes_over_from_a_killed_leader() {
     let (leader, before, follower) = pair.roles().await;
     let watch = Watch::start(pair.replicas[follower].client.clone());
     pair.replicas[leader].process.kill9();
-    let newer = |mark: PlanMark| mark.epoch > before.epoch && mark.number > before.number;
+    let newer = |mark: PlanMark| mark.term > before.term && mark.number > before.number;
     let taken = pair.replicas[follower]
         .plan("the follower publishes", newer)
         .await;
@@ -266,7 +266,7 @@ async fn thawed_leader_publishes_nothing_stale() {
     let [leader, follower] = [leader, follower].map(|number| &pair.replicas[number]);
     let watches = [leader, follower].map(|replica| Watch::start(replica.client.clone()));
     leader.process.stop();
-    let newer = |mark: PlanMark| mark.epoch > before.epoch;
+    let newer = |mark: PlanMark| mark.term > before.term;
     let taken = follower.plan("the follower publishes", newer).await;
     leader.process.cont();
     let follows = "the thawed leader serves the other's plans";

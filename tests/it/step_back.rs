@@ -240,13 +240,13 @@ async fn publish_first(store: &PostgresStore, claim: Claim) {
     let now = SystemClock.now();
     let content = Plan {
         number: 1,
-        epoch: claim.term,
+        term: claim.term,
         ..Plan::default()
     };
     let plan = StoredPlan {
         number: content.number,
         identity: Uuid::new_v4(),
-        epoch: content.epoch,
+        term: content.term,
         window: Window {
             start: Timestamp(now.timestamp_millis() - 1000),
             end: Timestamp(now.timestamp_millis()),
@@ -275,7 +275,7 @@ async fn a_plan_published_anew_under_a_known_number_is_followed() {
     let claim = Claim {
         lease: "plan",
         holder,
-        term: lease.await.unwrap().epoch.unwrap(),
+        term: lease.await.unwrap().term.unwrap(),
     };
     let flags = ["--interval", "1s", "--database-url", database.url()];
     let app = TestApp::start_with(config(&flags)).await;

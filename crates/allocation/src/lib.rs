@@ -55,8 +55,8 @@ pub use window::{AgentCount, OperationCount, ServiceCount, Timestamp, Window, Wi
 /// What one computation reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The fencing term of the leader that computes.
-    pub epoch: u64,
+    /// The term of the leader that computes.
+    pub term: u64,
     /// The previous plan's window, read again: a late report may have changed its counts.
     /// Absent where there is none (the genesis plan, or after a gap).
     pub corrected: Option<&'a WindowCounts>,
@@ -72,9 +72,9 @@ pub struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// A single window: nothing to correct, nothing to retire.
     #[must_use]
-    pub fn new(epoch: u64, current: &'a WindowCounts) -> Self {
+    pub fn new(term: u64, current: &'a WindowCounts) -> Self {
         Self {
-            epoch,
+            term,
             corrected: None,
             current,
             retired: &[],

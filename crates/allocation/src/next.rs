@@ -58,7 +58,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     figures.due_sampled += previous.fleet.lower_bound_cost * reading.part_counted();
     Plan {
         number: previous.number.saturating_add(1),
-        epoch: inputs.epoch,
+        term: inputs.term,
         configuration_revision: policy.revision,
         window: inputs.current.window,
         fleet: FleetPlan {

@@ -15,8 +15,8 @@ use super::{
 pub struct Plan {
     /// One more than the parent's; 0 is the genesis plan, which knows no operation.
     pub number: u64,
-    /// The fencing epoch of the leader that computed it.
-    pub epoch: u64,
+    /// The term of the leader that computed it.
+    pub term: u64,
     /// The configuration revision it was computed from.
     pub configuration_revision: u64,
     /// The window whose counts it answers.

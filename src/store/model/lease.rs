@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 /// The answer to asking for the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseAnswer {
-    /// The fencing epoch, if the lease is now the caller's.
-    pub epoch: Option<u64>,
+    /// The term, if the lease is now the caller's.
+    pub term: Option<u64>,
     /// The database's clock at the answer.
     pub database_time: DateTime<Utc>,
 }

@@ -49,8 +49,8 @@ pub struct StoredPlan {
     /// Its identity: random. Zero in a plan that is not the current one: only the current plan's
     /// identity is stored.
     pub identity: Uuid,
-    /// The fencing epoch it was computed under.
-    pub epoch: u64,
+    /// The term it was computed under.
+    pub term: u64,
     /// The window it answers.
     pub window: Window,
     /// The configuration revision it was computed from.
@@ -80,7 +80,7 @@ pub enum Publication {
     /// It is the current plan now.
     Published,
     /// Another leader has taken over since: the lease has another holder or another term.
-    StaleEpoch,
+    StaleTerm,
     /// Another plan than the one to be replaced is current; this is its number, 0 for none.
     StaleParent(u64),
 }

@@ -33,10 +33,10 @@ with durable as materialized (
         or lease.expires_at > clock_timestamp() + ($3 + 60000) * interval '1 millisecond'
     returning epoch
 )
-select (select epoch from attempt) as epoch, clock_timestamp() as database_time,
+select (select epoch from attempt) as term, clock_timestamp() as database_time,
     (select count(*) from durable) as made_durable";
 
-/// The holder is forgotten, so that the epoch rises even if the same one takes it again.
+/// The holder is forgotten, so that the term rises even if the same one takes it again.
 const RELEASE: &str = "\
 -- lease: release
 update lease set holder = null, expires_at = clock_timestamp() where name = $1 and holder = $2";
@@ -47,7 +47,7 @@ select 1 from lease where name = $1 and holder = $2 and epoch = $3 for share";
 
 #[derive(sqlx::FromRow)]
 struct AnswerRow {
-    epoch: Option<i64>,
+    term: Option<i64>,
     database_time: DateTime<Utc>,
 }
 
@@ -69,10 +69,7 @@ pub(super) async fn acquire(
     session.keep();
     let cell = || format!("lease.epoch of name {name}");
     Ok(LeaseAnswer {
-        epoch: row
-            .epoch
-            .map(|epoch| fault::number(epoch, cell))
-            .transpose()?,
+        term: row.term.map(|term| fault::number(term, cell)).transpose()?,
         database_time: row.database_time,
     })
 }

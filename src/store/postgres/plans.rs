@@ -37,7 +37,7 @@ on conflict (number, published_ms) do nothing";
 
 const READ_CURRENT: &str = "\
 -- plans: read current
-select head.number, head.identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select head.number, head.identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, head.published_ms, plan.summary, plan_body.body
 from plan_head as head
 left join plan on plan.number = head.number and plan.published_ms = head.published_ms
@@ -48,7 +48,7 @@ where head.number > 0";
 /// Only the first byte of a body that is not wanted is read: bodies are stored uncompressed.
 const READ_READABLE: &str = "\
 -- plans: read readable
-select plan.number, null::uuid as identity, plan.epoch, plan.window_start_ms,
+select plan.number, null::uuid as identity, plan.epoch as term, plan.window_start_ms,
     plan.window_end_ms, plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_body
 join plan using (number, published_ms)
@@ -60,7 +60,7 @@ limit 1";
 struct PlanRow {
     number: i64,
     identity: Option<Uuid>,
-    epoch: Option<i64>,
+    term: Option<i64>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
     configuration_revision: Option<i64>,
@@ -84,7 +84,7 @@ impl PlanRow {
         Ok(StoredPlan {
             number: fault::number(number, || cell("plan_head.number"))?,
             identity: self.identity.unwrap_or_default(),
-            epoch: fault::number(there(self.epoch)?, || cell("plan.epoch"))?,
+            term: fault::number(there(self.term)?, || cell("plan.epoch"))?,
             window,
             configuration_revision: fault::number(revision, || {
                 cell("plan.configuration_revision")
@@ -122,7 +122,7 @@ pub(super) async fn publish(store: &PostgresStore, new: NewPlan<'_>) -> Result<P
 
 async fn attempt(connection: &mut Connection, new: NewPlan<'_>) -> Result<Publication, Fault> {
     if !lease::hold(connection, new.claim).await? {
-        return Ok(Publication::StaleEpoch);
+        return Ok(Publication::StaleTerm);
     }
     if !swap_head(connection, new).await? {
         let current = read_head(connection).await?;
@@ -162,7 +162,7 @@ async fn insert(connection: &mut Connection, plan: &StoredPlan) -> Result<(), Fa
     let published = plan.published_at.timestamp_millis();
     let inserted = sqlx::query(INSERT_PLAN)
         .bind(number)
-        .bind(fault::signed(plan.epoch, "the plan's epoch")?)
+        .bind(fault::signed(plan.term, "the plan's term")?)
         .bind(plan.window.start.0)
         .bind(plan.window.end.0)
         .bind(revision)

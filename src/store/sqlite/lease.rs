@@ -24,7 +24,7 @@ where lease.holder = excluded.holder or lease.expires_ms <= $3
     or lease.expires_ms > $3 + $4 + 60000
 returning epoch";
 
-/// The holder is forgotten, so that the epoch rises even if the same one takes it again.
+/// The holder is forgotten, so that the term rises even if the same one takes it again.
 const RELEASE: &str = "\
 -- lease: release
 update lease set holder = null, expires_ms = 0 where name = $1 and holder = $2";
@@ -47,7 +47,7 @@ pub(super) async fn acquire(
     let mut transaction = store.connections.write().await?;
     // Once nobody else can write: a time read before waiting for that would be an old one.
     let now = store.clock.now().trunc_subsecs(3);
-    let epoch: Option<i64> = sqlx::query_scalar(ACQUIRE)
+    let term: Option<i64> = sqlx::query_scalar(ACQUIRE)
         .bind(name)
         .bind(holder.to_string())
         .bind(now.timestamp_millis())
@@ -57,7 +57,7 @@ pub(super) async fn acquire(
     transaction.commit().await?;
     let cell = || format!("lease.epoch of name {name}");
     Ok(LeaseAnswer {
-        epoch: epoch.map(|epoch| fault::number(epoch, cell)).transpose()?,
+        term: term.map(|term| fault::number(term, cell)).transpose()?,
         database_time: now,
     })
 }

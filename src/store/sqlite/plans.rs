@@ -30,7 +30,7 @@ insert into plan_body (number, published_ms, body) values ($1, $2, $3)";
 
 const READ_CURRENT: &str = "\
 -- plans: read current
-select head.number, head.identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select head.number, head.identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_head as head
 left join plan on plan.number = head.number
@@ -39,7 +39,7 @@ where head.number > 0";
 
 const READ_READABLE: &str = "\
 -- plans: read readable
-select plan.number, null as identity, plan.epoch, plan.window_start_ms, plan.window_end_ms,
+select plan.number, null as identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
     plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
 from plan_body
 join plan using (number)
@@ -51,7 +51,7 @@ limit 1";
 struct PlanRow {
     number: i64,
     identity: Option<String>,
-    epoch: Option<i64>,
+    term: Option<i64>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
     configuration_revision: Option<i64>,
@@ -78,7 +78,7 @@ impl PlanRow {
             identity: self
                 .identity
                 .map_or(Ok(Uuid::nil()), |cell| identity(&cell))?,
-            epoch: fault::number(there(self.epoch)?, || cell("plan.epoch"))?,
+            term: fault::number(there(self.term)?, || cell("plan.epoch"))?,
             window,
             configuration_revision: fault::number(revision, || {
                 cell("plan.configuration_revision")
@@ -110,7 +110,7 @@ async fn attempt(
     new: NewPlan<'_>,
 ) -> Result<Publication, Fault> {
     if !lease::hold(connection, new.claim).await? {
-        return Ok(Publication::StaleEpoch);
+        return Ok(Publication::StaleTerm);
     }
     if !swap_head(connection, new).await? {
         let current = read_head(connection).await?;
@@ -149,7 +149,7 @@ async fn insert(connection: &mut SqliteConnection, plan: &StoredPlan) -> Result<
     let published = plan.published_at.timestamp_millis();
     sqlx::query(INSERT_PLAN)
         .bind(number)
-        .bind(fault::signed(plan.epoch, "the plan's epoch")?)
+        .bind(fault::signed(plan.term, "the plan's term")?)
         .bind(plan.window.start.0)
         .bind(plan.window.end.0)
         .bind(revision)

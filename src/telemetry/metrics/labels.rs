@@ -139,7 +139,7 @@ labels! {
         /// It became the current plan.
         Published = "published",
         /// Another replica had taken the lease.
-        StaleEpoch = "stale_epoch",
+        StaleTerm = "stale_term",
         /// There was a newer plan.
         StaleParent = "stale_parent",
         /// It was larger than what can be read again, so it was not stored.

@@ -110,13 +110,13 @@ pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan,
     let plan = plan_codec::decode(&stored.body).map_err(|error| error.to_string())?;
     let header = (
         plan.number,
-        plan.epoch,
+        plan.term,
         plan.configuration_revision,
         plan.window,
     );
     let stated = (
         stored.number,
-        stored.epoch,
+        stored.term,
         stored.configuration_revision,
         stored.window,
     );
@@ -130,16 +130,12 @@ pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan,
         parent.number,
         plan.number
     );
+    ensure!(plan.term >= parent.term, "the term fell to {}", plan.term);
     ensure!(
-        plan.epoch >= parent.epoch,
-        "the epoch fell to {}",
-        plan.epoch
-    );
-    ensure!(
-        plan.epoch == published.lease_epoch,
-        "epoch {} published while the lease had {}",
-        plan.epoch,
-        published.lease_epoch
+        plan.term == published.lease_term,
+        "term {} published while the lease had {}",
+        plan.term,
+        published.lease_term
     );
     numbers(&plan)?;
     holds(&plan, parent, &published.deltas)?;
@@ -243,7 +239,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         .map(|operation| operation.operation);
     let retired: Vec<OperationId> = listed.filter(|id| names.row(*id).is_none()).collect();
     let inputs = Inputs {
-        epoch: plan.epoch,
+        term: plan.term,
         corrected: corrected.as_ref(),
         current: &current,
         retired: &retired,

@@ -39,8 +39,8 @@ pub struct Records {
     pub dropped: Vec<BucketCounts>,
     /// Plans that were published and not looked at yet.
     pub published: Vec<Published>,
-    /// The epoch of who was given the lease last.
-    pub lease_epoch: u64,
+    /// The term of who was given the lease last.
+    pub lease_term: u64,
 }
 
 /// A plan with what it was computed from.
@@ -50,8 +50,8 @@ pub struct Published {
     pub by: usize,
     pub plan: StoredPlan,
     pub history: Vec<HistoryRow>,
-    /// The epoch that the lease had when it was published.
-    pub lease_epoch: u64,
+    /// The term that the lease had when it was published.
+    pub lease_term: u64,
     pub deltas: Vec<BucketCounts>,
     pub configuration: Option<ConfigurationRevision>,
 }
@@ -291,8 +291,8 @@ impl Store for Link {
         self.faults.may_panic("acquire_lease");
         self.way()?;
         let answer = self.store.acquire_lease(name, holder, time_to_live).await?;
-        if let Some(epoch) = answer.epoch {
-            self.ledger.records().lease_epoch = epoch;
+        if let Some(term) = answer.term {
+            self.ledger.records().lease_term = term;
         }
         self.heard(answer)
     }
@@ -310,12 +310,12 @@ impl Store for Link {
         if publication == Publication::Published {
             let read = self.read.lock().unwrap().clone();
             let mut records = self.ledger.records();
-            let lease_epoch = records.lease_epoch;
+            let lease_term = records.lease_term;
             records.published.push(Published {
                 by: self.of,
                 plan: new.plan.clone(),
                 history: new.history.to_vec(),
-                lease_epoch,
+                lease_term,
                 deltas: read.deltas,
                 configuration: read.configuration,
             });

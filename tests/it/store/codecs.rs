@@ -136,7 +136,7 @@ prop_compose! {
         let count = groups.len();
         Plan {
             number: head.0,
-            epoch: head.1,
+            term: head.1,
             configuration_revision: head.2,
             window: Window { start: Timestamp(head.3), end: Timestamp(head.4) },
             fleet,

@@ -15,15 +15,15 @@ async fn take(store: &Arc<dyn Store>, holder: Uuid, time_to_live: Duration) -> O
         .acquire_lease("leader", holder, time_to_live)
         .await
         .unwrap()
-        .epoch
+        .term
 }
 
 pub async fn the_first_holds_it_and_renews_it(fixture: &Fixture) {
     let (one, two) = (fixture.open().await, fixture.open().await);
     let first = one.acquire_lease("leader", A, LONG).await.unwrap();
-    assert_eq!(first.epoch, Some(1));
+    assert_eq!(first.term, Some(1));
     let second = two.acquire_lease("leader", B, LONG).await.unwrap();
-    assert_eq!(second.epoch, None);
+    assert_eq!(second.term, None);
     assert!(second.database_time >= first.database_time);
     assert_eq!(take(&one, A, LONG).await, Some(1));
 }
@@ -35,12 +35,12 @@ pub async fn another_waits_until_it_expires(fixture: &Fixture) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let taken = loop {
         let answer = two.acquire_lease("leader", B, LONG).await.unwrap();
-        if answer.epoch.is_some() {
+        if answer.term.is_some() {
             break answer;
         }
         assert!(Instant::now() < deadline, "the lease never expires");
     };
-    assert_eq!((first.epoch, taken.epoch), (Some(1), Some(2)));
+    assert_eq!((first.term, taken.term), (Some(1), Some(2)));
     // Not before its time, to the precision of the clock that is compared with.
     let held = taken.database_time - first.database_time;
     assert!(held >= chrono::TimeDelta::milliseconds(49), "{held}");
@@ -53,7 +53,7 @@ pub async fn a_lease_given_back_is_free_at_once(fixture: &Fixture) {
     one.release_lease("leader", A).await.unwrap();
     assert_eq!(take(&two, B, LONG).await, Some(2));
     two.release_lease("leader", B).await.unwrap();
-    // Fenced even from itself: what it began under the old epoch does not count any more.
+    // Fenced even from itself: what it began under the old term does not count any more.
     assert_eq!(take(&two, B, LONG).await, Some(3));
 }
 
@@ -74,16 +74,16 @@ pub async fn one_of_many_gets_it(fixture: &Fixture) {
             tokio::spawn(async move { take(&store, Uuid::from_u128(holder), LONG).await })
         })
         .collect();
-    let mut epochs = Vec::new();
+    let mut terms = Vec::new();
     for attempt in tries {
-        epochs.extend(attempt.await.unwrap());
+        terms.extend(attempt.await.unwrap());
     }
-    assert_eq!(epochs, [1]);
+    assert_eq!(terms, [1]);
 }
 
 pub async fn leases_of_other_names_are_apart(fixture: &Fixture) {
     let store = fixture.open().await;
     assert_eq!(take(&store, A, LONG).await, Some(1));
     let other = store.acquire_lease("pruner", B, LONG).await.unwrap();
-    assert_eq!(other.epoch, Some(1));
+    assert_eq!(other.term, Some(1));
 }

@@ -100,19 +100,19 @@ pub async fn what_is_old_goes_and_the_rest_stays(fixture: &Fixture) {
 
 pub async fn the_current_plan_stays_whatever_its_age(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     for number in 1..=3 {
         assert_eq!(
-            publish(&store, &plan(number, epoch)).await,
+            publish(&store, &plan(number, term)).await,
             Publication::Published
         );
     }
     let later = at(90 * DAY);
     store.maintain(later, before(later)).await.unwrap();
     assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(3)));
-    assert_eq!(store.current_plan().await.unwrap(), Some(plan(3, epoch)));
+    assert_eq!(store.current_plan().await.unwrap(), Some(plan(3, term)));
     // And the next is published as if nothing had been.
-    let mut next = plan(4, epoch);
+    let mut next = plan(4, term);
     next.published_at += chrono::TimeDelta::days(90);
     assert_eq!(publish(&store, &next).await, Publication::Published);
     store.maintain(later, before(later)).await.unwrap();
@@ -147,7 +147,7 @@ pub async fn it_disturbs_no_writer(fixture: &Fixture) {
             rounds += 1;
         }
     });
-    let epoch = lead(&writer, 1).await;
+    let term = lead(&writer, 1).await;
     for number in 1..=20_u64 {
         let bucket = bucket(window(0), 1, &one());
         let answer = writer
@@ -156,12 +156,12 @@ pub async fn it_disturbs_no_writer(fixture: &Fixture) {
             .unwrap();
         assert_eq!(answer, [Admission::Counted]);
         assert_eq!(
-            publish(&writer, &plan(number, epoch)).await,
+            publish(&writer, &plan(number, term)).await,
             Publication::Published
         );
         assert_eq!(
             writer.current_plan().await.unwrap(),
-            Some(plan(number, epoch))
+            Some(plan(number, term))
         );
     }
     running.store(false, Ordering::SeqCst);

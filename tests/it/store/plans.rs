@@ -13,11 +13,11 @@ use crate::support::stored::ReadWhole;
 const LONG: Duration = Duration::from_secs(600);
 
 /// A plan published ten seconds after the one before.
-pub fn plan(number: u64, epoch: u64) -> StoredPlan {
+pub fn plan(number: u64, term: u64) -> StoredPlan {
     let number_signed = i64::try_from(number).unwrap();
     let content = Plan {
         number,
-        epoch,
+        term,
         fleet: FleetPlan {
             level: f64::INFINITY,
             ..FleetPlan::default()
@@ -27,7 +27,7 @@ pub fn plan(number: u64, epoch: u64) -> StoredPlan {
     StoredPlan {
         number,
         identity: Uuid::from_u128(number.into()),
-        epoch,
+        term,
         window: window(number_signed),
         configuration_revision: 3,
         published_at: instant(number_signed * 10_000 + 9_123),
@@ -36,13 +36,13 @@ pub fn plan(number: u64, epoch: u64) -> StoredPlan {
     }
 }
 
-/// Takes the lease for a leader and tells its epoch.
+/// Takes the lease for a leader and tells its term.
 pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
     let answer = store
         .acquire_lease("leader", Uuid::from_u128(leader), LONG)
         .await
         .unwrap();
-    answer.epoch.unwrap()
+    answer.term.unwrap()
 }
 
 /// Publishes a plan as the first leader, in place of the one with the number before.
@@ -52,7 +52,7 @@ pub async fn publish(store: &Arc<dyn Store>, plan: &StoredPlan) -> Publication {
 
 pub async fn publish_as(store: &Arc<dyn Store>, leader: u128, plan: &StoredPlan) -> Publication {
     let new = NewPlan {
-        claim: claim(leader, plan.epoch),
+        claim: claim(leader, plan.term),
         ..new(plan)
     };
     store.publish_plan(new).await.unwrap()
@@ -78,7 +78,7 @@ async fn publish_with(store: &Arc<dyn Store>, plan: &StoredPlan, history: &[Hist
 /// A plan as the first leader publishes it, in place of the one with the number before.
 pub fn new(plan: &StoredPlan) -> NewPlan<'_> {
     NewPlan {
-        claim: claim(1, plan.epoch),
+        claim: claim(1, plan.term),
         replaces: (plan.number > 1).then(|| mark(plan.number - 1)),
         plan,
         history: &[],
@@ -116,8 +116,8 @@ pub async fn there_is_none_at_first(fixture: &Fixture) {
 
 pub async fn a_plan_comes_back_whole(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
-    let mut published = plan(1, epoch);
+    let term = lead(&store, 1).await;
+    let mut published = plan(1, term);
     // Larger than a page, and incompressible to a general compression.
     published.body = (0..200_000_u32)
         .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
@@ -130,16 +130,16 @@ pub async fn a_plan_comes_back_whole(fixture: &Fixture) {
 
 pub async fn each_plan_follows_its_parent(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     for number in 1..=5 {
         assert_eq!(
-            publish(&store, &plan(number, epoch)).await,
+            publish(&store, &plan(number, term)).await,
             Publication::Published
         );
         assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(number)));
         assert_eq!(
             store.current_plan().await.unwrap(),
-            Some(plan(number, epoch))
+            Some(plan(number, term))
         );
     }
     let body = store.current_plan().await.unwrap().unwrap().body;
@@ -148,41 +148,41 @@ pub async fn each_plan_follows_its_parent(fixture: &Fixture) {
 
 pub async fn another_parent_is_stale(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     assert_eq!(
-        publish(&store, &plan(2, epoch)).await,
+        publish(&store, &plan(2, term)).await,
         Publication::StaleParent(0)
     );
     assert_eq!(
-        publish(&store, &plan(0, epoch)).await,
+        publish(&store, &plan(0, term)).await,
         Publication::StaleParent(0)
     );
     assert_eq!(
-        publish(&store, &plan(1, epoch)).await,
+        publish(&store, &plan(1, term)).await,
         Publication::Published
     );
     for number in [0, 1, 3, 1 << 30] {
         assert_eq!(
-            publish(&store, &plan(number, epoch)).await,
+            publish(&store, &plan(number, term)).await,
             Publication::StaleParent(1)
         );
     }
-    assert_eq!(store.current_plan().await.unwrap(), Some(plan(1, epoch)));
+    assert_eq!(store.current_plan().await.unwrap(), Some(plan(1, term)));
 }
 
 pub async fn a_plan_without_the_lease_is_stale(fixture: &Fixture) {
     let store = fixture.open().await;
-    assert_eq!(publish(&store, &plan(1, 1)).await, Publication::StaleEpoch);
-    let epoch = lead(&store, 1).await;
+    assert_eq!(publish(&store, &plan(1, 1)).await, Publication::StaleTerm);
+    let term = lead(&store, 1).await;
     assert_eq!(
-        publish(&store, &plan(1, epoch + 1)).await,
-        Publication::StaleEpoch
+        publish(&store, &plan(1, term + 1)).await,
+        Publication::StaleTerm
     );
-    let first = plan(1, epoch);
+    let first = plan(1, term);
     let mut elsewhere = new(&first);
     elsewhere.claim.lease = "another";
     let elsewhere = store.publish_plan(elsewhere).await.unwrap();
-    assert_eq!(elsewhere, Publication::StaleEpoch);
+    assert_eq!(elsewhere, Publication::StaleTerm);
     assert_eq!(store.current_plan_mark().await.unwrap(), None);
 }
 
@@ -199,7 +199,7 @@ pub async fn a_leader_that_lost_its_lease_is_fenced(fixture: &Fixture) {
     let after = lead(&other, 2).await;
     assert_eq!(
         publish(&old, &plan(2, before)).await,
-        Publication::StaleEpoch
+        Publication::StaleTerm
     );
     assert_eq!(
         publish_as(&other, 2, &plan(2, after)).await,
@@ -207,17 +207,17 @@ pub async fn a_leader_that_lost_its_lease_is_fenced(fixture: &Fixture) {
     );
     assert_eq!(
         publish(&old, &plan(3, before)).await,
-        Publication::StaleEpoch
+        Publication::StaleTerm
     );
 }
 
 pub async fn of_two_publications_at_once_one_holds(fixture: &Fixture) {
     let stores = [fixture.open().await, fixture.open().await];
-    let epoch = lead(&stores[0], 1).await;
+    let term = lead(&stores[0], 1).await;
     for number in 1..=5 {
         let tries = [0, 1, 0, 1].map(|replica| {
             let store = Arc::clone(&stores[replica]);
-            tokio::spawn(async move { publish(&store, &plan(number, epoch)).await })
+            tokio::spawn(async move { publish(&store, &plan(number, term)).await })
         });
         let mut published = 0;
         for attempt in tries {
@@ -232,9 +232,9 @@ pub async fn of_two_publications_at_once_one_holds(fixture: &Fixture) {
 
 pub async fn a_refused_plan_leaves_nothing_behind(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     let rows = [history(0, b"refused")];
-    for refused in [plan(1, epoch + 1), plan(2, epoch)] {
+    for refused in [plan(1, term + 1), plan(2, term)] {
         let refused = NewPlan {
             history: &rows,
             ..new(&refused)
@@ -249,11 +249,11 @@ pub async fn a_refused_plan_leaves_nothing_behind(fixture: &Fixture) {
 
 pub async fn a_plan_brings_its_history(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     let first = [history(0, b"first")];
-    publish_with(&store, &plan(1, epoch), &first).await;
+    publish_with(&store, &plan(1, term), &first).await;
     let second = [history(1, b"second"), history(0, b"corrected")];
-    publish_with(&store, &plan(2, epoch), &second).await;
+    publish_with(&store, &plan(2, term), &second).await;
     let all = window(0).start..window(9).start;
     let expected = [history(0, b"corrected"), history(1, b"second")];
     assert_eq!(store.read_history(all).await.unwrap(), expected);
@@ -261,8 +261,8 @@ pub async fn a_plan_brings_its_history(fixture: &Fixture) {
 
 pub async fn a_missing_plan_is_named(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
-    publish(&store, &plan(1, epoch)).await;
+    let term = lead(&store, 1).await;
+    publish(&store, &plan(1, term)).await;
     fixture.tamper("update plan set epoch = -4").await;
     assert_eq!(
         corrupt_cell(store.current_plan().await),
@@ -282,16 +282,16 @@ pub async fn a_missing_plan_is_named(fixture: &Fixture) {
 /// A leader that cannot read the current plan goes on above it.
 pub async fn a_number_may_skip_those_that_cannot_be_read(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     for number in [1, 2, 3] {
-        publish(&store, &plan(number, epoch)).await;
+        publish(&store, &plan(number, term)).await;
     }
-    let next = plan(9, epoch);
+    let next = plan(9, term);
     for head in [0, 2, 4, 8, 9, 1 << 40] {
         let answer = publish_after(&store, head, &next).await;
         assert_eq!(answer, Publication::StaleParent(3), "{head}");
     }
-    let below = plan(2, epoch);
+    let below = plan(2, term);
     let answer = publish_after(&store, 3, &below).await;
     assert_eq!(answer, Publication::StaleParent(3), "numbers rise");
     assert_eq!(
@@ -304,9 +304,9 @@ pub async fn a_number_may_skip_those_that_cannot_be_read(fixture: &Fixture) {
 pub async fn the_newest_plan_of_a_known_format_is_found(fixture: &Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.readable_plan(9).await.unwrap(), None);
-    let epoch = lead(&store, 1).await;
+    let term = lead(&store, 1).await;
     for number in 1..=5 {
-        let mut plan = plan(number, epoch);
+        let mut plan = plan(number, term);
         match number {
             3 | 5 => plan.body[0] = 200,
             4 => plan.body.clear(),
@@ -327,30 +327,30 @@ pub async fn the_newest_plan_of_a_known_format_is_found(fixture: &Fixture) {
     }
     let second = StoredPlan {
         identity: Uuid::nil(),
-        ..plan(2, epoch)
+        ..plan(2, term)
     };
     assert_eq!(readable(3).await, Some(second));
 }
 
 pub async fn a_number_published_anew_is_another_plan(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
-    publish(&store, &plan(1, epoch)).await;
+    let term = lead(&store, 1).await;
+    publish(&store, &plan(1, term)).await;
     fixture.remember().await;
-    let lost = plan(2, epoch);
+    let lost = plan(2, term);
     publish(&store, &lost).await;
     fixture.go_back().await;
     assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(1)));
     let anew = StoredPlan {
         identity: Uuid::from_u128(77),
-        ..plan(2, epoch)
+        ..plan(2, term)
     };
     assert_eq!(publish(&store, &anew).await, Publication::Published);
     let current = store.current_plan_mark().await.unwrap();
     assert_eq!(current, Some(anew.mark()));
     assert_eq!(store.current_plan().await.unwrap(), Some(anew));
     // Its parent is the plan that was lost, whatever the number says.
-    let next = publish(&store, &plan(3, epoch)).await;
+    let next = publish(&store, &plan(3, term)).await;
     assert_eq!(next, Publication::StaleParent(2));
 }
 
@@ -362,15 +362,15 @@ pub async fn a_lease_is_fenced_by_its_holder_too(fixture: &Fixture) {
     let term = lead(&store, 2).await;
     assert_eq!(term, lost, "the same term, of another leader");
     let plan = plan(1, term);
-    assert_eq!(publish(&store, &plan).await, Publication::StaleEpoch);
+    assert_eq!(publish(&store, &plan).await, Publication::StaleTerm);
     assert_eq!(publish_as(&store, 2, &plan).await, Publication::Published);
 }
 
 /// What the release before does, which knows of no identity.
 pub async fn a_plan_of_the_release_before_has_an_identity_too(fixture: &Fixture) {
     let store = fixture.open().await;
-    let epoch = lead(&store, 1).await;
-    publish(&store, &plan(1, epoch)).await;
+    let term = lead(&store, 1).await;
+    publish(&store, &plan(1, term)).await;
     fixture
         .tamper("update plan_head set number = 2 where number = 1")
         .await;

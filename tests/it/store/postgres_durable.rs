@@ -78,8 +78,8 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     let store = crashed().await;
     let other = Uuid::from_u128(2);
     let taken = store.acquire_lease("leader", other, LONG).await.unwrap();
-    assert_eq!(taken.epoch, None, "the lease");
-    let published = plan(1, lease.epoch.unwrap());
+    assert_eq!(taken.term, None, "the lease");
+    let published = plan(1, lease.term.unwrap());
     let outcome = store.publish_plan(new(&published)).await.unwrap();
     assert_eq!(outcome, Publication::Published);
 

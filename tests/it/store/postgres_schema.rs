@@ -316,8 +316,8 @@ async fn defaults_of_a_role_change_nothing() {
     let document = "{\"name\":\"\u{4f60}\\n'\"}";
     let written = odd.create_configuration(document, instant(5)).await;
     assert_eq!(written.unwrap(), usual.configuration().await.unwrap());
-    let epoch = super::plans::lead(&odd, 1).await;
-    let published = super::plans::plan(1, epoch);
+    let term = super::plans::lead(&odd, 1).await;
+    let published = super::plans::plan(1, term);
     let outcome = super::plans::publish(&odd, &published).await;
     assert_eq!(outcome, Publication::Published);
     for store in [&usual, &odd] {

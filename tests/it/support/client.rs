@@ -128,7 +128,7 @@ fn number(value: &Value) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanMark {
     pub number: u64,
-    pub epoch: u64,
+    pub term: u64,
 }
 
 /// Somebody who talks to one Weir.
@@ -171,7 +171,7 @@ impl Client {
         let body: Value = self.http.get(url).send().await.ok()?.json().await.ok()?;
         Some(PlanMark {
             number: body["plan"].as_u64()?,
-            epoch: body["epoch"].as_u64()?,
+            term: body["term"].as_u64()?,
         })
     }
 
