@@ -16,6 +16,7 @@ use super::{COMMIT_TIME_LIMIT, ReportLimits};
 use crate::store::{Admission, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
+use crate::telemetry::seldom::log_seldom;
 
 /// Reports that may wait.
 const QUEUE_REPORTS: usize = 8192;
@@ -227,7 +228,11 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
             Err(CommitError::Store(Arc::new(error)))
         }
         Err(_) => {
-            tracing::warn!(reports = reports.len(), "a commit of reports took too long");
+            log_seldom!(
+                warn,
+                reports = reports.len(),
+                "a commit of reports took too long"
+            );
             Err(CommitError::Late)
         }
     };

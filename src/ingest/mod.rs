@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::seldom::Seldom;
+use crate::telemetry::seldom::log_seldom;
 use instances::ServiceInstances;
 use totals::ReportTotals;
 
@@ -40,7 +40,6 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     limits: ReportLimits,
     metrics: Arc<Metrics>,
-    amended_line: Arc<Seldom>,
 }
 
 /// A report whose names are resolved: as small as its counts, and ready to be committed.
@@ -114,7 +113,6 @@ impl Ingest {
             clock,
             limits,
             metrics,
-            amended_line: Arc::new(Seldom::new(AMENDED_LINE_EVERY)),
         }
     }
 
@@ -138,7 +136,7 @@ impl Ingest {
         let seen = ServiceInstances::of(&report, &rows, &names);
         let from = names.incarnation();
         let resolved = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
-        self.log_amendments(&report);
+        log_amendments(&report);
         Ok(Pending {
             named: NumberedReport {
                 report: resolved,
@@ -195,19 +193,16 @@ impl Ingest {
             Admission::OtherNames => Err(IngestError::Unsettled),
         }
     }
+}
 
-    fn log_amendments(&self, report: &Report<'_>) {
-        if report.amendments.is_empty() {
-            return;
-        }
-        if let Some(held_back) = self.amended_line.pass() {
-            tracing::warn!(
-                agent = report.agent.as_str(),
-                amended = %report.amendments,
-                other_reports = held_back,
-                "a report holds names or counts that are not valid"
-            );
-        }
+fn log_amendments(report: &Report<'_>) {
+    if !report.amendments.is_empty() {
+        log_seldom!(
+            every AMENDED_LINE_EVERY; warn,
+            agent = report.agent.as_str(),
+            amended = %report.amendments,
+            "a report holds names or counts that are not valid"
+        );
     }
 }
 

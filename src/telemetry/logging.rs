@@ -1,11 +1,19 @@
 //! Log lines, to standard error.
 
+use std::sync::{Mutex, PoisonError};
+
 use tracing_subscriber::EnvFilter;
 
-/// What is not logged unless the directives name it: the HTTP server writes an error for every
-/// request that it cannot read, so any client could fill the log. `weir_malformed_requests_total`
-/// counts them.
-const QUIET: &str = "actix_http=off";
+use super::seldom::{PERIOD, Seldom};
+
+/// What is not logged unless the directives name it, because any client could fill the log:
+///
+/// * The HTTP server writes an error for every request that it cannot read.
+///   `weir_malformed_requests_total` counts them.
+/// * The database driver writes a warning for every slow statement and for every slow wait for a
+///   connection. Weir logs slow calls itself, now and then, and `weir_database_call_seconds` counts
+///   them.
+const QUIET: &str = "actix_http=off,sqlx=off";
 
 /// Starts logging for the whole process, panics too; a second call changes nothing.
 pub fn start(json: bool, directives: &str) {
@@ -28,14 +36,39 @@ pub fn start(json: bool, directives: &str) {
 }
 
 /// Writes a panic as a log line, so that it has the log's format and reaches the log's readers.
+/// Requests may panic by the thousand, so it is one line in [`PERIOD`] for each place in the code.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let Some(unsaid) = PANICS.pass(at.as_deref().unwrap_or_default()) else {
+        return;
+    };
     let thread = std::thread::current();
     tracing::error!(
         panic = panic.payload_as_str().unwrap_or("no message"),
-        at = panic.location().map(tracing::field::display),
+        at,
         thread = thread.name(),
+        unsaid,
         "a thread panicked"
     );
+}
+
+/// Where panics came from, and when each place is worth a line again.
+struct Places(Mutex<Vec<(String, Seldom)>>);
+
+static PANICS: Places = Places(Mutex::new(Vec::new()));
+
+impl Places {
+    /// Whether a panic here is worth a line: then how many were not since the last that was.
+    fn pass(&self, at: &str) -> Option<u64> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lines)) = places.iter().find(|(place, _)| place == at) {
+            return lines.pass();
+        }
+        let lines = Seldom::new(PERIOD);
+        let passed = lines.pass();
+        places.push((at.to_owned(), lines));
+        passed
+    }
 }
 
 /// An error with its sources, in one line.
@@ -49,4 +82,16 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_are_logged_now_and_then_for_each_place() {
+        let places = Places(Mutex::default());
+        let passed = ["a.rs:1:1", "b.rs:2:2", "a.rs:1:1", "a.rs:1:1"].map(|at| places.pass(at));
+        assert_eq!(passed, [Some(0), Some(0), None, None]);
+    }
 }

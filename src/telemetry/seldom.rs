@@ -1,7 +1,32 @@
 //! Lines that could come by the thousand, and are worth one now and then.
+//!
+//! No client may be able to fill the log. So every line that a single request can cause goes
+//! through [`log_seldom`]; what it leaves out is counted by a metric.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// How often [`log_seldom`] writes a line.
+pub const PERIOD: Duration = Duration::from_secs(10);
+
+/// Logs a line that single requests cause: one in [`PERIOD`], or in `every`, for each place in the
+/// code. The field `unsaid` says how many were left out since the last.
+macro_rules! log_seldom {
+    ($level:ident, $($line:tt)+) => {
+        $crate::telemetry::seldom::log_seldom!(
+            every $crate::telemetry::seldom::PERIOD; $level, $($line)+
+        )
+    };
+    (every $period:expr; $level:ident, $($line:tt)+) => {{
+        use $crate::telemetry::seldom::Seldom;
+        static LINES: std::sync::LazyLock<Seldom> =
+            std::sync::LazyLock::new(|| Seldom::new($period));
+        if let Some(unsaid) = LINES.pass() {
+            tracing::$level!(unsaid, $($line)+);
+        }
+    }};
+}
+pub(crate) use log_seldom;
 
 /// Lets one through per period, and counts those it held back.
 #[derive(Debug)]

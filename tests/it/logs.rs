@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
 use crate::support::app::{Agent, report};
-use crate::support::postgres::Cluster;
+use crate::support::postgres::{Cluster, TestDatabase};
 use crate::support::process::{WeirCommand, WeirProcess, eventually};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -105,6 +106,82 @@ async fn a_request_is_found_by_its_id_and_polls_leave_no_line() {
     })
     .await;
     assert_eq!(weir.logged("polled"), Vec::<String>::new());
+}
+
+/// Fifty answers to the same request, sent all at once.
+async fn fifty(ask: impl AsyncFn() -> reqwest::Response) -> Vec<u16> {
+    let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
+    answers
+        .iter()
+        .map(|answer| answer.status().as_u16())
+        .collect()
+}
+
+#[tokio::test]
+async fn requests_that_fail_are_not_a_line_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command().flag("--data-dir", directory.path()).start().await;
+    let mut agent = Agent::new("a");
+    reporting(&weir, &mut agent, "1 operations are new").await;
+    let file = format!("sqlite://{}/weir.db", directory.path().display());
+    let mut database = SqliteConnection::connect(&file).await.unwrap();
+    for refused in ["delta", "configuration"] {
+        let trigger = format!(
+            "create trigger refuse_{refused} before insert on {refused}
+             begin select raise(abort, 'as asked'); end"
+        );
+        let trigger = sqlx::AssertSqlSafe(trigger);
+        sqlx::query(trigger).execute(&mut database).await.unwrap();
+    }
+    let body = report("a", Uuid::new_v4(), 1, 5);
+    let reported = fifty(async || send(&weir, &body).await).await;
+    let budgets = fifty(async || set_budget(&weir, "x").await).await;
+
+    let history = format!(
+        "{}/v1/services/shop/history?operation=GET%20%2F",
+        weir.admin_url()
+    );
+    eventually(DEADLINE, "a window that cannot be read", async || {
+        let damage = "update history set payload = x'c8'";
+        sqlx::query(damage).execute(&mut database).await.unwrap();
+        let shown: Value = reqwest::get(&history).await.ok()?.json().await.ok()?;
+        (shown["unreadable_windows"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    let histories = fifty(async || reqwest::get(&history).await.unwrap()).await;
+
+    for (answers, status, message) in [
+        (reported, 500, "a report could not be stored"),
+        (budgets, 500, "a request failed"),
+        (histories, 200, "a window's history cannot be read"),
+    ] {
+        assert_eq!(answers, [status; 50], "{message}");
+        let first = line(&weir, message).await;
+        assert_eq!(first["level"], "ERROR", "{first}");
+        assert!(first["error"].is_string() && first["unsaid"].is_u64());
+        let lines = weir.logged(message);
+        assert!(lines.len() < 10, "fifty requests: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn statements_that_wait_for_a_lock_are_not_a_line_each() {
+    let database = TestDatabase::create().await;
+    let weir = command()
+        .flag("--database-url", database.url())
+        .start()
+        .await;
+    let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+    let mut locked = pool.begin().await.unwrap();
+    let lock = "lock table configuration in access exclusive mode";
+    sqlx::query(lock).execute(&mut *locked).await.unwrap();
+    let budget = format!("{}/v1/budget", weir.admin_url());
+    let answers = fifty(async || reqwest::get(&budget).await.unwrap()).await;
+    assert_eq!(answers, [503; 50]);
+    line(&weir, "a database call was slow").await;
+    let lines = weir.logged("WARN");
+    assert!(lines.len() < 10, "fifty requests: {lines:?}");
+    locked.rollback().await.unwrap();
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use crate::clock::date;
 use crate::http::problem::Problem;
 use crate::store::{HistoryRow, history_codec};
 use crate::telemetry::logging::chain;
+use crate::telemetry::seldom::log_seldom;
 
 /// Windows looked at for one answer unless asked otherwise: 25 hours of the usual interval.
 const WINDOWS: usize = 1500;
@@ -90,7 +91,7 @@ pub(super) async fn show(
     // Whoever leaves ends the reading.
     let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
     let page = reading.await.map_err(|error| {
-        tracing::error!(error = chain(&error), "history could not be read");
+        log_seldom!(error, error = chain(&error), "history could not be read");
         Problem::Internal
     })??;
     Ok(Json(History {
@@ -167,7 +168,7 @@ async fn page(
     let reading = store.stream_history(starts, asked, Some(operation), rows);
     let read = tokio::time::timeout_at(deadline, reading).await;
     let mut page = finding.await.map_err(|error| {
-        tracing::error!(error = chain(&error), "history could not be decoded");
+        log_seldom!(error, error = chain(&error), "history could not be decoded");
         Problem::Internal
     })?;
     match read {
@@ -205,12 +206,13 @@ fn found(mut rows: mpsc::Receiver<HistoryRow>, operation: OperationId, limit: us
             }),
             Ok(None) => {}
             Err(error) => {
-                if page.unreadable_windows == 0 {
-                    let window_start_ms = row.window.start.0;
-                    let error = chain(&error);
-                    tracing::error!(error, window_start_ms, "a window's history cannot be read");
-                }
                 page.unreadable_windows += 1;
+                log_seldom!(
+                    error,
+                    error = chain(&error),
+                    window_start_ms = row.window.start.0,
+                    "a window's history cannot be read"
+                );
             }
         }
     }

@@ -7,6 +7,7 @@ use super::Admin;
 use crate::http::problem::Problem;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::MEDIA_TYPE;
+use crate::telemetry::seldom::log_seldom;
 
 /// Tells all metrics, encoded aside: a large fleet's figures take a moment to add up.
 pub(super) async fn tell(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
@@ -15,11 +16,19 @@ pub(super) async fn tell(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     match rendered {
         Ok(Ok(text)) => Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text)),
         Ok(Err(error)) => {
-            tracing::error!(error = chain(&error), "the metrics could not be encoded");
+            log_seldom!(
+                error,
+                error = chain(&error),
+                "the metrics could not be encoded"
+            );
             Err(Problem::Internal)
         }
         Err(error) => {
-            tracing::error!(error = chain(&error), "the metrics could not be told");
+            log_seldom!(
+                error,
+                error = chain(&error),
+                "the metrics could not be told"
+            );
             Err(Problem::Internal)
         }
     }

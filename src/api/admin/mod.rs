@@ -28,6 +28,7 @@ use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Exposition;
+use crate::telemetry::seldom::log_seldom;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -111,7 +112,7 @@ impl From<StoreError> for Problem {
                 retry_after_seconds: 10,
             },
             (None, _) => {
-                tracing::error!(error = chain(&error), "a request failed");
+                log_seldom!(error, error = chain(&error), "a request failed");
                 Self::Internal
             }
         }

@@ -20,6 +20,7 @@ use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::plan_summary::{GroupDocument, finite};
 use crate::telemetry::logging::chain;
+use crate::telemetry::seldom::log_seldom;
 
 /// Changes listed unless asked otherwise, and at most.
 const LISTED: usize = 20;
@@ -104,7 +105,11 @@ pub(super) async fn show(
     })
     .await;
     shown.map(Json).map_err(|error| {
-        tracing::error!(error = chain(&error), "a preview could not be computed");
+        log_seldom!(
+            error,
+            error = chain(&error),
+            "a preview could not be computed"
+        );
         Problem::Internal
     })
 }

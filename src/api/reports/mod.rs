@@ -20,6 +20,7 @@ use crate::ingest::{Accepted, Acknowledged, Ingest, IngestError, Pending};
 use crate::store::{Passing, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Metrics, ReportOutcome};
+use crate::telemetry::seldom::log_seldom;
 
 /// The routes; they need [`Reports`] as application data.
 pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
@@ -155,7 +156,11 @@ impl From<IngestError> for Problem {
                 (Some(passing), _) => unavailable(passing.detail()),
                 (None, StoreError::Unsound { .. }) => unavailable(UNSOUND),
                 (None, _) => {
-                    tracing::error!(error = chain(&*source), "a report could not be stored");
+                    log_seldom!(
+                        error,
+                        error = chain(&*source),
+                        "a report could not be stored"
+                    );
                     Self::Internal
                 }
             },
