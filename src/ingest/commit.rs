@@ -5,9 +5,11 @@
 //! queue full is refused at once: memory stays bounded while the database is away.
 
 use std::collections::{HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -15,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{COMMIT_TIME_LIMIT, ReportLimits};
 use crate::store::{Admission, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
-use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics};
+use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics, TaskName, TaskOutcome};
 use crate::telemetry::seldom::log_seldom;
 
 /// Reports that may wait.
@@ -57,6 +59,9 @@ pub enum CommitError {
     /// The process is stopping; another replica will take it.
     #[error("this replica is stopping")]
     Stopping,
+    /// A fault of Weir's own ended the commit: whether it holds is unknown.
+    #[error("the commit panicked")]
+    Panicked,
 }
 
 struct Waiting {
@@ -146,8 +151,14 @@ impl Committer {
                 TrySendError::Full(_) => CommitError::Overloaded,
                 TrySendError::Closed(_) => CommitError::Stopping,
             })?;
-        // The task ended with the report in its hands: whether it was committed is unknown.
-        answered.await.unwrap_or(Err(CommitError::Stopping))
+        // Without an answer the group panicked, or the task ended with the report in its hands.
+        // Either way it is unknown whether the report was committed.
+        answered.await.unwrap_or_else(|_| {
+            Err(match self.queue.is_closed() {
+                true => CommitError::Stopping,
+                false => CommitError::Panicked,
+            })
+        })
     }
 }
 
@@ -174,7 +185,7 @@ impl CommitterTask {
             }
             let group = take_group(&mut held);
             let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
-            commits.spawn(commit(store, metrics, group));
+            commits.spawn(contained(store, metrics, group));
         }
         while commits.join_next().await.is_some() {}
     }
@@ -199,6 +210,17 @@ fn take_group(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     }
     *held = rest;
     group
+}
+
+/// Commits a group. A panic ends this group only: it is counted, and the reports get no answer,
+/// which [`Committer::commit`] turns into an error.
+async fn contained(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting>) {
+    let committing = commit(store, Arc::clone(&metrics), group);
+    if AssertUnwindSafe(committing).catch_unwind().await.is_err() {
+        metrics.commits.of(CommitOutcome::Panicked).inc();
+        let end = (TaskName::Commit, TaskOutcome::Panicked);
+        metrics.task_ends.of(end).inc();
+    }
 }
 
 async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting>) {

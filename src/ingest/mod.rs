@@ -77,6 +77,9 @@ pub enum IngestError {
     /// The process is stopping; sending it again, to another replica or later, will help.
     #[error("this replica is stopping")]
     Stopping,
+    /// A fault of Weir's own ended the commit; sending it again is safe.
+    #[error("the commit panicked")]
+    Panicked,
 }
 
 /// How a report was acknowledged.
@@ -229,6 +232,7 @@ impl From<CommitError> for IngestError {
             CommitError::Store(source) => Self::Store(source),
             CommitError::Late => Self::Late,
             CommitError::Stopping => Self::Stopping,
+            CommitError::Panicked => Self::Panicked,
         }
     }
 }

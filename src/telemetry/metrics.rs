@@ -253,7 +253,7 @@ metrics! {
         connections_max: Gauge = "weir_database_connections_max",
 
         /// Tasks that ended although nothing told them to, by outcome. A connection counts if its
-        /// handler panicked.
+        /// handler panicked, and a group commit if it panicked.
         task_ends: By<(TaskName, TaskOutcome), Counter> = "weir_task_ends_total",
         /// Runs of background jobs, by outcome. A run that is due while the previous one is still
         /// running is skipped.

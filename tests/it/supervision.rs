@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
+use uuid::Uuid;
 use weir::store::sqlite::SqliteStore;
 
 use crate::generated::database::{Faults, Link};
-use crate::support::app::{TestApp, config};
+use crate::support::app::{TestApp, config, report};
 use crate::support::process::eventually;
 use crate::support::scrape::Scrape;
 
@@ -121,5 +123,32 @@ async fn a_task_that_panics_is_counted_and_started_again() {
     weir.panic_in(None);
     weir.leads(true).await;
     weir.plans_go_on().await;
+    weir.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_reports_that_panics_is_answered_and_the_next_is_committed() {
+    let directory = directory();
+    let weir = Faulty::start(directory.path(), &[]).await;
+    let epoch = Uuid::new_v4();
+    weir.panic_in(Some("commit_reports"));
+    let sent = report("a", epoch, 1, 5);
+    for panics in 1..=3 {
+        let (status, problem) = weir.app.report(&sent).await;
+        let kind = json!("urn:weir:problem:internal");
+        assert_eq!((status, &problem["type"]), (500, &kind), "{problem}");
+        let panicked = |count| count == f64::from(panics);
+        weir.is("weir_commits_total{outcome=\"panicked\"}", panicked)
+            .await;
+        let ends = "weir_task_ends_total{outcome=\"panicked\",task=\"commit\"}";
+        weir.is(ends, panicked).await;
+    }
+    weir.panic_in(None);
+    let (status, answer) = weir.app.report(&sent).await;
+    assert_eq!((status, &answer["result"]), (200, &json!("counted")));
+    weir.is("weir_reports_total{outcome=\"internal\"}", |count| {
+        count == 3.0
+    })
+    .await;
     weir.app.stop().await;
 }

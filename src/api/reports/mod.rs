@@ -128,6 +128,7 @@ fn outcome(taken: &Result<Accepted, RefusedReport>) -> ReportOutcome {
             IngestError::Late => ReportOutcome::Late,
             IngestError::Unsettled => ReportOutcome::Unsettled,
             IngestError::Stopping => ReportOutcome::Unavailable,
+            IngestError::Panicked => ReportOutcome::Internal,
             IngestError::Store(error) => match &**error {
                 StoreError::Unavailable { .. } | StoreError::Unsound { .. } => {
                     ReportOutcome::Unavailable
@@ -152,6 +153,8 @@ impl From<IngestError> for Problem {
             IngestError::Late => unavailable("the database did not answer in time"),
             IngestError::Unsettled => unavailable("the names of the database are changing"),
             IngestError::Stopping => unavailable(Passing::Stopping.detail()),
+            // The panic is logged where it happens.
+            IngestError::Panicked => Self::Internal,
             IngestError::Store(source) => match (source.passing(), &*source) {
                 (Some(passing), _) => unavailable(passing.detail()),
                 (None, StoreError::Unsound { .. }) => unavailable(UNSOUND),

@@ -246,6 +246,8 @@ labels! {
         Failed = "failed",
         /// It took too long and was given up.
         Late = "late",
+        /// It panicked.
+        Panicked = "panicked",
     }
 
     /// A call to the database.
@@ -380,6 +382,8 @@ labels! {
         AdminListener = "admin_listener",
         /// Serves one connection; there are many.
         Connection = "connection",
+        /// Commits one group of reports; there are many.
+        Commit = "commit",
     }
 
     /// How a task ended that should not have.

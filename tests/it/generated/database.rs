@@ -197,6 +197,7 @@ impl Link {
 #[async_trait]
 impl Store for Link {
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
+        self.faults.may_panic("commit_reports");
         self.way()?;
         let admissions = self.store.commit_reports(batch).await?;
         for (report, admission) in batch.iter().zip(&admissions) {
