@@ -179,3 +179,57 @@ async fn where_there_is_get_there_is_head() {
     }
     app.stop().await;
 }
+
+/// A connection that has asked once and is kept open.
+struct Kept(TcpStream);
+
+impl Kept {
+    async fn open(listener: &str) -> Self {
+        let address = listener.trim_start_matches("http://");
+        let mut kept = Self(TcpStream::connect(address).await.expect("a listener"));
+        let answer = kept.ask().await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        kept
+    }
+
+    /// Asks again; nothing if the connection is closed.
+    async fn ask(&mut self) -> Option<String> {
+        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        self.0.write_all(request).await.ok()?;
+        let mut answer = vec![0; 4096];
+        let length = self.0.read(&mut answer).await.ok()?;
+        answer.truncate(length);
+        String::from_utf8(answer)
+            .ok()
+            .filter(|text| !text.is_empty())
+    }
+
+    /// Returns once the server has closed it.
+    async fn closed(mut self) {
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(DEADLINE, self.0.read_to_end(&mut rest)).await;
+        // A reset is an end as well.
+        let _ = closed.expect("it is closed in time");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_as_long_as_the_idle_timeout_says() {
+    let directories = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [patient, usual, hasty] = &directories;
+    let patient = TestApp::start(patient.path(), &["--idle-timeout", "1h"]).await;
+    let usual = TestApp::start(usual.path(), &[]).await;
+    let hasty = TestApp::start(hasty.path(), &["--idle-timeout", "1s"]).await;
+    let mut longest = Kept::open(&patient.sdk).await;
+    let admin = Kept::open(&patient.admin).await;
+    let mut long = Kept::open(&usual.sdk).await;
+    Kept::open(&hasty.sdk).await.closed().await;
+    assert!(long.ask().await.is_some(), "the usual time is longer");
+    long.closed().await;
+    // The flag is for the SDK listener alone.
+    admin.closed().await;
+    assert!(longest.ask().await.is_some(), "idle for longer than usual");
+    for app in [patient, usual, hasty] {
+        app.stop().await;
+    }
+}
