@@ -1,4 +1,7 @@
 //! A listener: a socket, workers, and the bounds that every connection to it has.
+//!
+//! If its socket is shut down, the server behind it only tries again to accept, twice a second and for
+//! ever. So the listener watches the socket itself and ends with an error.
 
 use std::future::ready;
 use std::io;
@@ -20,6 +23,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{App as Routes, HttpResponse, ResponseError};
 use futures_util::FutureExt;
 use futures_util::future::Either;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +46,10 @@ const LEAVING: usize = 8;
 
 /// Connections that may wait in the kernel while as many as allowed are open.
 const BACKLOG: u32 = 1024;
+
+/// How often it is looked whether the socket still listens.
+#[cfg(target_os = "linux")]
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What bounds a listener.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +101,8 @@ pub struct Gates {
 /// A listener that is bound and serves once it is run.
 pub struct Listener {
     address: SocketAddr,
+    /// The same socket as the server's.
+    socket: TcpListener,
     server: Server,
 }
 
@@ -109,15 +120,18 @@ impl Listener {
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let handle = self.server.handle();
         let mut server = pin!(self.server);
-        tokio::select! {
+        let told = tokio::select! {
             ended = &mut server => {
                 return ended.and(Err(io::Error::other("the listener ended by itself")));
             }
-            () = stop.cancelled() => {}
-        }
+            ended = shut_down(self.socket) => {
+                ended.and(Err(io::Error::other("the listening socket was shut down")))
+            }
+            () = stop.cancelled() => Ok(()),
+        };
         // The server carries the stop out, so it has to be polled until it has.
         let (ended, ()) = tokio::join!(server, handle.stop(true));
-        ended
+        told.and(ended)
     }
 }
 
@@ -139,6 +153,7 @@ where
     let each = bounds.connections_each();
     counts.most.set((each * bounds.workers) as f64);
     let (listener, address) = bind(address)?;
+    let socket = listener.try_clone()?;
     let server = Server::build()
         .workers(bounds.workers)
         .max_concurrent_connections(each + LEAVING)
@@ -147,6 +162,7 @@ where
     let listening = with_service(server, name, listener, bounds, counts, gates, routes)?;
     Ok(Listener {
         address,
+        socket,
         server: listening.run(),
     })
 }
@@ -250,6 +266,21 @@ async fn counted(
             Err(DispatchError::InternalError)
         }
     }
+}
+
+/// Returns when a listening socket has been shut down.
+#[cfg(target_os = "linux")]
+async fn shut_down(socket: TcpListener) -> io::Result<()> {
+    let mut looks = tokio::time::interval(LOOK);
+    while SockRef::from(&socket).is_listener()? {
+        looks.tick().await;
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn shut_down(_socket: TcpListener) -> io::Result<()> {
+    std::future::pending().await
 }
 
 /// Opens a listening socket; the address says which port it got.

@@ -6,6 +6,7 @@ use weir::app::AppError;
 
 use crate::generated::operations::Point;
 use crate::supervision::Faulty;
+use crate::support::preload::{compile, preload};
 use crate::support::process::{WeirProcess, eventually};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -63,4 +64,33 @@ async fn a_hangup_ends_nothing() {
     let ready = format!("{}/readyz", weir.admin_url());
     assert_eq!(status(ready).await, Some(200));
     assert!(weir.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_listener_that_ends_ends_the_process_with_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let library = compile("listener_end", directory.path());
+    let when = directory.path().join("shut_down");
+    for admin in [false, true] {
+        let command = WeirProcess::command().flag("--data-dir", directory.path());
+        let command = preload(command, &library).environment("WEIR_SHUT_DOWN_WHEN", &when);
+        let weir = command.start().await;
+        let (listener, task) = match admin {
+            false => (weir.sdk_url(), "sdk_listener"),
+            true => (weir.admin_url(), "admin_listener"),
+        };
+        assert_eq!(status(format!("{listener}/livez")).await, Some(200));
+        std::fs::write(&when, "").unwrap();
+        assert_eq!(status(format!("{listener}/livez")).await, None);
+        let said = eventually(DEADLINE, "the log says so", async || {
+            weir.logged("weir cannot go on").pop()
+        })
+        .await;
+        let end = format!("the task {task} failed: the listening socket was shut down");
+        assert!(said.contains(&end), "{said}");
+        let ended = weir.logged("a task ended");
+        assert_eq!(ended.len(), 1, "only that one: {ended:?}");
+        assert_eq!(weir.ended().await.code(), Some(1));
+        std::fs::remove_file(&when).unwrap();
+    }
 }

@@ -6,6 +6,7 @@ pub mod client;
 pub mod disk;
 pub mod pooler;
 pub mod postgres;
+pub mod preload;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
