@@ -19,6 +19,7 @@ mod generated;
 mod history;
 mod interop;
 mod jobs;
+mod lease;
 mod limits;
 mod listeners;
 mod listing;

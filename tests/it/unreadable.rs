@@ -13,7 +13,7 @@ use weir::store::sqlite::SqliteStore;
 
 use crate::support::agents::{Agents, Behaviour};
 use crate::support::app::TestApp;
-use crate::support::client::{Client, Count, http_client};
+use crate::support::client::{Client, Count};
 use crate::support::process::{WeirCommand, WeirProcess, eventually};
 use crate::support::scrape::Scrape;
 
@@ -66,16 +66,7 @@ async fn listed_after(weir: &WeirProcess, plan: u64) -> (u64, f64) {
 }
 
 async fn scraped(weir: &WeirProcess, series: &str) -> Option<f64> {
-    let url = format!("{}/metrics", weir.admin_url());
-    let text = http_client()
-        .get(url)
-        .send()
-        .await
-        .ok()?
-        .text()
-        .await
-        .ok()?;
-    Some(Scrape::read(text).value(series))
+    Some(Scrape::of_process(weir).await?.value(series))
 }
 
 /// Runs until some plans are there, and leaves; gives the last one served and its probability.

@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::app::TestApp;
+use super::client::http_client;
+use super::process::WeirProcess;
 
 /// A metric as it is told: its help, its type, its series.
 #[derive(Debug, Default)]
@@ -32,6 +34,13 @@ impl Scrape {
         let kind = answer.headers()["content-type"].to_str().expect("text");
         assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
         Self::read(answer.text().await.expect("text"))
+    }
+
+    /// The same of a process; nothing while it does not answer.
+    pub async fn of_process(weir: &WeirProcess) -> Option<Self> {
+        let url = format!("{}/metrics", weir.admin_url());
+        let answer = http_client().get(url).send().await.ok()?;
+        Some(Self::read(answer.text().await.ok()?))
     }
 
     /// Reads the text format, as strictly as a scraper may.
