@@ -175,8 +175,16 @@ pub async fn play(
 }
 
 /// Waits for the agents to send what they hold, but not for ever.
+/// Waits for the last reports. A task that panicked makes the run panic, too: what it had to send is
+/// missing.
 async fn finish(mut tasks: JoinSet<()>) {
-    let all = async { while tasks.join_next().await.is_some() {} };
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    };
     // What is not acknowledged by then shows as unreported.
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;
     tasks.shutdown().await;

@@ -1,7 +1,15 @@
 //! Every end of `weir replay` that can be caught puts the budget back.
 
+use std::panic::AssertUnwindSafe;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use weir::cli::replay::{Outputs, Session};
+use weir::clock::Clock;
+use weir::simulate::Client;
 
 use super::fake::{FakeWeir, Faults};
 use super::{INTERVAL, Recorded};
@@ -101,4 +109,31 @@ async fn a_budget_whose_answer_got_lost_is_put_back() {
     let status = replay.ended().await;
     assert_eq!(status.code(), Some(2), "the budget's answer never came");
     assert_eq!(weir.state().budgets, [120.0, 7.5], "although it was set");
+}
+
+/// A clock whose reading is a fault of the program.
+struct Panicking;
+
+impl Clock for Panicking {
+    fn now(&self) -> DateTime<Utc> {
+        panic!("as asked")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_puts_the_budget_back_and_goes_on() {
+    let weir = FakeWeir::start(INTERVAL, Faults::None).await;
+    let recorded = Recorded::rows(8);
+    let args = recorded.args(&weir);
+    let session = Session {
+        client: Client::new(&args.sdk_url, &args.admin_url).unwrap(),
+        play: args.prepare().unwrap(),
+        warm_up: args.warm_up,
+        outputs: Outputs::default(),
+    };
+    let stop = CancellationToken::new();
+    let run = AssertUnwindSafe(session.run(&Panicking, &stop)).catch_unwind();
+    let panic = run.await.unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"as asked"));
+    assert_eq!(weir.state().budgets, [120.0, 7.5]);
 }
