@@ -9,8 +9,8 @@ mod database;
 mod limits;
 mod listeners;
 mod logging;
-mod parse;
-mod timing;
+pub(crate) mod parse;
+pub(crate) mod timing;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -16,6 +16,7 @@ use super::signals::stop_on_signal;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::settings::Settings;
+use crate::settings::parse::{MINUTE, SECOND, duration};
 use crate::simulate::synthetic::{SyntheticFleet, synthetic_traffic};
 use crate::simulate::verdict::FEWEST_INTERVALS;
 use crate::simulate::{Client, FleetShape, Play, Schedule};
@@ -27,11 +28,21 @@ pub struct DemoArgs {
     /// How long it takes
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub seconds: u64,
-    /// How often the server computes a plan
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    /// How often the server computes a plan, 1s to 1m
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = duration(SECOND, MINUTE)
+    )]
     pub interval: Duration,
     /// The budget to hold
-    #[arg(long, value_name = "TRACES_PER_SECOND", default_value_t = 50.0)]
+    #[arg(
+        long,
+        value_name = "TRACES_PER_SECOND",
+        default_value_t = 50.0,
+        value_parser = replay::budget()
+    )]
     pub budget: f64,
     /// Where the picture goes
     #[arg(long, value_name = "FILE", default_value = "demo.svg")]
@@ -67,6 +78,8 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Intervals that are not judged.
 const WARM_UP: usize = 2;
+/// The most intervals: the traffic of all of them is made up at the start.
+const MOST_ROWS: usize = 100_000;
 /// Reports per interval and, with it, the server's grace: an agent's last word on a window comes
 /// at most one report after its end.
 const REPORTS_PER_INTERVAL: u32 = 6;
@@ -169,26 +182,15 @@ where
 
 impl DemoArgs {
     fn prepare(&self) -> Result<Play, ReplayError> {
-        replay::check_budget(self.budget)?;
-        replay::within(
-            "interval",
-            self.interval,
-            Duration::from_secs(1),
-            Duration::from_secs(60),
-        )?;
         let seconds = self.interval.as_secs_f64();
         let rows = (self.seconds as f64 / seconds) as usize;
-        replay::within("seconds", rows, FEWEST_INTERVALS + WARM_UP, 100_000).map_err(|_| {
-            ReplayError::Flag {
-                flag: "seconds",
-                value: self.seconds.to_string(),
-                problem: format!(
-                    "must be at least {} intervals of {}",
-                    FEWEST_INTERVALS + WARM_UP,
-                    humantime::format_duration(self.interval)
-                ),
-            }
-        })?;
+        let fewest = FEWEST_INTERVALS + WARM_UP;
+        if !(fewest..=MOST_ROWS).contains(&rows) {
+            let interval = humantime::format_duration(self.interval);
+            let problem =
+                format!("must be between {fewest} and {MOST_ROWS} intervals of {interval}");
+            return Err(replay::refused("seconds", self.seconds, problem));
+        }
         let fleet = SyntheticFleet {
             rows,
             // The same load whatever the interval.

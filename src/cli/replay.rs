@@ -4,6 +4,7 @@ mod budget;
 mod progress;
 mod session;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::say;
 use super::signals::stop_on_signal;
 use crate::clock::SystemClock;
 use crate::settings::TimingSettings;
+use crate::settings::parse::{count, duration, number};
 use crate::simulate::client::{Client, ClientError};
 use crate::simulate::recording::{RecordingError, read_traffic};
 use crate::simulate::{FleetShape, Play, Schedule, Traffic};
@@ -31,10 +33,10 @@ pub struct ReplayArgs {
     pub traffic: PathBuf,
     /// The budget to hold during the run. The former one is put back at the end, and when a signal
     /// ends the run; after a SIGKILL you must do it yourself
-    #[arg(long, value_name = "TRACES_PER_SECOND")]
+    #[arg(long, value_name = "TRACES_PER_SECOND", value_parser = budget())]
     pub budget: f64,
-    /// The interval that the server runs with; one recorded row is played in each
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// The interval that the server runs with, 100ms to 1h; one recorded row is played in each
+    #[arg(long, value_name = "DURATION", value_parser = duration(SHORTEST, LONGEST))]
     pub interval: Duration,
     /// Where the server listens for SDKs and agents
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5778")]
@@ -43,28 +45,34 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8778")]
     pub admin_url: String,
     /// How many intervals to play [default: all that are recorded]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
     pub intervals: Option<usize>,
     /// The recorded row to begin with, by its name [default: the first]
     #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
-    /// Recorded rows that go by in an interval: 2 plays twice as fast, 0.5 half as fast
-    #[arg(long, value_name = "ROWS", default_value_t = 1.0)]
+    /// Recorded rows that go by in an interval, 0.001 to 1000: 2 plays twice as fast, 0.5 half as
+    /// fast
+    #[arg(long, value_name = "ROWS", default_value_t = 1.0, value_parser = time_scale())]
     pub time_scale: f64,
-    /// How often an SDK polls [default: the interval]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// How often an SDK polls, 10ms to 1h [default: the interval]
+    #[arg(long, value_name = "DURATION", value_parser = pace())]
     pub poll_interval: Option<Duration>,
-    /// How often an agent reports [default: a sixth of the interval, 10s of 60s]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// How often an agent reports, 10ms to 1h [default: a sixth of the interval, 10s of 60s]
+    #[arg(long, value_name = "DURATION", value_parser = pace())]
     pub report_interval: Option<Duration>,
-    /// How long after an interval the reference controller knows its counts
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    /// How long after an interval the reference controller knows its counts, up to 1h
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0s",
+        value_parser = duration(Duration::ZERO, LONGEST)
+    )]
     pub reference_delay: Duration,
-    /// How many agents report
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    /// How many agents report, 1 to 10000
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
     pub agents: usize,
-    /// The most SDK instances of one service; quiet services run one
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    /// The most SDK instances of one service, 1 to 1000; quiet services run one
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(1_usize, 1000))]
     pub instances: usize,
     /// Intervals at the beginning that are not judged
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -128,42 +136,28 @@ pub enum ReplayError {
 }
 
 /// The shortest interval: below it the ticks would be shorter than timers are exact.
-const SHORTEST: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
-const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
+pub(super) const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
+/// The most intervals: each is kept until the end.
+pub(super) const MOST_INTERVALS: usize = 2_000_000;
+/// The largest budget, in traces per second.
+const MOST_BUDGET: f64 = 1e9;
 /// The most SDK instances: each is a task that polls.
 const MOST_SDKS: usize = 50_000;
 
 impl ReplayArgs {
-    /// Checks the flags, reads the traffic and lays it over the intervals.
+    /// Reads the traffic and lays it over the intervals.
     ///
     /// # Errors
-    /// Names the flag or the place in the file that is wrong.
+    /// Names the flag that does not fit the traffic, or the place in the file that is wrong.
     pub fn prepare(&self) -> Result<Play, ReplayError> {
-        check_budget(self.budget)?;
-        within("interval", self.interval, SHORTEST, LONGEST)?;
         let poll_interval = self.poll_interval.unwrap_or(self.interval);
         let report_interval = self.report_interval.unwrap_or(self.interval / 6);
-        within("poll-interval", poll_interval, SHORTEST / 10, LONGEST)?;
-        within("report-interval", report_interval, SHORTEST / 10, LONGEST)?;
-        within(
-            "reference-delay",
-            self.reference_delay,
-            Duration::ZERO,
-            LONGEST,
-        )?;
-        within("time-scale", self.time_scale, 0.001, 1000.0)?;
-        within("agents", self.agents, 1, 10_000)?;
-        within("instances", self.instances, 1, 1000)?;
-        within("intervals", self.intervals.unwrap_or(1), 1, usize::MAX)?;
         let traffic = read_traffic(&self.traffic)?;
-        within(
-            "instances",
-            self.instances * traffic.services().len(),
-            1,
-            MOST_SDKS,
-        )
-        .map_err(|_| self.too_many_sdks(&traffic))?;
+        if self.instances * traffic.services().len() > MOST_SDKS {
+            return Err(self.too_many_sdks(&traffic));
+        }
         let start = first_row(&traffic, self.start_at.as_deref())?;
         let schedule = Schedule::new(traffic.rows(), start, self.time_scale, self.intervals);
         Ok(Play {
@@ -184,14 +178,11 @@ impl ReplayArgs {
     }
 
     fn too_many_sdks(&self, traffic: &Traffic) -> ReplayError {
-        ReplayError::Flag {
-            flag: "instances",
-            value: self.instances.to_string(),
-            problem: format!(
-                "{} services with so many each are more than {MOST_SDKS} SDK instances",
-                traffic.services().len()
-            ),
-        }
+        let services = traffic.services().len();
+        let problem = format!(
+            "{services} services with so many each are more than {MOST_SDKS} SDK instances"
+        );
+        refused("instances", self.instances, problem)
     }
 
     fn subtitle(&self, play: &Play) -> String {
@@ -214,37 +205,50 @@ pub(super) fn first_row(traffic: &Traffic, label: Option<&str>) -> Result<usize,
     };
     traffic.row_of(label).ok_or_else(|| {
         let known = |label: Option<&String>| label.cloned().unwrap_or_default();
-        ReplayError::Flag {
-            flag: "start-at",
-            value: label.to_owned(),
-            problem: format!(
-                "no such row; they go from {:?} to {:?}",
-                known(traffic.labels().first()),
-                known(traffic.labels().last())
-            ),
-        }
+        let (first, last) = (traffic.labels().first(), traffic.labels().last());
+        let (first, last) = (known(first), known(last));
+        let problem = format!("no such row; they go from {first:?} to {last:?}");
+        refused("start-at", label, problem)
     })
 }
 
-pub(super) fn check_budget(budget: f64) -> Result<(), ReplayError> {
-    within("budget", budget, f64::MIN_POSITIVE, 1e9)
-}
-
-/// Checks that a flag's value is at least `least` and at most `most`; NaN is neither.
-pub(super) fn within<T: PartialOrd + std::fmt::Debug + Copy>(
+/// Says that a flag does not fit.
+pub(super) fn refused(
     flag: &'static str,
-    value: T,
-    least: T,
-    most: T,
-) -> Result<(), ReplayError> {
-    if value >= least && value <= most {
-        return Ok(());
-    }
-    Err(ReplayError::Flag {
+    value: impl fmt::Display,
+    problem: String,
+) -> ReplayError {
+    ReplayError::Flag {
         flag,
-        value: format!("{value:?}"),
-        problem: format!("must be between {least:?} and {most:?}"),
-    })
+        value: value.to_string(),
+        problem,
+    }
+}
+
+/// A budget: above zero.
+pub(super) fn budget() -> impl Fn(&str) -> Result<f64, String> + Clone {
+    let at_most = number(0.0, MOST_BUDGET);
+    move |value| match at_most(value) {
+        Ok(given) if given > 0.0 => Ok(given),
+        _ => Err(format!(
+            "must be a number above 0, and at most {MOST_BUDGET}"
+        )),
+    }
+}
+
+/// How many times as fast as recorded traffic goes by.
+pub(super) fn time_scale() -> impl Fn(&str) -> Result<f64, String> + Clone {
+    number(0.001, 1000.0)
+}
+
+/// How often an SDK polls or an agent reports.
+pub(super) fn pace() -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    duration(SHORTEST / 10, LONGEST)
+}
+
+/// How many agents report.
+pub(super) fn agents() -> impl Fn(&str) -> Result<usize, String> + Clone {
+    count(1_usize, 10_000)
 }
 
 /// What a signal leads to.
@@ -304,44 +308,42 @@ mod tests {
         args: ReplayArgs,
     }
 
-    fn args(more: &[&str]) -> ReplayArgs {
-        let given = [
-            "replay",
-            "--traffic",
-            "none.csv",
-            "--budget=50",
-            "--interval=2s",
-        ];
-        Command::parse_from(given.iter().chain(more)).args
+    fn parse(more: &[&str]) -> Result<ReplayArgs, String> {
+        let given = ["replay", "--traffic", "none.csv", "--interval=2s"];
+        let parsed = Command::try_parse_from(given.iter().chain(more));
+        parsed
+            .map(|command| command.args)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_defaults_follow_the_interval() {
-        let args = args(&[]);
+        let args = parse(&["--budget=50"]).unwrap();
         assert_eq!(args.interval, Duration::from_secs(2));
         assert_eq!((args.agents, args.instances, args.warm_up), (8, 3, 2));
         assert_eq!(args.poll_interval, None);
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_before_anything_is_read() {
-        for (flag, value) in [
-            ("--agents", "0"),
-            ("--instances", "0"),
-            ("--intervals", "0"),
-            ("--time-scale", "NaN"),
-            ("--time-scale", "0"),
-            ("--poll-interval", "1ms"),
-            ("--report-interval", "2h"),
+    fn what_makes_no_sense_is_refused_with_its_flag_and_its_range() {
+        for (given, said) in [
+            ("--agents=0", "must be between 1 and 10000"),
+            ("--instances=0", "must be between 1 and 1000"),
+            ("--intervals=0", "must be between 1 and 2000000"),
+            ("--time-scale=NaN", "must be between 0.001 and 1000"),
+            ("--time-scale=0", "must be between 0.001 and 1000"),
+            ("--poll-interval=1ms", "must be between 10ms and 1h"),
+            ("--report-interval=2h", "must be between 10ms and 1h"),
+            ("--reference-delay=2h", "must be between 0s and 1h"),
         ] {
-            let error = args(&[flag, value]).prepare().expect_err("makes no sense");
-            assert!(error.to_string().starts_with(flag), "{error}");
+            let error = parse(&["--budget=50", given]).unwrap_err();
+            let flag = given.split('=').next().unwrap();
+            assert!(error.contains(flag) && error.contains(said), "{error}");
         }
-        let mut nothing = args(&[]);
-        for budget in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            nothing.budget = budget;
-            let error = nothing.prepare().expect_err("makes no sense");
-            assert!(error.to_string().starts_with("--budget"), "{error}");
+        for budget in ["0", "-1", "NaN", "inf", "many"] {
+            let error = parse(&[&format!("--budget={budget}")]).unwrap_err();
+            assert!(error.contains("--budget"), "{error}");
+            assert!(error.contains("must be a number above 0"), "{error}");
         }
     }
 

@@ -10,8 +10,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::replay::{ReplayError, check_budget, conclude, first_row, within};
+use super::replay::{
+    LONGEST, MOST_INTERVALS, ReplayError, SHORTEST, agents, budget, conclude, first_row, pace,
+    refused, time_scale,
+};
 use crate::settings::TimingSettings;
+use crate::settings::parse::{count, duration, number};
+use crate::settings::timing::grace;
 use crate::simulate::faults::{Burst, Faults, NotAFault, Rename};
 use crate::simulate::recording::{Gaps, ReadOptions, Recording, read};
 use crate::simulate::scenario::Scenario;
@@ -40,43 +45,50 @@ pub struct SimulateArgs {
         long,
         value_name = "TRACES_PER_SECOND",
         required = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = budget()
     )]
     pub budget: Vec<f64>,
     /// Give every operation what shows a trace of it with this probability in this time
     #[arg(long, value_name = "PROBABILITY@DURATION")]
     pub coverage: Option<CoverageFloor>,
-    /// How often a plan is computed
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    /// How often a plan is computed, 100ms to 1h
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = duration(SHORTEST, LONGEST)
+    )]
     pub interval: Duration,
     /// How long a recorded row lasts, in seconds [default: what the rows' times say, else 60]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number(0.001, LONGEST_ROW))]
     pub row_seconds: Option<f64>,
     /// What becomes of rows that the recording lacks [default: zero in a list or a single series,
     /// else close]
     #[arg(long, value_name = "HOW")]
     pub gaps: Option<Gaps>,
-    /// How many times as fast as recorded the traffic goes by
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    /// How many times as fast as recorded the traffic goes by, 0.001 to 1000
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = time_scale())]
     pub time_scale: f64,
     /// How many intervals to play [default: all that are recorded]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
     pub intervals: Option<usize>,
     /// The recorded row to begin with, by its name [default: the first]
     #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
-    /// How long after its end a window waits for reports [default: a sixth of the interval]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// How long after its end a window waits for reports, up to ten intervals
+    /// [default: a sixth of the interval]
+    #[arg(long, value_name = "DURATION", value_parser = grace)]
     pub grace: Option<Duration>,
-    /// How often an SDK polls [default: the interval]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// How often an SDK polls, 10ms to 1h [default: the interval]
+    #[arg(long, value_name = "DURATION", value_parser = pace())]
     pub poll_interval: Option<Duration>,
-    /// How often an agent reports; what comes after the grace is late
+    /// How often an agent reports, 10ms to 1h; what comes after the grace is late
     /// [default: a sixth of the interval, 10s of 60s]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = pace())]
     pub report_interval: Option<Duration>,
-    /// How many agents report
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    /// How many agents report, 1 to 10000
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
     pub agents: usize,
     /// Lose the reports of some agents, from an interval on for so many; may be repeated
     #[arg(long, value_name = "AGENTS:FROM:COUNT")]
@@ -107,14 +119,8 @@ pub struct SimulateArgs {
     pub csv: Option<PathBuf>,
 }
 
-/// The shortest interval: windows are counted in milliseconds.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// The longest interval a server can have.
-const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
 /// The longest row of time, in seconds: a week.
 const LONGEST_ROW: f64 = 604_800.0;
-/// The most intervals: each is kept until the end.
-const MOST_INTERVALS: usize = 2_000_000;
 /// The most budgets in one run.
 const MOST_BUDGETS: usize = 20;
 /// The span in which an operation should show a trace, unless a coverage floor names another.
@@ -163,25 +169,17 @@ pub struct PreparedRuns {
 }
 
 impl SimulateArgs {
-    /// Checks the flags and reads or makes up the traffic.
+    /// Reads or makes up the traffic.
     ///
     /// # Errors
-    /// Names the flag or the place in the file that is wrong.
+    /// Names the flag that does not fit the others or the traffic, or the place in the file that is
+    /// wrong.
     pub fn prepare(&self) -> Result<PreparedRuns, ReplayError> {
         let timing = self.timing()?;
-        within("budget", self.budget.len(), 1, MOST_BUDGETS)?;
-        self.budget
-            .iter()
-            .try_for_each(|budget| check_budget(*budget))?;
-        within("time-scale", self.time_scale, 0.001, 1000.0)?;
-        within(
-            "row-seconds",
-            self.row_seconds.unwrap_or(1.0),
-            0.001,
-            LONGEST_ROW,
-        )?;
-        within("agents", self.agents, 1, 10_000)?;
-        within("intervals", self.intervals.unwrap_or(1), 1, usize::MAX)?;
+        if self.budget.len() > MOST_BUDGETS {
+            let problem = format!("must be at most {MOST_BUDGETS} budgets");
+            return Err(refused("budget", self.budget.len(), problem));
+        }
         let Recording {
             traffic,
             row_seconds,
@@ -190,7 +188,10 @@ impl SimulateArgs {
         let start = first_row(&traffic, self.start_at.as_deref())?;
         let pace = self.time_scale * self.interval.as_secs_f64() / row_seconds;
         let schedule = Schedule::new(traffic.rows(), start, pace, self.intervals);
-        within("intervals", schedule.intervals(), 0, MOST_INTERVALS)?;
+        if schedule.intervals() > MOST_INTERVALS {
+            let problem = format!("must be at most {MOST_INTERVALS}: play fewer, or longer ones");
+            return Err(refused("intervals", schedule.intervals(), problem));
+        }
         let played = (schedule.intervals() as f64 * pace) as usize;
         let left = (traffic.rows() - start).saturating_sub(played);
         if left > 0 && self.intervals.is_none() {
@@ -222,24 +223,21 @@ impl SimulateArgs {
     }
 
     fn timing(&self) -> Result<Timing, ReplayError> {
-        within("interval", self.interval, SHORTEST, LONGEST)?;
-        let timing = Timing {
+        let part = self.interval / TimingSettings::GRACE_PART;
+        let grace = self.grace.unwrap_or(part);
+        let longest = TimingSettings::GRACE_INTERVALS_MAX * self.interval;
+        if grace > longest {
+            let longest = humantime::format_duration(longest);
+            let problem = format!("must be at most ten intervals, which is {longest}");
+            let grace = humantime::format_duration(grace);
+            return Err(refused("grace", grace, problem));
+        }
+        Ok(Timing {
             interval: self.interval,
-            grace: self
-                .grace
-                .unwrap_or(self.interval / TimingSettings::GRACE_PART),
+            grace,
             poll_interval: self.poll_interval.unwrap_or(self.interval),
             report_interval: self.report_interval.unwrap_or(self.interval / 6),
-        };
-        let longest = TimingSettings::GRACE_INTERVALS_MAX * self.interval;
-        within("grace", timing.grace, Duration::ZERO, longest)?;
-        for (flag, duration) in [
-            ("poll-interval", timing.poll_interval),
-            ("report-interval", timing.report_interval),
-        ] {
-            within(flag, duration, SHORTEST / 10, LONGEST)?;
-        }
-        Ok(timing)
+        })
     }
 
     fn cell(&self) -> Duration {

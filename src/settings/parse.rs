@@ -4,20 +4,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An IP address and a port.
-pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
     let parsed = value.parse();
     parsed.map_err(|_| "give an IP address and a port, like 127.0.0.1:5778".into())
 }
 
 /// A duration within a range.
-pub(super) fn duration(
+pub(crate) fn duration(
     least: Duration,
     most: Duration,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone {
@@ -32,8 +32,19 @@ pub(super) fn duration(
     }
 }
 
+/// A number within a range.
+#[cfg(feature = "simulate")]
+pub(crate) fn number(least: f64, most: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |value| match value.parse::<f64>() {
+        // NaN is in no range.
+        Ok(given) if (least..=most).contains(&given) => Ok(given),
+        Ok(_) => Err(format!("must be between {least} and {most}")),
+        Err(_) => Err(format!("must be a number between {least} and {most}")),
+    }
+}
+
 /// A whole number within a range.
-pub(super) fn count<T>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone
+pub(crate) fn count<T>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {

@@ -99,7 +99,7 @@ impl TimingSettings {
 }
 
 /// The grace, which with most intervals may be less.
-fn grace(value: &str) -> Result<Duration, String> {
+pub(crate) fn grace(value: &str) -> Result<Duration, String> {
     let most = TimingSettings::GRACE_INTERVALS_MAX * TimingSettings::INTERVAL_MAX;
     duration(Duration::ZERO, most)(value)
 }

@@ -131,25 +131,40 @@ fn a_file_that_is_no_traffic_is_named_with_line_and_column() {
 #[test]
 fn flags_that_make_no_sense_are_refused() {
     let recorded = Recorded::rows(1);
-    for (flag, value) in [
-        ("--agents", "0"),
-        ("--intervals", "0"),
-        ("--time-scale", "NaN"),
-        ("--interval", "2h"),
-        ("--grace", "11m"),
-        ("--poll-interval", "1ms"),
-        ("--report-interval", "2h"),
-        ("--start-at", "t9"),
-        ("--row-seconds", "0"),
-        ("--row-seconds", "NaN"),
+    let refused = |flags: &[&str]| {
+        let given = [&["simulate", "--synthetic=steady"], flags].concat();
+        let parsed = Command::try_parse_from(given);
+        parsed.map(|_| ()).unwrap_err().to_string()
+    };
+    for (flag, value, range) in [
+        ("--agents", "0", "must be between 1 and 10000"),
+        ("--intervals", "0", "must be between 1 and 2000000"),
+        ("--time-scale", "NaN", "must be between 0.001 and 1000"),
+        ("--interval", "2h", "must be between 100ms and 1h"),
+        ("--poll-interval", "1ms", "must be between 10ms and 1h"),
+        ("--report-interval", "2h", "must be between 10ms and 1h"),
+        ("--row-seconds", "0", "must be between 0.001 and 604800"),
+        ("--row-seconds", "NaN", "must be between 0.001 and 604800"),
+        ("--budget", "NaN", "must be a number above 0"),
+        ("--budget", "50,-1", "must be a number above 0"),
     ] {
+        let budget: &[&str] = if flag == "--budget" {
+            &[]
+        } else {
+            &["--budget=50"]
+        };
+        let given = format!("{flag}={value}");
+        let said = refused(&[budget, &[given.as_str()]].concat());
+        assert!(said.contains(flag) && said.contains(range), "{said}");
+    }
+    // What has to fit another flag, or the traffic.
+    for (flag, value) in [("--grace", "11m"), ("--start-at", "t9")] {
         let error = simulate(&recorded.args(&[flag, value])).unwrap_err();
         assert!(error.to_string().starts_with(flag), "{error}");
     }
-    for budget in ["--budget=NaN", "--budget=50,-1"] {
-        let error = simulate(&recorded.args(&[budget])).unwrap_err();
-        assert!(error.to_string().starts_with("--budget"), "{error}");
-    }
+    let budgets = format!("--budget={}", ["50"; 21].join(","));
+    let error = simulate(&recorded.args(&[&budgets])).unwrap_err();
+    assert!(error.to_string().starts_with("--budget"), "{error}");
     for missing in [
         &["--budget=50"] as &[&str],
         &["--synthetic=steady"],
