@@ -102,16 +102,19 @@ pub async fn load_current(shared: &JobContext) -> Result<(), StoreError> {
     let loaded = match shared.store.current_plan().await {
         Ok(Some(stored)) => {
             let number = stored.number;
-            serve(shared, stored).await.map(|()| number)
+            serve(shared, stored)
+                .await
+                .map(|served| served.then_some(number))
         }
         Ok(None) => return Ok(()),
         Err(error) => Err(error),
     };
     match loaded {
-        Ok(number) => {
+        Ok(Some(number)) => {
             shared.readability.can_read(number, &shared.metrics);
             Ok(())
         }
+        Ok(None) => Ok(()),
         Err(error) if error.is_unreadable() => load_readable(shared, &error).await,
         Err(error) => Err(error),
     }
@@ -137,19 +140,21 @@ async fn load_readable(shared: &JobContext, error: &StoreError) -> Result<(), St
         below = stored.number;
         match serve(shared, stored).await {
             Err(error) if error.is_unreadable() => {}
-            served => return served,
+            served => return served.map(drop),
         }
     }
     Ok(())
 }
 
-/// Decodes a stored plan and serves it.
-async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<(), StoreError> {
-    shared.dictionary.refresh().await?;
+/// Decodes a stored plan and serves it, with the names that its numbers had where it was read. Not
+/// if the database has gone back behind those since: then another plan is current.
+async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreError> {
+    let Some(names) = shared.dictionary.names_of(&[stored.names]).await? else {
+        return Ok(false);
+    };
     let shared = shared.clone();
     blocking(move || {
         let plan = plan_codec::decode(&stored.body)?;
-        let names = shared.dictionary.names();
         let published = Published {
             identity: stored.identity,
             at: stored.published_at,
@@ -161,7 +166,7 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<(), StoreError
         }
         let snapshot = Snapshot::build(plan, Some(published), &names);
         shared.served.install(snapshot);
-        Ok(())
+        Ok(true)
     })
     .await
 }

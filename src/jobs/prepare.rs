@@ -10,6 +10,7 @@ use crate::allocation::{
 };
 use crate::names::Names;
 use crate::plan_summary::PlanSummary;
+use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{HistoryRow, StoredPlan, TooLarge, WriteFormat, plan_codec};
 
@@ -42,6 +43,21 @@ pub(super) fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
     known.filter(|id| names.row(*id).is_none()).collect()
 }
 
+/// Operations of a plan whose numbers stand for other names now: the plan comes from a past that the
+/// database has left, and that gave these numbers to others.
+pub(super) fn renamed(before: &Snapshot, names: &Names) -> Vec<OperationId> {
+    let services = before.services();
+    let operations = services.flat_map(|(service, held)| {
+        let operations = before.operations(held);
+        operations.map(move |(name, known)| (service, name, known.operation))
+    });
+    let renamed = operations.filter(|(service, name, operation)| {
+        let now = names.name(*operation);
+        now.is_some_and(|now| now.service != **service || *now.operation != **name)
+    });
+    renamed.map(|(_, _, operation)| operation).collect()
+}
+
 /// Makes the next plan of the one before.
 ///
 /// # Errors
@@ -69,6 +85,7 @@ pub(super) fn prepare(
         number: plan.number,
         identity: Uuid::new_v4(),
         term: plan.term,
+        names: names.incarnation(),
         window: plan.window,
         configuration_revision: plan.configuration_revision,
         published_at,

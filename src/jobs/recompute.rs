@@ -14,14 +14,16 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::changes::{self, PlanChanges};
 use super::follow::{blocking_under, load_current};
-use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, retired};
+use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, renamed, retired};
 use super::windows::{WindowRead, last_closed};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
+use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
-use crate::store::{Claim, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
+
+use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
 /// How far ahead of a window's close a trigger may come and wait for it: triggers come every
@@ -53,6 +55,8 @@ struct Read {
     configuration: Configuration,
     revision: u64,
     format: WriteFormat,
+    /// What the numbers of all counts stand for.
+    names: Arc<Names>,
 }
 
 /// What a plan goes on from.
@@ -61,6 +65,8 @@ struct Parent {
     /// The database has no plan: it has gone back to before the first. Then nothing of what is
     /// served is gone on from, because its numbers stand for nothing there.
     anew: bool,
+    /// It is not the current plan, so its numbers may come from a past that the database has left.
+    elsewhere: bool,
     /// The highest number that was served or is current.
     highest: u64,
 }
@@ -164,7 +170,10 @@ impl Recompute {
             // Another replica was faster, or the database has gone back to another plan.
             return Ok(load_current(&self.shared).await?);
         };
-        let read = self.read(parent.window(), window).await?;
+        let Some(read) = self.read(parent.window(), window).await? else {
+            tracing::warn!("the database went back in time while counts were read: reading again");
+            return Ok(());
+        };
         laps.lap(phases.of(PlanPhase::Read));
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
@@ -192,16 +201,19 @@ impl Recompute {
         let current = replaces.map_or(0, |current| current.number);
         known.then(|| Parent {
             anew: replaces.is_none() && before.mark().is_some(),
+            elsewhere: replaces != before.mark(),
             highest: self.shared.served.highest().max(current),
             snapshot: Arc::clone(before),
         })
     }
 
+    /// Reads what a plan is computed from; none if the database has gone back in time meanwhile,
+    /// so that the counts' numbers stand for nothing any more.
     async fn read(
         &self,
         previous: Window,
         window: Window,
-    ) -> Result<Read, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Option<Read>, Box<dyn Error + Send + Sync>> {
         let JobContext {
             store, dictionary, ..
         } = &self.shared;
@@ -219,10 +231,14 @@ impl Recompute {
             let reason = "it cannot read the counts that newer replicas write";
             self.shared.leadership.give_up(reason);
         }
-        dictionary.refresh().await?;
+        let counted = corrected.iter().chain(&gap).chain([&current]);
+        let states: Vec<Incarnation> = counted.map(|counted| counted.names).collect();
+        let Some(names) = dictionary.names_of(&states).await? else {
+            return Ok(None);
+        };
         let revision = store.configuration().await?;
         let configuration = Configuration::read(&revision)?;
-        Ok(Read {
+        Ok(Some(Read {
             current,
             // Half of its counts would take away what the plan before has counted.
             corrected: corrected.filter(|counted| counted.unread.is_none()),
@@ -230,7 +246,8 @@ impl Recompute {
             configuration,
             revision: revision.revision,
             format: store.write_format().await?,
-        })
+            names,
+        }))
     }
 
     async fn compute(
@@ -242,7 +259,7 @@ impl Recompute {
     ) -> Result<PreparedPlan, Unstorable> {
         // As exactly as it is stored: all replicas say the same.
         let published_at = self.shared.clock.now().trunc_subsecs(3);
-        let names = self.shared.dictionary.names();
+        let names = Arc::clone(&read.names);
         blocking_under(Arc::clone(publishing), move || {
             let counts = |counted: WindowRead| counted.sums.counts(&names);
             let readable = read.current.readable();
@@ -255,7 +272,10 @@ impl Recompute {
                 true => &genesis,
                 false => parent.snapshot.plan(),
             };
-            let retired = retired(previous, &names);
+            let mut retired = retired(previous, &names);
+            if parent.elsewhere {
+                retired.extend(renamed(&parent.snapshot, &names));
+            }
             let inputs = Inputs {
                 term,
                 corrected: corrected.as_ref(),
@@ -308,6 +328,14 @@ impl Recompute {
                 tracing::info!(current, "a plan was not published: there is a newer one");
                 load_current(&self.shared).await?;
             }
+            Publication::OtherNames => {
+                tracing::warn!(
+                    plan = plan.number,
+                    "a plan was not published: the database has gone back behind the names that \
+                     it was computed with"
+                );
+                self.shared.dictionary.leave(plan.names).await?;
+            }
         }
         Ok(false)
     }
@@ -343,6 +371,7 @@ fn outcome(publication: Publication) -> PlanOutcome {
         Publication::Published => PlanOutcome::Published,
         Publication::StaleTerm => PlanOutcome::StaleTerm,
         Publication::StaleParent(_) => PlanOutcome::StaleParent,
+        Publication::OtherNames => PlanOutcome::OtherNames,
     }
 }
 

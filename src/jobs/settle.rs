@@ -19,7 +19,7 @@ use super::{Job, JobContext};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::clock::Clock;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{HistoryRow, StoreError, WriteFormat};
+use crate::store::{HistoryRow, Incarnation, Settlement, Settling, StoreError, WriteFormat};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{JobName, StoreCall, StoreFailure};
 
@@ -38,6 +38,30 @@ pub struct Settle {
     pub report_age_max: Duration,
     /// Held by what a run began on another thread, which goes on when the run is ended.
     turn: Arc<Mutex<()>>,
+}
+
+/// What a window's history is to say, if it is something else than what it says.
+struct Changed {
+    row: Option<HistoryRow>,
+    /// The state of the dictionary that the row's numbers come from.
+    names: Incarnation,
+}
+
+impl Default for Changed {
+    fn default() -> Self {
+        Self {
+            row: None,
+            names: Incarnation::EMPTY,
+        }
+    }
+}
+
+/// Where to go on: where the last run stopped, or at the beginning if nobody knows. A run that
+/// stopped later than what can be settled now had a clock that has been set back since, so what it
+/// passed over is looked at again.
+fn from(settled: Option<Timestamp>, last_end: Timestamp) -> Timestamp {
+    let settled = settled.filter(|settled| *settled <= last_end);
+    settled.unwrap_or(Timestamp(i64::MIN))
 }
 
 #[async_trait]
@@ -62,7 +86,8 @@ impl Job for Settle {
         let store = &self.shared.store;
         let last_end = self.settleable(self.shared.clock.timestamp());
         let format = store.write_format().await?;
-        let mut from = self.from(last_end).await?;
+        let mut settled = store.settled_until().await?;
+        let mut from = from(settled, last_end);
         let began = Instant::now();
         while leads() && began.elapsed() < TURN {
             let bucket = store.next_bucket(from).await?;
@@ -70,18 +95,17 @@ impl Job for Settle {
                 // Reports of a bucket that begins earlier and ends later may still come.
                 let until = Window::aligned(last_end, self.length()).start;
                 let until = bucket.map_or(until, |bucket| bucket.start.min(until));
-                store.settle_history(&[], until).await?;
+                self.note(Changed::default(), settled, until).await?;
                 return Ok(());
             };
-            let changed = self.changed(bucket, format).await?;
+            let Some(changed) = self.changed(bucket, format).await? else {
+                return Ok(());
+            };
             from = Timestamp(bucket.start.0 + 1);
-            if let Some(row) = changed {
-                store.settle_history(&[row], from).await?;
+            if !self.note(changed, settled, from).await? {
+                return Ok(());
             }
-        }
-        if leads() {
-            // The turn is over; windows that stay as they are have not been noted yet.
-            store.settle_history(&[], from).await?;
+            settled = Some(from);
         }
         Ok(())
     }
@@ -108,32 +132,47 @@ impl Settle {
         Timestamp(now.0.saturating_sub(age))
     }
 
-    /// Where to go on: where the last run stopped, or at the beginning if nobody knows. A run that
-    /// stopped later than what can be settled now had a clock that has been set back since, so what
-    /// it passed over is looked at again.
-    async fn from(&self, last_end: Timestamp) -> Result<Timestamp, StoreError> {
-        let settled = self.shared.store.settled_until().await?;
-        let settled = settled.filter(|settled| *settled <= last_end);
-        Ok(settled.unwrap_or(Timestamp(i64::MIN)))
+    /// Notes up to where history is settled, with what has changed. Not if somebody else has moved
+    /// on, or the database has gone back in time: the next run begins where the database stands then.
+    async fn note(
+        &self,
+        changed: Changed,
+        after: Option<Timestamp>,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let settling = Settling {
+            rows: changed.row.as_slice(),
+            names: changed.names,
+            after,
+            until,
+        };
+        let settlement = self.shared.store.settle_history(settling).await?;
+        if settlement != Settlement::Settled {
+            tracing::info!(?settlement, "history is not settled further in this run");
+        }
+        Ok(settlement == Settlement::Settled)
     }
 
-    /// A window's history, if it says something else than its deltas.
+    /// A window's history, if it says something else than its deltas. None if the database has gone
+    /// back behind the names of the deltas since they were read.
     async fn changed(
         &self,
         window: Window,
         format: WriteFormat,
-    ) -> Result<Option<HistoryRow>, StoreError> {
+    ) -> Result<Option<Changed>, StoreError> {
         let counted = WindowRead::read_bucket(&self.shared, window).await?;
         if let Some((_, error)) = counted.unread {
             // Somebody who can read them settles the window, or nobody can: then what the plan
             // wrote is as good as it gets.
             return match error {
-                StoreError::Corrupt { .. } => Ok(None),
+                StoreError::Corrupt { .. } => Ok(Some(Changed::default())),
                 error => Err(error),
             };
         }
         let before = self.held(window).await?;
-        let names = self.shared.dictionary.names();
+        let Some(names) = self.shared.dictionary.names_of(&[counted.names]).await? else {
+            return Ok(None);
+        };
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let changed = blocking(move || {
             let _turn = turn;
@@ -152,12 +191,16 @@ impl Settle {
                     probability: answered.get(&counted.operation).copied().flatten(),
                 })
                 .collect();
-            (after != before).then(|| HistoryRow {
+            let row = (after != before).then(|| HistoryRow {
                 window,
                 payload: history_codec::encode(&after, format),
-            })
+            });
+            Changed {
+                row,
+                names: names.incarnation(),
+            }
         });
-        Ok(changed.await)
+        Ok(Some(changed.await))
     }
 
     /// What a window's history says now. A damaged row is written anew.

@@ -12,7 +12,7 @@ use crate::allocation::{
     AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
 };
 use crate::names::{Names, OperationRow};
-use crate::store::{BucketCounts, BucketOperation, StoreError};
+use crate::store::{BucketCounts, BucketOperation, Incarnation, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
 
@@ -29,6 +29,8 @@ pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -
 pub(super) struct WindowRead {
     /// What the deltas that could be read add up to.
     pub sums: WindowSums,
+    /// A state of the dictionary in which all numbers counted have their names.
+    pub names: Incarnation,
     /// Deltas of the window.
     pub deltas: u64,
     /// Those that could not be read, and why the first could not.
@@ -69,6 +71,7 @@ impl WindowRead {
         let summing = blocking(move || {
             let mut counted = Self {
                 sums: WindowSums::new(window),
+                names: Incarnation::EMPTY,
                 deltas: 0,
                 unread: None,
             };
@@ -78,8 +81,8 @@ impl WindowRead {
             counted.sums.sum();
             counted
         });
-        let (read, counted) = tokio::join!(reading, summing);
-        read?;
+        let (read, mut counted) = tokio::join!(reading, summing);
+        counted.names = read?;
         counted.tell(shared);
         Ok(counted)
     }

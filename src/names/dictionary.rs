@@ -99,19 +99,29 @@ impl Dictionary {
         Ok(())
     }
 
-    /// The names of a state of the dictionary in which something was read, or of a later one;
-    /// none if the database has gone back behind that state since.
+    /// Names that include those of every given state of the dictionary: what numbers stand for
+    /// that were read in these states. None if the database has gone back behind one of them
+    /// since; then what was read must be read again.
     ///
     /// # Errors
     /// The store's; what was known stays known.
-    pub async fn names_of(&self, state: Incarnation) -> Result<Option<Arc<Names>>, StoreError> {
+    pub async fn names_of(&self, states: &[Incarnation]) -> Result<Option<Arc<Names>>, StoreError> {
         let names = self.names();
-        if names.incarnation() == state {
+        if states.iter().all(|state| *state == names.incarnation()) {
             return Ok(Some(names));
         }
+        // Nobody else swaps the names meanwhile.
         let asking = self.asking.lock().await;
-        let (_, includes) = self.read_on(&asking, Some(state)).await?;
-        Ok(includes.then(|| self.names()))
+        for state in states {
+            if self.names.load().incarnation() == *state {
+                continue;
+            }
+            let (_, includes) = self.read_on(&asking, Some(*state)).await?;
+            if !includes {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.names()))
     }
 
     /// Reads what there is to read; says how the names have changed, and whether their past

@@ -14,7 +14,7 @@ use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
     Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::health::DatabaseState;
@@ -158,7 +158,7 @@ impl Store for InstrumentedStore {
         &self,
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Incarnation, StoreError> {
         let work = self.inner.stream_deltas(starts, rows);
         self.count(StoreCall::ReadDeltas, work).await
     }
@@ -235,12 +235,8 @@ impl Store for InstrumentedStore {
         self.count(StoreCall::SettledUntil, work).await
     }
 
-    async fn settle_history(
-        &self,
-        rows: &[HistoryRow],
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let work = self.inner.settle_history(rows, until);
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
+        let work = self.inner.settle_history(settling);
         self.write(StoreCall::SettleHistory, work).await
     }
 

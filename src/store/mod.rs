@@ -36,7 +36,8 @@ pub use model::{
     Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
     Incarnation, LeaseAnswer, Maintained, NewPlan, Placement, PlanMark, PoolState, Publication,
-    ResolvedReport, Retention, RevisionMark, Revisions, Step, StoredDelta, StoredPlan, WriteFormat,
+    ResolvedReport, Retention, RevisionMark, Revisions, Settlement, Settling, Step, StoredDelta,
+    StoredPlan, WriteFormat,
 };
 
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
@@ -61,12 +62,13 @@ pub trait Store: Send + Sync + 'static {
     /// error means that nothing may be acknowledged.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
-    /// Sends every delta of the buckets that start in the range, in no particular order.
+    /// Sends every delta of the buckets that start in the range, in no particular order. Returns the
+    /// state of the dictionary at that moment: all numbers that were sent have their names in it.
     async fn stream_deltas(
         &self,
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Incarnation, StoreError>;
 
     /// The first bucket from an instant on for which there are deltas; of several lengths that begin
     /// together, the longest.
@@ -114,7 +116,8 @@ pub trait Store: Send + Sync + 'static {
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
 
     /// Publishes a plan with the history of its window: one transaction that holds only if the
-    /// lease still has the claim's holder and term, and the plan to be replaced is the current one.
+    /// lease still has the claim's holder and term, the plan to be replaced is the current one, and
+    /// the names that the plan was computed with are in the database's past.
     async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError>;
 
     /// Which plan is current; none before the first.
@@ -130,9 +133,9 @@ pub trait Store: Send + Sync + 'static {
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Writes history rows, replacing those of the same window start, and notes in the same
-    /// transaction that the history of all windows that start before `until` is settled.
-    async fn settle_history(&self, rows: &[HistoryRow], until: Timestamp)
-    -> Result<(), StoreError>;
+    /// transaction up to where history is settled; only if it is settled up to where the caller
+    /// has read, and the names that the rows were computed with are in the database's past.
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError>;
 
     /// Which formats stored documents are to be written in.
     async fn write_format(&self) -> Result<WriteFormat, StoreError>;

@@ -14,6 +14,7 @@ use weir::store::{DictionaryLimits, HistoryRow, Store, WriteFormat};
 use crate::support::app::{TestApp, report};
 use crate::support::client::http_client;
 use crate::support::process::{WeirProcess, eventually};
+use crate::support::stored::ReadWhole;
 
 const MINUTE: i64 = 60_000;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -85,7 +86,7 @@ async fn pages_follow_each_other_over_windows_of_any_format() {
         damaged,
         row(ago(55), operation, 5, WriteFormat::Newest),
     ];
-    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    store.settle(&rows, Timestamp(0)).await.unwrap();
 
     let path = "/v1/services/checkout/history?operation=POST%20/cart";
     let (status, whole) = app.admin_get(path).await;
@@ -159,7 +160,7 @@ async fn a_large_fleets_history_is_answered_without_being_held() {
                 },
                 payload: payload.clone(),
             };
-            store.settle_history(&[row], Timestamp(0)).await.unwrap();
+            store.settle(&[row], Timestamp(0)).await.unwrap();
         }
         assert!(
             payload.len() as i64 * WINDOWS > 80 << 20,

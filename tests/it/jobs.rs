@@ -152,7 +152,7 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
     replica
         .shared
         .store
-        .settle_history(&[written], Timestamp(0))
+        .settle(&[written], Timestamp(0))
         .await
         .unwrap();
     replica

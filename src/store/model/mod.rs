@@ -17,8 +17,8 @@ pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark}
 pub use connections::PoolState;
 pub use fleet::FleetSettings;
 pub use formats::WriteFormat;
-pub use history::HistoryRow;
 pub(super) use history::last_of_each_window;
+pub use history::{HistoryRow, Settlement, Settling};
 pub use lease::LeaseAnswer;
 pub use names::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,

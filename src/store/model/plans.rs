@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::HistoryRow;
+use super::{HistoryRow, Incarnation};
 use crate::allocation::Window;
 
 /// Which plan it is. After the database has gone back in time a number may come again; an
@@ -51,6 +51,9 @@ pub struct StoredPlan {
     pub identity: Uuid,
     /// The term it was computed under.
     pub term: u64,
+    /// A state of the dictionary in which its numbers, and those of its history, have their names.
+    /// Of a plan that was read: the state that the dictionary was in at that moment.
+    pub names: Incarnation,
     /// The window it answers.
     pub window: Window,
     /// The configuration revision it was computed from.
@@ -83,4 +86,7 @@ pub enum Publication {
     StaleTerm,
     /// Another plan than the one to be replaced is current; this is its number, 0 for none.
     StaleParent(u64),
+    /// Its numbers may stand for other names now: the database has gone back in time. The names
+    /// must be read again, and the plan computed again.
+    OtherNames,
 }

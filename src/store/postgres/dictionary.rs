@@ -47,6 +47,10 @@ const LOCK: &str = "\
 -- dictionary: lock
 select next_service_id, next_operation_id, services, operations from dictionary for update";
 
+const READ_INCARNATION: &str = "\
+-- dictionary: read incarnation
+select incarnation from dictionary";
+
 const IS_PAST: &str = "\
 -- dictionary: is past
 select exists(select from dictionary_chain where incarnation = $1)";
@@ -190,11 +194,22 @@ async fn read_page(
 }
 
 /// Whether a state is the dictionary's or in its past.
-async fn is_past(connection: &mut Connection, state: Incarnation) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_past(
+    connection: &mut Connection,
+    state: Incarnation,
+) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(IS_PAST)
         .bind(state.0)
         .fetch_one(connection)
         .await
+}
+
+/// The state of the dictionary.
+pub(super) async fn state(connection: &mut Connection) -> Result<Incarnation, sqlx::Error> {
+    let state: Uuid = sqlx::query_scalar(READ_INCARNATION)
+        .fetch_one(connection)
+        .await?;
+    Ok(Incarnation(state))
 }
 
 /// Forgets all states but the newest.

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::HISTORY;
 use super::session::Session;
+use super::{PostgresStore, dictionary};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::{self, Fault};
 use crate::store::history_codec::{self, Cut, HEAD_BYTES, Part};
-use crate::store::{HistoryRow, Rows};
+use crate::store::{HistoryRow, Rows, Settlement, Settling};
 
 const UPSERT: &str = "\
 -- history: upsert
@@ -25,7 +25,7 @@ select until_ms from settlement";
 
 const WRITE_SETTLED: &str = "\
 -- history: write settled
-update settlement set until_ms = $1";
+update settlement set until_ms = $1 where until_ms is not distinct from $2";
 
 const READ_HEADS: &str = "\
 -- history: read heads
@@ -118,23 +118,41 @@ pub(super) async fn upsert(connection: &mut Connection, rows: &[HistoryRow]) -> 
 /// Writes rows, and up to where history is settled now.
 pub(super) async fn settle(
     store: &PostgresStore,
-    rows: &[HistoryRow],
-    until: Timestamp,
-) -> Result<(), Fault> {
-    let partitions = rows.iter().map(|row| HISTORY.at(row.window.start.0));
+    settling: Settling<'_>,
+) -> Result<Settlement, Fault> {
+    let partitions = settling
+        .rows
+        .iter()
+        .map(|row| HISTORY.at(row.window.start.0));
     store.partitions.ensure(&store.pool, partitions).await?;
     let mut session = Session::open(&store.pool).await?;
     let mut transaction = session.begin().await?;
-    upsert(&mut transaction, rows)
+    let settlement = attempt(&mut transaction, settling)
         .await
         .map_err(|fault| store.partitions.mind(fault))?;
-    sqlx::query(WRITE_SETTLED)
-        .bind(until.0)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
+    if settlement == Settlement::Settled {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
     session.keep();
-    Ok(())
+    Ok(settlement)
+}
+
+async fn attempt(connection: &mut Connection, settling: Settling<'_>) -> Result<Settlement, Fault> {
+    let written = sqlx::query(WRITE_SETTLED)
+        .bind(settling.until.0)
+        .bind(settling.after.map(|after| after.0))
+        .execute(&mut *connection)
+        .await?;
+    if written.rows_affected() == 0 {
+        return Ok(Settlement::Moved);
+    }
+    if !settling.rows.is_empty() && !dictionary::is_past(connection, settling.names).await? {
+        return Ok(Settlement::OtherNames);
+    }
+    upsert(connection, settling.rows).await?;
+    Ok(Settlement::Settled)
 }
 
 /// Up to where history is settled.

@@ -36,7 +36,7 @@ use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
     Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use partitions::Partitions;
@@ -150,7 +150,7 @@ impl Store for PostgresStore {
         &self,
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Incarnation, StoreError> {
         self.once("reading deltas", reports::stream(self, starts, &rows))
             .await
     }
@@ -247,12 +247,8 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn settle_history(
-        &self,
-        rows: &[HistoryRow],
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.run("settling history", || history::settle(self, rows, until))
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
+        self.run("settling history", || history::settle(self, settling))
             .await
     }
 

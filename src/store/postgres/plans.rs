@@ -8,10 +8,10 @@ use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::{HISTORY, PLAN, PLAN_BODY};
 use super::session::Session;
-use super::{history, lease};
+use super::{dictionary, history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
-use crate::store::{NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
+use crate::store::{Incarnation, NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
 
 const SWAP_HEAD: &str = "\
 -- plans: swap head
@@ -38,7 +38,8 @@ on conflict (number, published_ms) do nothing";
 const READ_CURRENT: &str = "\
 -- plans: read current
 select head.number, head.identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
-    plan.configuration_revision, head.published_ms, plan.summary, plan_body.body
+    plan.configuration_revision, head.published_ms, plan.summary, plan_body.body,
+    (select incarnation from dictionary) as names
 from plan_head as head
 left join plan on plan.number = head.number and plan.published_ms = head.published_ms
 left join plan_body on plan_body.number = head.number
@@ -49,7 +50,8 @@ where head.number > 0";
 const READ_READABLE: &str = "\
 -- plans: read readable
 select plan.number, null::uuid as identity, plan.epoch as term, plan.window_start_ms,
-    plan.window_end_ms, plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+    plan.window_end_ms, plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body,
+    (select incarnation from dictionary) as names
 from plan_body
 join plan using (number, published_ms)
 where plan_body.number < $1 and substring(plan_body.body from 1 for 1) between $2 and $3
@@ -61,6 +63,7 @@ struct PlanRow {
     number: i64,
     identity: Option<Uuid>,
     term: Option<i64>,
+    names: Option<Uuid>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
     configuration_revision: Option<i64>,
@@ -81,10 +84,14 @@ impl PlanRow {
             end: Timestamp(there(self.window_end_ms)?),
         };
         let revision = there(self.configuration_revision)?;
+        let names = self
+            .names
+            .ok_or_else(|| Fault::corrupt("dictionary", "its row is missing"))?;
         Ok(StoredPlan {
             number: fault::number(number, || cell("plan_head.number"))?,
             identity: self.identity.unwrap_or_default(),
             term: fault::number(there(self.term)?, || cell("plan.epoch"))?,
+            names: Incarnation(names),
             window,
             configuration_revision: fault::number(revision, || {
                 cell("plan.configuration_revision")
@@ -129,6 +136,10 @@ async fn attempt(connection: &mut Connection, new: NewPlan<'_>) -> Result<Public
         return Ok(Publication::StaleParent(
             current.map_or(0, |mark| mark.number),
         ));
+    }
+    // Once nobody else can publish: the wait for that may have taken a while.
+    if !dictionary::is_past(connection, new.plan.names).await? {
+        return Ok(Publication::OtherNames);
     }
     insert(connection, new.plan).await?;
     history::upsert(connection, new.history).await?;

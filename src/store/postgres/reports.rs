@@ -6,10 +6,10 @@ use std::ops::Range;
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use super::PostgresStore;
 use super::connection::Connection;
 use super::partitions::DELTA;
 use super::session::Session;
+use super::{PostgresStore, dictionary};
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
@@ -280,14 +280,15 @@ async fn insert_deltas(
     Ok(())
 }
 
-/// Sends the deltas of a range of buckets.
+/// Sends the deltas of a range of buckets; the state of the names is read in the same snapshot.
 pub(super) async fn stream(
     store: &PostgresStore,
     starts: Range<Timestamp>,
     rows: &Rows<StoredDelta>,
-) -> Result<(), Fault> {
+) -> Result<Incarnation, Fault> {
     let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
+    let mut transaction = session.snapshot().await?;
+    let names = dictionary::state(&mut transaction).await?;
     {
         let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
             .bind(starts.start.0)
@@ -295,13 +296,13 @@ pub(super) async fn stream(
             .fetch(&mut *transaction);
         while let Some(row) = found.try_next().await? {
             if rows.send(row.into()).await.is_err() {
-                return Ok(());
+                return Ok(names);
             }
         }
     }
     transaction.commit().await?;
     session.keep();
-    Ok(())
+    Ok(names)
 }
 
 /// The first bucket from an instant on.

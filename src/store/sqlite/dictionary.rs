@@ -50,6 +50,10 @@ from json_each($1) as wanted
 cross join dictionary_chain as chain on chain.incarnation = wanted.value
 join dictionary using (generation)";
 
+const READ_INCARNATION: &str = "\
+-- dictionary: read incarnation
+select incarnation from dictionary";
+
 const IS_PAST: &str = "\
 -- dictionary: is past
 select exists(select 1 from dictionary_chain where incarnation = $1)";
@@ -165,7 +169,7 @@ fn cell(incarnation: Incarnation) -> String {
 }
 
 /// The incarnation in a cell.
-fn incarnation(cell: &str) -> Result<Incarnation, Fault> {
+pub(super) fn incarnation(cell: &str) -> Result<Incarnation, Fault> {
     let read = Uuid::try_parse(cell).map(Incarnation);
     read.map_err(|error| Fault::corrupt("dictionary.incarnation", error))
 }
@@ -198,7 +202,7 @@ pub(super) async fn known(
 }
 
 /// Whether a state is the dictionary's or in its past.
-async fn is_past(
+pub(super) async fn is_past(
     connection: &mut SqliteConnection,
     state: Incarnation,
 ) -> Result<bool, sqlx::Error> {
@@ -206,6 +210,14 @@ async fn is_past(
         .bind(cell(state))
         .fetch_one(connection)
         .await
+}
+
+/// The state of the dictionary.
+pub(super) async fn state(connection: &mut SqliteConnection) -> Result<Incarnation, Fault> {
+    let state: String = sqlx::query_scalar(READ_INCARNATION)
+        .fetch_one(connection)
+        .await?;
+    incarnation(&state)
 }
 
 /// Forgets all states but the newest.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
 
-use super::SqliteStore;
+use super::{SqliteStore, dictionary};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::Fault;
 use crate::store::history_codec::{self, Cut};
-use crate::store::{HistoryRow, Rows};
+use crate::store::{HistoryRow, Rows, Settlement, Settling};
 
 const UPSERT: &str = "\
 -- history: upsert
@@ -23,7 +23,7 @@ select until_ms from settlement";
 
 const WRITE_SETTLED: &str = "\
 -- history: write settled
-update settlement set until_ms = $1";
+update settlement set until_ms = $1 where until_ms is not distinct from $2";
 
 const READ: &str = "\
 -- history: read
@@ -90,17 +90,35 @@ pub(super) async fn upsert(
 /// Writes rows, and up to where history is settled now.
 pub(super) async fn settle(
     store: &SqliteStore,
-    rows: &[HistoryRow],
-    until: Timestamp,
-) -> Result<(), Fault> {
+    settling: Settling<'_>,
+) -> Result<Settlement, Fault> {
     let mut transaction = store.connections.write().await?;
-    upsert(&mut transaction, rows).await?;
-    sqlx::query(WRITE_SETTLED)
-        .bind(until.0)
-        .execute(&mut *transaction)
+    let settlement = attempt(&mut transaction, settling).await?;
+    if settlement == Settlement::Settled {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(settlement)
+}
+
+async fn attempt(
+    connection: &mut SqliteConnection,
+    settling: Settling<'_>,
+) -> Result<Settlement, Fault> {
+    let written = sqlx::query(WRITE_SETTLED)
+        .bind(settling.until.0)
+        .bind(settling.after.map(|after| after.0))
+        .execute(&mut *connection)
         .await?;
-    transaction.commit().await?;
-    Ok(())
+    if written.rows_affected() == 0 {
+        return Ok(Settlement::Moved);
+    }
+    if !settling.rows.is_empty() && !dictionary::is_past(connection, settling.names).await? {
+        return Ok(Settlement::OtherNames);
+    }
+    upsert(connection, settling.rows).await?;
+    Ok(Settlement::Settled)
 }
 
 /// Up to where history is settled.

@@ -31,7 +31,7 @@ use super::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
     Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::clock::{Clock, SystemClock};
@@ -92,7 +92,7 @@ impl Store for SqliteStore {
         &self,
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Incarnation, StoreError> {
         once("reading deltas", reports::stream(self, starts, &rows)).await
     }
 
@@ -184,12 +184,8 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn settle_history(
-        &self,
-        rows: &[HistoryRow],
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        run("settling history", || history::settle(self, rows, until)).await
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
+        run("settling history", || history::settle(self, settling)).await
     }
 
     async fn stream_history(

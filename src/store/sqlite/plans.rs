@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::{history, lease};
+use super::{dictionary, history, lease};
 use crate::allocation::{Timestamp, Window};
 use crate::store::fault::{self, Fault};
 use crate::store::{NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
@@ -31,7 +31,8 @@ insert into plan_body (number, published_ms, body) values ($1, $2, $3)";
 const READ_CURRENT: &str = "\
 -- plans: read current
 select head.number, head.identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
-    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body,
+    (select incarnation from dictionary) as names
 from plan_head as head
 left join plan on plan.number = head.number
 left join plan_body on plan_body.number = head.number
@@ -40,7 +41,8 @@ where head.number > 0";
 const READ_READABLE: &str = "\
 -- plans: read readable
 select plan.number, null as identity, plan.epoch as term, plan.window_start_ms, plan.window_end_ms,
-    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body
+    plan.configuration_revision, plan.published_ms, plan.summary, plan_body.body,
+    (select incarnation from dictionary) as names
 from plan_body
 join plan using (number)
 where plan_body.number < $1 and substr(plan_body.body, 1, 1) between $2 and $3
@@ -52,6 +54,7 @@ struct PlanRow {
     number: i64,
     identity: Option<String>,
     term: Option<i64>,
+    names: Option<String>,
     window_start_ms: Option<i64>,
     window_end_ms: Option<i64>,
     configuration_revision: Option<i64>,
@@ -73,12 +76,16 @@ impl PlanRow {
         };
         let published = there(self.published_ms)?;
         let revision = there(self.configuration_revision)?;
+        let names = self
+            .names
+            .ok_or_else(|| Fault::corrupt("dictionary", "its row is missing"))?;
         Ok(StoredPlan {
             number: fault::number(number, || cell("plan_head.number"))?,
             identity: self
                 .identity
                 .map_or(Ok(Uuid::nil()), |cell| identity(&cell))?,
             term: fault::number(there(self.term)?, || cell("plan.epoch"))?,
+            names: dictionary::incarnation(&names)?,
             window,
             configuration_revision: fault::number(revision, || {
                 cell("plan.configuration_revision")
@@ -117,6 +124,10 @@ async fn attempt(
         return Ok(Publication::StaleParent(
             current.map_or(0, |mark| mark.number),
         ));
+    }
+    // Once nobody else can publish: the wait for that may have taken a while.
+    if !dictionary::is_past(connection, new.plan.names).await? {
+        return Ok(Publication::OtherNames);
     }
     insert(connection, new.plan).await?;
     history::upsert(connection, new.history).await?;

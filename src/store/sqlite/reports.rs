@@ -11,7 +11,7 @@ use super::{SqliteStore, dictionary};
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
-use crate::store::{Admission, ResolvedReport, Rows, StoredDelta, delta_codec};
+use crate::store::{Admission, Incarnation, ResolvedReport, Rows, StoredDelta, delta_codec};
 
 /// The cross join keeps the few wanted keys outside and looks each up.
 const READ_MARKS: &str = "\
@@ -155,22 +155,27 @@ async fn write_marks(
     Ok(())
 }
 
-/// Sends the deltas of a range of buckets.
+/// Sends the deltas of a range of buckets; the state of the names is read in the same snapshot.
 pub(super) async fn stream(
     store: &SqliteStore,
     starts: Range<Timestamp>,
     rows: &Rows<StoredDelta>,
-) -> Result<(), Fault> {
-    let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
-        .bind(starts.start.0)
-        .bind(starts.end.0)
-        .fetch(store.connections.readers());
-    while let Some(row) = found.try_next().await? {
-        if rows.send(row.into()).await.is_err() {
-            break;
+) -> Result<Incarnation, Fault> {
+    let mut transaction = store.connections.snapshot().await?;
+    let names = dictionary::state(&mut transaction).await?;
+    {
+        let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
+            .bind(starts.start.0)
+            .bind(starts.end.0)
+            .fetch(&mut *transaction);
+        while let Some(row) = found.try_next().await? {
+            if rows.send(row.into()).await.is_err() {
+                break;
+            }
         }
     }
-    Ok(())
+    transaction.commit().await?;
+    Ok(names)
 }
 
 /// The first bucket from an instant on.

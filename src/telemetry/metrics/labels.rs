@@ -142,6 +142,8 @@ labels! {
         StaleTerm = "stale_term",
         /// There was a newer plan.
         StaleParent = "stale_parent",
+        /// The database had gone back behind the names that it was computed with.
+        OtherNames = "other_names",
         /// It was larger than what can be read again, so it was not stored.
         TooLarge = "too_large",
     }

@@ -16,7 +16,8 @@ use weir::store::{
     Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
     Maintained, NewPlan, Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention,
-    RevisionMark, Rows, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    RevisionMark, Rows, Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan,
+    WriteFormat,
 };
 
 use super::operations::Point;
@@ -216,7 +217,7 @@ impl Store for Link {
         &self,
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Incarnation, StoreError> {
         self.faults.may_panic("read_deltas");
         self.faults.come_to(Point::Read).await;
         self.way()?;
@@ -344,14 +345,10 @@ impl Store for Link {
         self.store.settled_until().await
     }
 
-    async fn settle_history(
-        &self,
-        rows: &[HistoryRow],
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
         self.way()?;
-        self.store.settle_history(rows, until).await?;
-        self.heard(())
+        let settlement = self.store.settle_history(settling).await?;
+        self.heard(settlement)
     }
 
     async fn stream_history(

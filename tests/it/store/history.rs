@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use weir::allocation::{OperationId, Timestamp};
 use weir::store::history_codec::{self, HistoryOperation};
-use weir::store::{HistoryRow, Store, WriteFormat};
+use weir::store::{HistoryRow, Incarnation, Settlement, Settling, Store, WriteFormat};
 
 use super::{Fixture, window};
 use crate::support::stored::ReadWhole;
@@ -24,16 +24,13 @@ async fn read(store: &Arc<dyn Store>, from: i64, to: i64) -> Vec<HistoryRow> {
 
 pub async fn rows_come_back_oldest_first(fixture: &Fixture) {
     let store = fixture.open().await;
-    store.settle_history(&[], Timestamp(0)).await.unwrap();
+    store.settle(&[], Timestamp(0)).await.unwrap();
     // Over several days, so over several partitions.
     store
-        .settle_history(&[row(20_000, "c"), row(1, "b")], Timestamp(0))
+        .settle(&[row(20_000, "c"), row(1, "b")], Timestamp(0))
         .await
         .unwrap();
-    store
-        .settle_history(&[row(0, "a")], Timestamp(0))
-        .await
-        .unwrap();
+    store.settle(&[row(0, "a")], Timestamp(0)).await.unwrap();
     assert_eq!(
         read(&store, 0, 30_000).await,
         [row(0, "a"), row(1, "b"), row(20_000, "c")]
@@ -45,13 +42,13 @@ pub async fn rows_come_back_oldest_first(fixture: &Fixture) {
 pub async fn a_correction_replaces_its_window(fixture: &Fixture) {
     let store = fixture.open().await;
     store
-        .settle_history(&[row(0, "a"), row(1, "b")], Timestamp(0))
+        .settle(&[row(0, "a"), row(1, "b")], Timestamp(0))
         .await
         .unwrap();
     let mut longer = row(0, "corrected");
     longer.window.end = window(3).end;
     store
-        .settle_history(std::slice::from_ref(&longer), Timestamp(0))
+        .settle(std::slice::from_ref(&longer), Timestamp(0))
         .await
         .unwrap();
     assert_eq!(read(&store, 0, 9).await, [longer, row(1, "b")]);
@@ -60,7 +57,7 @@ pub async fn a_correction_replaces_its_window(fixture: &Fixture) {
 pub async fn a_window_given_twice_is_written_once(fixture: &Fixture) {
     let store = fixture.open().await;
     store
-        .settle_history(&[row(0, "a"), row(1, "b"), row(0, "later")], Timestamp(0))
+        .settle(&[row(0, "a"), row(1, "b"), row(0, "later")], Timestamp(0))
         .await
         .unwrap();
     assert_eq!(read(&store, 0, 9).await, [row(0, "later"), row(1, "b")]);
@@ -91,7 +88,7 @@ pub async fn one_operation_is_read_alone(fixture: &Fixture) {
         row(2, "\u{9}newer"),
         large(3, WriteFormat::Newest),
     ];
-    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    store.settle(&rows, Timestamp(0)).await.unwrap();
     for wanted in [1, 4_096, 4_097, 20_000, 30_000] {
         let (sent, mut read) = mpsc::channel(10);
         let starts = window(0).start..window(9).start;
@@ -117,7 +114,7 @@ pub async fn one_operation_is_read_alone(fixture: &Fixture) {
 pub async fn rows_wait_for_their_reader(fixture: &Fixture) {
     let store = fixture.open().await;
     let rows: Vec<_> = (0..100).map(|number| row(number, "a")).collect();
-    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    store.settle(&rows, Timestamp(0)).await.unwrap();
     let (sent, mut read) = mpsc::channel(1);
     let reader = Arc::clone(&store);
     let starts = window(0).start..window(100).start;
@@ -135,10 +132,10 @@ pub async fn where_settling_stopped_is_remembered_with_what_was_settled(fixture:
     let store = fixture.open().await;
     assert_eq!(store.settled_until().await.unwrap(), None);
     let until = window(1).start;
-    store.settle_history(&[row(0, "a")], until).await.unwrap();
+    store.settle(&[row(0, "a")], until).await.unwrap();
     let another = fixture.open().await;
     assert_eq!(another.settled_until().await.unwrap(), Some(until));
-    another.settle_history(&[], window(7).start).await.unwrap();
+    another.settle(&[], window(7).start).await.unwrap();
     let settled = store.settled_until().await.unwrap();
     assert_eq!(settled, Some(window(7).start));
     assert_eq!(read(&store, 0, 9).await, [row(0, "a")]);
@@ -163,4 +160,28 @@ pub async fn a_schema_for_newer_programs_is_refused(fixture: &Fixture) {
     let refused = fixture.try_open().await.err().expect("it is refused");
     let said = "the database's schema has format 99, and this Weir reads up to format 2";
     assert_eq!(refused.to_string(), said);
+}
+
+/// What a job remembers of an earlier state of the database is worth nothing after a step back.
+pub async fn history_is_settled_only_from_where_it_stands(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let until = |number| window(number).start;
+    store.settle(&[row(0, "a")], until(1)).await.unwrap();
+    fixture.remember().await;
+    store.settle(&[row(1, "b")], until(2)).await.unwrap();
+    fixture.go_back().await;
+    let next = |after| Settling {
+        rows: &[],
+        names: Incarnation::EMPTY,
+        after,
+        until: until(3),
+    };
+    for elsewhere in [None, Some(until(2)), Some(until(3))] {
+        let settlement = store.settle_history(next(elsewhere)).await.unwrap();
+        assert_eq!(settlement, Settlement::Moved, "{elsewhere:?}");
+    }
+    assert_eq!(store.settled_until().await.unwrap(), Some(until(1)));
+    let settlement = store.settle_history(next(Some(until(1)))).await.unwrap();
+    assert_eq!(settlement, Settlement::Settled);
+    assert_eq!(store.settled_until().await.unwrap(), Some(until(3)));
 }

@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use weir::allocation::{OperationId, Timestamp};
 use weir::configuration::Configuration;
 use weir::store::Admission::{Counted, Duplicate, OtherNames};
 use weir::store::{
-    DictionaryCursor, DictionaryLimits, DictionaryPage, Incarnation, Placement, ResolvedReport,
-    Retention, Step, Store,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, HistoryRow, Incarnation, NewPlan,
+    Placement, Publication, ResolvedReport, Retention, Settlement, Settling, Step, Store,
+    StoredPlan,
 };
 
 use super::dictionary::{WIDE, add, names, number, remove};
+use super::plans;
 use super::reports::{bucket, operation, report, stored};
 use super::{Fixture, window};
+use crate::support::stored::ReadWhole;
 
 async fn read(store: &Arc<dyn Store>, at: Option<DictionaryCursor>) -> DictionaryPage {
     store.read_dictionary(at, None).await.unwrap()
@@ -282,4 +286,108 @@ pub async fn numbers_from_before_a_removal_are_not_counted(fixture: &Fixture) {
         [OtherNames],
         "no state before the removal holds"
     );
+}
+
+pub async fn counts_come_with_the_state_of_their_names(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let streamed = async || {
+        let (rows, mut read) = mpsc::channel(10);
+        let state = store.stream_deltas(Timestamp(0)..window(9).end, rows).await;
+        read.close();
+        state.unwrap()
+    };
+    assert_eq!(streamed().await, Incarnation::EMPTY);
+    add(&store, WIDE, &[("a", "counted")]).await;
+    let counted = number(&store, "a", "counted").await;
+    let report = resolved(&store, "agent", counted).await;
+    let state = report.names;
+    store.commit_reports(&[report]).await.unwrap();
+    assert_eq!(streamed().await, state);
+}
+
+/// The first plan, computed with the names of a state, with a window's history.
+async fn publish_under(store: &Arc<dyn Store>, names: Incarnation) -> Publication {
+    let term = plans::lead(store, 1).await;
+    let plan = StoredPlan {
+        names,
+        ..plans::plan(1, term)
+    };
+    let new = NewPlan {
+        history: &[written()],
+        ..plans::new(&plan)
+    };
+    store.publish_plan(new).await.unwrap()
+}
+
+fn written() -> HistoryRow {
+    HistoryRow {
+        window: window(0),
+        payload: b"under some numbers".to_vec(),
+    }
+}
+
+async fn history(store: &Arc<dyn Store>) -> Vec<HistoryRow> {
+    let all = Timestamp(0)..Timestamp(i64::MAX);
+    store.read_history(all).await.unwrap()
+}
+
+/// A database that has lost its newest name; its number may be another's now.
+async fn lost_names(fixture: &Fixture, store: &Arc<dyn Store>) -> Incarnation {
+    add(store, WIDE, &[("a", "kept")]).await;
+    fixture.remember().await;
+    add(store, WIDE, &[("a", "lost")]).await;
+    let lost = read(store, None).await.cursor.incarnation;
+    fixture.go_back().await;
+    add(store, WIDE, &[("a", "new")]).await;
+    lost
+}
+
+pub async fn a_plan_of_another_past_is_refused(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let lost = lost_names(fixture, &store).await;
+    assert_eq!(publish_under(&store, lost).await, Publication::OtherNames);
+    assert_eq!(store.current_plan_mark().await.unwrap(), None);
+    assert_eq!(history(&store).await, []);
+    let now = read(&store, None).await.cursor.incarnation;
+    assert_eq!(publish_under(&store, now).await, Publication::Published);
+}
+
+pub async fn a_plan_from_before_new_names_is_not(fixture: &Fixture) {
+    let store = fixture.open().await;
+    add(&store, WIDE, &[("a", "known"), ("a", "gone")]).await;
+    let before = read(&store, None).await.cursor.incarnation;
+    add(&store, WIDE, &[("a", "new")]).await;
+    let gone = number(&store, "a", "gone").await;
+    assert_eq!(remove(&store, &[gone]).await, 1);
+    assert_eq!(publish_under(&store, before).await, Publication::Published);
+}
+
+pub async fn a_plan_comes_with_the_state_of_its_names(fixture: &Fixture) {
+    let store = fixture.open().await;
+    publish_under(&store, Incarnation::EMPTY).await;
+    add(&store, WIDE, &[("a", "later")]).await;
+    let now = read(&store, None).await.cursor.incarnation;
+    let current = store.current_plan().await.unwrap().unwrap();
+    assert_eq!(current.names, now);
+    let readable = store.readable_plan(9).await.unwrap().unwrap();
+    assert_eq!(readable.names, now);
+}
+
+pub async fn history_of_another_past_is_refused(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let lost = lost_names(fixture, &store).await;
+    let mut settling = Settling {
+        rows: &[written()],
+        names: lost,
+        after: None,
+        until: window(1).start,
+    };
+    let settlement = store.settle_history(settling).await.unwrap();
+    assert_eq!(settlement, Settlement::OtherNames);
+    assert_eq!(history(&store).await, []);
+    assert_eq!(store.settled_until().await.unwrap(), None);
+    settling.names = read(&store, None).await.cursor.incarnation;
+    let settlement = store.settle_history(settling).await.unwrap();
+    assert_eq!(settlement, Settlement::Settled);
+    assert_eq!(history(&store).await, [written()]);
 }

@@ -73,7 +73,7 @@ pub async fn what_is_old_goes_and_the_rest_stays(fixture: &Fixture) {
             payload: vec![1],
         })
         .collect();
-    store.settle_history(&rows, Timestamp(0)).await.unwrap();
+    store.settle(&rows, Timestamp(0)).await.unwrap();
     // Two whole days and a part of the third.
     store
         .maintain(at(5 * DAY), before(at(2 * DAY + HOUR)))

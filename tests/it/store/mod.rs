@@ -90,7 +90,7 @@ impl Fixture {
 }
 
 /// Every table that is not partitioned away, those that are referred to first.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "service",
     "operation",
     "dictionary",
@@ -103,6 +103,7 @@ const TABLES: [&str; 12] = [
     "plan_body",
     "configuration",
     "history",
+    "settlement",
 ];
 
 impl Fixture {
@@ -212,6 +213,11 @@ on_both_backends! {
         numbers_of_another_past_are_not_removed
         numbers_of_another_past_are_not_counted
         numbers_from_before_a_removal_are_not_counted
+        counts_come_with_the_state_of_their_names
+        a_plan_of_another_past_is_refused
+        a_plan_from_before_new_names_is_not
+        a_plan_comes_with_the_state_of_its_names
+        history_of_another_past_is_refused
     }
     lease {
         the_first_holds_it_and_renews_it
@@ -245,6 +251,7 @@ on_both_backends! {
         one_operation_is_read_alone
         rows_wait_for_their_reader
         where_settling_stopped_is_remembered_with_what_was_settled
+        history_is_settled_only_from_where_it_stands
         formats_are_written_as_the_operator_says
         a_schema_for_newer_programs_is_refused
     }

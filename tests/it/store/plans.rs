@@ -4,7 +4,8 @@ use std::time::Duration;
 use uuid::Uuid;
 use weir::allocation::{FleetPlan, Plan, Timestamp};
 use weir::store::{
-    Claim, HistoryRow, NewPlan, PlanMark, Publication, Store, StoredPlan, WriteFormat, plan_codec,
+    Claim, HistoryRow, Incarnation, NewPlan, PlanMark, Publication, Store, StoredPlan, WriteFormat,
+    plan_codec,
 };
 
 use super::{Fixture, corrupt_cell, instant, window};
@@ -28,6 +29,7 @@ pub fn plan(number: u64, term: u64) -> StoredPlan {
         number,
         identity: Uuid::from_u128(number.into()),
         term,
+        names: Incarnation::EMPTY,
         window: window(number_signed),
         configuration_revision: 3,
         published_at: instant(number_signed * 10_000 + 9_123),

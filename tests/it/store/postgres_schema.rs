@@ -39,10 +39,7 @@ async fn a_table_without_its_key_takes_no_rows() {
         window: window(0),
         payload: vec![1],
     }];
-    store
-        .settle_history(&history, window(1).start)
-        .await
-        .unwrap();
+    store.settle(&history, window(1).start).await.unwrap();
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     for table in ["mark", "configuration", "history", "lease", "operation"] {
         let drop = format!("alter table {table} drop constraint {table}_pkey");
@@ -62,10 +59,7 @@ async fn a_table_without_its_key_takes_no_rows() {
         store.commit_reports(&batch).await.unwrap_err();
         let next = store.write_configuration(1, "2", instant(1)).await;
         next.unwrap_err();
-        store
-            .settle_history(&history, window(1).start)
-            .await
-            .unwrap_err();
+        store.settle(&history, window(1).start).await.unwrap_err();
         let holder = Uuid::from_u128(1);
         let lease = store.acquire_lease("leader", holder, Duration::from_secs(9));
         lease.await.unwrap_err();

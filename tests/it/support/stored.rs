@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use weir::allocation::Timestamp;
-use weir::store::{BucketCounts, HistoryRow, Store, StoreError};
+use weir::store::{BucketCounts, HistoryRow, Settlement, Settling, Store, StoreError};
 
 use super::agents::Totals;
 use super::client::now;
@@ -21,6 +21,9 @@ pub trait ReadWhole {
 
     /// The history of all windows that start in the range.
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// Writes history from where it is settled now, with the names that there are now.
+    async fn settle(&self, rows: &[HistoryRow], until: Timestamp) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -38,6 +41,18 @@ impl<S: Store + ?Sized> ReadWhole for S {
         let (read, history) = tokio::join!(reading, all(read));
         read?;
         Ok(history)
+    }
+
+    async fn settle(&self, rows: &[HistoryRow], until: Timestamp) -> Result<(), StoreError> {
+        let settling = Settling {
+            rows,
+            names: self.read_dictionary(None, None).await?.cursor.incarnation,
+            after: self.settled_until().await?,
+            until,
+        };
+        let settlement = self.settle_history(settling).await?;
+        assert_eq!(settlement, Settlement::Settled);
+        Ok(())
     }
 }
 
