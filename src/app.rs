@@ -32,13 +32,13 @@ use crate::supervise::{Supervisor, TaskEnd};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Exposition, Metrics, TaskName};
 
-/// A plan this many intervals old is stale.
+/// A plan that is this many intervals old is stale.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
 
-/// How long a start waits for the database's time. An answer that takes longer says too little.
+/// How long a start waits for the database's time. An answer that takes longer is too inexact.
 const FIRST_ASK: Duration = Duration::from_secs(1);
 
-/// Why Weir could not start or go on.
+/// Why Weir could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The database could not be opened, or what it holds could not be read.
@@ -57,14 +57,14 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
-    /// The settings that all replicas share are not those of this one.
+    /// The settings that all replicas share differ from those of this one.
     #[error("this replica cannot run beside the others")]
     Fleet(#[from] FleetError),
-    /// A task that Weir cannot do without ended by itself.
+    /// A task that Weir needs ended by itself.
     #[error("a part of weir stopped working")]
     Ended(#[from] TaskEnd),
     /// Something did not finish within `--stop-timeout`.
-    #[error("what was begun did not finish within --stop-timeout")]
+    #[error("work in progress did not finish within --stop-timeout")]
     StoppedLate,
 }
 
@@ -76,7 +76,7 @@ pub struct App {
     admin: Listener,
 }
 
-/// What the listeners and the jobs are made of.
+/// What the listeners and the jobs are built from.
 struct Parts {
     settings: Settings,
     fleet: FleetSettings,
@@ -99,7 +99,7 @@ impl App {
         Self::assemble(settings, store, state, metrics).await
     }
 
-    /// The same on a database that is open already.
+    /// The same, with a database that is already open.
     ///
     /// # Errors
     /// As [`App::build`].
@@ -182,23 +182,23 @@ impl App {
         })
     }
 
-    /// Where SDKs and agents are answered.
+    /// The address that SDKs and agents connect to.
     #[must_use]
     pub fn sdk_address(&self) -> SocketAddr {
         self.sdk.address()
     }
 
-    /// Where operators are answered.
+    /// The address that operators connect to.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.address()
     }
 
-    /// Runs until told to stop, or until a task ends that Weir cannot do without. Then finishes
-    /// what was begun, in order: requests, commits, jobs, the lease, the database.
+    /// Runs until told to stop, or until a task ends that Weir needs. Then it finishes the work in
+    /// progress in this order: requests, commits, jobs, the lease, the database.
     ///
     /// # Errors
-    /// A task that ended by itself, or something that did not finish within `--stop-timeout`.
+    /// A task that ended by itself, or work that did not finish within `--stop-timeout`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
         let Self {
             parts,
@@ -208,7 +208,8 @@ impl App {
         } = self;
         let mut supervisor = Supervisor::new(Arc::clone(&parts.shared.metrics));
         supervisor.require(TaskName::Committer, |stop| async move {
-            // It returns once the listeners are gone, which may be before it is told to stop.
+            // Returns once the listeners have closed. That can happen before the process is told to
+            // stop.
             committer.run().await;
             stop.cancelled().await;
             Ok(())
@@ -218,8 +219,8 @@ impl App {
             fleet::watch(store, ours, stop).await.map_err(Into::into)
         });
         let keeper = background::start(&parts, &mut supervisor);
-        // Reports are judged by the database's time: none is accepted before it is known, unless the
-        // database does not answer.
+        // Reports are checked against the database's time. So no report is accepted before that is
+        // known, unless the database does not answer.
         let _ = tokio::time::timeout(FIRST_ASK, parts.shared.leadership.asked()).await;
         parts.log_start(&sdk, &admin);
         for (name, listener) in [
@@ -243,7 +244,7 @@ impl App {
     }
 }
 
-/// Opens the database, waiting for one that is not up yet.
+/// Opens the database; waits if it is not up yet.
 async fn open(
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -306,7 +307,7 @@ impl Parts {
 
     /// Stops everything in order, within `--stop-timeout`. Returns whether all of it finished.
     ///
-    /// With `announce`, goes on serving for `--stop-delay` first, so that load balancers see at
+    /// With `announce`, it serves for another `--stop-delay` first, so that load balancers see at
     /// `/readyz` that they should send requests elsewhere.
     async fn stop(&self, mut supervisor: Supervisor, keeper: &LeaseKeeper, announce: bool) -> bool {
         self.stopping.begin();
@@ -315,7 +316,7 @@ impl Parts {
             let delay = tokio::time::sleep(self.settings.listeners.stop_delay);
             tokio::select! {
                 () = delay => {}
-                // Without this part there is nothing to be polite about.
+                // Without this task there is no point in waiting.
                 _ = supervisor.fatal() => {}
             }
         }
@@ -323,7 +324,7 @@ impl Parts {
         let at = |tenths: u32| start + whole * tenths / 10;
         let listeners = [TaskName::SdkListener, TaskName::AdminListener];
         let mut in_time = supervisor.stop(&listeners, at(6)).await;
-        // The handlers are gone, and with them the last senders: the queue runs empty.
+        // The handlers have ended, and with them the last senders, so the queue empties.
         in_time &= supervisor.stop(&[TaskName::Committer], at(8)).await;
         in_time &= supervisor.stop(&background::TASKS, at(8)).await;
         in_time &= timeout_at(at(9), keeper.release()).await.is_ok();

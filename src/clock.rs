@@ -8,18 +8,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::allocation::Timestamp;
 
-/// Tells the time of day.
+/// Reads the time of day.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
+    /// The current time.
     fn now(&self) -> DateTime<Utc>;
 
-    /// The present instant in the allocation's unit.
+    /// The current time in the allocation's unit.
     fn timestamp(&self) -> Timestamp {
         Timestamp(self.now().timestamp_millis())
     }
 
-    /// How long it has been counting, whatever becomes of the time of day: only the difference of
-    /// two readings says something.
+    /// A monotonic reading, unaffected by changes of the time of day. Only the difference of two
+    /// readings means something.
     fn counted(&self) -> Duration {
         static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
         FIRST.elapsed()
@@ -37,13 +37,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that all replicas agree on: the time that passes here, counted from the database's.
+/// A clock that all replicas agree on: the database's time, counted on by this machine.
 ///
-/// Replicas must agree on which bucket is open and which report is too old, and a machine whose
-/// clock is an hour wrong must not break that. The database is the one clock they share. A
-/// difference under [`FleetClock::TOLERANCE`] is left alone, so that a slow answer does not make
-/// time jitter. The machine's own clock is read once: when somebody sets it afterwards, nothing
-/// happens here, unless the database lives by it.
+/// Replicas must agree on which bucket is open and which report is too old, even if a machine's
+/// clock is an hour wrong. The database's clock is the only one they share. A difference under
+/// [`FleetClock::TOLERANCE`] is ignored, so that a slow answer does not make the time jitter. The
+/// machine's own clock is read once. If somebody sets it afterwards, this clock does not move,
+/// unless the database runs on the same machine.
 pub struct FleetClock {
     machine: Arc<dyn Clock>,
     count: Count,
@@ -51,10 +51,10 @@ pub struct FleetClock {
 }
 
 impl FleetClock {
-    /// Differences up to this are taken for the network's.
+    /// Differences up to this are attributed to the network.
     pub const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 
-    /// Starts at the machine's time.
+    /// Starts with the machine's time.
     #[must_use]
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         Self {
@@ -64,22 +64,22 @@ impl FleetClock {
         }
     }
 
-    /// The time as it would be without the database, for measuring against it.
+    /// The time without the database's correction, to compare with the database's time.
     #[must_use]
     pub fn counted_now(&self) -> DateTime<Utc> {
         self.count.now(self.counted())
     }
 
-    /// By how much the machine's time is moved just now.
+    /// The current correction of the machine's time.
     #[must_use]
     pub fn offset(&self) -> TimeDelta {
         self.now() - self.machine.now()
     }
 
-    /// Takes in the database's time, read between two readings of [`FleetClock::counted_now`].
+    /// Adopts the database's time, read between two readings of [`FleetClock::counted_now`].
     ///
-    /// A reading that took longer than the tolerance says too little and is passed over.
-    /// Returns by how many milliseconds time has moved, when it has.
+    /// Ignores a reading that took longer than the tolerance. Returns by how many milliseconds the
+    /// time was moved, if it was.
     pub fn observe(
         &self,
         before: DateTime<Utc>,
@@ -104,7 +104,7 @@ impl Clock for FleetClock {
     fn now(&self) -> DateTime<Utc> {
         let offset = self.offset_milliseconds.load(Ordering::Relaxed);
         let counted = self.counted_now();
-        // Out of range only if the database's clock is; the machine's own is used then.
+        // Out of range only if the database's clock is. Then the machine's own time is used.
         counted
             .checked_add_signed(TimeDelta::milliseconds(offset))
             .unwrap_or(counted)
@@ -115,7 +115,7 @@ impl Clock for FleetClock {
     }
 }
 
-/// Time that passes, from some instant of the day on, whatever becomes of the wall clock.
+/// Time that is counted from a known instant, unaffected by changes of the wall clock.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     from: DateTime<Utc>,
@@ -130,7 +130,7 @@ impl Count {
         }
     }
 
-    /// The instant at a later reading of [`Clock::counted`].
+    /// The instant that belongs to a later reading of [`Clock::counted`].
     fn now(&self, counted: Duration) -> DateTime<Utc> {
         let passed = counted.saturating_sub(self.since);
         TimeDelta::from_std(passed)
@@ -140,21 +140,21 @@ impl Count {
     }
 }
 
-/// Notices when somebody sets a machine's clock, or when it slept.
+/// Notices when somebody sets a machine's clock, or when the machine slept.
 pub struct Steps {
     machine: Arc<dyn Clock>,
     count: Count,
 }
 
 impl Steps {
-    /// Watches from now on.
+    /// Starts to watch.
     #[must_use]
     pub fn of(machine: Arc<dyn Clock>) -> Self {
         let count = Count::of(&*machine);
         Self { machine, count }
     }
 
-    /// By how much the clock was set since the last time this was asked, if it was: by more than
+    /// By how much the clock was set since the last call; `None` if by less than
     /// [`FleetClock::TOLERANCE`].
     pub fn step(&mut self) -> Option<TimeDelta> {
         let now = self.machine.now();

@@ -15,36 +15,36 @@ use crate::allocation::Policy;
 use crate::names::Names;
 use crate::store::{ConfigurationRevision, Revisions};
 
-/// The document as it is stored. Every field has a default, so older documents stay readable.
+/// The document as it is stored. Every field has a default, so that older documents stay readable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Configuration {
-    /// What the fleet may keep.
+    /// The budget of the whole fleet.
     pub budget: Budget,
-    /// What every operation is to show, however small it is.
+    /// A floor for every operation, however small it is.
     pub coverage: Coverage,
-    /// What of the budget SDKs may keep by themselves.
+    /// The part of the budget for traces that SDKs keep on their own.
     pub lower_bound: LowerBound,
-    /// The probability served while no plan has been computed.
+    /// The probability that is served until a plan has been computed.
     ///
     /// # Source
-    /// 0.001 is what Jaeger's adaptive sampling starts from.
+    /// Jaeger's adaptive sampling starts from 0.001.
     pub initial_probability: f64,
-    /// The most of the budget that may be set aside for operations not seen yet, in [0, 1].
+    /// The largest part of the budget that may be reserved for operations not seen yet, in [0, 1].
     pub unseen_reserve_max: f64,
     /// The exponent of `offered` in an operation's weight, in [0, 1].
     pub weight_exponent: f64,
-    /// The probability that every operation is served at least, as far as its cap goes.
+    /// The lowest probability that an operation is served, unless its cap is lower.
     pub probability_min: f64,
-    /// Services that share a floor and a cap, by the group's name.
+    /// Groups of services with a common floor and cap, by name.
     #[serde(deserialize_with = "overrides::distinct")]
     pub groups: BTreeMap<String, GroupSettings>,
-    /// What is asked for single services and their operations, by the service's name.
+    /// Settings of services and their operations, by the service's name.
     #[serde(deserialize_with = "overrides::distinct")]
     pub services: BTreeMap<String, ServiceSettings>,
 }
 
-/// The wanted sampled rate of the whole fleet.
+/// The target for the sampled rate of the whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
@@ -52,35 +52,35 @@ pub struct Budget {
     pub traces_per_second: f64,
 }
 
-/// A floor for every operation, stated as what it is for: that it shows at least one trace within
-/// some time, with some probability.
+/// A floor for every operation, stated by its purpose: at least one trace within a time, with a
+/// probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
-    /// The probability of at least one trace; 0 asks for nothing.
+    /// The probability of at least one trace; 0 turns the floor off.
     pub probability: f64,
-    /// The time, in seconds; five minutes unless said.
+    /// The time, in seconds; five minutes by default.
     #[serde(default = "Coverage::default_within_seconds")]
     pub within_seconds: f64,
 }
 
 impl Coverage {
-    /// The highest probability that can be asked for: certainty would cost everything.
+    /// The highest probability that can be asked for. Certainty would cost everything.
     pub const PROBABILITY_MAX: f64 = 0.9999;
 
-    /// The longest time that means something to an operator: a day.
+    /// The longest time: a day. More means nothing to an operator.
     pub const WITHIN_SECONDS_MAX: f64 = 86_400.0;
 
-    /// Five minutes: what dashboards and alerts commonly look back over.
+    /// Five minutes: the range of most dashboards and alerts.
     fn default_within_seconds() -> f64 {
         300.0
     }
 
-    /// The share that every operation needs, in traces per second.
+    /// The share that every operation needs for this, in traces per second.
     ///
     /// # Source
-    /// Traces that are kept are a Poisson process of the share f, so none comes within W with
-    /// probability e^(-f·W); f = ln(1/(1 - P))/W.
+    /// Sampled traces are a Poisson process with the share f as its rate. So none comes within W
+    /// with probability e^(-f·W), and f = ln(1/(1 - P))/W.
     #[must_use]
     pub fn floor(&self) -> f64 {
         -(-self.probability).ln_1p() / self.within_seconds
@@ -102,8 +102,8 @@ impl Coverage {
     }
 }
 
-/// The part of the budget that is given to traces which SDKs keep by themselves, whatever their
-/// probabilities: every instance so many of every operation.
+/// The part of the budget that is reserved for traces that SDKs keep on their own, whatever their
+/// probabilities: every SDK instance keeps a fixed rate of every operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LowerBound {
@@ -149,18 +149,19 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// The budget of a Weir that nobody has given one, in traces per second: enough to see
-    /// something of every service of a middling fleet, little enough to cost nobody anything.
+    /// The budget of a new Weir, in traces per second: enough to see something of every service of
+    /// a medium-sized fleet, and so little that it costs nobody anything.
     pub const INITIAL_BUDGET: f64 = 10.0;
 
-    /// The largest budget that is not taken for a slip, in traces per second.
+    /// The largest budget accepted, in traces per second. A larger one is taken for a mistake.
     pub const BUDGET_MAX: f64 = 1e9;
 
-    /// The largest document, in bytes. As many services and operations as are allowed fit in with
-    /// the longest names, each character of them escaped, and every bound: 49 MiB.
+    /// The largest document, in bytes. The most services and operations allowed fit in, with the
+    /// longest names, every character escaped, and every bound: 49 MiB.
     pub const BYTES_MAX: usize = 64 << 20;
 
-    /// How much of its past is kept: years for most fleets, and four documents of the largest size.
+    /// How many revisions are stored: years for most fleets, and four documents of the largest
+    /// size.
     pub const REVISIONS: Revisions = Revisions {
         most: 1000,
         bytes: 4 * Self::BYTES_MAX as u64,
@@ -169,8 +170,8 @@ impl Configuration {
     /// Reads a stored revision.
     ///
     /// # Errors
-    /// Names the first field that does not fit. A document was checked when it was written, so a newer
-    /// Weir wrote this one.
+    /// Names the first field that cannot be read. A document is checked before it is written, so a
+    /// newer Weir wrote this one.
     pub fn read(revision: &ConfigurationRevision) -> Result<Self, String> {
         let mut reader = serde_json::Deserializer::from_str(&revision.document);
         let read: Self = serde_path_to_error::deserialize(&mut reader)
@@ -185,10 +186,10 @@ impl Configuration {
         serde_json::to_string(self).expect("numbers and names serialise")
     }
 
-    /// Checks every name, every figure's range and how many there are.
+    /// Checks every name, the range of every number, and how many there are.
     ///
     /// # Errors
-    /// Names the first field that cannot be, as a path in the document.
+    /// Names the first wrong field, as a path in the document.
     pub fn check(&self) -> Result<(), ConfigurationError> {
         within(
             "budget.traces_per_second",
@@ -208,11 +209,11 @@ impl Configuration {
         overrides::check(self)
     }
 
-    /// The allocation's view of it, with what these names stand for now.
+    /// Compiles it for the allocation, with the numbers that its names have now.
     ///
-    /// A service or operation that nobody has reported yet has no number and is passed over: what
-    /// is asked for it takes effect with the first plan that knows it. Each that the document names
-    /// takes one look-up.
+    /// A service or operation that has not been reported yet has no number and is skipped. Its
+    /// settings apply from the first plan that contains it. Each name in the document takes one
+    /// look-up.
     #[must_use]
     pub fn policy(&self, revision: u64, names: &Names) -> Policy {
         let mut policy = Policy {

@@ -1,4 +1,4 @@
-//! Why an operation is served what it is, in a sentence with the numbers that led there.
+//! Explains in a sentence, with the numbers, why an operation has its probability.
 
 use serde::Serialize;
 
@@ -6,29 +6,29 @@ use crate::allocation::{Binding, Hold, LISTED_MAX, OperationPlan, Plan, Source};
 use crate::plan_summary::{binding_label, finite};
 use crate::telemetry::metrics::Label;
 
-/// An operation's reason, as a document for people and programs.
+/// The reason for an operation's probability, for people and programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReasonDocument {
-    /// What decided.
+    /// What decided the probability.
     binding: &'static str,
-    /// Whose setting or level that is.
+    /// The owner of the setting or level.
     source: &'static str,
-    /// The level or the floor, where one of them decided.
+    /// The level or the floor, if one of them decided.
     bound_traces_per_second: Option<f32>,
-    /// The probability that decided, where it was one.
+    /// The probability that decided, if one did.
     bound_probability: Option<f32>,
-    /// The weight that it shares with.
+    /// The weight of the operation when the budget is shared.
     weight: f32,
-    /// The level at which its service shares; none when nothing binds it.
+    /// The level in its service; none if nothing binds it.
     level_traces_per_second: Option<f64>,
-    /// What level, floor and cap alone would serve.
+    /// The probability that level, floor and cap alone would give.
     target_probability: f32,
-    /// All of it in a sentence.
+    /// All of this in a sentence.
     explanation: String,
 }
 
 impl ReasonDocument {
-    /// Why a plan's operation is served what it is.
+    /// The reason for the probability of a plan's operation.
     #[must_use]
     pub fn of(plan: &Plan, operation: &OperationPlan) -> Self {
         let reason = &operation.reason;
@@ -47,7 +47,7 @@ impl ReasonDocument {
     }
 }
 
-/// Says in a sentence why a plan's operation is served what it is.
+/// Explains in a sentence why a plan's operation has its probability.
 #[must_use]
 pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
     let reason = &operation.reason;
@@ -60,24 +60,24 @@ pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
         Binding::Floor => floor(plan, operation),
         Binding::Cap if operation.is_unlisted() => format!(
             "is served its service's default, {bound}: a strategy lists {LISTED_MAX} operations, \
-             and busier ones of its service take them"
+             and its service has that many busier ones"
         ),
         Binding::Cap if reason.source == Source::Fleet => format!(
-            "stands for names that nobody knows, and those are served {bound} at most, so that the \
-             budget holds whatever they bring"
+            "counts operations without an entry of their own; they are served {bound} at most, \
+             so that they cannot break the budget"
         ),
         Binding::Cap => format!("its cap ({set}) allows {bound} of {offered} requests/s"),
         Binding::Pin if operation.probability < 0.999 * f64::from(reason.bound) => format!(
-            "is fixed at {bound} ({set}), and gets {}: the pins are more than the budget",
+            "is fixed at {bound} ({set}), but gets {}: the pins exceed the budget",
             figure(operation.probability)
         ),
         Binding::Pin => format!("is fixed at {bound} ({set})"),
         Binding::ProbabilityOne => keeps_all(plan, operation),
         Binding::RaiseLimit => {
-            format!("rises to {target} by no more than double per interval, and is at {bound} now")
+            format!("rises to {target}, at most doubling per interval, and is at {bound} now")
         }
         Binding::Deadband => {
-            format!("keeps what it was served, {bound}, because it is close to {target}")
+            format!("stays at {bound}, because that is close to {target}")
         }
         Binding::Hold => held(plan, operation),
     }
@@ -97,13 +97,13 @@ fn shares(operation: &OperationPlan) -> String {
     );
     if (probability - target).abs() > 0.001 * target {
         let target = figure(target);
-        text += &format!(", not {target}, to make up for others that stay as they were");
+        text += &format!(", not {target}, to make up for others that did not change");
     }
     text
 }
 
-/// What an operation's floor comes to in traces per second, where its floor binds it: no more than
-/// its rate, and of that the part that is planned for.
+/// An operation's floor in traces per second, if its floor binds it. It is at most the part of the
+/// operation's rate that is planned for.
 #[must_use]
 pub fn floor_asked(operation: &OperationPlan) -> f64 {
     let rate = operation.belief.rate;
@@ -171,7 +171,7 @@ fn held(plan: &Plan, operation: &OperationPlan) -> String {
     let bound = figure(f64::from(operation.reason.bound));
     let target = figure(f64::from(operation.reason.target));
     match plan.fleet.hold {
-        Hold::Frozen => format!("stays at {bound}: too few reports came to decide anything"),
+        Hold::Frozen => format!("stays at {bound}: too few reports arrived to change anything"),
         Hold::CutsOnly => {
             format!(
                 "stays at {bound} on its way to {target}: reports are missing, so nothing rises"
@@ -179,13 +179,13 @@ fn held(plan: &Plan, operation: &OperationPlan) -> String {
         }
         Hold::None => format!(
             "stays at {bound} on its way to {target}: it was not reported for {} windows, and \
-             nothing rises through silence",
+             silence raises nothing",
             operation.silent_windows
         ),
     }
 }
 
-/// Whose setting something is, in the API.
+/// The owner of a setting, as the API shows it.
 #[must_use]
 pub fn source_label(source: Source) -> &'static str {
     match source {
@@ -214,7 +214,7 @@ fn set_for(source: Source) -> &'static str {
     }
 }
 
-/// A number with three digits that count.
+/// A number with three significant digits.
 fn figure(value: f64) -> String {
     if value == 0.0 {
         return "0".into();

@@ -1,9 +1,9 @@
-//! What is known about the health of the process and of its database.
+//! The health of the process and of its database.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Whether the database answered when it was last asked, and whether its tables are sound.
+/// Whether the database answered the last time, and whether its tables are sound.
 #[derive(Clone)]
 pub struct DatabaseState {
     available: Arc<AtomicBool>,
@@ -11,7 +11,7 @@ pub struct DatabaseState {
 }
 
 impl Default for DatabaseState {
-    /// It answered at start and was sound, or there would be no process to ask.
+    /// At the start it answered and was sound, or the process would have ended.
     fn default() -> Self {
         Self {
             available: Arc::new(AtomicBool::new(true)),
@@ -27,13 +27,13 @@ impl DatabaseState {
         self.available.load(Ordering::Relaxed)
     }
 
-    /// Notes an answer, or its absence, and says so in the log when that is news.
+    /// Notes whether it answered, and logs a change.
     pub fn note(&self, available: bool) {
         if self.available.swap(available, Ordering::Relaxed) != available {
             if available {
                 tracing::info!("the database answers again");
             } else {
-                tracing::warn!("the database does not answer; the last plan goes on being served");
+                tracing::warn!("the database does not answer; still serving the last plan");
             }
         }
     }
@@ -45,8 +45,7 @@ impl DatabaseState {
         unsound.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes what is wrong with its tables, or that nothing is, and says so in the log when that
-    /// is news.
+    /// Notes what is wrong with its tables, or that nothing is, and logs a change.
     pub fn note_unsound(&self, why: Option<&str>) {
         let mut unsound = self.unsound.lock().unwrap_or_else(PoisonError::into_inner);
         if unsound.as_deref() == why {
@@ -65,24 +64,24 @@ impl DatabaseState {
 pub struct Stopping(Arc<AtomicBool>);
 
 impl Stopping {
-    /// Whether it is.
+    /// Whether the stop has begun.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Notes that it is.
+    /// Notes that the stop has begun.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether this replica can read the current plan, for whoever asks how it is.
+/// Whether this replica can read the current plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanState(Arc<Mutex<Option<String>>>);
 
 impl PlanState {
-    /// Why the current plan cannot be read, while it cannot.
+    /// Why the current plan cannot be read; none if it can.
     #[must_use]
     pub fn unreadable(&self) -> Option<String> {
         self.0
@@ -91,7 +90,7 @@ impl PlanState {
             .clone()
     }
 
-    /// Notes why it cannot be read, or that it can.
+    /// Notes why the current plan cannot be read, or that it can.
     pub fn set(&self, unreadable: Option<String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }

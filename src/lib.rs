@@ -1,13 +1,13 @@
 //! Weir: one trace budget for a whole fleet.
 //!
-//! Agents report how many root requests each operation saw; every interval Weir computes a
-//! sampling probability per operation, such that the fleet keeps a fixed number of traces per
-//! second, and serves the probabilities to the SDKs that poll.
+//! Agents report how many root requests each operation saw. Every interval, Weir computes a
+//! sampling probability per operation, so that the fleet samples a fixed number of traces per
+//! second. SDKs poll the probabilities.
 //!
-//! Read `ARCHITECTURE.md` for the walks of a report, a plan and a poll. In the code, begin with
+//! `ARCHITECTURE.md` describes the way of a report, a plan and a poll. In the code, begin with
 //! [`app`], which wires everything, and [`allocation`], which decides everything. Dependencies
 //! point one way: `app` → `api`, `protocols`, `jobs`, `cli` → `ingest`, `snapshot`, `store` →
-//! `allocation`; a test holds the sources to it.
+//! `allocation`. A test checks this.
 
 pub mod api;
 pub mod app;

@@ -1,16 +1,16 @@
-//! Bounds that several parts have to agree on, and how they follow from each other.
+//! Bounds that several parts must agree on, derived from each other.
 //!
-//! What is written must be readable afterwards, so a bound is checked where something is accepted
-//! or written, never only where it is read. The compiler checks the assertions below.
-//! `docs/limits.md` states the bounds; `tests/it/limits.rs` compares it with the code.
+//! Everything that is written must be readable. So a bound is checked when something is accepted or
+//! written, never only when it is read. The compiler checks the assertions below. `docs/limits.md`
+//! states the bounds, and `tests/it/limits.rs` compares it with the code.
 
 use crate::allocation::{LISTED_MAX, OperationName};
 use crate::store::{history_codec, plan_codec};
 
-/// The most bytes of a strategy: what gRPC clients accept.
+/// The largest strategy, in bytes: the limit of gRPC clients.
 pub const STRATEGY_BYTES: usize = 4 << 20;
 
-/// The most bytes of one operation in a strategy.
+/// The largest size of one operation in a strategy, in bytes.
 ///
 /// # Source
 /// Jaeger's `sampling.proto`: the name, 9 for the probability and 8 for tags and lengths.
@@ -18,15 +18,14 @@ pub const STRATEGY_OPERATION_BYTES: usize = OperationName::LONGEST + 17;
 
 const _: () = assert!(LISTED_MAX * STRATEGY_OPERATION_BYTES <= STRATEGY_BYTES);
 
-/// The part of a plan's bytes that is kept free for agents, groups and figures; 2.9 million agents
-/// fit in.
+/// The part of a plan's bytes for agents, groups and figures. 2.9 million agents fit in.
 const PLAN_REST_BYTES: u64 = 64 << 20;
 
 /// The bytes of a plan that its services and operations may take.
 pub const PLAN_NAMES_BYTES: u64 = plan_codec::BYTES_MAX - PLAN_REST_BYTES;
 
-/// The most bytes that so many services and operations take in a plan. Each service, and the
-/// overflow service, has an overflow entry beside its operations.
+/// The most bytes that these services and operations take in a plan. Each service, and the overflow
+/// service, has an overflow entry beside its operations.
 #[must_use]
 pub const fn plan_names_bytes(services: u32, operations: u32) -> u64 {
     let services = services as u64 + 1;
@@ -34,16 +33,16 @@ pub const fn plan_names_bytes(services: u32, operations: u32) -> u64 {
         + (services + operations as u64) * plan_codec::OPERATION_BYTES
 }
 
-/// The most operations that `--max-operations` may allow. With the default of `--max-services` a
-/// plan has room for 7 % more.
+/// The highest value of `--max-operations`. With the default of `--max-services`, a plan has room
+/// for 7 % more.
 pub const OPERATIONS_MAX: u32 = 3_000_000;
 
-/// The most services that `--max-services` may allow.
+/// The highest value of `--max-services`.
 pub const SERVICES_MAX: u32 = 1_000_000;
 
 const _: () = assert!(plan_names_bytes(10_000, OPERATIONS_MAX) <= PLAN_NAMES_BYTES);
 
-// Whatever fits in a plan fits in a row of history.
+// A plan that can be stored fits in a row of history.
 const _: () = assert!(
     plan_codec::BYTES_MAX / plan_codec::OPERATION_BYTES * history_codec::OPERATION_BYTES
         <= history_codec::BYTES_MAX

@@ -1,9 +1,9 @@
-//! Names to numbers and back: an immutable snapshot in memory, with the database behind.
+//! Maps names to numbers and back: an immutable snapshot in memory, with the database behind it.
 //!
-//! [`Names`] never change. Whoever reads takes the snapshot as it stands and waits for nobody;
-//! whoever adds names builds the next one aside and swaps it in. A report whose names are all
-//! known touches no database. New names are added up to the limits; what finds no room is counted
-//! in its service's overflow entry, or the fleet's, until names are removed.
+//! [`Names`] never change. A reader takes the current snapshot and waits for nobody. A writer
+//! builds the next snapshot aside and swaps it in. A report whose names are all known uses no
+//! database. New names are added up to the limits. Operations that do not fit are counted in the
+//! overflow entry of their service, or of the fleet, until names are removed.
 
 mod dictionary;
 mod rising;
@@ -20,19 +20,19 @@ pub use dictionary::{Dictionary, ResolveError, Resolved};
 use rising::{Numbered, Rising};
 use shards::{Keyed, Shards};
 
-/// What an operation's number stands for, in numbers.
+/// An operation, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperationRow {
     /// The operation.
     pub operation: OperationId,
     /// Its service.
     pub service: ServiceId,
-    /// Whether it is its service's counted overflow entry.
+    /// Whether it is the overflow entry of its service.
     pub overflow: bool,
 }
 
 impl OperationRow {
-    /// The fleet's counted overflow entry.
+    /// The overflow entry of the fleet.
     pub const OVERFLOW: Self = Self {
         operation: OVERFLOW_OPERATION,
         service: OVERFLOW_SERVICE,
@@ -40,7 +40,7 @@ impl OperationRow {
     };
 }
 
-/// What an operation's number stands for, in names.
+/// An operation, by name.
 #[derive(Debug, Clone)]
 pub struct NamedOperation {
     /// The service's name.
@@ -49,7 +49,7 @@ pub struct NamedOperation {
     pub operation: Arc<str>,
 }
 
-/// Names and numbers at one moment. A copy with a few names more shares the rest.
+/// Names and numbers at one moment. A copy with a few more names shares the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     cursor: Option<DictionaryCursor>,
@@ -57,21 +57,21 @@ pub struct Names {
     operations: Shards<Operation>,
     service_names: Rising<NamedService>,
     operation_names: Rising<NamedRow>,
-    /// No further service fits.
+    /// Whether no more services fit.
     full: bool,
 }
 
-/// A service by its name.
+/// A service, found by its name.
 #[derive(Debug, Clone)]
 struct Service {
     name: Arc<str>,
     id: ServiceId,
     overflow: OperationId,
-    /// No further operation fits.
+    /// Whether no more of its operations fit.
     full: bool,
 }
 
-/// An operation by its service and name.
+/// An operation, found by its service and name.
 #[derive(Debug, Clone)]
 struct Operation {
     service: ServiceId,
@@ -79,14 +79,14 @@ struct Operation {
     id: OperationId,
 }
 
-/// A service by its number.
+/// A service, found by its number.
 #[derive(Debug, Clone)]
 struct NamedService {
     id: ServiceId,
     name: Arc<str>,
 }
 
-/// An operation by its number.
+/// An operation, found by its number.
 #[derive(Debug, Clone)]
 struct NamedRow {
     row: OperationRow,
@@ -130,20 +130,20 @@ impl Numbered for NamedRow {
 }
 
 impl Names {
-    /// The state of the dictionary that they are.
+    /// The state of the dictionary that these names are from.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         self.cursor
             .map_or(Incarnation::EMPTY, |cursor| cursor.incarnation)
     }
 
-    /// What an operation's number stands for, if it is known.
+    /// The operation with a number, if it is known.
     #[must_use]
     pub fn row(&self, operation: OperationId) -> Option<OperationRow> {
         Some(self.operation_names.get(operation.0)?.row)
     }
 
-    /// The names an operation's number stands for, if it is known.
+    /// The names of the operation with a number, if it is known.
     #[must_use]
     pub fn name(&self, operation: OperationId) -> Option<NamedOperation> {
         let named = self.operation_names.get(operation.0)?;
@@ -178,7 +178,7 @@ impl Names {
         Some(self.operations.get((service, operation))?.id)
     }
 
-    /// These names with a page of the dictionary.
+    /// These names, with a page of the dictionary added.
     #[must_use]
     pub fn with(&self, page: &DictionaryPage) -> Self {
         let mut next = match page.step {
@@ -231,8 +231,8 @@ impl Names {
         self.operation_names.put(NamedRow { row, name });
     }
 
-    /// These names, with the note that what is like one of `full` found no room, so that it is not
-    /// asked for again.
+    /// These names, with a note that names like `full` did not fit, so that they are not asked for
+    /// again.
     fn with_full<'a>(&self, full: impl Iterator<Item = &'a str>) -> Self {
         let mut next = self.clone();
         for service in full {
@@ -262,7 +262,7 @@ impl Service {
     }
 }
 
-/// Looks up operations one after the other: their service once, as long as it stays the same.
+/// Looks up operations one after the other. The service is looked up only when it changes.
 struct LookUp<'n, 'w> {
     names: &'n Names,
     service: Option<(&'w str, Option<&'n Service>)>,
@@ -276,7 +276,7 @@ impl<'n, 'w> LookUp<'n, 'w> {
         }
     }
 
-    /// An operation's row; none where it has no number and there may be room for it.
+    /// An operation's row; none if it has no number and there may be room for it.
     fn row(&mut self, service: &'w str, operation: &str) -> Option<OperationRow> {
         let found = match self.service {
             Some((name, found)) if name == service => found,

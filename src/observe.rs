@@ -1,6 +1,6 @@
-//! What the metrics tell of the state: gauges that are set when somebody reads them.
+//! Gauges that derive from state. They are set when somebody reads the metrics.
 //!
-//! Everything here is read from memory; a scrape never asks the database.
+//! Everything here is read from memory. A scrape never queries the database.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::{
     BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
 };
 
-/// What is looked at.
+/// Sets the gauges that derive from state.
 pub struct StateGauges {
     /// What is served.
     pub served: Arc<Served>,
@@ -28,19 +28,19 @@ pub struct StateGauges {
     pub leadership: Leadership,
     /// Whether the database answered when it was last asked, and is sound.
     pub database: DatabaseState,
-    /// Whose connections are counted.
+    /// The store whose connections are counted.
     pub store: Arc<dyn Store>,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
-    /// Services with series of their own.
+    /// The number of services with series of their own.
     pub services: usize,
-    /// The plan whose services have been told, and when it was published: after a restore, a
-    /// number may come again.
+    /// The plan whose services the gauges show, and when it was published: after a restore, a
+    /// number may be used again.
     pub told: Option<(u64, Option<DateTime<Utc>>)>,
 }
 
 impl StateGauges {
-    /// Sets the gauges to how things are now.
+    /// Sets the gauges to the current state.
     pub fn tell(&mut self, metrics: &Metrics) {
         let snapshot = self.served.snapshot();
         let age = snapshot.age_seconds(self.clock.now()).unwrap_or(0.0);
@@ -134,7 +134,7 @@ fn tell_bindings(metrics: &Metrics, plan: &Plan) {
     }
 }
 
-/// Sets the series of all groups: the configuration holds few.
+/// Sets the series of all groups. A configuration has few.
 fn tell_groups(metrics: &Metrics, plan: &Plan) {
     let grouped: f64 = plan.groups.iter().map(|group| group.sampled).sum();
     let ungrouped = (plan.fleet.expected_sampled - grouped).max(0.0);
@@ -161,7 +161,7 @@ fn tell_groups(metrics: &Metrics, plan: &Plan) {
     }
 }
 
-/// What the metrics tell of a service.
+/// The figures of a service.
 #[derive(Clone, Copy, Default)]
 struct Spending {
     offered: f64,
@@ -169,7 +169,7 @@ struct Spending {
     observed_sampled: f64,
 }
 
-/// Sets the series of the services that spend most, and of all others together.
+/// Sets the series of the services with the largest shares, and of all others together.
 fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
     let seconds = snapshot.plan().window.seconds().max(0.001);
     let mut others = Spending::default();
@@ -187,7 +187,7 @@ fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
             spending.push((&**name, spends));
         }
     }
-    // Names decide among equals, so that series do not come and go.
+    // Among equals the name decides, so that series do not come and go.
     spending.sort_unstable_by_key(|(name, spends)| (Reverse(ordered(spends.share)), *name));
     let rest = spending.split_off(spending.len().min(most));
     let others = rest
@@ -219,7 +219,7 @@ impl Spending {
     }
 }
 
-/// A rate as an integer that sorts alike; rates are not negative.
+/// Maps a rate to an integer with the same order. Rates are not negative.
 fn ordered(rate: f64) -> u64 {
     rate.max(0.0).to_bits()
 }

@@ -1,4 +1,4 @@
-//! A plan's figures for the fleet, as a document for people and dashboards.
+//! A plan's figures for the whole fleet, as a document for people and dashboards.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use crate::allocation::{Binding, GroupPlan, Hold, Plan, Window};
 use crate::clock::date;
 use crate::telemetry::metrics::{BindingLabel, HoldState, Label};
 
-/// What is stored beside a plan and shown by the admin API.
+/// Stored beside a plan, and returned by the admin API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanSummary {
     /// The plan's number.
@@ -16,7 +16,7 @@ pub struct PlanSummary {
     pub term: u64,
     /// The configuration revision it was computed from.
     pub configuration_revision: u64,
-    /// The window it answers.
+    /// The window that it was computed from.
     pub window: WindowDocument,
     /// The wanted sampled rate.
     pub budget_traces_per_second: f64,
@@ -28,58 +28,59 @@ pub struct PlanSummary {
     pub observed_offered_per_second: f64,
     /// The sampled rate in the window, as reported.
     pub observed_sampled_traces_per_second: f64,
-    /// The water level; none when the budget does not bind.
+    /// The water level; none if the budget does not bind.
     pub level_traces_per_second: Option<f64>,
-    /// The weight of the agents heard, of that of all expected.
+    /// The weight of the agents that reported, divided by that of all expected agents.
     pub completeness: f64,
     /// The part of the window that their reports cover.
     pub window_covered: f64,
-    /// Whether probabilities were held.
+    /// Whether reports were missing, so that probabilities were held.
     pub hold: &'static str,
-    /// What the budget was multiplied by before it was shared.
+    /// The factor on the budget before it was shared.
     pub trim: f64,
-    /// What is set aside for operations not seen yet.
+    /// Traces/s reserved for operations not seen yet.
     pub unseen_reserve_traces_per_second: f64,
-    /// What every SDK instance keeps of each operation at least, where it is served.
+    /// The traces/s that every SDK instance samples of each operation at least, where a lower bound
+    /// is served.
     pub lower_bound_traces_per_second: f64,
-    /// What that is expected to add, at most.
+    /// The most that the lower bound is expected to add.
     pub lower_bound_cost_traces_per_second: f64,
-    /// The probability for services nobody has reported.
+    /// The probability for services without reports.
     pub default_probability: f64,
     /// By how much floors and pins exceed the budget.
     pub missing_traces_per_second: f64,
-    /// By which part more was kept than wanted.
+    /// By which part more was sampled than wanted.
     pub tracking_error: f64,
-    /// The sampled rate that the probabilities served before would have kept of the window.
+    /// The sampled rate of the window if every SDK had applied what it was served.
     pub due_sampled_traces_per_second: f64,
-    /// The part of the operations expected to show a trace within five minutes.
+    /// The part of the operations that is expected to show a trace within five minutes.
     pub coverage: f64,
-    /// Jain's index of the shares.
+    /// Jain's index of the operations' shares.
     pub fairness: f64,
     /// The part of the probabilities that moved by more than 1 %.
     pub probabilities_changed: f64,
-    /// Services known.
+    /// The number of services.
     pub services: usize,
-    /// Operations known.
+    /// The number of operations.
     pub operations: usize,
-    /// The groups that the operators made, by name.
+    /// The groups in the configuration, by name.
     pub groups: Vec<GroupDocument>,
 }
 
-/// What services of one group get together.
+/// The figures of a group of services.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupDocument {
-    /// What the operators call it.
+    /// Its name.
     pub group: String,
-    /// What it is to get at least; 0 asks for nothing.
+    /// Its floor; 0 if it has none.
     pub floor_traces_per_second: f64,
-    /// What it is to get at most; none where nothing limits it.
+    /// Its cap; none if it has none.
     pub cap_traces_per_second: Option<f64>,
     /// The estimated offered rate.
     pub offered_per_second: f64,
     /// The sampled rate the plan expects.
     pub expected_sampled_traces_per_second: f64,
-    /// The level at which its operations share; none where nothing binds them.
+    /// The level at which its operations share; none if nothing binds them.
     pub level_traces_per_second: Option<f64>,
     /// By how much the floors inside it exceed its cap.
     pub missing_traces_per_second: f64,
@@ -99,7 +100,7 @@ impl From<&GroupPlan> for GroupDocument {
     }
 }
 
-/// A figure that is infinite where nothing binds: JSON has no such number.
+/// A figure that is infinite if nothing binds; JSON has no such number.
 #[must_use]
 pub fn finite(figure: f64) -> Option<f64> {
     figure.is_finite().then_some(figure)

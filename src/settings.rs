@@ -1,9 +1,8 @@
 //! The settings of a process: flags and environment variables.
 //!
-//! Each flag has one definition: its name, its default, its range and its help text. A value that
-//! cannot be read or is out of range is refused while the flags are parsed; what several flags have
-//! to agree on is checked by [`Settings::check`]. The operators' document is something else: see
-//! [`crate::configuration`].
+//! Each flag is defined once: its name, default, range and help text. A value that cannot be parsed
+//! or is out of range is refused while the flags are parsed. [`Settings::check`] checks rules over
+//! several flags. The operators' document is separate: see [`crate::configuration`].
 
 mod database;
 mod limits;
@@ -25,13 +24,13 @@ pub use listeners::ListenerSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use timing::TimingSettings;
 
-/// The flags of `weir serve`, typed and within their ranges.
+/// The flags of `weir serve`, parsed and within their ranges.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// Where SDKs, agents and operators connect.
+    /// The addresses for SDKs, agents and operators, and their limits.
     #[command(flatten)]
     pub listeners: ListenerSettings,
-    /// How often plans are made and how long data is kept.
+    /// How often plans are computed, and how long data is stored.
     #[command(flatten)]
     pub timing: TimingSettings,
     /// Where data is stored.
@@ -45,13 +44,13 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// Every problem with the settings, one line each.
+/// All problems with the settings, one per line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct SettingsErrors(pub Vec<String>);
 
 impl Settings {
-    /// The default of every flag, whatever the environment says.
+    /// The defaults of all flags; the environment is ignored.
     #[must_use]
     pub fn defaults() -> Self {
         let command = Self::augment_args(Command::new("weir"));
@@ -60,8 +59,8 @@ impl Settings {
         Self::from_arg_matches(&matches).expect("every flag has a default or is optional")
     }
 
-    /// An embedded Weir for a demonstration: free ports on loopback, SQLite in `data_dir`, the
-    /// defaults for everything else.
+    /// Settings for an embedded Weir, as in a demonstration: free ports on loopback, SQLite in
+    /// `data_dir`, defaults for the rest.
     #[must_use]
     pub fn embedded(interval: Duration, grace: Duration, data_dir: &Path) -> Self {
         let mut settings = Self::defaults();
@@ -74,10 +73,10 @@ impl Settings {
         settings
     }
 
-    /// Checks what several flags have to agree on, and what the machine has to provide.
+    /// Checks rules over several flags, and what the machine must provide.
     ///
     /// # Errors
-    /// Lists every problem, by flag.
+    /// Lists all problems, each with its flag.
     pub fn check(&self) -> Result<(), SettingsErrors> {
         let mut problems = Vec::new();
         self.listeners.check(&mut problems);

@@ -1,9 +1,9 @@
-//! Every long-lived task of the process, and what happens when one ends.
+//! All long-lived tasks of the process, and what happens when one ends.
 //!
-//! A task ends early when it returns, fails or panics. Each has a policy for that: the supervisor
-//! starts it again after a pause ([`Supervisor::keep`]), or the process ends with an error
-//! ([`Supervisor::require`]). Either way the end is logged and counted. A task that is told to stop
-//! gets a token and returns by itself; one that does not return in time is aborted.
+//! A task ends early if it returns, fails or panics. Its policy says what happens then: the
+//! supervisor starts it again after a pause ([`Supervisor::keep`]), or the process ends with an
+//! error ([`Supervisor::require`]). Either way, the end is logged and counted. A task learns from a
+//! token that it should stop, and then returns. If it does not return in time, it is aborted.
 
 use std::error::Error;
 use std::fmt;
@@ -20,19 +20,19 @@ use uuid::Uuid;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Label, Metrics, TaskName, TaskOutcome};
 
-/// The pause before a task is started again for the first time; it doubles each time.
+/// The first pause before a task is started again. Each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A task that has run for this long is well: its next pause is the first again.
+/// After a task has run for this long, its next pause is the first one again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
-/// What a task returns: an error, or nothing.
+/// The result of a task.
 pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// How a task that the process needs ended before it was told to stop.
+/// How a required task ended before it was told to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEnd {
     /// The task.
@@ -56,7 +56,7 @@ impl fmt::Display for TaskEnd {
 
 impl Error for TaskEnd {}
 
-/// Holds all tasks.
+/// Owns all tasks.
 pub struct Supervisor {
     tasks: Vec<Task>,
     metrics: Arc<Metrics>,
@@ -69,7 +69,7 @@ struct Task {
     running: JoinHandle<()>,
 }
 
-/// The first end of a required task, and the sign that there is one.
+/// The first end of a required task, and the token that announces it.
 #[derive(Clone, Default)]
 struct Fatal {
     first: Arc<OnceLock<TaskEnd>>,
@@ -77,7 +77,7 @@ struct Fatal {
 }
 
 impl Supervisor {
-    /// Nothing to supervise yet.
+    /// Has no tasks yet.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
@@ -87,8 +87,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs a task that the process cannot do without: [`Supervisor::fatal`] returns when it ends
-    /// before it is told to stop.
+    /// Runs a task that the process needs. If it ends before it is told to stop,
+    /// [`Supervisor::fatal`] returns.
     pub fn require<F>(&mut self, name: TaskName, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = TaskResult> + Send + 'static,
@@ -103,7 +103,7 @@ impl Supervisor {
                     note(&metrics, &end, "the process ends");
                 }
                 if !stop.is_cancelled() {
-                    // Only the first matters: the others follow from it.
+                    // Only the first matters; later ones follow from it.
                     let _ = fatal.first.set(end);
                     fatal.sign.cancel();
                 }
@@ -127,7 +127,7 @@ impl Supervisor {
                 let mut pauses = Pauses::default();
                 loop {
                     let started = Instant::now();
-                    // Made inside, so that a panic while the task is made counts too.
+                    // Created inside, so that a panic while the task is created counts too.
                     let running = async { task(stop.clone()).await };
                     let end = end_of(name, running).await;
                     if stop.is_cancelled() && end.outcome != TaskOutcome::Panicked {
@@ -171,8 +171,8 @@ impl Supervisor {
         first.expect("it is set before the sign is given").clone()
     }
 
-    /// Tells these tasks to stop and waits for them until `deadline`; those that still run then
-    /// are aborted. Returns whether all of them stopped by themselves.
+    /// Tells these tasks to stop, and waits for them until `deadline`. Tasks that are still running
+    /// then are aborted. Returns whether all of them stopped in time.
     pub async fn stop(&mut self, names: &[TaskName], deadline: Instant) -> bool {
         let named = |task: &mut Task| names.contains(&task.name);
         let mut stopping: Vec<Task> = self.tasks.extract_if(.., named).collect();
@@ -191,7 +191,7 @@ impl Supervisor {
 }
 
 impl Drop for Supervisor {
-    /// Nothing outlives the process's part that started it.
+    /// Aborts all tasks, so that none outlives the supervisor.
     fn drop(&mut self) {
         self.tasks.iter().for_each(|task| task.running.abort());
     }
@@ -221,7 +221,8 @@ fn note(metrics: &Metrics, end: &TaskEnd, consequence: &str) {
     );
 }
 
-/// Pauses between starts: each is twice the one before, and they differ between replicas.
+/// The pauses between starts. Each is twice the one before; randomness makes them differ between
+/// replicas.
 struct Pauses(Duration);
 
 impl Default for Pauses {
@@ -242,7 +243,7 @@ impl Pauses {
     }
 }
 
-/// A random number between 0 and 1, for which a generator of its own would be much.
+/// A random number between 0 and 1, without a dependency on a generator.
 fn random() -> f64 {
     let (bits, _) = Uuid::new_v4().as_u64_pair();
     // The upper half has no fixed bits.

@@ -1,5 +1,5 @@
-//! Whether the process runs, and whether it may be sent requests: the same on both listeners, for
-//! probes and load balancers. Neither needs a token, a name or the database.
+//! Liveness and readiness: the same on both listeners, for probes and load balancers. Neither needs
+//! a token, a name or the database.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::snapshot::Served;
 
-/// What the handlers work with.
+/// What the handlers need.
 #[derive(Clone)]
 pub struct Health {
     /// What is served.
@@ -25,14 +25,14 @@ pub struct Health {
     pub plan: PlanState,
 }
 
-/// Where the process says that it runs.
+/// The path for liveness.
 pub const LIVE: &str = "/livez";
 
-/// Where the process says that it may be sent requests.
+/// The path for readiness.
 pub const READY: &str = "/readyz";
 
-/// The routes; they need a [`Health`] as application data. Probes may add any query, and come too
-/// often to be logged.
+/// The routes. They need a [`Health`] as application data. Probes may add any query. They are too
+/// frequent to be logged.
 pub const ROUTES: &[Route] = &[
     Route::new("GET", LIVE, || to(alive))
         .ignoring_others()
@@ -59,14 +59,13 @@ struct Ready {
     plan_unreadable: Option<String>,
 }
 
-/// The process answers: it lives.
+/// Answers 200 as long as the process runs.
 async fn alive() -> impl Responder {
     Json(Alive { status: "alive" })
 }
 
-/// The listeners open once the last plan is loaded, so an answer means that polls are served. A
-/// database that went away since, or is being restored, does not make the process unready: polls do
-/// not need it.
+/// The listeners open after the last plan is loaded, so any answer means that polls are served. The
+/// process stays ready while the database is away or being restored, because polls do not need it.
 async fn ready(health: Data<Health>) -> Result<impl Responder, Problem> {
     if health.stopping.has_begun() {
         return Err(Problem::Unavailable {

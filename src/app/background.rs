@@ -1,4 +1,4 @@
-//! Starts what happens by itself, each task under its policy.
+//! Starts the background tasks, each under its policy.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::jobs::{
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
 
-/// The tasks that do what happens by itself, in the order in which they are told to stop.
+/// The background tasks, in the order in which they are told to stop.
 pub(super) const TASKS: [TaskName; 5] = [
     TaskName::FleetSettings,
     TaskName::Scheduler,
@@ -23,16 +23,17 @@ pub(super) const TASKS: [TaskName; 5] = [
     TaskName::LeaseKeeper,
 ];
 
-/// Triggers that may wait for the runner: it takes them at once.
+/// Triggers that may wait for the runner, which takes them at once.
 const TRIGGERS: usize = 16;
 
-/// Starts the jobs and what they need. Returns who keeps the lease, to give it back at the end.
+/// Starts the jobs and what they need. Returns the keeper of the lease, to give the lease back at
+/// the end.
 pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeeper> {
     let jobs = jobs(parts);
     let shared = &parts.shared;
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let runner = Runner::new(&jobs, parts.clock(), Arc::clone(&shared.metrics));
-    // It holds the receiver of the triggers, so it cannot be started again.
+    // It owns the receiver of the triggers, so it cannot be started again.
     supervisor.require(TaskName::Runner, |stop| async move {
         runner.run(triggered, stop).await;
         Ok(())

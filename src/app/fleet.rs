@@ -1,4 +1,4 @@
-//! The settings that all replicas of a database share: agreed on at the start, watched after it.
+//! The settings that all replicas of a database share: agreed on at the start, watched afterwards.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::settings::TimingSettings;
 use crate::store::{FleetSettings, Store, StoreError};
 use crate::telemetry::logging::chain;
 
-/// How often a replica looks whether the shared settings are still those it runs with.
+/// How often a replica checks whether the shared settings are still the ones that it runs with.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Why a replica cannot go by the shared settings.
+/// Why a replica cannot run with the shared settings.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// A flag says something else than the database.
+    /// A flag differs from the database.
     #[error(
         "the database says {name} {stored}, and this replica was started with {name} {given}: all \
          replicas must share it. Leave {name} out to run with {stored}, or add \
@@ -26,16 +26,16 @@ pub enum FleetError {
     Different {
         /// The flag.
         name: &'static str,
-        /// What the database says.
+        /// The value in the database.
         stored: humantime::FormattedDuration,
-        /// What the flag says.
+        /// The value of the flag.
         given: humantime::FormattedDuration,
     },
     /// A flag does not fit the interval.
     #[error("{0}")]
     Unfit(String),
-    /// Somebody changed them while this replica ran.
-    #[error("the shared settings were changed to {to}: start again to run with them")]
+    /// Somebody changed them while this replica was running.
+    #[error("the shared settings were changed to {to}: restart to run with them")]
     Changed {
         /// What they are now.
         to: Shown,
@@ -64,7 +64,8 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Finds the settings to run with: the database's, which the first start writes.
+/// Finds the settings to run with. The first start writes them to the database; later starts read
+/// them.
 pub(super) async fn agree(
     store: &dyn Store,
     asked: &TimingSettings,
@@ -95,8 +96,8 @@ pub(super) async fn agree(
     Ok(wanted)
 }
 
-/// What the first start writes. A database of an older release has no shared settings, but its
-/// last plan says which interval its replicas run with.
+/// What the first start writes. A database of an older release has no shared settings, but its last
+/// plan shows the interval of its replicas.
 async fn first(store: &dyn Store, asked: &TimingSettings) -> Result<FleetSettings, StoreError> {
     let plan = store.current_plan().await?;
     let planned = plan.map(|plan| plan.window.milliseconds());
@@ -129,7 +130,7 @@ fn different(stored: FleetSettings, given: FleetSettings) -> FleetError {
     }
 }
 
-/// Looks again and again whether the shared settings are still `ours`; returns when they are not.
+/// Checks again and again whether the shared settings are still `ours`. Returns when they are not.
 pub(super) async fn watch(
     store: Arc<dyn Store>,
     ours: FleetSettings,
@@ -148,7 +149,8 @@ pub(super) async fn watch(
                     "the shared settings could not be read"
                 );
             }
-            // A database without them is being restored: nothing is written into it meanwhile.
+            // No shared settings: the database is being restored. Nothing is written to it
+            // meanwhile.
             Some(Ok(_)) | None => {}
         }
     }

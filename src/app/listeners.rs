@@ -1,4 +1,4 @@
-//! The two listeners: what is answered where, and how much of it at once.
+//! The two listeners: their routes, and how much they accept at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::protocols::encoded::Encoded;
 use crate::protocols::jaeger::{self, Jaeger, Json};
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 
-/// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s; an agent
-/// that waits longer has given up.
+/// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s. An agent
+/// that has waited longer than this has given up.
 const SDK_ANSWER: Duration = Duration::from_secs(20);
 
 /// How long a request to the admin listener may take: twice what a call to the database may.
@@ -36,11 +36,11 @@ const ADMIN_IDLE: Duration = Duration::from_secs(5);
 /// Bytes of reports that may be held at once while they arrive and until they are parsed.
 const REPORT_BYTES: usize = 64 << 20;
 
-/// How many of the largest reports that must be enough for at least, packed and unpacked.
+/// The memory must hold at least this many of the largest reports, compressed and decompressed.
 const LARGEST_REPORTS: usize = 4;
 
-/// Requests that read history at once. Each takes a connection to the database, of which the reports
-/// need most.
+/// Requests that may read history at the same time. Each takes a database connection, and reports
+/// need most of those.
 const HISTORIES: usize = 2;
 
 impl Parts {
@@ -178,7 +178,7 @@ impl Parts {
         }
     }
 
-    /// How long requests may take to finish at a stop: the rest of the time is for commits, the
+    /// How long requests may take to finish at a stop. The rest of the time is for commits, the
     /// lease and the database.
     fn drain(&self) -> Duration {
         self.settings.listeners.stop_timeout / 2

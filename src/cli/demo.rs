@@ -1,4 +1,5 @@
-//! `weir demo`: a server and a fleet in one process, on made-up traffic, ending in a verdict.
+//! `weir demo`: runs a server and a fleet in one process on synthetic traffic, and ends with a
+//! verdict.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct DemoArgs {
         value_parser = duration(SECOND, MINUTE)
     )]
     pub interval: Duration,
-    /// The budget to hold
+    /// The budget to keep
     #[arg(
         long,
         value_name = "TRACES_PER_SECOND",
@@ -44,15 +45,15 @@ pub struct DemoArgs {
         value_parser = replay::budget()
     )]
     pub budget: f64,
-    /// Where the picture goes
+    /// File to draw the plot into
     #[arg(long, value_name = "FILE", default_value = "demo.svg")]
     pub plot: PathBuf,
-    /// Where the randomness starts
+    /// Seed of all random numbers
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
 }
 
-/// What the demonstration asks of its server.
+/// The settings that the demonstration gives its server.
 #[derive(Debug, Clone)]
 pub struct EmbeddedSettings {
     /// How often it computes a plan.
@@ -63,7 +64,7 @@ pub struct EmbeddedSettings {
     pub data_dir: PathBuf,
 }
 
-/// A server that has bound its addresses and runs as long as `running` is polled.
+/// A server that has bound its addresses. It runs as long as `running` is polled.
 pub struct EmbeddedWeir {
     /// The SDK listener's base address, like `http://127.0.0.1:41233`.
     pub sdk_url: String,
@@ -73,18 +74,19 @@ pub struct EmbeddedWeir {
     pub running: Pin<Box<dyn Future<Output = Result<(), StartError>>>>,
 }
 
-/// Whatever kept the server from starting or running.
+/// Why the server did not start, or ended.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Intervals that are not judged.
+/// Intervals at the beginning that are not judged.
 const WARM_UP: usize = 2;
 /// The most intervals: the traffic of all of them is made up at the start.
 const MOST_ROWS: usize = 100_000;
-/// Reports per interval and, with it, the server's grace: an agent's last word on a window comes
-/// at most one report after its end.
+/// Reports per interval. The server's grace is as long as the time between two reports: an agent's
+/// last report on a window comes at most that long after its end.
 const REPORTS_PER_INTERVAL: u32 = 6;
 
-/// Runs the command: 0 when the server did well, 1 when it did not, 2 without a verdict.
+/// Runs the command. Exit status: 0 when the server did well, 1 when it did not, 2 without a
+/// verdict.
 pub async fn run(args: DemoArgs) -> ExitCode {
     logging::start(false, "warn");
     let stop = CancellationToken::new();
@@ -135,7 +137,7 @@ pub enum DemoError {
     /// The server did not start, or stopped too early.
     #[error("the server {what}: {source}")]
     Server {
-        /// What it did.
+        /// What happened: "did not start", "stopped early".
         what: &'static str,
         /// Why.
         source: StartError,
@@ -176,7 +178,7 @@ where
         }
     };
     stop_server.cancel();
-    weir.running.await.map_err(server("did not stop well"))?;
+    weir.running.await.map_err(server("did not stop cleanly"))?;
     Ok(conclusion)
 }
 
@@ -193,7 +195,7 @@ impl DemoArgs {
         }
         let fleet = SyntheticFleet {
             rows,
-            // The same load whatever the interval.
+            // The same load for any interval.
             requests_per_row: 3000.0 * seconds,
             seed: self.seed,
             ..SyntheticFleet::default()
@@ -216,7 +218,7 @@ impl DemoArgs {
 
     fn session(&self, play: Play, weir: &EmbeddedWeir) -> Result<Session, ReplayError> {
         let subtitle = format!(
-            "made-up traffic: drift, a ×3 step, renamed operations, a burst · {} operations · {} intervals of {}",
+            "synthetic traffic: drift, a ×3 step, renamed operations, a burst · {} operations · {} intervals of {}",
             play.traffic.operations().len(),
             play.schedule.intervals(),
             humantime::format_duration(play.interval),
@@ -234,7 +236,7 @@ impl DemoArgs {
     }
 }
 
-/// A directory that goes away with its owner.
+/// A directory that is removed when it is dropped.
 struct TemporaryDirectory {
     path: PathBuf,
 }
@@ -254,7 +256,8 @@ impl Drop for TemporaryDirectory {
     }
 }
 
-/// Removes a directory with what is in it; one that is left behind harms nobody.
+/// Removes a directory and its contents. An error is ignored: a directory that is left behind harms
+/// nobody.
 fn remove(path: &Path) {
     let _ = std::fs::remove_dir_all(path);
 }

@@ -1,8 +1,7 @@
-//! `weir migrate`: brings the tables in PostgreSQL up to date, and ends.
+//! `weir migrate`: brings the tables in PostgreSQL up to date and exits.
 //!
-//! For databases where the role of `weir serve` reads and writes rows only: whoever owns the tables
-//! runs this before a new release starts. Where `weir serve` runs as the owner, it does the same at
-//! its start.
+//! Needed if the role of `weir serve` does not own the tables: the owner runs this before a new
+//! release starts. If `weir serve` runs as the owner, it does the same when it starts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
 #[cfg(feature = "simulate")]
 pub mod demo;
@@ -29,16 +29,16 @@ pub struct Cli {
 enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
     Serve(crate::settings::Settings),
-    /// Play recorded traffic against a running Weir and judge what it kept
+    /// Play recorded traffic against a running Weir and judge what the fleet sampled
     #[cfg(feature = "simulate")]
     Replay(replay::ReplayArgs),
-    /// Play recorded traffic against the engine alone, a day in seconds
+    /// Play recorded traffic against the allocation alone; a day takes seconds
     #[cfg(feature = "simulate")]
     Simulate(simulate::SimulateArgs),
-    /// Run Weir and a made-up fleet together for a minute, ending in a verdict
+    /// Run Weir and a simulated fleet together for a minute, and judge the result
     #[cfg(feature = "simulate")]
     Demo(demo::DemoArgs),
-    /// Bring the tables in PostgreSQL up to date as their owner, then end
+    /// Bring the tables in PostgreSQL up to date, as their owner, and exit
     Migrate(migrate::MigrateArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
@@ -60,8 +60,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes a line to standard error, for people who may have gone: unlike `eprintln!`, it does not
-/// panic where the terminal is closed.
+/// Writes a line to standard error. Unlike `eprintln!`, it does not panic if the terminal is
+/// closed.
 #[cfg(feature = "simulate")]
 fn say(line: &str) {
     use std::io::Write;
@@ -86,5 +86,5 @@ fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Exit status of a command line that does not hold, as clap's own.
+/// Exit status for a wrong command line; the same as clap's.
 const USAGE: u8 = 2;

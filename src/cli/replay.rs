@@ -1,4 +1,5 @@
-//! `weir replay`: plays recorded traffic against a running server and judges what it kept.
+//! `weir replay`: plays recorded traffic against a running server and judges what the fleet
+//! sampled.
 
 mod budget;
 mod progress;
@@ -27,27 +28,28 @@ pub use session::{Conclusion, Outputs, Session};
 /// Flags of `weir replay`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Recorded traffic, recognised by its header: service,operation,<time>,… or
-    /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
+    /// File with recorded traffic. Its format is recognised by its header:
+    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<operation>,…
+    /// or Azure Functions invocations
     #[arg(long, value_name = "FILE")]
     pub traffic: PathBuf,
-    /// The budget to hold during the run. The former one is put back at the end, and when a signal
-    /// ends the run; after a SIGKILL you must do it yourself
+    /// The budget for the run. The previous one is restored at the end, and when a signal ends the
+    /// run. After a SIGKILL you must restore it yourself
     #[arg(long, value_name = "TRACES_PER_SECOND", value_parser = budget())]
     pub budget: f64,
     /// The interval that the server runs with, 100ms to 1h; one recorded row is played in each
     #[arg(long, value_name = "DURATION", value_parser = duration(SHORTEST, LONGEST))]
     pub interval: Duration,
-    /// Where the server listens for SDKs and agents
+    /// Address of the server's listener for SDKs and agents
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5778")]
     pub sdk_url: String,
-    /// Where the server listens for operators
+    /// Address of the server's listener for operators
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8778")]
     pub admin_url: String,
     /// How many intervals to play [default: all that are recorded]
     #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
     pub intervals: Option<usize>,
-    /// The recorded row to begin with, by its name [default: the first]
+    /// The recorded row to start at, by its name [default: the first]
     #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
     /// Recorded rows that go by in an interval, 0.001 to 1000: 2 plays twice as fast, 0.5 half as
@@ -77,7 +79,7 @@ pub struct ReplayArgs {
     /// Intervals at the beginning that are not judged
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warm_up: usize,
-    /// Where the randomness starts
+    /// Seed of all random numbers
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
     /// Draw the run into this SVG file
@@ -88,15 +90,15 @@ pub struct ReplayArgs {
     pub csv: Option<PathBuf>,
 }
 
-/// Why a run came to no verdict.
+/// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A flag's value does not do.
+    /// The value of a flag is wrong.
     #[error("--{flag} {value}: {problem}")]
     Flag {
         /// The flag's name.
         flag: &'static str,
-        /// What was given.
+        /// The value.
         value: String,
         /// What is wrong with it.
         problem: String,
@@ -104,7 +106,7 @@ pub enum ReplayError {
     /// The traffic cannot be played.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// The server cannot be talked to.
+    /// The server cannot be reached, or its answer cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The server runs with another interval.
@@ -114,12 +116,12 @@ pub enum ReplayError {
         asked = humantime::format_duration(*asked)
     )]
     Interval {
-        /// The window of its current plan.
+        /// The server's interval: the window of its current plan.
         server: Duration,
-        /// What `--interval` says.
+        /// The value of `--interval`.
         asked: Duration,
     },
-    /// The budget was changed by somebody else again and again.
+    /// Somebody else kept changing the budget.
     #[error("cannot set the budget: somebody else keeps changing it")]
     BudgetContended,
     /// A file could not be written.
@@ -127,7 +129,7 @@ pub enum ReplayError {
     Write {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The plot could not be drawn.
@@ -135,7 +137,7 @@ pub enum ReplayError {
     Plot(#[from] crate::simulate::plot::PlotError),
 }
 
-/// The shortest interval: below it the ticks would be shorter than timers are exact.
+/// The shortest interval: below it, ticks would be shorter than timers are exact.
 pub(super) const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
 pub(super) const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
@@ -143,7 +145,7 @@ pub(super) const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
 pub(super) const MOST_INTERVALS: usize = 2_000_000;
 /// The largest budget, in traces per second.
 const MOST_BUDGET: f64 = 1e9;
-/// The most SDK instances: each is a task that polls.
+/// The most SDK instances. Each is a task that polls.
 const MOST_SDKS: usize = 50_000;
 
 impl ReplayArgs {
@@ -198,7 +200,7 @@ impl ReplayArgs {
     }
 }
 
-/// The row of time to begin with: the one of that name, else the first.
+/// The first row to play: the one with this name, else the first.
 pub(super) fn first_row(traffic: &Traffic, label: Option<&str>) -> Result<usize, ReplayError> {
     let Some(label) = label else {
         return Ok(0);
@@ -251,20 +253,21 @@ pub(super) fn agents() -> impl Fn(&str) -> Result<usize, String> + Clone {
     count(1_usize, 10_000)
 }
 
-/// What a signal leads to.
+/// What happens after a signal.
 pub(super) const STOPPING: &str = "putting the budget back and sending the last reports";
 
-/// Runs the command: 0 when the server did well, 1 when it did not, 2 without a verdict.
+/// Runs the command. Exit status: 0 when the server did well, 1 when it did not, 2 without a
+/// verdict.
 pub async fn run(args: ReplayArgs) -> ExitCode {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone(), STOPPING);
     conclude(replay(&args, &stop).await)
 }
 
-/// Plays and judges as the flags say, until the end or until `stop`.
+/// Plays and judges according to the flags, until the end or until `stop`.
 ///
 /// # Errors
-/// When there is no way to play at all.
+/// If nothing can be played.
 pub async fn replay(
     args: &ReplayArgs,
     stop: &CancellationToken,
@@ -283,7 +286,7 @@ pub async fn replay(
     session.run(&SystemClock, stop).await
 }
 
-/// Turns what came of a run into the program's exit status.
+/// Turns the result of a run into the program's exit status.
 pub(super) fn conclude(result: Result<Conclusion, ReplayError>) -> ExitCode {
     match result {
         Ok(Conclusion::Passed) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     match runtime() {
         Ok(runtime) => {
             let code = runtime.block_on(serve(settings));
-            // What still blocks a thread is not waited for: the stop had its time.
+            // Threads that are still blocked are not waited for: the time for the stop is over.
             runtime.shutdown_background();
             code
         }
@@ -89,8 +89,8 @@ async fn asked_to_stop() {
     }
 }
 
-/// Says that SIGHUP does nothing, which would end the process if nobody listened: many send it to
-/// have settings read again.
+/// Logs that SIGHUP does nothing. Without a handler it would end the process, and many operators
+/// send it to reload settings.
 async fn log_hangups() {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         return;

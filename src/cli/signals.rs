@@ -1,4 +1,4 @@
-//! Ends that can be caught: every signal that would end a command stops it in order instead.
+//! Signals that would end a command stop it in order instead.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -8,8 +8,8 @@ use super::say;
 /// A signal's name, and the signal.
 type End = (&'static str, fn() -> SignalKind);
 
-/// What ends a process by default and can be caught. `SIGPIPE` is not among them: Rust programs
-/// ignore it from the start.
+/// Signals that end a process by default and can be caught. `SIGPIPE` is not among them, because
+/// Rust programs ignore it from the start.
 const ENDS: [End; 7] = [
     ("SIGHUP", SignalKind::hangup),
     ("SIGINT", SignalKind::interrupt),
@@ -20,12 +20,12 @@ const ENDS: [End; 7] = [
     ("SIGUSR2", SignalKind::user_defined2),
 ];
 
-/// Cancels `stop` at the first signal that would end the process, and says `what` happens now.
+/// Cancels `stop` at the first signal that would end the process, and prints `what` happens now.
 pub(super) fn stop_on_signal(stop: CancellationToken, what: &'static str) {
     let ignored = ignored_signals();
     for (name, kind) in ENDS {
         let kind = kind();
-        // What the caller has told this process to ignore stays ignored, as under nohup.
+        // A signal that the caller made this process ignore stays ignored, as with nohup.
         let bit = u32::try_from(kind.as_raw_value()).unwrap_or_default();
         let is_ignored = 1_u64
             .checked_shl(bit.saturating_sub(1))
@@ -45,7 +45,7 @@ async fn wait(
     what: &'static str,
     stop: CancellationToken,
 ) {
-    // Goes on after the first, so that a second one does not end the process half-way.
+    // Continues after the first signal, so that a second one does not end the process half-way.
     while arrived.recv().await.is_some() {
         if !stop.is_cancelled() {
             stop.cancel();
@@ -54,7 +54,7 @@ async fn wait(
     }
 }
 
-/// The signals that this process ignores, a bit each; none where the system does not tell.
+/// The signals that this process ignores, one bit each; 0 if the system does not say.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status

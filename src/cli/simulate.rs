@@ -1,4 +1,5 @@
-//! `weir simulate`: plays traffic against the engine in virtual time and judges what it kept.
+//! `weir simulate`: plays traffic against the allocation in virtual time and judges what the fleet
+//! sampled.
 
 mod run;
 
@@ -28,8 +29,9 @@ pub use run::simulate;
 /// Flags of `weir simulate`.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
-    /// Recorded traffic, recognised by its header: service,operation,<time>,… or
-    /// timestamp,service,operation,count or timestamp,<operation>,… or Azure Functions invocations
+    /// File with recorded traffic. Its format is recognised by its header:
+    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<operation>,…
+    /// or Azure Functions invocations
     #[arg(
         long,
         value_name = "FILE",
@@ -37,10 +39,10 @@ pub struct SimulateArgs {
         required_unless_present = "synthetic"
     )]
     pub traffic: Option<PathBuf>,
-    /// Made-up traffic of 3,000 operations in which one thing happens
+    /// Synthetic traffic of 3,000 operations in which one thing happens
     #[arg(long, value_name = "SCENARIO")]
     pub synthetic: Option<Scenario>,
-    /// The budget to hold; several, separated by commas, are compared
+    /// The budget; several, separated by commas, are compared
     #[arg(
         long,
         value_name = "TRACES_PER_SECOND",
@@ -49,7 +51,7 @@ pub struct SimulateArgs {
         value_parser = budget()
     )]
     pub budget: Vec<f64>,
-    /// Give every operation what shows a trace of it with this probability in this time
+    /// Floor for every operation: at least one trace within this time with this probability
     #[arg(long, value_name = "PROBABILITY@DURATION")]
     pub coverage: Option<CoverageFloor>,
     /// How often a plan is computed, 100ms to 1h
@@ -60,11 +62,12 @@ pub struct SimulateArgs {
         value_parser = duration(SHORTEST, LONGEST)
     )]
     pub interval: Duration,
-    /// How long a recorded row lasts, in seconds [default: what the rows' times say, else 60]
+    /// How long a recorded row lasts, in seconds [default: the distance of the rows' times, else
+    /// 60]
     #[arg(long, value_name = "SECONDS", value_parser = number(0.001, LONGEST_ROW))]
     pub row_seconds: Option<f64>,
-    /// What becomes of rows that the recording lacks [default: zero in a list or a single series,
-    /// else close]
+    /// How rows that are missing in the recording are filled [default: zero in a list or a single
+    /// series, else close]
     #[arg(long, value_name = "HOW")]
     pub gaps: Option<Gaps>,
     /// How many times as fast as recorded the traffic goes by, 0.001 to 1000
@@ -73,7 +76,7 @@ pub struct SimulateArgs {
     /// How many intervals to play [default: all that are recorded]
     #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
     pub intervals: Option<usize>,
-    /// The recorded row to begin with, by its name [default: the first]
+    /// The recorded row to start at, by its name [default: the first]
     #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
     /// How long after its end a window waits for reports, up to ten intervals
@@ -90,25 +93,26 @@ pub struct SimulateArgs {
     /// How many agents report, 1 to 10000
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
     pub agents: usize,
-    /// Lose the reports of some agents, from an interval on for so many; may be repeated
+    /// Lose the reports of some agents, from an interval on, for a number of intervals; may be
+    /// repeated
     #[arg(long, value_name = "AGENTS:FROM:COUNT")]
     pub lose: Vec<Loss>,
-    /// Start some agents anew, under new names, in an interval; may be repeated
+    /// Restart some agents under new names in an interval; may be repeated
     #[arg(long, value_name = "AGENTS@INTERVAL")]
     pub restart: Vec<Restart>,
-    /// Let a part of the operations go on under new names from an interval on; may be repeated
+    /// Rename a part of the operations from an interval on; may be repeated
     #[arg(long, value_name = "PART@INTERVAL")]
     pub rename: Vec<Rename>,
-    /// Multiply all traffic, from an interval on for so many; may be repeated
+    /// Multiply all traffic, from an interval on, for a number of intervals; may be repeated
     #[arg(long, value_name = "FACTOR@INTERVAL:COUNT")]
     pub burst: Vec<Burst>,
     /// Intervals at the beginning that are not judged
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warm_up: usize,
-    /// How many of the services that spend most to list
+    /// How many of the services with the largest shares to list
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
-    /// Where the randomness starts
+    /// Seed of all random numbers
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
     /// Draw the run into this SVG file
@@ -123,21 +127,21 @@ pub struct SimulateArgs {
 const LONGEST_ROW: f64 = 604_800.0;
 /// The most budgets in one run.
 const MOST_BUDGETS: usize = 20;
-/// The span in which an operation should show a trace, unless a coverage floor names another.
+/// The time in which an operation should show a trace, unless a coverage floor names another.
 const CELL: Duration = Duration::from_secs(300);
 
-/// At least one trace of an operation in a span, with this probability.
+/// At least one trace of an operation within a time, with this probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CoverageFloor {
     /// The probability, between 0 and 1.
     pub probability: f64,
-    /// The span.
+    /// The time.
     pub span: Duration,
 }
 
 impl CoverageFloor {
-    /// What it asks of every operation, in traces per second: kept traces come like a Poisson
-    /// process, which shows none in a span with the probability `exp(-rate · span)`.
+    /// The floor of every operation, in traces per second. Sampled traces are a Poisson process, so
+    /// none comes within the time with probability `exp(-rate · time)`.
     #[must_use]
     pub fn traces_per_second(self) -> f64 {
         -(1.0 - self.probability).ln() / self.span.as_secs_f64()
@@ -160,11 +164,11 @@ impl FromStr for CoverageFloor {
     }
 }
 
-/// A run for every budget, and what is to be said about the traffic.
+/// A run for each budget, and notes on the traffic.
 pub struct PreparedRuns {
     /// One run for every budget.
     pub runs: Vec<VirtualRun>,
-    /// What the reader made of the file, in sentences.
+    /// What the reader found out about the file, in sentences.
     pub notes: Vec<String>,
 }
 
@@ -196,7 +200,7 @@ impl SimulateArgs {
         let left = (traffic.rows() - start).saturating_sub(played);
         if left > 0 && self.intervals.is_none() {
             notes.push(format!(
-                "the last {left} rows fill no interval and are not played"
+                "the last {left} rows do not fill an interval and are not played"
             ));
         }
         let mut faults = self.faults();
@@ -275,7 +279,7 @@ impl SimulateArgs {
         self.synthetic.unwrap_or(Scenario::Steady)
     }
 
-    /// What is played, in a line.
+    /// Describes the run in a line.
     fn subtitle(&self, run: &VirtualRun) -> String {
         let file = self.traffic.as_deref().and_then(std::path::Path::file_name);
         let name = file.map_or_else(
@@ -293,7 +297,8 @@ impl SimulateArgs {
     }
 }
 
-/// Runs the command: 0 when the engine did well, 1 when it did not, 2 without a verdict.
+/// Runs the command. Exit status: 0 when the allocation did well, 1 when it did not, 2 without a
+/// verdict.
 pub(super) fn run(args: &SimulateArgs) -> ExitCode {
     conclude(simulate(args))
 }

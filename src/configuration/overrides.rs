@@ -1,4 +1,4 @@
-//! What operators ask for of groups, services and operations, as it stands in the document.
+//! The operators' settings of groups, services and operations, as the document contains them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,47 +13,47 @@ use crate::allocation::{
 };
 use crate::telemetry::metrics::NO_GROUP;
 
-/// Groups in one document: each has metrics of its own.
+/// The most groups in a document. Each has metrics of its own.
 pub const GROUPS_MAX: usize = 100;
 
-/// Services in one document.
+/// The most services in a document.
 pub const SERVICES_MAX: usize = 10_000;
 
-/// Operations in one document, of all its services together.
+/// The most operations in a document, over all services.
 pub const OPERATIONS_MAX: usize = 20_000;
 
-/// What weights may be: further apart, one of the two is a slip.
+/// The range of weights. If two weights are further apart, one of them is a mistake.
 const WEIGHTS: (f64, f64) = (1e-6, 1e6);
 
-/// Services that share a floor and a cap.
+/// A group of services with a common floor and cap.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupSettings {
-    /// At least so many traces per second, as far as its services have them.
+    /// The least traces per second that its services get together, if they have as many.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub floor_traces_per_second: Option<f64>,
-    /// At most so many traces per second.
+    /// The most traces per second that its services get together.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cap_traces_per_second: Option<f64>,
 }
 
-/// What is asked for one service.
+/// Settings of one service.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceSettings {
-    /// The group that it is in.
+    /// The group that it belongs to.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// At least so many traces per second for the whole service.
+    /// The least traces per second for the whole service.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub floor_traces_per_second: Option<f64>,
-    /// At most so many traces per second for the whole service.
+    /// The most traces per second for the whole service.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cap_traces_per_second: Option<f64>,
     /// The bounds of each of its operations that has none of its own.
     #[serde(skip_serializing_if = "BoundsSettings::is_empty")]
     pub each: BoundsSettings,
-    /// The bounds of single operations, by name; they stand instead of `each`.
+    /// The bounds of single operations, by name; they replace `each`.
     #[serde(
         deserialize_with = "distinct",
         skip_serializing_if = "BTreeMap::is_empty"
@@ -61,29 +61,30 @@ pub struct ServiceSettings {
     pub operations: BTreeMap<String, BoundsSettings>,
 }
 
-/// What is asked for one operation, or for each of a service.
+/// Bounds of one operation, or of each operation of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundsSettings {
-    /// How much of the level it gets; 1 unless said.
+    /// Its weight when the budget is shared; 1 by default.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// At least so many traces per second, as far as it has them.
+    /// The least traces per second, if it has as many.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub floor_traces_per_second: Option<f64>,
-    /// At most so many traces per second.
+    /// The most traces per second.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cap_traces_per_second: Option<f64>,
-    /// At least this probability.
+    /// The lowest probability.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub probability_min: Option<f64>,
-    /// At most this probability.
+    /// The highest probability.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub probability_max: Option<f64>,
-    /// Exactly this probability, before everything else.
+    /// A fixed probability; it takes precedence over everything else.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// Who keeps a floor when not all floors fit: 0 gives its up first, 9 last; 5 unless said.
+    /// Its priority when not all floors fit: floors of 0 are reduced first, those of 9 last; 5 by
+    /// default.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
 }
@@ -106,9 +107,9 @@ impl ServiceSettings {
         groups: &BTreeMap<String, GroupSettings>,
     ) -> Result<(), ConfigurationError> {
         if let Some(group) = self.group.as_ref().filter(|it| !groups.contains_key(*it)) {
-            // A name of any length may stand here.
+            // The name may be of any length, so only its beginning is quoted.
             let group: String = group.chars().take(GroupName::LONGEST).collect();
-            let problem = format!("names {group:?}, which is none of the groups");
+            let problem = format!("names the group {group:?}, which does not exist");
             return Err(ConfigurationError::new(format!("{at}.group"), problem));
         }
         check_whole(at, self.floor_traces_per_second, self.cap_traces_per_second)?;
@@ -117,7 +118,9 @@ impl ServiceSettings {
         for (operation, bounds) in &self.operations {
             check_name(&at, operation, OperationName::check)?;
             if name == OVERFLOW_NAME && operation != OVERFLOW_NAME {
-                let problem = format!("must not be: {OVERFLOW_NAME} has no operation but its own");
+                let problem = format!(
+                    "is not allowed: {OVERFLOW_NAME} has no other operation than {OVERFLOW_NAME}"
+                );
                 return Err(ConfigurationError::new(
                     format!("{at}.{operation}"),
                     problem,
@@ -176,7 +179,7 @@ impl BoundsSettings {
     }
 }
 
-/// Checks what the document says of groups and services.
+/// Checks the groups and services of the document.
 pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
     let Configuration {
         groups, services, ..
@@ -186,7 +189,7 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
         check_name("groups", name, GroupName::check)?;
         let at = format!("groups.{name}");
         if name == NO_GROUP {
-            let problem = "must have another name: the metrics call so what is in no group";
+            let problem = "is reserved: metrics label ungrouped services with this name";
             return Err(ConfigurationError::new(at, problem.into()));
         }
         check_whole(
@@ -201,7 +204,7 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
         .map(|service| service.operations.len())
         .sum();
     if operations > OPERATIONS_MAX {
-        let problem = format!("hold {operations} operations; at most {OPERATIONS_MAX} may be");
+        let problem = format!("have {operations} operations; the limit is {OPERATIONS_MAX}");
         return Err(ConfigurationError::new("services".into(), problem));
     }
     for (name, service) in services {
@@ -215,18 +218,18 @@ fn check_count(field: &str, count: usize, most: usize) -> Result<(), Configurati
     if count <= most {
         return Ok(());
     }
-    let problem = format!("holds {count} entries; at most {most} may be");
+    let problem = format!("has {count} entries; the limit is {most}");
     Err(ConfigurationError::new(field.into(), problem))
 }
 
-/// A wrong name is not quoted: it may be of any length, or hold anything.
+/// A wrong name is not quoted: it may be of any length and contain anything.
 fn check_name(
     field: &str,
     name: &str,
     check: fn(&str) -> Result<(), NameError>,
 ) -> Result<(), ConfigurationError> {
     check(name).map_err(|error| {
-        let problem = format!("holds a name that {error}");
+        let problem = format!("has a name that {error}");
         ConfigurationError::new(field.into(), problem)
     })
 }
@@ -240,7 +243,7 @@ fn check_whole(at: &str, floor: Option<f64>, cap: Option<f64>) -> Result<(), Con
     )
 }
 
-/// Checks that what is at least and at most asked for is in its range and in its order.
+/// Checks that a minimum and a maximum are in their range and in order.
 fn check_pair(
     at: &str,
     (least_name, least): (&str, Option<f64>),
@@ -272,12 +275,13 @@ fn whole(floor: Option<f64>, cap: Option<f64>) -> Whole {
     }
 }
 
-/// Reads what is there: `null` is a wrong value like any other, not a missing one.
+/// Reads a value that is present: `null` is a wrong value, not a missing one.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// Reads entries by name and refuses a name that comes twice: one of the two would be ignored.
+/// Reads entries by name. Refuses a name that is listed twice, because one of the two would be
+/// ignored.
 pub(super) fn distinct<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
@@ -294,7 +298,7 @@ pub(super) fn distinct<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
             let mut found = BTreeMap::new();
             while let Some((name, entry)) = entries.next_entry()? {
                 if found.insert(name, entry).is_some() {
-                    return Err(A::Error::custom("holds a name twice"));
+                    return Err(A::Error::custom("lists a name twice"));
                 }
             }
             Ok(found)

@@ -1,11 +1,11 @@
-//! From the document's names to the numbers that the allocation works on.
+//! Replaces the document's names with the numbers that the allocation works on.
 
 use super::Configuration;
 use crate::allocation::{Group, GroupName, Policy, ServicePolicy};
 use crate::names::Names;
 
 impl Configuration {
-    /// Adds what is asked for the services and operations that have a number.
+    /// Adds the settings of services and operations that have a number.
     pub(super) fn resolve(&self, names: &Names, policy: &mut Policy) {
         for (name, service) in &self.services {
             let Some(id) = names.find_service(name) else {
@@ -25,7 +25,7 @@ impl Configuration {
         }
     }
 
-    /// The groups, sorted by name as they stand in the document.
+    /// The groups, sorted by name as in the document.
     pub(super) fn policy_groups(&self) -> Vec<Group> {
         let groups = self.groups.iter();
         groups
@@ -39,7 +39,7 @@ impl Configuration {
     }
 }
 
-/// Names have been checked with the document.
+/// Names were checked with the document.
 fn group_name(name: &str) -> Option<GroupName> {
     GroupName::parse(name).ok()
 }

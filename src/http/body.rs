@@ -1,5 +1,5 @@
-//! Request bodies: bounded in bytes and in time, before and after decompression, each by itself
-//! and all together.
+//! Request bodies: bounded in bytes and in time, before and after decompression, each of them and
+//! all together.
 
 use std::io::Read;
 use std::ops::Deref;
@@ -18,24 +18,24 @@ use super::problem::Problem;
 /// How long a whole body may take to arrive.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The largest zstd window taken, as a power of two: 8 MiB, what zstd uses up to level 19.
+/// The largest zstd window accepted, as a power of two: 8 MiB, which zstd uses up to level 19.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// What room is counted in.
+/// The unit in which the room is counted.
 const UNIT_BYTES: usize = 1024;
 
-/// How far decompression goes before it asks for more room.
+/// How many bytes are decompressed before more room is reserved.
 const UNPACKED_AT_ONCE: usize = 256 * 1024;
 
-/// The room that bodies may take together, while they arrive and until they have been read.
+/// The memory that all bodies may take together, from their arrival until they have been read.
 ///
-/// Connections times the largest body is more than any machine has; so who finds the room taken
-/// is told to come back.
+/// The largest body times the number of connections is more memory than any machine has. A client
+/// that finds no room is told to retry later.
 #[derive(Debug, Clone)]
 pub struct BodyRoom(Arc<Semaphore>);
 
 impl BodyRoom {
-    /// Room for so many bytes.
+    /// Room for this many bytes.
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         let units = bytes.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS);
@@ -55,7 +55,7 @@ impl BodyRoom {
         })
     }
 
-    /// Makes `held` cover so many bytes.
+    /// Extends the reservation to this many bytes.
     fn cover(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Problem> {
         let units = bytes.div_ceil(UNIT_BYTES);
         let more = units.saturating_sub(held.num_permits());
@@ -66,7 +66,7 @@ impl BodyRoom {
     }
 }
 
-/// A body, and its room for as long as it is kept.
+/// A body, with the room that it occupies while it exists.
 #[derive(Debug)]
 pub struct Body {
     bytes: Vec<u8>,
@@ -81,8 +81,8 @@ impl Deref for Body {
     }
 }
 
-/// Reads a JSON body of at most `limit` bytes, before and after decompression, where few come at
-/// once.
+/// Reads a JSON body of at most `limit` bytes, before and after decompression. For routes with few
+/// requests at a time.
 ///
 /// # Errors
 /// Says what is wrong with the body, its type or its encoding.
@@ -94,7 +94,8 @@ pub async fn read_json(
     read_json_in(&BodyRoom::of(2 * limit), request, payload, limit).await
 }
 
-/// Reads a JSON body of at most `limit` bytes, before and after decompression, if there is room.
+/// Reads a JSON body of at most `limit` bytes, before and after decompression, if there is room for
+/// it.
 ///
 /// # Errors
 /// Says what is wrong with the body, its type or its encoding, or that there is no room for it.
@@ -122,11 +123,11 @@ pub async fn read_json_in(
     }
 }
 
-/// Checks what a head says of the body that follows it, before any of the body is asked for.
+/// Checks what a request's head announces about its body, before the body is read.
 ///
 /// # Errors
-/// The body is longer than `limit` bytes, or its sender expects something else than to be told
-/// to go on.
+/// The body is longer than `limit` bytes, or the client expects something other than
+/// `100-continue`.
 pub fn check_announced(headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
     let mut expectations = headers.get_all(EXPECT).map(|value| value.as_bytes());
     if expectations.any(|expected| !expected.eq_ignore_ascii_case(b"100-continue")) {
@@ -184,7 +185,7 @@ async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Bod
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::Malformed {
             field: String::new(),
-            detail: format!("the body broke off: {error}"),
+            detail: format!("the body ended early: {error}"),
         })?;
         if bytes.len() + chunk.len() > limit {
             return Err(Problem::TooLarge(limit));
@@ -206,7 +207,7 @@ fn unpack(packed: impl Read, limit: usize, room: &BodyRoom) -> Result<Body, Prob
             .read_to_end(&mut bytes);
         step.map_err(|error| Problem::Malformed {
             field: String::new(),
-            detail: format!("the body does not decompress: {error}"),
+            detail: format!("the body cannot be decompressed: {error}"),
         })?;
         if bytes.len() > limit {
             return Err(Problem::TooLarge(limit));

@@ -1,4 +1,4 @@
-//! What all listeners share: route tables, problem documents and bounded bodies.
+//! Shared by all listeners: route tables, problem documents, bounded bodies.
 
 pub mod body;
 pub mod problem;

@@ -1,75 +1,75 @@
-//! Errors as outsiders see them: `application/problem+json`.
+//! Errors as clients see them: `application/problem+json`.
 //!
 //! # Source
-//! RFC 9457. No key of a sampling strategy ever stands in one: a legacy client ignores the
-//! status and reads whatever body it is given.
+//! RFC 9457. A problem never contains a key of a sampling strategy: a legacy client ignores the
+//! status and parses any body.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-/// One kind of problem each; the variant decides status, type and title.
+/// One variant per kind of problem. It decides status, type and title.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The request cannot be read.
     #[error("the request is malformed: {detail}")]
     Malformed {
-        /// The field or parameter at fault; may be empty.
+        /// The wrong field or parameter; may be empty.
         field: String,
         /// What is wrong with it.
         detail: String,
     },
-    /// The request can be read and a value in it is wrong.
+    /// The request can be read, but a value in it is wrong.
     #[error("{field} is invalid: {detail}")]
     Invalid {
-        /// The field at fault.
+        /// The wrong field.
         field: String,
         /// What is wrong with it.
         detail: String,
     },
-    /// Who asks may not do this.
+    /// The client may not do this.
     #[error("forbidden: {0}")]
     Forbidden(String),
     /// The request was meant for another server.
     #[error("misdirected: {0}")]
     Misdirected(String),
-    /// The request expects what this server does not do.
-    #[error("only the expectation 100-continue can be met")]
+    /// The request has an expectation that this server cannot meet.
+    #[error("the only supported expectation is 100-continue")]
     ExpectationFailed,
-    /// There is nothing of this name.
+    /// Nothing exists under this name.
     #[error("not found: {0}")]
     NotFound(String),
-    /// The method does not exist here.
+    /// The path does not support this method.
     #[error("only these methods are allowed here: {0}")]
     MethodNotAllowed(String),
-    /// What the request would change has changed meanwhile.
+    /// The resource has changed since the client read it.
     #[error("the condition does not hold: {0}")]
     PreconditionFailed(String),
-    /// A write without a condition.
+    /// A write without the required condition.
     #[error("a condition is required: {0}")]
     PreconditionRequired(String),
-    /// The request contradicts what was accepted before.
+    /// The request contradicts an earlier one that was accepted.
     #[error("conflict: {0}")]
     Conflict(String),
-    /// The body is larger than it may be.
+    /// The body is larger than allowed.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     /// The body took too long to arrive.
     #[error("the body took too long to arrive")]
     TooSlow,
-    /// The body's type or encoding is not known here.
+    /// The body's type or encoding is not supported.
     #[error("unsupported: {0}")]
     Unsupported(String),
-    /// The service cannot do it now; trying again later will help.
+    /// The service cannot do it now. The client should retry later.
     #[error("unavailable: {detail}")]
     Unavailable {
         /// Why.
         detail: &'static str,
-        /// How long to wait.
+        /// How long to wait before a retry.
         retry_after_seconds: u32,
     },
-    /// A fault of Weir's own; the log says more.
+    /// An internal error; the log says more.
     #[error("internal error")]
     Internal,
 }
@@ -194,7 +194,7 @@ impl ResponseError for Problem {
     }
 }
 
-/// Answers what no route answers.
+/// Answers paths without a route.
 pub async fn not_found() -> Result<HttpResponse, Problem> {
-    Err(Problem::NotFound("there is nothing under this path".into()))
+    Err(Problem::NotFound("this path does not exist".into()))
 }

@@ -1,4 +1,4 @@
-//! Request ids: what ties an answer to the log lines that its request wrote.
+//! Request ids: they tie an answer to the log lines of its request.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use uuid::Uuid;
 /// The header that carries the id, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id taken from a caller.
+/// The longest id accepted from a client.
 const LONGEST: usize = 64;
 
-/// Gives a request its id: the caller's, or one of its own. Every line logged on its way has it,
-/// and so has the answer.
+/// Gives a request its id: the client's, or a new one. The answer has it, and so has every line
+/// that is logged for the request.
 pub(super) async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -44,7 +44,7 @@ pub(super) async fn identify(
     Ok(response)
 }
 
-/// A caller's id, if it is one that a log line can hold.
+/// The client's id, if it can be written to a log line.
 fn sound(given: &HeaderValue) -> Option<HeaderValue> {
     let is_sound = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
     let bytes = given.as_bytes();
@@ -52,8 +52,8 @@ fn sound(given: &HeaderValue) -> Option<HeaderValue> {
     fits.then(|| given.clone())
 }
 
-/// An id of this process's own: drawn once, then counted, because a random number for each report
-/// costs more than the report's head.
+/// An id made by this process: random at the start, then counted, because drawing a random number
+/// for each report costs more than parsing its head.
 struct RequestId(u64);
 
 impl RequestId {

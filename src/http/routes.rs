@@ -1,7 +1,7 @@
-//! Route tables: what a listener answers, as values that are registered and can be read.
+//! Route tables: the routes of a listener, as values that can be registered and read.
 //!
-//! A table is the only way to register a route, so nothing is answered that is not in one: the
-//! contract test compares the tables with `openapi.yaml`.
+//! A table is the only way to register a route, so every route is in one. The contract test
+//! compares the tables with `openapi.yaml`.
 
 use std::future::ready;
 
@@ -24,9 +24,9 @@ pub struct Route {
     pub path: &'static str,
     /// The names of its query parameters.
     pub query: &'static [&'static str],
-    /// Whether other query parameters are ignored; a request that has one is refused otherwise.
+    /// Whether other query parameters are ignored; otherwise a request with one is refused.
     pub ignores_others: bool,
-    /// Whether its requests have ids, which log lines and answers carry.
+    /// Whether its requests have ids, in log lines and answers.
     pub identified: bool,
     handler: fn() -> actix_web::Route,
 }
@@ -49,29 +49,29 @@ impl Route {
         }
     }
 
-    /// Takes these query parameters.
+    /// Accepts these query parameters.
     #[must_use]
     pub const fn query(mut self, names: &'static [&'static str]) -> Self {
         self.query = names;
         self
     }
 
-    /// Ignores query parameters it does not know: for those who cannot be told what to send.
+    /// Ignores unknown query parameters, for clients that nobody can change.
     #[must_use]
     pub const fn ignoring_others(mut self) -> Self {
         self.ignores_others = true;
         self
     }
 
-    /// Gives its requests no ids: for what is asked too often to be logged.
+    /// Gives its requests no ids: they are too frequent to be logged.
     #[must_use]
     pub const fn unidentified(mut self) -> Self {
         self.identified = false;
         self
     }
 
-    /// The methods it answers: where there is GET there is HEAD, of which the server sends the
-    /// head alone (RFC 9110, 9.3.2).
+    /// The methods that it answers. Where there is GET, there is HEAD; the server then sends only
+    /// the head (RFC 9110, 9.3.2).
     fn methods(&self) -> impl Iterator<Item = &'static str> {
         let head = (self.method == "GET").then_some("HEAD");
         [self.method].into_iter().chain(head)
@@ -92,7 +92,7 @@ impl Route {
     }
 }
 
-/// Registers a table; a path's other methods are answered with 405.
+/// Registers a table. A path's other methods are answered with 405.
 pub fn register(config: &mut ServiceConfig, table: &[Route]) {
     for (index, first) in table.iter().enumerate() {
         let is_same = |other: &&Route| other.path == first.path;
@@ -115,8 +115,8 @@ pub fn register(config: &mut ServiceConfig, table: &[Route]) {
     }
 }
 
-/// Refuses what would be ignored otherwise: who misspells a parameter gets no other answer than
-/// the one asked for.
+/// Refuses unknown parameters. If they were ignored, a misspelled one would return another answer
+/// than the one asked for.
 async fn refuse_others(
     known: &'static [&'static str],
     request: ServiceRequest,
@@ -125,7 +125,7 @@ async fn refuse_others(
     let mut query = form_urlencoded::parse(request.query_string().as_bytes());
     let unknown = query.find(|(name, _)| !known.contains(&&**name));
     if let Some(field) = unknown.map(|(name, _)| name.into_owned()) {
-        let detail = "is no parameter of this path".into();
+        let detail = "is not a parameter of this path".into();
         return Ok(request.error_response(Problem::Malformed { field, detail }));
     }
     Ok(next.call(request).await?.map_into_boxed_body())

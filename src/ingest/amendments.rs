@@ -1,16 +1,17 @@
-//! What was changed in a report before it was counted, where, and why.
+//! Records what was changed in a report before it was counted: where, and why.
 
 use std::fmt;
 
 use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason, Label, Metrics};
 
-/// How many changes of a kind are listed; the rest is only counted.
+/// How many changes of a kind are listed; more are only counted.
 const LISTED: usize = 20;
 
 /// How much of a name that is not valid goes into a log line, in characters.
 const SHOWN: usize = 80;
 
-/// Where a change was made: positions are those in which the protocol handed entries over.
+/// The place of a change. Positions count the entries in the order in which the protocol passed
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {
     /// Which service.
@@ -30,11 +31,11 @@ pub enum Field {
     Operation(usize),
     /// An operation's requests before sampling.
     Offered(usize),
-    /// An operation's requests kept.
+    /// An operation's sampled requests.
     Sampled(usize),
 }
 
-/// Changes of one kind: how many there are for each reason, and where the first are.
+/// Changes of one kind: their number by reason, and the places of the first ones.
 #[derive(Debug, Clone)]
 pub struct ChangesOfKind<R> {
     by_reason: Vec<(R, u64)>,
@@ -65,18 +66,18 @@ impl<R: Label + PartialEq> ChangesOfKind<R> {
         }
     }
 
-    /// How many there are.
+    /// The number of changes.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.by_reason.iter().map(|(_, count)| count).sum()
     }
 
-    /// How many there are for each reason.
+    /// The number of changes by reason.
     pub fn by_reason(&self) -> impl Iterator<Item = (R, u64)> {
         self.by_reason.iter().copied()
     }
 
-    /// The first of them, with their reasons.
+    /// The first changes, with their reasons.
     pub fn first(&self) -> impl ExactSizeIterator<Item = (Spot, R)> {
         self.first.iter().copied()
     }
@@ -85,13 +86,13 @@ impl<R: Label + PartialEq> ChangesOfKind<R> {
 /// Everything that was changed in a report.
 #[derive(Debug, Clone, Default)]
 pub struct Amendments {
-    /// Names that are not valid: their requests are counted in an overflow entry.
+    /// Names that are not valid. Their requests are counted in an overflow entry.
     pub folded: ChangesOfKind<FoldReason>,
-    /// Numbers that are out of range: the nearest valid one is counted.
+    /// Numbers that are out of range. The nearest valid number is counted.
     pub clamped: ChangesOfKind<ClampReason>,
-    /// Entries whose requests cannot be believed: nothing is counted for them.
+    /// Entries with an impossible number of requests. Nothing is counted for them.
     pub ignored: ChangesOfKind<IgnoreReason>,
-    /// The first name that was folded, as it may stand in a log line.
+    /// The first name that was folded, escaped for a log line.
     sample: Option<Sample>,
 }
 
@@ -129,7 +130,7 @@ impl Amendments {
         self.clamped.note(service, field, reason);
     }
 
-    /// Always none: what is ignored has no counts.
+    /// Always returns `None`: an ignored entry has no counts.
     pub(super) fn ignore<T>(
         &mut self,
         service: usize,
@@ -154,7 +155,7 @@ impl Amendments {
     }
 }
 
-/// For a log line: the first folded name, and how many entries were changed.
+/// For a log line: how many entries were changed, and the first folded name.
 impl fmt::Display for Amendments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let totals = [
@@ -182,7 +183,7 @@ impl fmt::Display for Amendments {
 
 /// The beginning of a name, escaped.
 fn shown(name: &[u8]) -> String {
-    // A character takes four bytes at most, so that a long name is not converted whole.
+    // A character takes at most four bytes, so only the beginning of a long name is converted.
     let start = &name[..name.len().min(4 * SHOWN)];
     let text = String::from_utf8_lossy(start);
     let mut shown: String = text

@@ -1,10 +1,10 @@
 //! Spreads a report's counts over the buckets that its window covers.
 //!
-//! Agents' windows do not align with Weir's. A count is taken to be even over its window, so a
-//! bucket gets the part of the count that its overlap is of the window, in whole requests that
-//! add up to the count exactly. Where the boundary falls inside a request, the report's own
-//! identity decides who gets it: without bias over many reports, and the same way each time the
-//! report is sent.
+//! Agents' windows are not aligned with Weir's. A count is assumed to be even over its window. So
+//! each bucket gets a part of the count in proportion to its overlap with the window, in whole
+//! requests that add up to the count exactly. If a boundary falls inside a request, the report's
+//! identity decides which bucket gets it: without bias over many reports, and the same way each
+//! time the report is sent.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::allocation::{AgentCount, AgentId, AgentName, ServiceCount, Window};
 use crate::names::OperationRow;
 use crate::store::{BucketCounts, BucketOperation, Incarnation, ResolvedReport};
 
-/// The number that stands for an agent's name.
+/// The number of an agent: a hash of its name.
 pub(super) fn agent_id(agent: &AgentName) -> AgentId {
     let digest = Sha256::digest(agent.as_str().as_bytes());
     let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
     AgentId(u64::from_be_bytes(*first))
 }
 
-/// Spreads a report whose operations stand for `rows`, in the same order, and whose instances are
-/// `seen` all the window long; `names` is where the numbers come from.
+/// Spreads a report. `rows` are the numbers of its operations, in the same order. The instances in
+/// `seen` are assumed to be there for the whole window. `names` is the incarnation of the numbers.
 pub(super) fn spread(
     report: &Report<'_>,
     rows: &[OperationRow],
@@ -82,7 +82,7 @@ pub(super) fn spread(
     }
 }
 
-/// What the instances of a service come to in a bucket.
+/// A service's instances in a bucket.
 fn count(seen: &ServiceInstances, overlap: &Overlap) -> ServiceCount {
     ServiceCount {
         service: seen.service,
@@ -93,9 +93,9 @@ fn count(seen: &ServiceInstances, overlap: &Overlap) -> ServiceCount {
 /// A bucket's part of a window.
 struct Overlap {
     bucket: Window,
-    /// How much of the window lies in the bucket.
+    /// How much of the window is in the bucket.
     milliseconds: i64,
-    /// How much of the window lies in this bucket and those before.
+    /// How much of the window is in this bucket and the earlier ones.
     until: i64,
 }
 
@@ -118,7 +118,7 @@ fn overlaps(window: Window, bucket: Duration) -> Vec<Overlap> {
     found
 }
 
-/// Hands out a count piece by piece along its window.
+/// Hands out a count along its window, piece by piece.
 struct Spread {
     count: u64,
     window: u128,
@@ -137,7 +137,8 @@ impl Spread {
         }
     }
 
-    /// What belongs to the window's first `until` milliseconds and was not handed out yet.
+    /// The part of the count in the window's first `until` milliseconds that was not handed out
+    /// yet.
     fn up_to(&mut self, until: i64) -> u64 {
         let share = (u128::from(self.count) * until as u128 + self.phase) / self.window;
         let piece = share as u64 - self.given;
@@ -146,7 +147,7 @@ impl Spread {
     }
 }
 
-/// Evenly spread numbers that depend on nothing but the report: SplitMix64.
+/// Evenly distributed numbers that depend only on the report: SplitMix64.
 struct Phases(u64);
 
 impl Phases {

@@ -1,8 +1,8 @@
-//! Group commit: many reports, one transaction, and only then the acknowledgements.
+//! Group commit: many reports in one transaction, acknowledged after it.
 //!
-//! Reports wait in a bounded queue. A task takes what has gathered, at most one report of an
-//! (agent, epoch) at a time, and commits it while the next group gathers. Whoever finds the
-//! queue full is refused at once: memory stays bounded while the database is away.
+//! Reports wait in a bounded queue. A task takes the reports that have gathered, at most one of
+//! each (agent, epoch), and commits them while the next group gathers. If the queue is full, a
+//! report is refused at once: memory stays bounded while the database is away.
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -22,7 +22,7 @@ use crate::telemetry::seldom::log_seldom;
 
 /// Reports that may wait.
 const QUEUE_REPORTS: usize = 8192;
-/// Counts that may wait or be on their way, over all reports: at 24 bytes each at most, 48 MiB.
+/// Counts that may wait or be in a transaction, over all reports: at most 24 bytes each, so 48 MiB.
 const QUEUE_COUNTS: usize = 2 << 20;
 
 // A single report must fit: every operation in every bucket that its window covers.
@@ -30,17 +30,17 @@ const _: () = assert!(ReportLimits::OPERATIONS * ReportLimits::BUCKETS as usize 
 
 /// Reports in one transaction.
 const GROUP_REPORTS: usize = 2048;
-/// Counts in one transaction, unless a single report holds more.
+/// Counts in one transaction, unless a single report has more.
 const GROUP_COUNTS: usize = 400_000;
-/// Transactions at once: one commits while the next is prepared.
+/// Transactions at a time: one commits while the next is prepared.
 const GROUPS_AT_ONCE: usize = 2;
 
-/// What became of a report whose group was committed.
+/// The result of a report whose group was committed.
 #[derive(Debug)]
 pub enum Committed {
-    /// It was counted, or will never be.
+    /// It was counted, or never will be.
     Admitted(Admission),
-    /// Its numbers do not hold; here it is back, to be given others.
+    /// Its numbers are no longer valid. It is returned, to get new ones.
     OtherNames(ResolvedReport),
 }
 
@@ -48,15 +48,15 @@ pub enum Committed {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
     /// The queue is full.
-    #[error("too many reports wait for the database")]
+    #[error("too many reports are waiting for the database")]
     Overloaded,
     /// The store failed; one error for the whole group.
-    #[error("the database did not take the report")]
+    #[error("the database did not store the report")]
     Store(#[source] Arc<StoreError>),
-    /// The transaction took too long: whether it holds is unknown.
+    /// The transaction took too long. Nobody knows whether it was committed.
     #[error("the database did not answer in time")]
     Late,
-    /// The process is stopping; another replica will take it.
+    /// The process is stopping; another replica will accept the report.
     #[error("this replica is stopping")]
     Stopping,
     /// A fault of Weir's own ended the commit: whether it holds is unknown.
@@ -72,7 +72,7 @@ struct Waiting {
     _counted: WaitingGauge,
 }
 
-/// Counts a report among those that wait, for as long as it does.
+/// Counts a report as waiting for as long as this value exists.
 struct WaitingGauge(Gauge);
 
 impl WaitingGauge {
@@ -88,7 +88,7 @@ impl Drop for WaitingGauge {
     }
 }
 
-/// Hands reports to the task that commits them.
+/// Passes reports to the task that commits them.
 #[derive(Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Waiting>,
@@ -96,7 +96,7 @@ pub struct Committer {
     metrics: Arc<Metrics>,
 }
 
-/// The task that commits; runs until every [`Committer`] is gone and the queue is empty.
+/// The task that commits. It runs until every [`Committer`] is dropped and the queue is empty.
 pub struct CommitterTask {
     queue: mpsc::Receiver<Waiting>,
     store: Arc<dyn Store>,
@@ -123,10 +123,10 @@ impl Committer {
         )
     }
 
-    /// Commits a report with its group and returns after the transaction.
+    /// Commits a report with its group, and returns after the transaction.
     ///
     /// # Errors
-    /// After any, nothing may be acknowledged.
+    /// After any error, nothing may be acknowledged.
     pub async fn commit(&self, report: ResolvedReport) -> Result<Committed, CommitError> {
         let counts: usize = 1 + report
             .buckets
@@ -191,7 +191,7 @@ impl CommitterTask {
     }
 }
 
-/// Takes what fits into one transaction; a second report of an (agent, epoch) stays for the next.
+/// Takes the reports for one transaction. A second report of an (agent, epoch) stays for the next.
 fn take_group(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut group: Vec<Waiting> = Vec::new();
     let mut agents = HashSet::new();
@@ -268,12 +268,12 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
             },
             Err(error) => Err(error.clone()),
         };
-        // An agent that has gone away meanwhile will send the report again.
+        // If the agent has disconnected, it will send the report again.
         let _ = answer.send(said);
     }
 }
 
-/// As what a group commit is counted.
+/// The outcome of a group commit for the metrics.
 fn ended<T>(
     committed: &Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
 ) -> CommitOutcome {

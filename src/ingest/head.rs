@@ -1,4 +1,4 @@
-//! Who reports and for which time: what must be right for a report to be counted at all.
+//! The head of a report: its sender and its window. They must be right, or nothing is counted.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,27 +8,28 @@ use uuid::Uuid;
 
 use crate::allocation::{NameError, Timestamp, Window};
 
-/// What a report may at most be.
+/// The limits of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportLimits {
-    /// The bucket's length: a window may touch [`ReportLimits::BUCKETS`] of them.
+    /// The length of a bucket: a window may touch [`ReportLimits::BUCKETS`] of them.
     pub bucket: Duration,
-    /// The oldest start of a window.
+    /// The greatest age of a window's start.
     pub age: Duration,
 }
 
 impl ReportLimits {
-    /// Operations in one report that are counted under their own names, over all its services.
+    /// Operations in one report that are counted under their own names, over all services.
     pub const OPERATIONS: usize = 20_000;
-    /// Root requests of one operation in one report: far above any machine, far under overflow.
+    /// Root requests of one operation in one report: far more than any machine serves, and far from
+    /// an overflow.
     pub const COUNT: u64 = 1_000_000_000_000;
     /// SDK instances of one service in one report.
     pub const INSTANCES: u32 = 1_000_000;
     /// Buckets that one window may cover.
     pub const BUCKETS: u32 = 60;
-    /// The longest window, whatever the bucket.
+    /// The longest window, whatever the length of a bucket.
     pub const WINDOW: Duration = Duration::from_secs(300);
-    /// How far into the future a window may end: agents' clocks differ a little.
+    /// How far into the future a window may end, because agents' clocks differ a little.
     pub const AHEAD: TimeDelta = TimeDelta::seconds(30);
 
     fn window_seconds_max(self) -> f64 {
@@ -39,7 +40,7 @@ impl ReportLimits {
     }
 }
 
-/// Why a report is refused as a whole. Each protocol says it in its own words.
+/// Why a report is refused as a whole. Each protocol words it for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum ReportError {
     /// The agent's name is not valid.
@@ -70,25 +71,25 @@ pub enum ReportError {
     },
 }
 
-/// Who reports, and for which time.
+/// The head of a report.
 #[derive(Debug, Clone)]
 pub struct Head<'a> {
     /// Who sent it.
     pub agent: Cow<'a, str>,
-    /// New at every start of the agent.
+    /// A new one at every start of the agent.
     pub epoch: Uuid,
-    /// Counts up within the epoch.
+    /// Increases within the epoch.
     pub sequence: u64,
     /// When the counting began.
     pub window_start: DateTime<Utc>,
-    /// How long it went on.
+    /// How long the counting lasted.
     pub window_seconds: f64,
 }
 
-/// The time that a report is of.
+/// The window of a report.
 ///
 /// # Errors
-/// When it is empty, too long, too old or ends in the future.
+/// If the window is empty, too long or too old, or ends in the future.
 pub(super) fn window(
     head: &Head<'_>,
     limits: ReportLimits,
@@ -98,7 +99,7 @@ pub(super) fn window(
     if !(0.001..=longest_seconds).contains(&head.window_seconds) {
         return Err(ReportError::WindowLength { longest_seconds });
     }
-    // At most five minutes: the conversion loses nothing but what is below a millisecond.
+    // At most five minutes, so the conversion only drops what is below a millisecond.
     let milliseconds = (head.window_seconds * 1000.0).round() as i64;
     let end = head
         .window_start

@@ -1,10 +1,10 @@
-//! How many SDK instances of each service a report is of.
+//! The number of SDK instances of each service in a report.
 
 use super::report::Report;
 use crate::allocation::{OVERFLOW_SERVICE, ServiceId};
 use crate::names::{Names, OperationRow};
 
-/// A service that a report names, and how many of its SDK instances the agent saw.
+/// A service in a report, and how many SDK instances of it the agent saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServiceInstances {
     pub service: ServiceId,
@@ -12,10 +12,10 @@ pub(super) struct ServiceInstances {
 }
 
 impl ServiceInstances {
-    /// The services of a report whose operations stand for `rows`, in the same order.
+    /// The services of a report. `rows` are the numbers of its operations, in the same order.
     ///
-    /// One that found no room is left out: it is served the fleet's default, which guarantees
-    /// nothing. One that is reported idle, without an operation, is looked up and never added.
+    /// A service that did not fit is left out: it is served the fleet's default, without a lower
+    /// bound. A service without operations is idle; it is looked up, but never added.
     pub fn of(report: &Report<'_>, rows: &[OperationRow], names: &Names) -> Vec<Self> {
         let mut rest = rows;
         let mut seen = Vec::new();

@@ -1,8 +1,8 @@
-//! Reports in: resolved, spread over buckets, committed in groups, acknowledged.
+//! Takes reports: resolves their names, spreads them over buckets, commits them in groups.
 //!
-//! A protocol parses a body of its own into a [`Report`], in the words of the service. Read
-//! [`Ingest::resolve`] and [`Ingest::commit`] first: they are the whole way of a report. Nothing
-//! here knows a wire format or a status code.
+//! A protocol parses its own format into a [`Report`]. Begin with [`Ingest::resolve`] and
+//! [`Ingest::commit`], which every report passes. Nothing here knows a wire format or a status
+//! code.
 
 mod amendments;
 mod buckets;
@@ -29,10 +29,11 @@ use crate::telemetry::seldom::log_seldom;
 use instances::ServiceInstances;
 use totals::ReportTotals;
 
-/// How often a log line says what was changed in reports. A misnamed span is in every report.
+/// How often a log line reports changes to reports. A bad span name is in every report of its
+/// agent.
 const AMENDED_LINE_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes reports; shared by every protocol that brings some.
+/// Takes reports; shared by all protocols.
 #[derive(Clone)]
 pub struct Ingest {
     dictionary: Arc<Dictionary>,
@@ -42,14 +43,15 @@ pub struct Ingest {
     metrics: Arc<Metrics>,
 }
 
-/// A report whose names are resolved: as small as its counts, and ready to be committed.
+/// A report whose names are resolved, ready to be committed. It takes no more memory than its
+/// counts.
 pub struct Pending {
     named: NumberedReport,
     totals: ReportTotals,
     amendments: Amendments,
 }
 
-/// A report, and the names that its numbers come from.
+/// A report, and the names in which its numbers were found.
 struct NumberedReport {
     report: ResolvedReport,
     names: Arc<Names>,
@@ -58,23 +60,22 @@ struct NumberedReport {
 /// Why a report was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// Nobody can tell any more whether this sequence was counted; the agent takes a new epoch.
-    #[error("the sequence lies too far behind the newest of its epoch")]
+    /// Whether this sequence was counted is no longer known. The agent must take a new epoch.
+    #[error("the sequence is too far behind the newest of its epoch")]
     TooFarBehind,
-    /// Too much waits for the database; sending it again later will help.
-    #[error("too many reports wait for the database")]
+    /// Too many reports wait for the database. A retry later will help.
+    #[error("too many reports are waiting for the database")]
     Overloaded,
-    /// The database did not take it; sending it again later will help.
-    #[error("the database did not take the report")]
+    /// The database did not store it. A retry later will help.
+    #[error("the database did not store the report")]
     Store(#[source] Arc<StoreError>),
-    /// The commit took longer than it may; sending it again later will help.
+    /// The commit took too long. A retry later will help.
     #[error("the database did not answer in time")]
     Late,
-    /// The database's names changed again and again under the report; sending it again later will
-    /// help.
-    #[error("the names of the database are changing")]
+    /// The database's names changed again and again under the report. A retry later will help.
+    #[error("the names in the database keep changing")]
     Unsettled,
-    /// The process is stopping; sending it again, to another replica or later, will help.
+    /// The process is stopping. A retry, at another replica or later, will help.
     #[error("this replica is stopping")]
     Stopping,
     /// A fault of Weir's own ended the commit; sending it again is safe.
@@ -87,21 +88,21 @@ pub enum IngestError {
 pub enum Acknowledged {
     /// Its counts are stored now.
     Counted,
-    /// They had been before.
+    /// Its counts were stored before.
     Duplicate,
 }
 
 /// The answer to a report that is stored.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Whether it was stored now.
+    /// Whether it was stored now or before.
     pub acknowledged: Acknowledged,
     /// What was changed in it.
     pub amendments: Amendments,
 }
 
 impl Ingest {
-    /// Puts the parts together.
+    /// Builds it from its parts.
     #[must_use]
     pub fn new(
         dictionary: Arc<Dictionary>,
@@ -119,19 +120,19 @@ impl Ingest {
         }
     }
 
-    /// Begins a report, to be filled by a protocol entry by entry.
+    /// Begins a report, which the protocol then fills entry by entry.
     ///
     /// # Errors
-    /// Says what is wrong with the head: the report cannot be counted.
+    /// Says what is wrong with the head. Such a report cannot be counted.
     pub fn report<'a>(&self, head: &Head<'_>) -> Result<ReportBuilder<'a>, ReportError> {
         ReportBuilder::new(head, self.limits, self.clock.now())
     }
 
-    /// Finds the numbers of a report's names. The body that they are borrowed from is not needed
-    /// after this, so that a report that waits for the database is as small as its counts.
+    /// Looks up the numbers of a report's names. After this the body is not needed any more, so a
+    /// report that waits for the database takes no more memory than its counts.
     ///
     /// # Errors
-    /// The database's, when there are names to add.
+    /// The database's, if there are names to add.
     pub async fn resolve(&self, report: Report<'_>) -> Result<Pending, IngestError> {
         let resolving = async { Ok(self.dictionary.resolve(report.names()).await?) };
         let Resolved { rows, names } = in_time(resolving).await?;
@@ -150,11 +151,11 @@ impl Ingest {
         })
     }
 
-    /// Commits a report with its group, and returns once its counts are durable.
+    /// Commits a report with its group, and returns when its counts are durable.
     ///
     /// # Errors
-    /// After any error nothing of the report is acknowledged; [`IngestError`] says whether
-    /// sending it again can help.
+    /// After any error, nothing of the report is acknowledged. [`IngestError`] says whether a retry
+    /// can help.
     pub async fn commit(&self, pending: Pending) -> Result<Accepted, IngestError> {
         let Pending {
             mut named,
@@ -178,7 +179,7 @@ impl Ingest {
         Err(IngestError::Unsettled)
     }
 
-    /// Adds what has just been stored to the metrics.
+    /// Adds a report that was stored to the metrics.
     fn count(
         &self,
         admission: Admission,
@@ -237,11 +238,11 @@ impl From<CommitError> for IngestError {
     }
 }
 
-/// How often a report is committed before it is refused, because its numbers do not hold.
+/// How often a report is committed before it is refused because its numbers are no longer valid.
 const ATTEMPTS: usize = 3;
 
-/// The longest that looking up a report's names may take, and then its commit, before it is
-/// refused, to be sent again.
+/// The longest time for looking up a report's names, and again for committing it. After that the
+/// report is refused, and the agent sends it again.
 ///
-/// Under the 10 s that agents commonly wait, so that they hear the refusal.
+/// Below the 10 s that agents commonly wait, so that they get the answer.
 pub const COMMIT_TIME_LIMIT: Duration = Duration::from_secs(8);

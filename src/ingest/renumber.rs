@@ -1,8 +1,8 @@
-//! Gives a report other numbers, when those it has do not hold any more.
+//! Gives a report new numbers if the ones that it has are no longer valid.
 //!
-//! The database has gone back in time, or names were removed, between the look-up of the report's
-//! names and its commit. The body is gone by then, but the names that the numbers came from are
-//! not: number to name to new number.
+//! Between the look-up of the report's names and its commit, the database went back in time, or
+//! names were removed. The body is gone by then, but the names in which the numbers were found are
+//! not: each number leads to a name, and the name to a new number.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::names::{NamedOperation, Names, OperationRow};
 use crate::store::ResolvedReport;
 
 impl Ingest {
-    /// Reads the names again and looks up those of a report in them; `before` is what its numbers
-    /// come from. What was counted in an overflow entry stays in it.
+    /// Reads the names again and looks up those of a report. `before` are the names in which its
+    /// numbers were found. Counts in an overflow entry stay there.
     pub(super) async fn renumber(
         &self,
         mut report: ResolvedReport,
@@ -37,7 +37,8 @@ impl Ingest {
                 let row = rows.get(&counts.operation).copied();
                 counts.operation = row.unwrap_or(OperationRow::OVERFLOW).operation;
             }
-            // A service that is not there any more says nothing, as one that never was.
+            // Instances of a service that was removed are dropped, as for a service that was never
+            // added.
             bucket.services.retain_mut(|counts| {
                 let name = before.service(counts.service);
                 let found = name.and_then(|name| names.find_service(&name));
@@ -50,7 +51,7 @@ impl Ingest {
     }
 }
 
-/// The names that a report's numbers stand for, each once.
+/// The names of a report's numbers, each once.
 fn named(report: &ResolvedReport, names: &Names) -> Vec<(OperationId, NamedOperation)> {
     let counts = report.buckets.iter().flat_map(|bucket| &bucket.operations);
     let mut numbers: Vec<OperationId> = counts.map(|counts| counts.operation).collect();

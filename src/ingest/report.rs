@@ -1,9 +1,9 @@
-//! A report in the words of the service, whatever protocol brought it.
+//! A report, independent of the protocol that it came in.
 //!
-//! A protocol hands over what it read, entry by entry, through a [`ReportBuilder`]. What is valid
-//! is counted. A name that is not valid is folded into the overflow entry, a number that is out
-//! of range is clamped, and a count that cannot be believed is ignored; each of these is noted
-//! with its place and its reason ([`Amendments`]). Only a report whose head is wrong is refused.
+//! A protocol passes what it parsed to a [`ReportBuilder`], entry by entry. Valid entries are
+//! counted. An invalid name is folded into the overflow entry, a number out of range is clamped,
+//! and an impossible count is ignored. Each of these is recorded with its place and reason
+//! ([`Amendments`]). Only a report with a wrong head is refused.
 
 use std::borrow::Cow;
 
@@ -18,60 +18,60 @@ use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason};
 /// A number as a protocol read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Number {
-    /// A whole number, saturated at the largest there is.
+    /// A whole number; one that is too large becomes the largest possible.
     Whole(u64),
-    /// Negative, fractional, missing, or no number at all.
+    /// Negative, fractional, missing, or not a number.
     #[default]
     Other,
 }
 
-/// A report whose every name and number is valid, and what was changed to make it so.
+/// A report with valid names and numbers only, and what was changed to make it valid.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// Who sent it.
     pub agent: AgentName,
-    /// New at every start of the agent.
+    /// A new one at every start of the agent.
     pub epoch: Uuid,
-    /// Counts up within the epoch.
+    /// Increases within the epoch.
     pub sequence: u64,
-    /// The time its counts are of.
+    /// The window of its counts.
     pub window: Window,
     /// What was folded, clamped or ignored.
     pub amendments: Amendments,
     services: Vec<ServiceEntry<'a>>,
-    /// The operations of all services, one service after the other.
+    /// The operations of all services, service by service.
     operations: Vec<OperationEntry<'a>>,
 }
 
-/// One service's part of a report. A service may have several.
+/// The part of a report about one service. A service may have several.
 #[derive(Debug)]
 pub struct ServiceEntry<'a> {
     /// The service's name.
     pub name: Cow<'a, str>,
-    /// How many SDK instances the agent saw; what a lower bound costs depends on it.
+    /// How many SDK instances the agent saw. The cost of a lower bound depends on it.
     pub instances: u32,
     /// How many operations it has.
     pub operations: usize,
 }
 
-/// One operation's part of a report. An operation may have several, which add up.
+/// The part of a report about one operation. An operation may have several, which add up.
 #[derive(Debug)]
 pub struct OperationEntry<'a> {
     /// The operation's name.
     pub name: Cow<'a, str>,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Root requests kept; not more than were offered.
+    /// Sampled root requests; never more than offered.
     pub sampled: u64,
 }
 
 impl<'a> Report<'a> {
-    /// Every service, in the order it was handed over.
+    /// All services, in the order in which they were passed.
     pub fn services(&self) -> impl Iterator<Item = &ServiceEntry<'a>> {
         self.services.iter()
     }
 
-    /// Every operation, in the order it was handed over.
+    /// All operations, in the order in which they were passed.
     pub fn operations(&self) -> impl Iterator<Item = &OperationEntry<'a>> {
         self.operations.iter()
     }
@@ -90,13 +90,13 @@ impl<'a> Report<'a> {
 #[derive(Debug)]
 pub struct ReportBuilder<'a> {
     report: Report<'a>,
-    /// What entries of services without a valid name come to.
+    /// The counts of services without a valid name.
     fleet_overflow: Counts,
-    /// Services handed over so far, valid or not.
+    /// Services passed so far, valid or not.
     services: usize,
-    /// Operations handed over so far of the service handed over last.
+    /// Operations passed so far of the current service.
     operations: usize,
-    /// Where the last service's folded operations are counted.
+    /// Where folded operations of the current service are counted.
     place: Destination,
 }
 
@@ -106,12 +106,13 @@ struct Counts {
     sampled: u64,
 }
 
-/// Where the operations of the service handed over last are counted.
+/// Where operations of the current service are counted.
 #[derive(Debug, Clone, Copy)]
 enum Destination {
     /// In the fleet's overflow entry: the service has no valid name.
     Fleet,
-    /// In the service; those folded, if there are some, at this index of the report's operations.
+    /// In the service. `overflow` is the index of its folded operations in the report's operations,
+    /// if it has some.
     Service { overflow: Option<usize> },
 }
 
@@ -119,7 +120,7 @@ impl<'a> ReportBuilder<'a> {
     /// Begins a report.
     ///
     /// # Errors
-    /// Says what is wrong with the head: nothing of such a report can be counted.
+    /// Says what is wrong with the head. Nothing of such a report can be counted.
     pub fn new(
         head: &Head<'_>,
         limits: ReportLimits,
@@ -146,7 +147,7 @@ impl<'a> ReportBuilder<'a> {
         })
     }
 
-    /// Begins the next service. A name is UTF-8, or is folded.
+    /// Begins the next service. A name that is not valid UTF-8 is folded.
     pub fn service(&mut self, name: Cow<'a, [u8]>, instances: Number) {
         let index = self.services;
         self.services += 1;
@@ -185,7 +186,7 @@ impl<'a> ReportBuilder<'a> {
         self.place = Destination::Service { overflow: None };
     }
 
-    /// Adds an operation to the service begun last.
+    /// Adds an operation to the current service.
     pub fn operation(&mut self, name: Cow<'a, [u8]>, offered: Number, sampled: Number) {
         let (service, index) = (self.services.saturating_sub(1), self.operations);
         self.operations += 1;
@@ -249,7 +250,7 @@ impl<'a> ReportBuilder<'a> {
         }
     }
 
-    /// An operation's counts; none if what was offered cannot be believed.
+    /// An operation's counts; none if the number of offered requests is impossible.
     fn counts(
         &mut self,
         service: usize,
@@ -281,7 +282,7 @@ impl<'a> ReportBuilder<'a> {
 }
 
 impl Counts {
-    /// Saturates, although no report is long enough for that.
+    /// Saturates, although a report is too short to get there.
     fn add(&mut self, more: Self) {
         self.offered = self.offered.saturating_add(more.offered);
         self.sampled = self.sampled.saturating_add(more.sampled);
@@ -299,7 +300,7 @@ impl OperationEntry<'_> {
     }
 }
 
-/// A valid name, or why it is none.
+/// A valid name, or why it is not valid.
 fn text(
     name: Cow<'_, [u8]>,
     check: fn(&str) -> Result<(), NameError>,

@@ -1,4 +1,4 @@
-//! What a report adds to the metrics, once it is counted.
+//! The part of a report that the metrics count, once the report is counted.
 
 use super::report::Report;
 use crate::allocation::{OVERFLOW_SERVICE, Timestamp};
@@ -11,7 +11,7 @@ use crate::telemetry::metrics::{Metrics, OverflowEntry};
 pub(super) struct ReportTotals {
     offered: u64,
     sampled: u64,
-    /// Root requests in services' overflow entries.
+    /// Root requests in overflow entries of services.
     service_overflow: u64,
     /// Root requests in the fleet's overflow entry.
     fleet_overflow: u64,
@@ -19,7 +19,7 @@ pub(super) struct ReportTotals {
 }
 
 impl ReportTotals {
-    /// Sums a report whose operations stand for `rows`, in the same order.
+    /// Sums a report. `rows` are the numbers of its operations, in the same order.
     pub fn of(report: &Report<'_>, rows: &[OperationRow]) -> Self {
         let mut totals = Self {
             offered: 0,
@@ -40,8 +40,8 @@ impl ReportTotals {
         totals
     }
 
-    /// The sums of the same report after it was given other numbers, so that more or less of it
-    /// may be in overflow entries.
+    /// The sums of the same report after it got new numbers. More or less of it may be in overflow
+    /// entries now.
     pub fn renumbered(self, report: &ResolvedReport, names: &Names) -> Self {
         let mut totals = Self {
             service_overflow: 0,
@@ -60,7 +60,7 @@ impl ReportTotals {
         totals
     }
 
-    /// Counts it, durable since `now`.
+    /// Adds them to the metrics. The report is durable since `now`.
     pub fn count(self, metrics: &Metrics, now: Timestamp) {
         metrics.reported_offered.inc_by(self.offered);
         metrics.reported_sampled.inc_by(self.sampled);
@@ -73,7 +73,7 @@ impl ReportTotals {
     }
 }
 
-/// Saturates: a report holds too few entries to get there.
+/// Saturates, although a report has too few entries to get there.
 fn add(sum: &mut u64, count: u64) {
     *sum = sum.saturating_add(count);
 }

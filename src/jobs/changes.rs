@@ -1,4 +1,4 @@
-//! What a plan changes and why, in the one line that the log has of it.
+//! Says in one log line what a plan changes and why.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::plan_summary::hold_label;
 use crate::telemetry::metrics::Label;
 
-/// A rate that moved by less than this part is no reason for anything.
+/// A change of the offered rate by less than this part is not given as a reason.
 const NOTABLE: f64 = 0.01;
 
 /// How a plan's probabilities differ from those of the plan before.
@@ -19,7 +19,7 @@ pub(super) struct PlanChanges {
     cut: usize,
     new: usize,
     gone: usize,
-    /// The one that moves the most traces per second, with its probabilities before and after.
+    /// The change that moves the most traces per second, with the probabilities before and after.
     largest: Option<(OperationId, f64, f64)>,
 }
 
@@ -55,7 +55,7 @@ impl PlanChanges {
         changes
     }
 
-    /// How many probabilities differ; a new operation's does.
+    /// How many probabilities changed, including those of new operations.
     pub(super) fn count(&self) -> usize {
         self.raised + self.cut + self.new
     }
@@ -92,7 +92,7 @@ pub(super) fn log(
     );
 }
 
-/// The change that moves most, with its names.
+/// The change that moves the most traces per second, with its names.
 struct Largest<'a>(&'a PlanChanges, &'a Names);
 
 impl fmt::Display for Largest<'_> {
@@ -108,7 +108,7 @@ impl fmt::Display for Largest<'_> {
     }
 }
 
-/// Why the plan is another one than the plan before; never empty.
+/// Why the plan differs from the one before; never empty.
 fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
     let (was, is) = (&before.fleet, &plan.fleet);
     let mut reasons = Vec::new();
@@ -154,7 +154,7 @@ fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
         ));
     }
     if reasons.is_empty() {
-        reasons.push("traffic is as before but for its noise".into());
+        reasons.push("traffic changed only by noise".into());
     }
     reasons
 }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(said(2, 10.0, 99.9, Hold::None), "configuration revision 2");
         assert_eq!(
             said(1, 10.0, 99.9, Hold::None),
-            "traffic is as before but for its noise"
+            "traffic changed only by noise"
         );
     }
 }

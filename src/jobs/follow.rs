@@ -11,18 +11,18 @@ use crate::store::{StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::WentBack;
 
-/// How often it is asked which plan is current.
+/// How often the follower asks which plan is current.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Asks which plan is current, and installs it when it is another one.
+/// Asks which plan is current, and installs it if it is not the one that is served.
 pub struct PlanFollower {
     shared: JobContext,
-    /// Whether the database had no plan when it was asked last, although one is served.
+    /// Whether the database had no plan the last time, although one is served.
     without: bool,
 }
 
 impl PlanFollower {
-    /// A follower that has seen nothing yet.
+    /// A follower that has not asked yet.
     #[must_use]
     pub fn new(shared: JobContext) -> Self {
         Self {
@@ -45,10 +45,10 @@ impl PlanFollower {
         }
     }
 
-    /// Looks once.
+    /// Asks once.
     ///
     /// # Errors
-    /// The store's, or a plan that cannot be read; what is served stays.
+    /// The store's, or the plan cannot be read. The served plan stays.
     pub async fn follow(&mut self) -> Result<(), StoreError> {
         let publishing = Arc::clone(&self.shared.publishing);
         let Ok(_not_meanwhile) = publishing.try_lock() else {
@@ -79,8 +79,8 @@ impl PlanFollower {
     }
 }
 
-/// Tells that the database's plan is older than the one that is served, or another one under the
-/// same number; 0 stands for none.
+/// Logs and counts that the database's plan is older than the served one, or another one under the
+/// same number; 0 means none.
 fn note_step_back(shared: &JobContext, plan: u64) {
     shared.metrics.went_back.of(WentBack::Plan).inc();
     tracing::warn!(
@@ -90,14 +90,14 @@ fn note_step_back(shared: &JobContext, plan: u64) {
     );
 }
 
-/// Unreadable plans that are looked past at most, in search of one that can be read.
+/// How many unreadable plans are skipped at most, in search of one that can be read.
 const LOOKED_PAST: usize = 20;
 
-/// Reads the current plan and serves it; without one, what is served stays. Where it cannot be read,
-/// the newest one that can is served.
+/// Reads the current plan and serves it. If there is none, the served plan stays. If it cannot be
+/// read, the newest plan that can be read is served.
 ///
 /// # Errors
-/// The store's; what is served stays.
+/// The store's. The served plan stays.
 pub async fn load_current(shared: &JobContext) -> Result<(), StoreError> {
     let loaded = match shared.store.current_plan().await {
         Ok(Some(stored)) => {
@@ -120,7 +120,7 @@ pub async fn load_current(shared: &JobContext) -> Result<(), StoreError> {
     }
 }
 
-/// Serves the newest plan that can be read, if it is newer than what is served.
+/// Serves the newest plan that can be read, if it is newer than the served one.
 async fn load_readable(shared: &JobContext, error: &StoreError) -> Result<(), StoreError> {
     let Some(current) = shared.store.current_plan_mark().await? else {
         return Ok(());
@@ -171,8 +171,8 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
     .await
 }
 
-/// Runs [`blocking`] work that keeps a lock until it has ended, also where its caller is gone: a
-/// job that took too long is dropped, its work goes on.
+/// Runs [`blocking`] work that holds a lock until it has ended, even if its caller was dropped: a
+/// job that takes too long is dropped, but its work goes on.
 pub(super) async fn blocking_under<G: Send + 'static, T: Send + 'static>(
     lock: G,
     work: impl FnOnce() -> T + Send + 'static,
@@ -184,7 +184,7 @@ pub(super) async fn blocking_under<G: Send + 'static, T: Send + 'static>(
     .await
 }
 
-/// Runs what keeps a core busy where it does not hold up the polls.
+/// Runs work that keeps a core busy, on a thread where it does not delay polls.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,

@@ -1,7 +1,8 @@
-//! Holds the lease under which plans are computed, for as long as this replica computes them.
+//! Holds the lease under which plans are computed, as long as this replica can compute them.
 //!
-//! A replica that cannot compute gives the lease up, so that another may try, and does not ask for
-//! it again for a while. [`Leadership`] learns how the computations end; [`LeaseKeeper`] acts on it.
+//! A replica that cannot compute gives the lease up, so that another one may try, and does not ask
+//! for it again for a while. [`Leadership`] learns how the computations end; [`LeaseKeeper`] acts
+//! on it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ const FAILURES_MAX: u32 = 3;
 
 /// Whether this replica computes plans, and under which term.
 ///
-/// Only a hint that saves work: what counts is the database's check when a plan is published.
+/// This is only a hint that saves work. The database's check when a plan is published decides.
 #[derive(Clone)]
 pub struct Leadership {
     state: Arc<Mutex<State>>,
@@ -39,9 +40,9 @@ struct State {
     heard_at: Duration,
     /// Why the lease is to be given up; the keeper has not done it yet.
     giving_up: Option<&'static str>,
-    /// The lease is not asked for until then.
+    /// Until then, the lease is not asked for.
     paused_until: Duration,
-    /// How often the lease was given up since a computation last succeeded.
+    /// How often the lease was given up since the last successful computation.
     pauses: u32,
 }
 
@@ -55,24 +56,24 @@ struct HeldLease {
 /// This replica gave the lease up and does not ask for it for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this replica gave the lease up because it could not compute plans; it asks for it again soon"
+    "this replica could not compute plans and gave the lease up; it will ask for it again soon"
 )]
 pub struct GivenUp;
 
-/// How long a replica that cannot compute keeps the lease, and how long it leaves it to others.
+/// How long a replica that cannot compute keeps the lease, and for how long it leaves it to others.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// The longest time in which no computation ends, well or not.
+    /// The longest time in which no computation ends, successful or not.
     pub silence: Duration,
-    /// The first pause; it doubles each time.
+    /// The first pause. Each further one is twice as long.
     pub pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
 }
 
 impl Patience {
-    /// What suits an interval: another replica can still answer the same window, and one that is
-    /// alone tries again within an interval.
+    /// Fits an interval: another replica still has time to plan the same window, and a replica that
+    /// is alone tries again within an interval.
     #[must_use]
     pub fn of(interval: Duration) -> Self {
         let time_to_live = LeaseKeeper::time_to_live(interval);
@@ -90,7 +91,7 @@ impl Patience {
 }
 
 impl Leadership {
-    /// Holds nothing yet; the lease runs out by this clock.
+    /// Holds no lease yet. `clock` decides when a lease has expired.
     #[must_use]
     pub fn new(clock: Arc<FleetClock>) -> Self {
         Self {
@@ -100,8 +101,8 @@ impl Leadership {
         }
     }
 
-    /// Returns once the lease has been asked for, with an answer or without one. From then on the
-    /// clock goes by the database's time, if that is known.
+    /// Returns after the lease was asked for, with or without an answer. From then on the clock
+    /// follows the database's time, if that is known.
     pub async fn asked(&self) {
         self.asked.cancelled().await;
     }
@@ -112,7 +113,7 @@ impl Leadership {
         self.claim().map(|claim| claim.term)
     }
 
-    /// What the lease is held as, while it is believed to be held.
+    /// The identity under which the lease is held, while it is believed to be held.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {
         let held = self.state().held;
@@ -124,7 +125,7 @@ impl Leadership {
             })
     }
 
-    /// Notes that a computation succeeded, or found nothing to do.
+    /// Notes that a computation succeeded, or that there was nothing to do.
     pub fn note_success(&self) {
         let now = self.clock.counted();
         let mut state = self.state();
@@ -135,8 +136,8 @@ impl Leadership {
         }
     }
 
-    /// Notes that a computation failed, took too long or panicked. After some in a row the lease is
-    /// given up.
+    /// Notes that a computation failed, took too long or panicked. After several in a row, the
+    /// lease is given up.
     pub fn note_failure(&self) {
         let now = self.clock.counted();
         let mut state = self.state();
@@ -149,7 +150,7 @@ impl Leadership {
         }
     }
 
-    /// Gives the lease up, for a replica that knows that it cannot compute. The reason is logged.
+    /// Gives the lease up because this replica knows that it cannot compute. The reason is logged.
     pub fn give_up(&self, reason: &'static str) {
         let mut state = self.state();
         if state.held.is_some() {
@@ -160,7 +161,7 @@ impl Leadership {
     /// Whether this replica may compute if it gets the lease.
     ///
     /// # Errors
-    /// It gave the lease up because it could not.
+    /// It gave the lease up because it could not compute.
     pub fn check(&self) -> Result<(), GivenUp> {
         let state = self.state();
         if state.giving_up.is_some() || self.clock.counted() < state.paused_until {
@@ -172,7 +173,7 @@ impl Leadership {
     fn set(&self, held: Option<HeldLease>) -> Option<u64> {
         let now = self.clock.counted();
         let mut state = self.state();
-        // An answer that was on its way while the lease was given up.
+        // Ignores an answer that was on its way while the lease was given up.
         let held = held.filter(|_| state.giving_up.is_none());
         if state.held.is_none() && held.is_some() {
             state.heard_at = now;
@@ -190,7 +191,8 @@ impl Leadership {
         }
     }
 
-    /// Begins the pause if the lease is to be given up: why, and how long it lasts.
+    /// Begins the pause if the lease is to be given up. Returns the reason and the length of the
+    /// pause.
     fn begin_pause(&self, patience: Patience) -> Option<(&'static str, Duration)> {
         let now = self.clock.counted();
         let mut state = self.state();
@@ -201,8 +203,8 @@ impl Leadership {
         Some((reason, pause))
     }
 
-    /// Every change of the state is one assignment after the other that cannot panic between, so
-    /// a poisoned lock holds a sound state.
+    /// Every change of the state is a series of assignments that cannot panic in between, so the
+    /// state behind a poisoned lock is valid.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,31 +221,31 @@ impl State {
 pub struct LeaseKeeper {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// Set to the database's time along the way.
+    /// Adopts the database's time from each answer.
     pub clock: Arc<FleetClock>,
-    /// Where the answer is kept.
+    /// Stores the answer.
     pub leadership: Leadership,
-    /// Where it is kept whether the database answers.
+    /// Stores whether the database answers.
     pub database: DatabaseState,
-    /// Who asks; new with every process.
+    /// Identifies this process; a new one at every start.
     pub holder: Uuid,
-    /// How long the lease lasts without being renewed.
+    /// How long the lease lasts if it is not renewed.
     pub time_to_live: Duration,
     /// When the lease is given up.
     pub patience: Patience,
-    /// Where it is counted when it is given up.
+    /// Counts how often the lease is given up.
     pub metrics: Arc<Metrics>,
 }
 
 impl LeaseKeeper {
-    /// The time to live that suits an interval: a dead leader costs half an interval at most,
-    /// a busy one is not taken for dead.
+    /// The time to live that fits an interval: a dead leader costs at most half an interval, and a
+    /// busy one is not mistaken for a dead one.
     #[must_use]
     pub fn time_to_live(interval: Duration) -> Duration {
         (interval / 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
     }
 
-    /// Keeps asking until told to stop.
+    /// Asks for the lease until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.time_to_live / 4);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -252,7 +254,7 @@ impl LeaseKeeper {
                 break;
             };
             self.leadership.asked.cancel();
-            // A database that is full, or held up by locks, answers.
+            // A database that is full, or blocked by locks, does answer.
             self.database
                 .note(!asked.as_ref().is_err_and(StoreError::is_away));
             if let Err(error) = asked {
@@ -261,10 +263,10 @@ impl LeaseKeeper {
         }
     }
 
-    /// Asks for the lease, unless this replica is to give it up or has lately.
+    /// Asks for the lease, unless this replica is to give it up or gave it up lately.
     ///
     /// # Errors
-    /// The store's; what is held runs out by itself.
+    /// The store's. A lease that is held expires by itself.
     pub async fn tick(&self) -> Result<(), StoreError> {
         self.leadership.check_silence(self.patience);
         if let Some((reason, pause)) = self.leadership.begin_pause(self.patience) {
@@ -278,7 +280,7 @@ impl LeaseKeeper {
         }
         match self.leadership.check() {
             Ok(()) => self.ask().await,
-            // Only to see whether the database answers.
+            // Only checks whether the database answers.
             Err(GivenUp) => self.store.current_plan_mark().await.map(drop),
         }
     }
@@ -295,10 +297,10 @@ impl LeaseKeeper {
         }
     }
 
-    /// Asks for the lease once, and sets the clock by the answer.
+    /// Asks for the lease once, and sets the clock according to the answer.
     ///
     /// # Errors
-    /// The store's; what is held runs out by itself.
+    /// The store's. A lease that is held expires by itself.
     pub async fn ask(&self) -> Result<(), StoreError> {
         let asked_at = self.clock.counted();
         let before = self.clock.counted_now();

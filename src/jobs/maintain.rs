@@ -15,48 +15,49 @@ use crate::configuration::Configuration;
 use crate::store::Retention;
 use crate::telemetry::metrics::JobName;
 
-/// How long deltas and plan bodies stay beyond their use, so that nobody reads what is dropped.
+/// How much longer deltas and plan bodies stay than they are needed, so that nobody reads what is
+/// dropped.
 const SPARE: Duration = Duration::from_secs(3600);
 
-/// States of the dictionary that are remembered: every replica reads on at least once an interval,
-/// and seldom are so many names new in one. At 100 bytes each, 1 MB.
+/// States of the dictionary that are remembered. Every replica reads the changes at least once an
+/// interval, and seldom are so many names new in one interval. At 100 bytes each: 1 MB.
 const DICTIONARY_STATES: u32 = 10_000;
 
 /// The job.
 pub struct Maintain {
-    /// What the jobs share.
+    /// Shared with the other jobs.
     pub shared: JobContext,
-    /// The oldest report accepted: deltas are needed that long.
+    /// The greatest age of an accepted report. Deltas are needed that long.
     pub report_age_max: Duration,
     /// How long after its end a window waits for reports.
     pub grace: Duration,
-    /// How long history is kept.
+    /// How long history is stored.
     pub history: Duration,
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
-    /// How fast what is old goes.
+    /// Limits how fast old data is deleted.
     pub pace: RetentionPace,
 }
 
-/// How long a clock that is wrong when a process starts has to be set right, before all that is
-/// kept has gone.
+/// How long an operator has to correct a clock that is wrong when a process starts, before all
+/// stored data has been deleted.
 const RIGHTED: Duration = Duration::from_secs(4 * 3600);
 
-/// Lets retention go on no faster than twice the time that passes.
+/// Lets retention advance at most twice as fast as time passes.
 ///
-/// A clock that is set a day ahead by mistake would otherwise cost the history of a day and the
-/// marks that tell reports from their repetitions. Like this there are hours to set it right. A
-/// process that starts with such a clock cannot tell it from a day of rest, so it begins where the
-/// last plan left off, and takes hours to make up for the time between.
+/// Otherwise a clock that is set a day ahead by mistake would delete a day of history, and the
+/// marks that tell reports from their repetitions. With this limit there are hours to correct it. A
+/// process that starts with such a clock cannot tell it from a day without a running Weir. So it
+/// begins where the last plan ended, and takes hours to catch up.
 #[derive(Debug)]
 pub struct RetentionPace {
     last: Mutex<(Timestamp, Duration)>,
-    /// How many times as fast as time it may go.
+    /// How many times faster than time it may advance.
     speed: i64,
 }
 
 impl RetentionPace {
-    /// Begins now, with the last plan there is.
+    /// Begins now, from the last plan.
     #[must_use]
     pub fn from(clock: &dyn Clock, plan: &Plan) -> Self {
         let now = clock.timestamp();
@@ -101,7 +102,7 @@ impl Job for Maintain {
     }
 
     async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        // Every replica looks: the role and the search_path are its own.
+        // Every replica checks: its role and its search_path are its own.
         self.shared.store.inspect().await?;
         let now = self.shared.clock.timestamp();
         if self.shared.leadership.term().is_none() {
@@ -113,7 +114,7 @@ impl Job for Maintain {
             tracing::warn!(
                 settled_until = %date(settled),
                 dropped_before = %date(retention.deltas_before),
-                "history was not settled for too long: counts go that its late reports are in"
+                "history was not settled in time: deleting counts of late reports that it does not contain"
             );
         }
         let maintained = self.shared.store.maintain(now, retention).await?;
@@ -134,7 +135,7 @@ impl Job for Maintain {
 }
 
 impl Maintain {
-    /// What may go by now.
+    /// What may be deleted now.
     #[must_use]
     pub fn retention(&self, now: Timestamp, settled: Option<Timestamp>) -> Retention {
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
@@ -155,21 +156,21 @@ impl Maintain {
 }
 
 impl Maintain {
-    /// How long after it began a window is last read for a plan: those without a plan of their own
-    /// and the one that is corrected are read with the one that closes.
+    /// How long after its start a window is last read for a plan. A plan reads the window that
+    /// closes, the one that it corrects, and those in between without a plan.
     fn planned_from(&self) -> Duration {
         (MISSED_MAX as u32 + 2) * self.shared.interval + self.grace
     }
 }
 
-/// Counts that nobody uses any more, from before `used`, stay until they are settled, but no longer
-/// than history does.
+/// Counts from before `used` are not needed for plans any more. They stay until they are settled,
+/// but no longer than history does.
 fn until_settled(used: Timestamp, history: Timestamp, settled: Option<Timestamp>) -> Timestamp {
     let longest = used.min(history);
     settled.unwrap_or(longest).clamp(longest, used)
 }
 
-/// Named operations that nobody reported for this long.
+/// Named operations that were not reported for this long.
 fn silent(plan: &Plan, retire_after: Duration) -> Vec<OperationId> {
     let window = plan.window.seconds().max(0.001);
     let windows = (retire_after.as_secs_f64() / window).ceil();

@@ -1,7 +1,7 @@
-//! What happens by itself: holding the lease, computing plans, following them, tidying up.
+//! The background jobs: hold the lease, compute plans, follow them, delete old data.
 //!
-//! The scheduler only says a job's name; [`Runner`] decides whether it runs. Read [`recompute`]
-//! for the way of a plan.
+//! The scheduler only sends a job's name; [`Runner`] decides whether it runs. To see how a plan is
+//! made, begin with [`recompute`].
 
 mod changes;
 mod follow;
@@ -34,7 +34,7 @@ use crate::telemetry::metrics::Metrics;
 /// The lease under which plans are computed.
 pub const PLAN_LEASE: &str = "plan";
 
-/// What the jobs share.
+/// What all jobs need.
 #[derive(Clone)]
 pub struct JobContext {
     /// The database.
@@ -47,13 +47,13 @@ pub struct JobContext {
     pub served: Arc<Served>,
     /// Whether this replica computes, and under which term.
     pub leadership: Leadership,
-    /// Held while this replica publishes a plan and installs it, so that it does not also load
-    /// what it is about to serve.
+    /// Held while this replica publishes a plan and installs it, so that it does not load the plan
+    /// that it is about to serve.
     pub publishing: Arc<tokio::sync::Mutex<()>>,
-    /// Whether this replica can read what it works from.
+    /// Whether this replica can read the stored plans, counts and configuration.
     pub readability: Readability,
     /// How often a plan is computed; also the length of a bucket.
     pub interval: Duration,
-    /// Where it is counted what they do.
+    /// The metrics of the jobs.
     pub metrics: Arc<Metrics>,
 }

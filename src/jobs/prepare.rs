@@ -1,4 +1,4 @@
-//! A plan made ready: computed, encoded, with the history that goes with it.
+//! Prepares a plan: computes and encodes it, with the history that belongs to it.
 
 use std::sync::Arc;
 
@@ -23,21 +23,21 @@ pub(super) struct StoredAs {
     pub(super) format: WriteFormat,
 }
 
-/// A plan ready to be stored, and what is served if it holds.
+/// A plan that is ready to be stored, and the snapshot to serve after it is published.
 pub(super) struct PreparedPlan {
     pub(super) plan: Plan,
     pub(super) stored: StoredPlan,
     pub(super) history: Vec<HistoryRow>,
-    /// What its numbers stand for.
+    /// The names of its numbers.
     pub(super) names: Arc<Names>,
 }
 
-/// What is too large to be read again is not stored: the plan before stays in force.
+/// A plan that is too large to be read is not stored. The plan before stays in force.
 #[derive(Debug, thiserror::Error)]
 #[error("the next plan is too large to be stored")]
 pub(super) struct Unstorable(#[source] TooLarge);
 
-/// Operations of the plan before that have no names any more.
+/// Operations of the previous plan that have no names any more.
 pub(super) fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
     let known = previous.operations.iter().map(|known| known.operation);
     known.filter(|id| names.row(*id).is_none()).collect()
@@ -58,10 +58,10 @@ pub(super) fn renamed(before: &Snapshot, names: &Names) -> Vec<OperationId> {
     renamed.map(|(_, _, operation)| operation).collect()
 }
 
-/// Makes the next plan of the one before.
+/// Computes the plan that follows the previous one.
 ///
 /// # Errors
-/// It is too large.
+/// The plan is too large.
 pub(super) fn prepare(
     previous: &Plan,
     policy: &Policy,
@@ -100,9 +100,9 @@ pub(super) fn prepare(
     })
 }
 
-/// Whether late reports have changed a window since its plan.
+/// Whether late reports changed a window after its plan.
 fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
-    // Wider than a count: a stored count may be the largest there is.
+    // Wider than a count, because stored counts may be as large as possible.
     let counted = |figure: fn(&OperationCount) -> u64| -> u128 {
         let figures = counts.operations.iter().map(figure);
         figures.map(u128::from).sum()
@@ -115,7 +115,7 @@ fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
         || counted(|operation| operation.sampled) != planned(|operation| operation.window_sampled)
 }
 
-/// A window's history: what was counted, and the probability that the plan answered with.
+/// A window's history: its counts, and the probabilities of its plan.
 pub(super) fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
     let probability = |operation: OperationId| {
         let at = plan

@@ -1,9 +1,10 @@
-//! Whether this replica can read what it works from, and what it does where it cannot.
+//! Whether this replica can read the stored plans, counts and configuration, and what it does if
+//! not.
 //!
-//! A newer Weir may write plans, counts or a configuration that this one does not know; a disk may
-//! damage them. Such a replica goes on serving the newest plan that it can read. If it leads, it
-//! gives the lease up once, so that a replica that can read more may lead. Where none does, it
-//! leads on, from what it can read.
+//! A newer Weir may write formats that this one does not know, and a disk may damage data. A
+//! replica that cannot read the current plan goes on with the newest one that it can read. If it
+//! leads, it gives the lease up once, so that a replica that can read more may lead. If there is
+//! none, it leads again, and continues from what it can read.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ use crate::store::{PlanMark, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Metrics;
 
-/// What is known of it.
+/// What is known about readability.
 #[derive(Clone, Default)]
 pub struct Readability {
     state: Arc<Mutex<State>>,
@@ -25,21 +26,21 @@ struct State {
     unreadable: Option<Unreadable>,
     /// The last plan for which the lease was given up.
     gave_up_for: Option<PlanMark>,
-    /// Whether the lease was given up because of counts that cannot be read.
+    /// Whether the lease was given up because of unreadable counts.
     gave_up_for_counts: bool,
 }
 
 /// A current plan that this replica cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Which one.
+    /// The plan.
     pub plan: PlanMark,
-    /// Why not, in a sentence.
+    /// Why it cannot be read, in a sentence.
     pub why: String,
 }
 
 impl Readability {
-    /// Everything can be read so far; whether the current plan can is told to `told`.
+    /// Assumes that everything can be read. `told` shows whether the current plan can be read.
     #[must_use]
     pub fn new(told: PlanState) -> Self {
         Self {
@@ -54,7 +55,7 @@ impl Readability {
         self.state().unreadable.clone()
     }
 
-    /// Notes that the current plan cannot be read, and warns when that is news.
+    /// Notes that the current plan cannot be read, and warns if that is new.
     pub(super) fn cannot_read(&self, plan: PlanMark, error: &StoreError, metrics: &Metrics) {
         let why = error.to_string();
         let mut state = self.state();
@@ -80,8 +81,8 @@ impl Readability {
         metrics.plan_unreadable.set(0.0);
     }
 
-    /// Whether the lease is to be given up now: the first time that the current plan turns out to be
-    /// unreadable. Who leads all the same afterwards has found nobody else.
+    /// Whether to give the lease up now: the first time that the current plan cannot be read. A
+    /// replica that gets the lease again after that has found no other one.
     pub(super) fn gives_up(&self) -> bool {
         let mut state = self.state();
         let Some(plan) = state.unreadable.as_ref().map(|held| held.plan) else {
@@ -90,14 +91,14 @@ impl Readability {
         state.gave_up_for.replace(plan) != Some(plan)
     }
 
-    /// The same for counts, of which some are in a newer format or none is.
+    /// The same for counts, if some are in a newer format.
     pub(super) fn gives_up_for_counts(&self, newer: bool) -> bool {
         let mut state = self.state();
         let gave_up = std::mem::replace(&mut state.gave_up_for_counts, newer);
         newer && !gave_up
     }
 
-    /// The state is replaced part by part, and each part is sound by itself.
+    /// The state is replaced part by part, and each part is valid by itself.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

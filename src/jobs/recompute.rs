@@ -26,31 +26,31 @@ use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 
-/// How far ahead of a window's close a trigger may come and wait for it: triggers come every
-/// second, give or take half of one.
+/// How long before a window closes a trigger may come and wait for it. Triggers come every second,
+/// plus or minus half a second.
 const AHEAD: Duration = Duration::from_millis(1600);
 
-/// Windows without a plan whose history is written with the next plan's, at most.
+/// The most windows without a plan whose history is written with the next plan.
 pub(super) const MISSED_MAX: i64 = 10;
 
 /// The job.
 pub struct Recompute {
-    /// What the jobs share.
+    /// Shared with the other jobs.
     pub shared: JobContext,
     /// How long after its end a window waits for reports.
     pub grace: Duration,
 }
 
-/// Held while a plan is made, published and installed.
+/// Held while a plan is computed, published and installed.
 type Publishing = Arc<OwnedMutexGuard<()>>;
 
-/// What a plan is computed from.
+/// The input of a plan.
 struct Read {
     /// The window that closed.
     current: WindowRead,
-    /// The window before, if it is the one that the plan before answers and all of it was read.
+    /// The window before, if it is the one of the previous plan and all of it was read.
     corrected: Option<WindowRead>,
-    /// The windows between the two, where the plan before is older.
+    /// The windows in between, if the previous plan is older.
     missed: Vec<WindowRead>,
     configuration: Configuration,
     revision: u64,
@@ -59,15 +59,15 @@ struct Read {
     names: Arc<Names>,
 }
 
-/// What a plan goes on from.
+/// The plan that the next one continues from.
 struct Parent {
     snapshot: Arc<Snapshot>,
-    /// The database has no plan: it has gone back to before the first. Then nothing of what is
-    /// served is gone on from, because its numbers stand for nothing there.
+    /// Whether the database has no plan, because it went back to before the first one. Then the
+    /// next plan starts from nothing, because the numbers of the served plan mean nothing there.
     anew: bool,
     /// It is not the current plan, so its numbers may come from a past that the database has left.
     elsewhere: bool,
-    /// The highest number that was served or is current.
+    /// The highest plan number that was served or is current.
     highest: u64,
 }
 
@@ -115,7 +115,8 @@ impl Job for Recompute {
         let error = error.and_then(|error| error.downcast_ref::<StoreError>());
         match outcome {
             RunOutcome::Succeeded => leadership.note_success(),
-            // A database that is away renews no lease either: it runs out by itself.
+            // A database that is away does not renew a lease either, so the lease expires by
+            // itself.
             _ if matches!(error, Some(StoreError::Unavailable { .. })) => {}
             RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::Panicked => {
                 leadership.note_failure();
@@ -126,7 +127,7 @@ impl Job for Recompute {
 }
 
 impl Recompute {
-    /// The window that is due, after waiting for it if it is about to close.
+    /// The window that is due. Waits for it if it is about to close.
     async fn due(&self) -> Option<Window> {
         let clock = &self.shared.clock;
         self.shared.leadership.term()?;
@@ -141,8 +142,8 @@ impl Recompute {
         Some(window)
     }
 
-    /// The window that is due at an instant: the last to have closed, unless the plan answers
-    /// it already. A plan from the future was made by a clock that has been set back since.
+    /// The window that is due at an instant: the last one that has closed, unless the plan is
+    /// already about it. A plan from the future was made with a clock that has been set back since.
     fn due_at(&self, now: Timestamp) -> Option<Window> {
         let window = last_closed(now, self.shared.interval, self.grace);
         let answered = self.shared.served.load().plan().window;
@@ -155,19 +156,20 @@ impl Recompute {
         claim: Claim,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let started = Instant::now();
-        // Until the work aside has ended, too: a run that took too long is dropped, its work is not.
+        // The lock is held until the work on another thread has ended too: a run that takes too
+        // long is dropped, its work is not.
         let publishing = Arc::clone(&self.shared.publishing).lock_owned().await;
         let publishing: Publishing = Arc::new(publishing);
         let mut laps = Laps::start();
         let phases = &self.shared.metrics.plan_phase;
         let before = self.shared.served.snapshot();
         if before.plan().window == window {
-            // Another replica was faster, and its plan has been loaded meanwhile.
+            // Another replica was faster, and its plan was loaded meanwhile.
             return Ok(());
         }
         let replaces = self.shared.store.current_plan_mark().await?;
         let Some(parent) = self.parent(&before, replaces) else {
-            // Another replica was faster, or the database has gone back to another plan.
+            // Another replica was faster, or the database went back to another plan.
             return Ok(load_current(&self.shared).await?);
         };
         let Some(read) = self.read(parent.window(), window).await? else {
@@ -191,8 +193,8 @@ impl Recompute {
         Ok(())
     }
 
-    /// What the next plan goes on from: the newest plan that can be read, above the current one.
-    /// None if the current plan has to be loaded first.
+    /// The plan that the next one continues from: the newest one that can be read, under a number
+    /// above the current one. None if the current plan must be loaded first.
     fn parent(&self, before: &Arc<Snapshot>, replaces: Option<PlanMark>) -> Option<Parent> {
         let unreadable = self.shared.readability.unreadable();
         let known = replaces.is_none()
@@ -240,7 +242,8 @@ impl Recompute {
         let configuration = Configuration::read(&revision)?;
         Ok(Some(Read {
             current,
-            // Half of its counts would take away what the plan before has counted.
+            // With half of its counts missing, the correction would remove counts that the previous
+            // plan has.
             corrected: corrected.filter(|counted| counted.unread.is_none()),
             missed: gap,
             configuration,
@@ -257,7 +260,7 @@ impl Recompute {
         read: Read,
         term: u64,
     ) -> Result<PreparedPlan, Unstorable> {
-        // As exactly as it is stored: all replicas say the same.
+        // In the precision in which it is stored, so that all replicas agree.
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = Arc::clone(&read.names);
         blocking_under(Arc::clone(publishing), move || {
@@ -298,7 +301,7 @@ impl Recompute {
         .await
     }
 
-    /// Whether the plan is the current one now. Where a newer one is, that is served.
+    /// Whether the plan was published. If there is a newer one, that is served.
     async fn publish(
         &self,
         claim: Claim,
@@ -322,10 +325,10 @@ impl Recompute {
             }
             Publication::StaleTerm => tracing::warn!(
                 term = plan.term,
-                "a plan was not published: another replica has the lease"
+                "did not publish a plan: another replica has the lease"
             ),
             Publication::StaleParent(current) => {
-                tracing::info!(current, "a plan was not published: there is a newer one");
+                tracing::info!(current, "did not publish a plan: there is a newer one");
                 load_current(&self.shared).await?;
             }
             Publication::OtherNames => {
@@ -365,7 +368,7 @@ impl Recompute {
     }
 }
 
-/// As what a plan's publication is counted.
+/// The outcome of a publication for the metrics.
 fn outcome(publication: Publication) -> PlanOutcome {
     match publication {
         Publication::Published => PlanOutcome::Published,
@@ -375,8 +378,8 @@ fn outcome(publication: Publication) -> PlanOutcome {
     }
 }
 
-/// The windows that no plan answered: the leader was gone, or slow. Their counts are history all
-/// the same; what lies further back is settled later.
+/// The windows without a plan, because there was no leader or it was slow. Their counts are written
+/// to the history nevertheless; those further back are settled later.
 fn missed(previous: Window, window: Window) -> Vec<Window> {
     let length = window.milliseconds();
     let back = |at: i64| Timestamp(window.start.0.saturating_sub(at.saturating_mul(length)));

@@ -1,8 +1,8 @@
-//! Runs jobs when the scheduler says their names.
+//! Runs jobs when the scheduler sends their names.
 //!
-//! The scheduler is a trigger only: it would let runs overlap and would not wait for them at
-//! the end. The runner skips a job that still runs, ends one that takes too long, survives one that
-//! panics, and waits for what runs when the process stops.
+//! The scheduler is only a trigger: it would let runs overlap, and would not wait for them at a
+//! stop. The runner skips a job that is still running, ends one that takes too long, survives one
+//! that panics, and waits for running jobs when the process stops.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -22,13 +22,13 @@ use crate::clock::{Clock, Steps};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{JobName, Label, Metrics, RunOutcome};
 
-/// How often it is looked whether the machine's clock was set.
+/// How often to check whether the machine's clock was set.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a run failed.
 pub type JobError = Box<dyn Error + Send + Sync>;
 
-/// Something that is done again and again.
+/// Work that is repeated on a schedule.
 #[async_trait]
 pub trait Job: Send + Sync + 'static {
     /// Its name, in logs and metrics.
@@ -37,20 +37,20 @@ pub trait Job: Send + Sync + 'static {
     /// When it is triggered: a cron expression with seconds, in UTC.
     fn schedule(&self) -> &'static str;
 
-    /// How long a run may take before it is ended.
+    /// How long a run may take before it is aborted.
     fn time_limit(&self) -> Duration;
 
-    /// Does it once. Must be safe to end at any `await` and to do again.
+    /// Runs once. It must be safe to drop at any `await`, and to run again.
     ///
     /// # Errors
-    /// Anything; it is logged, and the next trigger tries again.
+    /// Any error is logged, and the next trigger tries again.
     async fn run(&self) -> Result<(), JobError>;
 
-    /// Learns how a run ended; with its error, if it failed.
+    /// Is told how a run ended, with the error if it failed.
     fn ended(&self, _outcome: RunOutcome, _error: Option<&JobError>) {}
 }
 
-/// Sends jobs' names at their times.
+/// Sends the names of jobs at their times.
 pub struct Scheduler {
     schedules: Vec<(JobName, &'static str)>,
     triggers: mpsc::Sender<JobName>,
@@ -58,10 +58,10 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts triggering.
+    /// Starts the triggers.
     ///
     /// # Errors
-    /// The scheduler's, when a schedule does not parse.
+    /// The scheduler's, if a schedule cannot be parsed.
     pub async fn start(
         jobs: &[Arc<dyn Job>],
         triggers: mpsc::Sender<JobName>,
@@ -76,10 +76,10 @@ impl Scheduler {
         })
     }
 
-    /// Goes on triggering until told to stop.
+    /// Sends triggers until told to stop.
     ///
-    /// The scheduler keeps the time of day at which each job is due next: once the clock has
-    /// been set back an hour, nothing would be due for an hour. So it starts anew then.
+    /// The scheduler stores the time of day at which each job is due next. After the clock was set
+    /// back by an hour, no job would run for an hour. So the scheduler is restarted then.
     pub async fn run(mut self, mut steps: Steps, metrics: Arc<Metrics>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(LOOK);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
@@ -107,7 +107,7 @@ async fn scheduled(
     for &(name, schedule) in schedules {
         let triggers = triggers.clone();
         let trigger = CronJob::new(schedule, move |_, _| {
-            // A full queue holds this name already.
+            // If the queue is full, it contains this name already.
             let _ = triggers.try_send(name);
         })?;
         scheduler.add(trigger).await?;
@@ -127,11 +127,11 @@ struct Entry {
     running: Arc<AtomicBool>,
 }
 
-/// Says that a job runs, until it is dropped: however the run ends, the next trigger starts it.
+/// Marks a job as running until it is dropped. However the run ends, the next trigger can start it.
 struct Running(Arc<AtomicBool>);
 
 impl Running {
-    /// Nothing if the job runs already.
+    /// None if the job is running already.
     fn begin(running: &Arc<AtomicBool>) -> Option<Self> {
         let is_first = !running.swap(true, Ordering::AcqRel);
         is_first.then(|| Self(Arc::clone(running)))
@@ -169,7 +169,7 @@ impl Runner {
         }
     }
 
-    /// Follows the triggers until told to stop, then waits for what still runs.
+    /// Runs the jobs that are triggered until told to stop, then waits for those still running.
     pub async fn run(self, mut triggers: mpsc::Receiver<JobName>, stop: CancellationToken) {
         while let Some(Some(name)) = stop.run_until_cancelled(triggers.recv()).await {
             if let Some(entry) = self.entries.get(&name) {
@@ -203,7 +203,7 @@ impl Runner {
     }
 }
 
-/// Runs a job once, for as long as it may take.
+/// Runs a job once, within its time limit.
 async fn run(job: &dyn Job) -> (RunOutcome, Option<JobError>) {
     let limited = tokio::time::timeout(job.time_limit(), job.run());
     match AssertUnwindSafe(limited).catch_unwind().await {

@@ -1,9 +1,10 @@
-//! Settles history: once no report can change a window any more, what it counted is summed
-//! again from the deltas, so that late reports and windows without a plan are in it too.
+//! Settles history: once no report can change a window any more, its counts are summed again from
+//! the deltas. So the history includes late reports, and windows without a plan.
 //!
-//! A window is a bucket with the length that it had when its counts were stored: the interval may have
-//! been changed since. Up to where history is settled is kept in the database, so a new leader goes on
-//! where the one before stopped, however long ago that was. Deltas stay until then: see [`super::Maintain`].
+//! A window is a bucket with the length that it had when its counts were stored; the interval may
+//! have changed since. The database stores up to where history is settled, so a new leader
+//! continues where the previous one stopped, however long ago. Deltas stay until then: see
+//! [`super::Maintain`].
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -23,20 +24,20 @@ use crate::store::{HistoryRow, Incarnation, Settlement, Settling, StoreError, Wr
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{JobName, StoreCall, StoreFailure};
 
-/// How long a run may begin to settle further windows; the next run goes on.
+/// For how long a run starts to settle further windows. The next run continues.
 const TURN: Duration = Duration::from_secs(45);
 
-/// How long after its last report a window is settled: the time a report may spend on its way from
-/// being accepted to its commit.
+/// How long after its last possible report a window is settled: the time that a report may take
+/// from being accepted to its commit.
 const IN_FLIGHT: Duration = Duration::from_secs(60);
 
 /// The job.
 pub struct Settle {
-    /// What the jobs share.
+    /// Shared with the other jobs.
     pub shared: JobContext,
-    /// The oldest report taken.
+    /// The greatest age of an accepted report.
     pub report_age_max: Duration,
-    /// Held by what a run began on another thread, which goes on when the run is ended.
+    /// Held by work on another thread, which goes on after the run was ended.
     turn: Arc<Mutex<()>>,
 }
 
@@ -92,7 +93,7 @@ impl Job for Settle {
         while leads() && began.elapsed() < TURN {
             let bucket = store.next_bucket(from).await?;
             let Some(bucket) = bucket.filter(|bucket| bucket.end <= last_end) else {
-                // Reports of a bucket that begins earlier and ends later may still come.
+                // A bucket that begins earlier and ends later may still get reports.
                 let until = Window::aligned(last_end, self.length()).start;
                 let until = bucket.map_or(until, |bucket| bucket.start.min(until));
                 self.note(Changed::default(), settled, until).await?;
@@ -112,7 +113,7 @@ impl Job for Settle {
 }
 
 impl Settle {
-    /// A job that settles windows once reports are older than `report_age_max`.
+    /// A job that settles windows once reports for them would be older than `report_age_max`.
     #[must_use]
     pub fn new(shared: JobContext, report_age_max: Duration) -> Self {
         Self {
@@ -162,8 +163,8 @@ impl Settle {
     ) -> Result<Option<Changed>, StoreError> {
         let counted = WindowRead::read_bucket(&self.shared, window).await?;
         if let Some((_, error)) = counted.unread {
-            // Somebody who can read them settles the window, or nobody can: then what the plan
-            // wrote is as good as it gets.
+            // A replica that can read them settles the window. If there is none, the history of the
+            // plan stays.
             return match error {
                 StoreError::Corrupt { .. } => Ok(Some(Changed::default())),
                 error => Err(error),
@@ -203,7 +204,7 @@ impl Settle {
         Ok(Some(changed.await))
     }
 
-    /// What a window's history says now. A damaged row is written anew.
+    /// The stored history of a window. A damaged row is written again.
     async fn held(&self, window: Window) -> Result<Vec<HistoryOperation>, StoreError> {
         let (rows, mut read) = mpsc::channel(1);
         let starts = window.start..Timestamp(window.start.0 + 1);
@@ -221,7 +222,7 @@ impl Settle {
                 tracing::warn!(
                     window_start_ms = window.start.0,
                     error = chain(&error),
-                    "a window's history is damaged; it is written anew from the counts"
+                    "a window's history is damaged; writing it again from the counts"
                 );
                 Ok(Vec::new())
             }

@@ -1,4 +1,4 @@
-//! Which window is due, and what was counted in it.
+//! Finds the window that is due, and reads its counts.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,40 +16,40 @@ use crate::store::{BucketCounts, BucketOperation, Incarnation, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
 
-/// Deltas that may wait to be summed. Each is what one group of reports adds to a bucket.
+/// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
 
-/// The last window that has closed: its end and the grace after it have passed.
+/// The last window that has closed: its end plus the grace has passed.
 pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -> Window {
     let length = interval.as_millis() as i64;
     Window::aligned(Timestamp(now.0 - grace.as_millis() as i64 - length), length)
 }
 
-/// What was counted in a window, and what of it could not be read.
+/// The counts of a window, and how many of its deltas could not be read.
 pub(super) struct WindowRead {
-    /// What the deltas that could be read add up to.
+    /// The sums of the deltas that could be read.
     pub sums: WindowSums,
     /// A state of the dictionary in which all numbers counted have their names.
     pub names: Incarnation,
-    /// Deltas of the window.
+    /// The number of deltas of the window.
     pub deltas: u64,
-    /// Those that could not be read, and why the first could not.
+    /// The number of deltas that could not be read, and the error of the first.
     pub unread: Option<(u64, StoreError)>,
 }
 
 impl WindowRead {
-    /// Reads and sums the deltas of a window. They are summed one after the other as they come,
-    /// away from the tasks that keep the lease, so that memory follows the operations of the fleet
-    /// and not the number of its reports.
+    /// Reads and sums the deltas of a window. Each is summed as it arrives, on another thread than
+    /// the tasks that keep the lease. So memory grows with the operations of the fleet, not with
+    /// the number of its reports.
     ///
     /// # Errors
-    /// The store's. A delta that cannot be read is counted and passed over.
+    /// The store's. A delta that cannot be read is counted and skipped.
     pub(super) async fn read(shared: &JobContext, window: Window) -> Result<Self, StoreError> {
         Self::read_starts(shared, window, window.start..window.end).await
     }
 
-    /// The same for a window that is one bucket, without the buckets that begin inside it: buckets
-    /// of two lengths lie beside each other where the interval was changed.
+    /// The same for a window that is one bucket. Buckets that begin inside it are skipped: after a
+    /// change of the interval, buckets of two lengths overlap.
     ///
     /// # Errors
     /// Those of [`WindowRead::read`].
@@ -96,7 +96,7 @@ impl WindowRead {
         }
     }
 
-    /// Counts and logs what could not be read.
+    /// Counts and logs the deltas that could not be read.
     fn tell(&self, shared: &JobContext) {
         if let Some((count, error)) = &self.unread {
             let failure = StoreFailure::from(error);
@@ -110,12 +110,12 @@ impl WindowRead {
                 of = self.deltas,
                 window_start_ms = self.sums.window.start.0,
                 error = chain(error),
-                "some of a window's counts cannot be read; the plan is made without them"
+                "some of a window's counts cannot be read; computing the plan without them"
             );
         }
     }
 
-    /// Whether a newer Weir wrote counts of this window.
+    /// Whether a newer Weir wrote some counts of this window.
     pub(super) fn is_newer(&self) -> bool {
         let newer = |error: &StoreError| matches!(error, StoreError::NewerFormat { .. });
         self.unread.as_ref().is_some_and(|(_, error)| newer(error))
@@ -130,18 +130,18 @@ impl WindowRead {
     }
 }
 
-/// What deltas add up to in a window, by number.
+/// The sums of a window's deltas, by number.
 pub(super) struct WindowSums {
     window: Window,
     operations: Vec<BucketOperation>,
-    /// How many at the front are sorted and differ from each other.
+    /// How many at the front are sorted and distinct.
     summed: usize,
     instance_milliseconds: HashMap<ServiceId, u64>,
     agents: HashMap<AgentId, AgentCount>,
 }
 
 impl WindowSums {
-    /// Gathering a few is not worth summing them yet.
+    /// A few operations more are not worth another sum.
     const FEW: usize = 1 << 16;
 
     fn new(window: Window) -> Self {
@@ -156,7 +156,8 @@ impl WindowSums {
 
     fn add(&mut self, delta: &BucketCounts) {
         self.operations.extend_from_slice(&delta.operations);
-        // As much again as there is: so no count is sorted often, and little room is taken.
+        // Sums when the number of operations has doubled: no count is sorted often, and little
+        // memory is needed.
         if self.operations.len() > 2 * self.summed + Self::FEW {
             self.sum();
         }
@@ -178,8 +179,8 @@ impl WindowSums {
         }
     }
 
-    /// Deltas are sorted, and a stable sort merges what is: several times faster than to look
-    /// each number up in a table larger than the caches.
+    /// Deltas are sorted, and a stable sort merges sorted runs. That is several times faster than
+    /// looking up each number in a table larger than the caches.
     fn sum(&mut self) {
         self.operations.sort_by_key(|counted| counted.operation);
         self.operations.dedup_by(|next, held| {
@@ -193,8 +194,8 @@ impl WindowSums {
         self.summed = self.operations.len();
     }
 
-    /// The window's counts. An operation that stands for no name any more is counted in the
-    /// fleet's overflow entry; a service that does not says nothing, since nothing of it is served.
+    /// The window's counts. An operation whose name was removed is counted in the fleet's overflow
+    /// entry. A service whose name was removed is left out, because it is not served.
     pub(super) fn counts(self, names: &Names) -> WindowCounts {
         let mut strangers = OperationCount {
             operation: OperationRow::OVERFLOW.operation,

@@ -1,4 +1,4 @@
-//! The names that this replica knows, kept up with the database's.
+//! The names that this replica knows, kept in step with the database's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,12 @@ use crate::store::{
 };
 use crate::telemetry::metrics::{Metrics, WentBack};
 
-/// How often names are added and read again before their report is refused: the database may be
-/// going back in time just then, or names be removed.
+/// How often names are added and read again before their report is refused: the database may just
+/// be going back in time, or names may be removed.
 const ATTEMPTS: usize = 3;
 
-/// Entries that are built into the names where they were read. More would hold up whoever else
-/// is served by that thread.
+/// Up to this many entries are added to the names on the thread that read them. More would delay
+/// the other tasks of that thread.
 const FEW: usize = 500;
 
 /// The names known to this replica.
@@ -27,37 +27,37 @@ pub struct Dictionary {
     limits: DictionaryLimits,
     metrics: Arc<Metrics>,
     names: ArcSwap<Names>,
-    /// One task at a time asks the database and swaps the names; the others find the answer in
+    /// One task at a time asks the database and swaps the names. The others then find the answer in
     /// memory, or the last error that said that the database is away.
     asking: Mutex<LastError>,
-    /// How often the database was away when names were to be added.
+    /// How often the database was away when names had to be added.
     failures: AtomicU64,
 }
 
 type LastError = Option<Arc<StoreError>>;
 
-/// Rows of operations, and the names that they were found in.
+/// Rows of operations, and the names in which they were found.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// In the order in which they were asked for.
     pub rows: Vec<OperationRow>,
-    /// One snapshot for all of them.
+    /// One snapshot for all rows.
     pub names: Arc<Names>,
 }
 
-/// Why names have no numbers. Trying again later helps.
+/// Why names have no numbers. A retry later helps.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ResolveError {
-    /// The database did not take them.
+    /// The database did not add them.
     #[error("new names could not be added")]
     Store(#[source] Arc<StoreError>),
-    /// They were added and could not be read after, again and again.
+    /// They were added, but could not be read afterwards, again and again.
     #[error("new names cannot be read yet")]
     Unsettled,
 }
 
 impl Dictionary {
-    /// Starts with nothing known; [`Dictionary::refresh`] reads what is there.
+    /// Knows nothing yet; [`Dictionary::refresh`] reads the names.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, limits: DictionaryLimits, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -70,27 +70,27 @@ impl Dictionary {
         }
     }
 
-    /// The names as they are now. Never waits.
+    /// The current names. Never waits.
     #[must_use]
     pub fn names(&self) -> Arc<Names> {
         self.names.load_full()
     }
 
-    /// Reads what was added or removed since the last time.
+    /// Reads the names that were added or removed since the last time.
     ///
     /// # Errors
-    /// The store's; what was known stays known.
+    /// The store's. The names that are known stay.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let asking = self.asking.lock().await;
         self.read_on(&asking, None).await?;
         Ok(())
     }
 
-    /// Reads the names again if they still are those of a state that the database does not take
-    /// any more.
+    /// Reads the names again, if they still are in a state that the database does not accept any
+    /// more.
     ///
     /// # Errors
-    /// The store's; what was known stays known.
+    /// The store's. The names that are known stay.
     pub async fn leave(&self, state: Incarnation) -> Result<(), StoreError> {
         let asking = self.asking.lock().await;
         if self.names.load().incarnation() == state {
@@ -104,7 +104,7 @@ impl Dictionary {
     /// since; then what was read must be read again.
     ///
     /// # Errors
-    /// The store's; what was known stays known.
+    /// The store's. The names that are known stay.
     pub async fn names_of(&self, states: &[Incarnation]) -> Result<Option<Arc<Names>>, StoreError> {
         let names = self.names();
         if states.iter().all(|state| *state == names.incarnation()) {
@@ -124,8 +124,8 @@ impl Dictionary {
         Ok(Some(self.names()))
     }
 
-    /// Reads what there is to read; says how the names have changed, and whether their past
-    /// includes a state.
+    /// Reads what is new. Returns how the names have changed, and whether their past includes a
+    /// state.
     async fn read_on(
         &self,
         asking: &MutexGuard<'_, LastError>,
@@ -135,7 +135,7 @@ impl Dictionary {
         self.read(asking, at, including).await
     }
 
-    /// Reads what a reader at `at` does not know.
+    /// Reads what a reader in the state `at` does not know.
     async fn read(
         &self,
         _asking: &MutexGuard<'_, LastError>,
@@ -168,13 +168,14 @@ impl Dictionary {
         Ok((step, includes))
     }
 
-    /// The numbers of (service, operation) names, in their order, adding names as far as they fit.
+    /// The numbers of (service, operation) names, in the same order. Adds names as long as they
+    /// fit.
     ///
     /// The names must have been checked.
     ///
     /// # Errors
-    /// When there were names to add. Whoever waits while somebody else is told that the database
-    /// is away is told the same: it is not asked once for each who waits.
+    /// If there were names to add. If one task learns that the database is away, the tasks that
+    /// wait get the same error: the database is not asked again for each of them.
     pub async fn resolve<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a str, &'a str)> + Clone,
@@ -193,12 +194,12 @@ impl Dictionary {
             if let Some(error) = asking.as_ref().filter(|_| meanwhile) {
                 return Err(ResolveError::Store(Arc::clone(error)));
             }
-            // Names that were added and are not read: a restore has put them there, in a state that
-            // had been read without them.
+            // Names that were added but are not among those read: a restore has put them there, in
+            // a state that had been read without them.
             let anew = attempt > 0;
             if let Err(error) = self.add(&asking, &missing, anew).await {
                 let error = Arc::new(error);
-                // Any other error may be due to these very names.
+                // Any other error may be caused by these very names.
                 if matches!(
                     *error,
                     StoreError::Unavailable { .. } | StoreError::Unsound { .. }
@@ -213,7 +214,7 @@ impl Dictionary {
         resolved.map_err(|_| ResolveError::Unsettled)
     }
 
-    /// Adds names, reads them, and notes which found no room.
+    /// Adds names, reads them, and notes which of them did not fit.
     async fn add(
         &self,
         asking: &MutexGuard<'_, LastError>,
@@ -223,7 +224,7 @@ impl Dictionary {
         let placements = self.store.add_names(missing, self.limits).await?;
         let at = self.names.load().cursor.filter(|_| !anew);
         let (step, _) = self.read(asking, at, None).await?;
-        // What was removed meanwhile may have made room.
+        // Names that were removed meanwhile may have made room.
         if step == Step::Forward || anew {
             let full = missing.iter().zip(placements);
             let mut full = full
@@ -251,7 +252,7 @@ impl Dictionary {
                 Some(row) => rows.push(row),
                 None => match parse(service, operation) {
                     Some(name) => missing.push(name),
-                    // No name at all, so there is never room for it.
+                    // The name is empty, so there is never room for it.
                     None => rows.push(OperationRow::OVERFLOW),
                 },
             }

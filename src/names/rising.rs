@@ -1,17 +1,17 @@
-//! A list sorted by number whose copy shares what does not change.
+//! A list sorted by number. Its copies share the chunks that do not change.
 
 use std::sync::Arc;
 
-/// Entries in a chunk. A copy with one entry more copies the list of chunks and one chunk.
+/// Entries in a chunk. Copying a list and adding an entry copies the list of chunks, and one chunk.
 const CHUNK: usize = 1024;
 
-/// Something that has a number.
+/// An entry with a number.
 pub trait Numbered: Clone {
     /// The number.
     fn number(&self) -> u32;
 }
 
-/// Entries by rising number.
+/// Entries in ascending order of their numbers.
 #[derive(Debug, Clone)]
 pub struct Rising<T>(Vec<Arc<Vec<T>>>);
 
@@ -22,14 +22,15 @@ impl<T> Default for Rising<T> {
 }
 
 impl<T: Numbered> Rising<T> {
-    /// The entry of a number.
+    /// The entry with a number.
     pub fn get(&self, number: u32) -> Option<&T> {
         let chunk = &self.0[self.chunk(number)?];
         let at = chunk.binary_search_by_key(&number, Numbered::number).ok()?;
         Some(&chunk[at])
     }
 
-    /// Adds an entry, or replaces the one of its number. Nearly always it comes last.
+    /// Adds an entry, or replaces the one with the same number. A new number is nearly always the
+    /// highest.
     pub fn put(&mut self, entry: T) {
         let number = entry.number();
         let Some(at) = self.chunk(number) else {
@@ -45,7 +46,7 @@ impl<T: Numbered> Rising<T> {
         }
     }
 
-    /// The chunk that has a number, if any does.
+    /// The chunk that contains a number, if any does.
     fn chunk(&self, number: u32) -> Option<usize> {
         let begins = |chunk: &Arc<Vec<T>>| chunk[0].number() <= number;
         self.0.partition_point(begins).checked_sub(1)

@@ -1,27 +1,27 @@
-//! A hash map whose copy shares what does not change.
+//! A hash map. Its copies share the shards that do not change.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-/// Shards of a map. A copy with one entry more copies the list of shards and one shard: at a
-/// million entries a thousand each, rather than a million.
+/// Shards of a map. Copying a map and adding an entry copies the list of shards, and one shard.
+/// With a million entries these are a thousand each, instead of a million.
 const SHARDS: usize = 1024;
 
-/// Something that is found by a part of itself.
+/// An entry that is found by a part of itself, its key.
 pub trait Keyed: Clone {
-    /// That part.
+    /// The key.
     type Key<'a>: Hash + Copy;
 
-    /// What it is found by.
+    /// The key of this entry.
     fn key(&self) -> Self::Key<'_>;
 
-    /// Whether it is what a key asks for.
+    /// Whether this entry has the key.
     fn is(&self, key: Self::Key<'_>) -> bool;
 }
 
-/// Entries by their keys.
+/// Entries by key.
 #[derive(Debug, Clone)]
 pub struct Shards<T> {
     shards: Vec<Arc<HashTable<T>>>,
@@ -38,13 +38,13 @@ impl<T> Default for Shards<T> {
 }
 
 impl<T: Keyed> Shards<T> {
-    /// The entry of a key.
+    /// The entry with a key.
     pub fn get(&self, key: T::Key<'_>) -> Option<&T> {
         let hash = self.hasher.hash_one(key);
         self.shards[shard(hash)].find(hash, |held| held.is(key))
     }
 
-    /// Adds an entry, or replaces the one of its key.
+    /// Adds an entry, or replaces the one with the same key.
     pub fn put(&mut self, entry: T) {
         let hash = self.hasher.hash_one(entry.key());
         let hasher = &self.hasher;
@@ -58,8 +58,8 @@ impl<T: Keyed> Shards<T> {
     }
 }
 
-/// Where entries of a hash are: by bits that the tables themselves do not use, which are the
-/// lowest and the highest seven.
+/// The shard of a hash: from bits that the tables do not use, which are the lowest bits and the
+/// highest seven.
 fn shard(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }

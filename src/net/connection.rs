@@ -1,11 +1,11 @@
-//! A connection to a listener: counted while it is open, closed when it makes no progress.
+//! A connection to a listener: counted while it is open, and closed if it makes no progress.
 //!
-//! The HTTP server limits the first head of a connection and its idle time. It does not limit a
-//! second head that never ends, nor an answer that is never read: either would hold a connection
-//! for ever, and there are few. So this type limits the time from the first byte of a request to
-//! the last byte of its answer. The server also accepts requests from a client that reads no
-//! answers, as many at once as there are bytes. So this type reads nothing from a client that
-//! does not read, and little at once from any other.
+//! The HTTP server limits the time for the first head of a connection, and its idle time. It does
+//! not limit a second head that never ends, or an answer that is never read. Either would keep a
+//! connection for ever, and there are few. So this type limits the time from the first byte of a
+//! request to the last byte of its answer. The server also accepts requests from a client that
+//! reads no answers, as many as its buffers hold. So this type reads nothing from a client that
+//! does not read, and only a little at a time from any other.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,8 +19,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::places::Place;
 
-/// How often a connection is looked at before its time limit closes it. So the limit is exact to
-/// a fourth, and neither a request nor an answer reads the clock.
+/// How often a connection is checked before its time limit closes it. So the limit is exact to a
+/// quarter, and neither a request nor an answer reads the clock.
 const LOOKS: u32 = 4;
 
 /// How long a connection may make no progress.
@@ -37,8 +37,8 @@ impl TimeLimits {
         self.answer / LOOKS
     }
 
-    /// How many looks without progress close a connection that waits for a request. The server
-    /// closes it at the idle time itself; this is for when it does not.
+    /// The number of checks without progress after which an idle connection is closed. The server
+    /// closes it after the idle time itself; this is a second line of defence.
     fn idle_looks(self) -> u32 {
         let period = self.between_looks().as_millis().max(1);
         let looks = self.idle.as_millis().div_ceil(period) + 1;
@@ -46,14 +46,14 @@ impl TimeLimits {
     }
 }
 
-/// Bytes that are read before what they ask for has had its turn.
+/// Bytes that are read before other connections get a turn.
 const TURN_BYTES: usize = 8 * 1024;
 
-/// The same directly after an answer, where requests begin: one that waits for its turn takes
-/// some hundred times the memory of its shortest head.
+/// The same, directly after an answer, where requests begin. A request that waits for its turn
+/// takes about a hundred times the memory of its shortest head.
 const FIRST_BYTES: usize = 1024;
 
-/// A connection that has a time limit.
+/// A connection with a time limit.
 pub struct Connection {
     io: TcpStream,
     progress: Progress,
@@ -61,7 +61,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes a connection that has just been accepted, at its place.
+    /// Wraps a connection that was just accepted. It occupies `place`.
     pub(super) fn new(io: TcpStream, place: Place, limits: TimeLimits) -> Self {
         Self {
             io,
@@ -70,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// Reads the first bytes after an answer; where there may be more, they have to wait.
+    /// Reads the first bytes after an answer. If there may be more, they have to wait.
     fn read_first(
         &mut self,
         context: &mut Context<'_>,
@@ -88,25 +88,24 @@ impl Connection {
     }
 }
 
-/// For how long nothing has been achieved.
+/// For how long the connection has made no progress.
 struct Progress {
     limits: TimeLimits,
-    /// Whether a request has begun or an answer ended since the connection was last looked at.
+    /// Whether a request began or an answer ended since the last check.
     stirred: bool,
-    /// How often it was looked at since one did.
+    /// The number of checks since then.
     looks: u32,
-    /// Whether bytes of a request have come since the last answer.
+    /// Whether bytes of a request have arrived since the last answer.
     asked: bool,
-    /// Bytes read since reading last had to wait.
+    /// Bytes read since the last time that reading had to wait.
     read_in_turn: usize,
-    /// Whether bytes of an answer wait for their flush.
+    /// Whether bytes of an answer wait to be flushed.
     answering: bool,
-    /// Whether the client takes no more of an answer now.
+    /// Whether the client does not read the answer at the moment.
     blocked: bool,
-    /// Whether it did so since the last flush.
+    /// Whether that was so since the last flush.
     held_up: bool,
-    /// Fires when the connection is to be looked at; moved only then, so that an answer costs no
-    /// timer.
+    /// Fires when the next check is due. It is only moved then, so an answer costs no timer.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -144,11 +143,11 @@ impl Progress {
         self.held_up |= blocked;
     }
 
-    /// Everything written so far is on its way: the server flushes only what it has written
-    /// completely.
+    /// Notes that everything written so far was sent: the server only flushes complete answers.
     fn flushed(&mut self, context: &Context<'_>, place: &Place) {
         if std::mem::take(&mut self.held_up) {
-            // Reading was passed over, so nobody else wakes the task for what has come since.
+            // Reading was skipped, so nothing else wakes the task for bytes that have arrived
+            // since.
             context.waker().wake_by_ref();
         }
         if self.answering {
@@ -159,7 +158,7 @@ impl Progress {
         }
     }
 
-    /// Fails once the limit has passed; before that, has the task woken when it does.
+    /// Fails if the limit has passed; otherwise makes sure that the task is woken when it does.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.alarm.as_mut().poll(context).is_ready() {
             self.looks = if std::mem::take(&mut self.stirred) {
@@ -181,7 +180,7 @@ impl Progress {
         Ok(())
     }
 
-    /// A step that has to wait waits no longer than the limit.
+    /// Waits for a step, but no longer than the limit.
     fn bounded<T>(
         &mut self,
         step: Poll<io::Result<T>>,

@@ -1,19 +1,19 @@
-//! Files and sockets that this process may have open, and how they are shared out.
+//! The number of files and sockets that this process may open, and who gets how many.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors kept for everything but the SDK listener's connections: the database, the admin
-/// listener, the workers' own.
+/// Descriptors reserved for everything except connections to the SDK listener: the database, the
+/// admin listener, the workers.
 const KEPT: u64 = 512;
 
-/// The most connections to the admin listener: people, probes and a Prometheus or two.
+/// The most connections to the admin listener: operators, probes and a few Prometheus servers.
 const ADMIN_MOST: u64 = 128;
 
-/// Of the descriptors kept, one in this many may be an admin connection: the database needs the
+/// One in this many of the reserved descriptors may be an admin connection. The database needs the
 /// others.
 const ADMIN_PART: u64 = 4;
 
-/// How many connections each listener may have open.
+/// The most connections of each listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     /// The SDK listener.
@@ -22,10 +22,10 @@ pub struct Shares {
     pub admin: usize,
 }
 
-/// Shares the descriptors out, after raising the process's limit as far as it may raise it itself.
-/// The SDK listener gets as many connections as are `wanted`, if there are descriptors for them.
+/// Shares the descriptors out, after raising the process's limit to its hard limit. The SDK
+/// listener gets `wanted` connections if there are enough descriptors.
 ///
-/// Accepting more than these would take the descriptors that the database needs.
+/// More connections would take the descriptors that the database needs.
 #[must_use]
 pub fn shares(wanted: usize) -> Shares {
     let asked = Rlimit {
@@ -48,7 +48,7 @@ pub fn shares(wanted: usize) -> Shares {
     shares
 }
 
-/// The shares under a limit; `None` is no limit.
+/// The shares under a limit; `None` means no limit.
 fn of(limit: Option<u64>, wanted: usize) -> Shares {
     let limit = limit.unwrap_or(u64::MAX);
     let room = limit.saturating_sub(KEPT).max(limit / 2).max(1);

@@ -1,15 +1,15 @@
-//! Under which names a listener may be asked: the protection of a listener without authentication
+//! The host names that a listener answers to. This protects a listener without authentication
 //! against web pages.
 //!
-//! A page can point its own name at 127.0.0.1 once it is loaded (DNS rebinding). Its requests are
-//! then of the same origin as the listener's answers: it reads and writes like an operator. The
-//! browser still sends the page's name as `Host`, so a name that nobody configured is refused.
-//! A page cannot do that with an address: for it to be asked as `127.0.0.1` it has to be loaded
-//! from there. So every IP address is accepted, whichever the listener is bound to, and probes and
-//! scrapers that use a pod's address need no setting.
+//! A page can point its own name at 127.0.0.1 after it was loaded (DNS rebinding). Then its
+//! requests have the same origin as the listener, and it can read and write like an operator. But
+//! the browser still sends the page's name as `Host`, so a name that nobody configured is refused.
+//! A page cannot do this with an IP address: it would have to be loaded from that address. So every
+//! IP address is accepted, whichever the listener is bound to. Probes and scrapers that use a pod's
+//! address need no setting.
 //!
 //! A page can also send some writes without reading the answer (CSRF). Browsers name the page in
-//! `Origin` and `Sec-Fetch-Site`, so a write for another site is refused.
+//! `Origin` and `Sec-Fetch-Site`, so a write from another site is refused.
 //!
 //! # Source
 //! RFC 9110, 7.4 (421) and 15.5.20; RFC 6454 (`Origin`); W3C Fetch Metadata.
@@ -23,10 +23,10 @@ use crate::http::problem::Problem;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The name of this machine in any resolver: no page can own it (RFC 6761, 6.3).
+/// The name of this machine for every resolver. No page can own it (RFC 6761, 6.3).
 const LOCALHOST: &str = "localhost";
 
-/// Names that a listener answers to.
+/// The names that a listener answers to.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     names: Vec<String>,
@@ -35,9 +35,9 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Answers to IP addresses, `localhost` and these names. A refusal names the `flag` that adds
-    /// a name. Paths in `open` are answered under any name: they change nothing and say nothing
-    /// that a stranger may not know.
+    /// Accepts IP addresses, `localhost` and these names. A refusal mentions the `flag` that adds a
+    /// name. Paths in `open` are answered under any name: they change nothing, and reveal nothing
+    /// secret.
     #[must_use]
     pub fn new(names: &[String], flag: &'static str, open: &'static [&'static str]) -> Self {
         let names = names.iter().map(|name| name.to_ascii_lowercase());
@@ -48,10 +48,10 @@ impl Hosts {
         }
     }
 
-    /// Checks for whom a request was meant, and for a write, which page sent it.
+    /// Checks that a request was meant for this listener, and for a write, which page sent it.
     ///
     /// # Errors
-    /// The problem that refuses it.
+    /// The problem to answer with.
     pub fn check(&self, head: &RequestHead) -> Result<(), Problem> {
         let host = self.host(head)?;
         if head.method.is_safe() {
@@ -62,19 +62,20 @@ impl Hosts {
         let foreign = origin.is_some_and(|origin| !self.is_own(origin, host));
         if foreign || site == Some(b"cross-site") {
             return Err(Problem::Forbidden(
-                "a page of another site may not change anything here".into(),
+                "a web page of another site may not change anything here".into(),
             ));
         }
         Ok(())
     }
 
-    /// The authority that the request was sent to, if it names an allowed host. Only programs
-    /// leave it out: browsers always send one.
+    /// The host that the request was sent to, if it is allowed. Only programs leave it out:
+    /// browsers always send one.
     fn host<'a>(&self, head: &'a RequestHead) -> Result<Option<&'a str>, Problem> {
         if self.open.contains(&head.uri.path()) {
             return Ok(None);
         }
-        let header = host_header(&head.headers).map_err(|()| self.misdirected("several hosts"))?;
+        let header =
+            host_header(&head.headers).map_err(|()| self.misdirected("several Host headers"))?;
         let target = head.uri.authority().map(|authority| authority.as_str());
         for authority in [header, target].into_iter().flatten() {
             if !self.allows(name_of(authority)) {
@@ -90,7 +91,7 @@ impl Hosts {
             || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 
-    /// Whether an `Origin` is the listener's own: the host that was asked, or, behind a proxy that
+    /// Whether an `Origin` is the listener's own: the host of the request or, behind a proxy that
     /// rewrites the host, a configured name.
     fn is_own(&self, origin: &[u8], host: Option<&str>) -> bool {
         let origin = std::str::from_utf8(origin).ok();
@@ -107,13 +108,13 @@ impl Hosts {
         let name = name_of(&shown);
         let flag = self.flag;
         Problem::Misdirected(format!(
-            "this listener is not known as {shown}; start weir serve with {flag} {name} if it is \
-             to be, or ask by IP address"
+            "this listener does not answer to {shown}; add {flag} {name} to weir serve, or use \
+             its IP address"
         ))
     }
 }
 
-/// The `Host`, if there is one; two of them are an attempt to be understood in two ways.
+/// The `Host`, if there is one. Two of them are an attempt to be understood in two ways.
 fn host_header(headers: &HeaderMap) -> Result<Option<&str>, ()> {
     let mut all = headers.get_all(HOST);
     let first = all.next().map(|host| host.to_str().map_err(|_| ()));
@@ -123,7 +124,7 @@ fn host_header(headers: &HeaderMap) -> Result<Option<&str>, ()> {
     }
 }
 
-/// An authority without user and port, and without the final dot of a full name.
+/// An authority without user and port, and without the final dot of a fully qualified name.
 fn name_of(authority: &str) -> &str {
     let host = authority.rsplit_once('@');
     let host = host.map_or(authority, |(_, host)| host);
@@ -135,8 +136,8 @@ fn name_of(authority: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Whether a host is an IP address as URLs have it: IPv6 in brackets. Not what some resolvers
-/// also take for one, such as `127.1`: those are names.
+/// Whether a host is an IP address as in URLs, with IPv6 in brackets. Forms that only some
+/// resolvers accept, such as `127.1`, count as names.
 fn is_address(host: &str) -> bool {
     match host
         .strip_prefix('[')

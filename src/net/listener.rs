@@ -1,4 +1,4 @@
-//! A listener: a socket, workers, and the bounds that every connection to it has.
+//! A listener: a socket, its workers, and the bounds of its connections.
 //!
 //! If its socket is shut down, the server behind it only tries again to accept, twice a second and for
 //! ever. So the listener watches the socket itself and ends with an error.
@@ -34,27 +34,27 @@ use super::places::Places;
 use crate::http::problem::{Problem, not_found};
 use crate::telemetry::metrics::{Counter, Gauge};
 
-/// How long a client may take to send the first request's head, from its connecting.
+/// How long a client may take to send the head of the first request, from connecting.
 const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a client may take to leave once its connection is being closed.
+/// How long a client may take to disconnect after its connection was closed.
 const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// Connections of a worker that may be leaving beside the most there may be: those whose places
-/// were given to new ones.
+/// Connections that a worker may still be closing, beyond the limit: their places were given to new
+/// ones.
 const LEAVING: usize = 8;
 
-/// Connections that may wait in the kernel while as many as allowed are open.
+/// Connections that may wait in the kernel while the listener is full.
 const BACKLOG: u32 = 1024;
 
 /// How often it is looked whether the socket still listens.
 #[cfg(target_os = "linux")]
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What bounds a listener.
+/// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerBounds {
-    /// Threads that answer; each has its share of the connections.
+    /// Threads that answer. Each gets an equal part of the connections.
     pub workers: usize,
     /// Open connections.
     pub connections: usize,
@@ -70,12 +70,12 @@ impl ListenerBounds {
     }
 }
 
-/// What is counted of a listener.
+/// The metrics of a listener.
 #[derive(Clone)]
 pub struct ListenerCounts {
     /// Open connections.
     pub open: Gauge,
-    /// The most that may be open.
+    /// The most connections that may be open.
     pub most: Gauge,
     /// Idle connections closed to make room.
     pub evicted: Counter,
@@ -85,20 +85,20 @@ pub struct ListenerCounts {
     pub panicked: Counter,
 }
 
-/// Whether a request is answered, judged by its head.
+/// Decides from the head of a request whether it is accepted.
 pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
 
-/// What a listener lets in.
+/// The checks of a listener.
 #[derive(Clone, Default)]
 pub struct Gates {
-    /// Under which names it may be asked; any, if not given.
+    /// The host names that it answers to; any, if not given.
     pub hosts: Option<Hosts>,
-    /// Whether the body that a head announces will be read; asked before a client that waits for
-    /// `100 Continue` is told to send it.
+    /// Whether the announced body will be read. Checked before a client that waits for `100
+    /// Continue` is told to send it.
     pub expected: Option<HeadCheck>,
 }
 
-/// A listener that is bound and serves once it is run.
+/// A listener that is bound. It serves once it is run.
 pub struct Listener {
     address: SocketAddr,
     /// The same socket as the server's.
@@ -113,10 +113,10 @@ impl Listener {
         self.address
     }
 
-    /// Serves until told to stop, then lets requests finish for as long as its bounds say.
+    /// Serves until told to stop. Then lets requests finish within its bounds.
     ///
     /// # Errors
-    /// The listener's own; one that ended without being told to is an error too.
+    /// The listener's own. It is also an error if it ends without being told to.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let handle = self.server.handle();
         let mut server = pin!(self.server);
@@ -129,13 +129,13 @@ impl Listener {
             }
             () = stop.cancelled() => Ok(()),
         };
-        // The server carries the stop out, so it has to be polled until it has.
+        // The server carries out the stop, so it must be polled until it has.
         let (ended, ()) = tokio::join!(server, handle.stop(true));
         told.and(ended)
     }
 }
 
-/// Binds a listener that answers what `routes` registers, and nothing else.
+/// Binds a listener that answers the routes of `routes`, and nothing else.
 ///
 /// # Errors
 /// The address cannot be bound.
@@ -167,7 +167,7 @@ where
     })
 }
 
-/// Adds the service that answers a listener's connections: each takes a place, then it is HTTP.
+/// Adds the service for the listener's connections. Each takes a place, then it speaks HTTP.
 fn with_service<R>(
     server: ServerBuilder,
     name: &'static str,
@@ -224,7 +224,7 @@ where
     })
 }
 
-/// A connection at its place, and who is at its other end.
+/// A connection with its place, and the address of its client.
 fn placed(
     io: TcpStream,
     places: &Rc<Places>,
@@ -234,7 +234,7 @@ fn placed(
     (Connection::new(io, places.take(), limits), peer)
 }
 
-/// Whether a client that waits for `100 Continue` is told to go on.
+/// Whether a client that waits for `100 Continue` may continue.
 #[allow(
     clippy::result_large_err,
     reason = "the server takes no other kind of error"
@@ -246,10 +246,10 @@ fn expect(expected: Option<&HeadCheck>, request: Request) -> Result<Request, Htt
     }
 }
 
-/// Serves a connection to its end, and counts how that came.
+/// Serves a connection to its end, and counts how it ended.
 ///
-/// Nothing is logged that a client causes: one could fill the log. A handler that panics takes its
-/// connection with it and nothing else; the panic itself is logged where it happens.
+/// Nothing that a client causes is logged, because a client could fill the log. A handler that
+/// panics ends its connection and nothing else. The panic is logged where it happens.
 async fn counted(
     connection: impl Future<Output = Result<(), DispatchError>>,
     counts: ListenerCounts,
@@ -289,7 +289,7 @@ fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // Or else a restart would have to wait for the kernel to forget the old connections.
+    // Otherwise a restart would have to wait until the kernel has forgotten the old connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?.into_std()?;

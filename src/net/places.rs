@@ -1,10 +1,11 @@
-//! The places for a listener's connections: an idle one is closed when a new one comes.
+//! The places for a listener's connections. When a new connection comes and all are taken, an idle
+//! one is closed.
 //!
-//! A listener that stops accepting at its limit locks everybody out while the connections it has
-//! do nothing, and SDKs connect again for every poll. So one more than the limit is always
-//! accepted, and the connection that has been idle for longest is closed for it. A connection with
-//! a request on its way keeps its place. Where all have one, new connections wait until a time
-//! limit ends one of them.
+//! A listener that stops accepting at its limit would lock everybody out while its connections are
+//! idle, and SDKs connect again for every poll. So one connection more than the limit is always
+//! accepted, and the one that has been idle for longest is closed for it. A connection with a
+//! request in progress keeps its place. If all have one, new connections wait until a time limit
+//! ends one of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,35 +13,35 @@ use std::task::{Context, Waker};
 
 use crate::telemetry::metrics::{Counter, Gauge};
 
-/// The places of one worker, whose connections all live on its thread.
+/// The places of one worker. All of its connections are on its thread.
 pub(super) struct Places {
     most: usize,
     taken: RefCell<Vec<Rc<State>>>,
-    /// How often somebody has become idle: an order, which costs no reading of the clock.
+    /// How often a connection became idle. This gives an order without reading the clock.
     idled: Cell<u64>,
     open: Gauge,
     evicted: Counter,
 }
 
-/// One connection's place; free again when dropped.
+/// The place of one connection. It is freed on drop.
 pub(super) struct Place {
     places: Rc<Places>,
     state: Rc<State>,
 }
 
 struct State {
-    /// Where it stands in the list.
+    /// Its index in the list.
     index: Cell<usize>,
-    /// Which time of becoming idle it waits since; nothing while a request is on its way.
+    /// The value of `idled` when it became idle; none while a request is in progress.
     idle_since: Cell<Option<u64>>,
     evicted: Cell<bool>,
-    /// Whom to tell of the eviction.
+    /// The task to wake when the place is lost.
     waiting: RefCell<Option<Waker>>,
 }
 
 impl Places {
-    /// As many places as `most`; open connections are counted in `open`, those closed for others
-    /// in `evicted`.
+    /// Places for `most` connections. `open` counts open connections, `evicted` those closed for
+    /// others.
     pub fn new(most: usize, open: Gauge, evicted: Counter) -> Rc<Self> {
         Rc::new(Self {
             most,
@@ -51,7 +52,7 @@ impl Places {
         })
     }
 
-    /// Takes a place, if need be that of the connection that has been idle for longest.
+    /// Takes a place; if all are taken, that of the connection that has been idle for longest.
     pub fn take(self: &Rc<Self>) -> Place {
         let mut taken = self.taken.borrow_mut();
         if taken.len() >= self.most {
@@ -76,7 +77,8 @@ impl Places {
         self.idled.get()
     }
 
-    /// Looks at all of them: only who comes to a full listener pays for it, not every poll.
+    /// Searches all of them. Only a client that comes to a full listener pays for this, not every
+    /// poll.
     fn evict(&self, taken: &[Rc<State>]) {
         let idle = taken.iter().filter(|state| !state.evicted.get());
         let idle = idle.filter_map(|state| Some((state.idle_since.get()?, state)));
@@ -91,17 +93,17 @@ impl Places {
 }
 
 impl Place {
-    /// Notes that bytes of a request have come.
+    /// Notes that bytes of a request have arrived.
     pub fn busy(&self) {
         self.state.idle_since.set(None);
     }
 
-    /// Notes that an answer is on its way, and the next request has not begun.
+    /// Notes that an answer was sent and the next request has not begun.
     pub fn idle(&self) {
         self.state.idle_since.set(Some(self.places.next()));
     }
 
-    /// Whether the place has been given to somebody else; if not, the task is woken when it is.
+    /// Whether the place was given to another connection. If not, the task is woken when it is.
     pub fn is_lost(&self, context: &Context<'_>) -> bool {
         if self.state.evicted.get() {
             return true;

@@ -1,7 +1,7 @@
-//! What a protocol sends of the current plan: encoded once, when the plan is installed.
+//! The bodies that a protocol sends. They are encoded once, when a plan is installed.
 //!
-//! A protocol whose SDKs ask for one service at a time implements [`StrategyFormat`] and answers
-//! from an [`Encoded`]: a poll is one look-up, without a lock, an encoder or the database.
+//! A protocol whose SDKs ask for one service at a time implements [`StrategyFormat`], and answers
+//! from an [`Encoded`]. A poll is one look-up, without a lock, an encoder or the database.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,13 +14,13 @@ use flate2::write::GzEncoder;
 
 use crate::snapshot::{Audience, Served, ServedStrategy, Snapshot};
 
-/// A wire format of what the SDKs of one service are sent.
+/// A wire format of the strategy for the SDKs of one service.
 pub trait StrategyFormat: Send + Sync + 'static {
-    /// Encodes a service's strategy. The same strategy gives the same bytes.
+    /// Encodes a service's strategy. Equal strategies must give equal bytes.
     fn encode(&self, strategy: &ServedStrategy<'_>) -> Vec<u8>;
 }
 
-/// A body in both forms in which it is sent.
+/// A body, both plain and compressed.
 #[derive(Clone)]
 pub struct Body {
     plain: Bytes,
@@ -28,7 +28,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Takes over `previous` if it says the same: compressing costs more than encoding.
+    /// Reuses `previous` if its plain body is the same: compressing costs more than encoding.
     fn new(plain: Vec<u8>, previous: Option<&Self>) -> Self {
         match previous {
             Some(previous) if previous.plain == plain => previous.clone(),
@@ -39,13 +39,13 @@ impl Body {
         }
     }
 
-    /// The body as it is.
+    /// The plain body.
     #[must_use]
     pub fn plain(&self) -> Bytes {
         self.plain.clone()
     }
 
-    /// The body as gzip.
+    /// The body, compressed with gzip.
     #[must_use]
     pub fn gzip(&self) -> Bytes {
         self.gzip.clone()
@@ -58,11 +58,11 @@ fn pack(body: &[u8]) -> Bytes {
     Bytes::from(encoder.finish().expect("a vector takes every byte"))
 }
 
-/// A snapshot with the bodies of all its services.
+/// A snapshot, with the bodies of all its services.
 pub struct Bodies {
     snapshot: Arc<Snapshot>,
     services: HashMap<Arc<str>, Body>,
-    /// For services that the snapshot does not know.
+    /// For services that are not in the snapshot.
     unknown: Body,
 }
 
@@ -85,19 +85,19 @@ impl Bodies {
         }
     }
 
-    /// The snapshot that the bodies are of.
+    /// The snapshot that the bodies were encoded from.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// A service's body; none if the plan does not know it.
+    /// A service's body; none if the plan does not contain the service.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Body> {
         self.services.get(name)
     }
 
-    /// The body for services that the plan does not know: the fleet's default.
+    /// The body for services that are not in the plan: the fleet's default.
     #[must_use]
     pub fn unknown(&self) -> &Body {
         &self.unknown
@@ -119,7 +119,7 @@ pub struct Encoded<F> {
 }
 
 impl<F: StrategyFormat> Encoded<F> {
-    /// Encodes what is served, and from now on everything that will be.
+    /// Encodes the current snapshot now, and each later one when it is installed.
     pub fn attach(served: &Served, format: F) -> Arc<Self> {
         served.attach(|snapshot| Self {
             current: ArcSwap::from_pointee(Bodies::encode(&format, snapshot, None)),
@@ -127,7 +127,7 @@ impl<F: StrategyFormat> Encoded<F> {
         })
     }
 
-    /// The bodies as they are now; for a short look.
+    /// The current bodies. Hold the guard only for a short time.
     pub fn load(&self) -> Guard<Arc<Bodies>> {
         self.current.load()
     }

@@ -1,4 +1,4 @@
-//! Wire adapters: what SDKs speak, and no decisions of their own.
+//! Wire formats for SDKs. They make no decisions of their own.
 
 pub mod encoded;
 pub mod jaeger;

@@ -12,7 +12,7 @@ use crate::store::postgres::{PostgresSettings, PreparedStatements, UrlSource};
 use super::parse::{DAY, HOUR, MILLISECOND, count, duration};
 use crate::store::WriteFormat;
 
-/// The database and how it is used.
+/// The database, and how it is used.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
     /// Directory of weir.db when there is no --database-url
@@ -32,8 +32,8 @@ pub struct DatabaseSettings {
         hide_env_values = true
     )]
     pub database_url: Option<DatabaseUrl>,
-    /// File that holds the URL of the database, instead of --database-url. It is read again for
-    /// every new connection, so that a password can change without a restart
+    /// File that contains the URL of the database, instead of --database-url. It is read again for
+    /// every new connection, so the password can change without a restart
     #[arg(
         long,
         env = "WEIR_DATABASE_URL_FILE",
@@ -41,8 +41,8 @@ pub struct DatabaseSettings {
         conflicts_with = "database_url"
     )]
     pub database_url_file: Option<PathBuf>,
-    /// Whether statements stay prepared in PostgreSQL: auto, on or off. auto finds out whether a
-    /// connection pooler stands between; on is for one that supports prepared statements
+    /// Whether PostgreSQL keeps statements prepared: auto, on or off. auto detects a connection
+    /// pooler in between; use on with a pooler that supports prepared statements
     #[arg(
         long,
         env = "WEIR_DATABASE_PREPARED_STATEMENTS",
@@ -69,8 +69,8 @@ pub struct DatabaseSettings {
         value_parser = duration(Duration::ZERO, DAY)
     )]
     pub database_wait: Duration,
-    /// Formats to write plans and history in, for all replicas from now on: previous, which the
-    /// release before reads, or newest, once an upgrade is finished. Without it: as it was said last
+    /// Formats in which all replicas write plans and history from now on: previous, which the
+    /// previous release can read, or newest, for after an upgrade. If absent, the last choice stays
     #[arg(
         long,
         env = "WEIR_WRITE_FORMAT",
@@ -96,8 +96,8 @@ fn write_format() -> impl TypedValueParser<Value = WriteFormat> {
     })
 }
 
-/// The URL of a database. It may hold a password, so it is never printed, not even when it is
-/// wrong: it parses whatever it says, and [`super::Settings::check`] looks at it.
+/// The URL of a database. It may contain a password, so it is never printed, not even if it is
+/// wrong. Any value parses; [`super::Settings::check`] checks it.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
 
@@ -131,7 +131,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// What a log may say of it: no secret.
+    /// A description for the log, without secrets.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -142,7 +142,7 @@ impl Database {
 }
 
 impl DatabaseSettings {
-    /// The database that these settings name.
+    /// The database that the flags select.
     #[must_use]
     pub fn place(&self) -> Database {
         match self.url() {

@@ -9,7 +9,8 @@ use crate::store::DictionaryLimits;
 /// How much is accepted.
 #[derive(Debug, Clone, Args)]
 pub struct LimitSettings {
-    /// Most services counted under their own name, 1 to 1000000; the rest is counted as __other__
+    /// Most services counted under their own name, 1 to 1000000; further ones are counted as
+    /// __other__
     #[arg(
         long,
         env = "WEIR_MAX_SERVICES",
@@ -18,7 +19,7 @@ pub struct LimitSettings {
         value_parser = count(1, SERVICES_MAX)
     )]
     pub max_services: u32,
-    /// Most operations of one service counted under their own name, 1 to 100000; the rest is
+    /// Most operations of one service counted under their own name, 1 to 100000; further ones are
     /// counted as the service's __other__
     #[arg(
         long,
@@ -46,7 +47,8 @@ pub struct LimitSettings {
         value_parser = count(1024_usize, 256 << 20)
     )]
     pub max_report_bytes: usize,
-    /// Services with metrics of their own, 0 to 1000: those that spend most; the others are summed
+    /// Number of services with metrics of their own, 0 to 1000: those with the largest shares. The
+    /// others are summed
     #[arg(
         long,
         env = "WEIR_METRICS_SERVICES",
@@ -63,14 +65,14 @@ impl LimitSettings {
         let bytes = plan_names_bytes(services, operations);
         if bytes > PLAN_NAMES_BYTES {
             problems.push(format!(
-                "--max-operations {operations} with --max-services {services}: a plan of that many \
-                 takes up to {bytes} bytes, and at most {PLAN_NAMES_BYTES} can be stored; lower \
-                 one of the two"
+                "--max-operations {operations} with --max-services {services}: a plan with that \
+                 many takes up to {bytes} bytes, and the limit is {PLAN_NAMES_BYTES}; lower one \
+                 of the two"
             ));
         }
     }
 
-    /// How many names are counted apart.
+    /// How many names get an entry of their own.
     #[must_use]
     pub fn dictionary(&self) -> DictionaryLimits {
         DictionaryLimits {

@@ -1,4 +1,4 @@
-//! Where SDKs, agents and operators connect.
+//! The addresses for SDKs, agents and operators, and their limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::parse::{HOUR, SECOND, address, count, duration};
 /// The two listeners.
 #[derive(Debug, Clone, Args)]
 pub struct ListenerSettings {
-    /// Address for SDKs and agents: sampling strategies out, reports in. Port 0 takes a free port
+    /// Address for SDKs and agents, who poll strategies and send reports. Port 0 takes a free port
     #[arg(
         long,
         env = "WEIR_LISTEN",
@@ -19,7 +19,8 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub listen: SocketAddr,
-    /// Address for operators: the admin API and health. Only loopback unless --insecure-admin
+    /// Address for operators: the admin API and health. Must be loopback unless --insecure-admin is
+    /// given
     #[arg(
         long,
         env = "WEIR_ADMIN_LISTEN",
@@ -28,10 +29,11 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub admin_listen: SocketAddr,
-    /// Allow the admin listener, which has no authentication, on an address other than loopback
+    /// Allow an address other than loopback for the admin listener, although it has no
+    /// authentication
     #[arg(long, env = "WEIR_INSECURE_ADMIN")]
     pub insecure_admin: bool,
-    /// Open connections accepted on the SDK listener, 1 to 1000000
+    /// Most open connections on the SDK listener, 1 to 1000000
     #[arg(
         long,
         env = "WEIR_MAX_CONNECTIONS",
@@ -49,8 +51,8 @@ pub struct ListenerSettings {
         value_parser = duration(SECOND, HOUR)
     )]
     pub idle_timeout: Duration,
-    /// A name under which the admin listener answers, besides IP addresses and localhost. Give it
-    /// several times, or several names separated by commas
+    /// Host name that the admin listener answers to, besides IP addresses and localhost. May be
+    /// repeated, or be a list separated by commas
     #[arg(
         long,
         env = "WEIR_ADMIN_HOST",
@@ -58,8 +60,8 @@ pub struct ListenerSettings {
         value_delimiter = ','
     )]
     pub admin_host: Vec<String>,
-    /// How long to go on serving after SIGTERM with /readyz at 503, so that load balancers notice,
-    /// 0s to 1h
+    /// How long to go on serving after SIGTERM while /readyz answers 503, so that load balancers
+    /// notice, 0s to 1h
     #[arg(
         long,
         env = "WEIR_STOP_DELAY",
@@ -68,7 +70,7 @@ pub struct ListenerSettings {
         value_parser = duration(Duration::ZERO, HOUR)
     )]
     pub stop_delay: Duration,
-    /// How long a stop may take after that, 1s to 1h: requests, commits, jobs, the lease
+    /// How long the stop may take after that, 1s to 1h: requests, commits, jobs, the lease
     #[arg(
         long,
         env = "WEIR_STOP_TIMEOUT",
@@ -83,8 +85,8 @@ impl ListenerSettings {
     pub(super) fn check(&self, problems: &mut Vec<String>) {
         if !self.admin_listen.ip().is_loopback() && !self.insecure_admin {
             problems.push(format!(
-                "--admin-listen {}: the admin API has no authentication and listens on loopback \
-                 only; --insecure-admin says that you protect it yourself",
+                "--admin-listen {}: the admin API has no authentication, so it listens on \
+                 loopback only; add --insecure-admin if you protect it yourself",
                 self.admin_listen
             ));
         }

@@ -34,7 +34,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Checks directives; the subscriber parses them again when it starts.
+/// Checks the directives. The subscriber parses them again when it starts.
 fn directives(value: &str) -> Result<String, String> {
     match EnvFilter::try_new(value) {
         Ok(_) => Ok(value.into()),

@@ -1,4 +1,4 @@
-//! Parsers of flags' values. Their errors complete clap's sentence: "invalid value '…' for
+//! Parsers for the values of flags. Their errors complete clap's sentence: "invalid value '…' for
 //! '--flag': …".
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! How often plans are made and how long data is kept.
+//! How often plans are computed, and how long data is stored.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use clap::Args;
 
 use super::parse::{DAY, HOUR, MINUTE, SECOND, duration};
 
-/// How often plans are made and how long data is kept.
+/// How often plans are computed, and how long data is stored.
 #[derive(Debug, Clone, Args)]
 pub struct TimingSettings {
-    /// How often a plan is computed, 1s to 1h. All replicas of a database share it: the first
-    /// start writes it there [default: what the database says, 60s in a new one]
+    /// How often a plan is computed, 1s to 1h. All replicas of a database share it: the first start
+    /// stores it there [default: the database's, 60s in a new one]
     #[arg(long, env = "WEIR_INTERVAL", value_name = "DURATION", value_parser = interval)]
     pub interval: Option<Duration>,
-    /// How long after its end a window still waits for reports [default: a sixth of the interval]
+    /// How long after its end a window waits for reports [default: a sixth of the interval]
     #[arg(long, env = "WEIR_GRACE", value_name = "DURATION", value_parser = grace)]
     pub grace: Option<Duration>,
-    /// The oldest report accepted, by the start of its window, 1m to 24h. Shared like --interval
-    /// [default: what the database says, 1h in a new one]
+    /// Greatest age of a report, from the start of its window, 1m to 24h. Shared like --interval
+    /// [default: the database's, 1h in a new one]
     #[arg(
         long,
         env = "WEIR_REPORT_AGE_MAX",
@@ -25,11 +25,11 @@ pub struct TimingSettings {
         value_parser = duration(MINUTE, DAY)
     )]
     pub report_age_max: Option<Duration>,
-    /// Write --interval and --report-age-max to the database, where other values are. The other
-    /// replicas end when they notice
+    /// Replace the --interval and --report-age-max stored in the database. The other replicas end
+    /// when they notice
     #[arg(long, env = "WEIR_CHANGE_FLEET_SETTINGS")]
     pub change_fleet_settings: bool,
-    /// How long per-operation history is kept, 1h to 90d
+    /// How long the history of each operation is stored, 1h to 90d
     #[arg(
         long,
         env = "WEIR_HISTORY",
@@ -53,24 +53,23 @@ impl TimingSettings {
     /// The longest interval.
     pub const INTERVAL_MAX: Duration = HOUR;
 
-    /// How many intervals a window waits for reports at most.
+    /// The most intervals that a window may wait for reports.
     pub const GRACE_INTERVALS_MAX: u32 = 10;
 
-    /// The part of the interval that a window waits for reports by default: agents report six
-    /// times an interval, so an agent's last report on a window comes at most that long after its
-    /// end.
+    /// The default grace is the interval divided by this. Agents report six times an interval, so
+    /// an agent's last report on a window comes at most that long after its end.
     pub const GRACE_PART: u32 = 6;
 
-    /// The interval of a database that has none, unless a flag says another.
+    /// The interval of a new database, unless a flag gives another.
     pub const INTERVAL: Duration = Duration::from_secs(60);
 
-    /// The oldest report accepted with a database that does not say, unless a flag does.
+    /// The greatest age of a report with a new database, unless a flag gives another.
     pub const REPORT_AGE_MAX: Duration = HOUR;
 
     /// How long after its end a window waits for reports, with this interval.
     ///
     /// # Errors
-    /// Says so where a flag asks for more than the interval allows.
+    /// If the flag is too large for the interval.
     pub fn grace(&self, interval: Duration) -> Result<Duration, String> {
         let most = Self::GRACE_INTERVALS_MAX * interval;
         match self.grace {
@@ -86,7 +85,7 @@ impl TimingSettings {
     }
 
     pub(super) fn check(&self, problems: &mut Vec<String>) {
-        // Without a flag the database says the interval: it is checked once that is known.
+        // Without the flag, the interval comes from the database. It is checked once that is known.
         if let Some(Err(problem)) = self.interval.map(|interval| self.grace(interval)) {
             problems.push(problem);
         }
@@ -98,13 +97,13 @@ impl TimingSettings {
     }
 }
 
-/// The grace, which with most intervals may be less.
+/// The grace. Its limit is checked with the interval.
 pub(crate) fn grace(value: &str) -> Result<Duration, String> {
     let most = TimingSettings::GRACE_INTERVALS_MAX * TimingSettings::INTERVAL_MAX;
     duration(Duration::ZERO, most)(value)
 }
 
-/// The interval: windows are counted in milliseconds.
+/// The interval, in whole milliseconds, because windows are counted in them.
 fn interval(value: &str) -> Result<Duration, String> {
     let given = duration(SECOND, TimingSettings::INTERVAL_MAX)(value)?;
     if given.subsec_nanos() % 1_000_000 == 0 {

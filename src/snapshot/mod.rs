@@ -1,7 +1,7 @@
 //! What is served: the current plan with its names, immutable, in no wire format.
 //!
-//! A reader takes the current snapshot and never waits. A writer builds the next one aside, lets
-//! every protocol encode what it sends of it, and swaps it in whole. Read [`Served`] first.
+//! A reader takes the current snapshot and never waits. A writer builds the next snapshot aside,
+//! lets every protocol encode it, and swaps it in whole. Begin with [`Served`].
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,28 +17,30 @@ use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, Servi
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
 
-/// Somebody who sends what snapshots say, and makes it ready before it is asked for.
+/// A protocol that sends snapshots, and encodes each before it is asked for.
 pub trait Audience: Send + Sync + 'static {
-    /// Takes the next snapshot. Called for one at a time, away from the threads that answer polls.
+    /// Takes the next snapshot. Called for one snapshot at a time, not on the threads that answer
+    /// polls.
     fn take(&self, snapshot: &Arc<Snapshot>);
 
-    /// How many bytes are ready to be sent, uncompressed.
+    /// The size of all encoded bodies in bytes, uncompressed.
     fn bytes(&self) -> usize;
 }
 
-/// The current snapshot, for everybody who reads.
+/// The current snapshot.
 pub struct Served {
     current: ArcSwap<Snapshot>,
-    /// Who encodes snapshots. Held while one is installed, so that they come one after the other;
-    /// readers never take it.
+    /// The protocols that encode snapshots. Locked while a snapshot is installed, so that snapshots
+    /// come one after the other. Readers never take this lock.
     audiences: Mutex<Vec<Arc<dyn Audience>>>,
     bytes: AtomicUsize,
-    /// The highest number that was ever served here.
+    /// The highest plan number that was ever served here.
     highest: AtomicU64,
 }
 
 impl Served {
-    /// Starts with the genesis plan: nothing known, everything at `initial_probability`.
+    /// Starts with the genesis plan, which knows no operation and serves `initial_probability` for
+    /// all.
     #[must_use]
     pub fn new(genesis: Plan) -> Self {
         let snapshot = Snapshot::build(genesis, None, &Names::default());
@@ -50,7 +52,7 @@ impl Served {
         }
     }
 
-    /// Lets an audience begin with the current snapshot, and take all that follow.
+    /// Adds an audience. It begins with the current snapshot, and takes all later ones.
     pub fn attach<A: Audience>(&self, begin: impl FnOnce(&Arc<Snapshot>) -> A) -> Arc<A> {
         let mut audiences = self.audiences();
         let audience = Arc::new(begin(&self.snapshot()));
@@ -70,18 +72,18 @@ impl Served {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The snapshot as it stands; for a short look.
+    /// The current snapshot. Hold the guard only for a short time.
     pub fn load(&self) -> Guard<Arc<Snapshot>> {
         self.current.load()
     }
 
-    /// The snapshot as it stands; to keep.
+    /// The current snapshot, to keep.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
-    /// The size of everything that is ready to be sent, uncompressed.
+    /// The size of all bodies that are ready to be sent, uncompressed.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -102,18 +104,18 @@ impl Served {
         self.current.store(next);
     }
 
-    /// The highest number of a plan that was ever served here. After the database has gone back in
-    /// time, the next plan's lies above it all the same.
+    /// The highest plan number that was ever served here. The next plan gets a higher one, even
+    /// after the database has gone back in time.
     #[must_use]
     pub fn highest(&self) -> u64 {
         self.highest.load(Ordering::Relaxed)
     }
 }
 
-/// When a plan was published, and which one it is.
+/// When a plan was published, and its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// Its identity: a number may come again, an identity does not.
+    /// Its identity. A number may be used again, an identity is not.
     pub identity: Uuid,
     /// When.
     pub at: DateTime<Utc>,
@@ -129,38 +131,38 @@ pub struct Snapshot {
     order: Vec<NamedOperation>,
 }
 
-/// One service's part of a snapshot.
+/// A service in a snapshot.
 pub struct ServiceSnapshot {
     /// Which service.
     pub id: ServiceId,
     /// The probability of operations that the plan does not list.
     pub default_probability: f64,
-    /// Its SDK instances, as the plan counts them.
+    /// The number of its SDK instances in the plan.
     pub instances: f64,
-    /// What each of them keeps of every operation at least, in traces per second.
+    /// The traces per second that each instance samples of every operation at least.
     pub lower_bound: f64,
     operations: Range<usize>,
 }
 
-/// What the SDKs of one service are told, in no wire format.
+/// The strategy of the SDKs of one service, in no wire format.
 pub struct ServedStrategy<'a> {
     /// The probability of operations that are not listed.
     pub default_probability: f64,
-    /// What every instance keeps of every operation at least, in traces per second.
+    /// The traces per second that every SDK instance samples of every operation at least.
     pub lower_bound: f64,
     operations: &'a [NamedOperation],
     plan: &'a Plan,
 }
 
 impl<'a> ServedStrategy<'a> {
-    /// The operations that are listed, with their probabilities, the busiest first.
+    /// The listed operations with their probabilities, busiest first.
     pub fn operations(&self) -> impl Iterator<Item = (&'a str, f64)> + use<'a> {
         let plan = self.plan;
         self.operations
             .iter()
             .map(move |named| (&plan.operations[named.index], &*named.name))
             .filter(|(operation, _)| operation.is_listed())
-            // More only in a plan of a release that knew of no bound.
+            // Only a plan of a release without this bound has more.
             .take(LISTED_MAX)
             .map(|(operation, name)| (name, operation.probability))
     }
@@ -173,7 +175,7 @@ struct NamedOperation {
 }
 
 impl Snapshot {
-    /// Names a plan.
+    /// Adds the names to a plan.
     #[must_use]
     pub fn build(plan: Plan, published: Option<Published>, names: &Names) -> Self {
         let order = order(&plan, names);
@@ -216,13 +218,13 @@ impl Snapshot {
         &self.plan
     }
 
-    /// When the plan was published; never for the genesis plan.
+    /// When the plan was published; none for the genesis plan.
     #[must_use]
     pub fn published_at(&self) -> Option<DateTime<Utc>> {
         self.published.map(|published| published.at)
     }
 
-    /// Which plan it is; none for the genesis plan.
+    /// The number and identity of the plan; none for the genesis plan.
     #[must_use]
     pub fn mark(&self) -> Option<PlanMark> {
         Some(PlanMark {
@@ -231,13 +233,13 @@ impl Snapshot {
         })
     }
 
-    /// The state of the dictionary that the plan's numbers were named in.
+    /// The state of the dictionary that the plan was named in.
     #[must_use]
     pub fn named_in(&self) -> Incarnation {
         self.named_in
     }
 
-    /// What the SDKs of a service are told.
+    /// The strategy of a service's SDKs.
     #[must_use]
     pub fn strategy(&self, service: &ServiceSnapshot) -> ServedStrategy<'_> {
         ServedStrategy {
@@ -248,7 +250,7 @@ impl Snapshot {
         }
     }
 
-    /// What the SDKs of a service that the plan does not know are told: the fleet's default.
+    /// The strategy for services that the plan does not contain: the fleet's default.
     #[must_use]
     pub fn default_strategy(&self) -> ServedStrategy<'_> {
         ServedStrategy {
@@ -259,7 +261,7 @@ impl Snapshot {
         }
     }
 
-    /// One service's part.
+    /// A service by its name.
     #[must_use]
     pub fn service(&self, service: &str) -> Option<&ServiceSnapshot> {
         self.services.get(service)
@@ -270,7 +272,7 @@ impl Snapshot {
         self.services.iter()
     }
 
-    /// A service's operations with their names, the busiest first.
+    /// A service's operations with their names, busiest first.
     pub fn operations(
         &self,
         service: &ServiceSnapshot,
@@ -290,8 +292,8 @@ impl Snapshot {
 
 /// The plan's operations that have names, by service and then by traffic.
 ///
-/// Traffic counts in powers of two and ids decide among equals, so that a body does not change
-/// because two operations of about the same traffic took turns.
+/// Traffic is compared by its power of two, then ids decide, so that a body does not change because
+/// two operations with about the same traffic took turns.
 fn order(plan: &Plan, names: &Names) -> Vec<NamedOperation> {
     let operations = plan.operations.iter().enumerate();
     let mut keys: Vec<_> = operations
@@ -312,7 +314,7 @@ fn order(plan: &Plan, names: &Names) -> Vec<NamedOperation> {
         .collect()
 }
 
-/// The service that stands for all that are not known.
+/// Whether a service is the one that stands for all unknown services.
 #[must_use]
 pub fn is_overflow(service: ServiceId) -> bool {
     service == OVERFLOW_SERVICE

@@ -9,7 +9,7 @@ const LEVEL: i32 = 1;
 
 /// Content that would be larger, unpacked, than what is ever read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it takes {bytes} bytes, and at most {most} can be read again")]
+#[error("it takes {bytes} bytes; the limit is {most}")]
 pub struct TooLarge {
     /// What it takes.
     pub bytes: u64,

@@ -10,19 +10,19 @@ use super::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Damage {
     /// The bytes end before the value does.
-    #[error("it is cut short")]
+    #[error("it ends too early")]
     Truncated,
     /// A number does not fit its type.
     #[error("a number is out of range")]
     OutOfRange,
     /// Ids do not rise.
-    #[error("its ids do not rise")]
+    #[error("its ids are not in ascending order")]
     Unsorted,
     /// Bytes follow the end.
-    #[error("bytes follow its end")]
+    #[error("it has extra bytes at its end")]
     Trailing,
     /// No program has ever written this version.
-    #[error("its format is not known")]
+    #[error("its format is unknown")]
     UnknownVersion,
     /// A newer program wrote it.
     #[error("it has format {found}, and this program reads up to format {known}")]
@@ -33,10 +33,10 @@ pub(super) enum Damage {
         known: u32,
     },
     /// Larger than anything the program writes.
-    #[error("it unpacks to more than is allowed")]
+    #[error("it decompresses to more than the limit")]
     TooLarge,
     /// The compressed frame or the serialised value inside it is malformed.
-    #[error("it does not unpack")]
+    #[error("it cannot be decompressed")]
     Malformed,
 }
 

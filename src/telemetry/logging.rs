@@ -1,4 +1,4 @@
-//! Log lines, to standard error.
+//! Log lines, on standard error.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use super::seldom::{PERIOD, Seldom};
 ///   them.
 const QUIET: &str = "actix_http=off,sqlx=off";
 
-/// Starts logging for the whole process, panics too; a second call changes nothing.
+/// Starts logging for the whole process, including panics. A second call changes nothing.
 pub fn start(json: bool, directives: &str) {
     let filter = EnvFilter::try_new(format!("{QUIET},{directives}"));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
@@ -29,13 +29,13 @@ pub fn start(json: bool, directives: &str) {
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
         lines.with_ansi(ansi).try_init()
     };
-    // The only error is that a subscriber is there already, as in tests.
+    // The only possible error is that there is a subscriber already, as in tests.
     if started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
 }
 
-/// Writes a panic as a log line, so that it has the log's format and reaches the log's readers.
+/// Writes a panic as a log line, so that it has the format of the log.
 /// Requests may panic by the thousand, so it is one line in [`PERIOD`] for each place in the code.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
@@ -71,7 +71,7 @@ impl Places {
     }
 }
 
-/// An error with its sources, in one line.
+/// An error and its sources, in one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();

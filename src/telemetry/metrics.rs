@@ -1,9 +1,9 @@
-//! Weir's own metrics: what is counted, under which names, and how it is told.
+//! Weir's own metrics: their names, their help texts, and how they are rendered.
 //!
-//! Read [`Metrics`] first: a field is a metric, its doc comment is the help text. Every series
-//! whose labels are known in advance is there from the start, and counting is one atomic
-//! addition: no lock, no allocation, no look-up. There is no global registry, so that several
-//! Weirs in one process count apart.
+//! Begin with [`Metrics`]: a field is a metric, and its doc comment is the help text. Every series
+//! whose labels are known in advance exists from the start. Counting is one atomic addition: no
+//! lock, no allocation, no look-up. There is no global registry, so several Weirs in one process
+//! count separately.
 
 mod family;
 mod labels;
@@ -19,30 +19,30 @@ use family::{Family, Spec};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
-/// The media type of what [`Exposition::render`] gives.
+/// The media type of the text that [`Exposition::render`] returns.
 ///
 /// # Source
 /// Prometheus documentation, «Exposition formats», text format 0.0.4.
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Times of what is done in memory or by the database, in seconds.
+/// Buckets for durations in memory or in the database, in seconds.
 const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// Times between what happened and its being known, in seconds: up to a day, the oldest report
-/// that can be taken.
+/// Buckets for the time between an event and its being known, in seconds: up to a day, the age of
+/// the oldest report that can be accepted.
 const LAG_SECONDS: &[f64] = &[
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0,
 ];
 
-/// Sizes of a group of reports, up to the most that one takes.
+/// Buckets for the number of reports in a group, up to the largest group.
 const REPORTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 100.0, 250.0, 1000.0, 2048.0];
 
-/// Counts in a group of reports.
+/// Buckets for the number of counts in a group of reports.
 const COUNTS: &[f64] = &[1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0, 400_000.0];
 
-/// Makes a struct of metrics and the function that registers them all.
+/// Defines a struct of metrics, and the function that registers them all.
 macro_rules! metrics {
     (
         $(#[$about:meta])*
@@ -81,7 +81,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Everything that Weir counts and measures of itself.
+    /// All metrics of Weir.
     pub struct Metrics {
         /// 1, with the running version as a label.
         build: By<Version, Gauge> = "weir_build_info",
@@ -283,7 +283,7 @@ metrics! {
     }
 }
 
-/// Adds what the operating system tells of this process; elsewhere than on Linux, nothing.
+/// Adds the operating system's metrics of this process; nothing on systems other than Linux.
 fn register_process(registry: &Registry) {
     #[cfg(target_os = "linux")]
     registry
@@ -299,10 +299,10 @@ impl Default for Metrics {
     }
 }
 
-/// Tells all metrics, after setting those that derive from state.
+/// Renders all metrics, after setting those that derive from state.
 pub struct Exposition {
     metrics: Arc<Metrics>,
-    /// Under a lock, so that two scrapes at once do not see each other's half-set gauges.
+    /// Locked, so that two simultaneous scrapes do not see half of each other's gauges.
     observe: Mutex<Observe>,
 }
 
@@ -310,7 +310,7 @@ pub struct Exposition {
 pub type Observe = Box<dyn FnMut(&Metrics) + Send>;
 
 impl Exposition {
-    /// Will call `observe` before each telling.
+    /// Calls `observe` before each rendering.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, observe: Observe) -> Self {
         metrics.build.of(Version::Running).set(1.0);
@@ -320,11 +320,11 @@ impl Exposition {
         }
     }
 
-    /// Everything, in [`MEDIA_TYPE`]. Takes a lock and encodes: not for a thread that serves
-    /// polls.
+    /// All metrics, as [`MEDIA_TYPE`]. Takes a lock and encodes, so it must not run on a thread
+    /// that answers polls.
     ///
     /// # Errors
-    /// The encoder's, which writes to memory and has none in practice.
+    /// The encoder's. It writes to memory, so it has none in practice.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut observe = self.observe.lock().unwrap_or_else(PoisonError::into_inner);
         observe(&self.metrics);
@@ -342,7 +342,7 @@ impl Laps {
         Self(Instant::now())
     }
 
-    /// Notes how long the phase that ends here took, and starts the next.
+    /// Records how long the phase that ends here took, and starts the next.
     pub fn lap(&mut self, histogram: &Histogram) {
         let now = Instant::now();
         histogram.observe((now - self.0).as_secs_f64());

@@ -1,4 +1,4 @@
-//! What Weir says of itself.
+//! Log lines and metrics.
 
 pub mod logging;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! Lines that could come by the thousand, and are worth one now and then.
+//! Limits log lines that could come by the thousand to one per period.
 //!
 //! No client may be able to fill the log. So every line that a single request can cause goes
 //! through [`log_seldom`]; what it leaves out is counted by a metric.
@@ -28,18 +28,18 @@ macro_rules! log_seldom {
 }
 pub(crate) use log_seldom;
 
-/// Lets one through per period, and counts those it held back.
+/// Passes one event per period, and counts those in between.
 #[derive(Debug)]
 pub struct Seldom {
     period: Duration,
     start: Instant,
-    /// Milliseconds after `start` from which the next goes through.
+    /// The time from which the next one passes, in milliseconds after `start`.
     open_at: AtomicU64,
     held_back: AtomicU64,
 }
 
 impl Seldom {
-    /// Lets the first through, and then one per period.
+    /// Passes the first event, and then one per period.
     #[must_use]
     pub fn new(period: Duration) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Seldom {
         }
     }
 
-    /// Whether this one goes through: then how many did not since the last that did.
+    /// Whether this one passes; if so, the number of events since the last that did.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(self.start.elapsed())
     }

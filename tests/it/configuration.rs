@@ -392,7 +392,7 @@ async fn every_wrong_field_is_named_by_its_path() {
     let answer = sent(typed.body(twice)).await;
     let detail = answer.body["detail"].as_str().unwrap();
     assert!(
-        answer.status == 422 && detail.starts_with("holds a name twice"),
+        answer.status == 422 && detail.starts_with("lists a name twice"),
         "{detail}"
     );
     assert_eq!(get(&app, WHOLE).await.revision(), Some("1"));

@@ -62,7 +62,7 @@ fn who_shares_at_a_level_is_told_which_and_what_for() {
     level.probability = 0.022;
     level.reason.source = Source::Group;
     let moved = "shares at its group's level of 0.25 traces/s with weight 1: 0.25 of 12.3 \
-                 requests/s is 0.022, not 0.0203, to make up for others that stay as they were";
+                 requests/s is 0.022, not 0.0203, to make up for others that did not change";
     assert_eq!(explain(&plan(), &level), moved);
 }
 
@@ -109,31 +109,27 @@ fn every_other_binding_says_its_numbers() {
     let mut overflow = operation(Binding::Cap, Source::Fleet, 0.0203, 0.0203);
     overflow.overflow = true;
     let unknown = explain(&plan(), &overflow);
-    assert!(unknown.contains("nobody knows, and those are served 0.0203 at most"));
+    assert!(unknown.contains("they are served 0.0203 at most"));
     let unlisted = told(Binding::Cap, Source::Fleet, 0.0203, 0.0203);
     assert_eq!(
         unlisted,
-        "is served its service's default, 0.0203: a strategy lists 7500 operations, and busier \
-         ones of its service take them"
+        "is served its service's default, 0.0203: a strategy lists 7500 operations, and its \
+         service has that many busier ones"
     );
     let pin = told(Binding::Pin, Source::Service, 0.0203, 0.0203);
     assert_eq!(pin, "is fixed at 0.0203 (set for its service)");
     let scaled = told(Binding::Pin, Source::Service, 0.5, 0.5);
     assert_eq!(
         scaled,
-        "is fixed at 0.5 (set for its service), and gets 0.0203: the pins are more than the \
-         budget"
+        "is fixed at 0.5 (set for its service), but gets 0.0203: the pins exceed the budget"
     );
     let raise = told(Binding::RaiseLimit, Source::Fleet, 0.0203, 0.4);
     assert_eq!(
         raise,
-        "rises to 0.4 by no more than double per interval, and is at 0.0203 now"
+        "rises to 0.4, at most doubling per interval, and is at 0.0203 now"
     );
     let stays = told(Binding::Deadband, Source::Fleet, 0.021, 0.0203);
-    assert_eq!(
-        stays,
-        "keeps what it was served, 0.021, because it is close to 0.0203"
-    );
+    assert_eq!(stays, "stays at 0.021, because that is close to 0.0203");
 }
 
 #[test]
@@ -160,12 +156,12 @@ fn who_is_held_is_told_for_want_of_what() {
     held.silent_windows = 3;
     let mut plan = plan();
     let silent = "stays at 0.0203 on its way to 0.04: it was not reported for 3 windows, and \
-                  nothing rises through silence";
+                  silence raises nothing";
     assert_eq!(explain(&plan, &held), silent);
     plan.fleet.hold = Hold::CutsOnly;
     assert!(explain(&plan, &held).ends_with("reports are missing, so nothing rises"));
     plan.fleet.hold = Hold::Frozen;
-    let frozen = "stays at 0.0203: too few reports came to decide anything";
+    let frozen = "stays at 0.0203: too few reports arrived to change anything";
     assert_eq!(explain(&plan, &held), frozen);
 }
 

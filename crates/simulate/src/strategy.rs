@@ -20,7 +20,7 @@ pub struct ClientStrategy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Not the shape every client reads.
-    #[error("the strategy has not the one shape that every client reads: {0}")]
+    #[error("the strategy does not have the shape that every client reads: {0}")]
     Shape(String),
     /// A probability outside [0, 1].
     #[error("the probability of {0} is outside [0, 1]")]

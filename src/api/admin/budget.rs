@@ -1,4 +1,4 @@
-//! The budget: what the whole fleet may keep.
+//! The budget: how many traces per second the whole fleet may sample.
 
 use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
@@ -18,13 +18,13 @@ struct Document {
     revision: u64,
 }
 
-/// Shows the budget and the revision it stands in.
+/// Returns the budget, with its revision as the `ETag`.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
     Ok(answer(&configuration, &revision))
 }
 
-/// Changes the budget if the revision is still the one the caller has seen.
+/// Changes the budget if its revision is still the one that the caller has seen.
 pub(super) async fn change(
     request: HttpRequest,
     payload: Payload,

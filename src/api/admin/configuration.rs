@@ -1,4 +1,4 @@
-//! The operators' configuration behind its resources: read, and changed under a condition.
+//! Reads and changes the operators' configuration. The resources of its parts use this module.
 
 use std::fmt;
 
@@ -13,20 +13,21 @@ use crate::configuration::Configuration;
 use crate::http::problem::Problem;
 use crate::store::{ConfigurationRevision, ConfigurationWrite};
 
-/// The largest body of a part of it that is taken.
+/// The largest body accepted for a part of the configuration.
 pub(super) const BYTES: usize = 16 << 10;
 
 /// The largest whole document, as it is sent and as it is stored.
 pub(super) const WHOLE_BYTES: usize = Configuration::BYTES_MAX;
 
-/// The room for whole documents that arrive at once: one of the largest, compressed and not.
+/// The room for whole documents that arrive at the same time: one of the largest size, compressed
+/// and decompressed.
 pub(super) const WHOLE_ROOM: usize = 2 * WHOLE_BYTES;
 
-/// The longest path or remark in an answer, in bytes: names in it are the sender's.
+/// The longest path or detail in an answer, in bytes. It may contain names that the client chose.
 const TOLD_BYTES: usize = 1024;
 
-/// Changes a part of the newest revision if the condition holds for it; gives the new one. Fields
-/// are named from the part on.
+/// Changes a part of the newest revision if the condition holds for it, and returns the new
+/// revision. Errors name fields relative to the part.
 pub(super) async fn change(
     admin: &Admin,
     condition: &Condition,
@@ -50,7 +51,7 @@ pub(super) async fn change(
     })
 }
 
-/// Writes what follows the newest revision if the condition holds for that; gives the new one.
+/// Writes a new revision if the condition holds for the newest one, and returns it.
 pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
@@ -59,7 +60,8 @@ pub(super) async fn write(
     loop {
         let revision = admin.store.configuration().await?;
         let configuration = next(&revision)?;
-        // The condition comes last (RFC 9110, 13.2.1): a wrong value is one under any revision.
+        // The condition is checked last (RFC 9110, 13.2.1): a wrong value is wrong under any
+        // revision.
         check(&configuration)?;
         condition.check(&tag(&revision))?;
         let document = configuration.document();
@@ -74,13 +76,14 @@ pub(super) async fn write(
             ConfigurationWrite::Written(revision) => {
                 return Ok((configuration, revision));
             }
-            // Somebody wrote in between: the condition decides on what is there now.
+            // Somebody else wrote in between. The loop checks the condition again on the new
+            // revision.
             ConfigurationWrite::Conflict(_) => {}
         }
     }
 }
 
-/// Checks every value, naming the first that cannot be.
+/// Checks every value, and names the first one that is wrong.
 pub(super) fn check(configuration: &Configuration) -> Result<(), Problem> {
     configuration.check().map_err(|error| Problem::Invalid {
         field: error.field,
@@ -96,7 +99,7 @@ pub(super) async fn current(
     Ok((read(&revision)?, revision))
 }
 
-/// What a revision says. One that this Weir cannot read is replaced as a whole.
+/// Parses a revision. If this Weir cannot read it, it can only be replaced whole.
 pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Problem> {
     Configuration::read(revision).map_err(|error| {
         let number = revision.revision;
@@ -107,7 +110,7 @@ pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Pr
     })
 }
 
-/// Reads the configuration or a part of it, naming the field that does not fit.
+/// Parses the configuration or a part of it. An error names the field.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let _: Listless = parse_as(body)?;
     parse_as(body)
@@ -137,8 +140,8 @@ fn parse_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(part)
 }
 
-/// Any JSON without a list: serde would take one for an object's values in order, and an empty one
-/// for an object that says nothing.
+/// Any JSON without a list. serde would read a list as an object's values in order, and an empty
+/// list as an empty object.
 struct Listless;
 
 impl<'de> Deserialize<'de> for Listless {
@@ -151,7 +154,7 @@ impl<'de> Visitor<'de> for Listless {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no list")
+        f.write_str("a value without lists")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
@@ -190,7 +193,7 @@ fn shortened(mut text: String) -> String {
 }
 
 /// The `ETag` of a revision: its number and the first 64 bits of its document's SHA-256. After a
-/// restore a number may come again for another document; the tag does not.
+/// restore, a number may be used again for another document; the digest then differs.
 pub(super) fn tag(revision: &ConfigurationRevision) -> EntityTag {
     let digest = Sha256::digest(revision.document.as_bytes());
     let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
@@ -221,8 +224,8 @@ impl Condition {
         })
     }
 
-    /// Compares the whole tag. A proxy that compresses answers marks their tags as weak; the
-    /// document is the same.
+    /// Compares the whole tag. A proxy that compresses answers marks their tags as weak. The
+    /// document is the same, so weak tags are accepted.
     fn check(&self, current: &EntityTag) -> Result<(), Problem> {
         match self {
             Self::Tag(seen) if !seen.weak_eq(current) => Err(Problem::PreconditionFailed(format!(

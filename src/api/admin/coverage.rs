@@ -1,4 +1,4 @@
-//! Coverage: what every operation is to show, and what that costs.
+//! Coverage: the floor for every operation, and what it costs.
 
 use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
@@ -21,13 +21,13 @@ struct Document {
     revision: u64,
 }
 
-/// Shows what is asked for and what it costs.
+/// Returns the coverage and its cost.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
     Ok(answer(&admin, configuration.coverage, &revision))
 }
 
-/// Changes it if the revision is still the one the caller has seen.
+/// Changes the coverage if its revision is still the one that the caller has seen.
 pub(super) async fn change(
     request: HttpRequest,
     payload: Payload,

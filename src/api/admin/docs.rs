@@ -1,7 +1,7 @@
-//! The API's documentation: `openapi.yaml` as it is, and as a page made from it.
+//! The API's documentation: `openapi.yaml` itself, and a page generated from it.
 //!
-//! The page is one file without scripts. Its policy forbids the browser to fetch anything, so it
-//! reads the same where there is no way out.
+//! The page is one file without scripts. Its policy forbids the browser to load anything else, so
+//! it looks the same on a machine without internet access.
 
 mod json;
 mod node;
@@ -19,15 +19,15 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// The contract, as it stands in the repository.
+/// The contract, from the file in the repository.
 pub const OPENAPI: &str = include_str!("../../../openapi.yaml");
 
 const STYLE: &str = include_str!("docs/style.css");
 
-/// Made when somebody first asks for it.
+/// Rendered when it is requested for the first time.
 static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&parsed(), STYLE).into_string());
 
-/// Nothing but the page's own style, known by its digest.
+/// Allows only the page's own style, by its digest.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -50,7 +50,7 @@ pub(super) async fn page() -> impl Responder {
         .body(PAGE.as_str())
 }
 
-/// The document itself.
+/// The document itself, as YAML.
 pub(super) async fn document() -> impl Responder {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/yaml"))

@@ -1,4 +1,4 @@
-//! The configuration as a whole: read, replaced, and looked up as it was before.
+//! The configuration as a whole: read it, replace it, and read older revisions.
 
 use actix_web::http::header::{ContentType, ETag};
 use actix_web::web::{Data, Json, Path, Payload, Query};
@@ -14,12 +14,13 @@ use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
 use crate::store::ConfigurationRevision;
 
-/// Shows the whole document; its revision stands in the `ETag`, so that it can be put back as it is.
+/// Returns the whole document. Its revision is in the `ETag`, so the document can be put back
+/// unchanged.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     Ok(stored(admin.store.configuration().await?))
 }
 
-/// Replaces the whole document if the revision is still the one the caller has seen.
+/// Replaces the whole document if its revision is still the one that the caller has seen.
 pub(super) async fn replace(
     request: HttpRequest,
     payload: Payload,
@@ -41,7 +42,8 @@ pub(super) async fn replace(
     Ok(answer(&configuration, &revision))
 }
 
-/// A revision's document with every field; as it is stored where this Weir does not know all of them.
+/// A revision's document with every field. If this Weir does not know all of its fields, it is
+/// returned as it is stored.
 fn stored(revision: ConfigurationRevision) -> HttpResponse {
     match Configuration::read(&revision) {
         Ok(configuration) => answer(&configuration, &revision),
@@ -58,7 +60,7 @@ fn answer(configuration: &Configuration, revision: &ConfigurationRevision) -> Ht
         .json(configuration)
 }
 
-/// Where a page of revisions begins and how long it is.
+/// Where a page of revisions begins, and how long it is.
 #[derive(Deserialize)]
 pub(super) struct Page {
     limit: Option<String>,
@@ -77,7 +79,7 @@ struct Revision {
     written_at: DateTime<Utc>,
 }
 
-/// Lists the revisions, the newest first.
+/// Lists the revisions, newest first.
 pub(super) async fn revisions(
     page: Query<Page>,
     admin: Data<Admin>,
@@ -108,7 +110,7 @@ fn number(given: &str) -> Result<u64, Problem> {
     })
 }
 
-/// Says that a revision was there once, if it was.
+/// The problem for a revision that existed and was deleted.
 async fn dropped(admin: &Admin, number: u64) -> Result<Option<Problem>, Problem> {
     let newest = admin.store.configuration().await?;
     let was_there = (1..newest.revision).contains(&number);
@@ -122,7 +124,7 @@ async fn dropped(admin: &Admin, number: u64) -> Result<Option<Problem>, Problem>
     }))
 }
 
-/// Shows the document as it was in one revision.
+/// Returns the document of one revision.
 pub(super) async fn revision(
     wanted: Path<String>,
     admin: Data<Admin>,

@@ -1,8 +1,9 @@
-//! What one operation offered, kept and was served, window by window.
+//! The history of one operation: offered, sampled and served, window by window.
 //!
-//! A window's history is one stored row for the whole fleet. Rows are read one at a time, off the
-//! thread that answers probes, and only the part of a row that holds the operation is read and
-//! decoded. An answer is bounded in windows and in time; a longer history comes in pages.
+//! A window's history is one stored row for the whole fleet. Rows are read one at a time, on
+//! another thread than the one that answers probes. Only the part of a row that contains the
+//! operation is read and decoded. The number of windows and the time of one answer are bounded; a
+//! longer history is returned in pages.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,20 +26,20 @@ use crate::store::{HistoryRow, history_codec};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
 
-/// Windows looked at for one answer unless asked otherwise: 25 hours of the usual interval.
+/// Windows read for one answer by default: 25 hours of the default interval.
 const WINDOWS: usize = 1500;
 
-/// Windows looked at for one answer at most: a day's is drawn with as many points.
+/// The most windows read for one answer: enough to draw a day with as many points.
 const WINDOWS_MAX: usize = 2000;
 
-/// How long one answer may take. What was found until then is answered.
+/// How long one answer may take. After that, what was found so far is returned.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Rows that may wait to be decoded. A row of a large fleet that an older release wrote has
+/// Rows that may wait to be decoded. Rows of a large fleet that an older release wrote take
 /// megabytes.
 const ROWS_AHEAD: usize = 2;
 
-/// Which operation's history, and when.
+/// Which operation's history is asked for, and which time.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     operation: Option<String>,
@@ -66,7 +67,7 @@ struct Point {
     probability: Option<f32>,
 }
 
-/// An operation's history, oldest first: the last hour unless asked otherwise.
+/// Returns an operation's history, oldest first; the last hour by default.
 pub(super) async fn show(
     service: Path<String>,
     wanted: Query<Wanted>,
@@ -88,7 +89,7 @@ pub(super) async fn show(
         ))
     })?;
     let reading = page(Admin::clone(&admin), id, starts, limit);
-    // Whoever leaves ends the reading.
+    // Dropping this handle aborts the reading: a client that disconnects ends it.
     let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
     let page = reading.await.map_err(|error| {
         log_seldom!(error, error = chain(&error), "history could not be read");
@@ -104,7 +105,7 @@ pub(super) async fn show(
 }
 
 impl Wanted {
-    /// The starts of the windows asked for.
+    /// The range of the starts of the windows that are asked for.
     fn starts(&self, now: DateTime<Utc>) -> Result<Range<Timestamp>, Problem> {
         let end = instant("end", self.end.as_deref())?.unwrap_or(now);
         let hour_before = end.checked_sub_signed(TimeDelta::hours(1)).unwrap_or(end);
@@ -112,7 +113,7 @@ impl Wanted {
         if start > end {
             return Err(Problem::Malformed {
                 field: "start".into(),
-                detail: "must not lie after end".into(),
+                detail: "must not be after end".into(),
             });
         }
         let mut first = start.timestamp_millis();
@@ -133,15 +134,15 @@ fn instant(field: &str, given: Option<&str>) -> Result<Option<DateTime<Utc>>, Pr
     given.map(parse).transpose()
 }
 
-/// What was found of an operation in the windows looked at.
+/// What was found of an operation in the windows that were read.
 #[derive(Default)]
 struct Page {
     points: Vec<Point>,
     unreadable_windows: usize,
     looked_at: usize,
-    /// The last window looked at.
+    /// The last window that was read.
     last: Option<Timestamp>,
-    /// Whether there may be windows after it.
+    /// Whether there may be more windows after it.
     more: bool,
 }
 
@@ -162,7 +163,7 @@ async fn page(
         let _turn = turn;
         found(read, operation, limit)
     });
-    // One more than is answered tells whether there are more.
+    // Asks for one more than is returned, to know whether there are more.
     let asked = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
     let store = &admin.store;
     let reading = store.stream_history(starts, asked, Some(operation), rows);
@@ -186,7 +187,7 @@ fn late(detail: &'static str) -> Problem {
     }
 }
 
-/// Looks for an operation in rows as they come, in `limit` of them at most.
+/// Looks for an operation in rows as they arrive, in at most `limit` of them.
 fn found(mut rows: mpsc::Receiver<HistoryRow>, operation: OperationId, limit: usize) -> Page {
     let mut page = Page::default();
     while let Some(row) = rows.blocking_recv() {

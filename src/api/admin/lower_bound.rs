@@ -1,4 +1,5 @@
-//! The lower bound: what SDKs may keep by themselves, to whom it is served, and what it costs.
+//! The lower bound: the reserve for traces that SDKs keep on their own, the bound that is served,
+//! and its cost.
 
 use std::collections::HashMap;
 
@@ -25,13 +26,13 @@ struct Document {
     revision: u64,
 }
 
-/// Shows what is reserved and what is served.
+/// Returns the reserve and what is served.
 pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let (configuration, revision) = configuration::current(&admin).await?;
     Ok(answer(&admin, configuration.lower_bound, &revision))
 }
 
-/// Changes it if the revision is still the one the caller has seen.
+/// Changes the reserve if its revision is still the one that the caller has seen.
 pub(super) async fn change(
     request: HttpRequest,
     payload: Payload,
@@ -44,7 +45,7 @@ pub(super) async fn change(
     tracing::info!(
         revision = revision.revision,
         reserve_traces_per_second = reserved.reserve_traces_per_second,
-        "what is reserved for the lower bound was changed"
+        "the reserve for the lower bound was changed"
     );
     Ok(answer(&admin, reserved, &revision))
 }
@@ -65,7 +66,8 @@ fn answer(admin: &Admin, reserved: LowerBound, revision: &ConfigurationRevision)
         })
 }
 
-/// The instances that are served a lower bound, and how many operations it is applied to.
+/// The SDK instances that are served a lower bound, and the number of operations that they apply it
+/// to.
 fn reach(plan: &Plan) -> (f64, usize) {
     let services = plan.services.iter();
     let served: HashMap<_, _> = services

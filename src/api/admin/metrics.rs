@@ -9,7 +9,8 @@ use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::MEDIA_TYPE;
 use crate::telemetry::seldom::log_seldom;
 
-/// Tells all metrics, encoded aside: a large fleet's figures take a moment to add up.
+/// Returns all metrics. They are encoded on another thread, because a large fleet's figures take a
+/// moment to add up.
 pub(super) async fn tell(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     let exposition = admin.exposition.clone();
     let rendered = block(move || exposition.render()).await;

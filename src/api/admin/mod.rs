@@ -1,4 +1,4 @@
-//! The operators' API. All its routes stand on this screen.
+//! The operators' API. All its routes are in this file.
 
 mod budget;
 mod configuration;
@@ -30,7 +30,7 @@ use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Exposition;
 use crate::telemetry::seldom::log_seldom;
 
-/// What the handlers work with.
+/// What the handlers need.
 #[derive(Clone)]
 pub struct Admin {
     /// The database.
@@ -41,7 +41,7 @@ pub struct Admin {
     pub dictionary: Arc<Dictionary>,
     /// What is served.
     pub served: Arc<Served>,
-    /// What tells the metrics.
+    /// Collects and renders the metrics.
     pub exposition: Arc<Exposition>,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
@@ -56,18 +56,18 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Room for one of the largest configurations, or for many of the usual size.
+    /// Room for one configuration of the largest size, or for many of the usual size.
     #[must_use]
     pub fn document_room() -> BodyRoom {
         BodyRoom::of(configuration::WHOLE_ROOM)
     }
 }
 
-/// The largest body of any of them.
+/// The largest body that any of the routes accepts.
 pub const LARGEST_BODY: usize = configuration::WHOLE_BYTES;
 
-/// The routes; they need an [`Admin`] as application data. What people open in a browser and what
-/// scrapers ask for may come with any query.
+/// The routes. They need an [`Admin`] as application data. Routes for browsers and scrapers accept
+/// any query.
 pub const ROUTES: &[Route] = &[
     Route::new("GET", "/docs", || to(docs::page)).ignoring_others(),
     Route::new("GET", "/openapi.yaml", || to(docs::document)).ignoring_others(),

@@ -1,4 +1,4 @@
-//! What another configuration would come to, before anybody is served by it.
+//! Previews a configuration: what would change if it were applied.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ use crate::plan_summary::{GroupDocument, finite};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
 
-/// Changes listed unless asked otherwise, and at most.
+/// How many changes are listed by default, and at most.
 const LISTED: usize = 20;
 const LISTED_MAX: usize = 1000;
 
 /// A probability that moves by less than this part of itself counts as unchanged.
 const CHANGE: f64 = 0.01;
 
-/// How many changes are wanted.
+/// How many changes are asked for.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     limit: Option<String>,
@@ -52,7 +52,7 @@ struct Document {
     operations_changed: usize,
 }
 
-/// A figure as it is, and as it would become.
+/// A figure before and after the change.
 #[derive(Serialize)]
 struct Change<T> {
     before: T,
@@ -82,7 +82,7 @@ struct OperationChange {
     reason: ReasonDocument,
 }
 
-/// Says what a document would come to if it were put, and traffic stayed as it is.
+/// Returns what would change if a document were applied and traffic stayed the same.
 pub(super) async fn show(
     request: HttpRequest,
     wanted: Query<Wanted>,
@@ -95,8 +95,8 @@ pub(super) async fn show(
     let configuration: Configuration = configuration::parse(&body)?;
     drop(body);
     configuration::check(&configuration)?;
-    // A large fleet's takes a core for a moment: one after the other. The work goes on when its
-    // client has gone, so the turn goes with it.
+    // A preview of a large fleet keeps a core busy for a moment, so there is one at a time. The
+    // work goes on after its client has disconnected, so it takes the permit with it.
     let turn = Arc::clone(&admin.previews).acquire_owned().await;
     let admin = admin.clone();
     let shown = block(move || {
@@ -136,7 +136,7 @@ fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Docum
     }
 }
 
-/// The figures of the fleet, and nothing listed.
+/// The figures of the fleet, without the lists.
 fn totals(before: &Plan, after: &Plan) -> Document {
     let fleet = |figure: fn(&Plan) -> f64| Change {
         before: figure(before),
@@ -162,7 +162,7 @@ fn totals(before: &Plan, after: &Plan) -> Document {
     }
 }
 
-/// What floors that do not fit are short of, by who gives up first.
+/// By how much floors are short, by priority.
 fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
     let mut missing: BTreeMap<u8, f64> = BTreeMap::new();
     let floors = plan.operations.iter();
@@ -184,10 +184,10 @@ fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
         .collect()
 }
 
-/// Every operation of both plans.
+/// Every operation that is in both plans.
 struct Changes<'a>(Vec<Pair<'a>>);
 
-/// An operation as it is and as it would become.
+/// An operation before and after the change.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
     before: &'a OperationPlan,
@@ -208,12 +208,12 @@ impl<'a> Changes<'a> {
         Self(after.operations.iter().filter_map(pair).collect())
     }
 
-    /// How many probabilities would move.
+    /// How many probabilities would change.
     fn count(&self) -> usize {
         self.0.iter().filter(|pair| pair.changes()).count()
     }
 
-    /// Those whose shares would move most, the largest first.
+    /// The operations whose shares would change most, largest change first.
     fn largest(&self, limit: usize) -> Vec<Pair<'a>> {
         let moved = self.0.iter().copied().filter(|pair| pair.moves() > 0.0);
         let mut moved: Vec<Pair<'a>> = moved.collect();
@@ -222,7 +222,7 @@ impl<'a> Changes<'a> {
         moved
     }
 
-    /// The services whose shares would move most, the largest first.
+    /// The services whose shares would change most, largest change first.
     fn services(&self, limit: usize) -> Vec<ServicePair> {
         let mut services: BTreeMap<ServiceId, ServicePair> = BTreeMap::new();
         for Pair { before, after } in &self.0 {
@@ -240,7 +240,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// A service as it is and as it would become: the sums of its operations.
+/// A service before and after the change: the sums of its operations.
 #[derive(Default)]
 struct ServicePair {
     id: ServiceId,
@@ -267,7 +267,7 @@ impl ServicePair {
 }
 
 impl Pair<'_> {
-    /// By how many traces per second its share would move.
+    /// By how many traces per second its share would change.
     fn moves(&self) -> f64 {
         (self.after.share - self.before.share).abs()
     }

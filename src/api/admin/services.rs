@@ -1,4 +1,4 @@
-//! Services and their operations: who offers what, what each keeps, and what binds it.
+//! Services and their operations: the traffic of each, its share, and what decides it.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::plan_summary::{binding_label, finite};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
 
-/// Entries on one page unless asked otherwise, and at most.
+/// Entries on one page by default, and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 10_000;
 
-/// Where a page begins and how long it is.
+/// Where a page begins, and how long it is.
 #[derive(Deserialize)]
 pub(super) struct Page {
     limit: Option<String>,
@@ -36,12 +36,12 @@ impl Page {
     }
 }
 
-/// How long a page is to be.
+/// The length of a page.
 pub(super) fn page_limit(given: Option<&str>) -> Result<usize, Problem> {
     number_between("limit", given, PAGE, 1..=PAGE_MAX)
 }
 
-/// A parameter that is a whole number.
+/// Parses a parameter that is a whole number.
 pub(super) fn number_between(
     field: &str,
     given: Option<&str>,

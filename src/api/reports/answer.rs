@@ -1,11 +1,11 @@
-//! The JSON answer to a report that is stored.
+//! The JSON answer to a report that was stored.
 
 use serde::Serialize;
 
 use crate::ingest::{Accepted, Acknowledged, ChangesOfKind, Field, Spot};
 use crate::telemetry::metrics::Label;
 
-/// The answer's body. A list that would be empty is left out.
+/// The answer's body. An empty list is left out.
 #[derive(Serialize)]
 pub(super) struct Answer {
     result: &'static str,
@@ -59,7 +59,7 @@ fn changed<R: Label + PartialEq>(changes: &ChangesOfKind<R>) -> Option<Changed> 
     })
 }
 
-/// Where the changed value is in the body.
+/// The path of the changed value in the body.
 fn path(spot: Spot) -> String {
     let service = spot.service;
     match spot.field {

@@ -25,7 +25,7 @@ use crate::telemetry::seldom::log_seldom;
 /// The routes; they need [`Reports`] as application data.
 pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
 
-/// What the handler works with.
+/// What the handler needs.
 pub struct Reports {
     /// Where reports go.
     pub ingest: Ingest,
@@ -47,7 +47,7 @@ async fn report(
     Ok(Json(Answer::from(taken?)))
 }
 
-/// Why a report was not taken.
+/// Why a report was refused.
 enum RefusedReport {
     /// Its body could not be read, or its head is wrong.
     Body(Problem),
@@ -56,11 +56,10 @@ enum RefusedReport {
 }
 
 impl Reports {
-    /// Refuses a report whose head announces a body that is too long, before its sender is told to
-    /// send it.
+    /// Refuses a report that announces too long a body, before the client sends it.
     ///
     /// # Errors
-    /// What the sender is told; it is counted.
+    /// The problem to answer with; it is counted in the metrics.
     pub fn check_announced(&self, head: &RequestHead) -> Result<(), Problem> {
         let checked = body::check_announced(head.headers(), self.bytes_max);
         checked.inspect_err(|problem| {
@@ -81,7 +80,7 @@ impl Reports {
             .map_err(RefusedReport::Ingest)
     }
 
-    /// Reads the body and finds the numbers of its names. The body ends here.
+    /// Reads the body and looks up the numbers of its names. The body is dropped at the end.
     async fn resolve(
         &self,
         request: &HttpRequest,
@@ -106,7 +105,7 @@ impl From<RefusedReport> for Problem {
     }
 }
 
-/// As what a report is counted in the metrics.
+/// The outcome of a report for the metrics.
 fn outcome(taken: &Result<Accepted, RefusedReport>) -> ReportOutcome {
     match taken {
         Ok(accepted) => match accepted.acknowledged {
@@ -147,11 +146,11 @@ impl From<IngestError> for Problem {
         };
         match error {
             IngestError::TooFarBehind => Self::Conflict(
-                "the sequence lies too far behind the newest of its epoch; take a new epoch".into(),
+                "the sequence is too far behind the newest of its epoch; take a new epoch".into(),
             ),
-            IngestError::Overloaded => unavailable("too many reports wait for the database"),
+            IngestError::Overloaded => unavailable("too many reports are waiting for the database"),
             IngestError::Late => unavailable("the database did not answer in time"),
-            IngestError::Unsettled => unavailable("the names of the database are changing"),
+            IngestError::Unsettled => unavailable("the names in the database keep changing"),
             IngestError::Stopping => unavailable(Passing::Stopping.detail()),
             // The panic is logged where it happens.
             IngestError::Panicked => Self::Internal,

@@ -1,9 +1,9 @@
 //! The JSON body of `POST /v1/reports`.
 //!
-//! The head must be there and make sense. Whatever is wrong in an entry is for ingest to fold,
-//! clamp or ignore: applications choose names, and one bad name must not cost a whole node its
-//! counts. Fields that are not known are ignored, so that a newer agent can report to an older
-//! Weir. What is left are bodies of another shape, which are refused.
+//! The head must be there and make sense. What is wrong in an entry is folded, clamped or ignored
+//! by ingest: applications choose names, and one bad name must not cost a whole node its counts.
+//! Unknown fields are ignored, so that a newer agent can report to an older Weir. Only bodies of
+//! another shape are refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,12 +52,12 @@ fn one() -> Count {
     Count(Number::Whole(1))
 }
 
-/// Parses a body into a report that `begin` checks the head of, as [`Ingest::report`] does.
+/// Parses a body into a report. `begin` checks the head, as [`Ingest::report`] does.
 ///
 /// [`Ingest::report`]: crate::ingest::Ingest::report
 ///
 /// # Errors
-/// Names the field that cannot be read, or is wrong in a way that refuses the whole report.
+/// Names the field that cannot be read, or that is wrong in a way that refuses the whole report.
 pub fn parse<'a>(
     body: &'a [u8],
     begin: impl FnOnce(&Head<'_>) -> Result<ReportBuilder<'a>, ReportError>,
@@ -90,7 +90,7 @@ fn fill<'a>(mut report: ReportBuilder<'a>, services: Vec<Service<'a>>) -> Report
     report.finish()
 }
 
-/// Reads a refused body again, slowly, to name the field.
+/// Parses a refused body again, more slowly, to find the field.
 fn explain(body: &[u8]) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read: Result<Body<'_>, _> = serde_path_to_error::deserialize(&mut reader);
@@ -110,7 +110,7 @@ fn explain(body: &[u8]) -> Problem {
     }
 }
 
-/// Says which field of the body an error of ingest is about.
+/// Maps an error of ingest to the field of the body.
 fn refused(error: ReportError) -> Problem {
     let (field, detail) = match error {
         ReportError::Agent(error) => ("agent", error.to_string()),
@@ -141,7 +141,7 @@ fn refused(error: ReportError) -> Problem {
     }
 }
 
-/// A name's bytes, which need not be UTF-8 nor free of control characters: that is judged later.
+/// A name's bytes. They need not be UTF-8 and may contain control characters: ingest checks that.
 #[derive(Default)]
 struct Name<'a>(Cow<'a, [u8]>);
 
@@ -169,7 +169,7 @@ impl<'de> Visitor<'de> for NameVisitor {
     }
 }
 
-/// A number of requests or instances, or anything else in its place.
+/// A number of requests or instances, or any other JSON value in its place.
 #[derive(Default)]
 struct Count(Number);
 
@@ -198,7 +198,7 @@ impl<'de> Visitor<'de> for CountVisitor {
 
     fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
         if number >= 0.0 && number.fract() == 0.0 {
-            // Saturates: what no integer holds is too large whatever it is.
+            // Saturates: a number that no integer can hold is too large in any case.
             Ok(Number::Whole(number as u64))
         } else {
             Ok(Number::Other)

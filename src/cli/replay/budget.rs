@@ -1,4 +1,4 @@
-//! The server's budget, borrowed for a run and put back at its end, whatever the end is.
+//! The server's budget: set for a run, and restored at its end, however the run ends.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::simulate::client::{Budget, Client, ClientError};
 
 /// How often to try when somebody else changes the budget at the same moment.
 const TAKE_TRIES: usize = 5;
-/// How often to try to put the budget back while the server does not answer, and how long to wait
-/// in between: a restart or a failover is over by then.
+/// How often to try to restore the budget while the server does not answer, and how long to wait in
+/// between. A restart or a failover is over by then.
 const RETURN_TRIES: usize = 20;
 const RETURN_PAUSE: Duration = Duration::from_secs(1);
 
-/// The budget as it was before the run and as the run set it.
+/// The budget before the run, and during the run.
 pub(super) struct BorrowedBudget<'a> {
     client: &'a Client,
     former: Budget,
@@ -24,7 +24,7 @@ impl<'a> BorrowedBudget<'a> {
     /// Sets the budget for the run.
     ///
     /// # Errors
-    /// When the server does not take it. If its answer got lost, the budget is put back first.
+    /// If the server does not accept it. If its answer got lost, the budget is restored first.
     pub async fn take(client: &'a Client, wanted: f64) -> Result<Self, ReplayError> {
         for _ in 0..TAKE_TRIES {
             let former = client.budget().await?;
@@ -68,7 +68,7 @@ impl<'a> BorrowedBudget<'a> {
         ));
     }
 
-    /// What an operator does to put the budget back.
+    /// The command with which an operator restores the budget.
     fn by_hand(&self) -> String {
         format!(
             "curl -X PUT -H 'If-Match: *' -H 'Content-Type: application/json' -d '{{\"traces_per_second\":{}}}' {}",
@@ -77,7 +77,7 @@ impl<'a> BorrowedBudget<'a> {
         )
     }
 
-    /// Puts the budget back if the server took it although its answer did not arrive.
+    /// Restores the budget if the server changed it although its answer did not arrive.
     async fn undo(client: &'a Client, former: Budget, wanted: f64) -> Result<(), ReplayError> {
         let mut ours = former.clone();
         for _ in 0..RETURN_TRIES {
@@ -98,10 +98,10 @@ impl<'a> BorrowedBudget<'a> {
         borrowed.put_back().await
     }
 
-    /// Puts the budget back, unless somebody else has changed it meanwhile.
+    /// Restores the budget, unless somebody else has changed it meanwhile.
     ///
     /// # Errors
-    /// When the server does not answer for a while, or says no.
+    /// If the server does not answer for a while, or refuses.
     pub async fn put_back(&self) -> Result<(), ReplayError> {
         if self.former.tag == self.ours.tag {
             return Ok(());
@@ -135,12 +135,12 @@ impl<'a> BorrowedBudget<'a> {
         }
     }
 
-    /// Whether the budget is the former one now; if not, somebody else has set another.
+    /// Whether the budget is the previous one now. If not, somebody else has set another one.
     async fn try_to_put_back(&self) -> Result<bool, ClientError> {
         let former = self.former.traces_per_second;
         match self.client.set_budget(former, &self.ours.tag).await {
             Ok(_) => Ok(true),
-            // The answer to an earlier try may have got lost.
+            // The answer to an earlier attempt may have been lost.
             Err(error) if error.is_conflict() => {
                 Ok(self.client.budget().await?.traces_per_second == former)
             }

@@ -1,4 +1,4 @@
-//! What a run shows while it goes on: a bar on a terminal, a line now and then elsewhere.
+//! Shows a run's progress: a bar on a terminal, a line now and then elsewhere.
 
 use std::io::IsTerminal;
 
@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::say;
 use crate::simulate::Interval;
 
-/// Where there is no terminal, so many lines are written over the run.
+/// The number of lines over a whole run, if standard error is not a terminal.
 const LINES: usize = 10;
 
-/// Shows on standard error how far the run is and what was kept last.
+/// Shows the progress and the last interval's figures on standard error.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     intervals: usize,

@@ -1,4 +1,5 @@
-//! One run from beginning to end: check the server, set the budget, play, put it back, judge.
+//! One run from beginning to end: check the server, set the budget, play, restore the budget,
+//! judge.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -16,47 +17,47 @@ use crate::simulate::client::{Client, PollError};
 use crate::simulate::plot::{self, PlotTexts};
 use crate::simulate::{Interval, Play, Played, Verdict, play, table};
 
-/// A run that is ready to begin.
+/// A run that is ready to start.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Who is asked.
+    /// The server's client.
     pub client: Client,
     /// What is played.
     pub play: Play,
     /// Intervals at the beginning that are not judged.
     pub warm_up: usize,
-    /// What is written at the end.
+    /// The files to write at the end.
     pub outputs: Outputs,
 }
 
-/// The files that a run leaves behind.
+/// The files that a run writes.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs {
-    /// What the plot says under its title.
+    /// The plot's subtitle.
     pub subtitle: String,
-    /// Where the plot goes.
+    /// File for the plot.
     pub plot: Option<PathBuf>,
-    /// Where the intervals go.
+    /// File for the intervals.
     pub csv: Option<PathBuf>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
     /// The server did as well as it must.
     Passed,
     /// It did not.
     Failed,
-    /// It was stopped or too short to say.
+    /// The run was stopped, or was too short to judge.
     Undecided,
 }
 
 impl Session {
-    /// Plays until the end or until `stop`, prints and writes what came of it, and leaves the
-    /// server with the budget it had.
+    /// Plays until the end or until `stop`, prints and writes the results, and restores the
+    /// server's budget.
     ///
     /// # Errors
-    /// When the server cannot be asked, or a file not be written.
+    /// If the server cannot be asked, or a file cannot be written.
     pub async fn run(
         &self,
         clock: &dyn Clock,
@@ -78,20 +79,20 @@ impl Session {
         Ok(conclusion)
     }
 
-    /// Both listeners answer, and the server's interval is the one we were told.
+    /// Checks that both listeners answer, and that the server's interval is ours.
     async fn check_server(&self) -> Result<(), ReplayError> {
         if let Some(service) = self.play.traffic.services().first() {
             match self.client.poll(service.name.as_str()).await {
                 Err(PollError::Away(error)) => return Err(error.into()),
-                // A strategy that is not usable is for the verdict to tell, with the others.
+                // The verdict reports strategies that cannot be used, together with later ones.
                 Ok(_) | Err(PollError::Violation(_)) => {}
             }
         }
         self.check_interval().await
     }
 
-    /// Compares the current plan's window with our interval; a plan too old tells nothing, it may
-    /// be from before the server was restarted with another interval.
+    /// Compares the window of the current plan with our interval. A plan that is too old says
+    /// nothing: the server may have been restarted with another interval since.
     async fn check_interval(&self) -> Result<(), ReplayError> {
         match self.client.current_plan().await? {
             Some(plan) if !plan.stale && plan.window != self.play.interval => {
@@ -104,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Ends only when the server turns out to run with another interval.
+    /// Returns only if the server runs with another interval.
     async fn watch_interval(&self) -> ReplayError {
         loop {
             tokio::time::sleep(self.play.interval).await;
@@ -120,7 +121,7 @@ impl Session {
         stop: &CancellationToken,
     ) -> Result<Played, ReplayError> {
         let progress = Progress::new(self.play.schedule.intervals(), self.play.budget);
-        // A stop of our own, so that a wrong interval ends the run as tidily as a signal does.
+        // A token of our own, so that a wrong interval ends the run in the same order as a signal.
         let stop = stop.child_token();
         let playing = play(
             &self.play,
@@ -165,7 +166,7 @@ impl Session {
     }
 }
 
-/// Says when this machine, not the server, may be what is judged.
+/// Warns if the results may be about this machine instead of the server.
 fn warn_if_late(latest_tick: Duration, interval: Duration) {
     if latest_tick > interval / 4 {
         println!(
@@ -176,7 +177,7 @@ fn warn_if_late(latest_tick: Duration, interval: Duration) {
 }
 
 impl Outputs {
-    /// Finds out before the run, not after it, that a file cannot be written.
+    /// Checks before the run that the files can be written.
     pub(in crate::cli) fn check(&self) -> Result<(), ReplayError> {
         for file in [&self.plot, &self.csv].into_iter().flatten() {
             File::options()

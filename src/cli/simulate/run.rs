@@ -1,4 +1,4 @@
-//! Plays every budget and says what came of it.
+//! Plays every budget and prints the results.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -16,10 +16,10 @@ use crate::simulate::plot::{self, PlotTexts};
 use crate::simulate::virtual_time::{VirtualRun, play};
 use crate::simulate::{Verdict, WireTally, table};
 
-/// Plays and judges as the flags say.
+/// Plays and judges according to the flags.
 ///
 /// # Errors
-/// When there is no way to play at all.
+/// If nothing can be played.
 pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
     let PreparedRuns { runs, notes } = args.prepare()?;
     let outputs = Outputs {
@@ -54,7 +54,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
     Ok(concluded(&outcomes, &verdicts))
 }
 
-/// Prints a line; whoever reads may have seen enough and gone.
+/// Prints a line; does nothing if standard output was closed.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
@@ -75,8 +75,8 @@ fn concluded(outcomes: &[Outcome], verdicts: &[Option<Verdict>]) -> Conclusion {
         let passes = verdict.as_ref().map(Verdict::passes);
         if outcomes.len() > 1 {
             let said = match passes {
-                Some(true) => "held as well as the traffic lets anybody",
-                Some(false) => "not held as well as exact counts would",
+                Some(true) => "kept as well as the traffic allows",
+                Some(false) => "not kept as well as with exact counts",
                 None => "no verdict: too few intervals",
             };
             say(&format!("budget {}: {said}", outcome.budget));
@@ -93,7 +93,7 @@ fn concluded(outcomes: &[Outcome], verdicts: &[Option<Verdict>]) -> Conclusion {
     conclusion
 }
 
-/// Plays every run, as many at a time as there are cores.
+/// Plays all runs, as many at a time as there are cores.
 fn play_all(runs: &[VirtualRun]) -> Vec<Outcome> {
     let bar = progress(runs);
     let next = AtomicUsize::new(0);
@@ -127,7 +127,7 @@ fn play_all(runs: &[VirtualRun]) -> Vec<Outcome> {
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// A bar on a terminal, for runs that take long enough to wonder.
+/// A bar on a terminal, for long runs.
 fn progress(runs: &[VirtualRun]) -> ProgressBar {
     const LONG: usize = 1_000_000;
     let intervals: usize = runs.iter().map(|run| run.schedule.intervals()).sum();
@@ -140,7 +140,7 @@ fn progress(runs: &[VirtualRun]) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// What a coverage floor costs of a budget.
+/// The part of a budget that a coverage floor costs.
 fn price(coverage: CoverageFloor, outcome: &Outcome, run: &VirtualRun) -> String {
     let floor = coverage.traces_per_second();
     let judged = run.schedule.intervals().saturating_sub(run.warm_up).max(1);

@@ -1,9 +1,10 @@
-//! The one JSON body that every Jaeger remote sampling client reads alike.
+//! The JSON body that all clients of Jaeger remote sampling read in the same way.
 //!
 //! # Source
-//! Jaeger's `sampling.proto`, as its clients parse it: Go refuses any other field, Java drops
-//! what follows an entry without a probability, Rust wants every field, JavaScript knows
-//! `PROBABILISTIC` only. So the shape is always this one.
+//! Jaeger's `sampling.proto`, as its clients parse it. The Go client refuses unknown fields, the
+//! Java client drops everything after an entry without a probability, the Rust client requires
+//! every field, and the JavaScript client only knows `PROBABILISTIC`. So the body always has this
+//! shape.
 
 use serde::Serialize;
 
@@ -32,8 +33,9 @@ struct Probabilistic {
 #[serde(rename_all = "camelCase")]
 struct Operations<'a> {
     default_sampling_probability: f32,
-    /// Applied per SDK instance and operation by some clients, whatever the probabilities: what the
-    /// plan has counted, which is 0 unless an operator reserved some of the budget for it.
+    /// Some clients apply it in every SDK instance and for each operation, whatever the
+    /// probabilities. It is the bound that the plan has counted: 0 unless an operator reserved a
+    /// part of the budget.
     default_lower_bound_traces_per_second: f64,
     per_operation_strategies: Vec<Operation<'a>>,
     default_upper_bound_traces_per_second: u32,
@@ -58,9 +60,9 @@ impl StrategyFormat for Json {
 
 /// Encodes a service's strategy.
 ///
-/// Probabilities go out in single precision. No estimate knows seven digits, and every digit that
-/// says nothing is stored, compressed and sent: of a body with a hundred operations they are 8 %,
-/// and 31 % of its gzip.
+/// Probabilities are sent in single precision. No estimate is exact to seven digits, and further
+/// digits would cost space: in a body with a hundred operations they are 8 % of the bytes, and 31 %
+/// after gzip.
 fn encode<'a>(
     default_probability: f64,
     lower_bound: f64,

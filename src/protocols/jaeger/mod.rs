@@ -1,8 +1,8 @@
-//! Jaeger remote sampling over HTTP: the current strategy of a service.
+//! Jaeger remote sampling over HTTP: returns the current strategy of a service.
 //!
-//! A poll looks a body up in the snapshot and sends it: no database, no lock, no encoder. Only
-//! 200 and 400 are ever answered, because that is all the clients can use, and nothing depends
-//! on a request header but compression.
+//! A poll looks up a body in the snapshot and sends it: no database, no lock, no encoder. The only
+//! answers are 200 and 400, because clients understand no other. Compression is the only thing that
+//! depends on a request header.
 
 mod json;
 
@@ -27,12 +27,12 @@ const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
 
 pub use json::Json;
 
-/// What the handler works with.
+/// What the handler needs.
 #[derive(Clone)]
 pub struct Jaeger {
-    /// What is sent.
+    /// The bodies to send.
     pub strategies: Arc<Encoded<Json>>,
-    /// Where polls are counted.
+    /// The metrics of polls.
     pub metrics: Arc<Metrics>,
     /// The time all replicas agree on.
     pub clock: Arc<dyn Clock>,
@@ -40,8 +40,8 @@ pub struct Jaeger {
     pub stale_after_seconds: f64,
 }
 
-/// Every path that some client asks, whatever endpoint it was given; they need a [`Jaeger`] as
-/// application data.
+/// The paths that the clients use, depending on the endpoint they are configured with. The routes
+/// need a [`Jaeger`] as application data.
 pub const ROUTES: &[Route] = &[
     polled("/"),
     polled("/sampling"),
@@ -50,7 +50,7 @@ pub const ROUTES: &[Route] = &[
     polled("/api/sampling/sampling"),
 ];
 
-/// Other parameters are ignored, since some clients do not encode the service's name.
+/// Ignores other parameters, because some clients do not encode the service's name.
 const fn polled(path: &'static str) -> Route {
     Route::new("GET", path, || to(strategy))
         .query(&["service"])
@@ -91,9 +91,9 @@ async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResp
     Ok(response.body(body.plain()))
 }
 
-/// The `service` parameter, which must stand in the query exactly once.
+/// The `service` parameter, which must be given exactly once.
 fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
-    // What nearly every poll says; the rest is decoded.
+    // Nearly every poll looks like this. Anything else is decoded.
     let plain = query.strip_prefix("service=");
     if let Some(name) = plain.filter(|name| !name.contains(['&', '+', '%'])) {
         return Ok(Cow::Borrowed(name));
@@ -105,7 +105,7 @@ fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
         (Some(service), None) => Ok(service),
         _ => Err(Problem::Malformed {
             field: "service".into(),
-            detail: "must stand in the query exactly once".into(),
+            detail: "must be given exactly once".into(),
         }),
     }
 }
@@ -114,7 +114,7 @@ fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
 fn accepts_gzip(request: &HttpRequest) -> bool {
     let offers = match request.headers().get(ACCEPT_ENCODING) {
         None => return false,
-        // What most clients send, without the cost of negotiating.
+        // Most clients send exactly this, so it is answered without negotiation.
         Some(offer) if offer == "gzip" => return true,
         Some(_) => AcceptEncoding::parse(request).ok(),
     };

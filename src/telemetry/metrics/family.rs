@@ -9,21 +9,21 @@ use prometheus::{
 
 use super::labels::Labels;
 
-/// Only rises, in whole numbers.
+/// Only increases, in whole numbers.
 pub type Counter = prometheus::IntCounter;
-/// Rises and falls.
+/// Increases and decreases.
 pub type Gauge = prometheus::Gauge;
 /// Counts observations by size.
 pub type Histogram = prometheus::Histogram;
 
-/// The label of all services that have no series of their own. One that has this very name is
-/// counted among them.
+/// The label of all services without series of their own. A service with this very name is counted
+/// among them.
 pub const OTHER_SERVICES: &str = "other";
 
-/// The label of everything that is in no group. No group may have this very name.
+/// The label of ungrouped services. No group may have this name.
 pub const NO_GROUP: &str = "none";
 
-/// What stands beside a metric in the code.
+/// The specification of a metric in the code.
 pub(super) struct Spec {
     pub name: &'static str,
     pub help: &'static str,
@@ -31,17 +31,17 @@ pub(super) struct Spec {
     pub buckets: &'static [f64],
 }
 
-/// Names are fixed in the code, and a test registers them all.
+/// Names are constants in the code, and a test registers them all.
 const VALID: &str = "metric names are valid and differ from each other";
 
-/// Something a registry holds under one name.
+/// A family that a registry stores under one name.
 pub(super) trait Family: Sized {
     fn register(registry: &Registry, spec: Spec) -> Self;
 }
 
 /// One series of a family.
 pub trait Series: Sized {
-    /// The family, as the registry knows it.
+    /// The family's type in the registry.
     type Vec: Collector + Clone + 'static;
 
     /// A family with these labels.
@@ -102,7 +102,7 @@ impl<S: Series> Family for S {
     }
 }
 
-/// A family whose labels are all known in advance: each series is an element of a slice.
+/// A family whose labels are all known in advance. Each series is an element of a slice.
 pub struct By<L, S> {
     series: Box<[S]>,
     labels: PhantomData<fn(L)>,
@@ -132,7 +132,7 @@ impl<L: Labels, S: Series> Family for By<L, S> {
 pub struct ByService(GaugeVec);
 
 impl ByService {
-    /// Sets these services' series and the others'; those of services not among them end.
+    /// Sets the series of these services and of the others. Series of other services are removed.
     pub fn set<'a>(&self, services: impl Iterator<Item = (&'a str, f64)>, others: f64) {
         set_named(&self.0, services, OTHER_SERVICES, others);
     }
@@ -146,11 +146,12 @@ impl Family for ByService {
     }
 }
 
-/// A gauge for each group of services, of which there are few, and one for what is in none.
+/// A gauge for each group of services, and one for ungrouped services. There are few groups.
 pub struct ByGroup(GaugeVec);
 
 impl ByGroup {
-    /// Sets these groups' series and that of what is in none; those of other groups end.
+    /// Sets the series of these groups and of ungrouped services. Series of other groups are
+    /// removed.
     pub fn set<'a>(&self, groups: impl Iterator<Item = (&'a str, f64)>, none: f64) {
         set_named(&self.0, groups, NO_GROUP, none);
     }

@@ -7,10 +7,10 @@ pub trait Label: Copy + 'static {
     /// All its values, in the order of their declaration.
     const ALL: &'static [Self];
 
-    /// The value, as it is told.
+    /// The value, as it is exported.
     fn value(self) -> &'static str;
 
-    /// Its place in [`Label::ALL`].
+    /// Its index in [`Label::ALL`].
     fn place(self) -> usize;
 }
 
@@ -25,7 +25,7 @@ pub trait Labels: Copy + 'static {
     /// The values, in the order of the names.
     fn values(self) -> Vec<&'static str>;
 
-    /// Its place in [`Labels::all`].
+    /// Its index in [`Labels::all`].
     fn index(self) -> usize;
 }
 
@@ -66,7 +66,7 @@ impl<A: Label, B: Label> Labels for (A, B) {
     }
 }
 
-/// Makes enums that are labels.
+/// Defines enums that are labels.
 macro_rules! labels {
     ($(
         $(#[$about:meta])*
@@ -98,19 +98,19 @@ macro_rules! labels {
 }
 
 labels! {
-    /// Which Weir runs.
+    /// The version of the running Weir.
     Version as "version" {
         /// This one.
         Running = env!("CARGO_PKG_VERSION"),
     }
 
-    /// What a plan may do with probabilities.
+    /// How far a plan may change probabilities.
     HoldState as "hold" {
-        /// Change them.
+        /// As it decides.
         None = "none",
-        /// Only cut them.
+        /// Only downwards.
         CutsOnly = "cuts_only",
-        /// Leave them.
+        /// Not at all.
         Frozen = "frozen",
     }
 
@@ -124,31 +124,31 @@ labels! {
         Cap = "cap",
         /// The probability an operator fixed.
         Pin = "pin",
-        /// Every trace is kept.
+        /// Every trace is sampled.
         ProbabilityOne = "probability_one",
-        /// How far it may rise in one interval.
+        /// The limit on how far it may rise in one interval.
         RaiseLimit = "raise_limit",
-        /// What it was served before is as good.
+        /// The previous probability is as good.
         Deadband = "deadband",
-        /// Its reports, or all of them, are missing.
+        /// Missing reports, of the operation or of the whole fleet.
         Hold = "hold",
     }
 
-    /// What became of a plan that this replica computed.
+    /// The result of a plan that this replica computed.
     PlanOutcome as "outcome" {
         /// It became the current plan.
         Published = "published",
         /// Another replica had taken the lease.
         StaleTerm = "stale_term",
-        /// There was a newer plan.
+        /// Another replica had published a newer plan.
         StaleParent = "stale_parent",
         /// The database had gone back behind the names that it was computed with.
         OtherNames = "other_names",
-        /// It was larger than what can be read again, so it was not stored.
+        /// It was larger than can be read again, so it was not stored.
         TooLarge = "too_large",
     }
 
-    /// A phase of making a plan.
+    /// A phase of computing a plan.
     PlanPhase as "phase" {
         /// Counts, names and configuration are read.
         Read = "read",
@@ -156,7 +156,7 @@ labels! {
         Compute = "compute",
         /// The plan is stored.
         Publish = "publish",
-        /// What is served is encoded and swapped in.
+        /// The strategies are encoded and swapped in.
         Install = "install",
     }
 
@@ -166,51 +166,51 @@ labels! {
         Known = "known",
         /// With the fleet's default.
         Unknown = "unknown",
-        /// With a problem: the service was not named exactly once.
+        /// With a problem: the service was not given exactly once.
         Malformed = "malformed",
     }
 
-    /// What the sender of a report was told.
+    /// How a report was answered.
     ReportOutcome as "outcome" {
-        /// It is counted.
+        /// Its counts were stored.
         Counted = "counted",
-        /// It had been counted before.
+        /// It was stored before.
         Duplicate = "duplicate",
-        /// It cannot be read.
+        /// It could not be read.
         Malformed = "malformed",
-        /// A value in it is wrong.
+        /// A value in it was wrong.
         Invalid = "invalid",
-        /// Its body is too large.
+        /// Its body was too large.
         TooLarge = "too_large",
         /// Its body took too long to arrive.
         TooSlow = "too_slow",
-        /// Its type or encoding is not known.
+        /// Its type or encoding was not known.
         Unsupported = "unsupported",
-        /// Its sequence lies too far behind its epoch.
+        /// Its sequence was too far behind its epoch.
         TooFarBehind = "too_far_behind",
-        /// Too many reports wait.
+        /// Too many reports were waiting.
         Overloaded = "overloaded",
         /// The database did not answer in time.
         Late = "late",
-        /// The database is away.
+        /// The database was away.
         Unavailable = "unavailable",
         /// The database was going back in time, or names were being removed.
         Unsettled = "unsettled",
-        /// A fault of Weir's own.
+        /// An internal error.
         Internal = "internal",
     }
 
     /// Why a reported name was counted in an overflow entry.
     FoldReason as "reason" {
-        /// It has no characters, or is missing.
+        /// It is empty or missing.
         Empty = "empty",
-        /// It is longer than names may be.
+        /// It is longer than allowed.
         TooLong = "too_long",
-        /// It holds a control character.
+        /// It contains a control character.
         ControlCharacter = "control_character",
         /// It is not valid UTF-8.
         NotUnicode = "not_unicode",
-        /// The report names as many as one report may.
+        /// The report already has the largest number of names.
         TooMany = "too_many",
     }
 
@@ -218,25 +218,25 @@ labels! {
     ClampReason as "reason" {
         /// More requests were sampled than offered.
         SampledAboveOffered = "sampled_above_offered",
-        /// The number of sampled requests is no whole number from 0 on; 0 is counted.
+        /// The number of sampled requests is not a whole number, or is negative; 0 is counted.
         SampledNotACount = "sampled_not_a_count",
-        /// The number of instances is no whole number within its bounds.
+        /// The number of instances is not a whole number within its limits.
         InstancesOutOfRange = "instances_out_of_range",
     }
 
     /// Why a reported operation was not counted.
     IgnoreReason as "reason" {
-        /// The number of offered requests is no whole number from 0 on.
+        /// The number of offered requests is not a whole number, or is negative.
         NotACount = "not_a_count",
         /// The number of offered requests is larger than any machine can serve.
         TooLarge = "too_large",
     }
 
-    /// Where requests were counted that found no entry of their own.
+    /// Where requests without an entry of their own were counted.
     OverflowEntry as "entry" {
         /// In their service's overflow entry.
         Service = "service",
-        /// In the fleet's.
+        /// In the fleet's overflow entry.
         Fleet = "fleet",
     }
 
@@ -246,7 +246,7 @@ labels! {
         Committed = "committed",
         /// The database refused it or was away.
         Failed = "failed",
-        /// It took too long and was given up.
+        /// It took too long, and was given up.
         Late = "late",
         /// It panicked.
         Panicked = "panicked",
@@ -278,7 +278,7 @@ labels! {
         ReadablePlan = "readable_plan",
         /// Looks for the next counts to settle.
         NextBucket = "next_bucket",
-        /// Asks up to where history is settled.
+        /// Asks up to when history is settled.
         SettledUntil = "settled_until",
         /// Writes settled history.
         SettleHistory = "settle_history",
@@ -300,9 +300,9 @@ labels! {
         ConfigurationRevisions = "configuration_revisions",
         /// Asks which formats to write.
         WriteFormat = "write_format",
-        /// Says which formats to write.
+        /// Chooses the formats to write.
         SetWriteFormat = "set_write_format",
-        /// Makes and drops partitions, deletes what is past its retention.
+        /// Creates and drops partitions, and deletes old data.
         Maintain = "maintain",
         /// Checks tables, keys and rights.
         Inspect = "inspect",
@@ -314,13 +314,13 @@ labels! {
         Unavailable = "unavailable",
         /// It had no room to write.
         Full = "full",
-        /// It held a value that cannot be.
+        /// It contained an impossible value.
         Corrupt = "corrupt",
         /// Its tables were not as Weir needs them.
         Unsound = "unsound",
-        /// It held a value that a newer Weir wrote.
+        /// It contained a value that a newer Weir wrote.
         NewerFormat = "newer_format",
-        /// It refused.
+        /// It refused the call.
         Failed = "failed",
     }
 
@@ -328,15 +328,15 @@ labels! {
     WentBack as "what" {
         /// It does not know names that this replica has read.
         Names = "names",
-        /// Its plan is not the one that this replica serves, nor a later one.
+        /// Its plan is neither the served one nor a later one.
         Plan = "plan",
     }
 
-    /// What a connection to the database does.
+    /// What a connection to the database is doing.
     ConnectionState as "state" {
-        /// It waits for work.
+        /// It is idle.
         Idle = "idle",
-        /// It works.
+        /// It is in use.
         Used = "used",
     }
 
@@ -344,7 +344,7 @@ labels! {
     JobName as "name" {
         /// Computes plans.
         Recompute = "recompute",
-        /// Makes room ahead and lets go of what is old.
+        /// Creates partitions ahead and deletes old data.
         Maintain = "maintain",
         /// Settles history.
         Settle = "settle",
@@ -352,15 +352,15 @@ labels! {
 
     /// How a run of a job ended.
     RunOutcome as "outcome" {
-        /// Well.
+        /// Without an error.
         Succeeded = "succeeded",
-        /// With an error.
+        /// It returned an error.
         Failed = "failed",
         /// It took too long and was ended.
         TimedOut = "timed_out",
         /// It panicked.
         Panicked = "panicked",
-        /// It did not begin: the one before still ran.
+        /// It did not start, because the previous run was still going.
         Skipped = "skipped",
     }
 
@@ -390,19 +390,19 @@ labels! {
 
     /// How a task ended that should not have.
     TaskOutcome as "outcome" {
-        /// It returned.
+        /// It returned without an error.
         Returned = "returned",
-        /// With an error.
+        /// It returned an error.
         Failed = "failed",
         /// It panicked.
         Panicked = "panicked",
     }
 
-    /// Where requests come in.
+    /// The listener that a request came to.
     ListenerName as "listener" {
-        /// From SDKs and agents.
+        /// The listener for SDKs and agents.
         Sdk = "sdk",
-        /// From operators.
+        /// The listener for operators.
         Admin = "admin",
     }
 }

@@ -60,7 +60,7 @@ pub enum RecordingFault {
     #[error("the header has no column of counts")]
     NoRows,
     /// The header names a column twice.
-    #[error("the header has a column {0:?} already")]
+    #[error("the header has two columns {0:?}")]
     RepeatedLabel(String),
     /// There is no operation.
     #[error("the file has no operations")]
@@ -113,7 +113,7 @@ pub enum RecordingFault {
         first: String,
     },
     /// The operation is on an earlier line too.
-    #[error("the same operation is on line {0} already")]
+    #[error("the same operation is already on line {0}")]
     Repeated(u64),
     /// The file breaks off.
     #[error("not readable: {0}")]

@@ -1,15 +1,15 @@
-//! Examples, which stand in the document as YAML, as the JSON that goes over the wire.
+//! Shows the document's examples, which are YAML, as the JSON that is sent.
 
 use yaml_rust2::Yaml;
 
-/// A value as indented JSON, in the document's order.
+/// A value as indented JSON, in the order of the document.
 pub(super) fn pretty(value: &Yaml) -> String {
     let mut out = String::new();
     write(&mut out, value, 0);
     out
 }
 
-/// A number, a text without quotes, or whatever else, on one line.
+/// A scalar on one line; a string is shown without quotes.
 pub(super) fn plain(value: &Yaml) -> String {
     match value.as_str() {
         Some(text) => text.into(),

@@ -1,4 +1,4 @@
-//! Reading the parsed document: a place in it, with the whole to follow references in.
+//! Reads the parsed document. A [`Node`] is a place in it, and keeps the root to follow references.
 
 use yaml_rust2::Yaml;
 
@@ -15,12 +15,12 @@ impl<'a> Node<'a> {
         Self { root, at: root }
     }
 
-    /// What stands here, references not followed.
+    /// The YAML at this place; references are not followed.
     pub fn yaml(self) -> &'a Yaml {
         self.at
     }
 
-    /// What stands under a key here.
+    /// The value under a key.
     pub fn get(self, key: &str) -> Option<Self> {
         let at = &self.at[key];
         (!at.is_badvalue()).then_some(Self { at, ..self })
@@ -31,12 +31,12 @@ impl<'a> Node<'a> {
         self.at[key].as_str().unwrap_or_default()
     }
 
-    /// Whether `true` stands under a key.
+    /// Whether the value under a key is `true`.
     pub fn is(self, key: &str) -> bool {
         self.at[key].as_bool() == Some(true)
     }
 
-    /// The entries of the map under a key, in the document's order.
+    /// The entries of the map under a key, in the order of the document.
     pub fn entries(self, key: &str) -> impl Iterator<Item = (&'a str, Self)> {
         let map = self.at[key].as_hash();
         map.into_iter()
@@ -52,12 +52,12 @@ impl<'a> Node<'a> {
             .map(move |at| Self { at, ..self })
     }
 
-    /// The name of the component that is referred to here.
+    /// The name of the component that this place refers to.
     pub fn reference(self) -> Option<&'a str> {
         self.at["$ref"].as_str()?.rsplit('/').next()
     }
 
-    /// What a reference here leads to; the place itself if there is none.
+    /// The place that a reference here leads to; this place itself if it is not a reference.
     pub fn resolved(self) -> Self {
         let Some(path) = self.at["$ref"].as_str() else {
             return self;

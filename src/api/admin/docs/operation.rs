@@ -1,4 +1,4 @@
-//! One operation: what it takes and every answer it gives.
+//! Renders one operation: its parameters and all its answers.
 
 use maud::{Markup, html};
 
@@ -17,14 +17,14 @@ pub(super) struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Whether it stands under a tag.
+    /// Whether it has a tag.
     pub fn has_tag(&self, tag: &str) -> bool {
         self.node
             .items("tags")
             .any(|one| one.yaml().as_str() == Some(tag))
     }
 
-    /// Where the page has it.
+    /// Its anchor on the page.
     pub fn anchor(&self) -> &str {
         self.node.text("operationId")
     }
@@ -36,7 +36,7 @@ impl Operation<'_> {
         }
     }
 
-    /// All of it.
+    /// Everything about it.
     pub fn render(&self) -> Markup {
         let node = self.node;
         html! {
@@ -78,7 +78,7 @@ fn parameters(operation: Node<'_>) -> Markup {
     }
 }
 
-/// What a parameter or header means, what it may be, and an example.
+/// A parameter or header: its meaning, its type and limits, and an example.
 fn described(parameter: Node<'_>) -> Markup {
     html! {
         (prose(parameter.text("description")))
@@ -135,7 +135,7 @@ fn content(holder: Node<'_>) -> Markup {
     }
 }
 
-/// An example as it goes over the wire: text as it is, everything else as JSON.
+/// An example as it is sent: text unchanged, everything else as JSON.
 fn shown(example: Node<'_>) -> String {
     match example.yaml().as_str() {
         Some(text) => text.into(),

@@ -1,4 +1,4 @@
-//! The page: the words of the document, its operations by tag, its schemas.
+//! Renders the whole page: the introduction, the operations by tag, the schemas.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use yaml_rust2::Yaml;
@@ -72,7 +72,7 @@ fn title(root: Node<'_>) -> &str {
     info(root, "title")
 }
 
-/// Every operation, in the document's order.
+/// Every operation, in the order of the document.
 fn operations(root: Node<'_>) -> Vec<Operation<'_>> {
     let mut found = Vec::new();
     for (path, item) in root.entries("paths") {

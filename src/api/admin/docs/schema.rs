@@ -1,4 +1,4 @@
-//! Schemas: a type in a few words, an object as a table of its fields.
+//! Renders schemas: a type in a few words, an object as a table of its fields.
 
 use maud::{Markup, html};
 use yaml_rust2::Yaml;
@@ -7,7 +7,7 @@ use super::json::plain;
 use super::node::Node;
 use super::text::prose;
 
-/// A schema's type: a link where it has a name, else its words.
+/// A schema's type: a link if it has a name, else a description.
 pub(super) fn kind(schema: Node<'_>) -> Markup {
     if let Some(name) = schema.reference() {
         return html! { a href={ "#schema-" (name) } { (name) } };
@@ -31,7 +31,7 @@ pub(super) fn kind(schema: Node<'_>) -> Markup {
     }
 }
 
-/// What a value may be, beyond its type.
+/// The limits of a value, beyond its type.
 pub(super) fn limits(schema: Node<'_>) -> Markup {
     let value = |key: &str| schema.get(key).map(|node| plain(node.yaml()));
     let said = [
@@ -63,7 +63,7 @@ pub(super) fn limits(schema: Node<'_>) -> Markup {
     }
 }
 
-/// An object's fields, those of nested objects without a name of their own inside.
+/// An object's fields. Fields of a nested object are included if the object has no name.
 pub(super) fn fields(schema: Node<'_>) -> Markup {
     let required: Vec<&str> = schema
         .items("required")

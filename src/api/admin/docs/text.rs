@@ -16,10 +16,10 @@ pub(super) fn prose(text: &str) -> Markup {
     }
 }
 
-/// A piece of a line: a mark that opens and closes it, or none.
+/// Marks that open and close a piece of a line.
 const MARKS: [&str; 3] = ["`", "**", "*"];
 
-/// Text with marks, without the paragraph around it.
+/// Text with marks, without a paragraph around it.
 pub(super) fn inline(text: &str) -> Markup {
     let found = MARKS.iter().filter_map(|mark| {
         let start = text.find(mark)?;
@@ -27,7 +27,8 @@ pub(super) fn inline(text: &str) -> Markup {
         let length = text[from..].find(mark).filter(|length| *length > 0)?;
         Some((start, mark, from, from + length))
     });
-    // Of two marks at one place the longer comes first in MARKS and is kept.
+    // If two marks start at the same place, `min_by_key` takes the first of MARKS, which is the
+    // longer.
     let Some((start, mark, from, until)) = found.min_by_key(|(start, ..)| *start) else {
         return html! { (text) };
     };
