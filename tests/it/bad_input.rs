@@ -173,9 +173,14 @@ proptest! {
             }
             Err(Problem::Invalid { field: named, .. }) => {
                 let head = ["sequence", "window_start", "window_seconds"];
-                // What is no value by itself may be a field more, and that is the one named.
+                // A window that is valid by its length may still end in the future.
+                let longer = field == 2 && named == "window_start";
+                // A value that is not JSON by itself may add a field, and that one is named.
                 let alone = serde_json::from_str::<Value>(&value).is_ok();
-                prop_assert!(head.get(field) == Some(&&*named) || !alone, "{value}: {named}");
+                prop_assert!(
+                    head.get(field) == Some(&&*named) || longer || !alone,
+                    "{value}: {named}"
+                );
             }
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
         }
