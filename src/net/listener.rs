@@ -93,8 +93,8 @@ pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sy
 pub struct Gates {
     /// The host names that it answers to; any, if not given.
     pub hosts: Option<Hosts>,
-    /// Whether the announced body will be read. Checked before a client that waits for `100
-    /// Continue` is told to send it.
+    /// Whether the announced body will be read. Checked before a client that waits for
+    /// `100 Continue` is told to send it.
     pub expected: Option<HeadCheck>,
 }
 
