@@ -22,10 +22,15 @@ impl Pooler {
             "[databases]\n* = host={socket} port={server} user=weir\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = any\npool_mode = {mode}\ndefault_pool_size = {connections}\n\
-             max_client_conn = 500\nserver_round_robin = 1\nlogfile = {root}/log\n",
+             max_client_conn = 500\nserver_round_robin = 1\nlogfile = {root}/log\n{prepared}",
             socket = cluster.socket().parent().expect("a directory").display(),
             server = cluster.port(),
             root = root.display(),
+            prepared = if keeps_prepared_statements() {
+                "max_prepared_statements = 200\n"
+            } else {
+                ""
+            },
         );
         let file = root.join("pgbouncer.ini");
         std::fs::write(&file, settings).unwrap();
@@ -67,7 +72,24 @@ impl Drop for Pooler {
     }
 }
 
+/// Whether this PgBouncer can keep prepared statements for its clients, as it can from 1.21 on.
+pub fn keeps_prepared_statements() -> bool {
+    let told = Command::new(program()).arg("--version").output();
+    let told = told.expect("PgBouncer is installed (apt-get install pgbouncer)");
+    let told = String::from_utf8_lossy(&told.stdout);
+    let version = told.lines().next().and_then(|line| {
+        let mut parts = line.strip_prefix("PgBouncer ")?.split('.');
+        let mut number = || parts.next()?.parse::<u32>().ok();
+        Some((number()?, number()?))
+    });
+    version.expect("PgBouncer tells its version") >= (1, 21)
+}
+
+/// The program that the variable `PGBOUNCER` names, or else the one that is installed.
 fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("PGBOUNCER") {
+        return named.into();
+    }
     let packaged = PathBuf::from("/usr/sbin/pgbouncer");
     if packaged.exists() {
         packaged
