@@ -129,7 +129,7 @@ fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
             is.completeness
         )),
         Hold::Frozen => reasons.push(format!(
-            "too many reports are missing (completeness {:.2}), everything stays",
+            "too many reports are missing (completeness {:.2}), nothing else changes",
             is.completeness
         )),
     }

@@ -116,8 +116,8 @@ metrics! {
         level: Gauge = "weir_level_traces_per_second",
         /// Part of the expected reports that arrived for the plan's window, 0 to 1.
         completeness: Gauge = "weir_completeness_ratio",
-        /// 1 for the present hold: none, cuts_only (probabilities may only fall) or frozen (none
-        /// changes), because reports are missing.
+        /// 1 for the present hold: none, cuts_only (reports are missing and no probability rises) or
+        /// frozen (too few reports and none changes). Changes of the configuration apply in each.
         hold: By<HoldState, Gauge> = "weir_hold",
         /// Factor on the budget that corrects a lasting bias of the sampled rate, 0.8 to 1.25. At a
         /// bound, SDKs do not apply what they are served.

@@ -187,3 +187,40 @@ async fn health_is_told() {
     );
     app.stop().await;
 }
+
+/// Nobody reports any more, and the plan before it stands: but what operators change is served.
+#[tokio::test]
+async fn a_cut_and_a_raise_need_no_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    app.set_budget(50.0).await;
+    let mut agent = Agent::new("a");
+    eventually(DEADLINE, "a plan that spends the budget", async || {
+        if let Some(report) = agent.next(&[("shop", &[("GET /", 1000.0)])]) {
+            assert_eq!(app.report(&report).await.0, 200);
+        }
+        let expected = app.plan().await?["expected_sampled_traces_per_second"].as_f64()?;
+        ((expected - 50.0).abs() < 0.5).then_some(())
+    })
+    .await;
+    eventually(DEADLINE, "a plan without reports", async || {
+        (app.plan().await?["hold"] == "frozen").then_some(())
+    })
+    .await;
+    for (budget, rates) in [(5.0, 4.0..5.1), (0.0, 0.0..1e-9), (400.0, 350.0..401.0)] {
+        app.set_budget(budget).await;
+        eventually(DEADLINE, "the budget is served", async || {
+            let plan = app.plan().await?;
+            assert_eq!(plan["hold"], "frozen", "{plan}");
+            if plan["budget_traces_per_second"] != budget {
+                return None;
+            }
+            let polled = app.poll("shop").await;
+            let listed = &polled["operationSampling"]["perOperationStrategies"][0];
+            let served = listed["probabilisticSampling"]["samplingRate"].as_f64()?;
+            rates.contains(&(served * 1000.0)).then_some(())
+        })
+        .await;
+    }
+    app.stop().await;
+}

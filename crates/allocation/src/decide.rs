@@ -33,7 +33,7 @@ pub(super) fn decide(
     bound: &Guarantees,
     seconds: f64,
 ) -> Decision {
-    let mut limits: Vec<Limit> = with_listed(rules.previous, &state.known)
+    let mut limits: Vec<Limit> = with_listed(rules.from, &state.known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let hierarchy = Hierarchy::of(rules.policy);
@@ -53,7 +53,12 @@ pub(super) fn decide(
         unlisted.serve_defaults(rules, &state.known, solution, *pin_scale, &mut limits);
         shared = share(&limits);
     }
-    let locals = hierarchy.locals(&shared.solution.nodes, shared.solution.level);
+    let mut locals = hierarchy.locals(&shared.solution.nodes, shared.solution.level);
+    if rules.budget <= 0.0 {
+        // The solver sees caps of 0, which a budget of 0 does not bind.
+        shared.solution.level = 0.0;
+        locals.iter_mut().for_each(|local| local.level = 0.0);
+    }
     let local = |service| locals[hierarchy.home(service) as usize];
     let mut operations: Vec<OperationPlan> = state
         .known
@@ -333,7 +338,7 @@ fn default_probabilities(
             at_level(local(service).level, prior, rules.weight_exponent, &bounds)
         });
         let wanted = bounds.pin.unwrap_or(like_named);
-        let (ceiling, _) = rules.ceiling(rules.previous.default_probability(service));
+        let (ceiling, _) = rules.ceiling(rules.from.default_probability(service));
         wanted.min(rules.unknown_max).min(ceiling)
     };
     let services = services_of(operations)

@@ -13,6 +13,7 @@ mod figures;
 mod fixed;
 mod hierarchy;
 mod instances;
+mod instructed;
 mod interval;
 mod level;
 mod limits;

@@ -10,6 +10,8 @@ use super::{Binding, Bounds, Hold, Plan, Policy, Source, Trim};
 pub(super) struct Rules<'a> {
     pub policy: &'a Policy,
     pub previous: &'a Plan,
+    /// What raises start from: the previous plan, raised as far as operators' changes alone raise it.
+    pub from: &'a Plan,
     pub hold: Hold,
     /// The budget that is shared, in traces per second: the fleet's budget, trimmed, minus the most that SDKs
     /// keep by themselves.
@@ -68,6 +70,7 @@ impl<'a> Rules<'a> {
         Self {
             policy,
             previous,
+            from: previous,
             hold,
             budget,
             weight_exponent: probability(policy.weight_exponent, 0.0),
@@ -75,6 +78,11 @@ impl<'a> Rules<'a> {
             start: initial_probability(policy).min(unknown_max),
             from_before: true,
         }
+    }
+
+    /// The same rules with raises that start from another plan than the previous one.
+    pub(super) fn starting_from(self, from: &'a Plan) -> Self {
+        Self { from, ..self }
     }
 
     /// The rules of a settled plan, regardless of previous probabilities.
@@ -94,7 +102,7 @@ impl<'a> Rules<'a> {
     /// The highest probability that may follow on `served`. A plan without operations served a guess, which
     /// limits nothing.
     pub(super) fn ceiling(&self, served: f64) -> (f64, Binding) {
-        if self.hold == Hold::CutsOnly {
+        if self.hold != Hold::None {
             (served, Binding::Hold)
         } else if self.previous.operations.is_empty() || !self.from_before {
             (1.0, Binding::ProbabilityOne)
@@ -176,13 +184,13 @@ impl<'a> Rules<'a> {
     fn ceiling_of(&self, estimate: &Estimate, served: Option<f64>) -> (f64, Binding) {
         // An overflow entry is served as its service's default, listed or not.
         let listed = if estimate.overflow { None } else { served };
-        let unlisted = || self.previous.default_probability(estimate.service);
+        let unlisted = || self.from.default_probability(estimate.service);
         if estimate.is_silent() && self.from_before {
             return (listed.unwrap_or_else(unlisted), Binding::Hold);
         }
         match listed {
             Some(served) => self.ceiling(served),
-            None if estimate.overflow || self.hold == Hold::CutsOnly => self.ceiling(unlisted()),
+            None if estimate.overflow || self.hold != Hold::None => self.ceiling(unlisted()),
             // Newly named: what it was served until now is the default, which says nothing of it.
             None => (1.0, Binding::ProbabilityOne),
         }

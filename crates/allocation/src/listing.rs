@@ -91,8 +91,7 @@ impl Unlisted {
             offered[place].add(demand);
         }
         let default = |place: usize| {
-            let (ceiling, _) =
-                rules.ceiling(rules.previous.default_probability(self.services[place]));
+            let (ceiling, _) = rules.ceiling(rules.from.default_probability(self.services[place]));
             let wanted = kept[place].total() / offered[place].total();
             wanted.clamp(0.0, rules.unknown_max).min(ceiling)
         };

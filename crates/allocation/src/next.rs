@@ -1,12 +1,14 @@
 //! From a window to a plan, step by step.
 //!
 //! State, corrected by late reports → reading of the window → estimates → limits → solution →
-//! probabilities → defaults. A frozen window ends after the reading: the plan before it stands.
+//! probabilities → defaults. A frozen window ends after the reading: the plan before it stands, unless
+//! operators changed the policy.
 
 use super::correct::State;
 use super::decide::{Decision, by_default, decide, plan_of};
 use super::estimate::Estimate;
 use super::instances::InstanceEvidence;
+use super::instructed::instructed;
 use super::limits::Rules;
 use super::listing::Unlisted;
 use super::lower_bound::Guarantees;
@@ -43,10 +45,17 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
             .fleet
             .trim
             .after(previous, &tally, &reading, forecast, amount(policy.budget));
-    let bound = Guarantees::after(previous, policy, &seen, reading.hold, &state.known);
+    let instructed = instructed(previous, policy);
+    let stands = reading.hold == Hold::Frozen && instructed.is_none();
+    let bound = if reading.hold == Hold::Frozen && !stands {
+        Guarantees::settled(previous, policy, &state.known)
+    } else {
+        Guarantees::after(previous, policy, &seen, reading.hold, &state.known)
+    };
     let most = bound.most(&state.known);
-    let rules = Rules::new(policy, previous, reading.hold, offered, trim, most);
-    let mut decision = if reading.hold == Hold::Frozen {
+    let from = instructed.as_ref().unwrap_or(previous);
+    let rules = Rules::new(policy, previous, reading.hold, offered, trim, most).starting_from(from);
+    let mut decision = if stands {
         stand(previous, policy, &state)
     } else {
         decide(&rules, &state, &bound, tally.seconds)

@@ -157,7 +157,8 @@ pub enum Hold {
     None,
     /// Agents are missing (completeness 0.5 to 0.9): probabilities may fall, none rises.
     CutsOnly,
-    /// Too few agents were heard (completeness under 0.5): every probability stays.
+    /// Too few agents were heard (completeness under 0.5): every probability stays, unless operators change
+    /// the policy.
     Frozen,
 }
 

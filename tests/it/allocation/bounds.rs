@@ -2,6 +2,7 @@
 
 use weir::allocation::{
     Binding, Bounds, Hold, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
+    preview,
 };
 
 use super::fleet::{agent, count, counts, next, policy};
@@ -140,22 +141,32 @@ fn an_operations_own_bounds_win_over_its_services() {
 }
 
 #[test]
-fn cuts_come_at_once_and_raises_double() {
+fn cuts_come_at_once_and_raises_double_unless_operators_ask_for_them() {
     let mut policy = policy(6.0);
     let mut plan = three(&policy);
-    let mut pass = |policy: &Policy| {
+    let mut pass = |policy: &Policy, times: u64| {
         let before = plan.clone();
-        let operations = vec![count(1, 6_000), count(2, 600), count(3, 60)];
-        let window = counts(before.number as i64, operations, vec![agent(1, 6_660)]);
+        let all = [6_000 * times, 600 * times, 60 * times];
+        let operations = vec![count(1, all[0]), count(2, all[1]), count(3, all[2])];
+        let agents = vec![agent(1, all.iter().sum())];
+        let window = counts(before.number as i64, operations, agents);
         plan = next(&before, policy, &window);
         (before, plan.clone())
     };
     policy.budget = 0.06;
-    let (_, cut) = pass(&policy);
+    let (_, cut) = pass(&policy, 1);
     assert_eq!(shares(&cut), [0.02, 0.02, 0.02]);
     policy.budget = 60.0;
+    let (before, raised) = pass(&policy, 1);
+    let wanted = preview(&before, &policy);
+    for (raised, wanted) in raised.operations.iter().zip(&wanted.operations) {
+        let part = raised.probability / wanted.probability;
+        assert!((part - 1.0).abs() < 0.01, "{raised:?} {wanted:?}");
+    }
+    policy.budget = 6.0;
+    pass(&policy, 100);
     for _ in 0..5 {
-        let (before, after) = pass(&policy);
+        let (before, after) = pass(&policy, 1);
         for (before, after) in before.operations.iter().zip(&after.operations) {
             assert_eq!(after.probability, 2.0 * before.probability);
             assert_eq!(after.binding, Binding::RaiseLimit);

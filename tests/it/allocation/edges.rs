@@ -286,12 +286,13 @@ proptest! {
             let inputs = Inputs { corrected: before, ..Inputs::new(1, window) };
             let parent = plan;
             plan = next_plan(&parent, policy, inputs);
-            prop_assert!(raised_too_far(&parent, &plan).is_none());
+            let changed = plan.fleet.budget != parent.fleet.budget;
+            prop_assert!(changed || raised_too_far(&parent, &plan).is_none());
             prop_assert!(probabilities(&plan).iter().all(|p| (0.0..=1.0).contains(p)));
             prop_assert!(plan.operations.iter().all(|plan| plan.offered.is_finite() && plan.share.is_finite()));
             prop_assert!(plan.operations.is_sorted_by(|a, b| a.operation < b.operation));
             prop_assert!(plan.agents.is_sorted_by(|a, b| a.agent < b.agent));
-            if plan.fleet.hold != Hold::Frozen {
+            if plan.fleet.hold != Hold::Frozen || changed {
                 let spent: f64 = plan.operations.iter().map(|plan| plan.share).sum();
                 prop_assert!(spent <= plan.fleet.budget * (1.0 + 1e-9));
                 prop_assert!(most_guaranteed(&plan) <= plan.fleet.budget * (1.0 + 1e-9));

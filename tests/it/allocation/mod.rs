@@ -8,6 +8,7 @@ mod estimating;
 mod figures;
 mod fleet;
 mod guaranteed;
+mod instructed;
 mod interval;
 mod listing;
 mod lower_bound;

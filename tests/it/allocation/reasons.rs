@@ -209,11 +209,9 @@ fn every_binding_names_its_number() {
 
 #[test]
 fn what_is_held_back_says_where_it_goes() {
-    let mut policy = policy(0.06);
-    let counts = [6_000, 6_000, 6_000];
-    let before = first(&policy, &counts, &[]);
-    policy.budget = 6.0;
-    let plan = next(&before, &policy, &window(1, &counts, &[]));
+    let policy = policy(6.0);
+    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
+    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
     let (binding, of) = reason(&plan, 1);
     assert_eq!(binding, Binding::RaiseLimit);
     assert!(close(
@@ -273,11 +271,10 @@ fn nothing_huge_falls_under_the_fleets_least_probability() {
 
 #[test]
 fn what_floors_miss_is_told_before_raises_have_come_there() {
-    let mut policy = policy(0.06);
-    let counts = [6_000, 6_000, 6_000];
-    let before = first(&policy, &counts, &[]);
-    (policy.budget, policy.floor) = (6.0, 4.0);
-    let plan = next(&before, &policy, &window(1, &counts, &[]));
+    let mut policy = policy(6.0);
+    policy.floor = 4.0;
+    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
+    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
     assert_eq!(reason(&plan, 1).0, Binding::RaiseLimit);
     assert!(close(plan.fleet.missing, 6.0), "{}", plan.fleet.missing);
 }
