@@ -23,7 +23,7 @@ use crate::names::Dictionary;
 use crate::net::descriptors;
 use crate::net::listener::Listener;
 use crate::observe::StateGauges;
-use crate::settings::{Database, Settings};
+use crate::settings::{Database, Settings, TimingSettings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -128,13 +128,13 @@ impl App {
                 "set the formats that plans and history are written in"
             );
         }
-        let timing = &settings.timing;
-        let fleet = fleet::agree(&*store, timing).await?;
-        let grace = timing.grace(fleet.interval).map_err(FleetError::Unfit)?;
+        let fleet = fleet::agree(&*store, &settings).await?;
+        let grace = TimingSettings::grace(fleet.grace, fleet.interval);
+        let grace = grace.map_err(FleetError::Unfit)?;
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
         let dictionary = Arc::new(Dictionary::new(
             Arc::clone(&store),
-            settings.limits.dictionary(),
+            fleet.names,
             Arc::clone(&metrics),
         ));
         let initial = Configuration::default();

@@ -24,6 +24,8 @@ pub use listeners::ListenerSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use timing::TimingSettings;
 
+use crate::store::FleetSettings;
+
 /// The flags of `weir serve`, parsed and within their ranges.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
@@ -73,6 +75,30 @@ impl Settings {
         settings
     }
 
+    /// The settings that all replicas share, with a new database.
+    pub const SHARED: FleetSettings = FleetSettings {
+        interval: TimingSettings::INTERVAL,
+        report_age_max: TimingSettings::REPORT_AGE_MAX,
+        grace: None,
+        history: TimingSettings::HISTORY,
+        retire_after: TimingSettings::RETIRE_AFTER,
+        names: LimitSettings::NAMES,
+    };
+
+    /// The settings that all replicas share: what the flags say, `otherwise` where they do not.
+    #[must_use]
+    pub fn shared(&self, otherwise: FleetSettings) -> FleetSettings {
+        let timing = &self.timing;
+        FleetSettings {
+            interval: timing.interval.unwrap_or(otherwise.interval),
+            report_age_max: timing.report_age_max.unwrap_or(otherwise.report_age_max),
+            grace: timing.grace.or(otherwise.grace),
+            history: timing.history.unwrap_or(otherwise.history),
+            retire_after: timing.retire_after.unwrap_or(otherwise.retire_after),
+            names: self.limits.names(otherwise.names),
+        }
+    }
+
     /// Checks rules over several flags, and what the machine must provide.
     ///
     /// # Errors
@@ -83,6 +109,14 @@ impl Settings {
         self.timing.check(&mut problems);
         self.database.check(&mut problems);
         self.limits.check(&mut problems);
+        let says_shared = self.timing.says_shared() || self.limits.says_shared();
+        if self.timing.change_fleet_settings && !says_shared {
+            problems.push(
+                "--change-fleet-settings: give what to change, like --interval; `weir serve --help` \
+                 says which settings are shared"
+                    .into(),
+            );
+        }
         if problems.is_empty() {
             Ok(())
         } else {
@@ -94,6 +128,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::DictionaryLimits;
 
     fn parse(flags: &[&str]) -> Result<Settings, String> {
         let command = Settings::augment_args(Command::new("weir"));
@@ -107,8 +142,16 @@ mod tests {
     fn the_defaults_are_sound() {
         let settings = Settings::defaults();
         settings.check().unwrap();
-        let interval = TimingSettings::INTERVAL;
-        assert_eq!(settings.timing.grace(interval), Ok(Duration::from_secs(10)));
+        let shared = settings.shared(Settings::SHARED);
+        assert_eq!(shared, Settings::SHARED);
+        let grace = TimingSettings::grace(shared.grace, shared.interval);
+        assert_eq!(grace, Ok(Duration::from_secs(10)));
+        let DictionaryLimits {
+            services,
+            operations,
+            ..
+        } = shared.names;
+        assert_eq!(LimitSettings::fit(services, operations), Ok(()));
         let Database::Sqlite(path) = settings.database.place() else {
             panic!("SQLite without --database-url");
         };

@@ -71,7 +71,6 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
 
 fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
     let Parts {
-        settings,
         fleet,
         grace,
         shared,
@@ -81,8 +80,8 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         shared: shared.clone(),
         report_age_max: fleet.report_age_max,
         grace: *grace,
-        history: settings.timing.history,
-        retire_after: settings.timing.retire_after,
+        history: fleet.history,
+        retire_after: fleet.retire_after,
         pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
     };
     let recompute = Recompute {

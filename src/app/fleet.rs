@@ -7,7 +7,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::TimingSettings;
+use crate::settings::{LimitSettings, Settings, TimingSettings};
 use crate::store::{FleetSettings, Store, StoreError};
 use crate::telemetry::logging::chain;
 
@@ -27,11 +27,11 @@ pub enum FleetError {
         /// The flag.
         name: &'static str,
         /// The value in the database.
-        stored: humantime::FormattedDuration,
+        stored: String,
         /// The value of the flag.
-        given: humantime::FormattedDuration,
+        given: String,
     },
-    /// A flag does not fit the interval.
+    /// A setting does not fit another.
     #[error("{0}")]
     Unfit(String),
     /// Somebody changed them while this replica was running.
@@ -51,42 +51,57 @@ pub struct Shown(FleetSettings);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FleetSettings {
-            interval,
-            report_age_max,
-        } = self.0;
-        write!(
-            f,
-            "--interval {} --report-age-max {}",
-            format_duration(interval),
-            format_duration(report_age_max)
-        )
+        let flags = flags(self.0);
+        let flags: Vec<String> = flags.map(|(name, value)| format!("{name} {value}")).into();
+        f.write_str(&flags.join(" "))
     }
+}
+
+/// The flag of each shared setting, and its value.
+fn flags(settings: FleetSettings) -> [(&'static str, String); 8] {
+    let duration = |of| format_duration(of).to_string();
+    let FleetSettings { names, .. } = settings;
+    // As a value of the flag: what a person copies from a message has to parse.
+    let grace = TimingSettings::grace(settings.grace, settings.interval);
+    let grace = grace.unwrap_or_else(|_| settings.grace.unwrap_or_default());
+    [
+        ("--interval", duration(settings.interval)),
+        ("--report-age-max", duration(settings.report_age_max)),
+        ("--grace", duration(grace)),
+        ("--history", duration(settings.history)),
+        ("--retire-after", duration(settings.retire_after)),
+        ("--max-services", names.services.to_string()),
+        (
+            "--max-operations-per-service",
+            names.operations_per_service.to_string(),
+        ),
+        ("--max-operations", names.operations.to_string()),
+    ]
 }
 
 /// Finds the settings to run with. The first start writes them to the database; later starts read
 /// them.
 pub(super) async fn agree(
     store: &dyn Store,
-    asked: &TimingSettings,
+    asked: &Settings,
 ) -> Result<FleetSettings, FleetError> {
     let stored = match store.fleet_settings().await? {
         Some(stored) => stored,
         None => {
             let first = first(store, asked).await?;
+            check(first)?;
             store.write_fleet_settings(first, false).await?
         }
     };
-    let wanted = FleetSettings {
-        interval: asked.interval.unwrap_or(stored.interval),
-        report_age_max: asked.report_age_max.unwrap_or(stored.report_age_max),
-    };
-    if wanted == stored {
+    let wanted = asked.shared(stored);
+    // A flag may say what follows from the others anyway, like a grace of a sixth of the interval.
+    if flags(wanted) == flags(stored) {
         return Ok(stored);
     }
-    if !asked.change_fleet_settings {
+    if !asked.timing.change_fleet_settings {
         return Err(different(stored, wanted));
     }
+    check(wanted)?;
     store.write_fleet_settings(wanted, true).await?;
     tracing::warn!(
         from = %Shown(stored),
@@ -96,37 +111,38 @@ pub(super) async fn agree(
     Ok(wanted)
 }
 
+/// Checks settings before they are written: what flags leave out comes from the database, so it is
+/// known only now that they fit each other.
+fn check(settings: FleetSettings) -> Result<(), FleetError> {
+    let names = settings.names;
+    TimingSettings::grace(settings.grace, settings.interval)
+        .and_then(|_| LimitSettings::fit(names.services, names.operations))
+        .map_err(FleetError::Unfit)
+}
+
 /// What the first start writes. A database of an older release has no shared settings, but its last
 /// plan shows the interval of its replicas.
-async fn first(store: &dyn Store, asked: &TimingSettings) -> Result<FleetSettings, StoreError> {
+async fn first(store: &dyn Store, asked: &Settings) -> Result<FleetSettings, StoreError> {
     let plan = store.current_plan().await?;
     let planned = plan.map(|plan| plan.window.milliseconds());
     let planned = planned.and_then(|length| u64::try_from(length).ok());
     let planned = planned.filter(|length| *length > 0);
-    let asked_age = asked.report_age_max;
+    let first = asked.shared(Settings::SHARED);
     Ok(FleetSettings {
-        interval: planned
-            .map(Duration::from_millis)
-            .or(asked.interval)
-            .unwrap_or(TimingSettings::INTERVAL),
-        report_age_max: asked_age.unwrap_or(TimingSettings::REPORT_AGE_MAX),
+        interval: planned.map_or(first.interval, Duration::from_millis),
+        ..first
     })
 }
 
+/// The first of the settings that differ.
 fn different(stored: FleetSettings, given: FleetSettings) -> FleetError {
-    let (name, stored, given) = if stored.interval == given.interval {
-        (
-            "--report-age-max",
-            stored.report_age_max,
-            given.report_age_max,
-        )
-    } else {
-        ("--interval", stored.interval, given.interval)
-    };
+    let mut both = flags(stored).into_iter().zip(flags(given));
+    let differs = both.find(|(stored, given)| stored != given);
+    let ((name, stored), (_, given)) = differs.expect("they were compared before");
     FleetError::Different {
         name,
-        stored: format_duration(stored),
-        given: format_duration(given),
+        stored,
+        given,
     }
 }
 

@@ -10,34 +10,33 @@ use crate::store::DictionaryLimits;
 #[derive(Debug, Clone, Args)]
 pub struct LimitSettings {
     /// Most services counted under their own name, 1 to 1000000; further ones are counted as
-    /// __other__
+    /// __other__. Shared like --interval [default: the database's, 10000 in a new one]
     #[arg(
         long,
         env = "WEIR_MAX_SERVICES",
-        default_value = "10000",
         value_name = "N",
         value_parser = count(1, SERVICES_MAX)
     )]
-    pub max_services: u32,
+    pub max_services: Option<u32>,
     /// Most operations of one service counted under their own name, 1 to 100000; further ones are
-    /// counted as the service's __other__
+    /// counted as the service's __other__. Shared like --interval [default: the database's,
+    /// 2000 in a new one]
     #[arg(
         long,
         env = "WEIR_MAX_OPERATIONS_PER_SERVICE",
-        default_value = "2000",
         value_name = "N",
         value_parser = count(1_u32, 100_000)
     )]
-    pub max_operations_per_service: u32,
-    /// Most operations of the fleet counted under their own name, 1 to 3000000
+    pub max_operations_per_service: Option<u32>,
+    /// Most operations of the fleet counted under their own name, 1 to 3000000. Shared like
+    /// --interval [default: the database's, 1000000 in a new one]
     #[arg(
         long,
         env = "WEIR_MAX_OPERATIONS",
-        default_value = "1000000",
         value_name = "N",
         value_parser = count(1, OPERATIONS_MAX)
     )]
-    pub max_operations: u32,
+    pub max_operations: Option<u32>,
     /// Largest report accepted, in bytes after decompression, 1024 to 268435456
     #[arg(
         long,
@@ -60,25 +59,54 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
+    /// How many names are counted apart with a new database, unless flags give others.
+    pub const NAMES: DictionaryLimits = DictionaryLimits {
+        services: 10_000,
+        operations_per_service: 2000,
+        operations: 1_000_000,
+    };
+
     pub(super) fn check(&self, problems: &mut Vec<String>) {
-        let (services, operations) = (self.max_services, self.max_operations);
-        let bytes = plan_names_bytes(services, operations);
-        if bytes > PLAN_NAMES_BYTES {
-            problems.push(format!(
-                "--max-operations {operations} with --max-services {services}: a plan with that \
-                 many takes up to {bytes} bytes, and the limit is {PLAN_NAMES_BYTES}; lower one \
-                 of the two"
-            ));
+        // Without a flag, the limit comes from the database. It is checked once that is known.
+        if let (Some(services), Some(operations)) = (self.max_services, self.max_operations) {
+            problems.extend(Self::fit(services, operations).err());
         }
     }
 
-    /// How many names get an entry of their own.
-    #[must_use]
-    pub fn dictionary(&self) -> DictionaryLimits {
-        DictionaryLimits {
-            services: self.max_services,
-            operations_per_service: self.max_operations_per_service,
-            operations: self.max_operations,
+    /// Whether a plan has room for so many names.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn fit(services: u32, operations: u32) -> Result<(), String> {
+        let bytes = plan_names_bytes(services, operations);
+        if bytes <= PLAN_NAMES_BYTES {
+            return Ok(());
         }
+        Err(format!(
+            "--max-operations {operations} with --max-services {services}: a plan with that many \
+             takes up to {bytes} bytes, and the limit is {PLAN_NAMES_BYTES}; lower one of the \
+             two"
+        ))
+    }
+
+    /// How many names are counted apart: what the flags say, `otherwise` where they do not.
+    pub(super) fn names(&self, otherwise: DictionaryLimits) -> DictionaryLimits {
+        let per_service = self.max_operations_per_service;
+        DictionaryLimits {
+            services: self.max_services.unwrap_or(otherwise.services),
+            operations_per_service: per_service.unwrap_or(otherwise.operations_per_service),
+            operations: self.max_operations.unwrap_or(otherwise.operations),
+        }
+    }
+
+    /// Whether a flag says something that all replicas share.
+    pub(super) fn says_shared(&self) -> bool {
+        [
+            self.max_services,
+            self.max_operations_per_service,
+            self.max_operations,
+        ]
+        .iter()
+        .any(Option::is_some)
     }
 }

@@ -13,7 +13,8 @@ pub struct TimingSettings {
     /// stores it there [default: the database's, 60s in a new one]
     #[arg(long, env = "WEIR_INTERVAL", value_name = "DURATION", value_parser = interval)]
     pub interval: Option<Duration>,
-    /// How long after its end a window waits for reports [default: a sixth of the interval]
+    /// How long after its end a window waits for reports, up to ten intervals. Shared like
+    /// --interval [default: the database's, a sixth of the interval in a new one]
     #[arg(long, env = "WEIR_GRACE", value_name = "DURATION", value_parser = grace)]
     pub grace: Option<Duration>,
     /// Greatest age of a report, from the start of its window, 1m to 24h. Shared like --interval
@@ -25,28 +26,29 @@ pub struct TimingSettings {
         value_parser = duration(MINUTE, DAY)
     )]
     pub report_age_max: Option<Duration>,
-    /// Replace the --interval and --report-age-max stored in the database. The other replicas end
-    /// when they notice
+    /// Replace shared settings stored in the database: those given of --interval, --report-age-max,
+    /// --grace, --history, --retire-after and the three limits on names. The other replicas end when
+    /// they notice
     #[arg(long, env = "WEIR_CHANGE_FLEET_SETTINGS")]
     pub change_fleet_settings: bool,
-    /// How long the history of each operation is stored, 1h to 90d
+    /// How long the history of each operation is stored, 1h to 90d. Shared like --interval
+    /// [default: the database's, 24h in a new one]
     #[arg(
         long,
         env = "WEIR_HISTORY",
-        default_value = "24h",
         value_name = "DURATION",
         value_parser = duration(HOUR, 90 * DAY)
     )]
-    pub history: Duration,
-    /// An operation that nobody reports for this long is forgotten, 1h to 90d
+    pub history: Option<Duration>,
+    /// An operation that nobody reports for this long is forgotten, 1h to 90d. Shared like --interval
+    /// [default: the database's, 24h in a new one]
     #[arg(
         long,
         env = "WEIR_RETIRE_AFTER",
-        default_value = "24h",
         value_name = "DURATION",
         value_parser = duration(HOUR, 90 * DAY)
     )]
-    pub retire_after: Duration,
+    pub retire_after: Option<Duration>,
 }
 
 impl TimingSettings {
@@ -66,13 +68,19 @@ impl TimingSettings {
     /// The greatest age of a report with a new database, unless a flag gives another.
     pub const REPORT_AGE_MAX: Duration = HOUR;
 
+    /// How long history is stored with a new database, unless a flag gives another.
+    pub const HISTORY: Duration = DAY;
+
+    /// How long unused names are kept with a new database, unless a flag gives another.
+    pub const RETIRE_AFTER: Duration = DAY;
+
     /// How long after its end a window waits for reports, with this interval.
     ///
     /// # Errors
-    /// If the flag is too large for the interval.
-    pub fn grace(&self, interval: Duration) -> Result<Duration, String> {
+    /// If more is `given` than the interval allows.
+    pub fn grace(given: Option<Duration>, interval: Duration) -> Result<Duration, String> {
         let most = Self::GRACE_INTERVALS_MAX * interval;
-        match self.grace {
+        match given {
             Some(grace) if grace > most => Err(format!(
                 "--grace {}: must be at most {} intervals, which is {}",
                 humantime::format_duration(grace),
@@ -86,14 +94,23 @@ impl TimingSettings {
 
     pub(super) fn check(&self, problems: &mut Vec<String>) {
         // Without the flag, the interval comes from the database. It is checked once that is known.
-        if let Some(Err(problem)) = self.interval.map(|interval| self.grace(interval)) {
+        let grace = |interval| Self::grace(self.grace, interval);
+        if let Some(Err(problem)) = self.interval.map(grace) {
             problems.push(problem);
         }
-        if self.change_fleet_settings && self.interval.is_none() && self.report_age_max.is_none() {
-            problems.push(
-                "--change-fleet-settings: give --interval or --report-age-max to change".into(),
-            );
-        }
+    }
+
+    /// Whether a flag says something that all replicas share.
+    pub(super) fn says_shared(&self) -> bool {
+        [
+            self.interval,
+            self.report_age_max,
+            self.grace,
+            self.history,
+            self.retire_after,
+        ]
+        .iter()
+        .any(Option::is_some)
     }
 }
 

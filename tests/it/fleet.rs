@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use weir::app::{App, AppError};
+use weir::settings::Settings;
 use weir::store::postgres::PostgresStore;
 use weir::store::{FleetSettings, Store};
 use weir::telemetry::logging::chain;
@@ -12,6 +13,7 @@ use weir::telemetry::metrics::TaskName;
 use crate::support::app::{Agent, TestApp, config};
 use crate::support::postgres::TestDatabase;
 use crate::support::process::eventually;
+use crate::support::scrape::Scrape;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const RATES: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 500.0)])];
@@ -41,13 +43,81 @@ async fn a_replica_with_another_interval_does_not_start() {
     for part in ["--interval 3s", "--interval 2s", "--change-fleet-settings"] {
         assert!(said.contains(part), "{said}");
     }
-    let age = ["--report-age-max", "2h"];
-    let said = chain(&start(&database, &age).await.err().unwrap());
-    assert!(said.contains("--report-age-max 1h"), "{said}");
-    // The grace is checked against the interval that the database says.
-    let grace = start(&database, &["--grace", "31s"]).await.err().unwrap();
-    assert!(chain(&grace).contains("--grace 31s"));
     drop(start(&database, &["--interval", "3s"]).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_replica_would_do_otherwise_than_the_others_it_does_not_start() {
+    let database = TestDatabase::create().await;
+    drop(start(&database, &["--interval", "3s"]).await.unwrap());
+    for (flag, shared, other) in [
+        ("--report-age-max", "1h", "2h"),
+        ("--grace", "500ms", "1s"),
+        ("--history", "1day", "2days"),
+        ("--retire-after", "1day", "2days"),
+        ("--max-services", "10000", "9"),
+        ("--max-operations-per-service", "2000", "9"),
+        ("--max-operations", "1000000", "9"),
+    ] {
+        drop(start(&database, &[flag, shared]).await.expect("the same"));
+        let refused = start(&database, &[flag, other]).await.err();
+        let said = chain(&refused.unwrap_or_else(|| panic!("{flag} {other} is taken")));
+        assert!(said.contains(&format!("says {flag} {shared},")), "{said}");
+        let given = format!("started with {flag} {other}:");
+        assert!(said.contains(&given), "{said}");
+    }
+    // What is changed has to fit what the database says.
+    let change = async |flag: &str, value: &str| {
+        let changed = start(&database, &[flag, value, "--change-fleet-settings"]).await;
+        changed.map(drop).map_err(|refused| chain(&refused))
+    };
+    change("--max-services", "1000000").await.unwrap();
+    for (flag, value) in [("--grace", "31s"), ("--max-operations", "3000000")] {
+        let said = change(flag, value).await.unwrap_err();
+        assert!(said.contains(&format!("{flag} {value}")), "{said}");
+    }
+    let unchanged = ["--max-services", "1000000", "--max-operations", "1000000"];
+    drop(start(&database, &unchanged).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_count_apart_the_names_that_the_database_says() {
+    let database = TestDatabase::create().await;
+    let place = ["--interval", "1s", "--database-url", database.url()];
+    let first = [&place[..], &["--max-services", "1"]].concat();
+    let first = TestApp::start_with(config(&first)).await;
+    let second = TestApp::start_with(config(&place)).await;
+    let mut agent = Agent::new("a");
+    let counted = async |app: &TestApp, agent: &mut Agent, service: &str| {
+        let report = eventually(DEADLINE, "a report", async || {
+            agent.next(&[(service, &[("GET /", 500.0)])])
+        })
+        .await;
+        assert_eq!(app.report(&report).await.0, 200);
+    };
+    counted(&first, &mut agent, "shop").await;
+    counted(&second, &mut agent, "stock").await;
+    let folded = Scrape::of(&second).await;
+    let folded = folded.value("weir_overflow_requests_total{entry=\"fleet\"}");
+    assert!(folded > 0.0, "the second replica has no room of its own");
+
+    // More room for all: the first ends, and the second's successor has it.
+    let more = [&place[..], &["--max-services", "2"]].concat();
+    let refused = App::build(config(&more)).await.err().unwrap();
+    assert!(chain(&refused).contains("--max-services 1"));
+    let more = [&more[..], &["--change-fleet-settings"]].concat();
+    let third = TestApp::start_with(config(&more)).await;
+    for app in [first, second] {
+        let ended = chain(&app.ended().await.unwrap_err());
+        assert!(ended.contains("--max-services 2"), "{ended}");
+    }
+    counted(&third, &mut agent, "stock").await;
+    let folded = Scrape::of(&third).await;
+    assert_eq!(
+        folded.value("weir_overflow_requests_total{entry=\"fleet\"}"),
+        0.0
+    );
+    third.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +193,7 @@ async fn a_deliberate_change_ends_the_others_and_plans_go_on() {
     let store = PostgresStore::connect(database.url(), 1).await.unwrap();
     let expected = FleetSettings {
         interval: Duration::from_secs(2),
-        report_age_max: Duration::from_secs(3600),
+        ..Settings::SHARED
     };
     assert_eq!(store.fleet_settings().await.unwrap(), Some(expected));
 }

@@ -42,6 +42,7 @@ fn the_page_states_the_bounds_of_the_code() {
     let limits = Settings::defaults().limits;
     let hours = |of: std::time::Duration| format!("{} h", of.as_secs() / 3600);
     let settings = Settings::defaults();
+    let names = Settings::SHARED.names;
     for (what, bound) in [
         (
             "open connections",
@@ -56,12 +57,12 @@ fn the_page_states_the_bounds_of_the_code() {
             written(ReportLimits::OPERATIONS),
         ),
         ("age of a window", hours(TimingSettings::REPORT_AGE_MAX)),
-        ("services", written(limits.max_services as usize)),
+        ("services", written(names.services as usize)),
         (
             "operations of a service",
-            written(limits.max_operations_per_service as usize),
+            written(names.operations_per_service as usize),
         ),
-        ("operations", written(limits.max_operations as usize)),
+        ("operations", written(names.operations as usize)),
         ("operations listed in a strategy", written(LISTED_MAX)),
         ("the configuration", mebibytes(Configuration::BYTES_MAX)),
         (
@@ -84,7 +85,7 @@ fn the_page_states_the_bounds_of_the_code() {
             "its revisions",
             mebibytes(Configuration::REVISIONS.bytes as usize),
         ),
-        ("history", hours(settings.timing.history)),
+        ("history", hours(Settings::SHARED.history)),
         (
             "series of single services",
             limits.metrics_services.to_string(),

@@ -15,6 +15,7 @@ mod retention;
 
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 pub use connections::PoolState;
+pub(super) use fleet::FleetRow;
 pub use fleet::FleetSettings;
 pub use formats::WriteFormat;
 pub(super) use history::last_of_each_window;

@@ -24,6 +24,7 @@ fn all() -> Vec<Migration> {
     let formats = include_str!("../../../migrations/postgres/0005_settlement_and_formats.sql");
     let fleet = include_str!("../../../migrations/postgres/0006_fleet.sql");
     let identity = include_str!("../../../migrations/postgres/0007_plan_identity.sql");
+    let shared = include_str!("../../../migrations/postgres/0008_more_fleet_settings.sql");
     let simple = |version, name, sql: &'static str| {
         Migration::new(
             version,
@@ -43,6 +44,7 @@ fn all() -> Vec<Migration> {
         simple(5, "settlement and formats", formats),
         simple(6, "fleet", fleet),
         simple(7, "plan identity", identity),
+        simple(8, "more fleet settings", shared),
     ]
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use weir::store::FleetSettings;
+use weir::store::{DictionaryLimits, FleetSettings};
 
 use super::{Fixture, corrupt_cell};
 
@@ -8,6 +8,14 @@ fn settings(interval_milliseconds: u64) -> FleetSettings {
     FleetSettings {
         interval: Duration::from_millis(interval_milliseconds),
         report_age_max: Duration::from_secs(3600),
+        grace: None,
+        history: Duration::from_secs(7200),
+        retire_after: Duration::from_secs(10_800),
+        names: DictionaryLimits {
+            services: 3,
+            operations_per_service: 5,
+            operations: 7,
+        },
     }
 }
 
@@ -26,7 +34,11 @@ pub async fn a_change_is_seen_by_all(fixture: &Fixture) {
     one.write_fleet_settings(settings(1000), false)
         .await
         .unwrap();
-    let changed = settings(30_000);
+    let changed = FleetSettings {
+        grace: Some(Duration::from_millis(1)),
+        history: Duration::from_secs(14_400),
+        ..settings(30_000)
+    };
     let stored = two.write_fleet_settings(changed, true).await.unwrap();
     assert_eq!(stored, changed);
     assert_eq!(one.fleet_settings().await.unwrap(), Some(changed));
