@@ -4,9 +4,8 @@
 //! directories, and who may connect.
 
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use crate::node::{Node, spawn};
 use crate::support::process::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::system::{binaries, is_root, make_root};
+use crate::support::watchdog::Watchdog;
 
 /// How long a cluster may take to become whole.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -57,7 +57,7 @@ impl Patroni {
     /// Starts everything and waits until two standbys follow.
     pub async fn start(mode: Mode) -> Self {
         let root = make_root();
-        let watchdog = Watchdog::new(&root);
+        let watchdog = Watchdog::new(WATCHDOG, &root);
         let (etcd, etcd_port) = start_etcd(&root);
         let mut nodes = Vec::new();
         for number in 1..=NODES {
@@ -360,35 +360,4 @@ fn program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("{name} is not installed: `scripts/setup ha` does it"))
-}
-
-/// Cleans up, however this process ends.
-struct Watchdog {
-    process: Child,
-    pipe: Option<ChildStdin>,
-}
-
-impl Watchdog {
-    fn new(root: &Path) -> Self {
-        let mut process = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog"])
-            .arg(root)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Out of reach of an interrupt meant for the soak.
-            .process_group(0)
-            .spawn()
-            .expect("there is a shell");
-        let pipe = process.stdin.take();
-        Self { process, pipe }
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _ = self.process.wait();
-    }
 }

@@ -12,3 +12,5 @@ pub mod proxy;
 pub mod stored;
 #[path = "../it/support/postgres/system.rs"]
 pub mod system;
+#[path = "../it/support/watchdog.rs"]
+pub mod watchdog;

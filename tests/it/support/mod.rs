@@ -12,3 +12,4 @@ pub mod prometheus;
 pub mod proxy;
 pub mod scrape;
 pub mod stored;
+pub mod watchdog;

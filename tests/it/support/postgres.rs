@@ -11,14 +11,14 @@ mod standby;
 pub(super) mod system;
 
 use std::ffi::OsStr;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
+use super::watchdog::Watchdog;
 use system::{
     binaries, children, free_port, is_root, is_running, make_root, unprivileged, wait_until,
 };
@@ -163,7 +163,7 @@ impl Cluster {
             binaries,
             port: if tcp { free_port() } else { 5432 },
             tcp,
-            _watchdog: Watchdog::new(&root),
+            _watchdog: Watchdog::new(WATCHDOG, &root),
             root,
         };
         let data = cluster.data();
@@ -180,18 +180,22 @@ impl Cluster {
                 "--no-sync".as_ref(),
             ],
         );
-        let settings = format!(
-            "\nunix_socket_directories = '{}'\nlisten_addresses = '{}'\nport = {}\n\
-             max_connections = 300\nshared_buffers = '64MB'\nfsync = on\n",
-            cluster.root.display(),
-            if tcp { "127.0.0.1" } else { "" },
-            cluster.port,
-        );
+        let settings = "max_connections = 300\nshared_buffers = '64MB'\nfsync = on\n";
         let file = data.join("postgresql.conf");
         let before = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, before + &settings).unwrap();
+        std::fs::write(&file, before + &cluster.listening() + settings).unwrap();
         cluster.restart();
         cluster
+    }
+
+    /// Where it listens, as lines of its configuration.
+    fn listening(&self) -> String {
+        format!(
+            "\nunix_socket_directories = '{}'\nlisten_addresses = '{}'\nport = {}\n",
+            self.root.display(),
+            if self.tcp { "127.0.0.1" } else { "" },
+            self.port,
+        )
     }
 
     /// The URL of one of its databases, through the Unix socket.
@@ -237,11 +241,14 @@ impl Cluster {
 
     /// The URL of one of its databases, through the loopback interface.
     pub fn tcp_url(&self, database: &str) -> String {
+        let host = self.host();
+        format!("postgres://{USER}@{host}/{database}?sslmode=disable")
+    }
+
+    /// Its address on the loopback interface.
+    pub fn host(&self) -> String {
         assert!(self.tcp, "start it with start_with_tcp()");
-        format!(
-            "postgres://{USER}@127.0.0.1:{}/{database}?sslmode=disable",
-            self.port
-        )
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Its port, on the loopback interface or in the socket's name.
@@ -295,12 +302,13 @@ impl Cluster {
             .chain(children(postmaster))
             .map(|process| process.to_string())
             .collect();
-        let killed = Command::new("kill")
+        // It fails where one of them has just ended by itself; the others get their signal.
+        let _ = Command::new("kill")
             .arg("-KILL")
             .args(&processes)
+            .stderr(Stdio::null())
             .status()
             .unwrap();
-        assert!(killed.success(), "cannot kill {processes:?}");
         wait_until("the server is gone", || {
             processes.iter().all(|process| !is_running(process))
         });
@@ -346,36 +354,5 @@ impl Cluster {
             let log = std::fs::read_to_string(self.root.join("log")).unwrap_or_default();
             panic!("{} failed: {said}\n{log}", program.display());
         }
-    }
-}
-
-/// Holds the pipe; dropped, it waits until the watchdog has cleaned up.
-#[derive(Debug)]
-struct Watchdog {
-    process: Child,
-    pipe: Option<ChildStdin>,
-}
-
-impl Watchdog {
-    fn new(root: &Path) -> Self {
-        let mut process = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog"])
-            .arg(root)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Out of reach of an interrupt or a kill meant for the tests' process group.
-            .process_group(0)
-            .spawn()
-            .expect("there is a shell");
-        let pipe = process.stdin.take();
-        Self { process, pipe }
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _ = self.process.wait();
     }
 }

@@ -2,22 +2,23 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::system::make_root;
-use super::{Cluster, USER, Watchdog};
+use super::system::{free_port, make_root};
+use super::{Cluster, USER, WATCHDOG};
 use crate::support::process::eventually;
+use crate::support::watchdog::Watchdog;
 
 /// How long a standby may take for anything.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Cluster {
-    /// Starts a standby that follows this server asynchronously.
+    /// Starts a standby that follows this server asynchronously, and listens as it does.
     pub fn standby(&self) -> Self {
         let root = make_root();
         let standby = Self {
             binaries: self.binaries.clone(),
-            port: self.port,
-            tcp: false,
-            _watchdog: Watchdog::new(&root),
+            port: if self.tcp { free_port() } else { self.port },
+            tcp: self.tcp,
+            _watchdog: Watchdog::new(WATCHDOG, &root),
             root,
         };
         let (data, port) = (standby.data(), self.port.to_string());
@@ -40,11 +41,7 @@ impl Cluster {
         );
         let file = data.join("postgresql.conf");
         let before = std::fs::read_to_string(&file).unwrap();
-        let own = format!(
-            "\nunix_socket_directories = '{}'\nlisten_addresses = ''\n",
-            standby.root.display()
-        );
-        std::fs::write(&file, before + &own).unwrap();
+        std::fs::write(&file, before + &standby.listening()).unwrap();
         standby.restart();
         standby
     }
