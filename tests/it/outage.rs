@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 use weir::settings::Settings;
+use weir::store::postgres::PostgresStore;
 
 use crate::support::app::{Agent, TestApp, config, report};
 use crate::support::postgres::{Cluster, TestDatabase};
 use crate::support::process::eventually;
 use crate::support::scrape::Scrape;
+use crate::support::stored::stored_totals;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const RATES: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 500.0), ("POST /buy", 20.0)])];
@@ -164,4 +166,51 @@ async fn a_database_restored_from_a_backup_is_followed() {
     .await;
     pool.close().await;
     app.stop().await;
+}
+
+/// The URL names both servers, as docs/postgresql.md says, the one that takes no writes first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_takes_over_is_found_without_a_restart() {
+    let primary = Cluster::start_with_tcp();
+    let standby = primary.standby();
+    let url = format!(
+        "postgres://weir@{},{}/postgres?target_session_attrs=read-write&sslmode=disable",
+        standby.host(),
+        primary.host()
+    );
+    let flags = ["--interval", "1s", "--database-url", &url];
+    let app = TestApp::start_with(config(&flags)).await;
+    let mut agent = Agent::new("a");
+    has_plan_for_the_shop(&app, &mut agent).await;
+    let epoch = Uuid::new_v4();
+    assert_eq!(app.report(&report("b", epoch, 1, 7)).await.0, 200);
+    let before = app.plan().await.unwrap()["plan"].as_u64().unwrap();
+    // What an asynchronous standby may lose is not what this is about.
+    standby.catches_up_with(&primary).await;
+    primary.kill9();
+    assert_eq!(app.report(&report("b", epoch, 2, 11)).await.0, 503);
+    app.poll("shop").await;
+
+    standby.promote().await;
+    for (sequence, offered, result) in [(1, 7, "duplicate"), (2, 11, "counted")] {
+        let answer = eventually(DEADLINE, "reports are taken again", async || {
+            let sent = report("b", epoch, sequence, offered);
+            let (status, answer) = app.report(&sent).await;
+            (status == 200).then_some(answer)
+        })
+        .await;
+        assert_eq!(answer["result"], result, "{answer}");
+    }
+    eventually(DEADLINE, "plans go on", async || {
+        if let Some(report) = agent.next(RATES) {
+            assert_eq!(app.report(&report).await.0, 200);
+        }
+        (app.plan().await?["plan"].as_u64()? > before + 1).then_some(())
+    })
+    .await;
+    app.stop().await;
+    let store = PostgresStore::connect(&standby.url("postgres"), 1).await;
+    let totals = stored_totals(&store.unwrap()).await;
+    let name = ("checkout".to_owned(), "POST /cart".to_owned());
+    assert_eq!(totals[&name], (18, 0));
 }

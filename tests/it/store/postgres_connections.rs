@@ -263,53 +263,24 @@ async fn a_password_that_changes_in_its_file_needs_no_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_host_that_takes_writes_is_found_and_found_again() {
-    let (first, second) = (Cluster::start_with_tcp(), Cluster::start_with_tcp());
-    let (one, two) = (Operator::at(&first).await, Operator::at(&second).await);
-    let read_only = "alter system set default_transaction_read_only = on";
-    let writes = "alter system reset default_transaction_read_only";
-    let mut servers = [one, two];
-    servers[0].run(read_only).await;
-    servers[0].run("select pg_reload_conf()").await;
-    let hosts: Vec<String> = [&first, &second]
-        .iter()
-        .map(|cluster| {
-            cluster
-                .tcp_url("")
-                .split(['@', '/'])
-                .nth(3)
-                .unwrap()
-                .to_owned()
-        })
-        .collect();
+    let primary = Cluster::start_with_tcp();
+    let standby = primary.standby();
+    let hosts = [standby.host(), primary.host()];
     let url = format!(
         "postgres://weir@{}/postgres?target_session_attrs=read-write&sslmode=disable",
         hosts.join(",")
     );
     let store = open(&url, 2).await;
     store.commit_reports(&counts(1)).await.unwrap();
-    let tables = "select count(*) from pg_class where relname = 'mark'";
-    let mut found = Vec::new();
-    for server in &mut servers {
-        let count: i64 = sqlx::query_scalar(tables)
-            .fetch_one(&mut server.0)
-            .await
-            .unwrap();
-        found.push(count);
-    }
-    assert_eq!(found, [0, 1], "the second takes writes");
-
-    servers[0].run(writes).await;
-    servers[0].run("select pg_reload_conf()").await;
-    let [one, two] = servers;
-    drop((one, two));
-    // As a standby would have them.
-    drop(open(&first.tcp_url("postgres"), 1).await);
-    second.stop();
-    eventually(DEADLINE, "the first is used", async || {
-        store.commit_reports(&counts(2)).await.ok()
+    standby.catches_up_with(&primary).await;
+    primary.kill9();
+    standby.promote().await;
+    let admitted = eventually(DEADLINE, "the standby is used", async || {
+        store.commit_reports(&counts(1)).await.ok()
     })
     .await;
-    first.stop();
+    assert_eq!(admitted, [Admission::Duplicate], "it has what was stored");
+    standby.stop();
     let neither = eventually(DEADLINE, "both are named", async || {
         let text = said(&store.current_plan_mark().await.unwrap_err());
         hosts.iter().all(|host| text.contains(host)).then_some(text)
