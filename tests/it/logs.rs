@@ -216,3 +216,35 @@ async fn a_database_call_that_fails_or_is_slow_is_told_and_not_a_thousand_times(
     cluster.restart();
     line(&weir, "the database answers again").await;
 }
+
+#[tokio::test]
+async fn a_server_that_may_lose_what_it_has_stored_is_warned_of() {
+    let cluster = Cluster::start();
+    let start = async || {
+        let command = command().flag("--database-url", cluster.url("postgres"));
+        command.start().await
+    };
+    let warning = "PostgreSQL runs with this setting off";
+    let weir = start().await;
+    assert_eq!(weir.logged(warning), Vec::<String>::new());
+    drop(weir);
+    let off = [
+        "alter system set fsync = off",
+        "alter system set full_page_writes = off",
+        "select pg_reload_conf()",
+    ];
+    cluster.execute("postgres", &off).await;
+    // The server reads its configuration a moment after it was told to.
+    let warned = eventually(DEADLINE, "both settings are named", async || {
+        let lines = start().await.logged(warning);
+        (lines.len() == 2).then_some(lines)
+    })
+    .await;
+    for (line, setting) in warned.iter().zip(["fsync", "full_page_writes"]) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["level"], &line["setting"]),
+            (&json!("WARN"), &json!(setting))
+        );
+    }
+}
