@@ -1,0 +1,61 @@
+//! Labels of what becomes of a plan.
+
+use super::{Label, labels};
+
+labels! {
+    /// How far a plan may change probabilities.
+    HoldState as "hold" {
+        /// As it decides.
+        None = "none",
+        /// Only downwards.
+        CutsOnly = "cuts_only",
+        /// Not at all.
+        Frozen = "frozen",
+    }
+
+    /// What decides an operation's share.
+    BindingLabel as "binding" {
+        /// The water level.
+        Level = "level",
+        /// Its floor.
+        Floor = "floor",
+        /// Its cap.
+        Cap = "cap",
+        /// The probability an operator fixed.
+        Pin = "pin",
+        /// Every trace is sampled.
+        ProbabilityOne = "probability_one",
+        /// The limit on how far it may rise in one interval.
+        RaiseLimit = "raise_limit",
+        /// The previous probability is as good.
+        Deadband = "deadband",
+        /// Missing reports, of the operation or of the whole fleet.
+        Hold = "hold",
+    }
+
+    /// The result of a plan that this replica computed.
+    PlanOutcome as "outcome" {
+        /// It became the current plan.
+        Published = "published",
+        /// Another replica had taken the lease.
+        StaleTerm = "stale_term",
+        /// Another replica had published a newer plan.
+        StaleParent = "stale_parent",
+        /// The database had gone back behind the names that it was computed with.
+        OtherNames = "other_names",
+        /// It was larger than can be read again, so it was not stored.
+        TooLarge = "too_large",
+    }
+
+    /// A phase of computing a plan.
+    PlanPhase as "phase" {
+        /// Counts, names and configuration are read.
+        Read = "read",
+        /// Counts are summed, the budget is shared, the plan is encoded.
+        Compute = "compute",
+        /// The plan is stored.
+        Publish = "publish",
+        /// The strategies are encoded and swapped in.
+        Install = "install",
+    }
+}

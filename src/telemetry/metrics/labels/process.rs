@@ -1,0 +1,69 @@
+//! Labels of the process: its version, jobs and tasks.
+
+use super::{Label, labels};
+
+labels! {
+    /// The version of the running Weir.
+    Version as "version" {
+        /// This one.
+        Running = env!("CARGO_PKG_VERSION"),
+    }
+
+    /// A background job.
+    JobName as "name" {
+        /// Computes plans.
+        Recompute = "recompute",
+        /// Creates partitions ahead and deletes old data.
+        Maintain = "maintain",
+        /// Settles history.
+        Settle = "settle",
+    }
+
+    /// How a run of a job ended.
+    RunOutcome as "outcome" {
+        /// Without an error.
+        Succeeded = "succeeded",
+        /// It returned an error.
+        Failed = "failed",
+        /// It took too long and was ended.
+        TimedOut = "timed_out",
+        /// It panicked.
+        Panicked = "panicked",
+        /// It did not start, because the previous run was still going.
+        Skipped = "skipped",
+    }
+
+    /// A task that runs as long as the process does.
+    TaskName as "task" {
+        /// Asks for the lease, or gives it up.
+        LeaseKeeper = "lease_keeper",
+        /// Follows the current plan.
+        Follower = "follower",
+        /// Triggers jobs.
+        Scheduler = "scheduler",
+        /// Runs jobs.
+        Runner = "runner",
+        /// Commits reports.
+        Committer = "committer",
+        /// Watches the settings that all replicas share.
+        FleetSettings = "fleet_settings",
+        /// Answers SDKs and agents.
+        SdkListener = "sdk_listener",
+        /// Answers operators.
+        AdminListener = "admin_listener",
+        /// Serves one connection; there are many.
+        Connection = "connection",
+        /// Commits one group of reports; there are many.
+        Commit = "commit",
+    }
+
+    /// How a task ended that should not have.
+    TaskOutcome as "outcome" {
+        /// It returned without an error.
+        Returned = "returned",
+        /// It returned an error.
+        Failed = "failed",
+        /// It panicked.
+        Panicked = "panicked",
+    }
+}

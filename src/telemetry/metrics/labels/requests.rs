@@ -1,0 +1,105 @@
+//! Labels of what becomes of requests and reports.
+
+use super::{Label, labels};
+
+labels! {
+    /// How a poll was answered.
+    PollOutcome as "outcome" {
+        /// With the service's strategy.
+        Known = "known",
+        /// With the fleet's default.
+        Unknown = "unknown",
+        /// With a problem: the service was not given exactly once.
+        Malformed = "malformed",
+    }
+
+    /// How a report was answered.
+    ReportOutcome as "outcome" {
+        /// Its counts were stored.
+        Counted = "counted",
+        /// It was stored before.
+        Duplicate = "duplicate",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// A value in it was wrong.
+        Invalid = "invalid",
+        /// Its body was too large.
+        TooLarge = "too_large",
+        /// Its body took too long to arrive.
+        TooSlow = "too_slow",
+        /// Its type or encoding was not known.
+        Unsupported = "unsupported",
+        /// Its sequence was too far behind its epoch.
+        TooFarBehind = "too_far_behind",
+        /// Too many reports were waiting.
+        Overloaded = "overloaded",
+        /// The database did not answer in time.
+        Late = "late",
+        /// The database was away.
+        Unavailable = "unavailable",
+        /// The database was going back in time, or names were being removed.
+        Unsettled = "unsettled",
+        /// An internal error.
+        Internal = "internal",
+    }
+
+    /// Why a reported name was counted in an overflow entry.
+    FoldReason as "reason" {
+        /// It is empty or missing.
+        Empty = "empty",
+        /// It is longer than allowed.
+        TooLong = "too_long",
+        /// It contains a control character.
+        ControlCharacter = "control_character",
+        /// It is not valid UTF-8.
+        NotUnicode = "not_unicode",
+        /// The report already has the largest number of names.
+        TooMany = "too_many",
+    }
+
+    /// Why a reported number was replaced by the nearest valid one.
+    ClampReason as "reason" {
+        /// More requests were sampled than offered.
+        SampledAboveOffered = "sampled_above_offered",
+        /// The number of sampled requests is not a whole number, or is negative; 0 is counted.
+        SampledNotACount = "sampled_not_a_count",
+        /// The number of instances is not a whole number within its limits.
+        InstancesOutOfRange = "instances_out_of_range",
+    }
+
+    /// Why a reported operation was not counted.
+    IgnoreReason as "reason" {
+        /// The number of offered requests is not a whole number, or is negative.
+        NotACount = "not_a_count",
+        /// The number of offered requests is larger than any machine can serve.
+        TooLarge = "too_large",
+    }
+
+    /// Where requests without an entry of their own were counted.
+    OverflowEntry as "entry" {
+        /// In their service's overflow entry.
+        Service = "service",
+        /// In the fleet's overflow entry.
+        Fleet = "fleet",
+    }
+
+    /// How a group commit ended.
+    CommitOutcome as "outcome" {
+        /// It is durable.
+        Committed = "committed",
+        /// The database refused it or was away.
+        Failed = "failed",
+        /// It took too long, and was given up.
+        Late = "late",
+        /// It panicked.
+        Panicked = "panicked",
+    }
+
+    /// The listener that a request came to.
+    ListenerName as "listener" {
+        /// The listener for SDKs and agents.
+        Sdk = "sdk",
+        /// The listener for operators.
+        Admin = "admin",
+    }
+}
