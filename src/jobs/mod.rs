@@ -5,6 +5,7 @@
 
 mod changes;
 mod follow;
+mod leadership;
 mod lease;
 mod maintain;
 mod prepare;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use follow::{PlanFollower, load_current};
-pub use lease::{GivenUp, Leadership, LeaseKeeper, Patience};
+pub use leadership::{GivenUp, Leadership, Patience};
+pub use lease::LeaseKeeper;
 pub use maintain::{Maintain, RetentionPace};
 pub use readability::{Readability, Unreadable};
 pub use recompute::Recompute;
