@@ -294,27 +294,23 @@ impl Parameters {
         }
     }
 
-    /// The hosts, of the query or else of the authority.
+    /// The hosts. As in libpq, the names and the ports of the query each replace those of the
+    /// authority.
     fn hosts(&mut self, authority: &str) -> Result<Vec<Written>, UrlError> {
-        let mut hosts: Vec<Written> = match self.host.take() {
-            Some(names) => {
-                let names = names.split(',').map(|name| (some(name), None));
-                names.collect()
-            }
-            None => authority
-                .split(',')
-                .map(written)
-                .collect::<Result<_, _>>()?,
+        let written: Result<Vec<Written>, _> = authority.split(',').map(written).collect();
+        let (names, mut ports): (Vec<_>, Vec<_>) = written?.into_iter().unzip();
+        let names = match self.host.take() {
+            Some(names) => names.split(',').map(some).collect(),
+            None => names,
         };
-        if let Some(ports) = self.port.take() {
-            let ports: Vec<&str> = ports.split(',').collect();
-            if ports.len() != 1 && ports.len() != hosts.len() {
-                return Err(wrong("port must name one port, or one for each host"));
-            }
-            for (host, port) in hosts.iter_mut().zip(ports.iter().cycle()) {
-                host.1 = number(port)?;
-            }
+        if let Some(given) = self.port.take() {
+            ports = given.split(',').map(number).collect::<Result<_, _>>()?;
         }
+        if ports.len() != 1 && ports.len() != names.len() {
+            return Err(wrong("port must name one port, or one for each host"));
+        }
+        let ports = ports.into_iter().cycle();
+        let hosts: Vec<Written> = names.into_iter().zip(ports).collect();
         if hosts.len() > HOSTS_MAX {
             return Err(wrong(format!("names more than {HOSTS_MAX} hosts")));
         }

@@ -28,6 +28,12 @@ fn hosts_are_read_as_libpq_reads_them() {
         ["a:6432", "b:6432"]
     );
     assert_eq!(names("postgres:///db?host=a,b&port=1,2"), ["a:1", "b:2"]);
+    assert_eq!(
+        names("postgres://u@a:6000/db?host=/run/pg"),
+        ["/run/pg:6000"]
+    );
+    assert_eq!(names("postgres://a:1,b:2/db?host=c,d"), ["c:1", "d:2"]);
+    assert_eq!(names("postgres://a:1,b:2/db?port=3"), ["a:3", "b:3"]);
 }
 
 #[test]
