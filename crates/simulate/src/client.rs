@@ -3,20 +3,19 @@
 //! Nothing here decides anything: an answer is read as strictly as the strictest real client
 //! reads it, and handed on.
 
+mod answer;
+
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
+use self::answer::{Answer, read};
 use super::strategy::{ClientStrategy, Violation};
 
-/// The largest answer read, in bytes.
-const LARGEST_BODY: usize = 16 << 20;
 /// As the shortest of the real clients.
 const TIME_OUT: Duration = Duration::from_secs(5);
-/// The longest wait a server can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Talks to one Weir.
 #[derive(Debug, Clone)]
@@ -149,53 +148,6 @@ struct ReportResult {
 enum ReportWord {
     Counted,
     Duplicate,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    detail: Option<String>,
-    title: Option<String>,
-}
-
-/// An answer read to its end.
-struct Answer {
-    url: String,
-    status: StatusCode,
-    tag: Option<String>,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn refused(self) -> ClientError {
-        ClientError::Refused {
-            detail: self.detail(),
-            url: self.url,
-            status: self.status,
-        }
-    }
-
-    /// What the problem document says, cut to a line.
-    fn detail(&self) -> String {
-        let problem: Option<Problem> = serde_json::from_slice(&self.body).ok();
-        problem
-            .and_then(|problem| problem.detail.or(problem.title))
-            .unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned())
-            .chars()
-            .filter(|character| !character.is_control())
-            .take(200)
-            .collect()
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, ClientError> {
-        if self.status != StatusCode::OK {
-            return Err(self.refused());
-        }
-        serde_json::from_slice(&self.body).map_err(|error| ClientError::Unreachable {
-            url: self.url,
-            why: format!("the answer makes no sense: {error}"),
-        })
-    }
 }
 
 impl Client {
@@ -341,57 +293,6 @@ fn under(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
     url
-}
-
-async fn read(url: Url, request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
-    let unreachable = |why: String| ClientError::Unreachable {
-        url: url.to_string(),
-        why,
-    };
-    let mut response = request
-        .send()
-        .await
-        .map_err(|error| unreachable(root_cause(&error)))?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(root_cause(&error)))?
-    {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(unreachable(format!("more than {LARGEST_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer {
-        url: url.to_string(),
-        status: response.status(),
-        tag: header(&response, ETAG),
-        retry_after: header(&response, RETRY_AFTER)
-            .and_then(|seconds| seconds.parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)),
-        body,
-    })
-}
-
-fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<String> {
-    response
-        .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
-}
-
-/// The innermost of an error's causes, which alone says something ("connection refused").
-fn root_cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer in {} s", TIME_OUT.as_secs());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
