@@ -156,10 +156,10 @@ async fn every_documented_answer_is_given_and_no_other() {
     let mut given = provoke::Given::default();
     provoke::before_the_first_plan(&mut given).await;
     provoke::in_operation(&mut given).await;
-    provoke::without_the_database(&mut given).await;
-    provoke::with_a_broken_database(&mut given).await;
-    provoke::with_a_newer_configuration(&mut given).await;
-    provoke::while_stopping(&mut given).await;
+    provoke::faults::without_the_database(&mut given).await;
+    provoke::faults::with_a_broken_database(&mut given).await;
+    provoke::faults::with_a_newer_configuration(&mut given).await;
+    provoke::faults::while_stopping(&mut given).await;
     assert_eq!(given.errors, Vec::<String>::new());
 
     let document = Document::read();

@@ -1,5 +1,6 @@
 //! Every situation in which Weir answers, one after the other.
 
+pub mod faults;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -8,19 +9,14 @@ use std::time::Duration;
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use sqlx::Connection;
 use uuid::Uuid;
-use weir::clock::{Clock, SystemClock};
 use weir::configuration::Configuration;
-use weir::store::Store;
-use weir::store::sqlite::SqliteStore;
 
-use self::whole::{PREVIEW, REVISION, REVISIONS};
+use self::whole::PREVIEW;
 use super::answer::Answer;
 use super::document::Document;
 use crate::supervision::Faulty;
-use crate::support::app::{Agent, TestApp, config, report};
-use crate::support::postgres::Cluster;
+use crate::support::app::{Agent, TestApp, report};
 use crate::support::process::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -384,101 +380,4 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
     given.note("PUT", "/v1/lower-bound", 408, &lower_bound.unwrap());
     given.note("PUT", "/v1/configuration", 408, &whole.unwrap());
     given.note("POST", PREVIEW, 408, &preview.unwrap());
-}
-
-/// The database goes away under a Weir that knows an operation.
-pub async fn without_the_database(given: &mut Given) {
-    let cluster = Cluster::start();
-    let url = cluster.url("postgres");
-    let app = TestApp::start_with(config(&["--interval", "1s", "--database-url", &url])).await;
-    let known = report("a", Uuid::new_v4(), 1, 100);
-    assert_eq!(app.report(&known).await.0, 200);
-    cluster.kill9();
-    for part in &PARTS {
-        given.get(&app, part.path, "", 503).await;
-        let write = put(&app, part, Some("*")).json(&(part.fine)());
-        given.put(part, write, 503).await;
-    }
-    given.get(&app, REVISIONS, "", 503).await;
-    given.get(&app, REVISION, "/1", 503).await;
-    given.post(post(&app).json(&known), 503).await;
-    given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
-    for path in POLLED {
-        given.get(&app, path, "?service=checkout", 200).await;
-    }
-    given.get(&app, "/livez", "", 200).await;
-    given.get(&app, "/readyz", "", 200).await;
-    cluster.restart();
-    app.stop().await;
-}
-
-/// The process has been asked to stop, and goes on serving for a while.
-pub async fn while_stopping(given: &mut Given) {
-    let directory = tempfile::tempdir().unwrap();
-    let app = TestApp::start(directory.path(), &["--stop-delay", "1h"]).await;
-    app.begin_stop();
-    let ready = format!("{}/readyz", app.sdk);
-    eventually(DEADLINE, "the stop is announced", async || {
-        let answer = app.client.get(&ready).send().await.ok()?;
-        (answer.status() == 503).then_some(())
-    })
-    .await;
-    let answer = Answer::of(app.client.get(&ready)).await;
-    given.note("GET", "/readyz", 503, &answer);
-    given.get(&app, "/readyz", "", 503).await;
-    given.get(&app, "/livez", "", 200).await;
-}
-
-/// Somebody renamed columns: a fault that trying again does not mend.
-pub async fn with_a_broken_database(given: &mut Given) {
-    let directory = tempfile::tempdir().unwrap();
-    let app = TestApp::start(directory.path(), &[]).await;
-    let known = report("a", Uuid::new_v4(), 1, 100);
-    assert_eq!(app.report(&known).await.0, 200);
-    let file = format!("sqlite://{}/weir.db", directory.path().display());
-    let mut connection = sqlx::SqliteConnection::connect(&file).await.unwrap();
-    for (table, column) in [
-        ("configuration", "written_ms"),
-        ("history", "payload"),
-        ("mark", "seen"),
-    ] {
-        let statement = format!("alter table {table} rename column {column} to away");
-        let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
-        taken.execute(&mut connection).await.unwrap();
-    }
-    for part in &PARTS {
-        given.get(&app, part.path, "", 500).await;
-        let write = put(&app, part, Some("*")).json(&(part.fine)());
-        given.put(part, write, 500).await;
-    }
-    given.get(&app, REVISIONS, "", 500).await;
-    given.get(&app, REVISION, "/1", 500).await;
-    given.post(post(&app).json(&known), 500).await;
-    given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
-    app.stop().await;
-}
-
-/// A newer Weir has written the configuration.
-pub async fn with_a_newer_configuration(given: &mut Given) {
-    let directory = tempfile::tempdir().unwrap();
-    let app = TestApp::start(directory.path(), &[]).await;
-    let store = SqliteStore::open(&directory.path().join("weir.db"))
-        .await
-        .unwrap();
-    let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
-    store
-        .write_configuration(1, newer, SystemClock.now())
-        .await
-        .unwrap();
-    for part in PARTS.iter().filter(|part| part.path != "/v1/configuration") {
-        let shown = given.get(&app, part.path, "", 409).await.json();
-        let detail = shown["detail"].as_str().unwrap();
-        assert!(
-            detail.contains("budget") && detail.contains("burst"),
-            "{detail}"
-        );
-        let write = put(&app, part, Some("*")).json(&(part.fine)());
-        given.put(part, write, 409).await;
-    }
-    app.stop().await;
 }

@@ -2,24 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
-    Admission, BucketCounts, Cause, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
     Maintained, NewPlan, Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention,
     RevisionMark, Rows, Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan,
     WriteFormat,
 };
 
+use super::faults::Faults;
 use super::operations::Point;
 use crate::support::stored::ReadWhole;
 
@@ -60,80 +61,6 @@ pub struct Published {
 impl Ledger {
     pub fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap()
-    }
-}
-
-/// What is wrong between one replica and the database.
-pub struct Faults {
-    pub cut: AtomicBool,
-    /// How many of the next writes are done without an answer.
-    pub unheard: AtomicU32,
-    /// How many calls have failed.
-    pub failed: AtomicU32,
-    /// The call that panics, as a fault in the program would make it.
-    pub panic_in: Mutex<Option<&'static str>>,
-    stop_at: Mutex<Option<Point>>,
-    stopped: watch::Sender<bool>,
-}
-
-impl Faults {
-    pub fn none() -> Arc<Self> {
-        Arc::new(Self {
-            cut: AtomicBool::new(false),
-            unheard: AtomicU32::new(0),
-            failed: AtomicU32::new(0),
-            panic_in: Mutex::default(),
-            stop_at: Mutex::default(),
-            stopped: watch::channel(false).0,
-        })
-    }
-
-    /// Stops whoever comes to this point next.
-    pub fn stop_at(&self, point: Option<Point>) {
-        *self.stop_at.lock().unwrap() = point;
-    }
-
-    /// Lets whoever stands there go on.
-    pub fn go_on(&self) {
-        self.stopped.send_replace(false);
-    }
-
-    /// Returns once somebody stands there.
-    pub async fn someone_stops(&self) {
-        let waited = self
-            .stopped
-            .subscribe()
-            .wait_for(|stopped| *stopped)
-            .await
-            .is_ok();
-        assert!(waited, "the sender lives");
-    }
-
-    async fn come_to(&self, point: Point) {
-        let stops = self.stop_at.lock().unwrap().take_if(|at| *at == point);
-        if stops.is_some() {
-            self.stopped.send_replace(true);
-            let gone_on = self
-                .stopped
-                .subscribe()
-                .wait_for(|stopped| !*stopped)
-                .await
-                .is_ok();
-            assert!(gone_on, "the sender lives");
-        }
-    }
-
-    fn may_panic(&self, call: &'static str) {
-        let panics = *self.panic_in.lock().unwrap() == Some(call);
-        assert!(!panics, "{call} panics, as asked");
-    }
-
-    fn unavailable(&self) -> StoreError {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        StoreError::Unavailable {
-            during: "a simulated outage",
-            source: Cause::of("left out by the test"),
-        }
     }
 }
 

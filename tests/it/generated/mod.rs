@@ -10,6 +10,7 @@
 mod checks;
 pub mod database;
 mod ending;
+pub mod faults;
 mod fleet;
 pub mod operations;
 mod replica;

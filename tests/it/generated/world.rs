@@ -13,7 +13,8 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{ConfigurationWrite, DictionaryCursor, Store, StoreError};
 
 use super::checks;
-use super::database::{Faults, Ledger, Link};
+use super::database::{Ledger, Link};
+use super::faults::Faults;
 use super::fleet::{self, Fleet, SERVICES};
 use super::operations::Op;
 use super::replica::{GRACE, INTERVAL, Place};

@@ -1,0 +1,83 @@
+//! What goes wrong between one replica and the database.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+use weir::store::{Cause, StoreError};
+
+use super::operations::Point;
+
+/// What is wrong between one replica and the database.
+pub struct Faults {
+    pub cut: AtomicBool,
+    /// How many of the next writes are done without an answer.
+    pub unheard: AtomicU32,
+    /// How many calls have failed.
+    pub failed: AtomicU32,
+    /// The call that panics, as a fault in the program would make it.
+    pub panic_in: Mutex<Option<&'static str>>,
+    stop_at: Mutex<Option<Point>>,
+    stopped: watch::Sender<bool>,
+}
+
+impl Faults {
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self {
+            cut: AtomicBool::new(false),
+            unheard: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
+            panic_in: Mutex::default(),
+            stop_at: Mutex::default(),
+            stopped: watch::channel(false).0,
+        })
+    }
+
+    /// Stops whoever comes to this point next.
+    pub fn stop_at(&self, point: Option<Point>) {
+        *self.stop_at.lock().unwrap() = point;
+    }
+
+    /// Lets whoever stands there go on.
+    pub fn go_on(&self) {
+        self.stopped.send_replace(false);
+    }
+
+    /// Returns once somebody stands there.
+    pub async fn someone_stops(&self) {
+        let waited = self
+            .stopped
+            .subscribe()
+            .wait_for(|stopped| *stopped)
+            .await
+            .is_ok();
+        assert!(waited, "the sender lives");
+    }
+
+    pub async fn come_to(&self, point: Point) {
+        let stops = self.stop_at.lock().unwrap().take_if(|at| *at == point);
+        if stops.is_some() {
+            self.stopped.send_replace(true);
+            let gone_on = self
+                .stopped
+                .subscribe()
+                .wait_for(|stopped| !*stopped)
+                .await
+                .is_ok();
+            assert!(gone_on, "the sender lives");
+        }
+    }
+
+    pub fn may_panic(&self, call: &'static str) {
+        let panics = *self.panic_in.lock().unwrap() == Some(call);
+        assert!(!panics, "{call} panics, as asked");
+    }
+
+    pub fn unavailable(&self) -> StoreError {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        StoreError::Unavailable {
+            during: "a simulated outage",
+            source: Cause::of("left out by the test"),
+        }
+    }
+}
