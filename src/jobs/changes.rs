@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
-use crate::allocation::{Hold, OperationId, Plan};
+use itertools::{EitherOrBoth, Itertools};
+
+use crate::allocation::{Hold, OperationId, OperationPlan, Plan};
 use crate::names::Names;
 use crate::plan_summary::hold_label;
 use crate::telemetry::metrics::Label;
@@ -26,33 +28,36 @@ pub(super) struct PlanChanges {
 impl PlanChanges {
     pub(super) fn between(before: &Plan, plan: &Plan) -> Self {
         let mut changes = Self::default();
-        let mut held = before.operations.iter().peekable();
         let mut most = 0.0;
-        for operation in &plan.operations {
-            while held
-                .next_if(|held| held.operation < operation.operation)
-                .is_some()
-            {
-                changes.gone += 1;
-            }
-            let Some(held) = held.next_if(|held| held.operation == operation.operation) else {
-                changes.new += 1;
-                continue;
-            };
-            let (from, to) = (held.probability, operation.probability);
-            match to.total_cmp(&from) {
-                Ordering::Greater => changes.raised += 1,
-                Ordering::Less => changes.cut += 1,
-                Ordering::Equal => {}
-            }
-            let moved = (to - from).abs() * operation.offered;
-            if moved > most {
-                most = moved;
-                changes.largest = Some((operation.operation, from, to));
+        let both = before
+            .operations
+            .iter()
+            .merge_join_by(&plan.operations, |before, after| {
+                before.operation.cmp(&after.operation)
+            });
+        for operation in both {
+            match operation {
+                EitherOrBoth::Left(_) => changes.gone += 1,
+                EitherOrBoth::Right(_) => changes.new += 1,
+                EitherOrBoth::Both(before, after) => changes.add(before, after, &mut most),
             }
         }
-        changes.gone += held.count();
         changes
+    }
+
+    /// Adds an operation that is in both plans. `most` is what the largest change moves so far.
+    fn add(&mut self, before: &OperationPlan, after: &OperationPlan, most: &mut f64) {
+        let (from, to) = (before.probability, after.probability);
+        match to.total_cmp(&from) {
+            Ordering::Greater => self.raised += 1,
+            Ordering::Less => self.cut += 1,
+            Ordering::Equal => {}
+        }
+        let moved = (to - from).abs() * after.offered;
+        if moved > *most {
+            *most = moved;
+            self.largest = Some((after.operation, from, to));
+        }
     }
 
     /// How many probabilities changed, including those of new operations.
@@ -162,7 +167,7 @@ fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocation::{Belief, Binding, FleetPlan, OperationPlan, Reason, ServiceId};
+    use crate::allocation::{Belief, Binding, FleetPlan, Reason, ServiceId};
 
     fn plan(revision: u64, fleet: FleetPlan, operations: &[(u32, f64)]) -> Plan {
         let operation = |&(id, probability): &(u32, f64)| OperationPlan {

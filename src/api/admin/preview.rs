@@ -7,6 +7,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::Responder;
 use actix_web::web::{Data, Json, Payload, Query, block};
+use itertools::{EitherOrBoth, Itertools};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
@@ -120,7 +121,7 @@ fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Docum
     let names = admin.dictionary.names();
     let policy = configuration.policy(before.configuration_revision, &names);
     let after = preview(before, &policy);
-    let changes = Changes::between(before, &after);
+    let changes = OperationPairs::between(before, &after);
     let (services, operations) = (changes.services(limit), changes.largest(limit));
     let services = services.into_iter();
     let operations = operations.into_iter();
@@ -185,7 +186,7 @@ fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
 }
 
 /// Every operation that is in both plans.
-struct Changes<'a>(Vec<Pair<'a>>);
+struct OperationPairs<'a>(Vec<Pair<'a>>);
 
 /// An operation before and after the change.
 #[derive(Clone, Copy)]
@@ -194,18 +195,16 @@ struct Pair<'a> {
     after: &'a OperationPlan,
 }
 
-impl<'a> Changes<'a> {
+impl<'a> OperationPairs<'a> {
     fn between(before: &'a Plan, after: &'a Plan) -> Self {
-        let mut held = before.operations.iter().peekable();
-        let pair = |after: &'a OperationPlan| {
-            while held
-                .next_if(|before| before.operation < after.operation)
-                .is_some()
-            {}
-            let before = held.next_if(|before| before.operation == after.operation)?;
-            Some(Pair { before, after })
-        };
-        Self(after.operations.iter().filter_map(pair).collect())
+        let both = before
+            .operations
+            .iter()
+            .merge_join_by(&after.operations, |before, after| {
+                before.operation.cmp(&after.operation)
+            })
+            .filter_map(EitherOrBoth::both);
+        Self(both.map(|(before, after)| Pair { before, after }).collect())
     }
 
     /// How many probabilities would change.
