@@ -1,4 +1,4 @@
-//! One loop for everybody: the same arrivals, polls, grace and lost reports.
+//! The loop that all contenders play in: the same arrivals, polls, grace and lost reports.
 
 use std::collections::VecDeque;
 
@@ -11,12 +11,12 @@ use crate::figures::{Ideal, Judge, Measured};
 use crate::rules::{Contender, Controller, INITIAL_PROBABILITY, Kind, Observed, Setting};
 use crate::workload::Workload;
 
-/// Everything about a workload that does not depend on who plays it.
+/// Everything about a workload that does not depend on the contender.
 pub struct Stage {
     pub workload: Workload,
-    /// What is offered, interval by interval.
+    /// The offered requests, interval by interval.
     pub counts: Vec<Vec<u64>>,
-    /// For every span of the workload.
+    /// One for each span of the workload.
     pub ideals: Vec<Ideal>,
     seed: u64,
 }
@@ -38,7 +38,7 @@ impl Stage {
         }
     }
 
-    /// Lets one contender play: what it measured in every span, or nothing if it cannot play this
+    /// Plays one contender. Returns its figures in every span, or none if it cannot play this
     /// workload.
     pub fn play(&self, contender: &Contender) -> Option<Vec<Measured>> {
         let workload = &self.workload;
@@ -52,7 +52,8 @@ impl Stage {
         let mut served: VecDeque<Vec<f64>> =
             vec![vec![INITIAL_PROBABILITY; operations]; ages.len()].into();
         let mut bounds: VecDeque<Vec<f64>> = vec![Vec::new(); ages.len()].into();
-        // The same streams for everybody: who plays changes neither the coins nor the arrivals.
+        // The same random streams for every contender, so that coins and arrivals do not depend on
+        // who plays.
         let stream = |number: u64| StdRng::seed_from_u64(self.seed.wrapping_mul(3) + number);
         let mut coins = stream(1);
         let mut reports = Reports::new(
@@ -91,7 +92,7 @@ impl Stage {
         Some(judge.measured())
     }
 
-    /// The part of every operation's requests that SDKs keep whatever they are told.
+    /// The part of every operation's requests that SDKs sample whatever they are served.
     fn least(&self, controller: &dyn Controller, counts: &[u64]) -> Vec<f64> {
         let instances = self.workload.instances.unwrap_or(0) as f64;
         let seconds = self.workload.timing.interval.as_secs_f64();
@@ -103,7 +104,7 @@ impl Stage {
     }
 }
 
-/// What applies to an interval's requests, of which each plan samples its part.
+/// The probabilities that apply to an interval's requests: a mixture of the last plans.
 fn mixed(served: &VecDeque<Vec<f64>>, ages: &[f64]) -> Vec<f64> {
     (0..served[0].len())
         .map(|place| {
@@ -113,7 +114,8 @@ fn mixed(served: &VecDeque<Vec<f64>>, ages: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Keeps no more of an operation than its clients allow; one trace always.
+/// Limits the sampled traces of each operation to what its clients allow; one trace is always
+/// allowed.
 fn enforce(
     kept: &mut [u64],
     sampled: &mut [u64],
@@ -131,7 +133,8 @@ fn enforce(
     }
 }
 
-/// What was kept of every operation, and what of it was sampled rather than kept by a lower bound.
+/// The sampled traces of every operation, and how many of them the probability alone sampled,
+/// without the lower bound.
 fn sample(
     coins: &mut StdRng,
     counts: &[u64],

@@ -1,27 +1,27 @@
-//! What is measured of a bout.
+//! The figures that are measured of a bout.
 
 use weir_simulate::measure::{Cells, fill_equally, jain};
 
 use crate::workload::{Span, Workload};
 
-/// The span in which an operation should show a trace, in intervals.
+/// The length of a cell, in intervals: an operation should show a trace in each.
 const CELL: usize = 5;
-/// Within this part of the budget a controller counts as settled,
+/// A controller counts as settled if its error is within this part of the budget
 const SETTLED: f64 = 0.1;
-/// in this many intervals running,
+/// in this many intervals in a row,
 const SETTLED_FOR: usize = 3;
-/// and it has so many to get there.
+/// and it has this many intervals to get there.
 pub const SETTLES_WITHIN: usize = 60;
-/// The first of its errors comes this soon after an event, or it is not disturbed.
+/// If no error follows an event within this many intervals, the event did not disturb it.
 const DISTURBED_WITHIN: usize = 10;
-/// What belongs to an event: so many intervals from it on.
+/// An event lasts this many intervals.
 const EVENT_LASTS: usize = 15;
 /// A probability that moved by less than this part of itself counts as unchanged.
 const CHANGE: f64 = 0.01;
-/// Intervals of a day.
+/// Intervals in a day.
 const DAY: usize = 1440;
 
-/// What better means.
+/// Which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
     Lower,
@@ -33,12 +33,12 @@ pub enum Better {
 pub struct Figure {
     pub name: &'static str,
     pub better: Better,
-    /// What it is multiplied by for people.
+    /// The factor for people.
     pub scale: f64,
     pub decimals: usize,
 }
 
-/// The places of the figures in [`FIGURES`] and in [`Measured`].
+/// The indexes of the figures in [`FIGURES`] and [`Measured`].
 pub mod of {
     pub const ERROR: usize = 0;
     pub const BIAS: usize = 1;
@@ -52,7 +52,7 @@ pub mod of {
     pub const MISSING: usize = 10;
 }
 
-/// Everything that is measured.
+/// All figures.
 pub const FIGURES: [Figure; 11] = [
     figure("MAE %", Better::Lower, 100.0, 2),
     figure("bias %", Better::NearZero, 100.0, 2),
@@ -64,7 +64,7 @@ pub const FIGURES: [Figure; 11] = [
     figure("Jain", Better::Higher, 1.0, 3),
     figure("coverage %", Better::Higher, 100.0, 1),
     figure("churn %", Better::Lower, 100.0, 1),
-    figure("says missing %", Better::NearZero, 100.0, 1),
+    figure("missing %", Better::NearZero, 100.0, 1),
 ];
 
 const fn figure(name: &'static str, better: Better, scale: f64, decimals: usize) -> Figure {
@@ -79,7 +79,7 @@ const fn figure(name: &'static str, better: Better, scale: f64, decimals: usize)
 /// The figures of a bout; those that do not apply are absent.
 pub type Measured = [Option<f64>; FIGURES.len()];
 
-/// What a bout is compared with.
+/// The values that a bout is compared with.
 pub struct Ideal {
     /// Traces that equal filling would have kept of every operation over the judged intervals.
     kept: Vec<f64>,
@@ -96,17 +96,17 @@ impl Ideal {
     }
 }
 
-/// Adds up a bout.
+/// Adds up the figures of a bout.
 pub struct Judge<'a> {
     workload: &'a Workload,
     /// Every interval's error, as a part of the budget.
     errors: Vec<f64>,
-    /// Whether an operation had traffic so far.
+    /// Whether an operation has had traffic so far.
     seen: Vec<bool>,
     spans: Vec<SpanSums<'a>>,
 }
 
-/// What is added up over the intervals of a span.
+/// Sums over the intervals of a span.
 struct SpanSums<'a> {
     span: &'a Span,
     ideal: &'a Ideal,
@@ -159,7 +159,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Takes the plan served after an interval and the one before it.
+    /// Adds the plan after an interval, and the one before it.
     pub fn plan(&mut self, number: usize, old: &[f64], new: &[f64]) {
         let seen = &self.seen;
         for sums in at(&mut self.spans, number) {
@@ -173,7 +173,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What each span came to.
+    /// The figures of every span.
     pub fn measured(self) -> Vec<Measured> {
         let spans = self.spans.iter();
         spans.map(|sums| self.span(sums)).collect()
@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
         ]
     }
 
-    /// The largest error of those that belong to an event.
+    /// The largest error of an event's intervals.
     fn worst_after(&self, event: usize) -> f64 {
         let errors = self.errors.iter().skip(event).take(EVENT_LASTS);
         errors.copied().fold(f64::NEG_INFINITY, f64::max)
@@ -226,7 +226,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The spans that an interval belongs to.
+/// The spans that contain an interval.
 fn at<'a, 'b>(
     spans: &'b mut [SpanSums<'a>],
     number: usize,

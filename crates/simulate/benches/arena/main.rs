@@ -1,10 +1,11 @@
-//! The same workloads for Weir's engine and for the published rules of other systems.
+//! Plays the same workloads against Weir's allocation and against the published rules of other
+//! systems.
 //!
 //! `make arena` plays everything and writes `docs/arena.md`; `cargo bench --bench arena --
 //! --only step --seeds 3` plays one workload and prints it. With `--recordings FOLDER` every traffic
 //! file of a folder is played too. Nothing here passes or fails.
 //!
-//! Read [`rules::Controller`] first, then [`bout::Stage::play`], then [`figures`].
+//! Begin with [`rules::Controller`], then [`bout::Stage::play`], then [`figures`].
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
@@ -28,7 +29,7 @@ use bout::Stage;
 use figures::Measured;
 use rules::CONTENDERS;
 use table::Results;
-use workload::{MADE_UP, REPORTING, RecordedWorkload, SPANS, Workload};
+use workload::{REPORTING, RecordedWorkload, SPANS, SYNTHETIC, Workload};
 
 /// Plays the arena.
 #[derive(Debug, Parser)]
@@ -39,13 +40,13 @@ struct Arguments {
     /// How many seeds to play
     #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
-    /// Play only the workloads whose name begins like this
+    /// Play only the workloads whose name starts with this
     #[arg(long, value_name = "WORKLOAD")]
     only: Option<String>,
-    /// Write into the document's sections instead of printing
+    /// Write the tables into this document instead of printing them
     #[arg(long, value_name = "DOCUMENT", conflicts_with = "only")]
     write: Option<PathBuf>,
-    /// What cargo says to every bench
+    /// Cargo gives this flag to every bench
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -82,13 +83,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return Err("there is nothing to play".to_owned());
     }
     let results = play_all(&plays);
-    let (made_up, recorded): (Vec<Results>, Vec<Results>) = results
+    let (synthetic, recorded): (Vec<Results>, Vec<Results>) = results
         .into_iter()
         .partition(|results| results.span.is_empty());
     let mut sections = Vec::new();
-    if !made_up.is_empty() {
-        sections.push(("targets made up", targets::made_up(&made_up)));
-        sections.push(("made up", tables(&made_up, "")));
+    if !synthetic.is_empty() {
+        sections.push(("targets synthetic", targets::synthetic(&synthetic)));
+        sections.push(("synthetic", tables(&synthetic, "")));
     }
     if !recorded.is_empty() {
         let targets = targets::recorded(&recorded, REPORTING);
@@ -107,14 +108,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     std::fs::write(document, text).map_err(said)
 }
 
-/// The tables of some workloads, and where a peer wins in the spans of this name.
+/// The tables of some workloads, and where a peer wins in the spans with this name.
 fn tables(results: &[Results], span: &str) -> String {
     let tables: Vec<String> = results.iter().map(Results::table).collect();
     let judged = results.iter().filter(|results| results.span == span);
     format!("{}\n{}", tables.join("\n"), table::wins(judged))
 }
 
-/// Everything there is to play.
+/// All plays.
 fn plays<'a>(recordings: &'a [RecordedWorkload], seeds: u64) -> Vec<Play<'a>> {
     let recorded = recordings.iter().map(|recording| Play {
         name: &recording.name,
@@ -123,23 +124,23 @@ fn plays<'a>(recordings: &'a [RecordedWorkload], seeds: u64) -> Vec<Play<'a>> {
         recorded: true,
         make: Box::new(|seed| recording.make(seed)),
     });
-    let made_up = MADE_UP.iter().map(|spec| Play {
+    let synthetic = SYNTHETIC.iter().map(|spec| Play {
         name: spec.name,
         says: spec.says.to_owned(),
         seeds,
         recorded: false,
         make: Box::new(|seed| spec.make(seed)),
     });
-    // The long ones first: no core waits for the last of them.
-    recorded.chain(made_up).collect()
+    // Long ones first, so that no core waits for the last of them.
+    recorded.chain(synthetic).collect()
 }
 
-/// What a workload came to with one seed.
+/// The results of a workload with one seed.
 struct Done {
     play: usize,
     seed: u64,
     budget: f64,
-    /// What each contender measured in every span.
+    /// The figures of each contender in every span.
     measured: Vec<Option<Vec<Measured>>>,
 }
 
@@ -179,7 +180,7 @@ fn play_all(plays: &[Play<'_>]) -> Vec<Results> {
     gathered(plays, done.into_inner().unwrap())
 }
 
-/// Puts the seeds of each workload together, in their order: figures are compared pair by pair.
+/// Groups the seeds of each workload, in order, because figures are compared seed by seed.
 fn gathered(plays: &[Play<'_>], mut done: Vec<Done>) -> Vec<Results> {
     done.sort_by_key(|done| (done.play, done.seed));
     let spans = |recorded: bool| if recorded { &SPANS[..] } else { &[""] };

@@ -1,4 +1,4 @@
-//! Means and how sure they are.
+//! Means and their confidence intervals.
 
 /// The 97.5 % quantiles of Student's t distribution by degrees of freedom, from 1 on.
 const T: [f64; 30] = [
@@ -6,7 +6,7 @@ const T: [f64; 30] = [
     2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
     2.052, 2.048, 2.045, 2.042,
 ];
-/// The quantile with more degrees of freedom than listed.
+/// The quantile for more degrees of freedom.
 const NORMAL: f64 = 1.96;
 
 /// A mean and half the width of its 95 % interval.
@@ -17,7 +17,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Of one figure per seed; nothing without any.
+    /// The mean of one figure per seed; none without figures.
     pub fn of(figures: &[f64]) -> Option<Self> {
         if figures.is_empty() {
             return None;

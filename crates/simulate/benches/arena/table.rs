@@ -1,4 +1,4 @@
-//! What came of it, in Markdown: a table per workload and every figure in which a peer wins.
+//! Writes the results in Markdown: a table per workload, and every figure in which a peer wins.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use crate::figures::{Better, FIGURES, Figure, Measured};
 use crate::rules::{CONTENDERS, Kind};
 use crate::statistics::Mean;
 
-/// What everybody measured in one workload: by contender, seed by seed.
+/// The figures of all contenders in one workload, seed by seed.
 pub struct Results {
     pub name: String,
-    /// Which stretch of it was judged; empty where there is only one.
+    /// The span that was judged; empty if there is only one.
     pub span: &'static str,
     pub says: String,
     pub budget: f64,
@@ -24,7 +24,7 @@ impl Results {
         of.filter_map(|measured| measured[figure]).collect()
     }
 
-    /// What it is called, the stretch included.
+    /// The name, with the span.
     fn title(&self) -> String {
         if self.span.is_empty() {
             return self.name.clone();
@@ -32,7 +32,7 @@ impl Results {
         format!("`{}`, {}", self.name, self.span)
     }
 
-    /// The table of the workload, with the figures that anybody has.
+    /// The table of the workload, with the figures that any contender has.
     pub fn table(&self) -> String {
         let mut text = format!("### {}\n\n", capital(&self.title()));
         if self.seeds > 0 {
@@ -73,7 +73,7 @@ impl Results {
         let mut text = String::new();
         for (number, figure) in FIGURES.iter().enumerate() {
             let own = self.figures(weir, number);
-            // Those of whom chance is unlikely to have done it, and the others.
+            // Peers that win beyond chance, and the others.
             let (mut clear, mut doubtful) = (Vec::new(), Vec::new());
             for (place, contender) in CONTENDERS.iter().enumerate() {
                 let other = self.figures(place, number);
@@ -126,10 +126,10 @@ pub fn wins<'a>(results: impl Iterator<Item = &'a Results>) -> String {
         return format!("{head}Nowhere.\n");
     }
     format!(
-        "{head}Every figure of every workload in which a peer's mean is better than Weir's. Better \
-         beyond chance: the 95 % interval of the difference over the seeds, pair by pair, leaves \
-         out 0.\n\n\
-         | workload | figure | Weir | better beyond chance | better by the mean alone |\n\
+        "{head}All figures, by workload, in which a peer's mean is better than Weir's. Better \
+         beyond chance means that the 95 % interval of the difference, paired by seed, does not \
+         include 0.\n\n\
+         | workload | figure | Weir | better beyond chance | better, but within chance |\n\
          |---|---|---|---|---|\n{lines}"
     )
 }
@@ -164,7 +164,7 @@ fn capital(text: &str) -> String {
 /// Puts a text between the markers of a section of a document.
 ///
 /// # Errors
-/// When the document has no such section.
+/// If the document has no such section.
 pub fn placed(document: &str, section: &str, text: &str) -> Result<String, String> {
     let begin = format!("<!-- arena: {section} -->");
     let end = format!("<!-- arena: end of {section} -->");

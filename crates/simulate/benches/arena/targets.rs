@@ -1,4 +1,4 @@
-//! What Weir set out to reach, and what it did: one line for each target.
+//! Weir's targets, and what it reached: one line per target.
 
 use std::fmt::Write as _;
 
@@ -7,18 +7,18 @@ use crate::rules::{CONTENDERS, Kind};
 use crate::statistics::Mean;
 use crate::table::{Results, shown};
 
-/// One thing to reach.
+/// A target.
 struct Target {
     says: &'static str,
     figure: usize,
     limit: Limit,
-    /// Who is measured, by name.
+    /// The contender that is measured, by name.
     who: &'static str,
-    /// Where, by the workload's name.
+    /// The workloads, by name.
     on: &'static [&'static str],
 }
 
-/// What a figure may be, in the figure's own unit.
+/// The limit of a figure, in the figure's own unit.
 #[derive(Clone, Copy)]
 enum Limit {
     Most(f64),
@@ -28,7 +28,7 @@ enum Limit {
 }
 
 const WEIR: &str = "Weir";
-const ENFORCED: &str = "Weir, clients that keep 4 × the share at most";
+const ENFORCED: &str = "Weir, SDKs that sample 4 × the share at most";
 const RESERVED: &str = "Weir, a lower bound from a reserve";
 
 const fn target(
@@ -46,7 +46,7 @@ const fn target(
     }
 }
 
-const MADE_UP: &[Target] = &[
+const SYNTHETIC: &[Target] = &[
     target(
         "tracking error, steady",
         of::ERROR,
@@ -161,19 +161,19 @@ const MADE_UP: &[Target] = &[
         ],
     ),
     target(
-        "floors worth 1.5 budgets: kept over it",
+        "floors worth 1.5 budgets: over the budget",
         of::BIAS,
         Limit::Most(0.03),
         &["floors"],
     ),
     target(
-        "floors worth 1.5 budgets: said to be missing",
+        "floors worth 1.5 budgets: reported as missing",
         of::MISSING,
         Limit::Least(0.45),
         &["floors"],
     ),
     target(
-        "lower bound, none served: kept over it",
+        "lower bound, none served: over the budget",
         of::BIAS,
         Limit::Most(0.05),
         &["lower bound"],
@@ -181,7 +181,7 @@ const MADE_UP: &[Target] = &[
     Target {
         who: RESERVED,
         ..target(
-            "lower bound, from a reserve of 20 %: kept over it",
+            "lower bound, from a reserve of 20 %: over the budget",
             of::BIAS,
             Limit::Most(0.05),
             &["lower bound"],
@@ -189,7 +189,8 @@ const MADE_UP: &[Target] = &[
     },
 ];
 
-/// What is asked of every recording; made for made-up traffic, so the floor is to be read first.
+/// The targets for recordings. They were set for synthetic traffic, so the floor must be read
+/// first.
 const RECORDED: &[Target] = &[
     target("tracking error", of::ERROR, Limit::Most(0.025), &[]),
     target("bias", of::BIAS, Limit::Within(0.005), &[]),
@@ -205,13 +206,13 @@ const RECORDED: &[Target] = &[
     target("churn", of::CHURN, Limit::Most(0.2), &[]),
 ];
 
-const HEAD: &str = "| target | on | at | Weir | floor | best peer | reached |\n\
+const HEAD: &str = "| target | workload | limit | Weir | floor | best peer | reached |\n\
                     |---|---|---:|---:|---:|---|---|\n";
 
-/// The table of what is made up.
-pub fn made_up(results: &[Results]) -> String {
+/// The table of the synthetic workloads.
+pub fn synthetic(results: &[Results]) -> String {
     let mut text = HEAD.to_owned();
-    for target in MADE_UP {
+    for target in SYNTHETIC {
         for name in target.on {
             if let Some(results) = results.iter().find(|results| results.name == *name) {
                 text.push_str(&line(target, results));
@@ -221,7 +222,7 @@ pub fn made_up(results: &[Results]) -> String {
     text
 }
 
-/// The table of what was recorded, of the spans of this name.
+/// The table of the recorded workloads, for the spans with this name.
 pub fn recorded(results: &[Results], span: &str) -> String {
     let mut text = HEAD.to_owned();
     for target in RECORDED {
@@ -260,7 +261,7 @@ fn line(target: &Target, results: &Results) -> String {
     let mean = |figures: &[f64]| Mean::of(figures).map_or(f64::NAN, |it| it.mean);
     let reached = match (holds(mean(&own)), &floor) {
         (true, _) => "yes",
-        (false, Some(floor)) if !holds(mean(floor)) => "no; the floor is not there either",
+        (false, Some(floor)) if !holds(mean(floor)) => "no; nor does the floor",
         (false, _) => "**no**",
     };
     let mut text = String::new();
@@ -285,7 +286,7 @@ fn place(name: &str) -> Option<usize> {
     CONTENDERS.iter().position(|one| one.name == name)
 }
 
-/// The peer whose mean is best, with its bias where that is what it pays with.
+/// The peer with the best mean, with its bias if that is what it pays with.
 fn best_peer(figure: usize, results: &Results) -> String {
     let cost = |mean: f64| match FIGURES[figure].better {
         Better::Lower => mean,

@@ -1,4 +1,4 @@
-//! What is played: the traffic, what happens to it and what is asked of the contenders.
+//! Workloads: the traffic, its events, and what is asked of the contenders.
 
 mod recorded;
 
@@ -13,59 +13,59 @@ use weir_simulate::{Schedule, Traffic};
 const BUDGET: f64 = 500.0;
 const LOW_BUDGET: f64 = 30.0;
 const AGENTS: usize = 8;
-/// Operations that the scenarios have at a time.
+/// Operations of the scenarios at a time.
 const OPERATIONS: usize = 3000;
 const SHOP_OPERATIONS: usize = 200;
 const SHOP_INSTANCES: u64 = 1000;
 const SHOP: &str = "shop";
 
-/// What floors ask for, as a part of the budget, where they ask for too much.
+/// The floors as a part of the budget, in the workload in which they are too high.
 const FLOORS: f64 = 1.5;
-/// The first interval that is judged of what is made up: everybody has had an hour to learn the
-/// fleet.
+/// The first interval of synthetic workloads that is judged. Before it, every contender has an hour
+/// to learn the fleet.
 pub const WARM_UP: usize = 60;
 
-/// A stretch of time that is judged by itself.
+/// A span of time that is judged separately.
 #[derive(Debug, Clone)]
 pub struct Span {
     pub intervals: Range<usize>,
 }
 
-/// One workload of one seed.
+/// A workload with one seed.
 pub struct Workload {
     /// What is judged.
     pub spans: Vec<Span>,
     pub traffic: Traffic,
-    /// The rates behind the counts, where they are known.
+    /// The rates behind the counts, if they are known.
     pub expected: Option<Vec<Vec<f64>>>,
     pub schedule: Schedule,
     pub timing: Timing,
-    /// The wanted sampled rate, in traces per second.
+    /// The budget, in traces per second.
     pub budget: f64,
     pub agents: usize,
     pub losses: Vec<Loss>,
-    /// Operations that have traffic at a time.
+    /// Operations with traffic at a time.
     pub operations: usize,
-    /// SDK instances that each serve every operation, where a lower bound would cost something.
+    /// SDK instances that each serve every operation, if a lower bound would cost something.
     pub instances: Option<u64>,
-    /// The interval in which something happens all at once.
+    /// The interval of a sudden event.
     pub event: Option<usize>,
-    /// What every operation is to get at least, in traces per second; for Weir alone.
+    /// The floor of every operation, in traces per second; only Weir has floors.
     pub floor: f64,
-    /// Whether clients that bound what they keep play too.
+    /// Whether SDKs that limit what they sample play too.
     pub enforced: bool,
 }
 
 /// A kind of workload.
 pub struct Spec {
     pub name: &'static str,
-    /// What happens, in a few words.
+    /// Describes what happens.
     pub says: &'static str,
     make: fn(u64) -> Workload,
 }
 
-/// What is made up.
-pub const MADE_UP: &[Spec] = &[
+/// The synthetic workloads.
+pub const SYNTHETIC: &[Spec] = &[
     Spec {
         name: "steady",
         says: "nothing happens",
@@ -83,12 +83,12 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "diurnal",
-        says: "all rates go up and down by 60 % in 240 minutes",
+        says: "all rates rise and fall by 60 % within 240 minutes",
         make: |seed| scenario(Scenario::Diurnal, seed, Noise::Minute),
     },
     Spec {
         name: "diurnal, 10 s noise",
-        says: "all rates go up and down by 60 % in 240 minutes",
+        says: "all rates rise and fall by 60 % within 240 minutes",
         make: |seed| scenario(Scenario::Diurnal, seed, Noise::TenSeconds),
     },
     Spec {
@@ -103,12 +103,12 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "step",
-        says: "all rates treble for an hour",
+        says: "all rates triple for an hour",
         make: |seed| scenario(Scenario::Step, seed, Noise::Minute),
     },
     Spec {
         name: "explode",
-        says: "one small operation goes to 20,000 requests a second for half an hour",
+        says: "one small operation rises to 20,000 requests a second for half an hour",
         make: |seed| Workload {
             enforced: true,
             ..scenario(Scenario::Explode, seed, Noise::Minute)
@@ -116,12 +116,12 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "rename",
-        says: "three operations in ten go on under new names",
+        says: "three in ten operations are renamed",
         make: |seed| scenario(Scenario::Rename, seed, Noise::Minute),
     },
     Spec {
         name: "rename, 10 s noise",
-        says: "three operations in ten go on under new names",
+        says: "three in ten operations are renamed",
         make: |seed| scenario(Scenario::Rename, seed, Noise::TenSeconds),
     },
     Spec {
@@ -136,13 +136,14 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "lower bound",
-        says: "200 operations, each served by 1,000 instances; Jaeger's SDKs keep a trace a minute \
-               of each there, Weir's none, or what a reserve of 20 % of the budget comes to",
+        says: "200 operations with 1,000 instances each. Every instance of Jaeger's SDKs samples at \
+               least one trace a minute of each operation; Weir's SDKs have no lower bound, or the \
+               one from a reserve of 20 % of the budget",
         make: lower_bound,
     },
     Spec {
         name: "low budget",
-        says: "as steady, but an equal share is a trace in 100 seconds",
+        says: "like steady, but an equal share is one trace in 100 seconds",
         make: |seed| Workload {
             budget: LOW_BUDGET,
             ..scenario(Scenario::Steady, seed, Noise::Minute)
@@ -150,13 +151,13 @@ pub const MADE_UP: &[Spec] = &[
     },
     Spec {
         name: "floors",
-        says: "as steady, but an operator asks for floors worth 1.5 budgets, which no peer knows",
+        says: "like steady, but with floors worth 1.5 budgets; no peer has floors",
         make: floors,
     },
 ];
 
 impl Spec {
-    /// Makes the workload up; the same seed makes the same one.
+    /// Generates the workload. Equal seeds give equal workloads.
     pub fn make(&self, seed: u64) -> Workload {
         (self.make)(seed)
     }
@@ -235,7 +236,7 @@ fn lower_bound(seed: u64) -> Workload {
     }
 }
 
-/// A steady fleet in which every operation is to get what makes the floors worth too much.
+/// A steady fleet in which the floor of every operation makes all floors together too high.
 fn floors(seed: u64) -> Workload {
     let workload = scenario(Scenario::Steady, seed, Noise::Minute);
     let rates: Vec<f64> = workload

@@ -8,14 +8,14 @@ use ::weir_simulate::virtual_time::draw;
 use super::{Controller, Observed, Setting};
 
 const BUCKET_SECONDS: f64 = 5.0;
-/// Buckets of which the fullest counts.
+/// The number of buckets of which the fullest counts.
 const BUCKETS: usize = 6;
 /// The most that a rate rises from one bucket to the next, as a factor.
 const RISE: f64 = 1.2;
 
 type Buckets = [f64; BUCKETS];
 
-/// The sampler of one agent that hears of everything.
+/// The sampler of one agent that sees all traffic.
 ///
 /// # Source
 /// DataDog/datadog-agent, `pkg/trace/sampler/coresampler.go` at ff58345 and `prioritysampler.go` at
@@ -37,7 +37,7 @@ pub struct Agent {
     rates: Vec<Option<f64>>,
     all: Buckets,
     lowest: f64,
-    /// Buckets begun so far.
+    /// The number of buckets begun so far.
     begun: usize,
     arrivals: StdRng,
 }
@@ -66,7 +66,7 @@ impl Agent {
         }
     }
 
-    /// Closes a bucket: shares the target anew and empties the oldest.
+    /// Closes a bucket: shares the target again and empties the oldest bucket.
     fn rotate(&mut self) {
         let demands: Vec<Option<f64>> = self
             .seen
@@ -112,7 +112,7 @@ fn fullest(buckets: &Buckets) -> f64 {
     buckets.iter().copied().fold(0.0, f64::max) / BUCKET_SECONDS
 }
 
-/// What every signature may keep when small ones leave theirs to the others.
+/// The share of every signature. What small ones do not use goes to the others.
 fn share(target: f64, mut demands: Vec<f64>) -> f64 {
     demands.sort_by(f64::total_cmp);
     let mut left = target;

@@ -1,17 +1,17 @@
-//! Jaeger's adaptive sampling: a feedback loop per operation over the traces that were kept.
+//! Jaeger's adaptive sampling: a feedback loop per operation over the sampled traces.
 
 use std::collections::VecDeque;
 
 use super::{Controller, INITIAL_PROBABILITY, Observed, Setting};
 
-/// Traces per second that an SDK instance keeps of every operation, whatever it is told.
+/// Traces per second that an SDK instance samples of every operation, whatever it is served.
 const LOWER_BOUND: f64 = 1.0 / 60.0;
-/// A probability is held while the kept rate is within this part of the target.
+/// A probability is held while the sampled rate is within this part of the target.
 const DELTA_TOLERANCE: f64 = 0.3;
 const LEAST_PROBABILITY: f64 = 1e-5;
 /// The most that a probability rises in one step, as a factor.
 const RISE: f64 = 2.0;
-/// Buckets kept; the newest that knows an operation says its rate.
+/// The number of buckets. The newest one that contains an operation gives its rate.
 const BUCKETS: usize = 10;
 /// Intervals by which the newest bucket is older than the newest window: two minutes.
 const DELAY: usize = 2;
@@ -20,11 +20,11 @@ const DECIMALS: f64 = 1e6;
 /// Served plans that spans of a bucket can carry: those of the two or three polls before.
 const SERVED: usize = 3;
 
-/// What is known of an interval.
+/// An interval.
 struct Bucket {
-    /// Traces kept by probability, operation by operation; nothing where no span came at all.
+    /// Traces sampled by probability, operation by operation; none if no span arrived.
     kept: Vec<Option<u64>>,
-    /// What SDKs may have been told at the time, the newest first.
+    /// The probabilities that SDKs may have been served at that time, newest first.
     served: Vec<Vec<f64>>,
 }
 
@@ -46,10 +46,10 @@ struct Bucket {
 pub struct Jaeger {
     target: f64,
     probabilities: Vec<Option<f64>>,
-    /// Whether each operation was found to use what is served, and at which probability, at the
-    /// calculation before.
+    /// Whether each operation was found to use the served probability, and which one, at the
+    /// previous calculation.
     used: Vec<bool>,
-    /// Newest first; those younger than the delay are not read yet.
+    /// Newest first. Those younger than the delay are not read yet.
     buckets: VecDeque<Bucket>,
     served: VecDeque<Vec<f64>>,
 }
@@ -66,14 +66,14 @@ impl Jaeger {
         }
     }
 
-    /// The kept rate of an operation in the newest bucket that knows it.
+    /// The sampled rate of an operation in the newest bucket that contains it.
     fn rate(&self, place: usize, seconds: f64) -> Option<f64> {
         let mut buckets = self.buckets.iter().skip(DELAY);
         let kept = buckets.find_map(|bucket| bucket.kept[place])?;
         Some(kept as f64 / seconds)
     }
 
-    /// Whether the spans of an operation carry the probability it was told.
+    /// Whether the spans of an operation carry the probability that it was served.
     fn is_adaptive(&self, place: usize, probability: f64) -> bool {
         if is_initial(probability) {
             return true;

@@ -1,9 +1,9 @@
-//! Who plays: Weir's engine, the published rules of other systems, and oracles for scale.
+//! The contenders: Weir's allocation, the published rules of other systems, and oracles as a scale.
 //!
-//! Every peer is a rule transplanted from its public behaviour into one central loop with Weir's
-//! own interval, grace, polls and reports; no code is copied, only rules and constants. What a
-//! rule leaves to its operator is set to what suits the loop; what a choice costs a peer stands in
-//! `docs/arena.md`.
+//! Every peer is a rule taken from its public behaviour into one central loop with Weir's own
+//! interval, grace, polls and reports. No code is copied, only rules and constants. What a rule
+//! leaves to its operator is set to a value that suits the loop. `docs/arena.md` says which choices
+//! cost a peer something.
 
 mod datadog;
 mod dynsampler;
@@ -19,28 +19,28 @@ use ::weir_simulate::Traffic;
 
 use crate::workload::Workload;
 
-/// What is served until a controller says otherwise.
+/// The probability that is served until a controller changes it.
 pub const INITIAL_PROBABILITY: f64 = 0.001;
 
-/// What a controller is told when an interval has closed.
+/// What a controller gets after an interval has closed.
 pub struct Observed<'a> {
     /// Its length in seconds.
     pub seconds: f64,
-    /// What the agents said of it in time: all that anybody but a reference may use.
+    /// The reports that arrived in time. Only a reference may use anything else.
     pub heard: &'a WindowCounts,
-    /// What they said of the interval before, late reports included.
+    /// The reports of the previous interval, including late ones.
     pub corrected: Option<&'a WindowCounts>,
-    /// What truly was offered, operation by operation.
+    /// The requests that were really offered, operation by operation.
     pub counts: &'a [u64],
 }
 
 impl Observed<'_> {
-    /// Root requests heard of, operation by operation.
+    /// Root requests in the reports, operation by operation.
     pub fn offered(&self) -> Vec<u64> {
         self.dense(|count| count.offered)
     }
 
-    /// Traces heard of, operation by operation.
+    /// Sampled traces in the reports, operation by operation.
     pub fn sampled(&self) -> Vec<u64> {
         self.dense(|count| count.sampled)
     }
@@ -54,81 +54,81 @@ impl Observed<'_> {
     }
 }
 
-/// Somebody who decides on probabilities.
+/// A rule that decides on probabilities.
 pub trait Controller {
-    /// What SDKs that poll from now on are told, operation by operation.
+    /// The probabilities for SDKs that poll from now on, operation by operation.
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64>;
 
-    /// What applies to the very interval that is about to be played: for oracles alone, who know
+    /// The probabilities for the interval that is about to be played. Only for oracles, which know
     /// its counts beforehand and wait for no poll.
     fn foresee(&mut self, _number: usize, _counts: &[u64]) -> Option<Vec<f64>> {
         None
     }
 
-    /// What its SDKs keep per instance and operation whatever it says, in traces per second.
+    /// The traces per second that its SDKs sample per instance and operation in any case.
     fn lower_bound(&self) -> f64 {
         0.0
     }
 
-    /// What its SDKs keep of each operation at most, whatever they are told: in traces per second
-    /// over the fleet, operation by operation.
+    /// The most that its SDKs sample of each operation in any case: traces per second of the fleet,
+    /// operation by operation.
     fn upper_bounds(&self) -> Option<Vec<f64>> {
         None
     }
 
-    /// By how much its last plan says that it falls short of what was asked, in traces per second.
+    /// By how much its last plan says that floors exceed the budget, in traces per second.
     fn missing(&self) -> Option<f64> {
         None
     }
 }
 
-/// What a rule is told of the fleet when it is set up.
+/// The setting that a rule is created for.
 pub struct Setting<'a> {
-    /// The operations; their counts are not for controllers.
+    /// The operations. Controllers must not use their counts.
     pub traffic: &'a Traffic,
-    /// The wanted sampled rate, in traces per second.
+    /// The budget, in traces per second.
     pub budget: f64,
-    /// Operations that have traffic at a time, for rules whose operator must know.
+    /// Operations with traffic at a time, for rules whose operator must know.
     pub operations: usize,
     /// The interval in seconds.
     pub seconds: f64,
-    /// What every operation is to get at least, in traces per second.
+    /// The floor of every operation, in traces per second.
     pub floor: f64,
-    /// Whether clients that bound what they keep play too.
+    /// Whether SDKs that limit what they sample play too.
     pub enforced: bool,
-    /// SDK instances that each serve every operation, where a lower bound would cost something.
+    /// SDK instances that each serve every operation, if a lower bound would cost something.
     pub instances: Option<u64>,
-    /// The rates behind the counts, where they are known, in root requests per second.
+    /// The rates behind the counts, if they are known, in root requests per second.
     pub expected: Option<&'a [Vec<f64>]>,
-    /// Where the rule's own randomness starts.
+    /// The seed of the rule's own randomness.
     pub seed: u64,
 }
 
-/// What a contender is measured as.
+/// The kind of a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Weir's engine.
+    /// Weir's allocation.
     Weir,
-    /// Weir's engine with clients that do more than what is published for any.
+    /// Weir's allocation, with SDKs that do more than any published one.
     Variant,
     /// The rule of another system.
     Peer,
-    /// Somebody who knows what nobody can know, for scale.
+    /// A contender that knows what nobody can know, as a scale.
     Scale,
 }
 
-/// One who plays.
+/// A contender.
 #[derive(Clone, Copy)]
 pub struct Contender {
-    /// What it is called in the table.
+    /// Its name in the tables.
     pub name: &'static str,
-    /// What it is measured as.
+    /// Its kind.
     pub kind: Kind,
-    /// Sets it up, if it can play such a workload.
+    /// Creates it, if it can play the workload.
     pub enter: for<'a> fn(&Setting<'a>) -> Option<Box<dyn Controller + 'a>>,
 }
 
-/// Everybody, in the order of the tables.
+/// All contenders, in the order of the tables.
 pub const CONTENDERS: &[Contender] = &[
     Contender {
         name: "Weir",
@@ -136,7 +136,7 @@ pub const CONTENDERS: &[Contender] = &[
         enter: |setting| Some(Box::new(weir::Engine::new(setting))),
     },
     Contender {
-        name: "Weir, clients that keep 4 × the share at most",
+        name: "Weir, SDKs that sample 4 × the share at most",
         kind: Kind::Variant,
         enter: |setting| weir::Enforced::new(setting).map(|it| Box::new(it) as _),
     },
@@ -203,7 +203,7 @@ pub const CONTENDERS: &[Contender] = &[
 ];
 
 impl<'a> Setting<'a> {
-    /// What the rules are told of a workload.
+    /// The setting of a workload.
     pub fn of(workload: &'a Workload, seed: u64) -> Self {
         Self {
             traffic: &workload.traffic,

@@ -1,11 +1,11 @@
-//! Those who know what nobody can know: how much of an error is the traffic's own doing.
+//! Contenders that know what nobody can know. They show how much of an error is due to the traffic.
 
 use ::weir_allocation::solve::{Entry, solve};
 use ::weir_simulate::Reference;
 
 use super::{Controller, INITIAL_PROBABILITY, Observed, Setting};
 
-/// Knows an interval's counts before it begins; its errors are the coins' alone.
+/// Knows an interval's counts before it begins. Its errors are due to the coins alone.
 pub struct Oracle {
     budget: f64,
     seconds: f64,
@@ -31,9 +31,9 @@ impl Controller for Oracle {
     }
 }
 
-/// Knows the rates behind an interval's counts, what happens in it included, but not the scatter
-/// that is drawn anew for every interval: nobody can hold the budget better without seeing the
-/// future, and nobody without knowing the rates will do as well.
+/// Knows the rates behind an interval's counts, including its events, but not the scatter that is
+/// drawn for every interval. Nobody can do better without seeing the future, and nobody who does
+/// not know the rates does as well.
 pub struct Expecting<'a> {
     budget: f64,
     expected: &'a [Vec<f64>],
@@ -59,7 +59,7 @@ impl Controller for Expecting<'_> {
     }
 }
 
-/// Knows every count exactly as soon as its interval is over, and waits for polls like everybody.
+/// Knows every count exactly when its interval is over, and waits for polls like all others.
 pub struct Late(Reference);
 
 impl Late {

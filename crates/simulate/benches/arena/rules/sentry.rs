@@ -35,11 +35,11 @@ pub struct Sentry<'a> {
     budget: f64,
     /// The last hour of counts, the newest first.
     counts: VecDeque<Vec<u64>>,
-    /// What was offered and kept in the last five minutes, the newest first.
+    /// Offered requests and sampled traces of the last five minutes, newest first.
     recent: VecDeque<(u64, u64)>,
     since: f64,
     factor: f64,
-    /// Whether the rates that were served are its own.
+    /// Whether the served rates are its own.
     balanced: bool,
     rates: Vec<f64>,
 }
@@ -69,7 +69,7 @@ impl<'a> Sentry<'a> {
         self.recent.truncate(kept(RECENT_SECONDS));
     }
 
-    /// Rates for all operations that keep `target` of everything.
+    /// Rates for all operations that sample the part `target` of everything.
     fn rebalance(&self, target: f64) -> Vec<f64> {
         let mut volumes = vec![0.0; self.rates.len()];
         for counts in &self.counts {
@@ -93,7 +93,8 @@ impl<'a> Sentry<'a> {
     }
 }
 
-/// Rates of the classes with volume that bring their counts near the same, and what they keep.
+/// Rates that bring the counts of the classes with volume close to each other, and what they
+/// sample.
 ///
 /// Small classes come first; what they cannot take goes to the larger ones.
 fn rebalanced(
@@ -125,7 +126,7 @@ fn rebalanced(
     (rates, used)
 }
 
-/// Rates of a project's operations that keep `rate` of it.
+/// Rates for a project's operations that sample the part `rate` of it.
 fn transactions(volumes: &[f64], rate: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..volumes.len()).filter(|&i| volumes[i] > 0.0).collect();
     if order.is_empty() {

@@ -1,8 +1,8 @@
-//! One probability for all: what everybody can do without knowing any operation.
+//! One probability for everything, which needs no knowledge of operations.
 
 use super::{Controller, Observed, Setting};
 
-/// Divides the budget by all that was offered in the last interval.
+/// Divides the budget by the offered rate of the last interval.
 pub struct Uniform {
     budget: f64,
     operations: usize,

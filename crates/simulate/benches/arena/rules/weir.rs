@@ -1,4 +1,4 @@
-//! Weir's own engine, as a server runs it.
+//! Weir's allocation, as a server runs it.
 
 use ::weir_allocation::{Inputs, Plan, Policy, ServiceCount, ServiceId, WindowCounts, next_plan};
 use ::weir_simulate::Traffic;
@@ -6,12 +6,12 @@ use ::weir_simulate::virtual_time::{budget_alone, probabilities};
 
 use super::{Controller, Observed, Setting};
 
-/// What a client that bounds what it keeps allows, as a multiple of the operation's share.
+/// The most that an SDK with a limit samples, as a multiple of the operation's share.
 const UPPER_BOUND: f64 = 4.0;
 /// The part of the budget that is reserved for the lower bound.
 const RESERVE: f64 = 0.2;
 
-/// The engine and its last plan.
+/// The allocation and its last plan.
 pub struct Engine<'a> {
     traffic: &'a Traffic,
     policy: Policy,
@@ -47,8 +47,8 @@ impl Controller for Engine<'_> {
     }
 }
 
-/// The engine with clients that keep a multiple of an operation's share at most, where the
-/// decision is taken. No client in the field does; one that is written for it can.
+/// The allocation with SDKs that sample at most a multiple of an operation's share. The limit
+/// applies where the decision is made. No published SDK does this; one could be written.
 pub struct Enforced<'a>(Engine<'a>);
 
 impl<'a> Enforced<'a> {
@@ -63,7 +63,7 @@ impl Controller for Enforced<'_> {
     }
 
     fn upper_bounds(&self) -> Option<Vec<f64>> {
-        // What no plan lists is bound by nothing: nobody has given it a share.
+        // Operations that no plan lists have no limit, because they have no share.
         let mut bounds = vec![f64::INFINITY; self.0.traffic.operations().len()];
         for operation in &self.0.plan.operations {
             bounds[operation.operation.0 as usize - 1] = UPPER_BOUND * operation.share;
@@ -72,8 +72,8 @@ impl Controller for Enforced<'_> {
     }
 }
 
-/// The engine with a part of the budget reserved for the lower bound, told how many instances there
-/// are.
+/// The allocation with a part of the budget reserved for the lower bound, and with the numbers of
+/// instances.
 pub struct Reserved<'a> {
     engine: Engine<'a>,
     instances: u64,
@@ -87,7 +87,7 @@ impl<'a> Reserved<'a> {
         Some(Self { engine, instances })
     }
 
-    /// A window's counts with the instances that its reports would have said.
+    /// A window's counts, with the numbers of instances as reports would give them.
     fn told(&self, counts: &WindowCounts) -> WindowCounts {
         let milliseconds = counts.window.milliseconds() as u64;
         let services = 1..=self.engine.traffic.services().len() as u32;

@@ -1,4 +1,5 @@
-//! Zipkin's adaptive collector sampler: one rate for everything, moved when the store is off target.
+//! Zipkin's adaptive collector sampler: one rate for everything, changed when the store is off
+//! target.
 
 use std::collections::VecDeque;
 
@@ -6,7 +7,7 @@ use super::{Controller, INITIAL_PROBABILITY, Observed, Setting};
 
 const WINDOW_SECONDS: f64 = 1800.0;
 const SUFFICIENT_SECONDS: f64 = 600.0;
-/// How long the store rate has to be off target, and how long a change is left alone.
+/// How long the store rate must be off target, and how long a change is left alone.
 const OUTLIER_SECONDS: f64 = 300.0;
 const OUTLIER: f64 = 0.15;
 const DISCOUNT: f64 = 0.9;
@@ -29,7 +30,7 @@ const CHANGE: f64 = 0.05;
 pub struct Zipkin {
     target: f64,
     operations: usize,
-    /// Kept traces per second, the newest first.
+    /// Sampled traces per second, newest first.
     stored: VecDeque<f64>,
     rate: f64,
     rested: f64,
@@ -46,7 +47,7 @@ impl Zipkin {
         }
     }
 
-    /// The rate that the measurements ask for, if they ask for another.
+    /// The new rate according to the measurements, if it should change.
     fn wanted(&self, seconds: f64) -> Option<f64> {
         let measurements = |of: f64| (of / seconds).round().max(1.0) as usize;
         let off = |stored: &f64| (stored - self.target).abs() > OUTLIER * self.target;

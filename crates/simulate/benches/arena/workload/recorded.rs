@@ -1,8 +1,8 @@
 //! Recorded traffic: every file of a folder that the caller names.
 //!
-//! A file that tells operations apart is played as recorded. A single series is a total: it is
-//! spread over operations that are made up, so that there is something to share. The first half of
-//! the time may be tuned on, the second half is what is quoted.
+//! A file with several operations is played as recorded. A single series is a total: it is spread
+//! over synthetic operations, so that there is something to share. The first half of the time may
+//! be used for tuning; the figures of the second half are quoted.
 
 use std::path::{Path, PathBuf};
 
@@ -16,32 +16,32 @@ use weir_simulate::{Schedule, Traffic};
 
 use super::{Span, WARM_UP, Workload, plain, timing};
 
-/// What the stretches of time are called that are judged apart.
+/// The names of the spans.
 pub const SPANS: [&str; 2] = ["tuning half", REPORTING];
-/// The one that is quoted.
+/// The span that is quoted.
 pub const REPORTING: &str = "reporting half";
-/// What is kept, as a part of what is offered on average,
+/// The budget, as a part of the mean offered rate,
 const KEPT: f64 = 0.05;
-/// and what is kept in an interval at least, so that more than the coins is to be seen,
+/// but at least this many traces in an interval, so that there is more to see than chance,
 const TRACES: f64 = 100.0;
-/// but never more than this part.
+/// and never more than this part.
 const KEPT_MOST: f64 = 0.5;
 const OPERATIONS: usize = 300;
 const OPERATIONS_PER_SERVICE: usize = 30;
 const ZIPF_EXPONENT: f64 = 1.6;
 const OWN_NOISE: f64 = 0.15;
-/// A recording this long says with half of the seeds what others say with all.
+/// A recording with more intervals than this is played with half of the seeds.
 const LONG: usize = 3000;
 
 /// A recorded workload.
 pub struct RecordedWorkload {
     pub name: String,
     pub says: String,
-    /// Of the seeds asked for one in so many is played.
+    /// One in this many seeds is played.
     pub seeds_in: u64,
-    /// What is played, a row an interval.
+    /// The traffic, one row per interval.
     traffic: Traffic,
-    /// Whether it is a total to be spread.
+    /// Whether it is a total that must be spread.
     total: bool,
     budget: f64,
 }
@@ -82,8 +82,8 @@ impl RecordedWorkload {
         let kept = KEPT.max(TRACES / seconds / mean).min(KEPT_MOST);
         let spread = if total {
             format!(
-                "a total, spread over {OPERATIONS} operations by Zipf's law, each of which scatters \
-                 by 15 %"
+                "a total, spread over {OPERATIONS} operations by Zipf's law with a scatter of 15 % \
+                 each"
             )
         } else {
             format!("{operations} operations as recorded")
@@ -99,7 +99,7 @@ impl RecordedWorkload {
                 .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             says: format!(
                 "{spread}, over {} intervals from {}{}; {mean:.1} requests a second on average, \
-                 {:.0} % of them budgeted",
+                 and a budget for {:.0} % of them",
                 traffic.rows(),
                 traffic.labels().first().map_or("", String::as_str),
                 notes.concat(),
@@ -160,10 +160,10 @@ fn a_row_an_interval(traffic: &Traffic, schedule: &Schedule) -> Traffic {
     Traffic::new(labels, rows).unwrap()
 }
 
-/// Spreads a total over made-up operations; every row adds up to what was recorded.
+/// Spreads a total over synthetic operations; every row adds up to the recorded total.
 ///
-/// Each operation but the busiest scatters by itself, and the busiest takes what is left: were all
-/// scaled to the total instead, the scatter of the busiest would be one that all others share.
+/// Every operation except the busiest scatters by itself, and the busiest takes the rest. If all
+/// were scaled to the total instead, they would all share the scatter of the busiest.
 fn spread(total: &Traffic, seed: u64) -> (Traffic, Vec<Vec<f64>>) {
     let mut random = StdRng::seed_from_u64(seed);
     let scatter = Normal::new(1.0, OWN_NOISE).unwrap();
