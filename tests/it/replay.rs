@@ -117,7 +117,7 @@ async fn every_request_is_reported_once_though_answers_get_lost() {
         .collect();
     assert_eq!(offered, recorded.totals);
     let sampled: u64 = state.totals.values().map(|total| total.1).sum();
-    assert_eq!(sampled, sum_of(&recorded.path("intervals.csv"), "kept"));
+    assert_eq!(sampled, sum_of(&recorded.path("intervals.csv"), "sampled"));
     assert!(sampled > 0, "the strategies reached the SDKs");
     assert!(
         state.refused > 0 && state.duplicates > 0,

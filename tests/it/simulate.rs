@@ -91,7 +91,7 @@ fn a_recorded_file_is_played_judged_drawn_and_written_down() {
     assert_eq!(columns["interval"].len(), 40);
     assert!(columns["seconds"].iter().all(|seconds| *seconds == 60.0));
     assert!(columns["offered"][0] > 119_000.0);
-    let settled = &columns["kept_traces_per_second"][5..];
+    let settled = &columns["sampled_traces_per_second"][5..];
     let mean = settled.iter().sum::<f64>() / settled.len() as f64;
     assert!((mean - 50.0).abs() < 0.5, "{mean}");
     let picture = std::fs::read_to_string(recorded.path("run.svg")).unwrap();
@@ -202,7 +202,7 @@ fn several_budgets_are_played_drawn_and_written_together() {
     let kept = |budget: f64| {
         let all = columns["budget_traces_per_second"]
             .iter()
-            .zip(&columns["kept_traces_per_second"]);
+            .zip(&columns["sampled_traces_per_second"]);
         let of: Vec<f64> = all
             .filter(|(of, _)| **of == budget)
             .map(|(_, kept)| *kept)
@@ -218,7 +218,7 @@ fn several_budgets_are_played_drawn_and_written_together() {
         );
     }
     let picture = std::fs::read_to_string(recorded.path("run.svg")).unwrap();
-    assert!(picture.contains("kept at 50") && picture.contains("kept at 200"));
+    assert!(picture.contains("sampled at 50") && picture.contains("sampled at 200"));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn lost_reports_raise_nothing_and_are_nothing_to_the_traffic() {
     let calm = recorded.played(&[]);
     let lost = recorded.played(&["--lose=4:21:5"]);
     assert_eq!(calm["offered"], lost["offered"]);
-    assert_ne!(calm["kept"], lost["kept"]);
+    assert_ne!(calm["sampled"], lost["sampled"]);
     let errors = &lost["error"][20..];
     assert!(errors.iter().all(|error| *error < 0.15), "{errors:?}");
     // Without one report the plan stands.
@@ -254,7 +254,7 @@ fn agents_that_start_anew_cost_no_budget() {
     let recorded = Recorded::rows(40);
     let calm = recorded.played(&[]);
     let anew = recorded.played(&["--restart=8@21"]);
-    assert_ne!(calm["kept"][21..], anew["kept"][21..]);
+    assert_ne!(calm["sampled"][21..], anew["sampled"][21..]);
     let errors = &anew["error"][20..];
     assert!(errors.iter().all(|error| error.abs() < 0.2), "{errors:?}");
 }
@@ -265,8 +265,8 @@ fn renamed_operations_are_told_the_default_until_the_next_plan() {
     let calm = recorded.played(&[]);
     let renamed = recorded.played(&["--rename=0.5@21"]);
     assert_eq!(calm["offered"], renamed["offered"]);
-    assert_eq!(calm["kept"][..20], renamed["kept"][..20]);
-    assert_ne!(calm["kept"][20..], renamed["kept"][20..]);
+    assert_eq!(calm["sampled"][..20], renamed["sampled"][..20]);
+    assert_ne!(calm["sampled"][20..], renamed["sampled"][20..]);
     assert!(renamed["error"][30..].iter().all(|error| error.abs() < 0.2));
 }
 
@@ -293,7 +293,7 @@ fn a_coverage_floor_lifts_the_rare_and_takes_it_from_the_rest() {
     }
     let recorded = Recorded::file(&text);
     let kept = |more: &[&str]| {
-        let kept = &recorded.played(&[&["--budget=2"], more].concat())["kept"];
+        let kept = &recorded.played(&[&["--budget=2"], more].concat())["sampled"];
         kept[20..].iter().sum::<f64>() / 40.0 / 60.0
     };
     // 100 operations at 0.01 traces/s each are half of the budget of 2; at 0.1 five times of it.

@@ -9,7 +9,7 @@ use super::completeness::Reading;
 use super::tally::SortedCounts;
 use super::{Hold, Plan};
 
-/// How fast the kept part of the budget is smoothed.
+/// How fast the sampled part of the budget is smoothed.
 const SMOOTHING: f64 = 0.3;
 
 /// The part of the relative error by which one window moves the factor: a bias is corrected in about half
@@ -17,8 +17,8 @@ const SMOOTHING: f64 = 0.3;
 /// held 3 % worse than without a trim; with this value, 1 % worse.
 const STEP: f64 = 0.03;
 
-/// A window that kept this many traces is blurred by 3 %, as much as traffic scatters in common anyhow. A
-/// window that kept fewer counts for less.
+/// A window that sampled this many traces is blurred by 3 %, as much as traffic scatters in common anyhow. A
+/// window that sampled fewer counts for less.
 const TELLING: f64 = 1000.0;
 
 /// The bounds of the factor. At a bound, SDKs do not apply what they are served.
@@ -36,7 +36,7 @@ const REGIME_DEVIATIONS: f64 = 3.0;
 /// The number of windows to skip then: until SDKs have polled the answer to the change.
 const REST_WINDOWS: u32 = 3;
 
-/// A window that kept more than this many times the budget, or less than its inverse, is cut to it.
+/// A window that sampled more than this many times the budget, or less than its inverse, is cut to it.
 /// Leaving such windows out would teach a fleet with bursts only what its calm windows keep, which is less
 /// than the mean.
 const OUTLYING: f64 = 2.0;
@@ -46,8 +46,8 @@ const OUTLYING: f64 = 2.0;
 pub struct Trim {
     /// The factor.
     pub factor: f64,
-    /// The smoothed part of the budget that was kept in the windows it was learned from; 0 before the first.
-    pub kept: f64,
+    /// The smoothed part of the budget that was sampled in the windows it was learned from; 0 before the first.
+    pub sampled: f64,
     /// Windows still to be skipped after a change of all traffic.
     pub rest_windows: u32,
 }
@@ -56,7 +56,7 @@ impl Default for Trim {
     fn default() -> Self {
         Self {
             factor: 1.0,
-            kept: 0.0,
+            sampled: 0.0,
             rest_windows: 0,
         }
     }
@@ -108,29 +108,30 @@ impl Trim {
                 ..this.unlearned()
             };
         }
-        let kept = tally.per_second(tally.sampled) / part / budget;
-        let kept = kept.clamp(1.0 / OUTLYING, OUTLYING);
+        let sampled = tally.per_second(tally.sampled) / part / budget;
+        let sampled = sampled.clamp(1.0 / OUTLYING, OUTLYING);
         let binds = previous.fleet.level.is_finite() && previous.fleet.level > 0.0;
         if !binds {
             return this;
         }
-        let smoothed = if this.kept > 0.0 {
-            this.kept + SMOOTHING * (kept - this.kept)
+        let smoothed = if this.sampled > 0.0 {
+            this.sampled + SMOOTHING * (sampled - this.sampled)
         } else {
-            kept
+            sampled
         };
         let traces = tally.sampled;
         let step = STEP * traces / (traces + TELLING);
         Self {
             factor: (this.factor * (step * (1.0 - smoothed)).exp()).clamp(LEAST, MOST),
-            kept: smoothed,
+            sampled: smoothed,
             rest_windows: 0,
         }
     }
 
     /// Falls back to the default if the stored values are out of range, as in a damaged plan.
     fn tamed(self) -> Self {
-        let sound = (LEAST..=MOST).contains(&self.factor) && (0.0..=OUTLYING).contains(&self.kept);
+        let sound =
+            (LEAST..=MOST).contains(&self.factor) && (0.0..=OUTLYING).contains(&self.sampled);
         if sound { self } else { Self::default() }
     }
 

@@ -1,7 +1,7 @@
 //! The HTTP side of a simulated fleet: polls, reports and the budget.
 //!
-//! Nothing here decides anything: an answer is read as strictly as the strictest real client
-//! reads it, and handed on.
+//! This module decides nothing. It reads an answer as strictly as the strictest real client, and
+//! passes it on.
 
 mod answer;
 
@@ -14,10 +14,10 @@ use serde::Deserialize;
 use self::answer::{Answer, read};
 use super::strategy::{ClientStrategy, Violation};
 
-/// As the shortest of the real clients.
+/// The same as the shortest time-out of the real clients.
 const TIME_OUT: Duration = Duration::from_secs(5);
 
-/// Talks to one Weir.
+/// A client of one Weir.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -25,16 +25,16 @@ pub struct Client {
     admin: Url,
 }
 
-/// Why a request did not do what it should.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address is none that can be asked.
+    /// The address is not valid.
     #[error("{0:?} is not an http:// address")]
     Address(String),
     /// The HTTP client could not be set up.
     #[error("cannot set up an HTTP client: {0}")]
     SetUp(String),
-    /// No answer, or none that could be read.
+    /// No answer, or one that cannot be read.
     #[error("{url} did not answer: {why}")]
     Unreachable {
         /// What was asked.
@@ -42,7 +42,7 @@ pub enum ClientError {
         /// What went wrong.
         why: String,
     },
-    /// An answer that says no.
+    /// An answer that refuses the request.
     #[error("{url} answered {status}: {detail}")]
     Refused {
         /// What was asked.
@@ -55,7 +55,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the server said that the document is at another revision.
+    /// Whether the document is at another revision, according to the server.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::PRECONDITION_FAILED)
@@ -72,49 +72,50 @@ impl ClientError {
     }
 }
 
-/// What became of a poll.
+/// Why a poll failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// No answer, or a 5xx: an SDK keeps what it has and asks again.
+    /// No answer, or a 5xx: an SDK keeps its strategy and asks again.
     #[error(transparent)]
     Away(#[from] ClientError),
-    /// An answer that some client in the field could not have used.
+    /// An answer that some real client could not have used.
     #[error(transparent)]
     Violation(#[from] Violation),
 }
 
-/// What a server made of a report.
+/// The answer to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportAnswer {
-    /// It counts now.
+    /// It was counted now.
     Counted,
-    /// It had been counted before.
+    /// It was counted before.
     Duplicate,
-    /// Unknown or no: the same report must be sent again, after so long if the server says.
+    /// Unknown or refused for now: the same report must be sent again, after this time if the
+    /// server gives one.
     Again(Option<Duration>, String),
-    /// Its sequence is behind its epoch: the agent must begin a new epoch.
+    /// Its sequence is too far behind its epoch: the agent must begin a new epoch.
     Superseded,
-    /// It will never be taken.
+    /// It will never be accepted.
     Rejected(String),
 }
 
 /// The budget document and its revision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
-    /// The wanted sampled rate of the fleet.
+    /// The budget, in traces per second.
     pub traces_per_second: f64,
     /// The entity tag, as the server writes it.
     pub tag: String,
 }
 
-/// What is read of the current plan.
+/// The current plan, as far as it is needed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurrentPlan {
     /// Its number.
     pub number: u64,
-    /// The length of the window it answers.
+    /// The length of its window.
     pub window: Duration,
-    /// Whether the server itself takes it for too old.
+    /// Whether it is too old, according to the server.
     pub stale: bool,
 }
 
@@ -151,10 +152,10 @@ enum ReportWord {
 }
 
 impl Client {
-    /// Prepares to talk to a Weir by the base addresses of its two listeners.
+    /// A client for a Weir, given the base addresses of its two listeners.
     ///
     /// # Errors
-    /// When an address is not one of plain HTTP.
+    /// If an address is not plain HTTP.
     pub fn new(sdk_url: &str, admin_url: &str) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .timeout(TIME_OUT)
@@ -172,7 +173,7 @@ impl Client {
     /// Asks for a service's strategy as an SDK does.
     ///
     /// # Errors
-    /// When there is none, or one that not every client could use.
+    /// If there is none, or if some real client could not use it.
     pub async fn poll(&self, service: &str) -> Result<ClientStrategy, PollError> {
         let mut url = under(&self.sdk, "sampling");
         url.query_pairs_mut().append_pair("service", service);
@@ -217,16 +218,16 @@ impl Client {
         }
     }
 
-    /// Where the budget is, for a message.
+    /// The address of the budget, for messages.
     #[must_use]
     pub fn budget_url(&self) -> Url {
         under(&self.admin, "v1/budget")
     }
 
-    /// The budget as it is.
+    /// The current budget.
     ///
     /// # Errors
-    /// When the server does not answer or says no.
+    /// If the server does not answer, or refuses.
     pub async fn budget(&self) -> Result<Budget, ClientError> {
         let url = under(&self.admin, "v1/budget");
         budget(read(url.clone(), self.http.get(url)).await?)
@@ -235,7 +236,7 @@ impl Client {
     /// Sets the budget if its entity tag is still `tag`.
     ///
     /// # Errors
-    /// When the server does not answer or says no; see [`ClientError::is_conflict`].
+    /// If the server does not answer, or refuses; see [`ClientError::is_conflict`].
     pub async fn set_budget(
         &self,
         traces_per_second: f64,
@@ -250,10 +251,10 @@ impl Client {
         budget(read(url, request).await?)
     }
 
-    /// The current plan; none before the first that answers a window.
+    /// The current plan; none before the first.
     ///
     /// # Errors
-    /// When the server does not answer, or answers nonsense.
+    /// If the server does not answer, or the answer makes no sense.
     pub async fn current_plan(&self) -> Result<Option<CurrentPlan>, ClientError> {
         let url = under(&self.admin, "v1/plans/current");
         let answer = read(url.clone(), self.http.get(url)).await?;
@@ -288,7 +289,7 @@ fn base(text: &str) -> Result<Url, ClientError> {
         .ok_or_else(|| ClientError::Address(text.to_owned()))
 }
 
-/// The address of a path under a base, whether or not the base ends in a slash.
+/// The address of a path under a base, which may or may not end in a slash.
 fn under(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));

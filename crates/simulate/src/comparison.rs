@@ -1,4 +1,4 @@
-//! What budgets come to, side by side: a line for each, and who would spend them.
+//! Compares budgets: a line for each, and the services that would spend them.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use super::traffic::Traffic;
 use super::verdict::Interval;
 use super::virtual_time::VirtualPlayed;
 
-/// What a month is taken to have.
+/// The length of a month.
 const SECONDS_PER_MONTH: f64 = 30.0 * 86_400.0;
 
-/// What came of one budget.
+/// The results of one budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The budget, in traces per second.
@@ -26,7 +26,7 @@ impl Outcome {
         intervals.get(self.warm_up..).unwrap_or_default()
     }
 
-    /// The mean of something over the judged intervals.
+    /// The mean of a figure over the judged intervals.
     fn mean(&self, of: impl Fn(&Interval) -> f64) -> f64 {
         let judged = self.judged();
         judged.iter().map(of).sum::<f64>() / judged.len().max(1) as f64
@@ -44,13 +44,13 @@ impl Outcome {
     }
 }
 
-/// A line for every budget; `cell` names the span in which an operation should show a trace.
+/// A line for every budget; `cell` names the time in which an operation should show a trace.
 #[must_use]
 pub fn table(outcomes: &[Outcome], cell: &str) -> String {
     let mut text = format!(
         "{:>9}  {:>9}  {:>12}  {:>8}  {:>8}  {:>12}  {:>8}  {:>6}  {:>18}  worst interval\n",
         "budget",
-        "kept/s",
+        "sampled/s",
         "mean |error|",
         "bias",
         "99 %",
@@ -62,20 +62,20 @@ pub fn table(outcomes: &[Outcome], cell: &str) -> String {
     for outcome in outcomes {
         let budget = outcome.budget;
         let error = |interval: &Interval| interval.error(budget);
-        let kept = outcome.mean(Interval::kept);
+        let sampled = outcome.mean(Interval::sampled);
         let worst = outcome.worst().map_or(String::new(), |interval| {
             format!("{:+.1} % at {}", 100.0 * error(interval), interval.label)
         });
         let _ = writeln!(
             text,
-            "{budget:>9}  {kept:>9.2}  {:>10.2} %  {:>+6.2} %  {:>+6.1} %  {:>10.1} %  {:>8.3}  {:>4.0} %  {:>18}  {worst}",
+            "{budget:>9}  {sampled:>9.2}  {:>10.2} %  {:>+6.2} %  {:>+6.1} %  {:>10.1} %  {:>8.3}  {:>4.0} %  {:>18}  {worst}",
             100.0 * outcome.mean(|interval| error(interval).abs()),
             100.0 * outcome.mean(error),
             100.0 * high(outcome.judged().iter().map(error).collect()),
             100.0 * outcome.played.covered,
             outcome.played.fairness,
             100.0 * outcome.played.churn,
-            rounded(kept * SECONDS_PER_MONTH),
+            rounded(sampled * SECONDS_PER_MONTH),
         );
         if outcome.played.missing > 0.0 {
             let _ = writeln!(
@@ -95,22 +95,22 @@ fn high(mut errors: Vec<f64>) -> f64 {
     errors.get(place).copied().unwrap_or(0.0)
 }
 
-/// What one service was asked and what each budget kept of it, in requests and traces a second.
+/// The requests of one service, and its sampled traces with each budget, per second.
 struct Spender<'a> {
     name: &'a str,
     operations: usize,
     offered: f64,
-    kept: Vec<f64>,
+    sampled: Vec<f64>,
 }
 
-/// The services that spend most of the last budget, `top` of them, and the rest together.
+/// The `top` services with the largest part of the last budget, and the rest together.
 #[must_use]
 pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> String {
     let mut spenders = spenders(outcomes, traffic);
-    let spent = |spender: &Spender<'_>| spender.kept.last().copied().unwrap_or(0.0);
+    let spent = |spender: &Spender<'_>| spender.sampled.last().copied().unwrap_or(0.0);
     spenders.sort_by(|one, other| spent(other).total_cmp(&spent(one)));
     let offered: f64 = spenders.iter().map(|spender| spender.offered).sum();
-    let kept: Vec<f64> = sums(outcomes.len(), &spenders);
+    let sampled: Vec<f64> = sums(outcomes.len(), &spenders);
     let mut text = format!(
         "{:<40}  {:>10}  {:>12}  {:>7}",
         format!("who spends it, of {} services", spenders.len()),
@@ -121,8 +121,8 @@ pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> String {
     for outcome in outcomes {
         let _ = write!(
             text,
-            "  {:>12}  {:>7}",
-            format!("kept/s at {}", outcome.budget),
+            "  {:>16}  {:>7}",
+            format!("sampled/s at {}", outcome.budget),
             "part"
         );
     }
@@ -136,8 +136,8 @@ pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> String {
             spender.offered,
             percent(spender.offered, offered)
         );
-        for (spent, sum) in spender.kept.iter().zip(&kept) {
-            let _ = write!(text, "  {spent:>12.3}  {:>5.1} %", percent(*spent, *sum));
+        for (spent, sum) in spender.sampled.iter().zip(&sampled) {
+            let _ = write!(text, "  {spent:>16.3}  {:>5.1} %", percent(*spent, *sum));
         }
         text.push('\n');
     };
@@ -148,7 +148,7 @@ pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> String {
             name: &format!("the other {}", rest.len()),
             operations: rest.iter().map(|spender| spender.operations).sum(),
             offered: rest.iter().map(|spender| spender.offered).sum(),
-            kept: sums(outcomes.len(), &rest),
+            sampled: sums(outcomes.len(), &rest),
         });
     }
     text
@@ -167,9 +167,9 @@ fn spenders<'a>(outcomes: &[Outcome], traffic: &'a Traffic) -> Vec<Spender<'a>> 
             offered: outcomes
                 .first()
                 .map_or(0.0, |one| of(range(), one, |(offered, _)| *offered)),
-            kept: outcomes
+            sampled: outcomes
                 .iter()
-                .map(|one| of(range(), one, |(_, kept)| *kept))
+                .map(|one| of(range(), one, |(_, sampled)| *sampled))
                 .collect(),
         }
     };
@@ -177,7 +177,7 @@ fn spenders<'a>(outcomes: &[Outcome], traffic: &'a Traffic) -> Vec<Spender<'a>> 
 }
 
 fn sums(budgets: usize, spenders: &[Spender<'_>]) -> Vec<f64> {
-    let sum = |place: usize| spenders.iter().map(|spender| spender.kept[place]).sum();
+    let sum = |place: usize| spenders.iter().map(|spender| spender.sampled[place]).sum();
     (0..budgets).map(sum).collect()
 }
 
@@ -197,7 +197,7 @@ fn shortened(name: &str) -> String {
     name.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
-/// A large number as people say it.
+/// A large number in words.
 fn rounded(value: f64) -> String {
     match value {
         1e9.. => format!("{:.2} billion", value / 1e9),
@@ -209,7 +209,7 @@ fn rounded(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{Kept, Tally};
+    use crate::fleet::{Sampled, Tally};
     use weir_allocation::{OperationName, Plan, ServiceName};
 
     fn outcome(budget: f64) -> Outcome {
@@ -218,11 +218,11 @@ mod tests {
             seconds: 60.0,
             tally: Tally {
                 offered: 60_000,
-                served: Kept {
+                served: Sampled {
                     count: if number == 3 { 120 } else { 60 } * budget as u64,
-                    ..Kept::default()
+                    ..Sampled::default()
                 },
-                reference: Kept::default(),
+                reference: Sampled::default(),
             },
         };
         Outcome {

@@ -1,6 +1,6 @@
-//! What goes wrong in a run, or changes all at once, beside the traffic as it was recorded.
+//! Faults and sudden changes in a run, in addition to the recorded traffic.
 //!
-//! Each is written as an operator types it; intervals count from 1 there, as in every table.
+//! Operators write them as text. There, intervals count from 1, as in every table.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,29 +14,29 @@ use super::traffic::Traffic;
 use super::virtual_time::{Loss, Restart};
 use weir_allocation::OperationName;
 
-/// Everything that goes wrong in a run.
+/// All faults of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
-    /// Reports that are lost on the way.
+    /// Reports that are lost.
     pub losses: Vec<Loss>,
-    /// Agents that start anew.
+    /// Agents that restart.
     pub restarts: Vec<Restart>,
-    /// Requests that are more than recorded.
+    /// Requests in addition to the recorded ones.
     pub bursts: Vec<Burst>,
-    /// Operations that go on under new names.
+    /// Operations that are renamed.
     pub renamed: Vec<Renamed>,
 }
 
 /// All traffic is multiplied for a while.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Burst {
-    /// By this.
+    /// The factor.
     pub factor: f64,
     /// In these intervals.
     pub intervals: Range<usize>,
 }
 
-/// A part of the operations goes on under new names.
+/// A part of the operations is renamed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rename {
     /// Which part, in (0, 1].
@@ -45,7 +45,8 @@ pub struct Rename {
     pub at: usize,
 }
 
-/// Which operations went on as which from an interval on, as places in the traffic.
+/// The renamed operations and their new names, as indexes into the traffic, and the interval from
+/// which on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Renamed {
     at: usize,
@@ -53,7 +54,7 @@ pub struct Renamed {
 }
 
 impl Faults {
-    /// Changes an interval's requests as the bursts and renames say.
+    /// Applies bursts and renames to an interval's requests.
     pub fn shape(&self, interval: usize, counts: &mut [u64]) {
         for burst in self
             .bursts
@@ -71,9 +72,9 @@ impl Faults {
         }
     }
 
-    /// Draws who is renamed, and gives the traffic the new names.
+    /// Draws the operations to rename, and adds their new names to the traffic.
     ///
-    /// An operation whose new name would be too long or is there already keeps its own.
+    /// An operation keeps its name if the new one would be too long or exists already.
     #[must_use]
     pub fn rename(&mut self, traffic: Traffic, mut renames: Vec<Rename>, seed: u64) -> Traffic {
         if renames.is_empty() {
@@ -130,7 +131,7 @@ impl Faults {
     }
 }
 
-/// Turns places among the rows handed in into places in the traffic, which sorts them.
+/// Turns indexes of the given rows into indexes of the traffic, which sorts them.
 fn placed(
     traffic: &Traffic,
     names: &[(weir_allocation::ServiceName, OperationName)],
@@ -153,13 +154,13 @@ fn placed(
     drawn.into_iter().map(of).collect()
 }
 
-/// A fault's text that does not say what it should.
+/// The text of a fault that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub struct NotAFault(&'static str);
 
 impl NotAFault {
-    /// Says what was expected, with an example.
+    /// With what was expected, and an example.
     #[must_use]
     pub const fn new(expected: &'static str) -> Self {
         Self(expected)
@@ -176,7 +177,7 @@ fn number<T: FromStr + PartialOrd>(text: &str, least: T, most: T) -> Option<T> {
         .filter(|value| *value >= least && *value <= most)
 }
 
-/// Intervals from one, counted from 1, for so many.
+/// Intervals from one, counted from 1, and their number.
 fn intervals(from: &str, count: &str) -> Option<Range<usize>> {
     let from = number(from, 1, MOST)? - 1;
     Some(from..from + number(count, 1, MOST)?)
@@ -194,7 +195,7 @@ impl FromStr for Loss {
             _ => None,
         };
         loss.ok_or(NotAFault(
-            "AGENTS:FROM:COUNT, like 4:61:5 for the reports of four agents, lost from interval 61 on for five intervals",
+            "AGENTS:FROM:COUNT, like 4:61:5 for the reports of four agents that are lost from interval 61 on, for five intervals",
         ))
     }
 }
@@ -210,7 +211,7 @@ impl FromStr for Restart {
             Some(Self { agents, at })
         });
         restart.ok_or(NotAFault(
-            "AGENTS@INTERVAL, like 4@61 for four agents that start anew, under new names, in interval 61",
+            "AGENTS@INTERVAL, like 4@61 for four agents that restart under new names in interval 61",
         ))
     }
 }
@@ -243,7 +244,7 @@ impl FromStr for Rename {
             })
         });
         rename.ok_or(NotAFault(
-            "PART@INTERVAL, like 0.3@61 for three operations in ten that go on under new names from interval 61 on",
+            "PART@INTERVAL, like 0.3@61 for three in ten operations that are renamed from interval 61 on",
         ))
     }
 }

@@ -1,7 +1,7 @@
-//! A fleet of SDKs and agents, in the arithmetic alone: who saw what and kept what.
+//! A fleet of SDKs and agents, without any waiting: who sees which requests and samples them.
 //!
-//! Time is whatever the caller says it is: ticks go by when [`Fleet::tick`] is called. Nothing
-//! here sends or waits, so a run in real time and one in virtual time use the same fleet.
+//! The caller decides about time: each call of [`Fleet::tick`] is a tick. Nothing here sends or
+//! waits, so a run in real time and one in virtual time use the same fleet.
 
 mod tally;
 
@@ -13,7 +13,7 @@ use super::reference::ReferencePlan;
 use super::strategy::ClientStrategy;
 use super::traffic::Traffic;
 
-pub use tally::{Kept, OperationTally, ServiceTally, Tally};
+pub use tally::{OperationTally, Sampled, ServiceTally, Tally};
 
 /// What the fleet is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,9 +24,9 @@ pub struct FleetShape {
     pub instances_max: usize,
     /// Root requests in an average row of time that make a service run one more instance.
     pub requests_per_instance: f64,
-    /// The probability with which an SDK samples until it has got its first strategy.
+    /// The probability that an SDK uses until it has its first strategy.
     pub initial_probability: f64,
-    /// Where the randomness starts.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
@@ -42,7 +42,7 @@ impl Default for FleetShape {
     }
 }
 
-/// One SDK instance: what it was told and what it counted since its agent last asked.
+/// One SDK instance: what it was served, and what it has counted since the agent last asked.
 #[derive(Debug, Clone)]
 struct Sdk {
     service: usize,
@@ -53,16 +53,16 @@ struct Sdk {
     sampled: Vec<u64>,
 }
 
-/// Every SDK and agent of the run.
+/// All SDKs and agents of the run.
 #[derive(Debug)]
 pub struct Fleet {
-    /// The first operation of every service, as a place in the traffic.
+    /// The index in the traffic of each service's first operation.
     first_operation: Vec<usize>,
-    /// The SDK instances, those of a service side by side, and where each service's begin.
+    /// The SDK instances, service by service, and where each service's instances begin.
     sdks: Vec<Sdk>,
     first_sdk: Vec<usize>,
     agents: usize,
-    /// Requests of the running interval that have not arrived yet, operation by operation.
+    /// Requests of the current interval that have not arrived yet, operation by operation.
     coming: Vec<u64>,
     tally: Tally,
     arrivals: StdRng,
@@ -71,7 +71,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Sets up the instances of every service and deals them out to the agents in turn.
+    /// Creates the instances of every service, and assigns them to the agents in turn.
     #[must_use]
     pub fn new(traffic: &Traffic, shape: &FleetShape) -> Self {
         let agents = shape.agents.max(1);
@@ -93,7 +93,7 @@ impl Fleet {
             }
         }
         first_sdk.push(sdks.len());
-        // Three streams: what a server tells must change neither the arrivals nor the reference.
+        // Three streams: the server's strategies must not change the arrivals or the reference.
         let stream = |number: u64| StdRng::seed_from_u64(shape.seed.wrapping_mul(3) + number);
         Self {
             first_operation: traffic
@@ -124,13 +124,13 @@ impl Fleet {
         self.agents
     }
 
-    /// The place of an SDK's service in the traffic.
+    /// The index in the traffic of an SDK's service.
     #[must_use]
     pub fn service_of(&self, sdk: usize) -> usize {
         self.sdks[sdk].service
     }
 
-    /// Gives an SDK the strategy that the server served it.
+    /// Gives an SDK the strategy that the server returned.
     pub fn tell(&mut self, sdk: usize, strategy: &ClientStrategy, traffic: &Traffic) {
         let sdk = &mut self.sdks[sdk];
         let operations = traffic.services()[sdk.service].operations.clone();
@@ -139,7 +139,7 @@ impl Fleet {
         }
     }
 
-    /// Gives an SDK what the reference controller would tell it.
+    /// Gives an SDK the probabilities of the reference controller.
     pub fn tell_reference(&mut self, sdk: usize, plan: &ReferencePlan) {
         let sdk = &mut self.sdks[sdk];
         let first = self.first_operation[sdk.service];
@@ -148,17 +148,17 @@ impl Fleet {
             .copy_from_slice(&plan.probabilities[first..first + count]);
     }
 
-    /// Begins an interval in which so many root requests of every operation will arrive.
+    /// Begins an interval with these root requests of every operation.
     pub fn begin_interval(&mut self, counts: Vec<u64>) {
         debug_assert_eq!(counts.len(), self.coming.len());
         self.coming = counts;
     }
 
-    /// Lets one tick go by, with `ticks_left` of the interval left, this one included.
+    /// Plays one tick. `ticks_left` ticks of the interval are left, including this one.
     ///
-    /// Every request still to come arrives in this tick with probability `1/ticks_left`, at an
-    /// instance of its service drawn evenly: uniform over the interval, and all of them by its end.
-    /// Returns how many arrived.
+    /// Every request that is still to come arrives in this tick with probability `1/ticks_left`, at
+    /// a random instance of its service. So arrivals are uniform over the interval, and all have
+    /// arrived at its end. Returns how many arrived.
     pub fn tick(&mut self, ticks_left: u32) -> u64 {
         let before = self.tally.offered;
         for service in 0..self.first_operation.len() {
@@ -195,12 +195,12 @@ impl Fleet {
         }
     }
 
-    /// Ends the interval and says what the fleet did in it.
+    /// Ends the interval, and returns what the fleet did in it.
     pub fn end_interval(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 
-    /// Takes what an agent's SDKs counted since the last time; nothing is ever taken twice.
+    /// Returns what an agent's SDKs have counted since the last call. Nothing is returned twice.
     pub fn take_report(&mut self, agent: usize) -> Vec<ServiceTally> {
         let mut services: Vec<ServiceTally> = Vec::new();
         for sdk in self.sdks.iter_mut().filter(|sdk| sdk.agent == agent) {
@@ -236,8 +236,8 @@ impl Fleet {
     }
 }
 
-/// Adds to the entry of the same operation, or makes one: two instances of a service may share an
-/// agent, and a report names an operation once.
+/// Adds to the entry of the same operation, or creates one: two instances of a service may have the
+/// same agent, and a report contains an operation once.
 fn merge(operations: &mut Vec<OperationTally>, more: OperationTally) {
     let known = operations
         .iter_mut()
@@ -359,11 +359,11 @@ mod tests {
         for sdk in 0..fleet.sdks() {
             fleet.tell(sdk, &strategy, &traffic);
         }
-        let kept = play(&mut fleet, &[5000, 10, 1]).served;
-        assert!((kept.expected - 511.0).abs() < 1e-6, "{kept:?}");
-        assert!((kept.variance - 450.0).abs() < 1e-6, "{kept:?}");
-        let off = (kept.count as f64 - kept.expected).abs();
-        assert!(off < 6.0 * kept.variance.sqrt(), "{kept:?}");
+        let sampled = play(&mut fleet, &[5000, 10, 1]).served;
+        assert!((sampled.expected - 511.0).abs() < 1e-6, "{sampled:?}");
+        assert!((sampled.variance - 450.0).abs() < 1e-6, "{sampled:?}");
+        let off = (sampled.count as f64 - sampled.expected).abs();
+        assert!(off < 6.0 * sampled.variance.sqrt(), "{sampled:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Simulated fleets: what a server does to the kept rate, measured.
+//! Simulated fleets, to measure how well a server meets its budget.
 //!
-//! The arithmetic is apart from the waiting. [`Traffic`] says what is asked, [`Fleet`] who keeps
-//! what, [`Reference`] what could be kept at best, [`Verdict`] whether the server did well, and
-//! `table` and `plot` show it: none of them reads a clock or a socket. [`play()`] ties them to a
-//! running server in real time, [`virtual_time`] to the engine alone, in no time.
+//! Arithmetic and waiting are separate. [`Traffic`] holds the requests, [`Fleet`] samples them,
+//! [`Reference`] is the best possible controller without foresight, [`Verdict`] judges the server,
+//! and `table` and `plot` show the results: none of them reads a clock or a socket. [`play()`] runs
+//! them against a server in real time, [`virtual_time`] against the allocation alone.
 
 pub mod client;
 pub mod comparison;
@@ -25,7 +25,7 @@ pub mod virtual_time;
 pub mod wire;
 
 pub use client::Client;
-pub use fleet::{Fleet, FleetShape, Kept, Tally};
+pub use fleet::{Fleet, FleetShape, Sampled, Tally};
 pub use play::{Play, Played, play};
 pub use reference::{Reference, ReferencePlan};
 pub use strategy::{ClientStrategy, Violation};

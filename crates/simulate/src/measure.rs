@@ -1,8 +1,8 @@
-//! What a fleet kept, operation by operation: how much of it shows, and how evenly.
+//! Measures what a fleet sampled, operation by operation: how much of it shows, and how even it is.
 
 use weir_allocation::solve::{Entry, solve};
 
-/// Counts the cells of an operation and a span of time that show a trace.
+/// Counts the cells that show a trace. A cell is a span of time of one operation.
 #[derive(Debug, Clone)]
 pub struct Cells {
     /// Intervals in a cell.
@@ -27,11 +27,11 @@ impl Cells {
         }
     }
 
-    /// Takes an interval's requests and kept traces.
-    pub fn add(&mut self, offered: &[u64], kept: &[u64]) {
-        for (cell, (offered, kept)) in self.filling.iter_mut().zip(offered.iter().zip(kept)) {
+    /// Adds an interval's requests and sampled traces.
+    pub fn add(&mut self, offered: &[u64], sampled: &[u64]) {
+        for (cell, (offered, sampled)) in self.filling.iter_mut().zip(offered.iter().zip(sampled)) {
             cell.0 += offered;
-            cell.1 += kept;
+            cell.1 += sampled;
         }
         self.filled += 1;
         if self.filled == self.span {
@@ -44,7 +44,7 @@ impl Cells {
         }
     }
 
-    /// Of the cells with requests the part that shows a trace; 1 without any.
+    /// The part of the cells with requests that shows a trace; 1 if there are none.
     #[must_use]
     pub fn covered(&self) -> f64 {
         match self.cells {
@@ -54,8 +54,8 @@ impl Cells {
     }
 }
 
-/// Adds to `sums` the traces that equal filling would have kept of an interval's requests, had it
-/// known them.
+/// Adds to `sums` the traces that equal filling would have sampled of an interval's requests, if it
+/// had known them.
 ///
 /// # Units
 /// `budget` in traces per second.
@@ -73,16 +73,16 @@ pub fn fill_equally(sums: &mut [f64], counts: &[u64], budget: f64, seconds: f64)
     }
 }
 
-/// Jain's index of what was kept over what equal filling would have kept.
+/// Jain's index of what was sampled over what equal filling would have sampled.
 ///
 /// # Source
 /// R. Jain, D. Chiu, W. Hawe, «A Quantitative Measure of Fairness and Discrimination», DEC
 /// Research Report TR-301 (1984).
 #[must_use]
-pub fn jain(kept: &[u64], ideal: &[f64]) -> f64 {
+pub fn jain(sampled: &[u64], ideal: &[f64]) -> f64 {
     let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-    for (&kept, ideal) in kept.iter().zip(ideal).filter(|(_, ideal)| **ideal > 0.0) {
-        let part = kept as f64 / ideal;
+    for (&sampled, ideal) in sampled.iter().zip(ideal).filter(|(_, ideal)| **ideal > 0.0) {
+        let part = sampled as f64 / ideal;
         count += 1.0;
         sum += part;
         squares += part * part;

@@ -1,6 +1,6 @@
 //! Plays traffic against a running server, in real time.
 //!
-//! One task lets the ticks go by, one task per SDK instance polls, two per agent cut reports and
+//! One task plays the ticks, one task per SDK instance polls, and two per agent cut reports and
 //! send them. They share the fleet behind a lock that nobody holds while waiting.
 
 mod agent;
@@ -23,15 +23,15 @@ use super::traffic::{Schedule, Traffic};
 use super::verdict::Interval;
 use super::wire::WireTally;
 
-/// Ticks of one interval: fine enough that a poll's instant hardly matters, coarse enough that
-/// the drawing costs nothing.
+/// Ticks of one interval: so many that the time of a poll hardly matters, and so few that drawing
+/// costs nothing.
 const TICKS: u32 = 20;
-/// The most polls on their way at once.
+/// The most polls in progress at a time.
 const POLLS_AT_ONCE: usize = 64;
-/// How long after the last interval the agents may take to get rid of what they still hold.
+/// How long the agents may take to send their last reports after the last interval.
 const LAST_REPORTS: Duration = Duration::from_secs(15);
 
-/// What is played, and how fast.
+/// The traffic to play, and how fast.
 #[derive(Debug, Clone)]
 pub struct Play {
     /// The traffic.
@@ -48,22 +48,22 @@ pub struct Play {
     pub reference_delay: Duration,
     /// The budget that the reference controller shares, in traces per second.
     pub budget: f64,
-    /// What the fleet is made of.
+    /// The shape of the fleet.
     pub shape: FleetShape,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Played {
     /// Every interval that was played to its end.
     pub intervals: Vec<Interval>,
-    /// What went over the wire.
+    /// The requests and answers.
     pub wire: WireTally,
-    /// The longest that a tick came late: what a machine too slow for this fleet shows.
+    /// The longest delay of a tick. It shows if the machine is too slow for the fleet.
     pub latest_tick: Duration,
 }
 
-/// What the tasks share.
+/// Shared by the tasks.
 struct PlayContext {
     client: Client,
     traffic: Arc<Traffic>,
@@ -71,12 +71,12 @@ struct PlayContext {
     wire: Mutex<WireTally>,
     reference: Mutex<ReferenceFeed>,
     polls: Semaphore,
-    /// Milliseconds of the run that the fleet has lived through.
+    /// Milliseconds of the run that the fleet has played.
     lived: std::sync::atomic::AtomicI64,
-    /// The run's beginning, by the wall clock and by the machine's steady one.
+    /// The start of the run, by the wall clock and by the machine's monotonic clock.
     began: DateTime<Utc>,
     origin: Instant,
-    /// Cancelled when the last tick has gone by.
+    /// Cancelled after the last tick.
     finished: CancellationToken,
 }
 
@@ -90,12 +90,12 @@ impl PlayContext {
     }
 }
 
-/// Takes a lock. A task that died holding it has lost nothing that others need whole.
+/// Takes a lock. If a task died while it held the lock, the state is still valid for the others.
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The reference controller's plans, each from the instant on at which it may be polled.
+/// The plans of the reference controller, each with the instant from which it may be polled.
 struct ReferenceFeed {
     current: Arc<ReferencePlan>,
     coming: VecDeque<(Instant, Arc<ReferencePlan>)>,
@@ -110,10 +110,10 @@ impl ReferenceFeed {
     }
 }
 
-/// Plays until the end or until `stop`; tells `observe` of every interval that is over.
+/// Plays until the end or until `stop`. Calls `observe` after every interval.
 ///
-/// The run begins at the next multiple of the interval after `now`, where the server's windows
-/// begin too, so that an interval of the run is a window of the server's.
+/// The run begins at the next multiple of the interval after `now`, because the server's windows
+/// begin there too. So an interval of the run is a window of the server.
 pub async fn play(
     play: &Play,
     client: Client,
@@ -174,7 +174,7 @@ pub async fn play(
     }
 }
 
-/// Waits for the agents to send what they hold, but not for ever.
+/// Waits for the agents to send their reports, for a limited time.
 /// Waits for the last reports. A task that panicked makes the run panic, too: what it had to send is
 /// missing.
 async fn finish(mut tasks: JoinSet<()>) {
@@ -185,12 +185,12 @@ async fn finish(mut tasks: JoinSet<()>) {
             }
         }
     };
-    // What is not acknowledged by then shows as unreported.
+    // Reports that are not acknowledged by then count as not reported.
     let _ = tokio::time::timeout(LAST_REPORTS, all).await;
     tasks.shutdown().await;
 }
 
-/// The next multiple of `interval` by the wall clock, and the same instant by the steady one.
+/// The next multiple of `interval` by the wall clock, and the same instant by the monotonic clock.
 fn next_beginning(now: DateTime<Utc>, interval: Duration) -> (DateTime<Utc>, Instant) {
     let interval = (interval.as_millis() as i64).max(1);
     let wait = interval - now.timestamp_millis().rem_euclid(interval);
@@ -202,7 +202,7 @@ fn next_beginning(now: DateTime<Utc>, interval: Duration) -> (DateTime<Utc>, Ins
     )
 }
 
-/// The ticking of the run.
+/// Plays the ticks of the run.
 struct Run<'a> {
     play: &'a Play,
     shared: &'a PlayContext,
@@ -220,7 +220,7 @@ impl Run<'_> {
         self.shared.origin + Duration::from_millis(self.milliseconds(interval, tick) as u64)
     }
 
-    /// Lives through one interval; nothing if it was stopped on the way.
+    /// Plays one interval; none if it was stopped before its end.
     async fn interval(
         &mut self,
         number: usize,
@@ -241,7 +241,7 @@ impl Run<'_> {
             let mut fleet = self.shared.fleet();
             let arrived = fleet.tick(TICKS - tick + 1);
             self.shared.wire().offered += arrived;
-            // Under the fleet's lock: a report ends where the counts in it end.
+            // While the fleet is locked: a report must end where its counts end.
             let lived = self.milliseconds(number as u32, tick);
             self.shared
                 .lived

@@ -1,4 +1,4 @@
-//! A run as a picture: what was kept against the budget, and what was offered, as SVG.
+//! Draws a run as SVG: sampled traces against the budget, and the offered rate.
 
 mod axis;
 mod compared;
@@ -12,7 +12,7 @@ use super::verdict::{Interval, Verdict};
 use axis::{Time, mesh, outline, with_time};
 pub use compared::compared;
 
-/// What a picture says beside its curves.
+/// The texts of a plot.
 #[derive(Debug, Clone)]
 pub struct PlotTexts {
     /// The first line.
@@ -21,15 +21,15 @@ pub struct PlotTexts {
     pub subtitle: String,
 }
 
-/// Why there is no picture.
+/// Why the plot could not be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot draw the plot: {0}")]
 pub struct PlotError(String);
 
 const SIZE: (u32, u32) = (1000, 560);
-/// Pixels kept free above the curves for the title and the legend.
+/// Pixels above the curves for the title and the legend.
 const HEAD: u32 = 96;
-/// Pixels of the lower curve, its axis included.
+/// Pixels of the lower curve, including its axis.
 const FOOT: u32 = 176;
 const LEFT: u32 = 76;
 const FONT: &str = "sans-serif";
@@ -37,19 +37,19 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(36, 41, 47);
 const FAINT: RGBColor = RGBColor(101, 109, 118);
 const GRID: RGBColor = RGBColor(228, 231, 235);
-const KEPT: RGBColor = RGBColor(9, 105, 218);
+const SAMPLED: RGBColor = RGBColor(9, 105, 218);
 const REFERENCE: RGBColor = RGBColor(227, 98, 9);
 const RANGE: RGBColor = RGBColor(182, 211, 245);
 const BAND: RGBColor = RGBColor(218, 234, 252);
 const OFFERED: RGBColor = RGBColor(110, 119, 129);
 
-/// The lower curve's axis is logarithmic from this ratio of largest to smallest on.
+/// From this ratio of largest to smallest value, the axis of the lower curve is logarithmic.
 const LOGARITHMIC_FROM: f64 = 20.0;
 
 /// Draws a run.
 ///
 /// # Errors
-/// When there is no interval to draw, or the drawing fails.
+/// If there is no interval to draw, or the drawing fails.
 pub fn svg(
     texts: &PlotTexts,
     intervals: &[Interval],
@@ -81,7 +81,7 @@ fn draw(
     head(&root, texts, &time, verdict.is_some())?;
     let (_, below) = root.split_vertically(HEAD);
     let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
-    kept(&upper, &time, intervals, budget, verdict)?;
+    sampled(&upper, &time, intervals, budget, verdict)?;
     offered(&lower, &time, intervals)?;
     root.present()?;
     Ok(())
@@ -100,8 +100,8 @@ fn head(root: &Area<'_>, texts: &PlotTexts, time: &Time, band: bool) -> Drawn {
     let mut left = LEFT as i32;
     let range = time.is_stepped();
     let entries = [
-        (true, "kept", KEPT, 2),
-        (range, "least to most kept", RANGE, 10),
+        (true, "sampled", SAMPLED, 2),
+        (range, "least to most sampled", RANGE, 10),
         (
             true,
             "reference: exact counts, one interval late",
@@ -133,12 +133,12 @@ fn legend_entry(
         .color(&INK)
         .pos(Pos::new(HPos::Left, VPos::Center));
     root.draw(&Text::new(name.to_owned(), (left + 30, TOP), style))?;
-    // Seven pixels a character are enough at this size, six where there are many.
+    // At this size a character needs about seven pixels, or six in long names.
     let letters = name.chars().count() as i32;
     Ok(left + 30 + (7 * letters).min(6 * letters + 20) + 22)
 }
 
-fn kept(
+fn sampled(
     area: &Area<'_>,
     time: &Time,
     intervals: &[Interval],
@@ -153,7 +153,7 @@ fn kept(
         .x_label_area_size(24)
         .y_label_area_size(LEFT - 12)
         .build_cartesian_2d(0.0..time.end, 0.0..highest)?;
-    let points = time.points(intervals, Interval::kept);
+    let points = time.points(intervals, Interval::sampled);
     if time.is_stepped() {
         let range = Polygon::new(outline(&points), RANGE.filled());
         chart.draw_series(std::iter::once(range))?;
@@ -172,19 +172,19 @@ fn kept(
     let curve = points.iter().map(|point| (point.at, point.mean));
     let size = if intervals.len() > 150 { 0 } else { 2 };
     let width = if intervals.len() > 150 { 1 } else { 2 };
-    chart.draw_series(LineSeries::new(curve, KEPT.stroke_width(width)).point_size(size))?;
+    chart.draw_series(LineSeries::new(curve, SAMPLED.stroke_width(width)).point_size(size))?;
     Ok(())
 }
 
-/// Where the axis of kept rates ends.
+/// The end of the axis of sampled rates.
 fn axis_end(intervals: &[Interval], budget: f64) -> f64 {
     let rates = intervals
         .iter()
-        .flat_map(|interval| [interval.kept(), interval.reference()]);
+        .flat_map(|interval| [interval.sampled(), interval.reference()]);
     1.08 * rates.fold(budget, f64::max)
 }
 
-/// The range of kept rates that the verdict allows, interval by interval after the warm-up.
+/// The range of sampled rates that the verdict allows, interval by interval, after the warm-up.
 fn band(
     time: &Time,
     intervals: &[Interval],
@@ -210,7 +210,7 @@ fn band(
 fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
     let rates = || intervals.iter().map(Interval::offered);
     let highest = rates().fold(0.0, f64::max);
-    // A quiet interval must not stretch a logarithmic axis without end, a silent one not at all.
+    // A quiet interval must not stretch a logarithmic axis without limit; silent ones are ignored.
     let spoken = rates().filter(|rate| *rate > 0.0);
     let lowest = spoken.fold(f64::INFINITY, f64::min).max(highest / 1e6);
     let mut builder = ChartBuilder::on(area);
@@ -242,10 +242,10 @@ fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{Kept, Tally};
+    use crate::fleet::{Sampled, Tally};
 
     fn run(offered: impl Fn(usize) -> u64) -> Vec<Interval> {
-        let kept = Kept {
+        let sampled = Sampled {
             count: 100,
             expected: 100.0,
             variance: 100.0,
@@ -256,8 +256,8 @@ mod tests {
                 seconds: 2.0,
                 tally: Tally {
                     offered: offered(number),
-                    served: kept,
-                    reference: kept,
+                    served: sampled,
+                    reference: sampled,
                 },
             })
             .collect()

@@ -1,6 +1,6 @@
-//! Recorded traffic files: what they look like and what is wrong with them.
+//! Recorded traffic files: their formats, and what can be wrong with them.
 //!
-//! The header tells which of these a file is; its name and its size tell nothing.
+//! The header decides which of these formats a file has, not its name or size.
 //!
 //! * **Azure Functions invocations**: `HashOwner,HashApp,HashFunction,Trigger,1,2,…`, one line per
 //!   function and one column per minute. The app becomes the service, the function the operation.
@@ -15,8 +15,8 @@
 //! * **A table**: `timestamp,<operation>,<operation>,…`, one line per row of time; an empty cell is 0.
 //!   With one column only it is a single series.
 //!
-//! Times may be dates with times, times of day, seconds since 1970 or plain numbers. How long a row
-//! lasts and which are missing follows from them, unless [`ReadOptions`] says it.
+//! Times may be dates with times, times of day, seconds since 1970 or plain numbers. The length of
+//! a row and the missing rows follow from them, unless [`ReadOptions`] gives them.
 //!
 //! A file comes from outside, so everything about it is bounded.
 
@@ -60,54 +60,54 @@ pub const MOST_COUNTS: usize = 160_000_000;
 /// The largest count of one operation in one row of time.
 pub const LARGEST_COUNT: u32 = 1_000_000_000;
 
-/// The service of operations whose file names none.
+/// The service of operations in a file without services.
 const NO_SERVICE: &str = "recorded";
-/// The operation of services whose file names none.
+/// The operation of services in a file without operations.
 const NO_OPERATION: &str = "all";
 
-/// What becomes of rows of time that a file does not have.
+/// How rows of time that a file does not have are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Gaps {
     /// They are played as no traffic.
     Zero,
-    /// They are left out: what stands on both sides is played back to back.
+    /// They are left out: the rows on both sides are played back to back.
     Close,
 }
 
-/// How a file is to be read where it does not say so itself.
+/// How to read a file where it does not say so itself.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ReadOptions {
     /// How long a row of time lasts, in seconds, whatever its times say.
     pub row_seconds: Option<f64>,
-    /// What becomes of rows that are missing. By default a list and a single series, which often
-    /// leave out rows without requests, are filled with 0; other files are closed, since nobody
-    /// knows what was asked in the rows that they lack.
+    /// How to treat missing rows. By default they are filled with 0 in a list and in a single
+    /// series, which often leave out rows without requests. In other files the gaps are closed,
+    /// because nobody knows the requests of the missing rows.
     pub gaps: Option<Gaps>,
 }
 
-/// A file that was read.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     /// The traffic, in even rows of time.
     pub traffic: Traffic,
     /// How long a row lasts, in seconds.
     pub row_seconds: f64,
-    /// What the reader made of the file, in sentences for people.
+    /// What the reader found out about the file, in sentences.
     pub notes: Vec<String>,
 }
 
-/// Reads a traffic file; its rows come one after the other.
+/// Reads a traffic file with rows one after the other.
 ///
 /// # Errors
-/// When it cannot be read or is not a traffic file; a fault is named with line and column.
+/// If it cannot be read or is not a traffic file. A fault is reported with its line and column.
 pub fn read_traffic(path: &Path) -> Result<Traffic, RecordingError> {
     read(path, &ReadOptions::default()).map(|recording| recording.traffic)
 }
 
-/// Reads a traffic file as asked.
+/// Reads a traffic file with these options.
 ///
 /// # Errors
-/// When it cannot be read or is not a traffic file; a fault is named with line and column.
+/// If it cannot be read or is not a traffic file. A fault is reported with its line and column.
 pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording, RecordingError> {
     let file = path.display().to_string();
     let failed = |source| RecordingError::Read {
@@ -119,7 +119,8 @@ pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording, RecordingEr
     if metadata.is_dir() {
         return Err(failed(std::io::ErrorKind::IsADirectory.into()));
     }
-    // One byte more than allowed tells a file that is too large, also where no size is known.
+    // Reading one byte more than allowed detects a file that is too large, even if its size is
+    // unknown.
     let mut bytes = BufReader::with_capacity(1 << 16, opened).take(LARGEST_FILE + 1);
     let parsed = parse(&mut bytes, reading);
     if bytes.limit() == 0 {
@@ -147,10 +148,10 @@ fn parse(bytes: impl BufRead, reading: &ReadOptions) -> Result<Recording, At> {
     }
 }
 
-/// Makes a recording of the operations of a file, whose counts stand on its own rows.
+/// Makes a recording from the operations of a file, whose counts are on the file's own rows.
 ///
 /// # Errors
-/// Two operations of the same name, as their places.
+/// Two operations with the same name, as their indexes.
 fn recorded(
     axis: Axis,
     gaps: Gaps,
@@ -170,12 +171,12 @@ fn recorded(
 }
 
 impl Axis {
-    /// What was done about rows that are not even.
+    /// What was done about uneven rows.
     fn notes(&self, gaps: Gaps) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.timed {
             notes.push(format!(
-                "the rows' names are no times: each is taken to last {} s (--row-seconds)",
+                "the names of the rows are not times: each row is assumed to last {} s (--row-seconds)",
                 self.row_seconds
             ));
         }
@@ -183,7 +184,7 @@ impl Axis {
             let what = match gaps {
                 Gaps::Zero => "they are played as no traffic (--gaps close leaves them out)",
                 Gaps::Close => {
-                    "what stands on both sides is played back to back (--gaps zero plays them as no traffic)"
+                    "the rows on both sides are played back to back (--gaps zero plays them as no traffic)"
                 }
             };
             notes.push(format!(
@@ -193,7 +194,7 @@ impl Axis {
         }
         if self.doubled > 0 {
             notes.push(format!(
-                "{} rows fall on the time of another and are added to it",
+                "{} rows have the time of another row and are added to it",
                 self.doubled
             ));
         }

@@ -1,26 +1,27 @@
-//! The reference controller: what could be kept at best by somebody who knows every count exactly,
-//! but only after the interval is over.
+//! The reference controller: it knows every count exactly, but only after the interval is over. It
+//! shows what could be sampled at best.
 //!
-//! It sees the true counts of every closed interval, solves the same weighted max-min as the
-//! server and hands its probabilities to the same SDKs at the same polls. What it misses of the
-//! budget is the traffic's own doing, so it is the measure for a server.
+//! It gets the true counts of every closed interval, solves the same weighted max-min as the
+//! server, and gives its probabilities to the same SDKs at the same polls. If it misses the budget,
+//! the traffic is the cause. So a server is measured against it.
 //!
-//! An operation's demand is its rate in the last interval. A handful of requests is no measure of
-//! a rate, though: an operation with 1, 3, 2, … of them would be sampled by 1 over the last count,
-//! whose mean is far above 1 over the mean count, and the budget exceeded by a quarter. So a rare
-//! operation is measured over the shortest run of last intervals that holds [`ENOUGH`] requests,
-//! at most [`LONGEST`] of them and none before it was first seen.
+//! An operation's demand is its rate in the last interval. But a few requests do not measure a
+//! rate: an operation with 1, 3, 2, … requests would be sampled with 1 over the last count. The
+//! mean of that is far above 1 over the mean count, and the budget would be exceeded by a quarter.
+//! So a rare operation is measured over the shortest run of the last intervals that contains
+//! [`ENOUGH`] requests, at most [`LONGEST`] intervals, and none before it was first seen.
 
 use std::collections::VecDeque;
 
 use weir_allocation::solve::{Entry, solve};
 
-/// Requests that make a rate: 1 over a Poisson count of mean 10 is a tenth too large in the mean.
+/// Enough requests to measure a rate: 1 over a Poisson count of mean 10 is on average a tenth too
+/// large.
 const ENOUGH: u64 = 10;
-/// The most intervals over which a rate is taken.
+/// The most intervals over which a rate is measured.
 const LONGEST: usize = 10;
 
-/// The probabilities that the reference controller hands out after one interval.
+/// The probabilities of the reference controller after one interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferencePlan {
     /// One probability for every operation, in the order of the traffic.
@@ -32,22 +33,22 @@ pub struct ReferencePlan {
 pub struct Reference {
     budget: f64,
     initial_probability: f64,
-    /// The counts of the last intervals, the newest first.
+    /// The counts of the last intervals, newest first.
     counts: VecDeque<Vec<u64>>,
     operations: Vec<Known>,
 }
 
-/// What is remembered of one operation.
+/// What is known about one operation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
-    /// Intervals since it was first seen, that one included; 0 before.
+    /// Intervals since it was first seen, including that one; 0 before.
     age: usize,
-    /// The last demand above 0, in root requests per second.
+    /// The last positive demand, in root requests per second.
     last_demand: f64,
 }
 
 impl Reference {
-    /// Starts knowing nothing of `operations` operations.
+    /// Starts without knowing anything about `operations` operations.
     ///
     /// # Units
     /// `budget` in traces per second.
@@ -61,7 +62,7 @@ impl Reference {
         }
     }
 
-    /// What it hands out before the first interval has closed.
+    /// The probabilities before the first interval has closed.
     #[must_use]
     pub fn first_plan(&self) -> ReferencePlan {
         ReferencePlan {
@@ -69,10 +70,10 @@ impl Reference {
         }
     }
 
-    /// Takes the true counts of an interval that has just closed and shares the budget over them.
+    /// Takes the true counts of an interval that has just closed, and shares the budget.
     ///
-    /// An operation without demand gets what its last demand would have got at the new level; one
-    /// never seen gets the fleet's mean probability.
+    /// An operation without demand gets what its last demand would get at the new level. An
+    /// operation that was never seen gets the fleet's mean probability.
     pub fn close_interval(&mut self, counts: &[u64], interval_seconds: f64) -> ReferencePlan {
         self.counts.push_front(counts.to_vec());
         self.counts.truncate(LONGEST);
@@ -99,7 +100,7 @@ impl Reference {
         }
     }
 
-    /// The rate of one operation over as many of the last intervals as it takes.
+    /// The rate of one operation, over as many of the last intervals as it takes.
     fn demand(&mut self, place: usize, interval_seconds: f64) -> f64 {
         let known = &mut self.operations[place];
         if known.age > 0 || self.counts[0][place] > 0 {
@@ -138,13 +139,16 @@ mod tests {
         let counts = [2000, 2, 100, 1, 600];
         for budget in [0.1, 2.0, 40.0, 200.0, 1300.0] {
             let plan = Reference::new(5, budget, 0.001).close_interval(&counts, 2.0);
-            let kept: f64 = plan
+            let sampled: f64 = plan
                 .probabilities
                 .iter()
                 .zip(counts)
                 .map(|(probability, count)| probability * count as f64 / 2.0)
                 .sum();
-            assert!((kept - budget).abs() < 1e-9 * budget, "{budget}: {kept}");
+            assert!(
+                (sampled - budget).abs() < 1e-9 * budget,
+                "{budget}: {sampled}"
+            );
         }
     }
 

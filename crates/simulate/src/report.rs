@@ -1,4 +1,4 @@
-//! The report as agents send it: the body of `POST /v1/reports`.
+//! The body of `POST /v1/reports`, as agents send it.
 
 use serde::Serialize;
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 pub struct Report<'a> {
     /// The agent's name.
     pub agent: &'a str,
-    /// Given anew whenever the agent starts to count from 1 again.
+    /// A new one whenever the agent starts to count from 1 again.
     pub epoch: uuid::Uuid,
-    /// One more than that of the agent's report before.
+    /// One more than in the agent's previous report.
     pub sequence: u64,
     /// When the window begins, RFC 3339.
     pub window_start: String,
     /// How long the window is.
     pub window_seconds: f64,
-    /// What was seen in it.
+    /// The services in it.
     pub services: Vec<ServiceReport<'a>>,
 }
 
-/// One service of a report.
+/// The part of a report about one service.
 #[derive(Debug, Clone, Serialize)]
 pub struct ServiceReport<'a> {
     /// Its name.
     pub service: &'a str,
-    /// SDK instances of it that the agent hears.
+    /// SDK instances of it that report to the agent.
     pub instances: u32,
     /// Its operations that had requests.
     pub operations: Vec<OperationReport<'a>>,
 }
 
-/// One operation of a report.
+/// The part of a report about one operation.
 #[derive(Debug, Clone, Serialize)]
 pub struct OperationReport<'a> {
     /// Its name.
     pub operation: &'a str,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Root requests kept.
+    /// Root requests sampled.
     pub sampled: u64,
 }

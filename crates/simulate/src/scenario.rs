@@ -1,9 +1,9 @@
-//! Traffic in which one thing happens: what an engine is measured by.
+//! Synthetic traffic in which one thing happens, to measure an allocation with.
 //!
-//! All share one fleet: 2,400 operations whose rates fall by Zipf's law from a sum of 100,000
-//! root requests a second, and 600 rare ones with between one in ten seconds and one in ten
-//! minutes. Rates scatter by 15 % per operation and by 3 % in common from row to row, and arrivals
-//! are a Poisson process. A row is a minute.
+//! All scenarios share one fleet: 2,400 operations whose rates follow Zipf's law with a sum of
+//! 100,000 root requests a second, and 600 rare ones with a request in ten seconds to ten minutes.
+//! Rates scatter by 15 % per operation and by 3 % in common from row to row, and arrivals are a
+//! Poisson process. A row is a minute.
 
 use std::f64::consts::TAU;
 
@@ -22,15 +22,15 @@ use weir_allocation::{OperationName, ServiceName};
 pub enum Scenario {
     /// Nothing.
     Steady,
-    /// All rates go up and down by 60 % in a day of 240 rows.
+    /// All rates rise and fall by 60 % in a day of 240 rows.
     Diurnal,
     /// All rates rise by 3 % a row for 40 rows, and fall back as slowly.
     Ramp,
-    /// All rates treble for 60 rows, then fall back.
+    /// All rates triple for 60 rows, then fall back.
     Step,
-    /// Three operations in ten go on under new names.
+    /// Three in ten operations are renamed.
     Rename,
-    /// One small operation goes to 20,000 requests a second for 30 rows.
+    /// One small operation rises to 20,000 requests a second for 30 rows.
     Explode,
     /// The reports of half the agents are lost for five rows.
     Loss,
@@ -38,23 +38,23 @@ pub enum Scenario {
 
 /// How the rates scatter.
 ///
-/// A scatter that is drawn anew for every row cannot be seen coming: the common one of 3 % costs
-/// everybody √(2/π)·3 % = 2.4 % of mean error. What is drawn more often averages out over a row,
-/// and what persists can be followed.
+/// A scatter that is drawn for every row cannot be predicted: the common one of 3 % costs every
+/// controller √(2/π)·3 % = 2.4 % of mean error. A scatter that is drawn more often averages out
+/// over a row, and one that persists can be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Noise {
-    /// All rates are drawn anew for every row.
+    /// All rates are drawn for every row.
     #[default]
     Minute,
-    /// All rates are drawn anew every ten seconds.
+    /// All rates are drawn every ten seconds.
     TenSeconds,
-    /// What all have in common keeps nine tenths of itself from row to row; each operation's own
-    /// part is drawn anew for every row.
+    /// The common part keeps nine tenths of itself from row to row; each operation's own part is
+    /// drawn for every row.
     Persistent,
 }
 
 impl Noise {
-    /// What a deviation of the rate in an instant is over a row.
+    /// The deviation over a row that a deviation at an instant leads to.
     fn over_a_row(self, deviation: f64) -> f64 {
         match self {
             Self::TenSeconds => deviation / (SECONDS_PER_ROW / 10.0).sqrt(),
@@ -62,7 +62,8 @@ impl Noise {
         }
     }
 
-    /// What all operations have in common row by row: a factor, and what of it can be known before.
+    /// The common factor of all operations, row by row, and the part of it that can be known
+    /// beforehand.
     fn common(self, random: &mut StdRng) -> (Vec<f64>, Vec<f64>) {
         let deviation = self.over_a_row(COMMON_NOISE);
         let scatter = Normal::new(0.0, deviation).expect("the deviation is positive");
@@ -83,7 +84,7 @@ impl Noise {
     }
 }
 
-/// Rows after which it happens.
+/// The event happens after this many rows.
 pub const EVENT: usize = 60;
 const ROWS: usize = 240;
 const SECONDS_PER_ROW: f64 = 60.0;
@@ -94,7 +95,7 @@ const ZIPF_EXPONENT: f64 = 1.6;
 const SERVICES: usize = 100;
 const OWN_NOISE: f64 = 0.15;
 const COMMON_NOISE: f64 = 0.03;
-/// What of the common noise is left a row later, where it persists.
+/// The part of the common noise that is left a row later, if it persists.
 const PERSISTENCE: f64 = 0.9;
 const RAMP_PER_ROW: f64 = 1.03;
 const RAMP_ROWS: usize = 40;
@@ -102,7 +103,7 @@ const EXPLODED: usize = 1500;
 const EXPLODED_PER_SECOND: f64 = 20_000.0;
 
 impl Scenario {
-    /// Makes the traffic up; the same seed makes the same traffic.
+    /// Generates the traffic. Equal seeds give equal traffic.
     ///
     /// # Panics
     /// Never: the names are short plain words and are all different.
@@ -111,7 +112,7 @@ impl Scenario {
         self.traffic_with(seed, Noise::Minute)
     }
 
-    /// As [`Scenario::traffic`], under another reading of how rates scatter.
+    /// Like [`Scenario::traffic`], with another kind of noise.
     ///
     /// # Panics
     /// Never: the names are short plain words and are all different.
@@ -139,14 +140,14 @@ impl Scenario {
         Traffic::new(labels, rows).expect("every rank has names of its own")
     }
 
-    /// The rates that [`Scenario::traffic`] scatters around, in root requests per second: row by
+    /// The rates around which [`Scenario::traffic`] scatters, in root requests per second: row by
     /// row for every operation, in the order of the traffic.
     #[must_use]
     pub fn expected(self, seed: u64) -> Vec<Vec<f64>> {
         self.expected_with(seed, Noise::Minute)
     }
 
-    /// As [`Scenario::expected`], of [`Scenario::traffic_with`]: what can be known before a row.
+    /// Like [`Scenario::expected`], for [`Scenario::traffic_with`]: what can be known before a row.
     #[must_use]
     pub fn expected_with(self, seed: u64, noise: Noise) -> Vec<Vec<f64>> {
         let fleet = Fleet::draw(&mut StdRng::seed_from_u64(seed), noise);
@@ -177,7 +178,7 @@ impl Scenario {
         })
     }
 
-    /// What all rates are multiplied by.
+    /// The factor of all rates.
     fn course(self, row: usize) -> f64 {
         match self {
             Self::Diurnal => 1.0 + 0.6 * (TAU * row as f64 / ROWS as f64).sin(),
@@ -199,13 +200,13 @@ impl Scenario {
     }
 }
 
-/// What chance decides before the first row.
+/// What is drawn before the first row.
 struct Fleet {
-    /// The scatter that all operations have in common, row by row.
+    /// The common scatter of all operations, row by row.
     common: Vec<f64>,
-    /// What of it can be known before the row.
+    /// The part of it that can be known before the row.
     known: Vec<f64>,
-    /// Whether an operation is one of those that may be renamed, by rank.
+    /// Whether an operation may be renamed, by rank.
     renamed: Vec<bool>,
     /// Root requests per second, by rank.
     rates: Vec<f64>,
@@ -245,7 +246,7 @@ fn named(rank: usize, version: u32, counts: Vec<u32>) -> OperationRow {
     )
 }
 
-/// A count around `mean`, whose rate scatters.
+/// A random count with this mean and a rate that scatters.
 fn draw(random: &mut StdRng, mean: f64, deviation: f64) -> u32 {
     let scatter = Normal::new(1.0, deviation).expect("the deviation is positive");
     let rate = mean * scatter.sample(random).max(0.0);

@@ -1,13 +1,13 @@
-//! The sampling strategy as the strictest client in the field reads it.
+//! Reads a sampling strategy like the strictest real client.
 //!
-//! OpenTelemetry's Go sampler rejects a body with any field it does not know and the Rust one a
-//! body that lacks any; a server that pleases this reader pleases all of them.
+//! OpenTelemetry's Go sampler refuses a body with an unknown field, and the Rust one a body without
+//! one of the fields. What this reader accepts, all of them accept.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-/// What an SDK does with root requests of its service.
+/// The strategy as an SDK applies it to root requests of its service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientStrategy {
     /// The probability for operations that are not listed, in [0, 1].
@@ -16,22 +16,22 @@ pub struct ClientStrategy {
     pub operations: HashMap<String, f64>,
 }
 
-/// Why a client in the field would have refused a body.
+/// Why a real client would have refused a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// Not the shape every client reads.
+    /// The shape differs from the one that every client reads.
     #[error("the strategy does not have the shape that every client reads: {0}")]
     Shape(String),
     /// A probability outside [0, 1].
     #[error("the probability of {0} is outside [0, 1]")]
     Probability(String),
-    /// A bound that is negative or no number.
+    /// A bound that is negative or not a number.
     #[error("a bound is negative or not finite")]
     Bound,
     /// An entry without a name.
     #[error("an operation has an empty name")]
     EmptyName,
-    /// Two entries of one name.
+    /// Two entries with the same name.
     #[error("the operation {0:?} is listed twice")]
     Repeated(String),
 }
@@ -45,7 +45,7 @@ struct Body {
     operation_sampling: PerOperation,
 }
 
-/// A rate limit is not among them: several clients cannot read one.
+/// Rate limiting is not among them: several clients cannot read it.
 #[derive(Deserialize)]
 enum StrategyType {
     #[serde(rename = "PROBABILISTIC")]

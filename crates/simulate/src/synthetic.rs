@@ -1,6 +1,6 @@
-//! Traffic made up for the demonstration: everything that happens to a fleet, in a minute.
+//! Synthetic traffic for the demonstration: many things happen to a fleet within a minute.
 //!
-//! A Zipf-like fleet whose load drifts over the run, with four events:
+//! A fleet by Zipf's law whose load drifts over the run, with these events:
 //!
 //! | part of the run | event |
 //! |---|---|
@@ -17,7 +17,7 @@ use rand_distr::{Distribution, Normal, Poisson};
 use super::traffic::{OperationRow, Traffic};
 use weir_allocation::{OperationName, ServiceName};
 
-/// How large the made-up fleet is.
+/// The size of the synthetic fleet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SyntheticFleet {
     /// Services.
@@ -28,7 +28,7 @@ pub struct SyntheticFleet {
     pub requests_per_row: f64,
     /// Rows of time.
     pub rows: usize,
-    /// Where the randomness starts.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
@@ -44,20 +44,20 @@ impl Default for SyntheticFleet {
     }
 }
 
-/// The exponent of the fall from the busiest operation to the quietest.
+/// The exponent of the decrease from the busiest operation to the quietest.
 const ZIPF_EXPONENT: f64 = 1.1;
 /// How far the load drifts from its mean, up and down.
 const DRIFT: f64 = 0.3;
-/// The standard deviation of an operation's rate from row to row, beside its Poisson noise.
+/// The standard deviation of an operation's rate from row to row, in addition to its Poisson noise.
 const RATE_NOISE: f64 = 0.05;
 const STEP_FACTOR: f64 = 3.0;
 const BURST_FACTOR: f64 = 20.0;
-/// The operation that bursts, by its rank: not the busiest, but not a rare one.
+/// The rank of the operation that bursts: neither the busiest nor a rare one.
 const BURST_RANK: usize = 12;
-/// One operation in so many is renamed.
+/// One in this many operations is renamed.
 const RENAMED_ONE_IN: usize = 30;
 
-/// Makes the traffic up; the same arguments make the same traffic.
+/// Generates the traffic. Equal arguments give equal traffic.
 ///
 /// # Panics
 /// Never: the names are made of short plain words and are all different.
@@ -68,7 +68,8 @@ pub fn synthetic_traffic(fleet: &SyntheticFleet) -> Traffic {
     let total: f64 = (1..=fleet.operations).map(zipf).sum();
     let mut rows: Vec<OperationRow> = Vec::with_capacity(fleet.operations + fleet.operations / 8);
     for rank in 0..fleet.operations {
-        // Each service gets an operation of the first forty, then ranks fall where they fall.
+        // Each service gets one of the first forty operations; the other ranks are distributed
+        // freely.
         let service = if rank < services {
             rank
         } else {
@@ -88,12 +89,12 @@ fn zipf(rank: usize) -> f64 {
     (rank as f64).powf(-ZIPF_EXPONENT)
 }
 
-/// How far through the run a row is, in [0, 1).
+/// The position of a row in the run, in [0, 1).
 fn part(fleet: &SyntheticFleet, row: usize) -> f64 {
     row as f64 / fleet.rows.max(1) as f64
 }
 
-/// What drift and events make of an operation's mean in one row.
+/// The factor of drift and events on an operation's mean in one row.
 fn factor(fleet: &SyntheticFleet, service: usize, rank: usize, row: usize) -> f64 {
     let part = part(fleet, row);
     let drift = 1.0 + DRIFT * (TAU * part).sin();
@@ -110,7 +111,7 @@ fn factor(fleet: &SyntheticFleet, service: usize, rank: usize, row: usize) -> f6
     drift * step * burst
 }
 
-/// A count around `mean`: its rate wanders a little, and arrivals are a Poisson process.
+/// A random count with this mean: the rate varies a little, and arrivals are a Poisson process.
 fn draw(random: &mut StdRng, mean: f64) -> u32 {
     let wander = Normal::new(1.0, RATE_NOISE).expect("the deviation is positive");
     let rate = mean * wander.sample(random).max(0.0);
@@ -123,7 +124,7 @@ fn draw(random: &mut StdRng, mean: f64) -> u32 {
     count as u32
 }
 
-/// Adds an operation, or the two halves of one that is renamed on the way.
+/// Adds an operation, or the two halves of one that is renamed.
 fn push(
     rows: &mut Vec<OperationRow>,
     fleet: &SyntheticFleet,

@@ -1,4 +1,4 @@
-//! What a run looks like in a terminal and in a CSV file.
+//! Shows a run in a terminal, and writes it to a CSV file.
 
 use std::fmt::Write;
 
@@ -6,17 +6,24 @@ use super::verdict::Verdict;
 use super::verdict::{Check, DEVIATIONS, Interval, ONE_MISS_IN, REFERENCE_FACTOR, SLACK};
 use super::wire::WireTally;
 
-/// Up to so many intervals are shown in full.
+/// Up to this many intervals are shown in full.
 const SHOWN_IN_FULL: usize = 30;
-/// Of more, so many of the first, the worst and the last.
+/// Of more, this many of the first, the worst and the last.
 const SHOWN_OF_EACH: usize = 5;
 
 /// The intervals as lines of text: all of them, or the first, the worst and the last.
 #[must_use]
 pub fn intervals(intervals: &[Interval], budget: f64, verdict: Option<&Verdict>) -> String {
     let mut text = format!(
-        "{:>9}  {:>16}  {:>12}  {:>8}  {:>8}  {:>9}  {:>8}  {:>10}\n",
-        "interval", "recorded", "offered/s", "budget", "kept/s", "reference", "error", "allowance"
+        "{:>9}  {:>16}  {:>12}  {:>8}  {:>9}  {:>9}  {:>8}  {:>10}\n",
+        "interval",
+        "recorded",
+        "offered/s",
+        "budget",
+        "sampled/s",
+        "reference",
+        "error",
+        "allowance"
     );
     let line = |text: &mut String, number: usize| {
         let interval = &intervals[number];
@@ -27,12 +34,12 @@ pub fn intervals(intervals: &[Interval], budget: f64, verdict: Option<&Verdict>)
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:>9}  {:>16}  {:>12.1}  {:>8.1}  {:>8.1}  {:>9.1}  {:>+6.1} %  {allowance:>10}",
+            "{:>9}  {:>16}  {:>12.1}  {:>8.1}  {:>9.1}  {:>9.1}  {:>+6.1} %  {allowance:>10}",
             number + 1,
             shortened(&interval.label),
             interval.offered(),
             budget,
-            interval.kept(),
+            interval.sampled(),
             interval.reference(),
             100.0 * interval.error(budget),
         );
@@ -57,7 +64,7 @@ pub fn intervals(intervals: &[Interval], budget: f64, verdict: Option<&Verdict>)
     text
 }
 
-/// The places of the largest errors, in the order of time.
+/// The indexes of the largest errors, in order of time.
 fn worst(
     intervals: &[Interval],
     among: std::ops::Range<usize>,
@@ -77,15 +84,15 @@ fn totals(text: &mut String, intervals: &[Interval], budget: f64) {
         return;
     }
     let offered: u64 = intervals.iter().map(|i| i.tally.offered).sum();
-    let kept: u64 = intervals.iter().map(|i| i.tally.served.count).sum();
+    let sampled: u64 = intervals.iter().map(|i| i.tally.served.count).sum();
     let reference: f64 = intervals.iter().map(|i| i.tally.reference.expected).sum();
     let _ = writeln!(
         text,
-        "{:>9}  {:>16}  {:>12.1}  {budget:>8.1}  {:>8.1}  {:>9.1}   ({offered} offered, {kept} kept in {seconds:.0} s)",
+        "{:>9}  {:>16}  {:>12.1}  {budget:>8.1}  {:>9.1}  {:>9.1}   ({offered} offered, {sampled} sampled in {seconds:.0} s)",
         "all",
         "",
         offered as f64 / seconds,
-        kept as f64 / seconds,
+        sampled as f64 / seconds,
         reference / seconds,
     );
 }
@@ -166,7 +173,7 @@ fn criterion(text: &mut String, verdict: &Verdict) {
         (
             verdict.protocol,
             "protocol",
-            if verdict.protocol { "kept" } else { "broken" }.to_owned(),
+            if verdict.protocol { "met" } else { "broken" }.to_owned(),
             "every strategy usable by every client, every request reported exactly once".to_owned(),
         ),
     ];
@@ -183,7 +190,7 @@ fn criterion(text: &mut String, verdict: &Verdict) {
     );
 }
 
-/// What went over the wire, and what of it went wrong.
+/// The requests and answers of a run, and what went wrong.
 #[must_use]
 pub fn wire(wire: &WireTally) -> String {
     let mut text = format!(
@@ -219,7 +226,7 @@ pub fn wire(wire: &WireTally) -> String {
 /// Writes every interval as a line of CSV.
 ///
 /// # Errors
-/// When the writer fails.
+/// If the writer fails.
 pub fn write_csv(
     to: impl std::io::Write,
     intervals: &[Interval],
@@ -234,7 +241,7 @@ pub fn write_csv(
     write_runs(to, std::iter::once(run))
 }
 
-/// A run to be written down.
+/// A run to write.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     /// Its intervals.
@@ -248,7 +255,7 @@ pub struct Run<'a> {
 /// Writes every interval of some runs as a line of CSV, one run after the other.
 ///
 /// # Errors
-/// When the writer fails.
+/// If the writer fails.
 pub fn write_runs<'a>(
     to: impl std::io::Write,
     runs: impl Iterator<Item = Run<'a>>,
@@ -259,12 +266,12 @@ pub fn write_runs<'a>(
         "recorded",
         "seconds",
         "offered",
-        "kept",
-        "expected_kept",
-        "reference_expected_kept",
+        "sampled",
+        "expected_sampled",
+        "reference_expected_sampled",
         "sampling_deviation",
         "budget_traces_per_second",
-        "kept_traces_per_second",
+        "sampled_traces_per_second",
         "error",
         "allowance",
     ])?;
@@ -291,14 +298,14 @@ impl Run<'_> {
             format!("{:.3}", tally.reference.expected),
             format!("{:.3}", tally.served.variance.sqrt()),
             self.budget.to_string(),
-            format!("{:.3}", interval.kept()),
+            format!("{:.3}", interval.sampled()),
             format!("{:.5}", interval.error(self.budget)),
             self.verdict.map_or(String::new(), allowance),
         ]
     }
 }
 
-/// A label that fits its column.
+/// A label shortened to its column.
 fn shortened(label: &str) -> String {
     label.chars().take(16).collect()
 }
@@ -306,7 +313,7 @@ fn shortened(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{Kept, Tally};
+    use crate::fleet::{Sampled, Tally};
 
     fn run(count: usize) -> Vec<Interval> {
         (0..count)
@@ -315,12 +322,12 @@ mod tests {
                 seconds: 2.0,
                 tally: Tally {
                     offered: 6000,
-                    served: Kept {
+                    served: Sampled {
                         count: if number == 20 { 170 } else { 104 },
                         expected: 102.0,
                         variance: 100.0,
                     },
-                    reference: Kept {
+                    reference: Sampled {
                         count: 99,
                         expected: 101.0,
                         variance: 99.0,

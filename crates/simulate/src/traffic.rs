@@ -1,14 +1,14 @@
-//! Traffic as the simulation plays it: for every operation, the root requests of every row of time.
+//! Traffic as the simulation plays it: the root requests of every operation in every row of time.
 //!
-//! Nothing here reads a file or a clock. Start with [`Traffic`], then [`Schedule`], which lays the
-//! rows over the intervals of a run.
+//! Nothing here reads a file or a clock. Begin with [`Traffic`], then [`Schedule`], which maps the
+//! rows to the intervals of a run.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use weir_allocation::{OperationName, ServiceName};
 
-/// What every operation of a fleet was asked, row of time by row of time.
+/// The requests of all operations of a fleet, row of time by row of time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
     labels: Vec<String>,
@@ -16,19 +16,19 @@ pub struct Traffic {
     operations: Vec<OperationTraffic>,
 }
 
-/// One service and where its operations stand.
+/// A service and the range of its operations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceTraffic {
     /// Its name.
     pub name: ServiceName,
-    /// The places of its operations in [`Traffic::operations`].
+    /// The indexes of its operations in [`Traffic::operations`].
     pub operations: Range<usize>,
 }
 
 /// One operation and its root requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationTraffic {
-    /// The place of its service in [`Traffic::services`].
+    /// The index of its service in [`Traffic::services`].
     pub service: usize,
     /// Its name.
     pub name: OperationName,
@@ -36,28 +36,28 @@ pub struct OperationTraffic {
     pub counts: Vec<u32>,
 }
 
-/// One operation on its way into a [`Traffic`].
+/// An operation before it is added to a [`Traffic`].
 pub type OperationRow = (ServiceName, OperationName, Vec<u32>);
 
 /// An operation's name and its root requests, row by row of time.
 type NamedCounts = (OperationName, Vec<u32>);
 
-/// Two of the rows handed in name the same operation of the same service.
+/// Two of the given rows have the same operation of the same service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatedOperation {
-    /// The place of the first of the two.
+    /// The index of the first one.
     pub first: usize,
-    /// The place of the second.
+    /// The index of the second one.
     pub second: usize,
 }
 
 impl Traffic {
-    /// Sorts the operations under their services, services in the order of their first mention.
+    /// Sorts the operations by service; services are in the order of their first occurrence.
     ///
     /// Every row of counts must be as long as `labels`; a shorter one is filled with zeros.
     ///
     /// # Errors
-    /// When an operation is there twice.
+    /// If an operation occurs twice.
     pub fn new(labels: Vec<String>, rows: Vec<OperationRow>) -> Result<Self, RepeatedOperation> {
         refuse_repeats(&rows)?;
         let mut places: HashMap<ServiceName, usize> = HashMap::new();
@@ -98,13 +98,13 @@ impl Traffic {
         &self.labels
     }
 
-    /// The services, each with its operations' places.
+    /// The services, each with the range of its operations.
     #[must_use]
     pub fn services(&self) -> &[ServiceTraffic] {
         &self.services
     }
 
-    /// The operations, those of one service side by side.
+    /// The operations, service by service.
     #[must_use]
     pub fn operations(&self) -> &[OperationTraffic] {
         &self.operations
@@ -116,7 +116,7 @@ impl Traffic {
         self.labels.len()
     }
 
-    /// The place of the row of time with this label.
+    /// The index of the row of time with this label.
     #[must_use]
     pub fn row_of(&self, label: &str) -> Option<usize> {
         self.labels.iter().position(|known| known == label)
@@ -146,10 +146,10 @@ fn refuse_repeats(rows: &[OperationRow]) -> Result<(), RepeatedOperation> {
     Ok(())
 }
 
-/// How rows of time are laid over the intervals of a run.
+/// The mapping of rows of time to the intervals of a run.
 ///
-/// Interval `i` plays the rows from `start + i·pace` up to `start + (i+1)·pace`; of a row that
-/// two intervals share each gets its part, and the parts add up to the recorded count.
+/// Interval `i` plays the rows from `start + i·pace` up to `start + (i+1)·pace`. If two intervals
+/// share a row, each gets its part, and the parts add up to the recorded count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     start: usize,
@@ -158,12 +158,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Lays `rows` rows from `start` on over intervals at `pace` rows each, over all that fit or
-    /// over `wanted` of them if that is fewer.
+    /// Maps `rows` rows from `start` on to intervals of `pace` rows each: all that fit, or `wanted`
+    /// of them if that is fewer.
     #[must_use]
     pub fn new(rows: usize, start: usize, pace: f64, wanted: Option<usize>) -> Self {
         let left = rows.saturating_sub(start) as f64;
-        // The slack keeps 1/3 + 1/3 + 1/3 from losing the third interval to rounding.
+        // The tolerance prevents that 1/3 + 1/3 + 1/3 loses the third interval to rounding.
         let fitting = (left / pace + 1e-9).floor() as usize;
         Self {
             start,
@@ -178,14 +178,14 @@ impl Schedule {
         self.intervals
     }
 
-    /// The row and the part of it, in [0, 1), at which an interval begins.
+    /// The row where an interval begins, and the part of that row, in [0, 1).
     fn position(&self, interval: usize) -> (usize, f64) {
         // Rounded, so that six steps of a third end at 2 and not just before it.
         let at = ((self.start as f64 + interval as f64 * self.pace) * 1e9).round() / 1e9;
         (at.floor() as usize, at.fract())
     }
 
-    /// The label of the row with which an interval begins.
+    /// The label of the row where an interval begins.
     #[must_use]
     pub fn label<'a>(&self, traffic: &'a Traffic, interval: usize) -> &'a str {
         traffic
@@ -215,17 +215,17 @@ impl Schedule {
                     .skip(first)
                     .map(|&count| u64::from(count))
                     .sum();
-                // The skipped part lies in a whole row or, within one row, in the taken part.
+                // The skipped part is in a whole row or, within one row, in the taken part.
                 whole + part(counts, place, last, taken) - part(counts, place, first, skipped)
             })
             .collect()
     }
 }
 
-/// Where in [0, 1) the first whole request of a split row falls.
+/// Where the first whole request of a split row falls, in [0, 1).
 ///
-/// Without it the few requests of every small operation would all come in the last part of their
-/// row. The irrational steps spread the phases evenly, over the operations and over the rows.
+/// Without it, the few requests of all small operations would come in the last part of their row.
+/// The irrational steps spread the phases evenly over operations and rows.
 fn phase(place: usize, row: usize) -> f64 {
     const BY_PLACE: f64 = 0.754_877_666_246_692_8;
     const BY_ROW: f64 = 0.569_840_290_998_053_3;

@@ -1,11 +1,11 @@
-//! Whether a server held the budget as well as the traffic let it.
+//! Judges whether a server met the budget as well as the traffic allows.
 //!
 //! # The measure
 //! In an interval of `s` seconds the target is `min(budget, offered)`: what is not asked cannot be
-//! kept. The error is `(kept − target) / budget`, each in traces per second.
+//! sampled. The error is `(sampled − target) / budget`, each in traces per second.
 //!
 //! Part of the error is chance: SDKs flip coins. Given the probabilities that were applied, the
-//! kept count has the mean `Σ p` and the variance `Σ p·(1−p)` over the requests, both known here.
+//! sampled count has the mean `Σ p` and the variance `Σ p·(1−p)` over the requests, both known here.
 //! The *systematic* error is the error of that mean: what the probabilities did, without the coins.
 //!
 //! Part of the systematic error is the traffic's doing: nobody knows an interval's requests before
@@ -23,27 +23,27 @@
 //! 4. **protocol**: no strategy that a client in the field would refuse, no refused report, and every
 //!    request that was offered is in exactly one acknowledged report.
 //!
-//! The 2 % are the tracking error allowed of a steady fleet; 1.25 is room for an estimator that
-//! must smooth what the reference knows.
+//! The 2 % are the tracking error allowed for a steady fleet. The 1.25 is room for an estimator
+//! that must smooth what the reference knows.
 
-use super::fleet::{Kept, Tally};
+use super::fleet::{Sampled, Tally};
 use super::wire::WireTally;
 
-/// How much of the reference's error is allowed.
+/// The allowed multiple of the reference's error.
 pub const REFERENCE_FACTOR: f64 = 1.25;
-/// The systematic error always allowed, as a part of the budget.
+/// The systematic error that is always allowed, as a part of the budget.
 pub const SLACK: f64 = 0.02;
-/// Standard deviations of sampling noise allowed.
+/// The allowed standard deviations of sampling noise.
 pub const DEVIATIONS: f64 = 3.0;
-/// One interval in so many may miss its allowance.
+/// One in this many intervals may miss its allowance.
 pub const ONE_MISS_IN: usize = 20;
-/// With fewer intervals after the warm-up there is no verdict.
+/// With fewer intervals after the warm-up, there is no verdict.
 pub const FEWEST_INTERVALS: usize = 5;
 
-/// One interval as it was played.
+/// An interval that was played.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interval {
-    /// The recorded row with which it began.
+    /// The recorded row where it began.
     pub label: String,
     /// Its length in seconds.
     pub seconds: f64,
@@ -58,31 +58,31 @@ impl Interval {
         self.tally.offered as f64 / self.seconds
     }
 
-    /// The kept rate, in traces per second.
+    /// The sampled rate, in traces per second.
     #[must_use]
-    pub fn kept(&self) -> f64 {
+    pub fn sampled(&self) -> f64 {
         self.tally.served.count as f64 / self.seconds
     }
 
-    /// What the reference controller would have kept but for chance, in traces per second.
+    /// What the reference controller would have sampled but for chance, in traces per second.
     #[must_use]
     pub fn reference(&self) -> f64 {
         self.tally.reference.expected / self.seconds
     }
 
-    /// How far a kept count is from the target, as a part of the budget.
+    /// How far a sampled count is from the target, as a part of the budget.
     fn error_of(&self, count: f64, budget: f64) -> f64 {
         (count / self.seconds - budget.min(self.offered())) / budget
     }
 
-    /// How far the kept rate is from the target, as a part of the budget.
+    /// How far the sampled rate is from the target, as a part of the budget.
     #[must_use]
     pub fn error(&self, budget: f64) -> f64 {
         self.error_of(self.tally.served.count as f64, budget)
     }
 
-    fn systematic_error(&self, kept: &Kept, budget: f64) -> f64 {
-        self.error_of(kept.expected, budget)
+    fn systematic_error(&self, sampled: &Sampled, budget: f64) -> f64 {
+        self.error_of(sampled.expected, budget)
     }
 
     /// One standard deviation of sampling noise, as a part of the budget.
@@ -104,17 +104,17 @@ pub struct Errors {
     pub systematic_bias: f64,
 }
 
-/// Something measured and what it may be at most.
+/// A measured value and its limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Check {
-    /// What was measured.
+    /// The measured value.
     pub measured: f64,
-    /// What it may be at most.
+    /// The limit.
     pub allowed: f64,
 }
 
 impl Check {
-    /// Whether it holds.
+    /// Whether it is within the limit.
     #[must_use]
     pub fn holds(self) -> bool {
         self.measured <= self.allowed
@@ -124,9 +124,9 @@ impl Check {
 /// The judgement over a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Intervals left out at the beginning.
+    /// Intervals at the beginning that are not judged.
     pub warm_up: usize,
-    /// The allowance of every interval, the warm-up too, as a part of the budget.
+    /// The allowance of every interval, including the warm-up, as a part of the budget.
     pub allowances: Vec<f64>,
     /// The server's errors.
     pub served: Errors,
@@ -134,18 +134,18 @@ pub struct Verdict {
     pub reference: Errors,
     /// Mean |systematic error| against the reference's.
     pub tracking: Check,
-    /// |Mean error| against the reference's and noise.
+    /// |Mean error| against the reference's, with sampling noise.
     pub bias: Check,
     /// Intervals outside their allowance.
     pub misses: Check,
     /// Intervals judged.
     pub judged: usize,
-    /// Whether everything that went over the wire was as it must be.
+    /// Whether all requests and answers were correct.
     pub protocol: bool,
 }
 
 impl Verdict {
-    /// Judges a run by the criterion above; nothing if it is too short to say.
+    /// Judges a run by the criterion above; none if it is too short.
     ///
     /// # Units
     /// `budget` in traces per second.
@@ -194,19 +194,19 @@ impl Verdict {
         })
     }
 
-    /// Whether the server did as well as it must.
+    /// Whether the server did well enough.
     #[must_use]
     pub fn passes(&self) -> bool {
         self.tracking.holds() && self.bias.holds() && self.misses.holds() && self.protocol
     }
 }
 
-fn errors(judged: &[Interval], budget: f64, of: impl Fn(&Tally) -> &Kept) -> Errors {
+fn errors(judged: &[Interval], budget: f64, of: impl Fn(&Tally) -> &Sampled) -> Errors {
     let mut sums = Errors::default();
     for interval in judged {
-        let kept = of(&interval.tally);
-        let error = interval.error_of(kept.count as f64, budget);
-        let systematic = interval.systematic_error(kept, budget);
+        let sampled = of(&interval.tally);
+        let error = interval.error_of(sampled.count as f64, budget);
+        let systematic = interval.systematic_error(sampled, budget);
         sums.absolute += error.abs();
         sums.bias += error;
         sums.systematic += systematic.abs();
@@ -221,7 +221,7 @@ fn errors(judged: &[Interval], budget: f64, of: impl Fn(&Tally) -> &Kept) -> Err
     }
 }
 
-/// What every interval's |error| may be, as a part of the budget.
+/// The allowed |error| of every interval, as a part of the budget.
 fn allowances(intervals: &[Interval], budget: f64) -> Vec<f64> {
     let mut before = 0.0;
     intervals
@@ -243,15 +243,15 @@ mod tests {
 
     const BUDGET: f64 = 50.0;
 
-    fn kept(count: u64, expected: f64) -> Kept {
-        Kept {
+    fn sampled(count: u64, expected: f64) -> Sampled {
+        Sampled {
             count,
             expected,
             variance: expected * 0.99,
         }
     }
 
-    fn interval(served: Kept, reference: Kept) -> Interval {
+    fn interval(served: Sampled, reference: Sampled) -> Interval {
         Interval {
             label: String::new(),
             seconds: 2.0,
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn chance_alone_passes() {
         let counts = [100, 112, 91, 103, 97, 108, 88, 100, 101, 95];
-        let intervals = counts.map(|count| interval(kept(count, 100.0), kept(100, 100.0)));
+        let intervals = counts.map(|count| interval(sampled(count, 100.0), sampled(100, 100.0)));
         let verdict = judge(&intervals);
         assert!(verdict.passes(), "{verdict:?}");
         assert_eq!(verdict.judged, 8);
@@ -283,15 +283,15 @@ mod tests {
 
     #[test]
     fn the_warm_up_is_not_judged() {
-        let mut intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 12];
-        intervals[0] = interval(kept(0, 0.0), kept(10, 10.0));
-        intervals[1] = interval(kept(5000, 5000.0), kept(10, 10.0));
+        let mut intervals = vec![interval(sampled(100, 100.0), sampled(100, 100.0)); 12];
+        intervals[0] = interval(sampled(0, 0.0), sampled(10, 10.0));
+        intervals[1] = interval(sampled(5000, 5000.0), sampled(10, 10.0));
         assert!(judge(&intervals).passes());
     }
 
     #[test]
     fn a_steady_excess_fails_tracking_and_bias() {
-        let intervals = vec![interval(kept(130, 130.0), kept(100, 100.0)); 40];
+        let intervals = vec![interval(sampled(130, 130.0), sampled(100, 100.0)); 40];
         let verdict = judge(&intervals);
         assert!(!verdict.tracking.holds() && !verdict.bias.holds());
         assert!(!verdict.passes());
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn errors_that_cancel_fail_tracking_alone() {
-        let off = |count: u64| interval(kept(count, count as f64), kept(100, 100.0));
+        let off = |count: u64| interval(sampled(count, count as f64), sampled(100, 100.0));
         let intervals: Vec<Interval> = (0..40)
             .map(|i| off(if i % 2 == 0 { 85 } else { 115 }))
             .collect();
@@ -312,14 +312,14 @@ mod tests {
 
     #[test]
     fn what_the_traffic_did_to_the_reference_is_allowed_and_one_interval_longer() {
-        let mut intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 42];
-        intervals[20] = interval(kept(300, 300.0), kept(300, 300.0));
-        intervals[21] = interval(kept(220, 220.0), kept(100, 100.0));
+        let mut intervals = vec![interval(sampled(100, 100.0), sampled(100, 100.0)); 42];
+        intervals[20] = interval(sampled(300, 300.0), sampled(300, 300.0));
+        intervals[21] = interval(sampled(220, 220.0), sampled(100, 100.0));
         let verdict = judge(&intervals);
         assert!(verdict.misses.measured < 1.0, "{verdict:?}");
-        intervals[22] = interval(kept(220, 220.0), kept(100, 100.0));
-        intervals[23] = interval(kept(220, 220.0), kept(100, 100.0));
-        intervals[24] = interval(kept(220, 220.0), kept(100, 100.0));
+        intervals[22] = interval(sampled(220, 220.0), sampled(100, 100.0));
+        intervals[23] = interval(sampled(220, 220.0), sampled(100, 100.0));
+        intervals[24] = interval(sampled(220, 220.0), sampled(100, 100.0));
         let verdict = judge(&intervals);
         assert_eq!(
             verdict.misses,
@@ -333,14 +333,14 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_need_not_be_kept() {
-        let mut quiet = interval(kept(10, 10.0), kept(10, 10.0));
+        let mut quiet = interval(sampled(10, 10.0), sampled(10, 10.0));
         quiet.tally.offered = 10;
         assert_eq!(quiet.error(BUDGET), 0.0);
     }
 
     #[test]
     fn a_breach_of_protocol_fails_alone() {
-        let intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 12];
+        let intervals = vec![interval(sampled(100, 100.0), sampled(100, 100.0)); 12];
         for wire in [
             WireTally {
                 violations: 1,
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn too_few_intervals_have_no_verdict() {
-        let intervals = vec![interval(kept(100, 100.0), kept(100, 100.0)); 6];
+        let intervals = vec![interval(sampled(100, 100.0), sampled(100, 100.0)); 6];
         assert_eq!(
             Verdict::of(&intervals, &WireTally::default(), BUDGET, 2),
             None

@@ -1,11 +1,11 @@
-//! Plays traffic against the engine itself, in virtual time: hours of a fleet in a moment.
+//! Plays traffic against the allocation itself, in virtual time: hours of a fleet in a moment.
 //!
-//! The same [`next_plan`] that a server runs, without its server: no sockets, no database, no
-//! waiting. What remains of them is *when*: a plan is there a grace after its window, an SDK holds
-//! what it polled last, and an agent's report is late if it comes after the grace. Requests spread
-//! evenly over their interval and SDKs poll at every phase alike, so of an interval's requests a
-//! known part is sampled by each of the last few plans: [`Timing::ages`]. Reports that straddle
-//! the end of a window are taken to say exactly which requests belong to it.
+//! Runs the same [`next_plan`] as a server, but without sockets, a database or waiting. Only the
+//! timing remains: a plan is ready one grace after its window, an SDK uses what it polled last, and
+//! an agent's report is late if it comes after the grace. Requests are spread evenly over their
+//! interval, and SDKs poll at evenly spread phases. So a known part of an interval's requests is
+//! sampled by each of the last few plans: [`Timing::ages`]. Reports across the end of a window are
+//! assumed to say exactly which requests belong to it.
 
 mod reports;
 mod timing;
@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution};
 
 use super::faults::Faults;
-use super::fleet::{Kept, Tally};
+use super::fleet::{Sampled, Tally};
 use super::measure::{Cells, fill_equally, jain};
 use super::reference::Reference;
 use super::traffic::{Schedule, Traffic};
@@ -29,7 +29,7 @@ use weir_allocation::{Inputs, Plan, Policy, ServiceId, WindowCounts, next_plan};
 pub use reports::{Heard, Loss, Reports, Restart};
 pub use timing::Timing;
 
-/// What is played.
+/// A run in virtual time.
 #[derive(Debug, Clone)]
 pub struct VirtualRun {
     /// The traffic.
@@ -40,30 +40,32 @@ pub struct VirtualRun {
     pub timing: Timing,
     /// How many agents report.
     pub agents: usize,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Faults,
-    /// What the engine is asked to hold.
+    /// The policy for the allocation.
     pub policy: Policy,
     /// Intervals at the beginning that are not measured.
     pub warm_up: usize,
-    /// The span in which an operation should show a trace.
+    /// The time in which an operation should show a trace.
     pub cell: Duration,
-    /// Where the randomness starts.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
-/// What came of it; everything but the intervals is of those after the warm-up.
+/// The results. Except for the intervals, they are of the intervals after the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VirtualPlayed {
     /// Every interval.
     pub intervals: Vec<Interval>,
-    /// The mean part of the probabilities that a plan changes by over 1 %.
+    /// The mean part of the probabilities that a plan changes by more than 1 %.
     pub churn: f64,
-    /// Of the cells of an operation and a span with requests, the part that shows a trace.
+    /// The part of the cells with requests that shows a trace. A cell is a span of time of one
+    /// operation.
     pub covered: f64,
-    /// Jain's index of the operations' kept traces over what equal filling would have kept.
+    /// Jain's index of the operations' sampled traces, each divided by what equal filling would
+    /// have sampled.
     pub fairness: f64,
-    /// Root requests and kept traces of every operation.
+    /// Root requests and sampled traces of every operation.
     pub operations: Vec<(u64, u64)>,
     /// The mean of the traces per second by which floors exceeded the budget.
     pub missing: f64,
@@ -71,11 +73,11 @@ pub struct VirtualPlayed {
     pub plan: Plan,
 }
 
-/// Adds up a run.
+/// Sums over a run.
 struct RunSums {
     cells: Cells,
     offered: Vec<u64>,
-    kept: Vec<u64>,
+    sampled: Vec<u64>,
     ideal: Vec<f64>,
     churn: f64,
     missing: f64,
@@ -89,7 +91,7 @@ impl RunSums {
         Self {
             cells: Cells::new(operations, span.round() as usize),
             offered: vec![0; operations],
-            kept: vec![0; operations],
+            sampled: vec![0; operations],
             ideal: vec![0.0; operations],
             churn: 0.0,
             missing: 0.0,
@@ -97,15 +99,15 @@ impl RunSums {
         }
     }
 
-    fn add(&mut self, run: &VirtualRun, offered: &[u64], kept: &[u64]) {
+    fn add(&mut self, run: &VirtualRun, offered: &[u64], sampled: &[u64]) {
         self.intervals += 1;
-        self.cells.add(offered, kept);
+        self.cells.add(offered, sampled);
         let seconds = run.timing.interval.as_secs_f64();
         fill_equally(&mut self.ideal, offered, run.policy.budget, seconds);
         for (sum, count) in self.offered.iter_mut().zip(offered) {
             *sum += count;
         }
-        for (sum, count) in self.kept.iter_mut().zip(kept) {
+        for (sum, count) in self.sampled.iter_mut().zip(sampled) {
             *sum += count;
         }
     }
@@ -116,21 +118,21 @@ impl RunSums {
             intervals,
             churn: self.churn / count,
             covered: self.cells.covered(),
-            fairness: jain(&self.kept, &self.ideal),
-            operations: self.offered.into_iter().zip(self.kept).collect(),
+            fairness: jain(&self.sampled, &self.ideal),
+            operations: self.offered.into_iter().zip(self.sampled).collect(),
             missing: self.missing / count,
             plan,
         }
     }
 }
 
-/// A run at some instant.
+/// The state of a run.
 struct Player<'a> {
     run: &'a VirtualRun,
     reports: Reports<'a>,
     ages: Vec<f64>,
     plan: Plan,
-    /// The probabilities of the last plans by operation, the newest first.
+    /// The probabilities of the last plans by operation, newest first.
     served: VecDeque<Vec<f64>>,
     reference: Reference,
     told_by_reference: VecDeque<Vec<f64>>,
@@ -140,7 +142,7 @@ struct Player<'a> {
     sums: RunSums,
 }
 
-/// Plays a run from beginning to end; tells `observe` of every interval and the plan after it.
+/// Plays a run from beginning to end. Calls `observe` with every interval and the plan after it.
 #[must_use]
 pub fn play(run: &VirtualRun, mut observe: impl FnMut(usize, &Interval, &Plan)) -> VirtualPlayed {
     let mut player = Player::new(run);
@@ -159,7 +161,7 @@ impl<'a> Player<'a> {
         let initial = run.policy.initial_probability;
         let operations = run.traffic.operations().len();
         let reference = Reference::new(operations, run.policy.budget, initial);
-        // Three streams: what a plan says must change neither the arrivals nor the reference.
+        // Three streams: a plan must not change the arrivals or the reference.
         let stream = |number: u64| StdRng::seed_from_u64(run.seed.wrapping_mul(3) + number);
         Self {
             reports: Reports::new(
@@ -216,7 +218,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Lets the SDKs decide: what the fleet did, and what it kept of every operation.
+    /// Draws what the SDKs sample: in total, and of every operation.
     fn sample(&mut self, counts: &[u64]) -> (Tally, Vec<u64>) {
         let mut tally = Tally::default();
         let mut sampled = vec![0; counts.len()];
@@ -226,17 +228,22 @@ impl<'a> Player<'a> {
                 parts.map(|(part, plan)| part * plan[place]).sum::<f64>()
             };
             let (served, reference) = (mixed(&self.served), mixed(&self.told_by_reference));
-            let kept = draw(&mut self.coins, offered, served);
-            let kept_by_reference = draw(&mut self.reference_coins, offered, reference);
-            add(&mut tally.served, kept, offered, served);
-            add(&mut tally.reference, kept_by_reference, offered, reference);
+            let count = draw(&mut self.coins, offered, served);
+            let sampled_by_reference = draw(&mut self.reference_coins, offered, reference);
+            add(&mut tally.served, count, offered, served);
+            add(
+                &mut tally.reference,
+                sampled_by_reference,
+                offered,
+                reference,
+            );
             tally.offered += offered;
-            sampled[place] = kept;
+            sampled[place] = count;
         }
         (tally, sampled)
     }
 
-    /// The part of the listed probabilities that the newest plan changed by over 1 %.
+    /// The part of the listed probabilities that the newest plan changed by more than 1 %.
     fn churn(&self) -> f64 {
         let (new, old) = (&self.served[0], self.served.get(1));
         let changed = |old: &Vec<f64>| {
@@ -253,7 +260,7 @@ impl<'a> Player<'a> {
     }
 }
 
-/// What a plan serves for every operation of the traffic, listed or not.
+/// The probability that a plan serves for every operation of the traffic, listed or not.
 #[must_use]
 pub fn probabilities(plan: &Plan, traffic: &Traffic) -> Vec<f64> {
     let services = traffic.services().iter().enumerate();
@@ -269,17 +276,17 @@ pub fn probabilities(plan: &Plan, traffic: &Traffic) -> Vec<f64> {
     probabilities
 }
 
-/// Puts the newest in front and lets go of the oldest.
+/// Puts the newest plan in front and removes the oldest.
 pub fn turn(plans: &mut VecDeque<Vec<f64>>, newest: Vec<f64>) {
     plans.push_front(newest);
     plans.pop_back();
 }
 
-fn add(kept: &mut Kept, count: u64, offered: u64, probability: f64) {
+fn add(sampled: &mut Sampled, count: u64, offered: u64, probability: f64) {
     let expected = offered as f64 * probability;
-    kept.count += count;
-    kept.expected += expected;
-    kept.variance += expected * (1.0 - probability);
+    sampled.count += count;
+    sampled.expected += expected;
+    sampled.variance += expected * (1.0 - probability);
 }
 
 /// How many of `trials` succeed.

@@ -1,38 +1,38 @@
-//! What a run sent and got over the wire, counted.
+//! Counts the requests and answers of a run.
 
 use super::client::ClientError;
 use super::strategy::Violation;
 
-/// What went over the wire in a run.
+/// The requests and answers of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WireTally {
-    /// Root requests that the fleet was asked.
+    /// Root requests of the fleet.
     pub offered: u64,
     /// Root requests in acknowledged reports.
     pub offered_reported: u64,
-    /// Polls answered with a strategy.
+    /// Polls that were answered with a strategy.
     pub polls_answered: u64,
-    /// Polls that brought no answer or a 5xx.
+    /// Polls without an answer, or with a 5xx.
     pub polls_failed: u64,
-    /// Why the last of them did.
+    /// The error of the last one.
     pub last_poll_failure: Option<String>,
-    /// Answers that a client in the field would have refused.
+    /// Answers that a real client would have refused.
     pub violations: u64,
     /// The first of them.
     pub first_violation: Option<String>,
     /// Reports acknowledged.
     pub reports_counted: u64,
-    /// Reports acknowledged as known already: the first acknowledgement had been lost.
+    /// Reports acknowledged as duplicates: the first acknowledgement was lost.
     pub reports_duplicate: u64,
-    /// Times that a report had to be sent again.
+    /// How often a report had to be sent again.
     pub reports_unanswered: u64,
-    /// Why the last of them.
+    /// The error of the last time.
     pub last_report_failure: Option<String>,
-    /// Reports refused for good.
+    /// Reports that were refused for good.
     pub reports_rejected: u64,
-    /// Why the first of them was.
+    /// The reason for the first one.
     pub first_rejection: Option<String>,
-    /// Times that an agent had to begin a new epoch.
+    /// How often an agent had to begin a new epoch.
     pub epochs_renewed: u64,
 }
 
@@ -63,7 +63,7 @@ impl WireTally {
         self.last_report_failure = Some(why);
     }
 
-    /// Whether everything that went over the wire was as it must be.
+    /// Whether all requests and answers were correct.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.violations == 0 && self.reports_rejected == 0 && self.offered == self.offered_reported

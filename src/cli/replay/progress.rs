@@ -34,8 +34,8 @@ impl Progress {
 
     pub(super) fn show(&self, number: usize, interval: &Interval) {
         let message = format!(
-            "kept {:.1} of {} traces/s ({:+.1} %) at {:.0} offered/s",
-            interval.kept(),
+            "sampled {:.1} of {} traces/s ({:+.1} %) at {:.0} offered/s",
+            interval.sampled(),
             self.budget,
             100.0 * interval.error(self.budget),
             interval.offered(),

@@ -205,7 +205,7 @@ impl Outputs {
         }
         if let Some(file) = &self.plot {
             let texts = PlotTexts {
-                title: format!("Kept traces per second against a budget of {budget}"),
+                title: format!("Sampled traces per second against a budget of {budget}"),
                 subtitle: self.subtitle.clone(),
             };
             let picture = plot::svg(&texts, intervals, budget, verdict)?;

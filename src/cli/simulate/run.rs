@@ -183,7 +183,7 @@ fn write(
         let budgets: Vec<String> = outcomes.iter().map(|one| one.budget.to_string()).collect();
         let texts = PlotTexts {
             title: format!(
-                "Kept traces per second at budgets of {}",
+                "Sampled traces per second at budgets of {}",
                 budgets.join(", ")
             ),
             subtitle: outputs.subtitle.clone(),

@@ -38,7 +38,7 @@ pub(super) struct Judged {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Trimmed {
     factor: f64,
-    kept: f64,
+    sampled: f64,
     rest_windows: u32,
 }
 
@@ -110,7 +110,7 @@ pub(super) fn figures(judged: &Judged) -> Figures {
 pub(super) fn trimmed(trim: &Trim) -> Trimmed {
     Trimmed {
         factor: trim.factor,
-        kept: trim.kept,
+        sampled: trim.sampled,
         rest_windows: trim.rest_windows,
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn trimmed(trim: &Trim) -> Trimmed {
 pub(super) fn trim(trimmed: &Trimmed) -> Trim {
     Trim {
         factor: trimmed.factor,
-        kept: trimmed.kept,
+        sampled: trimmed.sampled,
         rest_windows: trimmed.rest_windows,
     }
 }

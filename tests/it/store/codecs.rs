@@ -58,7 +58,7 @@ prop_compose! {
         common in any_common(),
         common_before in any_common(),
     ) -> FleetPlan {
-        let trim = Trim { factor: trim.0, kept: trim.1, rest_windows: trim.2 };
+        let trim = Trim { factor: trim.0, sampled: trim.1, rest_windows: trim.2 };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, lower_bound, lower_bound_cost]: [f64; 17]
@@ -266,7 +266,7 @@ fn first_bytes_stay_readable() {
             level: 0.5,
             trim: Trim {
                 factor: 1.1,
-                kept: 0.9,
+                sampled: 0.9,
                 rest_windows: 2,
             },
             ..FleetPlan::default()

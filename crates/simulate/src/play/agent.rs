@@ -1,4 +1,4 @@
-//! Agents: they cut what their SDKs saw into reports and send these, one after the other.
+//! Agents: they cut the counts of their SDKs into reports, and send these one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,20 +17,22 @@ use crate::client::ReportAnswer;
 use crate::fleet::ServiceTally;
 use crate::report::{OperationReport, Report, ServiceReport};
 
-/// Reports that an agent keeps while the server is away; then it counts on in one long window.
+/// Reports that an agent stores while the server is away. After that, it continues with one long
+/// window.
 const REPORTS_KEPT: usize = 1024;
-/// The first wait before a report is sent again; doubled each time, up to the longest.
+/// The first wait before a report is sent again. Each further one is twice as long, up to the
+/// longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// What an agent's SDKs saw in a window, in milliseconds of the run.
+/// The counts of an agent's SDKs in a window, in milliseconds of the run.
 struct Cut {
     start: i64,
     end: i64,
     services: Vec<ServiceTally>,
 }
 
-/// Starts two tasks for every agent: one cuts, at a phase of its own, the other sends.
+/// Starts two tasks for every agent: one cuts reports, at its own phase, the other sends them.
 pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<PlayContext>, play: &Play) {
     let mut random = StdRng::seed_from_u64(play.shape.seed.wrapping_add(0xa6e));
     let agents = shared.fleet().agents();
@@ -51,8 +53,8 @@ pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<PlayContext>, play: &P
 /// Cuts one agent's reports.
 struct Cutting {
     agent: usize,
-    /// Where the last report ended: the next one begins there, so none overlap and nothing is
-    /// between them.
+    /// Where the last report ended. The next one begins there, so that reports neither overlap nor
+    /// leave gaps.
     until: i64,
     cuts: mpsc::Sender<Cut>,
 }
@@ -75,12 +77,13 @@ impl Cutting {
             }
         }
         if let Some(cut) = self.cut(&shared) {
-            // Fails only when the sender is gone, with the whole run.
+            // Fails only if the sender is gone, together with the whole run.
             let _ = self.cuts.send(cut).await;
         }
     }
 
-    /// Everything since the last report, an idle window too: it says that the agent is alive.
+    /// Everything since the last report. An idle window is reported too: it shows that the agent is
+    /// alive.
     fn cut(&mut self, shared: &PlayContext) -> Option<Cut> {
         let mut fleet = shared.fleet();
         let end = shared.lived.load(Ordering::Acquire);
@@ -93,7 +96,7 @@ impl Cutting {
     }
 }
 
-/// An agent's name and place in its sequence.
+/// An agent's name, and its position in its sequence.
 struct Identity {
     name: String,
     epoch: Uuid,
@@ -111,7 +114,7 @@ async fn send_all(shared: Arc<PlayContext>, agent: usize, mut cuts: mpsc::Receiv
     }
 }
 
-/// Sends one report, the same bytes again and again, until the server has taken or refused it.
+/// Sends one report, unchanged, until the server has accepted or refused it.
 async fn send(shared: &PlayContext, identity: &mut Identity, cut: &Cut) {
     identity.sequence += 1;
     let mut body = render(shared, identity, cut);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Play, PlayContext, held};
 use crate::client::PollError;
 
-/// Starts a task for every SDK instance: it polls when the run begins, then at a phase of its own.
+/// Starts a task for every SDK instance. It polls when the run begins, and then at its own phase.
 pub(super) fn start(tasks: &mut JoinSet<()>, shared: &Arc<PlayContext>, play: &Play) {
     let mut random = StdRng::seed_from_u64(play.shape.seed.wrapping_add(0x5d4));
     let sdks = shared.fleet().sdks();
@@ -36,7 +36,7 @@ async fn poll_for_ever(shared: &PlayContext, sdk: usize, phase: Duration, every:
     loop {
         sleep_until(due).await;
         poll(shared, sdk).await;
-        // A poll that took longer than the interval is not made up for.
+        // Skips polls that were due during one that took longer than the interval.
         while due <= Instant::now() {
             due += every;
         }

@@ -1,4 +1,4 @@
-//! Axes: time, rates, and how much of a long run a picture can show.
+//! Axes of time and of rates, and the resolution of long runs.
 
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -6,16 +6,16 @@ use plotters::prelude::*;
 use super::{Drawn, FAINT, FONT, GRID, INK};
 use crate::verdict::Interval;
 
-/// With more intervals than this the curves would be solid: they are drawn in so many steps, each
-/// with its mean and its range.
+/// With more intervals than this, the curves would be solid areas. They are drawn in this many
+/// steps instead, each with its mean and its range.
 const STEPS: usize = 480;
 
-/// The axis of time, in the unit that suits the run's length.
+/// The axis of time, in a unit that suits the length of the run.
 pub(super) struct Time {
     pub end: f64,
     pub unit: &'static str,
     scale: f64,
-    /// Intervals that are drawn as one.
+    /// Intervals that are drawn as one point.
     step: usize,
 }
 
@@ -49,7 +49,7 @@ impl Time {
         }
     }
 
-    /// Whether a point stands for more than one interval.
+    /// Whether a point covers more than one interval.
     pub fn is_stepped(&self) -> bool {
         self.step > 1
     }
@@ -79,7 +79,7 @@ impl Time {
     }
 }
 
-/// The outline of the range that a rate had in every step.
+/// The outline of a rate's range over all steps.
 pub(super) fn outline(points: &[Point]) -> Vec<(f64, f64)> {
     let upper = points.iter().map(|point| (point.at, point.most));
     let lower = points.iter().rev().map(|point| (point.at, point.least));
@@ -127,7 +127,7 @@ where
     Ok(())
 }
 
-/// A number as an axis shows it: thousands apart, no more places than it needs.
+/// A number for an axis: with separated thousands, and only as many decimals as needed.
 fn number(value: f64) -> String {
     if value.fract().abs() > 1e-9 && value.abs() < 100.0 {
         let places = if value.abs() < 0.1 { 6 } else { 2 };

@@ -1,4 +1,4 @@
-//! Several budgets in one picture: a curve for each, over what was offered to all.
+//! Draws several budgets in one plot: a curve for each, above the offered rate.
 
 use plotters::prelude::*;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::verdict::Interval;
 
-/// The curves' colours, in the order of the budgets; they begin anew when there are more.
+/// The colours of the curves, in the order of the budgets; repeated if there are more.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(9, 105, 218),
     RGBColor(227, 98, 9),
@@ -20,10 +20,10 @@ const COLOURS: [RGBColor; 6] = [
 
 const PALE: RGBColor = RGBColor(222, 222, 222);
 
-/// Draws what each budget kept.
+/// Draws the sampled traces of each budget.
 ///
 /// # Errors
-/// When there is no interval to draw, or the drawing fails.
+/// If there is no interval to draw, or the drawing fails.
 pub fn compared(texts: &PlotTexts, runs: &[(f64, &[Interval])]) -> Result<String, PlotError> {
     let Some((_, intervals)) = runs.first().filter(|(_, intervals)| !intervals.is_empty()) else {
         return Err(PlotError("no interval was played".to_owned()));
@@ -45,7 +45,7 @@ fn draw(
     let mut left = LEFT as i32;
     for (place, (budget, _)) in runs.iter().enumerate() {
         let colour = &COLOURS[place % COLOURS.len()];
-        left = legend_entry(&root, left, &format!("kept at {budget}"), colour, 2)?;
+        left = legend_entry(&root, left, &format!("sampled at {budget}"), colour, 2)?;
     }
     let time = Time::of(intervals);
     if time.is_stepped() {
@@ -67,7 +67,7 @@ fn draw(
     mesh(&mut chart, "traces/s")?;
     let curves = || COLOURS.iter().cycle().zip(runs);
     for (colour, (_, intervals)) in curves().filter(|_| time.is_stepped()) {
-        let range = outline(&time.points(intervals, Interval::kept));
+        let range = outline(&time.points(intervals, Interval::sampled));
         chart.draw_series(std::iter::once(Polygon::new(
             range,
             colour.mix(0.2).filled(),
@@ -76,7 +76,7 @@ fn draw(
     for (colour, (budget, intervals)) in curves() {
         let level = [(0.0, *budget), (time.end, *budget)];
         chart.draw_series(LineSeries::new(level, colour.mix(0.5).stroke_width(1)))?;
-        let curve = time.curve(intervals, Interval::kept);
+        let curve = time.curve(intervals, Interval::sampled);
         chart.draw_series(LineSeries::new(curve, colour.stroke_width(1)))?;
     }
     offered(&lower, &time, intervals)?;

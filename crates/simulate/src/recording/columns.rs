@@ -1,4 +1,4 @@
-//! Files in which counts stand side by side: a line per operation, or a line per row of time.
+//! Files with columns of counts: one line per operation, or one line per row of time.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -14,7 +14,7 @@ use super::{
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
 
-/// Reads a file with a line per operation.
+/// Reads a file with one line per operation.
 pub(super) fn operations<R: BufRead>(
     lines: &mut Lines<R>,
     wide: Wide,
@@ -63,12 +63,12 @@ struct Known {
     added_up: usize,
 }
 
-/// An operation's place, and what tells its lines apart, with the line of each.
+/// An operation's index, and what distinguishes its lines, with the number of each line.
 type SeenOperation = (usize, Vec<(String, u64)>);
 
 enum Added {
     New,
-    /// To one that was there, or not at all.
+    /// To an existing operation, or not at all.
     Again,
 }
 
@@ -138,7 +138,7 @@ impl Known {
     }
 }
 
-/// Reads a file with a line per row of time.
+/// Reads a file with one line per row of time.
 pub(super) fn rows<R: BufRead>(
     lines: &mut Lines<R>,
     table: Table,
@@ -191,7 +191,7 @@ impl Table {
     }
 }
 
-/// Takes the counts of one row of time; returns how many were empty.
+/// Adds the counts of one row of time. Returns how many were empty.
 fn row(
     table: &Table,
     line: &Line,

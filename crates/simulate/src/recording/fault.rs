@@ -11,7 +11,7 @@ pub enum RecordingError {
     Read {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file is larger than [`LARGEST_FILE`].
@@ -24,14 +24,14 @@ pub enum RecordingError {
         file: String,
         /// The line, counted from 1.
         line: u64,
-        /// The column, counted in cells from 1.
+        /// The column, counting cells from 1.
         column: usize,
         /// What is wrong there.
         fault: RecordingFault,
     },
 }
 
-/// Where in the file, and what.
+/// The place in the file, and what is wrong there.
 #[derive(Debug)]
 pub(super) struct At {
     pub line: u64,
@@ -39,7 +39,7 @@ pub(super) struct At {
     pub fault: RecordingFault,
 }
 
-/// Places a fault; `column` counts from 0 here and from 1 in what the user reads.
+/// Adds the place of a fault. `column` counts from 0 here, and from 1 for the user.
 pub(super) fn at(line: u64, column: usize, fault: RecordingFault) -> At {
     At {
         line,
@@ -48,29 +48,29 @@ pub(super) fn at(line: u64, column: usize, fault: RecordingFault) -> At {
     }
 }
 
-/// What is wrong with one place of a traffic file.
+/// What is wrong at one place of a traffic file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingFault {
-    /// None of the headers.
+    /// The header has no known format.
     #[error(
         "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
     )]
     UnknownHeader,
-    /// The header names no row of time.
+    /// The header has no row of time.
     #[error("the header has no column of counts")]
     NoRows,
-    /// The header names a column twice.
+    /// The header has two columns with the same name.
     #[error("the header has two columns {0:?}")]
     RepeatedLabel(String),
     /// There is no operation.
     #[error("the file has no operations")]
     NoOperations,
-    /// More than is accepted.
+    /// There is more than is allowed.
     #[error("more than {most} {what}")]
     TooMany {
         /// What there is too much of.
         what: &'static str,
-        /// How much would have been accepted.
+        /// The limit.
         most: usize,
     },
     /// A line is longer than [`LONGEST_LINE`].
@@ -90,10 +90,10 @@ pub enum RecordingFault {
     /// A cell is not UTF-8.
     #[error("the cell is not UTF-8 text")]
     NotText,
-    /// A name is none.
+    /// A name is not valid.
     #[error("the {what} name {why}")]
     Name {
-        /// Of what.
+        /// The name of what.
         what: &'static str,
         /// What is wrong with it.
         why: NameError,
@@ -101,21 +101,21 @@ pub enum RecordingFault {
     /// A cell is not a count.
     #[error("{found:?} is not a count (a whole number from 0 to {LARGEST_COUNT})")]
     Count {
-        /// What is there instead, cut short.
+        /// The cell's beginning.
         found: String,
     },
-    /// A row's time is none, or not of the kind of the others.
+    /// A row's time cannot be read, or is of another kind than the others.
     #[error("{found:?} is not a time like {first:?}")]
     Time {
-        /// What is there instead, cut short.
+        /// The cell's beginning.
         found: String,
-        /// The first row's, which tells the kind.
+        /// The time of the first row, which decides the kind.
         first: String,
     },
-    /// The operation is on an earlier line too.
+    /// The same operation is on an earlier line.
     #[error("the same operation is already on line {0}")]
     Repeated(u64),
-    /// The file breaks off.
+    /// The file ends early.
     #[error("not readable: {0}")]
     Unread(String),
 }
@@ -132,7 +132,7 @@ impl RecordingFault {
     }
 }
 
-/// Enough of a cell to find it by.
+/// The beginning of a cell, long enough to find it.
 pub(super) fn shortened(cell: &str) -> String {
     const LONGEST: usize = 40;
     if cell.chars().count() <= LONGEST {

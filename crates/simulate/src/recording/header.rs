@@ -1,16 +1,16 @@
-//! What a header says of the lines under it.
+//! Parses the header of a file, which says what its lines contain.
 
 use super::fault::{RecordingFault, shortened};
 use super::line::Line;
 
-/// How the counts stand in the file.
+/// The arrangement of the counts in a file.
 #[derive(Debug)]
 pub(super) enum Layout {
-    /// A line is an operation, a column a row of time.
+    /// One line per operation, one column per row of time.
     Wide(Wide),
-    /// A line is one count.
+    /// One line per count.
     Long(Long),
-    /// A line is a row of time, a column an operation.
+    /// One line per row of time, one column per operation.
     Table(Table),
 }
 
@@ -18,13 +18,14 @@ pub(super) enum Layout {
 pub(super) struct Wide {
     pub service: usize,
     pub operation: usize,
-    /// The column that says how many traces the operation begins.
+    /// The column with the number of traces that the operation begins.
     pub roots: Option<usize>,
     pub first_count: usize,
-    /// Columns that tell lines of one operation apart; what only they tell apart is added up.
+    /// Columns that distinguish lines of the same operation. Lines that differ only there are added
+    /// up.
     pub apart: Vec<usize>,
     pub labels: Vec<String>,
-    /// What a label that is a bare number counts, in seconds.
+    /// The unit of a label that is a bare number, in seconds.
     pub unit: Option<f64>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Long {
     pub operation: Option<usize>,
     pub count: usize,
     pub unit: Option<f64>,
-    /// The names of the columns that say nothing here.
+    /// The names of the columns that are not used.
     pub unused: Vec<String>,
 }
 
@@ -52,7 +53,8 @@ pub(super) struct Table {
 const AZURE: [&str; 4] = ["owner", "app", "function", "trigger"];
 const SERVICE: &[&str] = &["service", "service_name", "servicename"];
 const OPERATION: &[&str] = &["operation", "operation_name", "operationname"];
-/// What else a column of services, operations or counts is called where each has one column.
+/// Other names for the columns of services, operations or counts, in files with one column for
+/// each.
 const LONG_SERVICE: &[&str] = &["app", "application", "component"];
 const LONG_OPERATION: &[&str] = &["function", "endpoint", "route", "span_name", "name"];
 const COUNT: &[&str] = &[
@@ -68,7 +70,7 @@ const COUNT: &[&str] = &[
     "hits",
     "total",
 ];
-/// Words in the name of a column of times, and what a bare number in it counts, in seconds.
+/// Words in the name of a column of times, and the unit of a bare number in it, in seconds.
 const TIME: &[(&str, Option<f64>)] = &[
     ("timestamp", None),
     ("time", None),
@@ -85,7 +87,7 @@ const TIME: &[(&str, Option<f64>)] = &[
     ("hour", Some(3600.0)),
     ("day", Some(86_400.0)),
 ];
-/// The most columns of a file with one count a line.
+/// The most columns in a file with one count per line.
 const MOST_LONG_COLUMNS: usize = 32;
 
 /// Recognises a header.
@@ -139,7 +141,7 @@ impl Names {
         words.contains(&self.get(column))
     }
 
-    /// The first column of times, and what a bare number in it counts.
+    /// The first column of times, and the unit of a bare number in it.
     fn time(&self) -> Option<(usize, Option<f64>)> {
         let mut names = self.0.iter().enumerate();
         names.find_map(|(column, name)| Some((column, time(name)?)))
@@ -171,7 +173,8 @@ impl Names {
         } else {
             return None;
         };
-        // Then comes a count of one row of time, unless the columns go on as those of a list do.
+        // Then a count of one row of time follows, unless the columns continue like those of a
+        // list.
         let one_count_a_line = (2..self.0.len()).any(|column| time(self.get(column)).is_some())
             && (2..self.0.len()).any(|column| self.is(column, COUNT));
         let roots = (self.get(2) == "root_spans").then_some(2);
@@ -186,7 +189,7 @@ impl Names {
         })
     }
 
-    /// The columns of a file with one count a line; nothing if one that it takes is not there.
+    /// The columns of a file with one count per line; none if a required one is missing.
     fn long(&self, line: &Line) -> Result<Option<Long>, (usize, RecordingFault)> {
         let columns = line.len();
         if columns > MOST_LONG_COLUMNS {
@@ -218,7 +221,7 @@ impl Names {
     }
 }
 
-/// Whether a column of this name holds times, and what a bare number in it counts.
+/// Whether a column with this name contains times, and the unit of a bare number in it.
 fn time(name: &str) -> Option<Option<f64>> {
     let known = |word: &str| TIME.iter().find(|(known, _)| *known == word);
     name.split('_').find_map(known).map(|(_, unit)| *unit)

@@ -1,4 +1,4 @@
-//! The lines of a file of comma-separated cells, one at a time and bounded.
+//! The lines of a CSV file, one at a time, and bounded.
 
 use std::io::{BufRead, Read};
 use std::ops::Range;
@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::fault::{At, RecordingFault, at};
 use super::{LONGEST_LINE, MOST_CELLS};
 
-/// Reads a file line by line. A cell in quotes ends on the line it began on: no name of a service
-/// or an operation may hold a line break.
+/// Reads a file line by line. A quoted cell must end on the line where it began, because names of
+/// services and operations contain no line breaks.
 pub(super) struct Lines<R> {
     from: R,
     number: u64,
@@ -31,7 +31,7 @@ impl Line {
         self.cells.len()
     }
 
-    /// A cell as text, without the blanks around it.
+    /// A cell as text, without surrounding blanks.
     pub fn cell(&self, column: usize) -> Result<&str, (usize, RecordingFault)> {
         let cell = self.cells.get(column).cloned().unwrap_or(0..0);
         std::str::from_utf8(&self.text[cell])
@@ -87,7 +87,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line that holds anything.
+    /// The next line that is not empty.
     pub fn next(&mut self) -> Result<Option<&Line>, At> {
         loop {
             self.raw.clear();
@@ -119,8 +119,8 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(&self.line))
     }
 
-    /// Takes off what an editor may have put in front, and finds out what separates the cells: a
-    /// spreadsheet exports semicolons where the comma is part of a number, a database tabs.
+    /// Skips what an editor may have put in front, and detects the separator. A spreadsheet exports
+    /// semicolons if the comma is part of a number; a database exports tabs.
     fn begin(&mut self) {
         if self.raw.starts_with(b"\xef\xbb\xbf") {
             self.raw.drain(..3);

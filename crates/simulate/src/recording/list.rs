@@ -1,4 +1,4 @@
-//! Files with one count a line: the time, the service, the operation, the count.
+//! Files with one count per line: the time, the service, the operation, the count.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -14,21 +14,21 @@ use super::{
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
 
-/// The most lines with a count: each costs a dozen bytes until all are read.
+/// The most lines with a count. Each takes a dozen bytes until all are read.
 const MOST_LINES: usize = 40_000_000;
 
 /// What was read so far.
 #[derive(Default)]
 struct List {
-    /// The times in the order of their first mention, and the line of it.
+    /// The times in the order in which they first occur, and the line where they do.
     times: Vec<(String, u64)>,
     places: HashMap<String, u32>,
     operations: HashMap<(ServiceName, OperationName), u32>,
-    /// The place of the time, that of the operation, and the count.
+    /// The index of the time, the index of the operation, and the count.
     counts: Vec<(u32, u32, u32)>,
 }
 
-/// Reads a file with one count a line.
+/// Reads a file with one count per line.
 pub(super) fn read<R: BufRead>(
     lines: &mut Lines<R>,
     long: Long,
@@ -102,7 +102,7 @@ impl List {
         place
     }
 
-    /// The counts of every operation on the file's own times.
+    /// The counts of every operation, on the file's own times.
     fn rows(self) -> Vec<OperationRow> {
         let mut named: Vec<_> = self.operations.into_iter().collect();
         named.sort_unstable_by_key(|(_, place)| *place);

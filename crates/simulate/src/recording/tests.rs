@@ -1,4 +1,4 @@
-//! Every format, as small files; and what must be refused.
+//! Every format, as small files, and files that must be refused.
 
 use super::*;
 use weir_allocation::NameError;
@@ -13,7 +13,7 @@ fn fault(text: &str) -> (u64, usize, RecordingFault) {
     (at.line, at.column, at.fault)
 }
 
-/// The counts of an operation, which must be there.
+/// The counts of an operation, which must exist.
 fn counts<'a>(recording: &'a Recording, service: &str, operation: &str) -> &'a [u32] {
     let traffic = &recording.traffic;
     let found = traffic.operations().iter().find(|of| {
@@ -67,7 +67,11 @@ fn the_own_format_is_service_operation_and_counts() {
     assert_eq!(recording.row_seconds, 300.0);
     let turned = read_text("Operation,Service,t0\nbuy,shop,7.0\n");
     assert_eq!(counts(&turned, "shop", "buy"), [7]);
-    assert!(turned.notes[0].contains("no times"), "{:?}", turned.notes);
+    assert!(
+        turned.notes[0].contains("are not times"),
+        "{:?}",
+        turned.notes
+    );
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn a_fault_is_named_with_line_and_column() {
     }
 }
 
-/// A time that is unlike the first.
+/// A time that differs in kind from the first.
 fn time(found: &str, first: &str) -> RecordingFault {
     RecordingFault::Time {
         found: found.to_owned(),

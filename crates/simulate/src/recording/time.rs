@@ -1,4 +1,4 @@
-//! The times of a file's rows, and the even rows they are laid over.
+//! The times of a file's rows, and the even rows that they are mapped to.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,20 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use super::fault::{RecordingFault, shortened};
 use super::{Gaps, MOST_ROWS, ReadOptions};
 
-/// How long a row lasts when nothing says so, in milliseconds: a minute.
+/// The length of a row if nothing says it, in milliseconds: a minute.
 const DEFAULT_ROW: i64 = 60_000;
-/// Of the steps between rows, the part that the smallest must divide to be a row's length.
+/// The smallest step between rows is the length of a row if it divides this part of all steps.
 const REGULAR: f64 = 0.95;
 const DAY: i64 = 86_400_000;
 
-/// What a row's name says of its time, in milliseconds but for a number.
+/// The time in a row's name, in milliseconds, or a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stamp {
     /// A date and a time.
     Instant(i64),
     /// A time of day.
     Clock(i64),
-    /// The so-manieth of something.
+    /// A position in a sequence.
     Number(i64),
 }
 
@@ -57,7 +57,7 @@ impl Stamp {
     }
 }
 
-/// A large number counts from 1970 on, in a unit that its size tells.
+/// A large number counts from 1970; its size shows the unit.
 fn number(number: i64) -> Option<Stamp> {
     const FROM: [(i64, i64, i64); 4] = [
         (100_000_000_000_000_000, 1, 1_000_000),
@@ -81,29 +81,29 @@ fn clock(text: &str) -> Option<i64> {
     Some(1000 * seconds + i64::from(time.nanosecond() / 1_000_000))
 }
 
-/// Even rows of time, and where each row of the file stands among them.
+/// Even rows of time, and the place of each row of the file among them.
 #[derive(Debug)]
 pub(super) struct Axis {
     /// The names of the even rows.
     pub labels: Vec<String>,
-    /// For every row of the file its place among the even ones.
+    /// The place of every row of the file among the even ones.
     pub places: Vec<usize>,
     pub row_seconds: f64,
-    /// Rows missing in the file, and the stretches that they make.
+    /// The number of missing rows, and of the gaps that they form.
     pub missing: u64,
     pub gaps: usize,
-    /// Rows with the time of another one.
+    /// Rows with the same time as another one.
     pub doubled: usize,
-    /// Whether the names say when the rows were.
+    /// Whether the names contain times.
     pub timed: bool,
 }
 
 impl Axis {
-    /// Lays the file's rows over even ones; `in_order` says that they follow each other in the
-    /// file, so that a clock which falls back has passed midnight.
+    /// Maps the file's rows to even ones. `in_order` says that they follow each other in the file,
+    /// so a clock that goes back has passed midnight.
     ///
     /// # Errors
-    /// Names the place of a row whose time is none.
+    /// The index of a row whose time cannot be read.
     pub fn of(
         labels: Vec<String>,
         unit: Option<f64>,
@@ -122,7 +122,7 @@ impl Axis {
         let named = unit.map(|seconds| (1000.0 * seconds) as i64);
         let row = asked.unwrap_or_else(|| length(&sorted, named)).max(1);
         let first = sorted.first().copied().unwrap_or(0);
-        // Half a row of slack: rows that come a moment late or early are still in their place.
+        // Half a row of tolerance, so that rows a moment late or early keep their place.
         let even = |time: i64| ((time - first) + row / 2) / row;
         let mut steps: Vec<i64> = sorted.iter().map(|&time| even(time)).collect();
         steps.dedup();
@@ -155,7 +155,7 @@ impl Axis {
         })
     }
 
-    /// Rows whose names are no times follow each other as they stand.
+    /// Rows without times follow each other in the order of the file.
     fn untimed(labels: Vec<String>, row: i64) -> Self {
         Self {
             places: (0..labels.len()).collect(),
@@ -168,7 +168,7 @@ impl Axis {
         }
     }
 
-    /// Lays the counts of the file's rows over the even ones.
+    /// Maps the counts of the file's rows to the even ones.
     pub fn lay(&self, counts: Vec<u32>) -> Vec<u32> {
         let even = self
             .places
@@ -186,7 +186,7 @@ impl Axis {
     }
 }
 
-/// The names of the even rows: those of the file's rows that fall on them, else `made` of the step.
+/// The names of the even rows: those of the file's rows on them, else `made` of the step.
 fn names(
     labels: Vec<String>,
     places: &[usize],
@@ -201,7 +201,7 @@ fn names(
     names.into_iter().zip(steps).map(named).collect()
 }
 
-/// The times of the rows in milliseconds; nothing if the first one's name is no time.
+/// The times of the rows in milliseconds; none if the first row's name is not a time.
 fn times(
     labels: &[String],
     unit: Option<f64>,
@@ -236,9 +236,9 @@ fn times(
 
 /// How long a row lasts.
 ///
-/// Where the file names the unit of its times, what all steps between rows are multiples of, but
-/// not less than the unit. Else the smallest step, if nearly all others are multiples of it; else
-/// times are not exact, and it is the step in the middle.
+/// If the file names the unit of its times, the length is the greatest common divisor of all steps,
+/// but at least the unit. Otherwise it is the smallest step, if nearly all others are multiples of
+/// it. Otherwise the times are not exact, and it is the median step.
 fn length(sorted: &[i64], named: Option<i64>) -> i64 {
     let mut steps: Vec<i64> = sorted
         .windows(2)

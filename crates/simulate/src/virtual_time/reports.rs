@@ -1,4 +1,4 @@
-//! What the agents say of an interval, and what of it comes in time.
+//! The agents' reports of an interval, and which of them arrive in time.
 
 use std::ops::Range;
 
@@ -13,39 +13,39 @@ use weir_allocation::{
 /// Agents whose reports never arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// The intervals in which they do not.
+    /// The intervals in which they are lost.
     pub intervals: Range<usize>,
-    /// How many of the agents it is, from the first on.
+    /// The number of agents, from the first on.
     pub agents: usize,
 }
 
-/// Agents that start anew, as when a new version of them is rolled out: under new names, and
-/// without what they had counted since their last report.
+/// Agents that restart, for example for a new version: under new names, and without what they had
+/// counted since their last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
-    /// The interval in which they do.
+    /// The interval of the restart.
     pub at: usize,
-    /// How many of the agents it is, from the first on.
+    /// The number of agents, from the first on.
     pub agents: usize,
 }
 
-/// Which reports are read.
+/// Which reports are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// Those that come before the window closes.
+    /// Those that arrive before the window closes.
     InTime,
-    /// All that ever come.
+    /// All that ever arrive.
     Whole,
 }
 
-/// The agents of a fleet and what becomes of their reports.
+/// The agents of a fleet, and their reports.
 #[derive(Debug)]
 pub struct Reports<'a> {
     traffic: &'a Traffic,
     interval_milliseconds: i64,
-    /// The part of a window's requests heard in time, agent by agent.
+    /// The part of a window's requests that is reported in time, agent by agent.
     covered: Vec<f64>,
-    /// The part of a window that an agent loses when it starts anew: half a report on average.
+    /// The part of a window that an agent loses when it restarts: half a report on average.
     forgotten: f64,
     losses: &'a [Loss],
     restarts: &'a [Restart],
@@ -78,7 +78,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// What the agents say of an interval of which `counts` were offered and `sampled` kept.
+    /// The agents' reports of an interval with these offered and sampled requests.
     pub fn heard(
         &mut self,
         number: usize,
@@ -110,7 +110,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// The part of an interval's requests that an agent is heard of.
+    /// The part of an interval's requests that an agent reports.
     fn covered(&self, agent: usize, number: usize, heard: Heard) -> f64 {
         let lost = |loss: &Loss| loss.intervals.contains(&number) && agent < loss.agents;
         if self.losses.iter().any(lost) {
@@ -125,27 +125,27 @@ impl<'a> Reports<'a> {
         (part - restarts as f64 * self.forgotten).max(0.0)
     }
 
-    /// What an agent is called: another name after each time it started anew.
+    /// The name of an agent; a new one after each restart.
     fn name(&self, agent: usize, number: usize) -> AgentId {
         let anew = |restart: &&Restart| restart.at <= number && agent < restart.agents;
         let starts = self.restarts.iter().filter(anew).count();
         AgentId((starts * self.covered.len() + agent) as u64 + 1)
     }
 
-    /// The operations of which something is heard when a part of the requests is.
+    /// The reported operations, if a part of the requests is reported.
     fn operations(&mut self, counts: &[u64], sampled: &[u64], part: f64) -> Vec<OperationCount> {
         let mut operations = Vec::with_capacity(counts.len());
         for (service, of) in self.traffic.services().iter().enumerate() {
             for place in of.operations.clone().filter(|&place| counts[place] > 0) {
-                let kept = draw(&mut self.arrivals, sampled[place], part);
+                let arrived = draw(&mut self.arrivals, sampled[place], part);
                 let dropped = draw(&mut self.arrivals, counts[place] - sampled[place], part);
-                if kept + dropped > 0 {
+                if arrived + dropped > 0 {
                     operations.push(OperationCount {
                         operation: OperationId(place as u32 + 1),
                         service: ServiceId(service as u32 + 1),
                         overflow: false,
-                        offered: kept + dropped,
-                        sampled: kept,
+                        offered: arrived + dropped,
+                        sampled: arrived,
                     });
                 }
             }

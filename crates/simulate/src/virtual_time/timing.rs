@@ -1,11 +1,11 @@
-//! When plans, polls and reports come, and what follows from it.
+//! The times of plans, polls and reports, and what follows from them.
 
 use std::time::Duration;
 
-/// Steps in which the requests of an interval are laid over it to find the plans they meet.
+/// The number of steps over an interval in which its requests are matched with plans.
 const STEPS: u32 = 1000;
 
-/// When things happen, beside the interval.
+/// All times except the length of the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
     /// How often a plan is computed.
@@ -26,8 +26,8 @@ impl Timing {
         let interval = self.interval.as_secs_f64();
         let poll = self.poll_interval.as_secs_f64() / interval;
         let grace = self.grace.as_secs_f64() / interval;
-        // A request at u sees a poll between u − poll and u; the plan of the window that ended j
-        // intervals before this one began is there from grace − j on.
+        // A request at u sees a poll between u − poll and u. The plan of the window that ended j
+        // intervals before this one began exists from grace − j on.
         let met = |since: f64| {
             let part = |u: f64| ((u - since) / poll).clamp(0.0, 1.0);
             let steps = (0..STEPS).map(|step| (f64::from(step) + 0.5) / f64::from(STEPS));
@@ -43,7 +43,7 @@ impl Timing {
         ages
     }
 
-    /// The part of a window that an agent's reports cover when the window closes; `place` says
+    /// The part of a window that an agent's reports cover when the window closes. `place` says
     /// where in [0, 1) of its report interval the agent's reports end.
     pub(super) fn covered(&self, place: f64) -> f64 {
         let report = self.report_interval.as_secs_f64();
@@ -77,7 +77,7 @@ mod tests {
                 assert!((age - expected).abs() < 1e-3, "{ages:?}");
             }
         };
-        // With no grace, half of an interval's requests come after their SDK's poll in it.
+        // Without a grace, half of an interval's requests come after their SDK's poll in it.
         close(timing(0, 60, 10).ages(), &[0.5, 0.5]);
         let grace: f64 = 10.0 / 60.0;
         let newest = (1.0 - grace).powi(2) / 2.0;
