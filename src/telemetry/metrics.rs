@@ -81,7 +81,7 @@ metrics! {
         /// 1, with the running version as a label.
         build: By<Version, Gauge> = "weir_build_info",
 
-        /// Budget of the served plan: traces/s the whole fleet may keep.
+        /// Budget of the served plan: traces/s the whole fleet may sample.
         budget: Gauge = "weir_budget_traces_per_second",
         /// Offered rate of the fleet, as the served plan estimates it.
         offered: Gauge = "weir_offered_per_second",
@@ -95,7 +95,7 @@ metrics! {
         /// over the offered rate if that is lower; negative when too little was sampled. Missing
         /// reports are assumed to be like the others.
         tracking_error: Gauge = "weir_tracking_error_ratio",
-        /// Traces/s the window would have kept if every SDK had applied what it was served. The
+        /// Traces/s the window would have sampled if every SDK had applied what it was served. The
         /// observed sampled rate divided by this is 1 when SDKs comply.
         due_sampled: Gauge = "weir_due_sampled_traces_per_second",
         /// Part of the operations with traffic in the next five minutes that is expected to show at
