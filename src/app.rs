@@ -27,7 +27,7 @@ use crate::settings::{Database, Settings, TimingSettings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{FleetSettings, InstrumentedStore, Store, StoreError};
+use crate::store::{FleetSettings, Guarded, Store, StoreError};
 use crate::supervise::{Supervisor, TaskEnd};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Exposition, Metrics, TaskName};
@@ -99,15 +99,14 @@ impl App {
         Self::assemble(settings, store, state, metrics).await
     }
 
-    /// The same, with a database that is already open.
+    /// The same, on a store that is already open. Its calls are not counted.
     ///
     /// # Errors
     /// As [`App::build`].
     pub async fn build_on(settings: Settings, store: impl Store) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new());
         let state = DatabaseState::default();
-        let store = instrumented(store, &settings, &metrics, &state);
-        Self::assemble(settings, store, state, metrics).await
+        Self::assemble(settings, Arc::new(store), state, metrics).await
     }
 
     async fn assemble(
@@ -255,10 +254,10 @@ async fn open(
         let opened: Result<Arc<dyn Store>, StoreError> = match settings.database.place() {
             Database::Postgres(database) => PostgresStore::open(database)
                 .await
-                .map(|store| instrumented(store, settings, metrics, state)),
+                .map(|store| watched(store, settings, metrics, state)),
             Database::Sqlite(path) => SqliteStore::open(&path)
                 .await
-                .map(|store| instrumented(store, settings, metrics, state)),
+                .map(|store| watched(store, settings, metrics, state)),
         };
         match opened {
             Err(error @ StoreError::Unavailable { .. })
@@ -278,19 +277,17 @@ async fn open(
     }
 }
 
-fn instrumented(
-    store: impl Store,
+fn watched<B>(
+    store: Guarded<B>,
     settings: &Settings,
     metrics: &Arc<Metrics>,
     state: &DatabaseState,
-) -> Arc<dyn Store> {
+) -> Arc<dyn Store>
+where
+    Guarded<B>: Store,
+{
     let (metrics, state) = (Arc::clone(metrics), state.clone());
-    Arc::new(InstrumentedStore::new(
-        store,
-        settings.database.slow_call,
-        metrics,
-        state,
-    ))
+    Arc::new(store.watched(settings.database.slow_call, metrics, state))
 }
 
 impl Parts {

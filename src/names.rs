@@ -178,18 +178,15 @@ impl Names {
         Some(self.operations.get((service, operation))?.id)
     }
 
-    /// These names, with a page of the dictionary added.
-    #[must_use]
-    pub fn with(&self, page: &DictionaryPage) -> Self {
-        let mut next = match page.step {
-            Step::Forward => self.clone(),
-            Step::Anew | Step::Back => Self::default(),
-        };
-        for entry in &page.entries {
-            next.put(entry);
+    /// Adds a page of the dictionary, or begins again with it.
+    fn take(&mut self, page: &DictionaryPage) {
+        if page.step != Step::Forward {
+            *self = Self::default();
         }
-        next.cursor = Some(page.cursor);
-        next
+        for entry in &page.entries {
+            self.put(entry);
+        }
+        self.cursor = Some(page.cursor);
     }
 
     fn put(&mut self, entry: &DictionaryEntry) {

@@ -9,7 +9,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{LookUp, Names, OperationRow};
 use crate::allocation::{OperationName, ServiceName};
 use crate::store::{
-    DictionaryCursor, DictionaryLimits, Incarnation, Placement, Step, Store, StoreError,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, Incarnation, Placement, Step, Store,
+    StoreError,
 };
 use crate::telemetry::metrics::{Metrics, WentBack};
 
@@ -135,37 +136,38 @@ impl Dictionary {
         self.read(asking, at, including).await
     }
 
-    /// Reads what a reader in the state `at` does not know.
+    /// Reads what a reader in the state `at` does not know, page by page. The names are built from each
+    /// page as it comes, so that they are in memory once.
     async fn read(
         &self,
         _asking: &MutexGuard<'_, LastError>,
         at: Option<DictionaryCursor>,
         including: Option<Incarnation>,
     ) -> Result<(Step, bool), StoreError> {
-        let page = self.store.read_dictionary(at, including).await?;
-        let (step, includes) = (page.step, page.includes);
+        let mut page = self.store.read_dictionary(at, including).await?;
         if at == Some(page.cursor) {
-            return Ok((step, includes));
+            return Ok((page.step, page.includes));
         }
-        let names = self.names();
+        let mut step = page.step;
+        let mut names = (*self.names()).clone();
+        loop {
+            let (more, cursor, includes) = (page.more, page.cursor, page.includes);
+            names = taken(names, page).await;
+            if !more {
+                self.swap(step, names);
+                return Ok((step, includes));
+            }
+            page = self.store.read_dictionary(Some(cursor), including).await?;
+            step = step.then(page.step);
+        }
+    }
+
+    fn swap(&self, step: Step, names: Names) {
         if step == Step::Back {
             self.metrics.went_back.of(WentBack::Names).inc();
-            tracing::warn!(
-                names = page.entries.len(),
-                "the database has gone back in time: read all names again"
-            );
+            tracing::warn!("the database has gone back in time: read all names again");
         }
-        let next = if page.entries.len() <= FEW {
-            names.with(&page)
-        } else {
-            let build = tokio::task::spawn_blocking(move || names.with(&page));
-            match build.await {
-                Ok(built) => built,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
-        };
-        self.names.store(Arc::new(next));
-        Ok((step, includes))
+        self.names.store(Arc::new(names));
     }
 
     /// The numbers of (service, operation) names, in the same order. Adds names as long as they
@@ -262,6 +264,22 @@ impl Dictionary {
         } else {
             Err(missing)
         }
+    }
+}
+
+/// Names with a page.
+async fn taken(mut names: Names, page: DictionaryPage) -> Names {
+    if page.entries.len() <= FEW {
+        names.take(&page);
+        return names;
+    }
+    let build = tokio::task::spawn_blocking(move || {
+        names.take(&page);
+        names
+    });
+    match build.await {
+        Ok(built) => built,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

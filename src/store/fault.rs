@@ -1,11 +1,11 @@
-//! Failures inside a backend, and how every call to one is bounded, retried and classified.
+//! Failures inside a backend, and how they are classified.
 
 mod cause;
 mod unreachable;
 
 use std::fmt::Display;
-use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::migrate::MigrateError;
 
 pub use cause::{Cause, Passing};
@@ -13,17 +13,9 @@ pub(super) use unreachable::Unreachable;
 
 use super::StoreError;
 
-/// The longest any call may take, retries and waiting for a connection included. A server that
-/// has vanished without closing its connections would otherwise hold its callers for the
-/// kernel's quarter of an hour.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
-
-/// How often a transaction that lost to another is tried, the first time included.
-const ATTEMPTS: u32 = 10;
-
 /// A failure that does not know yet during what it happened.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The driver's.
     Driver(sqlx::Error),
     /// A cell cannot be what it should be.
@@ -68,6 +60,11 @@ impl Fault {
         }
     }
 
+    /// A row is missing that is always there.
+    pub fn no_row() -> Self {
+        Self::Driver(sqlx::Error::RowNotFound)
+    }
+
     /// Says during what it happened, and what the caller can do.
     pub fn during(self, during: &'static str) -> StoreError {
         match self {
@@ -100,7 +97,8 @@ impl Fault {
         }
     }
 
-    fn is_worth_another_attempt(&self) -> bool {
+    /// Whether it is likely to go well if it is tried again at once.
+    pub fn is_worth_another_attempt(&self) -> bool {
         match self {
             // Lost to another transaction; or a prepared statement that the server has dropped,
             // or that a change of the schema has outdated.
@@ -115,49 +113,6 @@ impl Fault {
             | Self::Unreachable(_)
             | Self::Unsuitable(_) => false,
         }
-    }
-}
-
-/// Runs one call: within the time limit, again if it lost against another transaction.
-pub(super) async fn run<T, F>(
-    during: &'static str,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, Fault>>,
-{
-    let attempts = async {
-        let mut left = ATTEMPTS;
-        loop {
-            left -= 1;
-            match attempt().await {
-                Err(fault) if left > 0 && fault.is_worth_another_attempt() => {}
-                outcome => return outcome,
-            }
-        }
-    };
-    match tokio::time::timeout(TIME_LIMIT, attempts).await {
-        Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
-        Err(_) => Err(late(during)),
-    }
-}
-
-/// Runs one call that hands rows on as they come: within the time limit, and once, because nobody
-/// can take back what has been handed on.
-pub(super) async fn once<T>(
-    during: &'static str,
-    work: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, StoreError> {
-    match tokio::time::timeout(TIME_LIMIT, work).await {
-        Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
-        Err(_) => Err(late(during)),
-    }
-}
-
-fn late(during: &'static str) -> StoreError {
-    StoreError::Unavailable {
-        during,
-        source: Cause::of(format!("no answer within {} s", TIME_LIMIT.as_secs())),
     }
 }
 
@@ -177,13 +132,13 @@ pub(super) fn signed(value: u64, what: &'static str) -> Result<i64, Fault> {
     })
 }
 
-/// The newest revision of the configuration, which must be there: whoever starts writes the first.
-pub(super) fn configured<T>(newest: Option<T>) -> Result<T, Fault> {
-    newest.ok_or_else(|| {
-        let why = "table configuration is empty; if a restore is running, wait for its end, \
-                   otherwise restart Weir, which writes the first revision";
-        Fault::Unsound(why.to_owned())
-    })
+/// The instant in a cell, in milliseconds since the Unix epoch.
+pub(super) fn instant(
+    milliseconds: i64,
+    what: impl FnOnce() -> String,
+) -> Result<DateTime<Utc>, Fault> {
+    let instant = DateTime::from_timestamp_millis(milliseconds);
+    instant.ok_or_else(|| Fault::corrupt(what(), "it is out of range"))
 }
 
 /// The SQLSTATE, or SQLite's extended result code.

@@ -4,19 +4,21 @@
 //! SQL. A backend promises what the conformance suite in `tests/it/store/` asks of both.
 
 mod admission;
+mod backend;
 mod compatibility;
 mod delta_codec;
 mod error;
 mod fault;
 mod frame;
+mod guarded;
 pub mod history_codec;
-mod instrumented;
 mod model;
 mod naming;
 pub mod plan_codec;
 pub mod postgres;
 mod soundness;
 pub mod sqlite;
+mod tables;
 mod varint;
 
 use std::ops::Range;
@@ -30,8 +32,7 @@ use uuid::Uuid;
 pub use error::StoreError;
 pub use fault::{Cause, Passing};
 pub use frame::TooLarge;
-pub use instrumented::InstrumentedStore;
-use model::last_of_each_window;
+pub use guarded::Guarded;
 pub use model::{
     Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
@@ -74,8 +75,8 @@ pub trait Store: Send + Sync + 'static {
     /// together, the longest.
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError>;
 
-    /// Reads what a reader at `at` does not know yet, or everything where it has read nothing or
-    /// another past. Says, too, whether `including` is in the past of what is read.
+    /// Reads a page of what a reader at `at` does not know yet, or of everything where it has read
+    /// nothing or another past. The reader goes on from the page's cursor while there are more. Says, too, whether `including` is in the past of what is read.
     async fn read_dictionary(
         &self,
         at: Option<DictionaryCursor>,

@@ -10,7 +10,7 @@ use super::{DictionaryLimits, Placement};
 
 /// The dictionary's counters, locked by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counters {
+pub struct Counters {
     /// The number of the next new service.
     pub next_service: u32,
     /// The number of the next new operation.
@@ -23,7 +23,7 @@ pub(super) struct Counters {
 
 /// A service that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KnownService {
+pub struct KnownService {
     /// Its number.
     pub service: u32,
     /// Its operations, its overflow entry not counted.
@@ -32,7 +32,7 @@ pub(super) struct KnownService {
 
 /// What is there already of the names asked for.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub struct Known {
     /// Services by name.
     pub services: HashMap<String, KnownService>,
     /// Operations by their service's number and their name.
@@ -41,7 +41,7 @@ pub(super) struct Known {
 
 /// What is to be written.
 #[derive(Debug)]
-pub(super) struct Additions<'a> {
+pub struct Additions<'a> {
     /// New services: number and name.
     pub services: Vec<(u32, &'a str)>,
     /// New operations: number, service, name; overflow entries too, by rising number.

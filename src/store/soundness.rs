@@ -2,13 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use super::{Store, StoreError};
+use super::StoreError;
 use crate::health::DatabaseState;
 
 /// How often the tables are looked at while calls fail or wait for them.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whoever can look whether the tables are as Weir needs them.
+#[async_trait]
+pub(super) trait Inspect: Send + Sync {
+    /// Looks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsound`] with what is missing and the way out.
+    async fn inspect(&self) -> Result<(), StoreError>;
+}
 
 /// Lets writes through while the tables are sound, as far as is known.
 pub(super) struct Gate {
@@ -31,25 +42,25 @@ impl Gate {
     ///
     /// # Errors
     /// [`StoreError::Unsound`] while it is closed.
-    pub async fn pass(&self, store: &dyn Store) -> Result<(), StoreError> {
-        self.reopen(store).await;
+    pub async fn pass(&self, tables: &dyn Inspect) -> Result<(), StoreError> {
+        self.reopen(tables).await;
         self.fault().map_or(Ok(()), Err)
     }
 
     /// Looks at the tables again if the gate is closed. A replica that nobody sends reports to
     /// still asks for plans, and opens by that.
-    pub async fn reopen(&self, store: &dyn Store) {
+    pub async fn reopen(&self, tables: &dyn Inspect) {
         if self.fault().is_some() {
-            self.look(store).await;
+            self.look(tables).await;
         }
     }
 
     /// Looks at the tables if an error may be due to them; gives that reason in place of the error.
-    pub async fn explain(&self, store: &dyn Store, error: StoreError) -> StoreError {
+    pub async fn explain(&self, tables: &dyn Inspect, error: StoreError) -> StoreError {
         if !error.blames_schema() {
             return error;
         }
-        self.look(store).await;
+        self.look(tables).await;
         self.fault().unwrap_or(error)
     }
 
@@ -68,10 +79,10 @@ impl Gate {
         Some(StoreError::Unsound { why })
     }
 
-    async fn look(&self, store: &dyn Store) {
+    async fn look(&self, tables: &dyn Inspect) {
         let mut looked = self.looked.lock().await;
         if looked.is_none_or(|at| at.elapsed() >= PAUSE) {
-            self.note(&store.inspect().await);
+            self.note(&tables.inspect().await);
             *looked = Some(Instant::now());
         }
     }

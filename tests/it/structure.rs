@@ -92,6 +92,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (".route(", &["http"]),
 ];
 
+/// Where in the store the driver stands: what is shared by all backends does not know it.
+const DRIVER_IN: &[&str] = &["store/postgres/", "store/sqlite/", "store/fault"];
+
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -189,4 +192,30 @@ fn no_client_can_fill_the_log() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn what_backends_share_knows_no_driver() {
+    let knows = |source: &Source| source.part == "store" && source.code.contains("sqlx");
+    let at_home = |path: &str| DRIVER_IN.iter().any(|home| path.starts_with(home));
+    let (at_home, elsewhere): (Vec<_>, Vec<_>) = all()
+        .into_iter()
+        .filter(knows)
+        .map(|source| source.path)
+        .partition(|path| at_home(path));
+    assert_eq!(elsewhere, Vec::<String>::new());
+    assert!(!at_home.is_empty());
+}
+
+/// The backends are chosen in one place; everybody else knows a store.
+#[test]
+fn a_backend_is_named_only_where_it_is_chosen() {
+    let backends = ["PostgresStore", "SqliteStore"];
+    let names = |source: &Source| backends.iter().any(|name| source.code.contains(name));
+    let named: Vec<String> = all()
+        .into_iter()
+        .filter(|source| source.part != "store" && names(source))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(named, ["app.rs", "cli/migrate.rs"]);
 }

@@ -8,7 +8,7 @@ use super::code;
 
 /// Why there is no connection: the host, and what it or the way to it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Unreachable {
+pub struct Unreachable {
     said: String,
     /// What a client may hear of it.
     pub(super) passing: Passing,

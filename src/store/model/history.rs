@@ -1,7 +1,5 @@
 //! History as it is stored: a row for each window.
 
-use std::collections::BTreeMap;
-
 use super::Incarnation;
 use crate::allocation::{Timestamp, Window};
 
@@ -38,11 +36,4 @@ pub enum Settlement {
     /// The rows' numbers may stand for other names now: the database has gone back in time.
     /// Nothing was written.
     OtherNames,
-}
-
-/// The last row given for each window start, by rising start: a statement may not write a row
-/// twice.
-pub(in crate::store) fn last_of_each_window(rows: &[HistoryRow]) -> Vec<&HistoryRow> {
-    let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
-    by_start.into_values().collect()
 }

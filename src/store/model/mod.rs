@@ -15,10 +15,8 @@ mod retention;
 
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 pub use connections::PoolState;
-pub(super) use fleet::FleetRow;
 pub use fleet::FleetSettings;
 pub use formats::WriteFormat;
-pub(super) use history::last_of_each_window;
 pub use history::{HistoryRow, Settlement, Settling};
 pub use lease::LeaseAnswer;
 pub use names::{

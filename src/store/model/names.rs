@@ -38,7 +38,8 @@ pub struct DictionaryCursor {
     pub incarnation: Incarnation,
     /// Rises whenever entries are removed.
     pub generation: u64,
-    /// The number of the next new operation in that state.
+    /// The entries of that state below this number have been read: all of them where this is the
+    /// number of the next new operation.
     pub next: OperationId,
 }
 
@@ -55,6 +56,18 @@ pub enum Step {
     Back,
 }
 
+impl Step {
+    /// Two steps as one: what replaces everything does so whatever was before or comes after.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Back, _) | (_, Self::Back) => Self::Back,
+            (Self::Anew, _) | (_, Self::Anew) => Self::Anew,
+            (Self::Forward, Self::Forward) => Self::Forward,
+        }
+    }
+}
+
 /// What a reader of the dictionary is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DictionaryPage {
@@ -66,6 +79,8 @@ pub struct DictionaryPage {
     pub includes: bool,
     /// By rising operation number.
     pub entries: Vec<DictionaryEntry>,
+    /// Whether there are more entries: then the reader goes on from the cursor.
+    pub more: bool,
 }
 
 /// How many names may be kept.

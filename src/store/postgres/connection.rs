@@ -65,10 +65,10 @@ impl From<sqlx::Error> for Refused {
 }
 
 /// A connection to one of the hosts.
-pub(super) struct Connection {
+pub struct Connection {
     raw: PgConnection,
     /// Where it leads.
-    pub host: Arc<str>,
+    pub(super) host: Arc<str>,
     /// Whether the session is Weir's own.
     own: bool,
     /// Whether statements are kept prepared.
@@ -95,7 +95,7 @@ from pg_stat_get_activity(pg_backend_pid())";
 
 impl Connection {
     /// Connects. `refuses_options` says, and learns, that a proxy takes no startup options.
-    pub async fn open(
+    pub(super) async fn open(
         host: &Host,
         prepared: PreparedStatements,
         refuses_options: &mut bool,
@@ -144,33 +144,38 @@ impl Connection {
     }
 
     /// Whether the session is Weir's own, so that what is set once stays.
-    pub fn is_own(&self) -> bool {
+    pub(super) fn is_own(&self) -> bool {
         self.own
     }
 
+    /// Whether a transaction has begun and not ended.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// Whether it can be used again: it waits for nothing.
-    pub fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         !self.busy && !self.in_transaction
     }
 
     /// What goes on at the server if this is dropped now.
-    pub fn left_behind(&self) -> Option<Work> {
+    pub(super) fn left_behind(&self) -> Option<Work> {
         self.work.filter(|_| self.busy)
     }
 
     /// Asks for a sign of life.
-    pub async fn ping(&mut self) -> Result<(), sqlx::Error> {
+    pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         sqlx::Connection::ping(&mut self.raw).await
     }
 
     /// Takes leave.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         // The server learns of it in any case.
         let _ = sqlx::Connection::close(self.raw).await;
     }
 
     /// Begins a transaction with these statements.
-    pub async fn begin(&mut self, mut statements: String) -> Result<(), sqlx::Error> {
+    pub(super) async fn begin(&mut self, mut statements: String) -> Result<(), sqlx::Error> {
         if !self.own {
             statements += ";\nselect pg_backend_pid(), transaction_timestamp()";
         }
@@ -187,7 +192,7 @@ impl Connection {
     }
 
     /// Ends the transaction.
-    pub async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+    pub(super) async fn end(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         let mut answer = self.stream(sqlx::raw_sql(statement));
         while answer.try_next().await?.is_some() {}
         drop(answer);

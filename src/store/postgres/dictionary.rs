@@ -1,226 +1,186 @@
-//! Tables `dictionary`, `dictionary_chain`, `service` and `operation`: names and their numbers.
-//!
-//! Whoever adds or removes names holds the one row of `dictionary`, so numbers become visible in
-//! the order they were given and a reader may follow the highest it has read. A trigger gives that
-//! row a new incarnation with each change, and adds it to the chain of all it has had.
+//! Adds and removes names in batches.
 
-mod add;
-mod remove;
+use sqlx::postgres::PgQueryResult;
 
-use futures_util::TryStreamExt;
-use uuid::Uuid;
-
-use super::PostgresStore;
 use super::connection::Connection;
-use super::session::Session;
-use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
-use crate::store::fault::{self, Fault};
-use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
+use crate::allocation::{OVERFLOW_NAME, OperationId, OperationName, ServiceName};
+use crate::store::fault::Fault;
+use crate::store::naming::{Additions, Known};
+use crate::store::tables::dictionary;
 
-pub(super) use add::add;
-pub(super) use remove::remove;
-
-const READ_STATE: &str = "\
--- dictionary: read state
-select dictionary.incarnation, dictionary.generation, dictionary.next_operation_id,
-    known.incarnation is not null as known,
-    $2::uuid is null or included.incarnation is not null as includes,
-    oldest.generation as oldest_generation, oldest.next_operation_id as oldest_next
-from dictionary
-cross join (
-    select generation, next_operation_id from dictionary_chain
-    order by generation, next_operation_id limit 1
-) as oldest
-left join dictionary_chain as known on known.incarnation = $1
-left join dictionary_chain as included on included.incarnation = $2";
-
-const READ_ENTRIES: &str = "\
--- dictionary: read entries
-select operation.operation_id, operation.service_id, service.name as service_name,
-    operation.name as operation_name
-from operation
-join service using (service_id)
-where operation.operation_id >= $1
-order by operation.operation_id";
-
-const LOCK: &str = "\
+pub(super) const LOCK: &str = "\
 -- dictionary: lock
 select next_service_id, next_operation_id, services, operations from dictionary for update";
 
-const READ_INCARNATION: &str = "\
--- dictionary: read incarnation
-select incarnation from dictionary";
+const FIND_SERVICES: &str = "\
+-- dictionary: find services
+select service_id, name, operations from service where name = any($1)";
 
-const IS_PAST: &str = "\
--- dictionary: is past
-select exists(select from dictionary_chain where incarnation = $1)";
+const FIND_OPERATIONS: &str = "\
+-- dictionary: find operations
+select operation.service_id, operation.name
+from operation
+join unnest($1::bigint[], $2::text[]) as wanted (service_id, name) using (service_id, name)";
 
-const FORGET: &str = "\
--- dictionary: forget old states
-delete from dictionary_chain
-where (generation, next_operation_id) < (
-    select generation, next_operation_id from dictionary_chain
-    order by generation desc, next_operation_id desc
-    limit 1 offset $1
-)";
+/// Names the key, as every insert does: without it this is an error. While a restore is loading
+/// the table, its names would otherwise be added a second time.
+const INSERT_SERVICES: &str = "\
+-- dictionary: insert services
+insert into service (service_id, name, operations)
+select service_id, name, 0 from unnest($1::bigint[], $2::text[]) as new (service_id, name)
+on conflict (service_id) do nothing";
 
-#[derive(sqlx::FromRow)]
-struct StateRow {
-    incarnation: Uuid,
-    generation: i64,
-    next_operation_id: i64,
-    known: bool,
-    includes: bool,
-    oldest_generation: i64,
-    oldest_next: i64,
-}
+const INSERT_OPERATIONS: &str = "\
+-- dictionary: insert operations
+insert into operation (operation_id, service_id, name)
+select * from unnest($1::bigint[], $2::bigint[], $3::text[])
+on conflict (operation_id) do nothing";
 
-impl StateRow {
-    fn cursor(&self) -> Result<DictionaryCursor, Fault> {
-        Ok(DictionaryCursor {
-            incarnation: Incarnation(self.incarnation),
-            generation: fault::number(self.generation, || "dictionary.generation".to_owned())?,
-            next: OperationId(fault::number(self.next_operation_id, || {
-                "dictionary.next_operation_id".to_owned()
-            })?),
-        })
-    }
+const COUNT_OPERATIONS: &str = "\
+-- dictionary: count operations
+update service
+set operations = counted.operations
+from unnest($1::bigint[], $2::bigint[]) as counted (service_id, operations)
+where service.service_id = counted.service_id";
 
-    /// How the state follows from what a reader has read.
-    fn step(&self, at: Option<DictionaryCursor>) -> Step {
-        let Some(at) = at else {
-            return Step::Anew;
-        };
-        if self.known {
-            let removed = u64::try_from(self.generation) != Ok(at.generation);
-            return if removed { Step::Anew } else { Step::Forward };
-        }
-        // What the chain has been cut off from was in its past once.
-        let oldest = (i128::from(self.oldest_generation), self.oldest_next);
-        let stands = (i128::from(at.generation), i64::from(at.next.0));
-        if stands < oldest {
-            Step::Anew
-        } else {
-            Step::Back
-        }
-    }
-}
+const DELETE_OPERATIONS: &str = "\
+-- dictionary: delete operations
+with gone as (
+    delete from operation where operation_id = any($1) and name <> $2 returning service_id
+), counted as (
+    select service_id, count(*) as operations from gone group by service_id
+)
+update service
+set operations = service.operations - counted.operations
+from counted
+where service.service_id = counted.service_id
+returning service.service_id, service.operations as left_over, counted.operations as gone";
 
-#[derive(sqlx::FromRow)]
-struct EntryRow<'r> {
-    operation_id: i64,
-    service_id: i64,
-    service_name: &'r str,
-    operation_name: &'r str,
-}
+const FIND_EMPTY: &str = "\
+-- dictionary: find empty services
+select service.service_id
+from service
+join operation using (service_id)
+where operation.operation_id = any($1) and operation.name = $2
+    and service.operations = 0 and service.service_id <> 0";
 
-impl EntryRow<'_> {
-    fn entry(&self) -> Result<DictionaryEntry, Fault> {
-        let id = self.operation_id;
-        let row = |column: &str| format!("{column} of operation_id {id}");
-        Ok(DictionaryEntry {
-            service: ServiceId(fault::number(self.service_id, || {
-                row("operation.service_id")
-            })?),
-            operation: OperationId(fault::number(id, || row("operation.operation_id"))?),
-            service_name: ServiceName::parse(self.service_name)
-                .map_err(|error| Fault::corrupt(row("service.name"), error))?,
-            operation_name: OperationName::parse(self.operation_name)
-                .map_err(|error| Fault::corrupt(row("operation.name"), error))?,
-        })
-    }
-}
+const DELETE_OVERFLOW: &str = "\
+-- dictionary: delete overflow entries
+delete from operation where service_id = any($1)";
 
-/// Reads what a reader at `at` does not know; one small statement if there is nothing.
-pub(super) async fn read(
-    store: &PostgresStore,
-    at: Option<DictionaryCursor>,
-    including: Option<Incarnation>,
-) -> Result<DictionaryPage, Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let state = read_state(session.connection(), at, including).await?;
-    let page = if at.is_some_and(|at| at.incarnation.0 == state.incarnation) {
-        DictionaryPage {
-            step: Step::Forward,
-            cursor: state.cursor()?,
-            includes: state.includes,
-            entries: Vec::new(),
-        }
-    } else {
-        let mut transaction = session.snapshot().await?;
-        let page = read_page(&mut transaction, at, including).await?;
-        transaction.commit().await?;
-        page
-    };
-    session.keep();
-    Ok(page)
-}
+const DELETE_SERVICES: &str = "\
+-- dictionary: delete services
+delete from service where service_id = any($1)";
 
-async fn read_state(
+/// Finds what is there already of names.
+pub(super) async fn find(
     connection: &mut Connection,
-    at: Option<DictionaryCursor>,
-    including: Option<Incarnation>,
-) -> Result<StateRow, sqlx::Error> {
-    sqlx::query_as(READ_STATE)
-        .bind(at.map(|at| at.incarnation.0))
-        .bind(including.map(|including| including.0))
-        .fetch_one(connection)
-        .await
-}
-
-async fn read_page(
-    connection: &mut Connection,
-    at: Option<DictionaryCursor>,
-    including: Option<Incarnation>,
-) -> Result<DictionaryPage, Fault> {
-    let state = read_state(&mut *connection, at, including).await?;
-    let step = state.step(at);
-    let from = at
-        .filter(|_| step == Step::Forward)
-        .map_or(0, |at| at.next.0);
-    let mut entries = Vec::new();
-    let mut rows = sqlx::query(READ_ENTRIES)
-        .bind(i64::from(from))
-        .fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        entries.push(<EntryRow as sqlx::FromRow<_>>::from_row(&row)?.entry()?);
-    }
-    Ok(DictionaryPage {
-        step,
-        cursor: state.cursor()?,
-        includes: state.includes,
-        entries,
-    })
-}
-
-/// Whether a state is the dictionary's or in its past.
-pub(super) async fn is_past(
-    connection: &mut Connection,
-    state: Incarnation,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(IS_PAST)
-        .bind(state.0)
-        .fetch_one(connection)
-        .await
-}
-
-/// The state of the dictionary.
-pub(super) async fn state(connection: &mut Connection) -> Result<Incarnation, sqlx::Error> {
-    let state: Uuid = sqlx::query_scalar(READ_INCARNATION)
-        .fetch_one(connection)
+    names: &[(ServiceName, OperationName)],
+) -> Result<Known, Fault> {
+    let mut known = Known::default();
+    let mut services: Vec<&str> = names.iter().map(|(service, _)| service.as_str()).collect();
+    services.sort_unstable();
+    services.dedup();
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(FIND_SERVICES)
+        .bind(services)
+        .fetch_all(&mut *connection)
         .await?;
-    Ok(Incarnation(state))
+    for row in rows {
+        dictionary::note_service(&mut known, row)?;
+    }
+    let wanted = names.iter().filter_map(|(service, operation)| {
+        let service = known.services.get(service.as_str())?;
+        Some((i64::from(service.service), operation.as_str()))
+    });
+    let (services, operations): (Vec<i64>, Vec<&str>) = wanted.unzip();
+    let rows: Vec<(i64, String)> = sqlx::query_as(FIND_OPERATIONS)
+        .bind(services)
+        .bind(operations)
+        .fetch_all(connection)
+        .await?;
+    for row in rows {
+        dictionary::note_operation(&mut known, row)?;
+    }
+    Ok(known)
 }
 
-/// Forgets all states but the newest.
-pub(super) async fn forget(store: &PostgresStore, keep: u32) -> Result<(), Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
-    sqlx::query(FORGET)
-        .bind(i64::from(keep.saturating_sub(1)))
-        .execute(&mut *transaction)
+/// Checks that every number given was a new one.
+fn check_new(counter: &str, rows: usize, inserted: &PgQueryResult) -> Result<(), Fault> {
+    if inserted.rows_affected() == rows as u64 {
+        return Ok(());
+    }
+    let cell = format!("dictionary.{counter}");
+    Err(Fault::corrupt(cell, "a number that it gives is taken"))
+}
+
+/// Writes new names.
+pub(super) async fn write(
+    connection: &mut Connection,
+    additions: &Additions<'_>,
+) -> Result<(), Fault> {
+    let wide = i64::from;
+    let (ids, names): (Vec<i64>, Vec<&str>) = additions
+        .services
+        .iter()
+        .map(|(id, name)| (wide(*id), *name))
+        .unzip();
+    let inserted = sqlx::query(INSERT_SERVICES)
+        .bind(ids)
+        .bind(names)
+        .execute(&mut *connection)
         .await?;
-    transaction.commit().await?;
-    session.keep();
+    check_new("next_service_id", additions.services.len(), &inserted)?;
+    let rows = || additions.operations.iter();
+    let inserted = sqlx::query(INSERT_OPERATIONS)
+        .bind(rows().map(|(id, _, _)| wide(*id)).collect::<Vec<i64>>())
+        .bind(
+            rows()
+                .map(|(_, service, _)| wide(*service))
+                .collect::<Vec<i64>>(),
+        )
+        .bind(rows().map(|(_, _, name)| *name).collect::<Vec<&str>>())
+        .execute(&mut *connection)
+        .await?;
+    check_new("next_operation_id", additions.operations.len(), &inserted)?;
+    let (ids, counts): (Vec<i64>, Vec<i64>) = additions
+        .service_operations
+        .iter()
+        .map(|(id, operations)| (wide(*id), wide(*operations)))
+        .unzip();
+    sqlx::query(COUNT_OPERATIONS)
+        .bind(ids)
+        .bind(counts)
+        .execute(connection)
+        .await?;
     Ok(())
+}
+
+/// Deletes names, and services left with none. Returns how many services and operations went.
+pub(super) async fn delete(
+    connection: &mut Connection,
+    operations: &[OperationId],
+) -> Result<(u64, u64), Fault> {
+    let ids: Vec<i64> = operations.iter().map(|it| i64::from(it.0)).collect();
+    let shrunk: Vec<(i64, i64, i64)> = sqlx::query_as(DELETE_OPERATIONS)
+        .bind(&ids)
+        .bind(OVERFLOW_NAME)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut empty: Vec<i64> = sqlx::query_scalar(FIND_EMPTY)
+        .bind(&ids)
+        .bind(OVERFLOW_NAME)
+        .fetch_all(&mut *connection)
+        .await?;
+    let emptied = shrunk.iter().filter(|(_, left, _)| *left == 0);
+    empty.extend(emptied.map(|(service, _, _)| service));
+    empty.sort_unstable();
+    empty.dedup();
+    for statement in [DELETE_OVERFLOW, DELETE_SERVICES] {
+        sqlx::query(statement)
+            .bind(&empty)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let gone: i64 = shrunk.iter().map(|(_, _, gone)| gone).sum();
+    Ok((empty.len() as u64, gone.unsigned_abs()))
 }

@@ -1,31 +1,15 @@
-//! Tables `history` and `settlement`: a row for each window, and up to where they are final.
+//! Reads history as it is stored in pages, and only the parts that are wanted.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::Postgres;
 use super::connection::Connection;
-use super::partitions::HISTORY;
-use super::session::Session;
-use super::{PostgresStore, dictionary};
+use super::transaction::{Limits, Transaction};
 use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::{self, Fault};
 use crate::store::history_codec::{self, Cut, HEAD_BYTES, Part};
-use crate::store::{HistoryRow, Rows, Settlement, Settling};
-
-const UPSERT: &str = "\
--- history: upsert
-insert into history (window_start_ms, window_end_ms, payload)
-select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
-on conflict (window_start_ms) do update
-set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
-
-const READ_SETTLED: &str = "\
--- history: read settled
-select until_ms from settlement";
-
-const WRITE_SETTLED: &str = "\
--- history: write settled
-update settlement set until_ms = $1 where until_ms is not distinct from $2";
+use crate::store::{HistoryRow, Rows};
 
 const READ_HEADS: &str = "\
 -- history: read heads
@@ -97,88 +81,17 @@ impl HeadRow {
     }
 }
 
-/// Writes rows inside the caller's transaction.
-pub(super) async fn upsert(connection: &mut Connection, rows: &[HistoryRow]) -> Result<(), Fault> {
-    let rows = crate::store::last_of_each_window(rows);
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let starts: Vec<i64> = rows.iter().map(|row| row.window.start.0).collect();
-    let ends: Vec<i64> = rows.iter().map(|row| row.window.end.0).collect();
-    let payloads: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_slice()).collect();
-    sqlx::query(UPSERT)
-        .bind(starts)
-        .bind(ends)
-        .bind(payloads)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Writes rows, and up to where history is settled now.
-pub(super) async fn settle(
-    store: &PostgresStore,
-    settling: Settling<'_>,
-) -> Result<Settlement, Fault> {
-    let partitions = settling
-        .rows
-        .iter()
-        .map(|row| HISTORY.at(row.window.start.0));
-    store.partitions.ensure(&store.pool, partitions).await?;
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
-    let settlement = attempt(&mut transaction, settling)
-        .await
-        .map_err(|fault| store.partitions.mind(fault))?;
-    if settlement == Settlement::Settled {
-        transaction.commit().await?;
-    } else {
-        transaction.rollback().await?;
-    }
-    session.keep();
-    Ok(settlement)
-}
-
-async fn attempt(connection: &mut Connection, settling: Settling<'_>) -> Result<Settlement, Fault> {
-    let written = sqlx::query(WRITE_SETTLED)
-        .bind(settling.until.0)
-        .bind(settling.after.map(|after| after.0))
-        .execute(&mut *connection)
-        .await?;
-    if written.rows_affected() == 0 {
-        return Ok(Settlement::Moved);
-    }
-    if !settling.rows.is_empty() && !dictionary::is_past(connection, settling.names).await? {
-        return Ok(Settlement::OtherNames);
-    }
-    upsert(connection, settling.rows).await?;
-    Ok(Settlement::Settled)
-}
-
-/// Up to where history is settled.
-pub(super) async fn settled(store: &PostgresStore) -> Result<Option<Timestamp>, Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
-    let until: Option<i64> = sqlx::query_scalar(READ_SETTLED)
-        .fetch_one(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    session.keep();
-    Ok(until.map(Timestamp))
-}
-
 /// Sends rows, oldest first: the heads of all of them are read, then what is wanted of each.
 ///
 /// One state of the table throughout, because where a part is follows from its head.
 pub(super) async fn stream(
-    store: &PostgresStore,
+    postgres: &Postgres,
     starts: Range<Timestamp>,
     limit: u32,
     operation: Option<OperationId>,
     rows: &Rows<HistoryRow>,
 ) -> Result<(), Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.snapshot().await?;
+    let mut transaction = Transaction::begin(&postgres.pool, Limits::Snapshot).await?;
     let heads: Vec<HeadRow> = sqlx::query_as(READ_HEADS)
         .bind(starts.start.0)
         .bind(starts.end.0)
@@ -203,9 +116,7 @@ pub(super) async fn stream(
         }
         rest = after;
     }
-    transaction.commit().await?;
-    session.keep();
-    Ok(())
+    transaction.commit().await
 }
 
 /// How many at the front are fetched together.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::PostgresStore;
-use super::connection::Connection;
-use super::session::Session;
+use super::Postgres;
+use super::transaction::{Limits, Transaction};
+use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
-use crate::store::{Claim, LeaseAnswer};
 
 /// The clock is read after the wait for the row, not at the start of the statement. A lease that
 /// ends later than anybody could have asked for was taken before the database's clock was set
@@ -36,12 +35,11 @@ with durable as materialized (
 select (select epoch from attempt) as term, clock_timestamp() as database_time,
     (select count(*) from durable) as made_durable";
 
-/// The holder is forgotten, so that the term rises even if the same one takes it again.
-const RELEASE: &str = "\
+pub(super) const RELEASE: &str = "\
 -- lease: release
 update lease set holder = null, expires_at = clock_timestamp() where name = $1 and holder = $2";
 
-const HOLD: &str = "\
+pub(super) const HOLD: &str = "\
 -- lease: hold
 select 1 from lease where name = $1 and holder = $2 and epoch = $3 for share";
 
@@ -53,48 +51,23 @@ struct AnswerRow {
 
 /// Takes or renews the lease.
 pub(super) async fn acquire(
-    store: &PostgresStore,
+    postgres: &Postgres,
     name: &str,
     holder: Uuid,
     time_to_live: Duration,
 ) -> Result<LeaseAnswer, Fault> {
     let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(i64::MAX);
-    let mut session = Session::open(&store.pool).await?;
+    let mut transaction = Transaction::begin(&postgres.pool, Limits::Glance).await?;
     let row: AnswerRow = sqlx::query_as(ACQUIRE)
         .bind(name)
         .bind(holder)
         .bind(milliseconds)
-        .fetch_one(session.connection())
+        .fetch_one(&mut *transaction)
         .await?;
-    session.keep();
+    transaction.commit().await?;
     let cell = || format!("lease.epoch of name {name}");
     Ok(LeaseAnswer {
         term: row.term.map(|term| fault::number(term, cell)).transpose()?,
         database_time: row.database_time,
     })
-}
-
-/// Gives the lease back.
-pub(super) async fn release(store: &PostgresStore, name: &str, holder: Uuid) -> Result<(), Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin_brief().await?;
-    sqlx::query(RELEASE)
-        .bind(name)
-        .bind(holder)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    session.keep();
-    Ok(())
-}
-
-/// Whether a lease is held as claimed, which stays so until the transaction ends.
-pub(super) async fn hold(connection: &mut Connection, claim: Claim) -> Result<bool, Fault> {
-    let held: Option<i32> = sqlx::query_scalar(HOLD)
-        .bind(claim.lease)
-        .bind(claim.holder)
-        .bind(fault::signed(claim.term, "the lease's term")?)
-        .fetch_optional(connection)
-        .await?;
-    Ok(held.is_some())
 }

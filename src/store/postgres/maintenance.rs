@@ -1,11 +1,11 @@
 //! Room ahead, and letting go of what is past its retention.
 
+use super::Postgres;
 use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
-use super::session::Session;
-use super::{PostgresStore, configuration, dictionary};
+use super::transaction::{Limits, Transaction};
 use crate::allocation::Timestamp;
+use crate::store::Retention;
 use crate::store::fault::Fault;
-use crate::store::{Maintained, Retention};
 
 /// How far around now there are partitions: late reports before it, a missed maintenance after.
 const ROOM_MILLISECONDS: i64 = 2 * 3_600_000;
@@ -26,16 +26,16 @@ delete from mark using old where mark.agent = old.agent and mark.epoch = old.epo
 
 /// Does everything that is due.
 pub(super) async fn run(
-    store: &PostgresStore,
+    postgres: &Postgres,
     now: Timestamp,
     retention: Retention,
-) -> Result<Maintained, Fault> {
+) -> Result<(), Fault> {
     let first = now.0.saturating_sub(ROOM_MILLISECONDS);
     let last = now.0.saturating_add(ROOM_MILLISECONDS);
     let ahead = [DELTA, HISTORY, PLAN, PLAN_BODY]
         .into_iter()
         .flat_map(|table| table.between(first, last));
-    store.partitions.ensure(&store.pool, ahead).await?;
+    postgres.partitions.ensure(&postgres.pool, ahead).await?;
     let due = [
         (DELTA, retention.deltas_before),
         (HISTORY, retention.history_before),
@@ -43,30 +43,23 @@ pub(super) async fn run(
         (PLAN_BODY, retention.plan_bodies_before),
     ];
     for (table, before) in due {
-        store
+        postgres
             .partitions
-            .drop_before(&store.pool, table, before.0)
+            .drop_before(&postgres.pool, table, before.0)
             .await?;
     }
-    dictionary::forget(store, retention.dictionary_states).await?;
-    delete_marks(store, retention.agents_before).await?;
-    let configuration_revisions = configuration::prune(store, retention.revisions).await?;
-    Ok(Maintained {
-        configuration_revisions,
-    })
+    delete_marks(postgres, retention.agents_before).await
 }
 
-async fn delete_marks(store: &PostgresStore, before: Timestamp) -> Result<(), Fault> {
+async fn delete_marks(postgres: &Postgres, before: Timestamp) -> Result<(), Fault> {
     for _ in 0..CHUNKS {
-        let mut session = Session::open(&store.pool).await?;
-        let mut transaction = session.begin().await?;
+        let mut transaction = Transaction::begin(&postgres.pool, Limits::Long).await?;
         let deleted = sqlx::query(DELETE_MARKS)
             .bind(before.0)
             .bind(CHUNK)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        session.keep();
         if deleted.rows_affected() < CHUNK.unsigned_abs() {
             break;
         }

@@ -11,7 +11,7 @@ use super::compatibility;
 use super::connection::Connection;
 use super::pool::Pool;
 use super::schema::expected::TABLES;
-use super::session::Session;
+use super::transaction::{Limits, Transaction};
 use crate::store::fault::{self, Fault};
 
 /// Stands for migrations in schema `public` among the advisory locks of a database: «weirmigr» in
@@ -111,16 +111,17 @@ fn waits_for_a_lock(error: &sqlx::Error) -> bool {
 /// through a transaction-pooling proxy; sqlx's own belongs to the session. A replica that waited
 /// finds nothing left to do.
 async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
-    let mut session = Session::open(pool).await?;
-    match compatibility::check(session.connection(), schema).await {
+    let mut glance = Transaction::begin(pool, Limits::Glance).await?;
+    match compatibility::check(&mut glance, schema).await {
         Err(Fault::Driver(error)) => return Err(refused(error, schema)),
         checked => checked?,
     }
-    if !is_due(session.connection(), schema).await? {
-        session.keep();
+    let due = is_due(&mut glance, schema).await?;
+    glance.commit().await?;
+    if !due {
         return Ok(());
     }
-    let mut transaction = session.begin_unbounded().await?;
+    let mut transaction = Transaction::begin(pool, Limits::Unbounded).await?;
     sqlx::query(PATIENCE).execute(&mut *transaction).await?;
     sqlx::query("-- migrations: lock\nselect pg_advisory_xact_lock($1)")
         .bind(lock(schema))
@@ -136,9 +137,7 @@ async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
             .await
             .map_err(|error| refused(error, schema))?;
     }
-    transaction.commit().await?;
-    session.keep();
-    Ok(())
+    transaction.commit().await
 }
 
 /// Whether the record of migrations lacks one of ours, or has another text for it.

@@ -1,16 +1,14 @@
 //! The backend for production and for several replicas: PostgreSQL 15 or newer.
 //!
-//! Read [`PostgresStore`] first; `pool` says who has a connection, `transaction` how long statements may take, `partitions`
-//! how old rows go. A commit is on disk when a call returns, also where the server's
-//! `synchronous_commit` is `off`.
+//! Read [`PostgresStore`] first; `pool` says who has a connection, `transaction` how long statements
+//! may take, `partitions` how old rows go. A commit is on disk when a call returns, also where the
+//! server's `synchronous_commit` is `off`.
 
 mod address;
 mod compatibility;
-mod configuration;
 mod connection;
 mod dictionary;
 mod ending;
-mod fleet;
 mod history;
 mod lease;
 mod ledger;
@@ -28,28 +26,31 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::backend::{Backend, Coming, Kind, Statements};
 use super::fault::{self, Fault};
+use super::guarded::limited;
+use super::naming::{Additions, Known};
 use super::{
-    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
-    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, Store,
+    StoreError,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
-use partitions::Partitions;
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use partitions::{HISTORY, PLAN, PLAN_BODY, Partitions};
 use pool::Pool;
-use session::Session;
+use transaction::{Limits, Transaction};
 
 pub use address::{UrlError, UrlSource};
 pub use connection::PreparedStatements;
 pub use pool::PostgresSettings;
 
 /// A store in a PostgreSQL database, which any number of replicas may share.
+pub type PostgresStore = Guarded<Postgres>;
+
+/// A PostgreSQL database.
 #[derive(Debug)]
-pub struct PostgresStore {
+pub struct Postgres {
     pool: Pool,
     partitions: Partitions,
 }
@@ -77,126 +78,86 @@ impl PostgresStore {
     /// not suit. No error holds the URL.
     pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
         let pool = Pool::new(settings);
-        pool.run("connecting", || try_out(&pool)).await?;
-        let schema = pool
-            .run("looking at the server", || schema::schema(&pool))
-            .await?;
+        let at = |error: StoreError| error.at(pool.host().as_deref());
+        limited::run("connecting", || try_out(&pool))
+            .await
+            .map_err(at)?;
+        let schema = limited::run("looking at the server", || schema::schema(&pool))
+            .await
+            .map_err(at)?;
+        // A change of the schema takes as long as it takes.
         migrations::run(&pool, &schema)
             .await
-            .map_err(|fault| fault.during("bringing the schema up to date"))
-            .map_err(|error| error.at(pool.host().as_deref()))?;
+            .map_err(|fault| at(fault.during("bringing the schema up to date")))?;
         tracing::debug!(schema, "the schema is up to date");
         let partitions = Partitions::of(schema);
-        let store = Self { pool, partitions };
+        let store = Self::new(Postgres { pool, partitions });
         store.inspect().await?;
         Ok(store)
-    }
-
-    async fn run<T, F>(
-        &self,
-        during: &'static str,
-        attempt: impl FnMut() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, Fault>>,
-    {
-        self.pool.run(during, attempt).await
-    }
-
-    /// Runs one call that hands rows on as they come; see [`fault::once`].
-    async fn once<T>(
-        &self,
-        during: &'static str,
-        work: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, StoreError> {
-        let outcome = fault::once(during, work).await;
-        outcome.map_err(|error| error.at(self.pool.host().as_deref()))
     }
 }
 
 /// Connects, and begins a transaction to see whether one can be had.
 async fn try_out(pool: &Pool) -> Result<(), Fault> {
-    let mut session = match Session::open(pool).await {
+    match Transaction::begin(pool, Limits::Long).await {
         Err(Fault::Unreachable(why)) if why.is_misconfigured => {
-            return Err(Fault::Unsuitable(why.to_string()));
+            Err(Fault::Unsuitable(why.to_string()))
         }
-        opened => opened?,
-    };
-    match session.begin().await {
         // What PgBouncer says to `begin` where it pools statements.
-        Err(error) if fault::code(&error).as_deref() == Some("08P01") => {
-            return Err(Fault::Unsuitable(format!(
+        Err(Fault::Driver(error)) if fault::code(&error).as_deref() == Some("08P01") => {
+            Err(Fault::Unsuitable(format!(
                 "the proxy takes no transactions, which Weir needs (PgBouncer: set pool_mode to \
                  transaction): {error}"
-            )));
+            )))
         }
-        begun => begun?.rollback().await?,
+        begun => begun?.rollback().await,
     }
-    session.keep();
-    Ok(())
 }
 
 #[async_trait]
-impl Store for PostgresStore {
-    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.run("committing reports", || reports::commit(self, batch))
+impl Backend for Postgres {
+    type Transaction = Transaction;
+
+    const STATEMENTS: Statements = Statements {
+        hold_lease: lease::HOLD,
+        release_lease: lease::RELEASE,
+        lock_dictionary: dictionary::LOCK,
+        swap_head: plans::SWAP_HEAD,
+        insert_plan: plans::INSERT_PLAN,
+        insert_body: plans::INSERT_BODY,
+        read_current: plans::READ_CURRENT,
+        read_readable: plans::READ_READABLE,
+    };
+
+    async fn begin(&self, kind: Kind) -> Result<Transaction, Fault> {
+        Transaction::begin(&self.pool, kind).await
+    }
+
+    async fn make_room(&self, coming: Coming<'_>) -> Result<(), Fault> {
+        let history = coming.history.iter();
+        let history = history.map(|row| HISTORY.at(row.window.start.0));
+        let plans = coming.plan.into_iter().flat_map(|plan| {
+            let published = plan.published_at.timestamp_millis();
+            [PLAN.at(published), PLAN_BODY.at(published)]
+        });
+        self.partitions
+            .ensure(&self.pool, history.chain(plans))
             .await
     }
 
-    async fn stream_deltas(
-        &self,
-        starts: Range<Timestamp>,
-        rows: Rows<StoredDelta>,
-    ) -> Result<Incarnation, StoreError> {
-        self.once("reading deltas", reports::stream(self, starts, &rows))
-            .await
-    }
-
-    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
-        self.run("looking for the next bucket", || {
-            reports::next_bucket(self, from)
-        })
-        .await
-    }
-
-    async fn read_dictionary(
-        &self,
-        at: Option<DictionaryCursor>,
-        including: Option<Incarnation>,
-    ) -> Result<DictionaryPage, StoreError> {
-        self.run("reading the dictionary", || {
-            dictionary::read(self, at, including)
-        })
-        .await
-    }
-
-    async fn add_names(
-        &self,
-        names: &[(ServiceName, OperationName)],
-        limits: DictionaryLimits,
-    ) -> Result<Vec<Placement>, StoreError> {
-        if names.is_empty() {
-            return Ok(Vec::new());
+    fn consider(&self, fault: Fault) -> Fault {
+        if fault.is_read_only() {
+            self.pool.forget_idle();
         }
-        self.run("adding names", || dictionary::add(self, names, limits))
-            .await
+        self.partitions.mind(fault)
     }
 
-    async fn remove_names(
-        &self,
-        under: Incarnation,
-        operations: &[OperationId],
-    ) -> Result<u64, StoreError> {
-        if operations.is_empty() {
-            return Ok(0);
-        }
-        self.run("removing names", || {
-            dictionary::remove(self, under, operations)
-        })
-        .await
+    fn host(&self) -> Option<String> {
+        Some(self.pool.host()?.to_string())
+    }
+
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, Fault> {
+        reports::commit(self, batch).await
     }
 
     async fn acquire_lease(
@@ -204,52 +165,29 @@ impl Store for PostgresStore {
         name: &str,
         holder: Uuid,
         time_to_live: Duration,
-    ) -> Result<LeaseAnswer, StoreError> {
-        self.run("acquiring the lease", || {
-            lease::acquire(self, name, holder, time_to_live)
-        })
-        .await
+    ) -> Result<LeaseAnswer, Fault> {
+        lease::acquire(self, name, holder, time_to_live).await
     }
 
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
-        self.run("releasing the lease", || lease::release(self, name, holder))
-            .await
+    async fn find_names(
+        transaction: &mut Transaction,
+        names: &[(ServiceName, OperationName)],
+    ) -> Result<Known, Fault> {
+        dictionary::find(transaction, names).await
     }
 
-    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
-        self.run("publishing a plan", || plans::publish(self, new))
-            .await
+    async fn write_names(
+        transaction: &mut Transaction,
+        additions: &Additions<'_>,
+    ) -> Result<(), Fault> {
+        dictionary::write(transaction, additions).await
     }
 
-    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
-        self.run("reading which plan is current", || {
-            plans::current_mark(self)
-        })
-        .await
-    }
-
-    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
-        self.run("reading the current plan", || plans::current(self))
-            .await
-    }
-
-    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
-        self.run("reading the newest readable plan", || {
-            plans::readable(self, below)
-        })
-        .await
-    }
-
-    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.run("reading up to where history is settled", || {
-            history::settled(self)
-        })
-        .await
-    }
-
-    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
-        self.run("settling history", || history::settle(self, settling))
-            .await
+    async fn delete_names(
+        transaction: &mut Transaction,
+        operations: &[OperationId],
+    ) -> Result<(u64, u64), Fault> {
+        dictionary::delete(transaction, operations).await
     }
 
     async fn stream_history(
@@ -257,107 +195,17 @@ impl Store for PostgresStore {
         starts: Range<Timestamp>,
         limit: u32,
         operation: Option<OperationId>,
-        rows: Rows<HistoryRow>,
-    ) -> Result<(), StoreError> {
-        let sent = history::stream(self, starts, limit, operation, &rows);
-        self.once("reading history", sent).await
+        rows: &Rows<HistoryRow>,
+    ) -> Result<(), Fault> {
+        history::stream(self, starts, limit, operation, rows).await
     }
 
-    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
-        self.run("reading which formats to write", || {
-            compatibility::format(self)
-        })
-        .await
+    async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), Fault> {
+        maintenance::run(self, now, retention).await
     }
 
-    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
-        self.run("writing which formats to write", || {
-            compatibility::set_format(self, format)
-        })
-        .await
-    }
-
-    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
-        self.run("reading the shared settings", || fleet::read(self))
-            .await
-    }
-
-    async fn write_fleet_settings(
-        &self,
-        settings: FleetSettings,
-        replace: bool,
-    ) -> Result<FleetSettings, StoreError> {
-        self.run("writing the shared settings", || {
-            fleet::write(self, settings, replace)
-        })
-        .await
-    }
-
-    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
-        self.run("reading the configuration", || configuration::read(self))
-            .await
-    }
-
-    async fn create_configuration(
-        &self,
-        initial: &str,
-        now: DateTime<Utc>,
-    ) -> Result<ConfigurationRevision, StoreError> {
-        self.run("creating the configuration", || {
-            configuration::create(self, initial, now)
-        })
-        .await
-    }
-
-    async fn write_configuration(
-        &self,
-        from: u64,
-        document: &str,
-        now: DateTime<Utc>,
-    ) -> Result<ConfigurationWrite, StoreError> {
-        self.run("writing the configuration", || {
-            configuration::write(self, from, document, now)
-        })
-        .await
-    }
-
-    async fn configuration_revision(
-        &self,
-        revision: u64,
-    ) -> Result<Option<ConfigurationRevision>, StoreError> {
-        self.run("reading a revision of the configuration", || {
-            configuration::revision(self, revision)
-        })
-        .await
-    }
-
-    async fn configuration_revisions(
-        &self,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<RevisionMark>, StoreError> {
-        self.run("listing the configuration's revisions", || {
-            configuration::list(self, before, limit)
-        })
-        .await
-    }
-
-    async fn maintain(
-        &self,
-        now: Timestamp,
-        retention: Retention,
-    ) -> Result<Maintained, StoreError> {
-        self.run("maintaining the tables", || {
-            maintenance::run(self, now, retention)
-        })
-        .await
-    }
-
-    async fn inspect(&self) -> Result<(), StoreError> {
-        self.run("checking the tables", || {
-            schema::inspect(&self.pool, self.partitions.schema())
-        })
-        .await
+    async fn inspect(&self) -> Result<(), Fault> {
+        schema::inspect(&self.pool, self.partitions.schema()).await
     }
 
     fn pool(&self) -> PoolState {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::AssertSqlSafe;
 
 use super::pool::Pool;
-use super::session::Session;
+use super::transaction::{Limits, Transaction};
 use crate::store::fault::{self, Fault};
 
 const HOUR_MILLISECONDS: i64 = 3_600_000;
@@ -176,8 +176,7 @@ impl Partitions {
             "-- partitions: create\nselect {}.weir_create_partition($1, $2, $3, $4, $5)",
             quoted(&self.schema)
         );
-        let mut session = Session::open(pool).await?;
-        let mut transaction = session.begin().await?;
+        let mut transaction = Transaction::begin(pool, Limits::Long).await?;
         for (table, number) in partitions {
             sqlx::query(AssertSqlSafe(statement.clone()))
                 .bind(&self.schema)
@@ -188,9 +187,7 @@ impl Partitions {
                 .execute(&mut *transaction)
                 .await?;
         }
-        transaction.commit().await?;
-        session.keep();
-        Ok(())
+        transaction.commit().await
     }
 
     async fn list(&self, pool: &Pool, table: Partitioned) -> Result<Vec<i64>, Fault> {
@@ -202,13 +199,13 @@ join pg_class as child on child.oid = inhrelid
 join pg_class as parent on parent.oid = inhparent
 join pg_namespace as home on home.oid = parent.relnamespace
 where home.nspname = $1 and parent.relname = $2";
-        let mut session = Session::open(pool).await?;
+        let mut transaction = Transaction::begin(pool, Limits::Glance).await?;
         let names: Vec<String> = sqlx::query_scalar(LIST)
             .bind(&self.schema)
             .bind(table.table)
-            .fetch_all(session.connection())
+            .fetch_all(&mut *transaction)
             .await?;
-        session.keep();
+        transaction.commit().await?;
         Ok(names.iter().filter_map(|name| table.number(name)).collect())
     }
 
@@ -220,16 +217,13 @@ where home.nspname = $1 and parent.relname = $2";
         const HEAD: &str = "\
 -- partitions: lock head
 select number, published_ms from plan_head for update";
-        let mut session = Session::open(pool).await?;
-        let mut transaction = session.begin().await?;
+        let mut transaction = Transaction::begin(pool, Limits::Long).await?;
         if table == PLAN || table == PLAN_BODY {
             let head: Option<(i64, i64)> = sqlx::query_as(HEAD)
                 .fetch_optional(&mut *transaction)
                 .await?;
             if head.is_some_and(|(plan, published)| plan > 0 && table.at(published).1 == number) {
-                transaction.rollback().await?;
-                session.keep();
-                return Ok(());
+                return transaction.rollback().await;
             }
         }
         let patience = format!("set local lock_timeout = '{DROP_PATIENCE}'");
@@ -257,7 +251,6 @@ select number, published_ms from plan_head for update";
             }
             Err(error) => return Err(error.into()),
         }
-        session.keep();
         Ok(())
     }
 }

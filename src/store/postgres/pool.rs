@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::address::{Host, Hosts, UrlSource};
 use super::connection::{Connection, PreparedStatements, Refused};
 use super::session::Held;
-use crate::store::fault::{self, Fault, Unreachable};
-use crate::store::{PoolState, StoreError};
+use crate::store::PoolState;
+use crate::store::fault::{Fault, Unreachable};
 use crate::telemetry::seldom::Seldom;
 
 /// How long a call waits for a connection. Callers have a queue of their own and say 503 when it
@@ -125,29 +125,6 @@ impl Pool {
         locked(&self.0.known).host.clone()
     }
 
-    /// Runs one call: bounded, again where that helps, and classified.
-    pub async fn run<T, F>(
-        &self,
-        during: &'static str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, Fault>>,
-    {
-        let watched = || {
-            let attempt = attempt();
-            async {
-                let outcome = attempt.await;
-                if outcome.as_ref().is_err_and(Fault::is_read_only) {
-                    self.forget_idle();
-                }
-                outcome
-            }
-        };
-        let outcome = fault::run(during, watched).await;
-        outcome.map_err(|error| error.at(self.host().as_deref()))
-    }
-
     /// Ends the connections after what runs now.
     pub async fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
@@ -235,7 +212,7 @@ impl Pool {
     }
 
     /// Closes what is idle: the server it leads to writes no more.
-    fn forget_idle(&self) {
+    pub fn forget_idle(&self) {
         locked(&self.0.idle).clear();
     }
 

@@ -1,21 +1,17 @@
-//! Tables `mark` and `delta`: reports in, counts out.
+//! Tables `mark` and `delta`: reports in.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
 
-use futures_util::TryStreamExt;
 use uuid::Uuid;
 
+use super::Postgres;
 use super::connection::Connection;
 use super::partitions::DELTA;
-use super::session::Session;
-use super::{PostgresStore, dictionary};
-use crate::allocation::{Timestamp, Window};
+use super::transaction::{Limits, Transaction};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
-use crate::store::{
-    Admission, BucketCounts, Incarnation, ResolvedReport, Rows, StoredDelta, delta_codec,
-};
+use crate::store::tables::reports;
+use crate::store::{Admission, BucketCounts, Incarnation, ResolvedReport, delta_codec};
 
 /// In sorted order, so that two flushes of the same agents wait for each other and do not
 /// deadlock. Along with the marks come those of the given states of the dictionary that hold, so
@@ -58,19 +54,6 @@ const INSERT_DELTAS: &str = "\
 insert into delta (bucket_start_ms, bucket_end_ms, payload)
 select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])";
 
-const READ_DELTAS: &str = "\
--- reports: read deltas
-select bucket_start_ms, bucket_end_ms, payload
-from delta
-where bucket_start_ms >= $1 and bucket_start_ms < $2";
-
-const NEXT_BUCKET: &str = "\
--- reports: next bucket
-select bucket_start_ms, max(bucket_end_ms)
-from delta
-where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
-group by bucket_start_ms";
-
 #[derive(sqlx::FromRow)]
 struct MarkRow {
     agent: String,
@@ -80,36 +63,6 @@ struct MarkRow {
     used_ms: i64,
     /// Where this is there, the row is no mark but a state of the dictionary that holds.
     incarnation: Option<Uuid>,
-}
-
-impl MarkRow {
-    /// Both numbers use all 64 bits, so they are kept bit by bit.
-    fn mark(&self) -> Mark {
-        Mark {
-            last_sequence: self.last_sequence.cast_unsigned(),
-            seen: self.seen.cast_unsigned(),
-            used_milliseconds: self.used_ms,
-        }
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct DeltaRow {
-    bucket_start_ms: i64,
-    bucket_end_ms: i64,
-    payload: Vec<u8>,
-}
-
-impl From<DeltaRow> for StoredDelta {
-    fn from(row: DeltaRow) -> Self {
-        Self {
-            bucket: Window {
-                start: Timestamp(row.bucket_start_ms),
-                end: Timestamp(row.bucket_end_ms),
-            },
-            payload: row.payload,
-        }
-    }
 }
 
 /// Marks as columns, for `unnest`.
@@ -131,9 +84,10 @@ impl<'a> MarkColumns<'a> {
         for ((agent, epoch), mark) in marks {
             columns.agent.push(agent);
             columns.epoch.push(*epoch);
-            columns.last_sequence.push(mark.last_sequence.cast_signed());
-            columns.seen.push(mark.seen.cast_signed());
-            columns.used_ms.push(mark.used_milliseconds);
+            let (last_sequence, seen, used_ms) = reports::mark_cells(mark);
+            columns.last_sequence.push(last_sequence);
+            columns.seen.push(seen);
+            columns.used_ms.push(used_ms);
         }
         columns
     }
@@ -141,21 +95,20 @@ impl<'a> MarkColumns<'a> {
 
 /// Stores a batch of reports.
 pub(super) async fn commit(
-    store: &PostgresStore,
+    postgres: &Postgres,
     batch: &[ResolvedReport],
 ) -> Result<Vec<Admission>, Fault> {
     let buckets = batch.iter().flat_map(|report| &report.buckets);
     let partitions = buckets.map(|counts| DELTA.at(counts.bucket.start.0));
-    store.partitions.ensure(&store.pool, partitions).await?;
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin_brief().await?;
+    postgres
+        .partitions
+        .ensure(&postgres.pool, partitions)
+        .await?;
+    let mut transaction = Transaction::begin(&postgres.pool, Limits::Brief).await?;
     let admissions = admit(&mut transaction, batch).await?;
     let deltas = delta_codec::sum(batch, &admissions);
-    insert_deltas(&mut transaction, &deltas)
-        .await
-        .map_err(|error| store.partitions.mind(error.into()))?;
+    insert_deltas(&mut transaction, &deltas).await?;
     transaction.commit().await?;
-    session.keep();
     Ok(admissions)
 }
 
@@ -216,7 +169,10 @@ async fn lock<'a>(
         if let Some(incarnation) = row.incarnation {
             known.insert(Incarnation(incarnation));
         } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch)) {
-            marks.insert(keys[found], row.mark());
+            marks.insert(
+                keys[found],
+                reports::mark(row.last_sequence, row.seen, row.used_ms),
+            );
         }
     }
     Ok((marks, known))
@@ -278,48 +234,4 @@ async fn insert_deltas(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Sends the deltas of a range of buckets; the state of the names is read in the same snapshot.
-pub(super) async fn stream(
-    store: &PostgresStore,
-    starts: Range<Timestamp>,
-    rows: &Rows<StoredDelta>,
-) -> Result<Incarnation, Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.snapshot().await?;
-    let names = dictionary::state(&mut transaction).await?;
-    {
-        let mut found = sqlx::query_as::<_, DeltaRow>(READ_DELTAS)
-            .bind(starts.start.0)
-            .bind(starts.end.0)
-            .fetch(&mut *transaction);
-        while let Some(row) = found.try_next().await? {
-            if rows.send(row.into()).await.is_err() {
-                return Ok(names);
-            }
-        }
-    }
-    transaction.commit().await?;
-    session.keep();
-    Ok(names)
-}
-
-/// The first bucket from an instant on.
-pub(super) async fn next_bucket(
-    store: &PostgresStore,
-    from: Timestamp,
-) -> Result<Option<Window>, Fault> {
-    let mut session = Session::open(&store.pool).await?;
-    let mut transaction = session.begin().await?;
-    let found: Option<(i64, i64)> = sqlx::query_as(NEXT_BUCKET)
-        .bind(from.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    session.keep();
-    Ok(found.map(|(start, end)| Window {
-        start: Timestamp(start),
-        end: Timestamp(end),
-    }))
 }

@@ -10,7 +10,7 @@ mod server;
 use super::connection::Connection;
 use super::partitions;
 use super::pool::Pool;
-use super::session::Session;
+use super::transaction::{Limits, Transaction};
 use crate::store::fault::Fault;
 use expected::{TABLES, TRIGGERS, Table};
 
@@ -144,11 +144,9 @@ struct Defects {
 /// # Errors
 /// [`Fault::Unsound`], with what is missing and the way out.
 pub(super) async fn inspect(pool: &Pool, schema: &str) -> Result<(), Fault> {
-    let mut session = Session::open(pool).await?;
-    let mut transaction = session.snapshot().await?;
+    let mut transaction = Transaction::begin(pool, Limits::Snapshot).await?;
     let faults = look(&mut transaction, schema).await?;
     transaction.commit().await?;
-    session.keep();
     faults.told(schema)
 }
 

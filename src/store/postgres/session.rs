@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::ending;
 use super::pool::Pool;
-use super::transaction::{Kind, Transaction};
 use crate::store::fault::Fault;
+
+/// Why there is always a connection.
+const HELD: &str = "a session has its connection until it is kept or dropped";
 
 /// A connection out of the pool, with its place.
 #[derive(Debug)]
@@ -37,32 +39,14 @@ impl Session {
         Ok(Self { held })
     }
 
-    /// The connection, for a single statement that is soon done.
-    pub fn connection(&mut self) -> &mut Connection {
-        let held = self.held.as_mut();
-        &mut held
-            .expect("a session has its connection until it is kept or dropped")
-            .connection
+    /// The connection.
+    pub fn connection(&self) -> &Connection {
+        &self.held.as_ref().expect(HELD).connection
     }
 
-    /// Begins a transaction that agents wait for.
-    pub async fn begin_brief(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Brief).await
-    }
-
-    /// Begins a transaction.
-    pub async fn begin(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Long).await
-    }
-
-    /// Begins a transaction whose statements all read the same state.
-    pub async fn snapshot(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Snapshot).await
-    }
-
-    /// Begins a transaction without time limits.
-    pub async fn begin_unbounded(&mut self) -> Result<Transaction<'_>, sqlx::Error> {
-        Transaction::begin(self.connection(), Kind::Unbounded).await
+    /// The connection, to run something on it.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.held.as_mut().expect(HELD).connection
     }
 
     /// Returns the connection to the pool; its last answer has been read.

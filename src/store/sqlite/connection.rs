@@ -8,11 +8,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection, Sqlite, Transaction};
 
+use super::transaction::Transaction;
 use crate::store::PoolState;
 use crate::store::fault::{self, Fault};
 
@@ -77,18 +78,13 @@ impl Connections {
     }
 
     /// Begins a transaction that may write.
-    pub async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with(BEGIN).await
+    pub async fn write(&self) -> Result<Transaction, sqlx::Error> {
+        Ok(Transaction(self.writer.begin_with(BEGIN).await?))
     }
 
     /// Begins a transaction whose statements all read the same state.
-    pub async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.readers.begin_with(BEGIN_SNAPSHOT).await
-    }
-
-    /// Connections for single statements that read.
-    pub fn readers(&self) -> &SqlitePool {
-        &self.readers
+    pub async fn read(&self) -> Result<Transaction, sqlx::Error> {
+        Ok(Transaction(self.readers.begin_with(BEGIN_SNAPSHOT).await?))
     }
 
     /// The writer and the readers together.

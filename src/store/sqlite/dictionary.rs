@@ -1,47 +1,15 @@
-//! Tables `dictionary`, `dictionary_chain`, `service` and `operation`: names and their numbers.
-//!
-//! A trigger gives the row of `dictionary` a new incarnation with each change, and adds it to the
-//! chain of all it has had.
-
-mod add;
-mod remove;
+//! Adds and removes names in batches, given as JSON.
 
 use std::collections::HashSet;
 
-use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
-use super::SqliteStore;
-use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
-use crate::store::fault::{self, Fault};
-use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
-
-pub(super) use add::add;
-pub(super) use remove::remove;
-
-const READ_STATE: &str = "\
--- dictionary: read state
-select dictionary.incarnation, dictionary.generation, dictionary.next_operation_id,
-    known.incarnation is not null as known,
-    $2 is null or included.incarnation is not null as includes,
-    oldest.generation as oldest_generation, oldest.next_operation_id as oldest_next
-from dictionary
-cross join (
-    select generation, next_operation_id from dictionary_chain
-    order by generation, next_operation_id limit 1
-) as oldest
-left join dictionary_chain as known on known.incarnation = $1
-left join dictionary_chain as included on included.incarnation = $2";
-
-const READ_ENTRIES: &str = "\
--- dictionary: read entries
-select operation.operation_id, operation.service_id, service.name as service_name,
-    operation.name as operation_name
-from operation
-join service using (service_id)
-where operation.operation_id >= $1
-order by operation.operation_id";
+use super::transaction::{cell, id};
+use crate::allocation::{OVERFLOW_NAME, OperationId, OperationName, ServiceName};
+use crate::store::Incarnation;
+use crate::store::fault::Fault;
+use crate::store::naming::{Additions, Known};
+use crate::store::tables::dictionary;
 
 const KNOWN: &str = "\
 -- dictionary: known states
@@ -50,183 +18,192 @@ from json_each($1) as wanted
 cross join dictionary_chain as chain on chain.incarnation = wanted.value
 join dictionary using (generation)";
 
-const READ_INCARNATION: &str = "\
--- dictionary: read incarnation
-select incarnation from dictionary";
+/// A transaction that writes is alone, so there is nothing to hold.
+pub(super) const LOCK: &str = "\
+-- dictionary: lock
+select next_service_id, next_operation_id, services, operations from dictionary";
 
-const IS_PAST: &str = "\
--- dictionary: is past
-select exists(select 1 from dictionary_chain where incarnation = $1)";
+const FIND_SERVICES: &str = "\
+-- dictionary: find services
+select service_id, name, operations
+from service
+where name in (select value from json_each($1))";
 
-const FORGET: &str = "\
--- dictionary: forget old states
-delete from dictionary_chain
-where (generation, next_operation_id) < (
-    select generation, next_operation_id from dictionary_chain
-    order by generation desc, next_operation_id desc
-    limit 1 offset $1
-)";
+const FIND_OPERATIONS: &str = "\
+-- dictionary: find operations
+select operation.service_id, operation.name
+from json_each($1) as wanted
+cross join operation on operation.service_id = wanted.value ->> 0
+    and operation.name = wanted.value ->> 1";
 
-#[derive(sqlx::FromRow)]
-struct StateRow {
-    incarnation: String,
-    generation: i64,
-    next_operation_id: i64,
-    known: bool,
-    includes: bool,
-    oldest_generation: i64,
-    oldest_next: i64,
-}
+const INSERT_SERVICES: &str = "\
+-- dictionary: insert services
+insert into service (service_id, name, operations)
+select value ->> 0, value ->> 1, 0 from json_each($1)";
 
-impl StateRow {
-    fn cursor(&self) -> Result<DictionaryCursor, Fault> {
-        Ok(DictionaryCursor {
-            incarnation: incarnation(&self.incarnation)?,
-            generation: fault::number(self.generation, || "dictionary.generation".to_owned())?,
-            next: OperationId(fault::number(self.next_operation_id, || {
-                "dictionary.next_operation_id".to_owned()
-            })?),
-        })
-    }
+const INSERT_OPERATIONS: &str = "\
+-- dictionary: insert operations
+insert into operation (operation_id, service_id, name)
+select value ->> 0, value ->> 1, value ->> 2 from json_each($1)";
 
-    /// How the state follows from what a reader has read.
-    fn step(&self, at: Option<DictionaryCursor>) -> Step {
-        let Some(at) = at else {
-            return Step::Anew;
-        };
-        if self.known {
-            let removed = u64::try_from(self.generation) != Ok(at.generation);
-            return if removed { Step::Anew } else { Step::Forward };
-        }
-        // What the chain has been cut off from was in its past once.
-        let oldest = (i128::from(self.oldest_generation), self.oldest_next);
-        let stands = (i128::from(at.generation), i64::from(at.next.0));
-        if stands < oldest {
-            Step::Anew
-        } else {
-            Step::Back
-        }
-    }
-}
+const COUNT_OPERATIONS: &str = "\
+-- dictionary: count operations
+update service
+set operations = counted.value ->> 1
+from json_each($1) as counted
+where service.service_id = counted.value ->> 0";
 
-#[derive(sqlx::FromRow)]
-struct EntryRow<'r> {
-    operation_id: i64,
-    service_id: i64,
-    service_name: &'r str,
-    operation_name: &'r str,
-}
+const FIND_SHRINKING: &str = "\
+-- dictionary: find shrinking services
+select operation.service_id, service.operations - count(*) as left_over, count(*) as gone
+from operation
+join service using (service_id)
+where operation.operation_id in (select value from json_each($1)) and operation.name <> $2
+group by operation.service_id";
 
-impl EntryRow<'_> {
-    fn entry(&self) -> Result<DictionaryEntry, Fault> {
-        let id = self.operation_id;
-        let row = |column: &str| format!("{column} of operation_id {id}");
-        Ok(DictionaryEntry {
-            service: ServiceId(fault::number(self.service_id, || {
-                row("operation.service_id")
-            })?),
-            operation: OperationId(fault::number(id, || row("operation.operation_id"))?),
-            service_name: ServiceName::parse(self.service_name)
-                .map_err(|error| Fault::corrupt(row("service.name"), error))?,
-            operation_name: OperationName::parse(self.operation_name)
-                .map_err(|error| Fault::corrupt(row("operation.name"), error))?,
-        })
-    }
-}
+const FIND_EMPTY: &str = "\
+-- dictionary: find empty services
+select service.service_id
+from operation
+join service using (service_id)
+where operation.operation_id in (select value from json_each($1)) and operation.name = $2
+    and service.operations = 0 and service.service_id <> 0";
 
-/// Reads what a reader at `at` does not know; one small statement more than the state if there is
-/// something.
-pub(super) async fn read(
-    store: &SqliteStore,
-    at: Option<DictionaryCursor>,
-    including: Option<Incarnation>,
-) -> Result<DictionaryPage, Fault> {
-    let mut transaction = store.connections.snapshot().await?;
-    let state: StateRow = sqlx::query_as(READ_STATE)
-        .bind(at.map(|at| cell(at.incarnation)))
-        .bind(including.map(cell))
-        .fetch_one(&mut *transaction)
-        .await?;
-    let cursor = state.cursor()?;
-    let step = state.step(at);
-    let from = at.filter(|_| step == Step::Forward).map(|at| at.next);
-    let mut entries = Vec::new();
-    if from.is_none_or(|from| from < cursor.next) {
-        entries = read_entries(&mut transaction, from.unwrap_or_default()).await?;
-    }
-    transaction.commit().await?;
-    Ok(DictionaryPage {
-        step,
-        cursor,
-        includes: state.includes,
-        entries,
-    })
-}
+const DELETE_OPERATIONS: &str = "\
+-- dictionary: delete operations
+delete from operation
+where operation_id in (select value from json_each($1)) and name <> $2";
 
-/// An incarnation as a cell has it.
-fn cell(incarnation: Incarnation) -> String {
-    incarnation.0.simple().to_string()
-}
+const DELETE_OVERFLOW: &str = "\
+-- dictionary: delete overflow entries
+delete from operation where service_id in (select value from json_each($1))";
 
-/// The incarnation in a cell.
-pub(super) fn incarnation(cell: &str) -> Result<Incarnation, Fault> {
-    let read = Uuid::try_parse(cell).map(Incarnation);
-    read.map_err(|error| Fault::corrupt("dictionary.incarnation", error))
-}
-
-async fn read_entries(
-    connection: &mut SqliteConnection,
-    from: OperationId,
-) -> Result<Vec<DictionaryEntry>, Fault> {
-    let mut rows = sqlx::query(READ_ENTRIES)
-        .bind(i64::from(from.0))
-        .fetch(connection);
-    let mut entries = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        entries.push(<EntryRow as sqlx::FromRow<_>>::from_row(&row)?.entry()?);
-    }
-    Ok(entries)
-}
+const DELETE_SERVICES: &str = "\
+-- dictionary: delete services
+delete from service where service_id in (select value from json_each($1))";
 
 /// Of these states, those that the dictionary is or has been in, with no name removed since.
 pub(super) async fn known(
-    connection: &mut SqliteConnection,
+    reader: &mut SqliteConnection,
     states: &[Incarnation],
 ) -> Result<HashSet<Incarnation>, Fault> {
-    let wanted: Vec<String> = states.iter().copied().map(cell).collect();
+    let wanted: Vec<String> = states.iter().map(|state| cell(state.0)).collect();
     let found: Vec<String> = sqlx::query_scalar(KNOWN)
+        .bind(serde_json::json!(wanted).to_string())
+        .fetch_all(reader)
+        .await?;
+    let parsed = |cell: &String| {
+        let incarnation = id("dictionary_chain.incarnation", cell)?;
+        Ok(Incarnation(incarnation))
+    };
+    found.iter().map(parsed).collect()
+}
+
+/// Finds what is there already of names.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    names: &[(ServiceName, OperationName)],
+) -> Result<Known, Fault> {
+    let mut known = Known::default();
+    let mut services: Vec<&str> = names.iter().map(|(service, _)| service.as_str()).collect();
+    services.sort_unstable();
+    services.dedup();
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(FIND_SERVICES)
+        .bind(serde_json::json!(services).to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        dictionary::note_service(&mut known, row)?;
+    }
+    let wanted = names.iter().filter_map(|(service, operation)| {
+        Some((
+            known.services.get(service.as_str())?.service,
+            operation.as_str(),
+        ))
+    });
+    let wanted: Vec<(u32, &str)> = wanted.collect();
+    let rows: Vec<(i64, String)> = sqlx::query_as(FIND_OPERATIONS)
         .bind(serde_json::json!(wanted).to_string())
         .fetch_all(connection)
         .await?;
-    found.iter().map(|found| incarnation(found)).collect()
+    for row in rows {
+        dictionary::note_operation(&mut known, row)?;
+    }
+    Ok(known)
 }
 
-/// Whether a state is the dictionary's or in its past.
-pub(super) async fn is_past(
+/// Writes new names.
+pub(super) async fn write(
     connection: &mut SqliteConnection,
-    state: Incarnation,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(IS_PAST)
-        .bind(cell(state))
-        .fetch_one(connection)
-        .await
+    additions: &Additions<'_>,
+) -> Result<(), Fault> {
+    let rows = [
+        (INSERT_SERVICES, serde_json::json!(additions.services)),
+        (INSERT_OPERATIONS, serde_json::json!(additions.operations)),
+        (
+            COUNT_OPERATIONS,
+            serde_json::json!(additions.service_operations),
+        ),
+    ];
+    for (statement, rows) in rows {
+        sqlx::query(statement)
+            .bind(rows.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
-/// The state of the dictionary.
-pub(super) async fn state(connection: &mut SqliteConnection) -> Result<Incarnation, Fault> {
-    let state: String = sqlx::query_scalar(READ_INCARNATION)
-        .fetch_one(connection)
+/// Deletes names, and services left with none. Returns how many services and operations went.
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    operations: &[OperationId],
+) -> Result<(u64, u64), Fault> {
+    let ids: Vec<u32> = operations.iter().map(|operation| operation.0).collect();
+    let ids = serde_json::json!(ids).to_string();
+    let mut empty: Vec<i64> = sqlx::query_scalar(FIND_EMPTY)
+        .bind(&ids)
+        .bind(OVERFLOW_NAME)
+        .fetch_all(&mut *connection)
         .await?;
-    incarnation(&state)
+    let shrinking: Vec<(i64, i64, i64)> = sqlx::query_as(FIND_SHRINKING)
+        .bind(&ids)
+        .bind(OVERFLOW_NAME)
+        .fetch_all(&mut *connection)
+        .await?;
+    let emptied = shrinking.iter().filter(|(_, left, _)| *left == 0);
+    empty.extend(emptied.map(|(service, _, _)| service));
+    empty.sort_unstable();
+    empty.dedup();
+    delete_rows(connection, &ids, &shrinking, &empty).await?;
+    let gone: i64 = shrinking.iter().map(|(_, _, gone)| gone).sum();
+    Ok((empty.len() as u64, gone.unsigned_abs()))
 }
 
-/// Forgets all states but the newest.
-pub(super) async fn forget(store: &SqliteStore, keep: u32) -> Result<(), Fault> {
-    let mut transaction = store.connections.write().await?;
-    sqlx::query(FORGET)
-        .bind(i64::from(keep.saturating_sub(1)))
-        .execute(&mut *transaction)
+async fn delete_rows(
+    connection: &mut SqliteConnection,
+    ids: &str,
+    shrinking: &[(i64, i64, i64)],
+    empty: &[i64],
+) -> Result<(), Fault> {
+    let counts: Vec<(i64, i64)> = shrinking.iter().map(|(id, left, _)| (*id, *left)).collect();
+    let (counts, empty) = (
+        serde_json::json!(counts).to_string(),
+        serde_json::json!(empty).to_string(),
+    );
+    let deletion = sqlx::query(DELETE_OPERATIONS).bind(ids).bind(OVERFLOW_NAME);
+    deletion.execute(&mut *connection).await?;
+    sqlx::query(COUNT_OPERATIONS)
+        .bind(counts)
+        .execute(&mut *connection)
         .await?;
-    transaction.commit().await?;
+    sqlx::query(DELETE_OVERFLOW)
+        .bind(&empty)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(DELETE_SERVICES)
+        .bind(&empty)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use chrono::SubsecRound;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::SqliteStore;
+use super::Sqlite;
+use super::transaction::cell;
+use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
-use crate::store::{Claim, LeaseAnswer};
 
 /// A lease that ends later than anybody could have asked for was taken before the clock was set
 /// back, and is free.
@@ -24,18 +24,17 @@ where lease.holder = excluded.holder or lease.expires_ms <= $3
     or lease.expires_ms > $3 + $4 + 60000
 returning epoch";
 
-/// The holder is forgotten, so that the term rises even if the same one takes it again.
-const RELEASE: &str = "\
+pub(super) const RELEASE: &str = "\
 -- lease: release
 update lease set holder = null, expires_ms = 0 where name = $1 and holder = $2";
 
-const HOLD: &str = "\
+pub(super) const HOLD: &str = "\
 -- lease: hold
 select 1 from lease where name = $1 and holder = $2 and epoch = $3";
 
 /// Takes or renews the lease.
 pub(super) async fn acquire(
-    store: &SqliteStore,
+    sqlite: &Sqlite,
     name: &str,
     holder: Uuid,
     time_to_live: Duration,
@@ -44,12 +43,12 @@ pub(super) async fn acquire(
     let milliseconds = i64::try_from(time_to_live.as_millis())
         .unwrap_or(i64::MAX)
         .min(1 << 50);
-    let mut transaction = store.connections.write().await?;
+    let mut transaction = sqlite.connections.write().await?;
     // Once nobody else can write: a time read before waiting for that would be an old one.
-    let now = store.clock.now().trunc_subsecs(3);
+    let now = sqlite.clock.now().trunc_subsecs(3);
     let term: Option<i64> = sqlx::query_scalar(ACQUIRE)
         .bind(name)
-        .bind(holder.to_string())
+        .bind(cell(holder))
         .bind(now.timestamp_millis())
         .bind(milliseconds)
         .fetch_optional(&mut *transaction)
@@ -60,28 +59,4 @@ pub(super) async fn acquire(
         term: term.map(|term| fault::number(term, cell)).transpose()?,
         database_time: now,
     })
-}
-
-/// Gives the lease back.
-pub(super) async fn release(store: &SqliteStore, name: &str, holder: Uuid) -> Result<(), Fault> {
-    let mut transaction = store.connections.write().await?;
-    sqlx::query(RELEASE)
-        .bind(name)
-        .bind(holder.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// Whether a lease is held as claimed; a writing transaction is alone, so it stays so until that
-/// ends.
-pub(super) async fn hold(connection: &mut SqliteConnection, claim: Claim) -> Result<bool, Fault> {
-    let held: Option<i64> = sqlx::query_scalar(HOLD)
-        .bind(claim.lease)
-        .bind(claim.holder.to_string())
-        .bind(fault::signed(claim.term, "the lease's term")?)
-        .fetch_optional(connection)
-        .await?;
-    Ok(held.is_some())
 }

@@ -1,8 +1,8 @@
 //! Letting go of what is past its retention.
 
-use super::{SqliteStore, configuration, dictionary};
+use super::Sqlite;
+use crate::store::Retention;
 use crate::store::fault::Fault;
-use crate::store::{Maintained, Retention};
 
 /// Rows deleted in one transaction, so that reports wait only briefly in between. Bodies and
 /// payloads are large, marks are not.
@@ -45,7 +45,7 @@ delete from mark
 where (agent, epoch) in (select agent, epoch from mark where used_ms < $1 limit $2)";
 
 /// Does everything that is due.
-pub(super) async fn run(store: &SqliteStore, retention: Retention) -> Result<Maintained, Fault> {
+pub(super) async fn run(sqlite: &Sqlite, retention: Retention) -> Result<(), Fault> {
     let due = [
         (DELETE_DELTAS, retention.deltas_before),
         (DELETE_HISTORY, retention.history_before),
@@ -55,7 +55,7 @@ pub(super) async fn run(store: &SqliteStore, retention: Retention) -> Result<Mai
     ];
     for (statement, before) in due {
         for _ in 0..CHUNKS {
-            let mut transaction = store.connections.write().await?;
+            let mut transaction = sqlite.connections.write().await?;
             let deleted = sqlx::query(statement)
                 .bind(before.0)
                 .bind(CHUNK)
@@ -67,9 +67,5 @@ pub(super) async fn run(store: &SqliteStore, retention: Retention) -> Result<Mai
             }
         }
     }
-    dictionary::forget(store, retention.dictionary_states).await?;
-    let configuration_revisions = configuration::prune(store, retention.revisions).await?;
-    Ok(Maintained {
-        configuration_revisions,
-    })
+    Ok(())
 }

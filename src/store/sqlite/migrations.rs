@@ -51,8 +51,7 @@ pub(super) async fn run(connections: &Connections) -> Result<(), Fault> {
         .run_direct(None, &mut *transaction, false)
         .await
         .map_err(sqlx::Error::from)?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@
 //! power. Several processes may open the file, but nothing is made fast for that.
 
 mod compatibility;
-mod configuration;
 mod connection;
 mod dictionary;
-mod fleet;
 mod history;
 mod lease;
 mod maintenance;
@@ -15,6 +13,7 @@ mod migrations;
 mod plans;
 mod reports;
 mod schema;
+mod transaction;
 
 use std::fmt;
 use std::ops::Range;
@@ -23,30 +22,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::fault::{once, run};
+use super::backend::{Backend, Kind, Statements};
+use super::fault::Fault;
+use super::guarded::limited::run;
+use super::naming::{Additions, Known};
 use super::{
-    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
-    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, Store,
+    StoreError,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 use crate::clock::{Clock, SystemClock};
 use connection::Connections;
+use transaction::Transaction;
 
 /// A store in one SQLite file, for one replica.
-pub struct SqliteStore {
+pub type SqliteStore = Guarded<Sqlite>;
+
+/// A SQLite file.
+pub struct Sqlite {
     connections: Connections,
     /// The database's: what leases run out by.
     clock: Arc<dyn Clock>,
 }
 
-impl fmt::Debug for SqliteStore {
+impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore")
+        f.debug_struct("Sqlite")
             .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
@@ -73,70 +76,37 @@ impl SqliteStore {
             migrations::run(&connections)
         })
         .await?;
-        let store = Self { connections, clock };
+        let store = Self::new(Sqlite { connections, clock });
         store.inspect().await?;
         Ok(store)
     }
 }
 
 #[async_trait]
-impl Store for SqliteStore {
-    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        run("committing reports", || reports::commit(self, batch)).await
+impl Backend for Sqlite {
+    type Transaction = Transaction;
+
+    const STATEMENTS: Statements = Statements {
+        hold_lease: lease::HOLD,
+        release_lease: lease::RELEASE,
+        lock_dictionary: dictionary::LOCK,
+        swap_head: plans::SWAP_HEAD,
+        insert_plan: plans::INSERT_PLAN,
+        insert_body: plans::INSERT_BODY,
+        read_current: plans::READ_CURRENT,
+        read_readable: plans::READ_READABLE,
+    };
+
+    async fn begin(&self, kind: Kind) -> Result<Transaction, Fault> {
+        let begun = match kind {
+            Kind::Glance | Kind::Read => self.connections.read().await,
+            Kind::Brief | Kind::Write => self.connections.write().await,
+        };
+        Ok(begun?)
     }
 
-    async fn stream_deltas(
-        &self,
-        starts: Range<Timestamp>,
-        rows: Rows<StoredDelta>,
-    ) -> Result<Incarnation, StoreError> {
-        once("reading deltas", reports::stream(self, starts, &rows)).await
-    }
-
-    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
-        run("looking for the next bucket", || {
-            reports::next_bucket(self, from)
-        })
-        .await
-    }
-
-    async fn read_dictionary(
-        &self,
-        at: Option<DictionaryCursor>,
-        including: Option<Incarnation>,
-    ) -> Result<DictionaryPage, StoreError> {
-        run("reading the dictionary", || {
-            dictionary::read(self, at, including)
-        })
-        .await
-    }
-
-    async fn add_names(
-        &self,
-        names: &[(ServiceName, OperationName)],
-        limits: DictionaryLimits,
-    ) -> Result<Vec<Placement>, StoreError> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        run("adding names", || dictionary::add(self, names, limits)).await
-    }
-
-    async fn remove_names(
-        &self,
-        under: Incarnation,
-        operations: &[OperationId],
-    ) -> Result<u64, StoreError> {
-        if operations.is_empty() {
-            return Ok(0);
-        }
-        run("removing names", || {
-            dictionary::remove(self, under, operations)
-        })
-        .await
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, Fault> {
+        reports::commit(self, batch).await
     }
 
     async fn acquire_lease(
@@ -144,48 +114,29 @@ impl Store for SqliteStore {
         name: &str,
         holder: Uuid,
         time_to_live: Duration,
-    ) -> Result<LeaseAnswer, StoreError> {
-        run("acquiring the lease", || {
-            lease::acquire(self, name, holder, time_to_live)
-        })
-        .await
+    ) -> Result<LeaseAnswer, Fault> {
+        lease::acquire(self, name, holder, time_to_live).await
     }
 
-    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
-        run("releasing the lease", || lease::release(self, name, holder)).await
+    async fn find_names(
+        transaction: &mut Transaction,
+        names: &[(ServiceName, OperationName)],
+    ) -> Result<Known, Fault> {
+        dictionary::find(transaction, names).await
     }
 
-    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
-        run("publishing a plan", || plans::publish(self, new)).await
+    async fn write_names(
+        transaction: &mut Transaction,
+        additions: &Additions<'_>,
+    ) -> Result<(), Fault> {
+        dictionary::write(transaction, additions).await
     }
 
-    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
-        run("reading which plan is current", || {
-            plans::current_mark(self)
-        })
-        .await
-    }
-
-    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
-        run("reading the current plan", || plans::current(self)).await
-    }
-
-    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
-        run("reading the newest readable plan", || {
-            plans::readable(self, below)
-        })
-        .await
-    }
-
-    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        run("reading up to where history is settled", || {
-            history::settled(self)
-        })
-        .await
-    }
-
-    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
-        run("settling history", || history::settle(self, settling)).await
+    async fn delete_names(
+        transaction: &mut Transaction,
+        operations: &[OperationId],
+    ) -> Result<(u64, u64), Fault> {
+        dictionary::delete(transaction, operations).await
     }
 
     async fn stream_history(
@@ -193,102 +144,17 @@ impl Store for SqliteStore {
         starts: Range<Timestamp>,
         limit: u32,
         operation: Option<OperationId>,
-        rows: Rows<HistoryRow>,
-    ) -> Result<(), StoreError> {
-        let sent = history::stream(self, starts, limit, operation, &rows);
-        once("reading history", sent).await
+        rows: &Rows<HistoryRow>,
+    ) -> Result<(), Fault> {
+        history::stream(self, starts, limit, operation, rows).await
     }
 
-    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
-        run("reading which formats to write", || {
-            compatibility::format(self)
-        })
-        .await
+    async fn maintain(&self, _now: Timestamp, retention: Retention) -> Result<(), Fault> {
+        maintenance::run(self, retention).await
     }
 
-    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
-        run("writing which formats to write", || {
-            compatibility::set_format(self, format)
-        })
-        .await
-    }
-
-    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
-        run("reading the shared settings", || fleet::read(self)).await
-    }
-
-    async fn write_fleet_settings(
-        &self,
-        settings: FleetSettings,
-        replace: bool,
-    ) -> Result<FleetSettings, StoreError> {
-        run("writing the shared settings", || {
-            fleet::write(self, settings, replace)
-        })
-        .await
-    }
-
-    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
-        run("reading the configuration", || configuration::read(self)).await
-    }
-
-    async fn create_configuration(
-        &self,
-        initial: &str,
-        now: DateTime<Utc>,
-    ) -> Result<ConfigurationRevision, StoreError> {
-        run("creating the configuration", || {
-            configuration::create(self, initial, now)
-        })
-        .await
-    }
-
-    async fn write_configuration(
-        &self,
-        from: u64,
-        document: &str,
-        now: DateTime<Utc>,
-    ) -> Result<ConfigurationWrite, StoreError> {
-        run("writing the configuration", || {
-            configuration::write(self, from, document, now)
-        })
-        .await
-    }
-
-    async fn configuration_revision(
-        &self,
-        revision: u64,
-    ) -> Result<Option<ConfigurationRevision>, StoreError> {
-        run("reading a revision of the configuration", || {
-            configuration::revision(self, revision)
-        })
-        .await
-    }
-
-    async fn configuration_revisions(
-        &self,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<RevisionMark>, StoreError> {
-        run("listing the configuration's revisions", || {
-            configuration::list(self, before, limit)
-        })
-        .await
-    }
-
-    async fn maintain(
-        &self,
-        _now: Timestamp,
-        retention: Retention,
-    ) -> Result<Maintained, StoreError> {
-        run("maintaining the tables", || {
-            maintenance::run(self, retention)
-        })
-        .await
-    }
-
-    async fn inspect(&self) -> Result<(), StoreError> {
-        run("checking the tables", || schema::inspect(self)).await
+    async fn inspect(&self) -> Result<(), Fault> {
+        schema::inspect(self).await
     }
 
     fn pool(&self) -> PoolState {

@@ -3,7 +3,7 @@
 //! They get lost when somebody puts a file together from a dump or repairs one by hand. SQLite
 //! refuses an upsert without its key, and takes every other row twice.
 
-use super::SqliteStore;
+use super::Sqlite;
 use crate::store::fault::Fault;
 
 /// Tables and the columns of their keys, as the migrations make them.
@@ -45,10 +45,12 @@ where m.type = 'table' and l.\"unique\" and not l.partial";
 ///
 /// # Errors
 /// [`Fault::Unsound`], with the first that is missing.
-pub(super) async fn inspect(store: &SqliteStore) -> Result<(), Fault> {
+pub(super) async fn inspect(sqlite: &Sqlite) -> Result<(), Fault> {
+    let mut transaction = sqlite.connections.read().await?;
     let found: Vec<(String, String)> = sqlx::query_as(READ_KEYS)
-        .fetch_all(store.connections.readers())
+        .fetch_all(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     let missing = KEYS.iter().find(|(table, columns)| {
         !found
             .iter()

@@ -197,6 +197,7 @@ on_both_backends! {
         room_is_given_back
         overflow_entries_go_only_with_their_service
         a_corrupt_name_is_named
+        many_names_come_in_pages
     }
     fleet {
         the_first_to_write_decides

@@ -66,9 +66,14 @@ async fn all<T>(mut rows: mpsc::Receiver<T>) -> Vec<T> {
 
 /// The sums of all deltas of the last day, by names.
 pub async fn stored_totals(store: &dyn Store) -> Totals {
-    let page = store.read_dictionary(None, None).await.unwrap();
-    let names: HashMap<_, _> = page
-        .entries
+    let mut page = store.read_dictionary(None, None).await.unwrap();
+    let mut entries = std::mem::take(&mut page.entries);
+    while page.more {
+        let at = Some(page.cursor);
+        page = store.read_dictionary(at, None).await.unwrap();
+        entries.append(&mut page.entries);
+    }
+    let names: HashMap<_, _> = entries
         .into_iter()
         .map(|entry| {
             let names = (

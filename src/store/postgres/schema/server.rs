@@ -4,7 +4,7 @@ use std::io;
 
 use crate::store::fault::Fault;
 use crate::store::postgres::pool::Pool;
-use crate::store::postgres::session::Session;
+use crate::store::postgres::transaction::{Limits, Transaction};
 
 /// The oldest major version that Weir is tested on.
 const OLDEST: i32 = 15;
@@ -41,9 +41,9 @@ struct Server {
 /// [`Fault::Unsound`] with the way out; one that passes by itself on a server that is read-only,
 /// as a standby is until it is promoted.
 pub(in crate::store::postgres) async fn schema(pool: &Pool) -> Result<String, Fault> {
-    let mut session = Session::open(pool).await?;
-    let server: Server = sqlx::query_as(READ).fetch_one(session.connection()).await?;
-    session.keep();
+    let mut glance = Transaction::begin(pool, Limits::Glance).await?;
+    let server: Server = sqlx::query_as(READ).fetch_one(&mut *glance).await?;
+    glance.commit().await?;
     server.warn();
     server.schema()
 }

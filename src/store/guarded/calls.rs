@@ -1,0 +1,246 @@
+//! The calls of a store, each over its table or what the backend does in its own way.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Guarded;
+use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use crate::store::backend::Backend;
+use crate::store::fault::Fault;
+use crate::store::soundness::Inspect;
+use crate::store::tables::{
+    compatibility, configuration, dictionary, fleet, history, lease, plans, reports,
+};
+use crate::store::{
+    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
+    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
+    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
+    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+};
+use crate::telemetry::metrics::StoreCall;
+
+#[async_trait]
+impl<B: Backend> Store for Guarded<B> {
+    async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attempt = || self.limited.0.commit_reports(batch);
+        self.write(StoreCall::CommitReports, attempt).await
+    }
+
+    async fn stream_deltas(
+        &self,
+        starts: Range<Timestamp>,
+        rows: Rows<StoredDelta>,
+    ) -> Result<Incarnation, StoreError> {
+        let work = reports::stream(&self.limited.0, starts, &rows);
+        self.stream(StoreCall::ReadDeltas, work).await
+    }
+
+    async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
+        let attempt = || reports::next_bucket(&self.limited.0, from);
+        self.read(StoreCall::NextBucket, attempt).await
+    }
+
+    async fn read_dictionary(
+        &self,
+        at: Option<DictionaryCursor>,
+        including: Option<Incarnation>,
+    ) -> Result<DictionaryPage, StoreError> {
+        let attempt = || dictionary::read(&self.limited.0, at, including);
+        self.read(StoreCall::ReadDictionary, attempt).await
+    }
+
+    async fn add_names(
+        &self,
+        names: &[(ServiceName, OperationName)],
+        limits: DictionaryLimits,
+    ) -> Result<Vec<Placement>, StoreError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attempt = || dictionary::add(&self.limited.0, names, limits);
+        self.write(StoreCall::AddNames, attempt).await
+    }
+
+    async fn remove_names(
+        &self,
+        under: Incarnation,
+        operations: &[OperationId],
+    ) -> Result<u64, StoreError> {
+        if operations.is_empty() {
+            return Ok(0);
+        }
+        let attempt = || dictionary::remove(&self.limited.0, under, operations);
+        self.write(StoreCall::RemoveNames, attempt).await
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        time_to_live: Duration,
+    ) -> Result<LeaseAnswer, StoreError> {
+        let attempt = || self.limited.0.acquire_lease(name, holder, time_to_live);
+        self.read(StoreCall::AcquireLease, attempt).await
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
+        let attempt = || lease::release(&self.limited.0, name, holder);
+        self.read(StoreCall::ReleaseLease, attempt).await
+    }
+
+    async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError> {
+        let attempt = || plans::publish(&self.limited.0, new);
+        self.write(StoreCall::PublishPlan, attempt).await
+    }
+
+    async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError> {
+        let attempt = || plans::current_mark(&self.limited.0);
+        self.read(StoreCall::CurrentPlanNumber, attempt).await
+    }
+
+    async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
+        let attempt = || plans::current(&self.limited.0);
+        self.read(StoreCall::CurrentPlan, attempt).await
+    }
+
+    async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
+        let attempt = || plans::readable(&self.limited.0, below);
+        self.read(StoreCall::ReadablePlan, attempt).await
+    }
+
+    async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        let attempt = || history::settled(&self.limited.0);
+        self.read(StoreCall::SettledUntil, attempt).await
+    }
+
+    async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError> {
+        let attempt = || history::settle(&self.limited.0, settling);
+        self.write(StoreCall::SettleHistory, attempt).await
+    }
+
+    async fn stream_history(
+        &self,
+        starts: Range<Timestamp>,
+        limit: u32,
+        operation: Option<OperationId>,
+        rows: Rows<HistoryRow>,
+    ) -> Result<(), StoreError> {
+        let backend = &self.limited.0;
+        let work = backend.stream_history(starts, limit, operation, &rows);
+        self.stream(StoreCall::ReadHistory, work).await
+    }
+
+    async fn write_format(&self) -> Result<WriteFormat, StoreError> {
+        let attempt = || compatibility::format(&self.limited.0);
+        self.read(StoreCall::WriteFormat, attempt).await
+    }
+
+    async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError> {
+        let attempt = || compatibility::set_format(&self.limited.0, format);
+        self.write(StoreCall::SetWriteFormat, attempt).await
+    }
+
+    async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError> {
+        let attempt = || fleet::read(&self.limited.0);
+        self.read(StoreCall::FleetSettings, attempt).await
+    }
+
+    async fn write_fleet_settings(
+        &self,
+        settings: FleetSettings,
+        replace: bool,
+    ) -> Result<FleetSettings, StoreError> {
+        let attempt = || fleet::write(&self.limited.0, settings, replace);
+        self.write(StoreCall::WriteFleetSettings, attempt).await
+    }
+
+    async fn configuration(&self) -> Result<ConfigurationRevision, StoreError> {
+        let attempt = || configuration::read(&self.limited.0);
+        self.read(StoreCall::Configuration, attempt).await
+    }
+
+    async fn create_configuration(
+        &self,
+        initial: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationRevision, StoreError> {
+        let attempt = || configuration::create(&self.limited.0, initial, now);
+        self.write(StoreCall::CreateConfiguration, attempt).await
+    }
+
+    async fn write_configuration(
+        &self,
+        from: u64,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfigurationWrite, StoreError> {
+        let attempt = || configuration::write(&self.limited.0, from, document, now);
+        self.write(StoreCall::WriteConfiguration, attempt).await
+    }
+
+    async fn configuration_revision(
+        &self,
+        revision: u64,
+    ) -> Result<Option<ConfigurationRevision>, StoreError> {
+        let attempt = || configuration::one(&self.limited.0, revision);
+        self.read(StoreCall::ConfigurationRevision, attempt).await
+    }
+
+    async fn configuration_revisions(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<RevisionMark>, StoreError> {
+        let attempt = || configuration::list(&self.limited.0, before, limit);
+        self.read(StoreCall::ConfigurationRevisions, attempt).await
+    }
+
+    async fn maintain(
+        &self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> Result<Maintained, StoreError> {
+        let attempt = || maintain(&self.limited.0, now, retention);
+        self.write(StoreCall::Maintain, attempt).await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        let work = async {
+            let outcome = self.limited.inspect().await;
+            if let Some(watch) = &self.watch {
+                watch.gate.note(&outcome);
+            }
+            outcome
+        };
+        self.count(StoreCall::Inspect, work).await
+    }
+
+    fn pool(&self) -> PoolState {
+        self.limited.0.pool()
+    }
+
+    async fn close(&self) {
+        self.limited.0.close().await;
+    }
+}
+
+/// Deletes what is past its retention.
+async fn maintain<B: Backend>(
+    backend: &B,
+    now: Timestamp,
+    retention: Retention,
+) -> Result<Maintained, Fault> {
+    backend.maintain(now, retention).await?;
+    dictionary::forget(backend, retention.dictionary_states).await?;
+    let revisions = configuration::prune(backend, retention.revisions).await?;
+    Ok(Maintained {
+        configuration_revisions: revisions,
+    })
+}

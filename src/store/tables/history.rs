@@ -1,0 +1,84 @@
+//! Tables `history` and `settlement`: a row for each window, and up to where they are final.
+
+use super::dictionary;
+use crate::allocation::{Timestamp, Window};
+use crate::store::backend::{Backend, Coming, Kind, Row, Transaction};
+use crate::store::fault::Fault;
+use crate::store::{HistoryRow, Settlement, Settling};
+
+const UPSERT: &str = "\
+-- history: upsert
+insert into history (window_start_ms, window_end_ms, payload) values ($1, $2, $3)
+on conflict (window_start_ms) do update
+set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
+
+const READ_SETTLED: &str = "\
+-- history: read settled
+select until_ms from settlement";
+
+const WRITE_SETTLED: &str = "\
+-- history: write settled
+update settlement set until_ms = $1 where until_ms is not distinct from $2";
+
+/// The window of a row.
+pub fn window(row: &impl Row) -> Result<Window, Fault> {
+    Ok(Window {
+        start: Timestamp(row.integer("window_start_ms")?),
+        end: Timestamp(row.integer("window_end_ms")?),
+    })
+}
+
+/// Writes rows, one statement for each: there are one or two, and large ones.
+pub async fn upsert(transaction: &mut impl Transaction, rows: &[HistoryRow]) -> Result<(), Fault> {
+    for row in rows {
+        let values = [
+            row.window.start.0.into(),
+            row.window.end.0.into(),
+            row.payload.as_slice().into(),
+        ];
+        transaction.execute(UPSERT, &values).await?;
+    }
+    Ok(())
+}
+
+/// Writes rows, and up to where history is settled now.
+pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<Settlement, Fault> {
+    let coming = Coming {
+        history: settling.rows,
+        plan: None,
+    };
+    backend.make_room(coming).await?;
+    let mut transaction = backend.begin(Kind::Write).await?;
+    let settlement = attempt(&mut transaction, settling).await?;
+    if settlement == Settlement::Settled {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(settlement)
+}
+
+async fn attempt(
+    transaction: &mut impl Transaction,
+    settling: Settling<'_>,
+) -> Result<Settlement, Fault> {
+    let after = settling.after.map(|after| after.0);
+    let values = [settling.until.0.into(), after.into()];
+    if transaction.execute(WRITE_SETTLED, &values).await? == 0 {
+        return Ok(Settlement::Moved);
+    }
+    let given = !settling.rows.is_empty();
+    if given && !dictionary::is_past(transaction, settling.names).await? {
+        return Ok(Settlement::OtherNames);
+    }
+    upsert(transaction, settling.rows).await?;
+    Ok(Settlement::Settled)
+}
+
+/// Up to where history is settled.
+pub async fn settled<B: Backend>(backend: &B) -> Result<Option<Timestamp>, Fault> {
+    let mut transaction = backend.begin(Kind::Glance).await?;
+    let row = transaction.only_row(READ_SETTLED, &[]).await?;
+    transaction.commit().await?;
+    Ok(row.integer_or_null("until_ms")?.map(Timestamp))
+}

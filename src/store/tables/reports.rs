@@ -1,0 +1,87 @@
+//! Tables `mark` and `delta`: what is read of them is the same everywhere. Each backend writes them
+//! in its own way, because agents wait for that.
+
+use std::ops::Range;
+
+use futures_util::TryStreamExt;
+
+use super::dictionary;
+use crate::allocation::{Timestamp, Window};
+use crate::store::admission::Mark;
+use crate::store::backend::{Backend, Kind, Row, Transaction};
+use crate::store::fault::Fault;
+use crate::store::{Incarnation, Rows, StoredDelta};
+
+const READ_DELTAS: &str = "\
+-- reports: read deltas
+select bucket_start_ms, bucket_end_ms, payload
+from delta
+where bucket_start_ms >= $1 and bucket_start_ms < $2";
+
+const NEXT_BUCKET: &str = "\
+-- reports: next bucket
+select bucket_start_ms, max(bucket_end_ms) as bucket_end_ms
+from delta
+where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
+group by bucket_start_ms";
+
+/// Both numbers of a mark use all 64 bits, so they are kept bit by bit.
+pub fn mark(last_sequence: i64, seen: i64, used_ms: i64) -> Mark {
+    Mark {
+        last_sequence: last_sequence.cast_unsigned(),
+        seen: seen.cast_unsigned(),
+        used_milliseconds: used_ms,
+    }
+}
+
+/// The cells of a mark: `last_sequence`, `seen` and `used_ms`.
+pub fn mark_cells(mark: &Mark) -> (i64, i64, i64) {
+    (
+        mark.last_sequence.cast_signed(),
+        mark.seen.cast_signed(),
+        mark.used_milliseconds,
+    )
+}
+
+fn bucket(row: &impl Row) -> Result<Window, Fault> {
+    Ok(Window {
+        start: Timestamp(row.integer("bucket_start_ms")?),
+        end: Timestamp(row.integer("bucket_end_ms")?),
+    })
+}
+
+/// Sends the deltas of a range of buckets; the state of the names is read in the same snapshot.
+pub async fn stream<B: Backend>(
+    backend: &B,
+    starts: Range<Timestamp>,
+    rows: &Rows<StoredDelta>,
+) -> Result<Incarnation, Fault> {
+    let values = [starts.start.0.into(), starts.end.0.into()];
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let names = dictionary::state(&mut transaction).await?;
+    {
+        let mut found = transaction.stream(READ_DELTAS, &values);
+        while let Some(row) = found.try_next().await? {
+            let delta = StoredDelta {
+                bucket: bucket(&row)?,
+                payload: row.bytes("payload")?.to_vec(),
+            };
+            if rows.send(delta).await.is_err() {
+                return Ok(names);
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(names)
+}
+
+/// The first bucket from an instant on.
+pub async fn next_bucket<B: Backend>(
+    backend: &B,
+    from: Timestamp,
+) -> Result<Option<Window>, Fault> {
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let row = transaction.row(NEXT_BUCKET, &[from.0.into()]).await?;
+    transaction.commit().await?;
+    row.as_ref().map(bucket).transpose()
+}
