@@ -2,6 +2,7 @@
 
 mod background;
 mod fleet;
+mod gauges;
 mod listeners;
 
 use std::net::SocketAddr;
@@ -22,7 +23,6 @@ use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current
 use crate::names::Dictionary;
 use crate::net::descriptors;
 use crate::net::listener::Listener;
-use crate::observe::StateGauges;
 use crate::settings::{Database, Settings, TimingSettings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
@@ -339,7 +339,7 @@ impl Parts {
     }
 
     fn exposition(&self) -> Exposition {
-        let mut observed = StateGauges {
+        let mut gauges = gauges::StateGauges {
             served: Arc::clone(&self.shared.served),
             clock: Arc::clone(&self.shared.clock),
             leadership: self.shared.leadership.clone(),
@@ -349,7 +349,7 @@ impl Parts {
             services: self.settings.limits.metrics_services,
             told: None,
         };
-        let observe = Box::new(move |metrics: &Metrics| observed.tell(metrics));
+        let observe = Box::new(move |metrics: &Metrics| gauges.set(metrics));
         Exposition::new(Arc::clone(&self.shared.metrics), observe)
     }
 }

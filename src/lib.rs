@@ -14,7 +14,6 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod configuration;
-pub mod explanation;
 pub mod health;
 pub mod http;
 pub mod ingest;
@@ -22,14 +21,13 @@ pub mod jobs;
 pub mod limits;
 pub mod names;
 pub mod net;
-pub mod observe;
-pub mod plan_summary;
 pub mod protocols;
 pub mod settings;
 pub mod snapshot;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+pub mod view;
 
 pub use weir_allocation as allocation;
 #[cfg(feature = "simulate")]

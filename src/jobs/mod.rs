@@ -3,7 +3,6 @@
 //! The scheduler only sends a job's name; [`Runner`] decides whether it runs. To see how a plan is
 //! made, begin with [`recompute`].
 
-mod changes;
 mod follow;
 mod leadership;
 mod lease;

@@ -9,10 +9,10 @@ use crate::allocation::{
     self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, WindowCounts,
 };
 use crate::names::Names;
-use crate::plan_summary::PlanSummary;
 use crate::snapshot::Snapshot;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{HistoryRow, StoredPlan, TooLarge, WriteFormat, plan_codec};
+use crate::view::plan_summary::PlanSummary;
 
 /// How a plan is stored.
 #[derive(Clone, Copy)]

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
-use super::changes::{self, PlanChanges};
 use super::follow::{blocking_under, load_current};
 use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, renamed, retired};
 use super::windows::{WindowRead, last_closed};
@@ -22,9 +21,9 @@ use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
-
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
+use crate::view::plan_log::{self, PlanChanges};
 
 /// How long before a window closes a trigger may come and wait for it. Triggers come every second,
 /// plus or minus half a second.
@@ -348,7 +347,7 @@ impl Recompute {
         let changes = PlanChanges::between(before, plan);
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
-        changes::log(before, plan, &changes, names, took);
+        plan_log::log(before, plan, &changes, names, took);
     }
 
     async fn install(&self, publishing: Publishing, prepared: PreparedPlan) {

@@ -5,7 +5,7 @@ use weir::allocation::{
     Belief, Binding, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan,
     Reason, ServiceId, ServicePlan, Source, Whole,
 };
-use weir::explanation::{ReasonDocument, explain};
+use weir::view::explanation::{ReasonDocument, explain};
 
 /// An operation with 12.3 requests/s of which 0.25 are kept.
 fn operation(binding: Binding, source: Source, bound: f32, target: f32) -> OperationPlan {

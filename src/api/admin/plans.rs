@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Admin;
 use crate::http::problem::Problem;
-use crate::plan_summary::PlanSummary;
+use crate::view::plan_summary::PlanSummary;
 
 #[derive(Serialize)]
 struct Document {

@@ -15,13 +15,13 @@ use super::configuration::{self, WHOLE_BYTES};
 use super::services::number_between;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
 use crate::configuration::Configuration;
-use crate::explanation::{ReasonDocument, floor_asked};
 use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
 use crate::names::Names;
-use crate::plan_summary::{GroupDocument, finite};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
+use crate::view::explanation::{ReasonDocument, floor_asked};
+use crate::view::plan_summary::{GroupDocument, finite};
 
 /// How many changes are listed by default, and at most.
 const LISTED: usize = 20;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::allocation::{OperationPlan, Plan};
-use crate::explanation::ReasonDocument;
 use crate::http::problem::Problem;
-use crate::plan_summary::{binding_label, finite};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
+use crate::view::explanation::ReasonDocument;
+use crate::view::plan_summary::{binding_label, finite};
 
 /// Entries on one page by default, and at most.
 const PAGE: usize = 100;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use itertools::{EitherOrBoth, Itertools};
 
+use super::plan_summary::hold_label;
 use crate::allocation::{Hold, OperationId, OperationPlan, Plan};
 use crate::names::Names;
-use crate::plan_summary::hold_label;
 use crate::telemetry::metrics::Label;
 
 /// A change of the offered rate by less than this part is not given as a reason.
@@ -16,7 +16,7 @@ const NOTABLE: f64 = 0.01;
 
 /// How a plan's probabilities differ from those of the plan before.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct PlanChanges {
+pub struct PlanChanges {
     raised: usize,
     cut: usize,
     new: usize,
@@ -26,7 +26,9 @@ pub(super) struct PlanChanges {
 }
 
 impl PlanChanges {
-    pub(super) fn between(before: &Plan, plan: &Plan) -> Self {
+    /// Compares two plans.
+    #[must_use]
+    pub fn between(before: &Plan, plan: &Plan) -> Self {
         let mut changes = Self::default();
         let mut most = 0.0;
         let both = before
@@ -61,19 +63,14 @@ impl PlanChanges {
     }
 
     /// How many probabilities changed, including those of new operations.
-    pub(super) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.raised + self.cut + self.new
     }
 }
 
-/// Writes the line.
-pub(super) fn log(
-    before: &Plan,
-    plan: &Plan,
-    changes: &PlanChanges,
-    names: &Names,
-    took: Duration,
-) {
+/// Logs that a plan was published, with its figures and its changes.
+pub fn log(before: &Plan, plan: &Plan, changes: &PlanChanges, names: &Names, took: Duration) {
     let fleet = &plan.fleet;
     tracing::info!(
         plan = plan.number,

@@ -11,37 +11,37 @@ use crate::allocation::{Figures, FleetPlan, GroupPlan, Plan};
 use crate::clock::{Clock, FleetClock};
 use crate::health::DatabaseState;
 use crate::jobs::Leadership;
-use crate::plan_summary::{binding_label, hold_label};
 use crate::snapshot::{Served, Snapshot};
 use crate::store::Store;
 use crate::telemetry::metrics::{
     BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
 };
+use crate::view::plan_summary::{binding_label, hold_label};
 
 /// Sets the gauges that derive from state.
-pub struct StateGauges {
+pub(super) struct StateGauges {
     /// What is served.
-    pub served: Arc<Served>,
+    pub(super) served: Arc<Served>,
     /// The time all replicas agree on.
-    pub clock: Arc<FleetClock>,
+    pub(super) clock: Arc<FleetClock>,
     /// Whether this replica computes, and under which term.
-    pub leadership: Leadership,
+    pub(super) leadership: Leadership,
     /// Whether the database answered when it was last asked, and is sound.
-    pub database: DatabaseState,
+    pub(super) database: DatabaseState,
     /// The store whose connections are counted.
-    pub store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     /// A plan older than this is stale, in seconds.
-    pub stale_after_seconds: f64,
+    pub(super) stale_after_seconds: f64,
     /// The number of services with series of their own.
-    pub services: usize,
+    pub(super) services: usize,
     /// The plan whose services the gauges show, and when it was published: after a restore, a
     /// number may be used again.
-    pub told: Option<(u64, Option<DateTime<Utc>>)>,
+    pub(super) told: Option<(u64, Option<DateTime<Utc>>)>,
 }
 
 impl StateGauges {
     /// Sets the gauges to the current state.
-    pub fn tell(&mut self, metrics: &Metrics) {
+    pub(super) fn set(&mut self, metrics: &Metrics) {
         let snapshot = self.served.snapshot();
         let age = snapshot.age_seconds(self.clock.now()).unwrap_or(0.0);
         metrics.plan_age.set(age);

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::plan_summary::{binding_label, finite};
 use crate::allocation::{Binding, Hold, LISTED_MAX, OperationPlan, Plan, Source};
-use crate::plan_summary::{binding_label, finite};
 use crate::telemetry::metrics::Label;
 
 /// The reason for an operation's probability, for people and programs.

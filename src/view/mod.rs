@@ -1,0 +1,7 @@
+//! Shows people what a plan decided and why: its figures, its changes, the reason for each probability.
+//!
+//! Everything here is computed from a plan and its names. No later plan depends on it.
+
+pub mod explanation;
+pub mod plan_log;
+pub mod plan_summary;
