@@ -120,46 +120,15 @@ impl App {
             database: database.clone(),
             source,
         };
-        if let Some(format) = settings.database.write_format {
-            store.set_write_format(format).await.map_err(failed)?;
-            tracing::info!(
-                ?format,
-                "set the formats that plans and history are written in"
-            );
-        }
+        set_write_format(&*store, &settings)
+            .await
+            .map_err(&failed)?;
         let fleet = fleet::agree(&*store, &settings).await?;
         let grace = TimingSettings::grace(fleet.grace, fleet.interval);
         let grace = grace.map_err(FleetError::Unfit)?;
-        let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
-        let dictionary = Arc::new(Dictionary::new(
-            Arc::clone(&store),
-            fleet.names,
-            Arc::clone(&metrics),
-        ));
-        let initial = Configuration::default();
-        let revision = store
-            .create_configuration(&initial.document(), clock.now())
-            .await;
-        let revision = revision.map_err(failed)?;
-        let known = Configuration::read(&revision).unwrap_or(initial);
-        dictionary.refresh().await.map_err(failed)?;
-        let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
-        let served = Arc::new(Served::new(genesis));
-
-        let leadership = Leadership::new(Arc::clone(&clock));
         let plan_state = PlanState::default();
-        let shared = JobContext {
-            store,
-            clock,
-            dictionary,
-            served,
-            leadership,
-            publishing: Arc::default(),
-            readability: Readability::new(plan_state.clone()),
-            interval: fleet.interval,
-            metrics: Arc::clone(&metrics),
-        };
-        load_current(&shared).await.map_err(failed)?;
+        let shared = job_context(store, &fleet, plan_state.clone(), Arc::clone(&metrics)).await;
+        let shared = shared.map_err(&failed)?;
         let parts = Parts {
             settings,
             fleet,
@@ -241,6 +210,49 @@ impl App {
             None => Err(AppError::StoppedLate),
         }
     }
+}
+
+/// Stores the formats that an operator asks for.
+async fn set_write_format(store: &dyn Store, settings: &Settings) -> Result<(), StoreError> {
+    if let Some(format) = settings.database.write_format {
+        store.set_write_format(format).await?;
+        tracing::info!(
+            ?format,
+            "set the formats that plans and history are written in"
+        );
+    }
+    Ok(())
+}
+
+/// Reads the configuration, the names and the last plan.
+async fn job_context(
+    store: Arc<dyn Store>,
+    fleet: &FleetSettings,
+    plan_state: PlanState,
+    metrics: Arc<Metrics>,
+) -> Result<JobContext, StoreError> {
+    let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
+    let dictionary = Dictionary::new(Arc::clone(&store), fleet.names, Arc::clone(&metrics));
+    let dictionary = Arc::new(dictionary);
+    let initial = Configuration::default();
+    let document = initial.document();
+    let revision = store.create_configuration(&document, clock.now()).await?;
+    let known = Configuration::read(&revision).unwrap_or(initial);
+    dictionary.refresh().await?;
+    let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
+    let context = JobContext {
+        store,
+        leadership: Leadership::new(Arc::clone(&clock)),
+        clock,
+        dictionary,
+        served: Arc::new(Served::new(genesis)),
+        publishing: Arc::default(),
+        readability: Readability::new(plan_state),
+        interval: fleet.interval,
+        metrics,
+    };
+    load_current(&context).await?;
+    Ok(context)
 }
 
 /// Opens the database; waits if it is not up yet.
