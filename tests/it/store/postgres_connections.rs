@@ -15,7 +15,7 @@ use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
 use crate::support::proxy::Proxy;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Sessions of Weir, those that wait for something of this kind among them.
 const SESSIONS: &str =
