@@ -196,7 +196,7 @@ async fn plans(url: &str) -> Vec<PlanRow> {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::query_as(
         "-- plans_in_order
-         select number, epoch, window_end_ms from plan order by number",
+         select number, epoch as term, window_end_ms from plan order by number",
     )
     .fetch_all(&mut connection)
     .await
