@@ -1,6 +1,6 @@
 //! Decides which reports of a batch are counted: an anti-replay window per (agent, epoch).
 //!
-//! Pure, and shared by both backends, which keep the marks and lock them while they ask.
+//! Pure, and shared by both backends. They store the marks and hold locks on them meanwhile.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,28 +8,28 @@ use uuid::Uuid;
 
 use super::{Admission, Incarnation, ResolvedReport};
 
-/// How far below the newest sequence a report may lie and still be told from a duplicate: the
-/// bits of [`Mark::seen`] but one, which is the newest itself.
+/// How far below the newest sequence a report can be and still be recognised as a duplicate: the
+/// bits of [`Mark::seen`], except the one for the newest sequence.
 const REACH: u64 = 63;
 
-/// What is remembered of one agent's epoch.
+/// The sequences of one agent's epoch that were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     /// The highest sequence counted.
     pub last_sequence: u64,
     /// Bit `i` says whether sequence `last_sequence - i` was counted.
     pub seen: u64,
-    /// The newest end of a counted report's buckets.
+    /// The latest end of a bucket of a counted report.
     ///
     /// # Units
     /// Milliseconds since the Unix epoch; 0 if only empty reports were counted.
     pub used_milliseconds: i64,
 }
 
-/// Whose mark it is: the agent's name and its epoch.
+/// The key of a mark: the agent's name and its epoch.
 pub(super) type MarkKey<'a> = (&'a str, Uuid);
 
-/// Decides about one sequence; the mark comes back changed only if it is counted.
+/// Decides about one sequence. The returned mark differs only if the sequence is counted.
 pub(super) fn admit(mark: Option<Mark>, sequence: u64) -> (Admission, Mark) {
     let Some(mark) = mark else {
         let first = Mark {
@@ -64,10 +64,10 @@ pub(super) fn admit(mark: Option<Mark>, sequence: u64) -> (Admission, Mark) {
     (Admission::Counted, filled)
 }
 
-/// What becomes of a batch, and the marks it leaves.
+/// The decision about a batch, and the marks to store.
 #[derive(Debug)]
 pub(super) struct BatchDecision<'a> {
-    /// One for each report, in the batch's order.
+    /// One for each report, in the order of the batch.
     pub admissions: Vec<Admission>,
     /// Every mark that differs from the stored one, sorted by key.
     pub changed: BTreeMap<MarkKey<'a>, Mark>,
@@ -81,8 +81,8 @@ pub(super) fn keys(batch: &[ResolvedReport]) -> Vec<MarkKey<'_>> {
     keys
 }
 
-/// Decides about a batch, given the stored marks of its keys and those of its states of the
-/// dictionary that the database has been in, names removed since then excepted.
+/// Decides about a batch. Takes the stored marks of its keys, and those of its incarnations that
+/// are in the database's past, with no names removed since.
 pub(super) fn decide<'a>(
     batch: &'a [ResolvedReport],
     stored: &BTreeMap<MarkKey<'a>, Mark>,
@@ -109,7 +109,7 @@ pub(super) fn decide<'a>(
     }
 }
 
-/// The states of the dictionary that a batch's numbers come from, each once.
+/// The incarnations in which a batch's numbers were found, each once.
 pub(super) fn incarnations(batch: &[ResolvedReport]) -> Vec<Incarnation> {
     let found: HashSet<Incarnation> = batch.iter().map(|report| report.names).collect();
     found.into_iter().collect()
@@ -175,8 +175,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that remembers every sequence: within reach of the newest, a sequence
-        /// is counted exactly if it is new; out of reach nothing is counted.
+        /// Compared with a model that remembers every sequence: within reach of the newest, a
+        /// sequence is counted exactly if it is new; out of reach, nothing is counted.
         #[test]
         fn agrees_with_a_model_that_forgets_nothing(
             start in 0_u64..1000,

@@ -1,12 +1,13 @@
-//! Which schemas and formats this program knows.
+//! Which schemas and formats this program can work with.
 //!
-//! The rule: a release works with the schema and reads the formats of the release before and of
-//! its own. It writes the formats of the release before until an operator says otherwise.
+//! The rule: a release works with the schema of the previous release and its own, and reads both
+//! releases' formats. It writes the formats of the previous release until an operator says
+//! otherwise.
 
 use super::fault::Fault;
 use super::{StoreError, WriteFormat};
 
-/// The level of the schema that the migrations of this program lead to. It rises by one with each
+/// The level of the schema after the migrations of this program. It increases by one with each
 /// release that changes the schema.
 const SCHEMA_LEVEL: i64 = 2;
 
@@ -30,8 +31,8 @@ pub(super) fn number(format: WriteFormat) -> i64 {
     }
 }
 
-/// What that number says. A newer program's formats are written by newer programs only: this one
-/// goes on with its newest.
+/// The format for a number. The formats of a newer program are only written by newer programs; this
+/// one continues with its newest.
 pub(super) fn format(number: i64) -> WriteFormat {
     if number >= 2 {
         WriteFormat::Newest

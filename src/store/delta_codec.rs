@@ -1,8 +1,8 @@
-//! A delta's counts as bytes.
+//! Encodes a delta's counts as bytes.
 //!
-//! One delta holds what one flush adds to one bucket. Ids rise, so gaps and small counts take a
-//! byte each: about 3 bytes an operation and 4 a service, for which no general compression would
-//! pay.
+//! One delta contains what one group commit adds to one bucket. Ids are in ascending order, so gaps
+//! and small counts take a byte each: about 3 bytes per operation and 4 per service. General
+//! compression would gain nothing.
 //!
 //! Version 2: the byte 2; the number of operations; for each its id's gap, offered, sampled; the
 //! number of agents; for each its id in 8 bytes, the highest first, offered, and the covered
@@ -17,11 +17,11 @@ use super::{Admission, BucketCounts, BucketOperation, ResolvedReport};
 
 const VERSION: u8 = 2;
 
-/// The oldest version that is read, and what each has that came after it.
+/// The oldest version that can be read, followed by what later versions added.
 const OLDEST: u8 = 1;
 const WITH_SERVICES: u8 = 2;
 
-/// Sums the counted reports of a batch into one delta for each bucket, by rising bucket.
+/// Sums the counted reports of a batch into one delta per bucket, in ascending order of buckets.
 pub(super) fn sum(batch: &[ResolvedReport], admissions: &[Admission]) -> Vec<BucketCounts> {
     let mut parts: Vec<&BucketCounts> = batch
         .iter()
@@ -99,7 +99,7 @@ fn merge_services(parts: &[&BucketCounts]) -> Vec<ServiceCount> {
     services
 }
 
-/// Encodes counts whose ids rise, as [`sum`] leaves them.
+/// Encodes counts with ascending ids, as [`sum`] returns them.
 pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(
         9 + counts.operations.len() * 4 + counts.agents.len() * 14 + counts.services.len() * 5,
@@ -117,7 +117,7 @@ pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
     for entry in &counts.agents {
         bytes.extend(entry.agent.0.to_be_bytes());
         put(&mut bytes, entry.offered);
-        // Never negative by its meaning.
+        // Never negative by definition.
         put(
             &mut bytes,
             entry.covered_milliseconds.max(0).cast_unsigned(),
@@ -326,7 +326,7 @@ mod tests {
         }
     }
 
-    /// Bytes as they were first written in each version: whatever changes, they stay readable.
+    /// Bytes as they were first written in each version. They must stay readable.
     #[test]
     fn first_bytes_stay_readable() {
         let mut counts = BucketCounts {

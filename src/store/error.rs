@@ -2,18 +2,18 @@
 
 use super::fault::{Cause, Passing};
 
-/// What went wrong in the store, by what the caller can do.
+/// A failure in the store, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached or broke off: nothing is known to have happened; try again.
+    /// The database cannot be reached, or broke off. Nothing is known to have happened; try again.
     #[error("the database is unavailable while {during}")]
     Unavailable {
         /// The operation that failed.
         during: &'static str,
-        /// What the database, or the way to it, said.
+        /// What the database, or the network on the way to it, said.
         source: Cause,
     },
-    /// A stored value cannot be what it should be.
+    /// A stored value is impossible.
     #[error("{what} is corrupt in the database: {why}")]
     Corrupt {
         /// The table, the row and the column.
@@ -21,35 +21,35 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// The tables are not what Weir relies on: a restore is under way or was cut short, a right is
-    /// missing. Nothing was written; works again once an operator has mended it.
+    /// The tables are not as Weir needs them: a restore is in progress or was interrupted, or a
+    /// right is missing. Nothing was written. It works again after an operator has repaired it.
     #[error("the database is not as Weir needs it: {why}")]
     Unsound {
-        /// What is missing, and the way out.
+        /// What is missing, and how to repair it.
         why: String,
     },
-    /// A newer Weir wrote a stored value; run that one, or a newer one.
+    /// A newer Weir wrote a stored value. Run that version, or a newer one.
     #[error("{what} has format {found}, and this Weir reads up to format {known}")]
     NewerFormat {
         /// The table, the row and the column.
         what: String,
         /// The value's format.
         found: u32,
-        /// The newest format that is read.
+        /// The newest format that can be read.
         known: u32,
     },
-    /// Everything else: a fault of the program or of the schema; raise an alarm.
+    /// Anything else: a bug in the program or a wrong schema. Raise an alarm.
     #[error("the database refused {during}")]
     Failed {
         /// The operation that failed.
         during: &'static str,
-        /// What the database, or the way to it, said.
+        /// What the database, or the network on the way to it, said.
         source: Cause,
     },
 }
 
 impl StoreError {
-    /// Whether the tables may not be as Weir needs them; [`Store::inspect`] tells.
+    /// Whether the tables may not be as Weir needs them; [`Store::inspect`] finds out.
     #[must_use]
     pub fn blames_schema(&self) -> bool {
         match self {
@@ -59,7 +59,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the database has no room to write; reading goes on.
+    /// Whether the database has no room for writes. Reads still work.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.passing() == Some(Passing::Full)
@@ -72,7 +72,7 @@ impl StoreError {
         passing.is_some_and(|it| matches!(it, Passing::Away | Passing::NoConnection))
     }
 
-    /// What passes by itself, so that trying again later makes sense.
+    /// The kind of failure, if it is temporary, so that a later retry makes sense.
     #[must_use]
     pub fn passing(&self) -> Option<Passing> {
         match self {
@@ -84,7 +84,7 @@ impl StoreError {
         }
     }
 
-    /// Says at which host, where that is not said yet.
+    /// Adds the host, unless it is known already.
     pub(super) fn at(self, host: Option<&str>) -> Self {
         match self {
             Self::Unavailable { during, source } => Self::Unavailable {
@@ -101,7 +101,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the database answered, with a value that this program cannot read.
+    /// Whether the database answered with a value that this program cannot read.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. })

@@ -13,23 +13,23 @@ pub(super) use unreachable::Unreachable;
 
 use super::StoreError;
 
-/// A failure that does not know yet during what it happened.
+/// A failure that does not know yet which call it belongs to.
 #[derive(Debug)]
 pub enum Fault {
     /// The driver's.
     Driver(sqlx::Error),
-    /// A cell cannot be what it should be.
+    /// A cell contains an impossible value.
     Corrupt { what: String, why: String },
-    /// The tables are not what they should be.
+    /// The tables are not as Weir needs them.
     Unsound(String),
-    /// What a decoder said of a cell.
+    /// A decoder could not read a cell.
     Unreadable(StoreError),
-    /// The partition for a row was not there; it has been forgotten, so that the next attempt
-    /// makes it.
+    /// The partition for a row does not exist. It was removed from the list of known ones, so the
+    /// next attempt creates it.
     PartitionMissing(sqlx::Error),
     /// There is no connection.
     Unreachable(Unreachable),
-    /// Something is set up in a way that Weir cannot work with.
+    /// Something is configured in a way that Weir cannot work with.
     Unsuitable(String),
 }
 
@@ -65,7 +65,7 @@ impl Fault {
         Self::Driver(sqlx::Error::RowNotFound)
     }
 
-    /// Says during what it happened, and what the caller can do.
+    /// Adds the call that failed, and what the caller can do.
     pub fn during(self, during: &'static str) -> StoreError {
         match self {
             Self::Corrupt { what, why } => StoreError::Corrupt { what, why },
@@ -89,7 +89,7 @@ impl Fault {
         }
     }
 
-    /// Whether the server takes no writes any more.
+    /// Whether the server does not accept writes any more.
     pub fn is_read_only(&self) -> bool {
         match self {
             Self::Driver(error) => code(error).as_deref() == Some("25006"),
@@ -100,8 +100,8 @@ impl Fault {
     /// Whether it is likely to go well if it is tried again at once.
     pub fn is_worth_another_attempt(&self) -> bool {
         match self {
-            // Lost to another transaction; or a prepared statement that the server has dropped,
-            // or that a change of the schema has outdated.
+            // It conflicted with another transaction; or the server dropped a prepared statement,
+            // or a change of the schema outdated it.
             Self::Driver(error) => matches!(
                 code(error).as_deref(),
                 Some("40001" | "40P01" | "26000" | "0A000")
@@ -116,7 +116,7 @@ impl Fault {
     }
 }
 
-/// The number in a cell, which must fit its type.
+/// The number in a cell; it must fit its type.
 pub(super) fn number<T: TryFrom<i64>>(
     value: i64,
     what: impl FnOnce() -> String,
@@ -124,7 +124,7 @@ pub(super) fn number<T: TryFrom<i64>>(
     T::try_from(value).map_err(|_| Fault::corrupt(what(), format_args!("{value} is out of range")))
 }
 
-/// A number of ours as the signed 64 bits that databases have.
+/// One of our numbers as a signed 64-bit integer, which databases store.
 pub(super) fn signed(value: u64, what: &'static str) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|_| {
         let why = format!("{what} {value} does not fit 63 bits");
@@ -160,17 +160,17 @@ pub(super) fn is_denied(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether an error may be due to the tables and not to what was asked: class 42, «syntax error or
-/// access rule violation», as where a table, a key, a function or a right is missing; 3F000,
-/// «invalid schema name»; in SQLite the general code 1.
+/// Whether an error may be caused by the tables instead of the call: class 42, «syntax error or
+/// access rule violation», for a missing table, key, function or right; 3F000, «invalid schema
+/// name»; in SQLite the generic code 1.
 pub(super) fn blames_schema(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| {
         (code.len() == 5 && code.starts_with("42")) || code == "3F000" || code == "1"
     })
 }
 
-/// Whether an error says that there is no room for data: 53100, «disk full», or SQLite's
-/// primary code 13.
+/// Whether an error says that there is no room for data: 53100, «disk full», or SQLite's primary
+/// code 13.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     let Some(code) = code(error) else {
         return false;
@@ -179,7 +179,7 @@ pub(super) fn is_full(error: &sqlx::Error) -> bool {
     code == "53100" || (code.len() < 5 && primary() == Ok(13))
 }
 
-/// Whether an error passes by itself, so that trying again later makes sense.
+/// Whether an error is temporary, so that a later retry makes sense.
 fn passes(error: &sqlx::Error) -> bool {
     match error {
         // An answer out of order comes from a proxy that mixed up or lost its server.
@@ -207,10 +207,10 @@ fn code_passes(code: &str) -> bool {
         return matches!(class, "08" | "40" | "53")
             || matches!(
                 code,
-                // Read-only: a standby that is about to be promoted. Idle in a transaction for
-                // too long. Lock not available. Cancelled by a time limit. Shutting down, crashed,
-                // starting, dropped, idle for too long. Credentials being rotated, a database
-                // being created again.
+                // Read-only: a standby that is about to be promoted. Idle in a transaction for too
+                // long. Lock not available. Cancelled by a time limit. Shutting down, crashed,
+                // starting, dropped, idle for too long. Credentials are being rotated, or a
+                // database is being created again.
                 "25006"
                     | "25P03"
                     | "55P03"

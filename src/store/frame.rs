@@ -1,19 +1,19 @@
-//! The frame around stored documents of numbers: a version byte, then one zstd frame.
+//! The frame around stored columns of numbers: a version byte, then one zstd frame.
 
 use std::io::Read;
 
 use super::varint::Damage;
 
-/// Level 1: columns of numbers gain little from a higher one, and the leader waits for it.
+/// Level 1: columns of numbers gain little from a higher level, and the leader waits for it.
 const LEVEL: i32 = 1;
 
-/// Content that would be larger, unpacked, than what is ever read.
+/// The content is larger than the largest that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it takes {bytes} bytes; the limit is {most}")]
 pub struct TooLarge {
-    /// What it takes.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The most that is read.
+    /// The largest size that is read.
     pub most: u64,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn compress(content: &[u8]) -> Vec<u8> {
 pub(super) fn decompress(compressed: &[u8], largest: u64) -> Result<Vec<u8>, Damage> {
     let decoder = zstd::stream::read::Decoder::new(compressed).map_err(|_| Damage::Malformed)?;
     let mut content = Vec::new();
-    // One byte over the limit tells too much from just enough.
+    // One byte over the limit distinguishes too much from just enough.
     let mut bounded = decoder.take(largest + 1);
     bounded
         .read_to_end(&mut content)

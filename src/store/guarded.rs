@@ -22,8 +22,7 @@ use crate::telemetry::metrics::{Label, Metrics, StoreCall, StoreFailure};
 use crate::telemetry::seldom::Seldom;
 use limited::Limited;
 
-/// How often a call that fails, or is slow, is worth a line: a database that is away would fill the
-/// log otherwise.
+/// How often a failed or slow call is logged. Otherwise a database that is away would fill the log.
 const SELDOM: Duration = Duration::from_secs(10);
 
 /// A store in a database.
@@ -36,12 +35,12 @@ pub struct Guarded<B> {
 struct Watch {
     gate: Gate,
     metrics: Arc<Metrics>,
-    /// A call that takes longer is slow.
+    /// A call that takes longer than this is slow.
     slow: Duration,
     lines: Vec<Lines>,
 }
 
-/// When a call is worth a line.
+/// Limits the log lines.
 struct Lines {
     failed: Seldom,
     slow: Seldom,

@@ -1,17 +1,17 @@
-//! One window's history as bytes: what every operation offered, kept and was served.
+//! Encodes the history of one window: offered, sampled and served of every operation.
 //!
 //! Version 1: the byte 1, then one zstd frame of a table (see `table`).
 //!
 //! Version 2: the byte 2, then an index, then blocks. The index is the number of blocks and, for
 //! each, the gap to its first id and its length in bytes (all variable-length). A block is a zstd
-//! frame of a table of its own. One operation is found by reading the index and one block, so
-//! [`cut`] tells a store which bytes to read. There are at most [`BLOCKS_MAX`] blocks, so that an
-//! index always fits into [`HEAD_BYTES`].
+//! frame of its own table. To find one operation, a reader needs the index and one block; [`cut`]
+//! tells a store which bytes these are. There are at most [`BLOCKS_MAX`] blocks, so an index always
+//! fits into [`HEAD_BYTES`].
 //!
-//! Measured on 10,000 operations whose counts follow Zipf's law (exponent 1) with the noise of
-//! counting, every operation with a probability of its own: 5.7 bytes an operation and window at
-//! 3 million requests a window, 1.1 at 60 thousand. A minute of such a fleet is 57 kB, a day 82 MB;
-//! most of it is the probabilities, whose digits are as good as random.
+//! Measured with 10,000 operations whose counts follow Zipf's law (exponent 1) with the noise of
+//! counting, each with its own probability: 5.7 bytes per operation and window at 3 million
+//! requests a window, 1.1 at 60 thousand. A minute of such a fleet takes 57 kB, a day 82 MB. Most
+//! of it is the probabilities, whose digits are practically random.
 
 mod table;
 
@@ -23,25 +23,26 @@ use super::{StoreError, WriteFormat, frame};
 const WHOLE: u8 = 1;
 const INDEXED: u8 = 2;
 
-/// The versions that are read.
+/// The versions that can be read.
 const KNOWN: std::ops::RangeInclusive<u8> = WHOLE..=INDEXED;
 
-/// Operations in a block, unless that makes more than [`BLOCKS_MAX`] of them. One block is what is
-/// read for one operation: 4,096 operations are about 25 kB.
+/// Operations in a block, unless there would be more than [`BLOCKS_MAX`] blocks. One block is read
+/// to find one operation: 4,096 operations are about 25 kB.
 const BLOCK_OPERATIONS: usize = 4096;
 
 /// The most blocks in a payload.
 const BLOCKS_MAX: usize = 240;
 
-/// The bytes at the front of a payload that hold the whole index: a version, a count of at most 2
-/// bytes, and for each block a gap of at most 5 bytes and a length of at most 4, as long as a
-/// block stays under 256 MiB.
+/// The bytes at the front of a payload that contain the whole index: a version, a count of at most
+/// 2 bytes, and for each block a gap of at most 5 bytes and a length of at most 4, as long as a
+/// block is smaller than 256 MiB.
 pub(super) const HEAD_BYTES: usize = 3 + BLOCKS_MAX * 9;
 
-/// The most bytes a table may unpack to: as many operations as a plan has room for.
+/// The largest size of a decompressed table: as many operations as fit in a plan.
 pub const BYTES_MAX: u64 = 128 << 20;
 
-/// The most bytes of one operation: its id's gap, two counts of variable length and a probability.
+/// The most bytes of one operation: the gap to its id, two counts of variable length and a
+/// probability.
 pub const OPERATION_BYTES: u64 = 29;
 
 /// One operation's history in a window.
@@ -51,14 +52,15 @@ pub struct HistoryOperation {
     pub operation: OperationId,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Root requests kept.
+    /// Sampled root requests.
     pub sampled: u64,
-    /// What its SDKs were served after the window, in [0, 1]; single precision is enough to draw
-    /// it. Absent if no plan listed it.
+    /// The probability served after the window, in [0, 1]. Single precision is enough to draw it.
+    /// None if no plan contained the operation.
     pub probability: Option<f32>,
 }
 
-/// Encodes a window's operations, in any order, each at most once; they come back by rising id.
+/// Encodes a window's operations. They may be in any order, each at most once; they are decoded in
+/// ascending order of ids.
 #[must_use]
 pub fn encode(operations: &[HistoryOperation], format: WriteFormat) -> Vec<u8> {
     let mut sorted = operations.to_vec();
@@ -82,7 +84,7 @@ fn indexed(sorted: &[HistoryOperation]) -> Vec<u8> {
     joined(&blocks)
 }
 
-/// A block on its way into a payload.
+/// A block that is being encoded.
 struct Block {
     first: u32,
     bytes: Vec<u8>,
@@ -106,8 +108,8 @@ fn joined(blocks: &[Block]) -> Vec<u8> {
 /// Decodes a window's operations.
 ///
 /// # Errors
-/// [`StoreError::NewerFormat`] for a version that is not known, [`StoreError::Corrupt`] for
-/// anything else that [`encode`] does not write.
+/// [`StoreError::NewerFormat`] for an unknown version, [`StoreError::Corrupt`] for anything else
+/// that [`encode`] does not write.
 pub fn decode(payload: &[u8]) -> Result<Vec<HistoryOperation>, StoreError> {
     named(read(payload))
 }
@@ -134,11 +136,11 @@ fn read(payload: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
     Ok(operations)
 }
 
-/// What a window's history says of one operation. The payload is a whole one, or what is left of it
-/// after [`cut`].
+/// Finds one operation in a window's history. The payload may be whole, or what is left of it after
+/// [`cut`].
 ///
 /// # Errors
-/// As those of [`decode`], of what has to be read.
+/// Those of [`decode`], for the part that is read.
 pub fn find(
     payload: &[u8],
     operation: OperationId,
@@ -158,14 +160,14 @@ fn found(payload: &[u8], operation: OperationId) -> Result<Option<HistoryOperati
     table::find(&frame::decompress(bytes, BYTES_MAX)?, operation)
 }
 
-/// The part of a payload that says something of one operation.
+/// The part of a payload that contains one operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// All of it.
+    /// The whole payload.
     Whole,
-    /// Nothing: this payload says the same.
+    /// Nothing more: this payload is equivalent.
     Nothing(Vec<u8>),
-    /// So many bytes from an offset on. [`Part::payload`] makes a payload of them.
+    /// A range of bytes. [`Part::payload`] makes a payload of them.
     Part(Part),
 }
 
@@ -173,7 +175,7 @@ pub(super) enum Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     first: u32,
-    /// Where the block begins in the payload, in bytes from 0.
+    /// The block's offset in the payload, in bytes.
     pub offset: usize,
     /// Its length in bytes.
     pub length: usize,
@@ -187,8 +189,8 @@ impl Part {
     }
 }
 
-/// Which part of a payload says something of one operation, by the first [`HEAD_BYTES`] of it. What
-/// cannot be read is not cut, so that [`find`] says why.
+/// The part of a payload that contains one operation, given its first [`HEAD_BYTES`]. Unreadable
+/// payloads are not cut, so that [`find`] reports the error.
 pub(super) fn cut(head: &[u8], operation: OperationId) -> Cut {
     let indexed = version(head).is_ok_and(|version| version == INDEXED);
     let Some(index) = indexed.then(|| Index::read(head)).and_then(Result::ok) else {
@@ -204,7 +206,7 @@ pub(super) fn cut(head: &[u8], operation: OperationId) -> Cut {
     }
 }
 
-/// Where the blocks of a payload are.
+/// The positions of a payload's blocks.
 struct Index(Vec<Entry>);
 
 struct Entry {
@@ -246,13 +248,13 @@ impl Index {
         Ok(Self(entries))
     }
 
-    /// The block that holds an operation if any does.
+    /// The block that contains an operation, if any does.
     fn holding(&self, operation: OperationId) -> Option<&Entry> {
         let after = self.0.partition_point(|entry| entry.first <= operation.0);
         self.0.get(after.checked_sub(1)?)
     }
 
-    /// Where the last block ends.
+    /// The end of the last block.
     fn end(&self) -> usize {
         self.0.last().map_or(2, |entry| entry.bytes().end)
     }

@@ -1,4 +1,4 @@
-//! What Weir keeps, behind one narrow trait with two backends.
+//! Everything that Weir stores, behind one narrow trait with two backends.
 //!
 //! Read [`Store`] first, then `model`, which says what it takes and returns. Only this module holds
 //! SQL. A backend promises what the conformance suite in `tests/it/store/` asks of both.
@@ -43,24 +43,23 @@ pub use model::{
 
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
 
-/// Where a read sends its rows, one at a time: it waits while the other end is busy, and ends when
-/// the other end is gone.
+/// The channel for the rows of a read. The read waits while the receiver is busy, and ends when the
+/// receiver is dropped.
 pub type Rows<T> = mpsc::Sender<T>;
 
-/// Everything Weir asks of a database.
+/// Everything that Weir asks of a database.
 ///
-/// Every method is one transaction or one statement; none keeps session state. Methods may be
-/// called at once from several tasks and several replicas. Each ends within 30 seconds, and a
-/// caller may drop its future at any time.
+/// Every method is one transaction or one statement; none has session state. Several tasks and
+/// several replicas may call methods at the same time. Each call ends within 30 seconds. A caller
+/// may drop its future at any time.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Stores a batch of reports in one transaction and returns after it has committed, so that
-    /// `Counted` and `Duplicate` mean durable. The answers stand in the batch's order.
+    /// Stores a batch of reports in one transaction and returns after the commit, so that `Counted`
+    /// and `Duplicate` mean durable. The answers are in the order of the batch.
     ///
-    /// The batch holds at most one report of an (agent, epoch). Within the transaction the
-    /// marks are locked in sorted order, each report's state of the dictionary is compared with
-    /// the database's, and the accepted reports' counts are summed into one delta per bucket. An
-    /// error means that nothing may be acknowledged.
+    /// The batch has at most one report of each (agent, epoch). The transaction locks the marks in
+    /// sorted order, checks each report's incarnation against the database, and sums the accepted
+    /// reports into one delta per bucket. After an error, nothing may be acknowledged.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
     /// Sends every delta of the buckets that start in the range, in no particular order. Returns the
@@ -71,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
         rows: Rows<StoredDelta>,
     ) -> Result<Incarnation, StoreError>;
 
-    /// The first bucket from an instant on for which there are deltas; of several lengths that begin
+    /// The first bucket from an instant on that has deltas. If several of different length start
     /// together, the longest.
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError>;
 
@@ -83,20 +82,22 @@ pub trait Store: Send + Sync + 'static {
         including: Option<Incarnation>,
     ) -> Result<DictionaryPage, StoreError>;
 
-    /// Adds names as far as the limits allow, services before operations, in the order given, and
-    /// says what became of each. The caller reads the dictionary after. `__other__` needs no
-    /// adding: a service's comes with it, and the overflow service has no other operation.
+    /// Adds names as far as the limits allow, services before operations, in the order given.
+    /// Returns the result for each. The caller must read the dictionary afterwards. `__other__`
+    /// need not be added: a service's overflow entry is added with it, and the overflow service has
+    /// no other operation.
     async fn add_names(
         &self,
         names: &[(ServiceName, OperationName)],
         limits: DictionaryLimits,
     ) -> Result<Vec<Placement>, StoreError>;
 
-    /// Removes operations (never overflow entries) and services left with none, and starts a
-    /// new generation if anything went. Numbers are not reused. Returns how many operations
-    /// went; none at all if `under`, where the numbers come from, is not in the database's past.
+    /// Removes operations (never overflow entries), and services without remaining operations.
+    /// Starts a new generation if anything was removed. Numbers are not reused. Returns how many
+    /// operations were removed; none at all if `under`, the incarnation of the numbers, is not in
+    /// the database's past.
     ///
-    /// A service goes, its overflow entry with it, if it has no operation left and either lost
+    /// A service is removed with its overflow entry if it has no operation left, and either lost
     /// one now or its overflow entry is among those given.
     async fn remove_names(
         &self,
@@ -113,7 +114,7 @@ pub trait Store: Send + Sync + 'static {
         time_to_live: Duration,
     ) -> Result<LeaseAnswer, StoreError>;
 
-    /// Gives the lease back, if it is the caller's, so that another may take it at once.
+    /// Gives the lease back if it is the caller's, so that another may take it at once.
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
 
     /// Publishes a plan with the history of its window: one transaction that holds only if the
@@ -121,16 +122,16 @@ pub trait Store: Send + Sync + 'static {
     /// the names that the plan was computed with are in the database's past.
     async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError>;
 
-    /// Which plan is current; none before the first.
+    /// The mark of the current plan; none before the first plan.
     async fn current_plan_mark(&self) -> Result<Option<PlanMark>, StoreError>;
 
-    /// The current plan, whole; none before the first.
+    /// The whole current plan; none before the first plan.
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError>;
 
-    /// The newest stored plan below a number whose body has a format that this program reads.
+    /// The newest stored plan below a number whose body this program can read.
     async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError>;
 
-    /// Up to where history is settled: what [`Store::settle_history`] wrote last.
+    /// Up to when history is settled, as [`Store::settle_history`] wrote it.
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Writes history rows, replacing those of the same window start, and notes in the same
@@ -138,15 +139,15 @@ pub trait Store: Send + Sync + 'static {
     /// has read, and the names that the rows were computed with are in the database's past.
     async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError>;
 
-    /// Which formats stored documents are to be written in.
+    /// The formats in which to store documents.
     async fn write_format(&self) -> Result<WriteFormat, StoreError>;
 
-    /// Says which formats stored documents are to be written in, to all replicas.
+    /// Chooses the formats in which all replicas store documents.
     async fn set_write_format(&self, format: WriteFormat) -> Result<(), StoreError>;
 
     /// Sends the history of the first `limit` windows that start in the range, oldest first.
     ///
-    /// With an operation, a payload may be cut down to what it says of that one; see
+    /// With an operation, a payload may be cut to the part that contains it; see
     /// [`history_codec::find`].
     async fn stream_history(
         &self,
@@ -159,15 +160,15 @@ pub trait Store: Send + Sync + 'static {
     /// The settings that all replicas share; none before the first start has written them.
     async fn fleet_settings(&self) -> Result<Option<FleetSettings>, StoreError>;
 
-    /// Writes the settings that all replicas share: where there are none yet, or in any case with
-    /// `replace`. Returns those that are stored then.
+    /// Writes the settings that all replicas share if there are none, or in any case with
+    /// `replace`. Returns the settings that are stored afterwards.
     async fn write_fleet_settings(
         &self,
         settings: FleetSettings,
         replace: bool,
     ) -> Result<FleetSettings, StoreError>;
 
-    /// The newest configuration. Never writes: in a restore the table is empty for a while.
+    /// The newest configuration. Never writes: during a restore the table is empty for a while.
     ///
     /// # Errors
     /// [`StoreError::Unsound`] if there is none.
@@ -188,15 +189,15 @@ pub trait Store: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError>;
 
-    /// One revision of the configuration; none where nobody has written it, or where
-    /// [`Store::maintain`] has deleted it since.
+    /// One revision of the configuration; none if it was never written, or if [`Store::maintain`]
+    /// has deleted it.
     async fn configuration_revision(
         &self,
         revision: u64,
     ) -> Result<Option<ConfigurationRevision>, StoreError>;
 
-    /// The newest `limit` revisions of the configuration before one, the newest first; of all
-    /// where that is absent.
+    /// The newest `limit` revisions of the configuration, newest first; with `before`, only older
+    /// ones.
     async fn configuration_revisions(
         &self,
         before: Option<u64>,
@@ -210,15 +211,15 @@ pub trait Store: Send + Sync + 'static {
         retention: Retention,
     ) -> Result<Maintained, StoreError>;
 
-    /// Checks that tables, keys and rights are as Weir needs them; cheap.
+    /// Checks that tables, keys and rights are as Weir needs them. Cheap.
     ///
     /// # Errors
-    /// [`StoreError::Unsound`] with what is missing and the way out.
+    /// [`StoreError::Unsound`], with what is missing and how to repair it.
     async fn inspect(&self) -> Result<(), StoreError>;
 
-    /// The connections as they are now; asks nobody.
+    /// The current connections. Does not query the database.
     fn pool(&self) -> PoolState;
 
-    /// Ends the connections after what runs now.
+    /// Closes the connections after the running calls.
     async fn close(&self);
 }

@@ -1,6 +1,6 @@
-//! Decides which names a dictionary takes up and under which numbers.
+//! Decides which names are added to the dictionary, and under which numbers.
 //!
-//! Pure, and shared by both backends, which hold the dictionary's lock while they ask.
+//! Pure, and shared by both backends. They hold the dictionary's lock meanwhile.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,13 +15,13 @@ pub struct Counters {
     pub next_service: u32,
     /// The number of the next new operation.
     pub next_operation: u32,
-    /// Services kept, the overflow service not counted.
+    /// Stored services, not counting the overflow service.
     pub services: u32,
-    /// Operations kept, overflow entries not counted.
+    /// Stored operations, not counting overflow entries.
     pub operations: u32,
 }
 
-/// A service that is there already.
+/// A service that exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownService {
     /// Its number.
@@ -30,7 +30,7 @@ pub struct KnownService {
     pub operations: u32,
 }
 
-/// What is there already of the names asked for.
+/// Those of the names asked for that exist already.
 #[derive(Debug, Default)]
 pub struct Known {
     /// Services by name.
@@ -39,18 +39,19 @@ pub struct Known {
     pub operations: HashSet<(u32, String)>,
 }
 
-/// What is to be written.
+/// The rows to write.
 #[derive(Debug)]
 pub struct Additions<'a> {
     /// New services: number and name.
     pub services: Vec<(u32, &'a str)>,
-    /// New operations: number, service, name; overflow entries too, by rising number.
+    /// New operations, including overflow entries: number, service, name, in ascending order of
+    /// numbers.
     pub operations: Vec<(u32, u32, &'a str)>,
-    /// How many operations each service has now, its overflow entry not counted.
+    /// The number of operations of each service afterwards, not counting its overflow entry.
     pub service_operations: Vec<(u32, u32)>,
-    /// The counters after it all.
+    /// The counters afterwards.
     pub counters: Counters,
-    /// What becomes of each name asked for, in their order.
+    /// The result for each name, in the order of the names.
     pub placements: Vec<Placement>,
 }
 
@@ -63,8 +64,8 @@ impl Additions<'_> {
 
 /// Decides about names in the order given, services before operations.
 ///
-/// Nothing is ever added to the overflow service, whose one entry counts what no service could
-/// be kept for, and the overflow entry of a service comes and goes with the service.
+/// Nothing is added to the overflow service. Its only entry counts the requests of services that do
+/// not fit. The overflow entry of a service is added and removed with the service.
 pub(super) fn additions<'a>(
     names: &'a [(ServiceName, OperationName)],
     limits: DictionaryLimits,

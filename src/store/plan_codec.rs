@@ -1,11 +1,13 @@
-//! A plan as bytes: columns of numbers, lossless, the same bytes for the same plan.
+//! Encodes a plan as columns of numbers: lossless, and the same bytes for the same plan.
 //!
 //! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
-//! `Guaranteed` and `Followed` in postcard. Every number comes back bit for bit, infinite levels too,
-//! because the next plan is computed from this one and a replica must compute what the leader did.
+//! `Guaranteed` and `Followed` in postcard. Every number is decoded bit for bit, including infinite
+//! levels, because the next plan is computed from this one, and every replica must compute what the
+//! leader did.
 //!
-//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`; in version 5 the number
-//! of followers was part of the format. They are still read, and version 5 is still written.
+//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`. In version 5 the
+//! number of followers was part of the format. They can still be read, and version 5 is still
+//! written.
 
 mod explained;
 mod fleet;
@@ -28,31 +30,31 @@ use super::{StoreError, TooLarge, WriteFormat, frame};
 
 const VERSION: u8 = 6;
 
-/// What release 0.1.0 reads.
+/// The version that release 0.1.0 reads.
 const PREVIOUS: u8 = 5;
 
-/// The oldest version that is read, and what each has that came after it.
+/// The oldest version that can be read, followed by what later versions added.
 const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
 const WITH_COUNTED_FOLLOWERS: u8 = 6;
 
-/// The versions that are read, by a body's first byte.
+/// The versions that can be read, by the first byte of a body.
 pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 
-/// The most bytes a body may unpack to. PostgreSQL takes a value of up to 1 GB, and a replica needs
-/// about three times this to make the next plan.
+/// The largest size of a decompressed body. PostgreSQL stores values of up to 1 GB, and a replica
+/// needs about three times this size to compute the next plan.
 pub const BYTES_MAX: u64 = 512 << 20;
 
-/// The most bytes of one operation: 5 numbers of 8 bytes, 13 of 4, 3 of 1, and 9 of variable length,
-/// which take 47 at their longest.
+/// The most bytes of one operation: 5 numbers of 8 bytes, 13 of 4, 3 of 1, and 9 of variable
+/// length, which take at most 47.
 pub const OPERATION_BYTES: u64 = 142;
 
 /// The most bytes of one service.
 pub const SERVICE_BYTES: u64 = 42;
 
-/// What every version begins with. Fields are only ever changed under a new version.
+/// The beginning of every version. Its fields may only change with a new version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     number: u64,
@@ -80,7 +82,7 @@ struct Operations {
     overflow: Vec<bool>,
     offered: Vec<f64>,
     belief: Beliefs,
-    /// A rate under 0 stands for none.
+    /// A negative rate means none.
     belief_before: Beliefs,
     share: Vec<f64>,
     probability: Vec<f64>,
@@ -109,7 +111,7 @@ struct Agents {
 /// Encodes a plan.
 ///
 /// # Errors
-/// Refuses a plan that could never be read again because it unpacks to more than [`BYTES_MAX`].
+/// Refuses a plan that could never be read because it decompresses to more than [`BYTES_MAX`].
 pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
     let document = Document {
         number: plan.number,
@@ -143,8 +145,8 @@ fn bytes(whole: &impl Serialize) -> Vec<u8> {
 /// Decodes a plan.
 ///
 /// # Errors
-/// [`StoreError::NewerFormat`] for a version that is not known, [`StoreError::Corrupt`] for
-/// anything else that [`encode`] does not write.
+/// [`StoreError::NewerFormat`] for an unknown version, [`StoreError::Corrupt`] for anything else
+/// that [`encode`] does not write.
 pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
     read(body).map_err(|damage| damage.of("plan_body.body"))
 }
@@ -197,7 +199,7 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
     }
 }
 
-/// What every version begins with.
+/// Reads the part that all versions have.
 fn plan(document: &Document) -> Result<Plan, Damage> {
     let (start, end) = document.window_milliseconds;
     Ok(Plan {
@@ -228,7 +230,7 @@ fn service_columns(services: &[ServicePlan]) -> Services {
     columns
 }
 
-/// Up to version 4 everybody shared at the fleet's level, in no group.
+/// Up to version 4, all services shared at the fleet's level, in no group.
 fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> {
     let count = columns.service.len();
     same_length(count, &[columns.default_probability.len()])?;
@@ -300,7 +302,7 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
     (0..count).map(row).collect()
 }
 
-/// What stands for no belief.
+/// The stored value for no belief.
 const NO_BELIEF: Belief = Belief {
     rate: -1.0,
     variance: 0.0,

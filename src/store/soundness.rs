@@ -1,4 +1,4 @@
-//! Keeps rows out of tables that are not as Weir needs them.
+//! Blocks writes to tables that are not as Weir needs them.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::StoreError;
 use crate::health::DatabaseState;
 
-/// How often the tables are looked at while calls fail or wait for them.
+/// How often the tables are checked while calls fail or wait for them.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whoever can look whether the tables are as Weir needs them.
@@ -24,7 +24,7 @@ pub(super) trait Inspect: Send + Sync {
 /// Lets writes through while the tables are sound, as far as is known.
 pub(super) struct Gate {
     database: DatabaseState,
-    /// When the tables were looked at because of a call.
+    /// When a call last caused a check of the tables.
     looked: Mutex<Option<Instant>>,
 }
 
@@ -37,8 +37,8 @@ impl Gate {
         }
     }
 
-    /// Whether a write may go on. A closed gate looks at the tables again, so that it opens by
-    /// itself when they have been mended.
+    /// Whether a write may proceed. A closed gate checks the tables again, so that it opens by
+    /// itself after a repair.
     ///
     /// # Errors
     /// [`StoreError::Unsound`] while it is closed.
@@ -47,15 +47,16 @@ impl Gate {
         self.fault().map_or(Ok(()), Err)
     }
 
-    /// Looks at the tables again if the gate is closed. A replica that nobody sends reports to
-    /// still asks for plans, and opens by that.
+    /// Checks the tables again if the gate is closed. So a replica that gets no reports, but asks
+    /// for plans, opens too.
     pub async fn reopen(&self, tables: &dyn Inspect) {
         if self.fault().is_some() {
             self.look(tables).await;
         }
     }
 
-    /// Looks at the tables if an error may be due to them; gives that reason in place of the error.
+    /// Checks the tables if they may be the cause of an error; then returns that cause instead of
+    /// the error.
     pub async fn explain(&self, tables: &dyn Inspect, error: StoreError) -> StoreError {
         if !error.blames_schema() {
             return error;
@@ -64,12 +65,12 @@ impl Gate {
         self.fault().unwrap_or(error)
     }
 
-    /// Notes what somebody has found who looked.
+    /// Notes the result of a check.
     pub fn note(&self, outcome: &Result<(), StoreError>) {
         match outcome {
             Ok(()) => self.database.note_unsound(None),
             Err(StoreError::Unsound { why }) => self.database.note_unsound(Some(why)),
-            // Nobody knows.
+            // Unknown.
             Err(_) => {}
         }
     }

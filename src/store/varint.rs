@@ -1,8 +1,8 @@
-//! Numbers as bytes: LEB128 variable-length integers, and a reader that no input can harm.
+//! Encodes numbers as bytes: LEB128 variable-length integers, and a reader that no input can harm.
 //!
-//! The integers are ten lines of our own: the small crates for them (`unsigned-varint`) drop the
-//! bits of a tenth byte that do not fit 64 bits, where a damaged cell must be an error, and what
-//! reads counts, gaps and fixed widths around them would be ours all the same.
+//! The integers are ten lines of our own. The small crates for them (`unsigned-varint`) ignore the
+//! bits of a tenth byte that do not fit 64 bits, where a damaged cell must be an error. And the
+//! code around them, for counts, gaps and fixed widths, would be ours in any case.
 
 use super::StoreError;
 
@@ -15,10 +15,10 @@ pub(super) enum Damage {
     /// A number does not fit its type.
     #[error("a number is out of range")]
     OutOfRange,
-    /// Ids do not rise.
+    /// Ids are not in ascending order.
     #[error("its ids are not in ascending order")]
     Unsorted,
-    /// Bytes follow the end.
+    /// There are extra bytes at the end.
     #[error("it has extra bytes at its end")]
     Trailing,
     /// No program has ever written this version.
@@ -29,10 +29,10 @@ pub(super) enum Damage {
     NewerVersion {
         /// Its version.
         found: u32,
-        /// The newest version that is read.
+        /// The newest version that can be read.
         known: u32,
     },
-    /// Larger than anything the program writes.
+    /// Larger than anything that the program writes.
     #[error("it decompresses to more than the limit")]
     TooLarge,
     /// The compressed frame or the serialised value inside it is malformed.
@@ -41,7 +41,7 @@ pub(super) enum Damage {
 }
 
 impl Damage {
-    /// What a version says that is none of those read, of which `known` is the newest.
+    /// The damage for a version that cannot be read; `known` is the newest that can.
     pub(super) fn version(found: u8, known: u8) -> Self {
         let (found, known) = (u32::from(found), u32::from(known));
         if found > known {
@@ -51,7 +51,7 @@ impl Damage {
         }
     }
 
-    /// The error about a cell that is damaged like this.
+    /// The error for a cell with this damage.
     pub(super) fn of(self, what: impl Into<String>) -> StoreError {
         let what = what.into();
         match self {
@@ -64,7 +64,7 @@ impl Damage {
     }
 }
 
-/// Appends a number, seven bits a byte, the lowest first.
+/// Appends a number, seven bits per byte, lowest first.
 pub(super) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
@@ -73,7 +73,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Reads from the front of bytes.
+/// Reads from the front of a slice.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
@@ -84,14 +84,14 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// Takes a given number of bytes.
+    /// Reads a fixed number of bytes.
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(Damage::Truncated)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    /// Takes a number written by [`put`].
+    /// Reads a number written by [`put`].
     pub(super) fn number(&mut self) -> Result<u64, Damage> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -108,8 +108,8 @@ impl<'a> Reader<'a> {
         Err(Damage::OutOfRange)
     }
 
-    /// Takes a count of things that occupy at least `least_bytes` each, so that a hostile count
-    /// cannot make the caller set room aside for more than there are bytes.
+    /// Reads a count of items that take at least `least_bytes` each. So a hostile count cannot make
+    /// the caller allocate more than the bytes can hold.
     pub(super) fn count(&mut self, least_bytes: usize) -> Result<usize, Damage> {
         let count = usize::try_from(self.number()?).map_err(|_| Damage::OutOfRange)?;
         if count > self.rest.len() / least_bytes {
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// Takes the next of rising ids, written as gaps by [`put`], given the one before.
+    /// Reads the next of ascending ids, written as gaps by [`put`], given the one before.
     pub(super) fn rising(&mut self, previous: Option<u32>) -> Result<u32, Damage> {
         let gap = u32::try_from(self.number()?).map_err(|_| Damage::OutOfRange)?;
         match previous {
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no bytes are left.
     pub(super) fn end(self) -> Result<(), Damage> {
         if self.rest.is_empty() {
             Ok(())

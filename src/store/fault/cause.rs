@@ -1,4 +1,4 @@
-//! What the database, or the way to it, said.
+//! The cause of a failure: what the database, or the network on the way to it, said.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,28 +8,28 @@ use sqlx::migrate::MigrateError;
 use super::{Unreachable, blames_schema, code, is_full};
 use crate::telemetry::logging::chain;
 
-/// What the database, or the way to it, said: in words, for logs and for people.
+/// What the database, or the network on the way to it, said, in words.
 ///
-/// The driver's error ends here. No text holds a password: servers and the driver do not repeat
-/// them, and what may come from a URL is not repeated either.
+/// The driver's error type ends here. No text contains a password: servers and the driver do not
+/// repeat them, and values from a URL are not repeated either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     said: String,
     passing: Passing,
-    /// Whether the tables may be to blame.
+    /// Whether the tables may be the cause.
     blames_schema: bool,
-    /// Whether the text names the host already.
+    /// Whether the text already names the host.
     placed: bool,
 }
 
-/// What passes by itself, by what a client may hear of it.
+/// The kind of a temporary failure, for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     /// It cannot be reached, or does not answer.
     Away,
     /// It has no room for data.
     Full,
-    /// It gave up the call: others held locks, or it took too long.
+    /// It gave up the call, because others held locks or it took too long.
     Busy,
     /// All connections are in use, here or at the server.
     NoConnection,
@@ -38,7 +38,7 @@ pub enum Passing {
 }
 
 impl Passing {
-    /// What a client hears.
+    /// The text for clients.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 impl Cause {
-    /// A cause in words, as of a database that is away.
+    /// A cause in words, as if the database were away.
     pub fn of(said: impl Into<String>) -> Self {
         Self {
             said: said.into(),
@@ -70,7 +70,7 @@ impl Cause {
         }
     }
 
-    /// Says at which host, if it does not yet.
+    /// Adds the host, unless the text names it already.
     pub(in crate::store) fn at(self, host: Option<&str>) -> Self {
         match host {
             Some(host) if !self.placed => Self {
@@ -82,12 +82,12 @@ impl Cause {
         }
     }
 
-    /// Whether the tables may be to blame, and not what was asked.
+    /// Whether the tables may be the cause, instead of the call.
     pub(in crate::store) fn blames_schema(&self) -> bool {
         self.blames_schema
     }
 
-    /// What a client may hear of it, where it passes.
+    /// The kind of failure for clients, if it is temporary.
     pub(in crate::store) fn passing(&self) -> Passing {
         self.passing
     }
@@ -124,14 +124,14 @@ fn passing(error: &sqlx::Error) -> Passing {
     }
 }
 
-/// The code of an error that passes.
+/// The kind of a temporary error, by its code.
 pub(super) fn passing_code(code: &str) -> Passing {
     match code {
         // Too many connections.
         "53300" => Passing::NoConnection,
         // Cancelled by a time limit, lock not available, idle in a transaction for too long.
         "57014" | "55P03" | "25P03" => Passing::Busy,
-        // Lost to other transactions, out of memory.
+        // Conflicts with other transactions, out of memory.
         code if code.len() == 5 && matches!(&code[..2], "40" | "53") => Passing::Busy,
         // SQLite: busy, locked.
         code if code.len() < 5
@@ -145,7 +145,7 @@ pub(super) fn passing_code(code: &str) -> Passing {
     }
 }
 
-/// An error of the driver in words: the server's own, with its code, or what broke.
+/// An error of the driver in words: the server's message with its code, or what broke.
 pub(super) fn described(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(said) => match said.code() {

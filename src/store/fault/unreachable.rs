@@ -6,15 +6,15 @@ use std::io::ErrorKind;
 use super::cause::{Passing, described};
 use super::code;
 
-/// Why there is no connection: the host, and what it or the way to it said.
+/// Why there is no connection: the host, and what it or the network said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreachable {
     said: String,
-    /// What a client may hear of it.
+    /// The kind of failure for clients.
     pub(super) passing: Passing,
     /// Whether another attempt within a second may succeed.
     pub passes_soon: bool,
-    /// Whether the settings are wrong, so that only a change of them helps.
+    /// Whether the settings are wrong, so that only changing them helps.
     pub is_misconfigured: bool,
 }
 
@@ -34,11 +34,11 @@ impl Unreachable {
         }
     }
 
-    /// A host that refused, or broke off, an attempt.
+    /// A host that refused an attempt, or broke it off.
     pub fn connecting(host: &str, error: &sqlx::Error) -> Self {
         let code = code(error);
         let code = code.as_deref();
-        // As of a certificate that is not trusted.
+        // For example, a certificate that is not trusted.
         let invalid = |error: &std::io::Error| error.kind() == ErrorKind::InvalidData;
         let (broken, is_misconfigured) = match error {
             sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => (false, true),
@@ -58,7 +58,7 @@ impl Unreachable {
         }
     }
 
-    /// A host that will do later.
+    /// A host that is not suitable at the moment.
     pub fn not_yet(host: &str, why: &str) -> Self {
         Self::of(format!("{host}: {why}"))
     }
@@ -71,7 +71,7 @@ impl Unreachable {
         }
     }
 
-    /// Every connection has been in use for as long as a call waits.
+    /// All connections were in use for as long as a call waits.
     pub fn all_in_use(connections: u32) -> Self {
         Self {
             passing: Passing::NoConnection,
@@ -87,12 +87,12 @@ impl Unreachable {
         }
     }
 
-    /// Whether a server has as many connections as it takes.
+    /// Whether the server has reached its limit of connections.
     pub fn has_no_place(&self) -> bool {
         self.passing == Passing::NoConnection
     }
 
-    /// None of several hosts.
+    /// None of several hosts gave a connection.
     pub fn none_of(hosts: Vec<Self>) -> Self {
         let any = |which: fn(&Self) -> bool| hosts.iter().any(which);
         let said: Vec<&str> = hosts.iter().map(|host| host.said.as_str()).collect();

@@ -11,12 +11,12 @@ use crate::store::soundness::Inspect;
 use crate::store::{Cause, StoreError};
 use crate::telemetry::metrics::StoreCall;
 
-/// The longest any call may take, retries and waiting for a connection included. A server that
-/// has vanished without closing its connections would otherwise hold its callers for the
-/// kernel's quarter of an hour.
+/// The longest that any call may take, including retries and waiting for a connection. Otherwise a
+/// server that vanished without closing its connections would block callers for the kernel's
+/// quarter of an hour.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a transaction that lost to another is tried, the first time included.
+/// How often a transaction that conflicts with another one is tried, including the first attempt.
 const ATTEMPTS: u32 = 10;
 
 /// A backend whose calls are bounded.

@@ -1,16 +1,15 @@
-//! Operations as four columns of one length, which comes first: ids as gaps, offered and sampled
-//! (all variable-length), and probabilities as the four bytes of an IEEE 754 single, NaN where
+//! Operations as four columns of the same length, which is stored first: ids as gaps, offered and
+//! sampled (all variable-length), and probabilities as the four bytes of an IEEE 754 single, NaN if
 //! there is none.
 
 use super::HistoryOperation;
 use crate::allocation::OperationId;
 use crate::store::varint::{Damage, Reader, put};
 
-/// The fewest bytes an operation takes: one in each of the first three columns and four in the
-/// last.
+/// The fewest bytes of an operation: one in each of the first three columns, and four in the last.
 const LEAST_BYTES: usize = 7;
 
-/// Encodes operations with rising ids.
+/// Encodes operations with ascending ids.
 pub(super) fn encode(sorted: &[HistoryOperation]) -> Vec<u8> {
     let mut content = Vec::with_capacity(10 + sorted.len() * 10);
     put(&mut content, sorted.len() as u64);
@@ -60,7 +59,7 @@ pub(super) fn decode(content: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
     Ok(operations)
 }
 
-/// Finds one operation, and sets nothing aside for the others.
+/// Finds one operation without storing the others.
 pub(super) fn find(
     content: &[u8],
     operation: OperationId,

@@ -5,20 +5,20 @@ use chrono::{DateTime, Utc};
 /// One revision of the operators' configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigurationRevision {
-    /// Rises by one with each write; the first is 1.
+    /// Increases by one with each write; the first is 1.
     pub revision: u64,
     /// The JSON document.
     pub document: String,
-    /// When it was written; kept to the millisecond.
+    /// When it was written, to the millisecond.
     pub written_at: DateTime<Utc>,
 }
 
-/// That there is a revision of the configuration, without what it says.
+/// A revision of the configuration, without its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevisionMark {
     /// Its number.
     pub revision: u64,
-    /// When it was written; kept to the millisecond.
+    /// When it was written, to the millisecond.
     pub written_at: DateTime<Utc>,
 }
 
@@ -27,6 +27,6 @@ pub struct RevisionMark {
 pub enum ConfigurationWrite {
     /// It is the newest revision now.
     Written(ConfigurationRevision),
-    /// Somebody else wrote first; this is the newest.
+    /// Somebody else wrote first; this is the newest revision.
     Conflict(ConfigurationRevision),
 }

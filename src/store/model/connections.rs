@@ -3,9 +3,9 @@
 /// The connections to the database at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// Open, and waiting for work.
+    /// Open and idle.
     pub idle: u32,
-    /// Open, and at work.
+    /// Open and in use.
     pub used: u32,
     /// The most that may be open.
     pub most: u32,

@@ -14,7 +14,7 @@ use super::DictionaryLimits;
 pub struct FleetSettings {
     /// How often a plan is computed, and the length of a bucket; whole milliseconds.
     pub interval: Duration,
-    /// The oldest report accepted, by the start of its window; whole milliseconds.
+    /// The greatest age of an accepted report, from the start of its window; whole milliseconds.
     pub report_age_max: Duration,
     /// How long after its end a window still waits for reports, in whole milliseconds; if nobody has
     /// said, it follows from the interval.

@@ -1,14 +1,14 @@
 //! Which formats stored documents are written in.
 
-/// Which formats stored documents are written in.
+/// The formats in which documents are stored.
 ///
-/// A release reads the formats of the one before, and writes them until an operator says that no
-/// replica of the release before will come back.
+/// A release reads the formats of the previous release. It writes them until an operator says that
+/// no replica of the previous release will come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum WriteFormat {
-    /// Those that the release before reads.
+    /// Formats that the previous release can read.
     #[default]
     Previous,
-    /// The newest.
+    /// The newest formats.
     Newest,
 }

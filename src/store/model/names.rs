@@ -1,15 +1,15 @@
-//! What the dictionary of names is asked for, and what it answers.
+//! The requests to the dictionary of names, and its answers.
 //!
-//! A number means a name only in the database that gave it out. After a failover to a lagging
-//! standby, or a restore, the database has forgotten its last names and gives their numbers to
-//! others. So every state of the dictionary has an [`Incarnation`], and whoever holds numbers says
-//! under which one it looked them up.
+//! A number means a name only in the database that assigned it. After a failover to a lagging
+//! standby, or a restore, the database has forgotten its last names and assigns their numbers to
+//! others. So every state of the dictionary has an [`Incarnation`], and every user of numbers says
+//! under which one it found them.
 
 use uuid::Uuid;
 
 use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 
-/// A state of the dictionary: random, and another one after every addition and removal.
+/// A state of the dictionary: random, and a new one after every addition and removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Incarnation(pub Uuid);
 
@@ -23,36 +23,37 @@ impl Incarnation {
 pub struct DictionaryEntry {
     /// The service's number.
     pub service: ServiceId,
-    /// The operation's number; numbers become visible in rising order.
+    /// The operation's number. Numbers become visible in ascending order.
     pub operation: OperationId,
     /// The service's name.
     pub service_name: ServiceName,
-    /// The operation's name; `__other__` for the service's overflow entry, made with the service.
+    /// The operation's name; `__other__` for the overflow entry of the service, which is created
+    /// with the service.
     pub operation_name: OperationName,
 }
 
-/// Where a reader of the dictionary stands.
+/// The position of a reader of the dictionary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DictionaryCursor {
-    /// The state it has read.
+    /// The incarnation that it has read.
     pub incarnation: Incarnation,
-    /// Rises whenever entries are removed.
+    /// Increases whenever entries are removed.
     pub generation: u64,
     /// The entries of that state below this number have been read: all of them where this is the
     /// number of the next new operation.
     pub next: OperationId,
 }
 
-/// How the dictionary's state follows from the one that a reader has read.
+/// The relation of the dictionary's state to the one that a reader has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Only entries were added: those of the page.
     Forward,
-    /// Entries were removed, or the reader has read nothing yet or stands too far back: the
-    /// page's entries replace everything.
+    /// Entries were removed, or the reader has read nothing yet or a state that is too old. The
+    /// entries of the page replace everything.
     Anew,
-    /// The reader's state is not in the database's past: it has gone back in time, or is another
-    /// database. The page's entries replace everything.
+    /// The reader's state is not in the database's past: the database went back in time, or is
+    /// another one. The entries of the page replace everything.
     Back,
 }
 
@@ -68,33 +69,33 @@ impl Step {
     }
 }
 
-/// What a reader of the dictionary is given.
+/// A page for a reader of the dictionary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DictionaryPage {
-    /// Whether the entries add to what was read before or replace it.
+    /// Whether the entries are added to those read before, or replace them.
     pub step: Step,
-    /// Where the reader stands now.
+    /// The new position of the reader.
     pub cursor: DictionaryCursor,
-    /// Whether the state asked about is this one or in its past; true where none was.
+    /// Whether the state in question is this one or in its past; true if there was no question.
     pub includes: bool,
-    /// By rising operation number.
+    /// In ascending order of operation numbers.
     pub entries: Vec<DictionaryEntry>,
     /// Whether there are more entries: then the reader goes on from the cursor.
     pub more: bool,
 }
 
-/// How many names may be kept.
+/// How many names may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DictionaryLimits {
-    /// Services, the overflow service not counted.
+    /// Services, not counting the overflow service.
     pub services: u32,
-    /// Operations of one service, its overflow entry not counted.
+    /// Operations of one service, not counting its overflow entry.
     pub operations_per_service: u32,
-    /// Operations of the fleet, overflow entries not counted.
+    /// Operations of the fleet, not counting overflow entries.
     pub operations: u32,
 }
 
-/// What became of a name that was to be added.
+/// The result for a name that was to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// It has a number, new or old.

@@ -1,4 +1,4 @@
-//! Plans as they are stored, and under which conditions one becomes the current one.
+//! Plans as they are stored, and the conditions for publishing one.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{HistoryRow, Incarnation};
 use crate::allocation::Window;
 
-/// Which plan it is. After the database has gone back in time a number may come again; an
-/// identity does not.
+/// Identifies a plan. After the database has gone back in time, a number may be used again; an
+/// identity is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanMark {
     /// The plan's number.
@@ -16,24 +16,24 @@ pub struct PlanMark {
     pub identity: Uuid,
 }
 
-/// A lease that somebody believes to hold.
+/// A lease, as the caller believes to hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     /// The lease's name.
     pub lease: &'static str,
-    /// Who holds it.
+    /// The holder.
     pub holder: Uuid,
-    /// The term it is held under. After the database has gone back in time, another holder may
-    /// have the same term.
+    /// The term of the lease. After the database has gone back in time, another holder may have the
+    /// same term.
     pub term: u64,
 }
 
-/// A plan that is to become the current one, and under which conditions.
+/// A plan to publish, and the conditions.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPlan<'a> {
     /// The lease must be held like this.
     pub claim: Claim,
-    /// The plan that must be the current one; its number lies below the new one's.
+    /// This plan must be the current one; its number is lower than the new one's.
     pub replaces: Option<PlanMark>,
     /// The plan.
     pub plan: &'a StoredPlan,
@@ -44,21 +44,21 @@ pub struct NewPlan<'a> {
 /// A plan as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPlan {
-    /// Its number; that of its parent is lower.
+    /// Its number, which is higher than its parent's.
     pub number: u64,
-    /// Its identity: random. Zero in a plan that is not the current one: only the current plan's
-    /// identity is stored.
+    /// Its identity: random. Zero in a plan that is not the current one, because only the current
+    /// plan's identity is stored.
     pub identity: Uuid,
     /// The term it was computed under.
     pub term: u64,
     /// A state of the dictionary in which its numbers, and those of its history, have their names.
     /// Of a plan that was read: the state that the dictionary was in at that moment.
     pub names: Incarnation,
-    /// The window it answers.
+    /// The window that it was computed from.
     pub window: Window,
     /// The configuration revision it was computed from.
     pub configuration_revision: u64,
-    /// When it was published; kept to the millisecond.
+    /// When it was published, to the millisecond.
     pub published_at: DateTime<Utc>,
     /// Its figures for the fleet as a JSON document, for people and dashboards.
     pub summary: String,
@@ -67,7 +67,7 @@ pub struct StoredPlan {
 }
 
 impl StoredPlan {
-    /// Which plan it is.
+    /// The mark that identifies it.
     #[must_use]
     pub fn mark(&self) -> PlanMark {
         PlanMark {
@@ -82,9 +82,9 @@ impl StoredPlan {
 pub enum Publication {
     /// It is the current plan now.
     Published,
-    /// Another leader has taken over since: the lease has another holder or another term.
+    /// Another leader has taken over: the lease has another holder or another term.
     StaleTerm,
-    /// Another plan than the one to be replaced is current; this is its number, 0 for none.
+    /// Another plan is current than the one to replace; this is its number, 0 for none.
     StaleParent(u64),
     /// Its numbers may stand for other names now: the database has gone back in time. The names
     /// must be read again, and the plan computed again.

@@ -11,26 +11,26 @@ use crate::store::{StoreError, delta_codec};
 pub struct ResolvedReport {
     /// Who sent it.
     pub agent: AgentName,
-    /// New at every start of the agent.
+    /// A new one at every start of the agent.
     pub epoch: Uuid,
-    /// Counts up within an epoch, from any number at or above 0.
+    /// Increases within an epoch, from any number at or above 0.
     pub sequence: u64,
-    /// The state of the dictionary that its numbers were looked up in.
+    /// The incarnation of the dictionary in which its numbers were found.
     pub names: Incarnation,
-    /// What it adds to each bucket; bucket starts differ from each other.
+    /// What it adds to each bucket. Each bucket occurs once.
     pub buckets: Vec<BucketCounts>,
 }
 
-/// What a report adds to one bucket, or what a stored delta holds.
+/// What a report adds to one bucket, or what a stored delta contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketCounts {
     /// The bucket.
     pub bucket: Window,
-    /// Counts by operation; an operation may stand more than once, then its counts add up.
+    /// Counts by operation. If an operation occurs more than once, its counts add up.
     pub operations: Vec<BucketOperation>,
-    /// Instances by service; likewise.
+    /// Instances by service, with the same rule.
     pub services: Vec<ServiceCount>,
-    /// Counts by agent; likewise.
+    /// Counts by agent, with the same rule.
     pub agents: Vec<AgentCount>,
 }
 
@@ -41,14 +41,14 @@ pub struct BucketOperation {
     pub operation: OperationId,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Root requests kept.
+    /// Sampled root requests.
     pub sampled: u64,
 }
 
 /// A delta as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDelta {
-    /// The bucket it adds to.
+    /// The bucket that it adds to.
     pub bucket: Window,
     pub(in crate::store) payload: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl StoredDelta {
     /// What it adds.
     ///
     /// # Errors
-    /// [`StoreError::NewerFormat`] or [`StoreError::Corrupt`]; other deltas can be read all the same.
+    /// [`StoreError::NewerFormat`] or [`StoreError::Corrupt`]. Other deltas can still be read.
     pub fn counts(&self) -> Result<BucketCounts, StoreError> {
         delta_codec::decode(self.bucket, &self.payload).map_err(|damage| {
             let start = self.bucket.start.0;
@@ -66,17 +66,17 @@ impl StoredDelta {
     }
 }
 
-/// What became of one report of a batch.
+/// The result of one report of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// Its counts are stored, durably and once.
     Counted,
-    /// It had been counted before; nothing was added.
+    /// It was counted before; nothing was added.
     Duplicate,
-    /// Its sequence lies so far behind the newest of its epoch that nobody can tell whether it
-    /// was counted; nothing was added. The agent takes a new epoch.
+    /// Its sequence is so far behind the newest of its epoch that nobody knows whether it was
+    /// counted; nothing was added. The agent must take a new epoch.
     TooFarBehind,
-    /// Its numbers may stand for other names now: names were removed, or the database has gone
-    /// back in time. Nothing was added; its names must be looked up again.
+    /// Its numbers may belong to other names now: names were removed, or the database went back in
+    /// time. Nothing was added; its names must be looked up again.
     OtherNames,
 }

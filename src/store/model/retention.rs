@@ -2,35 +2,35 @@
 
 use crate::allocation::Timestamp;
 
-/// How long things are kept: what ends before an instant may go.
+/// How long data is stored: older data may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Deltas of buckets that start before this.
     pub deltas_before: Timestamp,
     /// History rows and plan summaries before this.
     pub history_before: Timestamp,
-    /// Plan bodies published before this; the current plan's stays whatever its age.
+    /// Plan bodies published before this. The current plan's body always stays.
     pub plan_bodies_before: Timestamp,
-    /// The newest revisions of the configuration that stay.
+    /// The newest revisions of the configuration, which stay.
     pub revisions: Revisions,
     /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
     /// such old buckets must be refused elsewhere: without its mark one would count again.
     pub agents_before: Timestamp,
-    /// How many of the dictionary's newest states are remembered. A reader that stands further
-    /// back reads everything again.
+    /// How many of the newest states of the dictionary are remembered. A reader of an older state
+    /// reads everything again.
     pub dictionary_states: u32,
 }
 
-/// How many revisions of the configuration are kept. The newest, which is in force, always is.
+/// How many revisions of the configuration are stored. The newest, which is in force, always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revisions {
-    /// So many at most.
+    /// The most revisions.
     pub most: u32,
-    /// Documents of so many bytes together at most.
+    /// The most bytes of all documents together.
     pub bytes: u64,
 }
 
-/// What is left after maintenance.
+/// What maintenance left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maintained {
     /// Revisions of the configuration that are stored.

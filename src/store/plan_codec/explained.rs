@@ -1,4 +1,4 @@
-//! What version 5 adds to a plan: why each operation is served what it is, and what groups come to.
+//! Added in version 5: the reason for each operation's probability, and the figures of groups.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::store::varint::Damage;
 pub(super) struct Explained {
     groups: Groups,
     service_level: Vec<f64>,
-    /// One more than its place among the groups; 0 for none.
+    /// The index of the service's group plus one; 0 for none.
     service_group: Vec<u32>,
     bound: Vec<f32>,
     source: Vec<u8>,
@@ -50,7 +50,7 @@ impl Explained {
         columns
     }
 
-    /// Puts them into the plan that they were taken from.
+    /// Writes them into the plan that they belong to.
     pub(super) fn restore(&self, plan: &mut Plan) -> Result<(), Damage> {
         let lengths = [self.service_level.len(), self.service_group.len()];
         same_length(plan.services.len(), &lengths)?;

@@ -1,4 +1,4 @@
-//! The part of a stored plan that is of the fleet as a whole.
+//! The part of a stored plan about the whole fleet.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub(super) struct Fleet {
     forecast_offered: f64,
 }
 
-/// What follows from version 3 on: how well the plan serves.
+/// Added in version 3: how well the plan serves.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Judged {
     due_sampled: f64,
@@ -34,7 +34,7 @@ pub(super) struct Judged {
     changed: f64,
 }
 
-/// What follows from version 4 on: how the budget was trimmed.
+/// Added in version 4: how the budget was trimmed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Trimmed {
     factor: f64,

@@ -1,5 +1,5 @@
-//! What version 5 adds to a plan: what the operations' traffic does together, and when each comes;
-//! both with the window and before it. Version 6 says how many followers there are.
+//! Added in version 5: the common course of all operations, and the rhythm of each; both with the
+//! window and before it. Since version 6, the number of followers is stored.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ struct State<Followers> {
     followers: Followers,
 }
 
-/// A number of followers as a format has it.
+/// The followers, in the type of a format.
 pub(super) trait Followers: AsRef<[Follower]> {
     fn of(followers: Vec<Follower>) -> Self;
 }
@@ -43,7 +43,7 @@ impl Followers for Counted {
 }
 
 impl Followers for Seven {
-    /// Another number begins anew, as it does for whoever reads it.
+    /// A different number of followers starts again, as it does for the reader.
     fn of(followers: Vec<Follower>) -> Self {
         let begun = columns(Common::default().courses[0]);
         followers.try_into().unwrap_or([begun; 7])
@@ -61,7 +61,7 @@ fn columns(course: Course) -> Follower {
     [level, slope, variance, later, error]
 }
 
-/// A row for every operation of the plan; zeros stand for none before.
+/// One row for every operation of the plan; zeros if there was none before.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Rhythms {
     gap: Vec<u16>,
@@ -83,7 +83,7 @@ impl<F: Followers> Followed<F> {
         }
     }
 
-    /// Puts them into the plan that they were taken from.
+    /// Writes them into the plan that they belong to.
     pub(super) fn restore(&self, plan: &mut Plan) -> Result<(), Damage> {
         plan.fleet.common = self.common.read();
         plan.fleet.common_before = self.common_before.read();
@@ -133,8 +133,8 @@ impl<F: Followers> State<F> {
         }
     }
 
-    /// Where a program has another number of followers than whoever wrote the plan, all of them
-    /// begin anew: they are told apart by their places.
+    /// If the program that wrote the plan has another number of followers, all of them start again,
+    /// because they are identified by their places.
     fn read(&self) -> Common {
         let course = |&[level, slope, variance, later, error]: &Follower| Course {
             level,

@@ -1,4 +1,4 @@
-//! The part of a stored plan that says how many instances there are and what they are guaranteed.
+//! The part of a stored plan about SDK instances and their lower bound.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::same_length;
 use crate::allocation::{Plan, ServicePlan};
 use crate::store::varint::Damage;
 
-/// What follows from version 6 on; the columns stand beside those of `Services`.
+/// Added in version 6. The columns belong to those of `Services`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Guaranteed {
     fleet_lower_bound: f64,
@@ -16,7 +16,7 @@ pub(super) struct Guaranteed {
 }
 
 impl Guaranteed {
-    /// Takes it from a plan.
+    /// Reads it from a plan.
     pub fn of(plan: &Plan) -> Self {
         let column = |figure: fn(&ServicePlan) -> f64| plan.services.iter().map(figure).collect();
         Self {
@@ -27,7 +27,7 @@ impl Guaranteed {
         }
     }
 
-    /// Writes it into the plan of which the rest has been read.
+    /// Writes it into a plan whose other parts were read already.
     pub fn restore(&self, plan: &mut Plan) -> Result<(), Damage> {
         let lengths = [self.instances.len(), self.lower_bound.len()];
         same_length(plan.services.len(), &lengths)?;

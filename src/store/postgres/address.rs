@@ -1,8 +1,8 @@
-//! Where the database is: a URL as libpq takes it, or a file that holds one.
+//! The address of the database: a URL as libpq accepts it, or a file that contains one.
 //!
-//! The driver knows neither several hosts nor `target_session_attrs`, so the URL is taken apart
-//! here and put together again for each host. It is read again for every new connection: a
-//! password that changed in a file (the URL's or `PGPASSFILE`) needs no restart.
+//! The driver does not support several hosts or `target_session_attrs`, so the URL is parsed here,
+//! and a new one is built for each host. It is read again for every new connection: a password that
+//! changed in a file (the URL's or `PGPASSFILE`) needs no restart.
 //!
 //! # Source
 //! PostgreSQL documentation, «Connection Strings» and «Parameter Key Words» of libpq.
@@ -14,13 +14,13 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use sqlx::postgres::PgConnectOptions;
 
-/// How long a host may take to give a connection, unless the URL says otherwise.
+/// How long connecting to a host may take, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Hosts that one URL may name.
+/// The most hosts in a URL.
 const HOSTS_MAX: usize = 16;
 
-/// Parameters of libpq that change nothing Weir relies on.
+/// Parameters of libpq that do not affect anything that Weir relies on.
 const WITHOUT_EFFECT: &[&str] = &[
     "client_encoding",
     "fallback_application_name",
@@ -37,7 +37,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tcp_user_timeout",
 ];
 
-/// Parameters that the driver reads.
+/// Parameters that the driver supports.
 const DRIVERS: &[&str] = &[
     "application_name",
     "dbname",
@@ -55,12 +55,12 @@ const DRIVERS: &[&str] = &[
     "user",
 ];
 
-/// Where the URL is found.
+/// Where the URL comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum UrlSource {
-    /// The URL itself, which may hold a password.
+    /// The URL itself. It may contain a password.
     Text(String),
-    /// A file that holds the URL; it is read again for every new connection.
+    /// A file that contains the URL. It is read again for every new connection.
     File(PathBuf),
 }
 
@@ -73,7 +73,7 @@ impl fmt::Debug for UrlSource {
     }
 }
 
-/// What is wrong with a URL. Never holds the URL or a value out of it.
+/// What is wrong with a URL. Never contains the URL or a value from it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UrlError(String);
@@ -108,7 +108,7 @@ impl UrlSource {
 #[derive(Debug, Clone)]
 pub(super) struct Hosts {
     pub hosts: Vec<Host>,
-    /// How long one of them may take to give a connection.
+    /// How long connecting to one of them may take.
     pub timeout: Duration,
     /// Whether the URL says that statements cannot be kept prepared.
     pub unprepared: bool,
@@ -122,10 +122,10 @@ pub(super) struct Host {
     pub options: PgConnectOptions,
 }
 
-/// A host and a port as they are written; the defaults are the driver's.
+/// A host and a port as they are written. The driver has the defaults.
 type Written = (Option<String>, Option<u16>);
 
-/// Takes a URL apart.
+/// Parses a URL.
 pub(super) fn parse(url: &str) -> Result<Hosts, UrlError> {
     let rest = url
         .strip_prefix("postgres://")
@@ -174,8 +174,8 @@ fn decoded(text: &str) -> Result<String, UrlError> {
     Ok(text.into_owned())
 }
 
-/// The options for one host. Everything goes through the query, where the driver decodes each
-/// value alone, and where an IPv6 address needs no brackets.
+/// The options for one host. Everything is passed in the query, where the driver decodes each value
+/// separately, and where an IPv6 address needs no brackets.
 fn host(pairs: &[(String, String)], (name, port): &Written) -> Result<Host, UrlError> {
     const NOWHERE: &str = "postgres:///?";
     let mut query = form_urlencoded::Serializer::for_suffix(NOWHERE.to_owned(), NOWHERE.len());
@@ -213,7 +213,7 @@ fn host(pairs: &[(String, String)], (name, port): &Written) -> Result<Host, UrlE
     })
 }
 
-/// The query of a URL, sorted out.
+/// The parameters of a URL, by who handles them.
 struct Parameters {
     /// For the driver.
     drivers: Vec<(String, String)>,
@@ -232,7 +232,7 @@ impl Parameters {
             timeout: CONNECT_TIMEOUT,
             unprepared: false,
         };
-        // As libpq does: a `+` is a plus.
+        // As in libpq, a `+` is a plus.
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             read.take(&decoded(key)?, &decoded(value)?)?;
@@ -248,7 +248,7 @@ impl Parameters {
             "connect_timeout" => self.timeout = timeout(value)?,
             "target_session_attrs" => session_attributes(value)?,
             "statement-cache-capacity" => match value.parse::<u32>() {
-                // The driver would name its statements all the same, and never free them.
+                // The driver would name its statements nevertheless, and never free them.
                 Ok(0) => self.unprepared = true,
                 Ok(_) => self.drivers.push((key.to_owned(), value.to_owned())),
                 Err(_) => return Err(wrong("statement-cache-capacity is not a whole number")),
@@ -271,8 +271,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// `sslrootcert=system`: the system's certificates, which the driver trusts anyway. Like
-    /// libpq, insists on the host's name being checked, for these certificates are anybody's.
+    /// `sslrootcert=system` means the system's certificates, which the driver trusts anyway. Like
+    /// libpq, requires that the host's name is checked, because anybody can get such a certificate.
     fn system_certificates(&mut self) -> Result<(), UrlError> {
         let before = self.drivers.len();
         let system = |(key, value): &(String, String)| {
@@ -320,14 +320,14 @@ impl Parameters {
 
 fn timeout(value: &str) -> Result<Duration, UrlError> {
     match value.parse::<u64>() {
-        // As in libpq, no limit; ours holds.
+        // In libpq this means no limit; here it means the default.
         Ok(0) => Ok(CONNECT_TIMEOUT),
         Ok(seconds @ 1..=10) => Ok(Duration::from_secs(seconds)),
         _ => Err(wrong("connect_timeout must be 1 to 10 seconds")),
     }
 }
 
-/// Weir writes, so it takes only servers that do, whatever the URL says.
+/// Weir writes, so it only accepts servers that allow it, whatever the URL says.
 fn session_attributes(value: &str) -> Result<(), UrlError> {
     match value {
         "any" | "read-write" | "primary" => Ok(()),

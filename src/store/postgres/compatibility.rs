@@ -9,8 +9,8 @@ const EXISTS: &str = "\
 -- compatibility: exists
 select to_regclass(quote_ident($1) || '.compatibility') is not null";
 
-/// Refuses a schema that only newer programs can work with. Another one's, further down the search
-/// path, says nothing of it.
+/// Refuses a schema that only newer programs can work with. A table in another schema of the search
+/// path is ignored.
 pub(super) async fn check(connection: &mut Connection, schema: &str) -> Result<(), Fault> {
     let exists: bool = sqlx::query_scalar(EXISTS)
         .bind(schema)

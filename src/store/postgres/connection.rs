@@ -1,10 +1,10 @@
-//! One connection: what it can be relied on for, and what runs behind it.
+//! One connection: the guarantees of its session, and how to end work that it left behind.
 //!
-//! A session may be Weir's own, or a transaction-pooling proxy (PgBouncer) may give every
-//! transaction another one. Weir asks at each new connection: it sends a mark among the startup
-//! options and looks whether the session has it. In a session of its own it keeps statements
-//! prepared and sets time limits once. In any other it prepares nothing that outlives a
-//! statement, and wraps single statements in transactions that bring their limits.
+//! A session may be Weir's own. With a transaction-pooling proxy (PgBouncer), every transaction may
+//! run in another session. Each new connection finds out: it sends a mark in the startup options
+//! and checks whether the session has it. In its own session, Weir keeps statements prepared and
+//! sets time limits once. In any other, it prepares nothing that outlives a statement, and wraps
+//! single statements in transactions that set their limits.
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,16 +31,16 @@ use crate::store::fault;
 /// Whether statements are kept prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PreparedStatements {
-    /// Where the session is Weir's own.
+    /// If the session is Weir's own.
     #[default]
     Auto,
-    /// Always: for a proxy that keeps the prepared statements of its clients apart.
+    /// Always: for a proxy that keeps the prepared statements of its clients separate.
     On,
     /// Never.
     Off,
 }
 
-/// What runs on the server for a connection, so that it can be ended from another.
+/// Work on the server that belongs to a connection, so that another connection can end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     /// The connection's own process, and when it started.
@@ -54,7 +54,7 @@ pub(super) enum Work {
 pub(super) enum Refused {
     /// The driver's error.
     Driver(sqlx::Error),
-    /// It only reads: a standby, or a server set to read-only.
+    /// It only accepts reads: a standby, or a server set to read-only.
     ReadOnly(&'static str),
 }
 
@@ -67,7 +67,7 @@ impl From<sqlx::Error> for Refused {
 /// A connection to one of the hosts.
 pub struct Connection {
     raw: PgConnection,
-    /// Where it leads.
+    /// The host that it is connected to.
     pub(super) host: Arc<str>,
     /// Whether the session is Weir's own.
     own: bool,
@@ -94,7 +94,7 @@ select pg_backend_pid(), backend_start, coalesce(current_setting('weir.session',
 from pg_stat_get_activity(pg_backend_pid())";
 
 impl Connection {
-    /// Connects. `refuses_options` says, and learns, that a proxy takes no startup options.
+    /// Connects. `refuses_options` says that a proxy refuses startup options; it is updated.
     pub(super) async fn open(
         host: &Host,
         prepared: PreparedStatements,
@@ -143,7 +143,7 @@ impl Connection {
         })
     }
 
-    /// Whether the session is Weir's own, so that what is set once stays.
+    /// Whether the session is Weir's own, so that its settings last.
     pub(super) fn is_own(&self) -> bool {
         self.own
     }
@@ -153,24 +153,24 @@ impl Connection {
         self.in_transaction
     }
 
-    /// Whether it can be used again: it waits for nothing.
+    /// Whether it can be used again, because it waits for nothing.
     pub(super) fn is_at_rest(&self) -> bool {
         !self.busy && !self.in_transaction
     }
 
-    /// What goes on at the server if this is dropped now.
+    /// The work that goes on at the server if this is dropped now.
     pub(super) fn left_behind(&self) -> Option<Work> {
         self.work.filter(|_| self.busy)
     }
 
-    /// Asks for a sign of life.
+    /// Checks that the server answers.
     pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         sqlx::Connection::ping(&mut self.raw).await
     }
 
-    /// Takes leave.
+    /// Closes the connection.
     pub(super) async fn close(self) {
-        // The server learns of it in any case.
+        // The server notices in any case.
         let _ = sqlx::Connection::close(self.raw).await;
     }
 
@@ -203,7 +203,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a statement as it is.
+    /// Runs a statement unchanged.
     fn stream<'e, 'q: 'e, E>(&'e mut self, query: E) -> Answer<'e>
     where
         E: 'q + Execute<'q, Postgres>,
@@ -219,7 +219,7 @@ impl Connection {
         }
     }
 
-    /// Runs a single statement in a transaction of its own, which a proxy keeps in one session.
+    /// Runs a single statement in its own transaction, which a proxy keeps in one session.
     async fn alone<'q, E>(&mut self, query: E) -> Result<Vec<Step>, sqlx::Error>
     where
         E: 'q + Execute<'q, Postgres>,
@@ -231,7 +231,8 @@ impl Connection {
     }
 }
 
-/// Adds what only a session of one's own keeps: the mark, and limits for single statements.
+/// Adds the startup options that only a session of one's own keeps: the mark, and limits for single
+/// statements.
 fn with_limits(options: &PgConnectOptions, mark: &str) -> PgConnectOptions {
     options.clone().options([
         ("weir.session", mark),
@@ -241,8 +242,8 @@ fn with_limits(options: &PgConnectOptions, mark: &str) -> PgConnectOptions {
     ])
 }
 
-/// Whether a connection may have been refused for its startup options: not if the error names
-/// credentials, a database, a lack of resources or a server that is going or coming.
+/// Whether a connection may have been refused because of its startup options. Not if the error is
+/// about credentials, a database, a lack of resources, or a server that is starting or stopping.
 fn blames_options(error: &sqlx::Error) -> bool {
     let code = fault::code(error);
     code.is_some_and(|code| !matches!(code.get(..2), Some("28" | "3D" | "53" | "57")))
@@ -250,7 +251,7 @@ fn blames_options(error: &sqlx::Error) -> bool {
 
 type Step = Either<PgQueryResult, PgRow>;
 
-/// A statement's answer. Until its end, or an error that the server sent, the server is at work.
+/// The answer to a statement. The server is at work until its end, or until an error that it sent.
 struct Answer<'e> {
     inner: BoxStream<'e, Result<Step, sqlx::Error>>,
     busy: &'e mut bool,
@@ -271,7 +272,7 @@ impl Stream for Answer<'_> {
     }
 }
 
-/// A query whose statement is forgotten after it.
+/// A query whose statement is not kept prepared.
 struct Unprepared<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unprepared<E> {
@@ -321,7 +322,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         Box::pin(async move {
             let mut steps = self.fetch_many(query);
             let mut found = None;
-            // To the end, so that the next statement finds nothing left over.
+            // Reads to the end, so that nothing is left for the next statement.
             while let Some(step) = steps.try_next().await? {
                 if let Either::Right(row) = step {
                     found.get_or_insert(row);

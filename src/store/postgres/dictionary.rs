@@ -22,8 +22,8 @@ select operation.service_id, operation.name
 from operation
 join unnest($1::bigint[], $2::text[]) as wanted (service_id, name) using (service_id, name)";
 
-/// Names the key, as every insert does: without it this is an error. While a restore is loading
-/// the table, its names would otherwise be added a second time.
+/// Names the key, as every insert does, so a missing key is an error. Otherwise names could be
+/// added a second time while a restore is loading the table.
 const INSERT_SERVICES: &str = "\
 -- dictionary: insert services
 insert into service (service_id, name, operations)
@@ -104,7 +104,7 @@ pub(super) async fn find(
     Ok(known)
 }
 
-/// Checks that every number given was a new one.
+/// Checks that every assigned number was new.
 fn check_new(counter: &str, rows: usize, inserted: &PgQueryResult) -> Result<(), Fault> {
     if inserted.rows_affected() == rows as u64 {
         return Ok(());

@@ -20,7 +20,7 @@ where window_start_ms >= $1 and window_start_ms < $2
 order by window_start_ms
 limit $3";
 
-/// Payloads are stored uncompressed and out of line, so that only the pages asked for are read.
+/// Payloads are stored uncompressed and out of line, so that only the necessary pages are read.
 const READ_PARTS: &str = "\
 -- history: read parts
 select history.window_start_ms, substring(history.payload from wanted.first for wanted.bytes)
@@ -28,10 +28,10 @@ from unnest($1::bigint[], $2::int[], $3::int[]) as wanted (window_start_ms, firs
 join history using (window_start_ms)
 where history.window_start_ms >= $4 and history.window_start_ms <= $5";
 
-/// Parts fetched together: as many as fit into this many bytes, and one if that is larger.
+/// Parts are fetched together up to this many bytes; a larger part is fetched alone.
 const TOGETHER_BYTES: usize = 1 << 20;
 
-/// Parts fetched together at most.
+/// The most parts fetched together.
 const TOGETHER: usize = 64;
 
 #[derive(sqlx::FromRow)]
@@ -42,7 +42,7 @@ struct HeadRow {
     bytes: i64,
 }
 
-/// What is to be read of a row whose head has been.
+/// What to read of a row after its head.
 struct Wanted {
     window: Window,
     bytes: usize,
@@ -81,9 +81,9 @@ impl HeadRow {
     }
 }
 
-/// Sends rows, oldest first: the heads of all of them are read, then what is wanted of each.
+/// Sends rows, oldest first: reads the heads of all rows, then the necessary part of each.
 ///
-/// One state of the table throughout, because where a part is follows from its head.
+/// Uses one snapshot of the table, because the position of a part follows from its head.
 pub(super) async fn stream(
     postgres: &Postgres,
     starts: Range<Timestamp>,
@@ -140,7 +140,7 @@ async fn parts(connection: &mut Connection, rows: &[Wanted]) -> Result<Vec<Vec<u
             What::Part(part) => (part.offset + 1, part.length),
         };
         starts.push(row.window.start.0);
-        // A payload is shorter than the 1 GiB that a cell takes.
+        // A payload is shorter than 1 GiB, the limit of a cell.
         firsts.push(i32::try_from(first).unwrap_or(i32::MAX));
         lengths.push(i32::try_from(length).unwrap_or(i32::MAX));
     }

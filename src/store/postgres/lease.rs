@@ -1,4 +1,4 @@
-//! Table `lease`: who may act alone, on the database's clock.
+//! Table `lease`: who may act alone, according to the database's clock.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::transaction::{Limits, Transaction};
 use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
 
-/// The clock is read after the wait for the row, not at the start of the statement. A lease that
-/// ends later than anybody could have asked for was taken before the database's clock was set
-/// back, and is free.
+/// The clock is read after waiting for the row, not at the start of the statement. A lease that
+/// ends later than anybody could have asked for was taken before the database's clock was set back,
+/// so it counts as free.
 ///
-/// One statement, and so one round trip: with a slow way to the database, a lease would otherwise
-/// run out before it is renewed. So what a transaction does at its beginning is done within it.
+/// One statement, and so one round trip: with a slow network, a lease would otherwise expire before
+/// it is renewed. So the settings of a transaction are made within the statement.
 const ACQUIRE: &str = "\
 -- lease: acquire
 with durable as materialized (

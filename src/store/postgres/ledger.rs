@@ -1,7 +1,7 @@
-//! The table of applied migrations, as sqlx's migrator wants it.
+//! The table of applied migrations, in the form that sqlx's migrator needs.
 //!
-//! The driver's own implementation names its statements, which no transaction-pooling proxy
-//! stands. This one goes through [`Connection`], which knows better.
+//! The driver's own implementation names its statements, which does not work with a
+//! transaction-pooling proxy. This one uses [`Connection`], which handles that.
 
 use std::time::{Duration, Instant};
 

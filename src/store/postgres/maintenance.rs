@@ -1,4 +1,4 @@
-//! Room ahead, and letting go of what is past its retention.
+//! Creates partitions ahead, and deletes old data.
 
 use super::Postgres;
 use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
@@ -7,16 +7,17 @@ use crate::allocation::Timestamp;
 use crate::store::Retention;
 use crate::store::fault::Fault;
 
-/// How far around now there are partitions: late reports before it, a missed maintenance after.
+/// How far before and after now there are partitions: for late reports, and for a maintenance that
+/// was missed.
 const ROOM_MILLISECONDS: i64 = 2 * 3_600_000;
 
-/// Marks deleted in one transaction, so that none holds locks for long.
+/// Marks deleted in one transaction, so that it does not hold locks for long.
 const CHUNK: i64 = 10_000;
 
-/// Chunks deleted in one run at most; the next run goes on.
+/// The most chunks deleted in one run. The next run continues.
 const CHUNKS: usize = 100;
 
-/// A mark that is in use just now is not old.
+/// A mark that is locked is in use, so it is not old.
 const DELETE_MARKS: &str = "\
 -- maintenance: delete marks
 with old as (

@@ -14,8 +14,7 @@ use super::schema::expected::TABLES;
 use super::transaction::{Limits, Transaction};
 use crate::store::fault::{self, Fault};
 
-/// Stands for migrations in schema `public` among the advisory locks of a database: «weirmigr» in
-/// ASCII.
+/// The number of the advisory lock for migrations in schema `public`: «weirmigr» in ASCII.
 const LOCK: i64 = 0x7765_6972_6d69_6772;
 
 /// Every migration, oldest first.
@@ -48,7 +47,8 @@ fn all() -> Vec<Migration> {
     ]
 }
 
-/// Tables of ours in a schema, and whether there is a record of the migrations that made them.
+/// The tables of ours in a schema, and whether there is a record of the migrations that created
+/// them.
 const READ_STATE: &str = "\
 -- migrations: read state
 select exists (
@@ -58,20 +58,20 @@ select exists (
 ) as tables
 from pg_namespace as n where n.nspname = $1";
 
-/// How long a change of the schema may wait for a lock. Everybody who comes later queues behind it
-/// meanwhile, so it is short, and tried again.
+/// How long a change of the schema may wait for a lock. Everybody who comes later queues behind it,
+/// so the time is short, and the change is tried again.
 const PATIENCE: &str = "-- migrations: patience\nset local lock_timeout = '2s'";
 
 /// How often it is tried.
 const ATTEMPTS: u32 = 15;
 
-/// The pause between two attempts, in which the others get on.
+/// The pause between two attempts, in which others can proceed.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// SQLSTATE «lock not available».
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// Applies what is missing; a role that may only read and write rows finds nothing missing.
+/// Applies missing migrations. A role that may only read and write rows finds none missing.
 ///
 /// # Errors
 /// A database that only newer programs can work with is refused.
@@ -92,7 +92,7 @@ pub(super) async fn run(pool: &Pool, schema: &str) -> Result<(), Fault> {
     }
 }
 
-/// Whether an error, or one inside it, says that a lock was not to be had in time.
+/// Whether an error, or one inside it, says that a lock was not available in time.
 fn waits_for_a_lock(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Migrate(inner) => match &**inner {
@@ -105,11 +105,11 @@ fn waits_for_a_lock(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Applies what is missing. Where nothing is, nothing waits for a lock.
+/// Applies missing migrations. If none are missing, nothing waits for a lock.
 ///
-/// The lock belongs to the transaction, so that it goes with it whatever happens and works
-/// through a transaction-pooling proxy; sqlx's own belongs to the session. A replica that waited
-/// finds nothing left to do.
+/// The lock belongs to the transaction, so it is always released, and it works through a
+/// transaction-pooling proxy; sqlx's own lock belongs to the session. A replica that waited finds
+/// nothing left to do.
 async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut glance = Transaction::begin(pool, Limits::Glance).await?;
     match compatibility::check(&mut glance, schema).await {
@@ -130,7 +130,8 @@ async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
     if is_due(&mut transaction, schema).await? {
         let mut migrator = Migrator::with_migrations(all());
         migrator.set_locking(false);
-        // A newer replica may have been here. Its schema suits this one, or it was refused above.
+        // A newer replica may have applied more. Its schema suits this one, or it was refused
+        // above.
         migrator.set_ignore_missing(true);
         migrator
             .run_direct(None, &mut *transaction, false)
@@ -140,10 +141,10 @@ async fn bring_up_to_date(pool: &Pool, schema: &str) -> Result<(), Fault> {
     transaction.commit().await
 }
 
-/// Whether the record of migrations lacks one of ours, or has another text for it.
+/// Whether a migration of ours is not recorded, or is recorded with another text.
 ///
 /// # Errors
-/// [`Fault::Unsound`] if there are tables without a record: in a restore, it may come last.
+/// [`Fault::Unsound`] if there are tables without a record. A restore may create the record last.
 async fn is_due(connection: &mut Connection, schema: &str) -> Result<bool, Fault> {
     let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
     let (recorded, tables): (bool, i64) = sqlx::query_as(READ_STATE)
@@ -175,7 +176,7 @@ async fn is_due(connection: &mut Connection, schema: &str) -> Result<bool, Fault
     Ok(!all().iter().all(is_applied))
 }
 
-/// Names the right that is missing, if that is what an error is about.
+/// Names the missing right, if an error is about one.
 fn refused(error: impl Into<sqlx::Error>, schema: &str) -> Fault {
     let error = error.into();
     if fault::is_denied(&error) {
@@ -188,13 +189,13 @@ fn refused(error: impl Into<sqlx::Error>, schema: &str) -> Fault {
     error.into()
 }
 
-/// The number of the advisory lock for a schema. Earlier releases lock with the bare number,
-/// whatever the schema, and live in `public` mostly.
+/// The number of the advisory lock for a schema. Earlier releases use the same number for every
+/// schema, and are mostly in `public`.
 fn lock(schema: &str) -> i64 {
     if schema == "public" {
         return LOCK;
     }
-    // FNV-1a, 64 bits: the same in every release, unlike the standard library's hash.
+    // FNV-1a, 64 bits: the same in every release, unlike the hash of the standard library.
     let hash = schema
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -72,10 +72,10 @@ impl PostgresStore {
     /// Connects, brings the schema up to date and checks it. Several replicas may do so at once.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is no connection to be had, for whatever reason may
-    /// pass; [`StoreError::Failed`] if the URL is wrong or what is between here and the database
-    /// does not suit; [`StoreError::Unsound`] if the database, its tables or the role's rights do
-    /// not suit. No error holds the URL.
+    /// [`StoreError::Unavailable`] if there is no connection, for a reason that may be temporary;
+    /// [`StoreError::Failed`] if the URL is wrong, or a proxy in between is not suitable;
+    /// [`StoreError::Unsound`] if the database, its tables or the role's rights are not suitable.
+    /// No error contains the URL.
     pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
         let pool = Pool::new(settings);
         let at = |error: StoreError| error.at(pool.host().as_deref());
@@ -97,13 +97,13 @@ impl PostgresStore {
     }
 }
 
-/// Connects, and begins a transaction to see whether one can be had.
+/// Connects, and begins a transaction to check that this works.
 async fn try_out(pool: &Pool) -> Result<(), Fault> {
     match Transaction::begin(pool, Limits::Long).await {
         Err(Fault::Unreachable(why)) if why.is_misconfigured => {
             Err(Fault::Unsuitable(why.to_string()))
         }
-        // What PgBouncer says to `begin` where it pools statements.
+        // PgBouncer's answer to `begin` if it pools statements.
         Err(Fault::Driver(error)) if fault::code(&error).as_deref() == Some("08P01") => {
             Err(Fault::Unsuitable(format!(
                 "the proxy takes no transactions, which Weir needs (PgBouncer: set pool_mode to \

@@ -1,9 +1,9 @@
-//! Partitions by time: made when a row needs them, dropped whole when their time has passed.
+//! Partitions by time: created when a row needs them, dropped whole when they are old.
 //!
-//! A partition is named after its table and the number of its period since the Unix epoch, so
-//! that its span can be read from its name. It is looked up among its table's children, never by
-//! name alone: another Weir may live in another schema of the same database. Two functions in the
-//! database make and drop partitions as the tables' owner, whoever calls.
+//! A partition is named after its table and the number of its period since the Unix epoch, so its
+//! range follows from its name. It is looked up among the children of its table, never by name
+//! alone: another schema of the database may have another Weir. Two functions in the database
+//! create and drop partitions as the owner of the tables, whoever calls them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,17 +17,17 @@ use crate::store::fault::{self, Fault};
 const HOUR_MILLISECONDS: i64 = 3_600_000;
 const DAY_MILLISECONDS: i64 = 24 * HOUR_MILLISECONDS;
 
-/// The functions that make and drop partitions as the tables' owner (migration 3).
+/// The functions that create and drop partitions as the owner of the tables (migration 3).
 pub(super) const FUNCTIONS: [&str; 2] = ["weir_create_partition", "weir_drop_partition"];
 
-/// How long a drop may wait for readers. Everybody else queues behind it meanwhile, so it is
-/// short; the next maintenance tries again.
+/// How long a drop may wait for readers. Everybody else queues behind it, so the time is short; the
+/// next maintenance tries again.
 const DROP_PATIENCE: &str = "500ms";
 
 /// SQLSTATE «lock not available».
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// SQLSTATE «check violation», which a row without a partition is.
+/// SQLSTATE «check violation»: the error for a row without a partition.
 const CHECK_VIOLATION: &str = "23514";
 
 /// A table in partitions of one width.
@@ -39,22 +39,23 @@ pub(super) struct Partitioned {
     width: i64,
 }
 
-/// Large and kept for hours.
+/// Large, stored for hours.
 pub(super) const DELTA: Partitioned = Partitioned {
     table: "delta",
     width: HOUR_MILLISECONDS,
 };
-/// Large and kept for hours.
+/// Large, stored for hours.
 pub(super) const PLAN_BODY: Partitioned = Partitioned {
     table: "plan_body",
     width: HOUR_MILLISECONDS,
 };
-/// Kept for weeks, so that hours would be too many: a query locks every partition it may touch.
+/// Stored for weeks. Hourly partitions would be too many: a query locks every partition that it may
+/// touch.
 pub(super) const HISTORY: Partitioned = Partitioned {
     table: "history",
     width: DAY_MILLISECONDS,
 };
-/// Kept for weeks.
+/// Stored for weeks.
 pub(super) const PLAN: Partitioned = Partitioned {
     table: "plan",
     width: DAY_MILLISECONDS,
@@ -64,12 +65,12 @@ pub(super) const PLAN: Partitioned = Partitioned {
 type Partition = (Partitioned, i64);
 
 impl Partitioned {
-    /// The partition that holds an instant in milliseconds since the Unix epoch.
+    /// The partition that contains an instant in milliseconds since the Unix epoch.
     pub fn at(self, milliseconds: i64) -> Partition {
         (self, milliseconds.div_euclid(self.width))
     }
 
-    /// The partitions that hold the instants from `first` to `last`.
+    /// The partitions that contain the instants from `first` to `last`.
     pub fn between(self, first: i64, last: i64) -> impl Iterator<Item = Partition> {
         (first.div_euclid(self.width)..=last.div_euclid(self.width)).map(move |at| (self, at))
     }
@@ -90,10 +91,10 @@ impl Partitioned {
     }
 }
 
-/// The partitions known to exist.
+/// The partitions that are known to exist.
 #[derive(Debug)]
 pub(super) struct Partitions {
-    /// The schema that holds the tables.
+    /// The schema that contains the tables.
     schema: String,
     known: Mutex<HashSet<Partition>>,
 }
@@ -107,12 +108,12 @@ impl Partitions {
         }
     }
 
-    /// The schema that holds the tables.
+    /// The schema that contains the tables.
     pub fn schema(&self) -> &str {
         &self.schema
     }
 
-    /// Makes what is missing of the partitions, in a transaction of its own.
+    /// Creates the missing ones of these partitions, in its own transaction.
     pub async fn ensure(
         &self,
         pool: &Pool,
@@ -138,7 +139,7 @@ impl Partitions {
         Ok(())
     }
 
-    /// Forgets everything if an error says that a partition was missing: another replica's
+    /// Forgets all known partitions if an error says that one was missing: another replica's
     /// maintenance has dropped it.
     pub fn mind(&self, fault: Fault) -> Fault {
         match fault {
@@ -153,8 +154,8 @@ impl Partitions {
         }
     }
 
-    /// Drops every partition of a table that lies wholly before an instant, except the current
-    /// plan's.
+    /// Drops every partition of a table that is wholly before an instant, except the one with the
+    /// current plan.
     pub async fn drop_before(
         &self,
         pool: &Pool,
@@ -209,10 +210,10 @@ where home.nspname = $1 and parent.relname = $2";
         Ok(names.iter().filter_map(|name| table.number(name)).collect())
     }
 
-    /// Drops one partition, unless readers hold it or it has the current plan.
+    /// Drops one partition, unless readers use it or it contains the current plan.
     ///
-    /// The head's row is locked meanwhile: a publication waits, and then finds its partition either
-    /// there or missing, never vanishing under it.
+    /// The row of the head is locked meanwhile. A publication waits, and then finds its partition
+    /// either there or missing; it never vanishes under it.
     async fn drop_one(&self, pool: &Pool, table: Partitioned, number: i64) -> Result<(), Fault> {
         const HEAD: &str = "\
 -- partitions: lock head
@@ -255,7 +256,7 @@ select number, published_ms from plan_head for update";
     }
 }
 
-/// A name as SQL writes it.
+/// A name, quoted for SQL.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -7,7 +7,7 @@ pub(super) const SWAP_HEAD: &str = "\
 update plan_head set number = $3, identity = $4, published_ms = $5
 where number = $1 and identity = $2";
 
-/// Names the key, as every insert does: without it this is an error.
+/// Names the key, as every insert does, so a missing key is an error.
 pub(super) const INSERT_PLAN: &str = "\
 -- plans: insert plan
 insert into plan (number, epoch, window_start_ms, window_end_ms, configuration_revision,
@@ -31,7 +31,7 @@ left join plan_body on plan_body.number = head.number
     and plan_body.published_ms = head.published_ms
 where head.number > 0";
 
-/// Only the first byte of a body that is not wanted is read: bodies are stored uncompressed.
+/// Of a body that is not needed, only the first byte is read: bodies are stored uncompressed.
 pub(super) const READ_READABLE: &str = "\
 -- plans: read readable
 select plan.number, null::uuid as identity, plan.epoch as term, plan.window_start_ms,

@@ -1,10 +1,10 @@
-//! The connections of one replica, and who has one.
+//! The connections of one replica, and who uses them.
 //!
-//! A pool of its own, for three things that the driver's does not do: it connects by a URL that
-//! is read again each time and may name several hosts; it says why there is no connection, never
-//! only that time ran out; and the place of a connection that was given up stays taken until its
-//! work on the server has ended. So a replica never has more than its connections, and one to end
-//! others, open on the server, whatever its callers give up.
+//! A pool of our own, for three things that the driver's pool does not do. It reads the URL again
+//! for each connection, and supports several hosts. It says why there is no connection, instead of
+//! only that time ran out. And if a call was given up, the place of its connection stays taken
+//! until its work on the server has ended. So a replica never has more server connections than
+//! configured, plus one to end others, whatever its callers give up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,36 +20,36 @@ use crate::store::PoolState;
 use crate::store::fault::{Fault, Unreachable};
 use crate::telemetry::seldom::Seldom;
 
-/// How long a call waits for a connection. Callers have a queue of their own and say 503 when it
-/// is full; waiting here only hides that the database is away.
+/// How long a call waits for a connection. Callers have their own queue and answer 503 when it is
+/// full; waiting longer here would only hide that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection idle for longer than this is tried out before it is used.
+/// A connection that was idle for longer than this is checked before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A connection idle for longer than this is closed.
 const IDLE_MAX: Duration = Duration::from_secs(600);
 
-/// A connection older than this is replaced, so that a changed address or password is found out
-/// while the others still work.
+/// A connection older than this is replaced, so that a changed address or password is noticed while
+/// the others still work.
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
 /// Pauses between two attempts to connect, at first and at most.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// How long the end waits for what was given up.
+/// How long closing the pool waits for work that was given up.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often it is worth a line that the server gives fewer connections than configured.
+/// How often to log that the server gives fewer connections than configured.
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// How to reach a database, and with how many connections.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// Where it is.
+    /// Its address.
     pub url: UrlSource,
-    /// The most connections, one more not counted that ends the work of given-up ones.
+    /// The most connections, not counting the one that ends given-up work.
     pub connections: u32,
     /// Whether statements are kept prepared.
     pub prepared: PreparedStatements,
@@ -62,24 +62,24 @@ pub(super) struct Pool(Arc<PoolParts>);
 #[derive(Debug)]
 struct PoolParts {
     settings: PostgresSettings,
-    /// One for each connection in use or given up.
+    /// One permit for each connection that is in use or was given up.
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     known: Mutex<LastAttempts>,
     closed: AtomicBool,
-    /// One connection at a time ends others.
+    /// At most one connection at a time ends others.
     ending: Semaphore,
     scarce: Seldom,
 }
 
-/// What is known from the last attempts to connect.
+/// What the last attempts to connect have shown.
 #[derive(Debug, Default)]
 struct LastAttempts {
     /// The host that gave the last connection.
     host: Option<Arc<str>>,
     /// Whether a proxy refuses startup options.
     refuses_options: bool,
-    /// Why the last attempt failed, until one succeeds.
+    /// Why the last attempt failed; none after a success.
     trouble: Option<Unreachable>,
 }
 
@@ -109,7 +109,7 @@ impl Pool {
         }))
     }
 
-    /// The connections as they are now.
+    /// The current connections.
     pub fn state(&self) -> PoolState {
         let most = self.0.settings.connections.max(1);
         let free = u32::try_from(self.0.places.available_permits()).unwrap_or(u32::MAX);
@@ -120,16 +120,16 @@ impl Pool {
         }
     }
 
-    /// The host that gave the last connection, for messages.
+    /// The host of the last connection, for messages.
     pub fn host(&self) -> Option<Arc<str>> {
         locked(&self.0.known).host.clone()
     }
 
-    /// Ends the connections after what runs now.
+    /// Closes the connections after the running calls.
     pub async fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
         let most = self.0.settings.connections.max(1);
-        // Nobody waits for a server that has vanished.
+        // Does not wait for ever for a server that has vanished.
         let _ = timeout(CLOSE_TIMEOUT, self.0.places.acquire_many(most)).await;
         self.0.places.close();
         let idle = std::mem::take(&mut *locked(&self.0.idle));
@@ -198,7 +198,7 @@ impl Pool {
         }
     }
 
-    /// Gives a connection back.
+    /// Returns a connection.
     pub fn take_back(&self, connection: Connection, opened: Instant) {
         let now = Instant::now();
         let mut idle = locked(&self.0.idle);
@@ -207,16 +207,16 @@ impl Pool {
             opened,
             since: now,
         });
-        // The last is taken first, so those at the front have been idle longest.
+        // The last one is taken first, so those at the front have been idle longest.
         idle.retain(|idle| now.duration_since(idle.since) < IDLE_MAX);
     }
 
-    /// Closes what is idle: the server it leads to writes no more.
+    /// Closes idle connections: their server accepts no writes any more.
     pub fn forget_idle(&self) {
         locked(&self.0.idle).clear();
     }
 
-    /// Why nobody gave a place back in time.
+    /// Why no connection was returned in time.
     fn why_no_place(&self) -> Unreachable {
         let trouble = locked(&self.0.known).trouble.clone();
         trouble.unwrap_or_else(|| Unreachable::all_in_use(self.0.settings.connections))
@@ -238,7 +238,7 @@ impl Pool {
         }
     }
 
-    /// Connects to the first host that gives a connection, beginning with the last that did.
+    /// Connects to the first host that accepts, beginning with the last one that did.
     pub async fn connect(&self) -> Result<Connection, Unreachable> {
         let outcome = match self.0.settings.url.hosts() {
             Ok(hosts) => self.connect_to_one(hosts).await,
@@ -291,7 +291,7 @@ impl Pool {
         Err(Unreachable::not_yet(&host.name, &said))
     }
 
-    /// Connects to a host again, to end what runs there.
+    /// Connects to a host again, to end work there.
     pub(super) async fn connect_again(&self, host: &str) -> Result<Connection, Unreachable> {
         let hosts = self.0.settings.url.hosts();
         let mut hosts = hosts.map_err(|error| Unreachable::misconfigured(&error.to_string()))?;
@@ -302,7 +302,7 @@ impl Pool {
         }
     }
 
-    /// Held by whoever ends something.
+    /// Held while work is being ended.
     pub(super) fn ending(&self) -> &Semaphore {
         &self.0.ending
     }

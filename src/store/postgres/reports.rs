@@ -13,9 +13,9 @@ use crate::store::fault::Fault;
 use crate::store::tables::reports;
 use crate::store::{Admission, BucketCounts, Incarnation, ResolvedReport, delta_codec};
 
-/// In sorted order, so that two flushes of the same agents wait for each other and do not
-/// deadlock. Along with the marks come those of the given states of the dictionary that hold, so
-/// that this costs no round trip of its own.
+/// Locks in sorted order, so that two commits with the same agents wait for each other instead of
+/// deadlocking. Also returns which of the given incarnations are valid, so that this needs no round
+/// trip of its own.
 const LOCK_MARKS: &str = "\
 -- reports: lock marks
 with locked as (
@@ -32,8 +32,8 @@ from dictionary_chain as chain
 join dictionary using (generation)
 where chain.incarnation = any($3)";
 
-/// Waits for another replica that is inserting the same mark, then leaves it alone. Names the key:
-/// without it this is an error, and no mark stands twice.
+/// Waits for another replica that is inserting the same mark, and then leaves it unchanged. Names
+/// the key, so a missing key is an error, and no mark is stored twice.
 const INSERT_MARKS: &str = "\
 -- reports: insert marks
 insert into mark (agent, epoch, last_sequence, seen, used_ms)
@@ -61,7 +61,7 @@ struct MarkRow {
     last_sequence: i64,
     seen: i64,
     used_ms: i64,
-    /// Where this is there, the row is no mark but a state of the dictionary that holds.
+    /// If this is present, the row is not a mark but a valid incarnation.
     incarnation: Option<Uuid>,
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn commit(
     Ok(admissions)
 }
 
-/// Locks the marks, decides, and writes the marks back.
+/// Locks the marks, decides, and writes the marks.
 async fn admit(
     connection: &mut Connection,
     batch: &[ResolvedReport],
@@ -121,7 +121,7 @@ async fn admit(
     let incarnations = admission::incarnations(batch);
     let (mut stored, known) = lock(connection, &keys, &incarnations).await?;
     let mut decision = admission::decide(batch, &stored, &known);
-    // Only those that count are made; the keys of a map are sorted.
+    // Only marks of counted reports are created. The keys of the map are sorted.
     let new: Vec<_> = decision
         .changed
         .iter()
@@ -133,7 +133,7 @@ async fn admit(
         inserted = insert_marks(connection, marks, &keys).await?;
     }
     if inserted.len() < new.len() {
-        // Another replica has made some of them meanwhile: what it counted must be heard.
+        // Another replica created some of them meanwhile. Its counts must be taken into account.
         let lost: Vec<_> = new
             .into_iter()
             .map(|(key, _)| *key)
@@ -149,7 +149,7 @@ async fn admit(
     Ok(decision.admissions)
 }
 
-/// The marks there are, locked, and which states of the dictionary hold.
+/// The existing marks, locked, and which incarnations are valid.
 async fn lock<'a>(
     connection: &mut Connection,
     keys: &[MarkKey<'a>],
@@ -178,7 +178,7 @@ async fn lock<'a>(
     Ok((marks, known))
 }
 
-/// Inserts new marks and tells which were new, sorted.
+/// Inserts new marks, and returns which were new, sorted.
 async fn insert_marks<'a>(
     connection: &mut Connection,
     marks: MarkColumns<'_>,

@@ -1,8 +1,8 @@
-//! Whether the database is as Weir needs it: its tables, their keys, and the role's rights.
+//! Checks that the database is as Weir needs it: its tables, their keys, and the role's rights.
 //!
-//! A restore creates tables first and keys last; one that is cut short never gets there. Without
-//! its key a table takes rows twice, so nothing is written then. Read [`inspect`] first; it asks
-//! the catalog only, and takes milliseconds.
+//! A restore creates tables first and keys last; an interrupted one never creates the keys. Without
+//! its key a table accepts rows twice, so nothing is written then. Begin with [`inspect`]. It only
+//! queries the catalog, and takes milliseconds.
 
 pub(super) mod expected;
 mod server;
@@ -16,10 +16,10 @@ use expected::{TABLES, TRIGGERS, Table};
 
 pub(super) use server::schema;
 
-/// How many faults are named; the first says enough of a whole missing schema.
+/// How many faults are listed. If a whole schema is missing, the first ones say enough.
 const NAMED: usize = 4;
 
-/// A role needs each of them on each table.
+/// The rights that the role needs on each table.
 const READ_TABLES: &str = "\
 -- schema: read tables
 select c.relname::text as name,
@@ -64,8 +64,8 @@ from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2) and c.relkind in ('r', 'p')";
 
-/// Partitions that were made and never attached, that a crash would empty, or that the function
-/// that drops them may not drop.
+/// Partitions that were created but not attached, that a crash would empty, or that the function
+/// for dropping partitions may not drop.
 const READ_PARTITIONS: &str = "\
 -- schema: read partitions
 select c.relname::text as name,
@@ -81,8 +81,8 @@ where n.nspname = $1 and c.relkind = 'r' and c.relname ~ $2
         or not pg_has_role(f.proowner, c.relowner, 'usage'))
 order by c.relname";
 
-/// The functions that make and drop partitions: whether they run as the tables' owner, who may
-/// create tables here, and whether the role may call them.
+/// The functions that create and drop partitions: whether they run as the owner of the tables,
+/// whether that role may create tables here, and whether our role may call them.
 const READ_FUNCTIONS: &str = "\
 -- schema: read functions
 select f.proname::text as name,
@@ -130,10 +130,10 @@ struct FunctionRow {
     callable: bool,
 }
 
-/// What is wrong, by what mends it.
+/// What is wrong, by what repairs it.
 #[derive(Default)]
 struct Defects {
-    /// A restore, or its end.
+    /// A restore, or waiting for its end.
     structure: Vec<String>,
     /// A grant.
     rights: Vec<String>,
@@ -142,7 +142,7 @@ struct Defects {
 /// Checks everything that Weir relies on in its schema.
 ///
 /// # Errors
-/// [`Fault::Unsound`], with what is missing and the way out.
+/// [`Fault::Unsound`], with what is missing and how to repair it.
 pub(super) async fn inspect(pool: &Pool, schema: &str) -> Result<(), Fault> {
     let mut transaction = Transaction::begin(pool, Limits::Snapshot).await?;
     let faults = look(&mut transaction, schema).await?;
@@ -267,7 +267,7 @@ impl Defects {
             }
         }
         for index in table.indexes {
-            // A unique index does what any index does.
+            // A unique index also serves as an ordinary one.
             let unique = index.replace("index ", "unique ");
             if !row
                 .indexes
@@ -295,7 +295,7 @@ impl Defects {
         }
     }
 
-    /// All of it in one sentence.
+    /// All of this in one sentence.
     fn told(self, schema: &str) -> Result<(), Fault> {
         let (faults, way_out) = if !self.structure.is_empty() {
             (

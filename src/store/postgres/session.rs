@@ -1,4 +1,4 @@
-//! A connection in use: who has one, and what becomes of it.
+//! A connection in use, and what happens to it afterwards.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::store::fault::Fault;
 /// Why there is always a connection.
 const HELD: &str = "a session has its connection until it is kept or dropped";
 
-/// A connection out of the pool, with its place.
+/// A connection from the pool, with its place.
 #[derive(Debug)]
 pub(super) struct Held {
     pub connection: Connection,
@@ -22,11 +22,11 @@ pub(super) struct Held {
     pub pool: Pool,
 }
 
-/// A connection out of the pool.
+/// A connection from the pool.
 ///
-/// One that is dropped before [`Session::keep`], because of an error, a time limit or a caller
-/// who went away, is cut off rather than returned: nobody knows what it is still waiting for.
-/// What goes on at the server is ended from another connection; until then its place is taken.
+/// If it is dropped before [`Session::keep`], because of an error, a time limit or a caller that
+/// left, the connection is closed instead of returned: nobody knows what it is still waiting for.
+/// Another connection ends its work on the server; until then, its place stays taken.
 #[derive(Debug)]
 pub(super) struct Session {
     held: Option<Held>,
@@ -49,7 +49,7 @@ impl Session {
         &mut self.held.as_mut().expect(HELD).connection
     }
 
-    /// Returns the connection to the pool; its last answer has been read.
+    /// Returns the connection to the pool. Its last answer must have been read.
     pub fn keep(mut self) {
         if let Some(held) = self.held.take_if(|held| held.connection.is_at_rest()) {
             held.pool.take_back(held.connection, held.opened);
@@ -69,7 +69,7 @@ impl Drop for Session {
         drop(held.connection);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let ending = ending::end(held.pool.clone(), host, work, held.place);
-            // Holds its place, for which the end of the pool waits.
+            // The task holds the place, so closing the pool waits for it.
             runtime.spawn(ending);
         }
     }

@@ -1,8 +1,8 @@
-//! Transactions, and the limits that the server holds every statement to.
+//! Transactions, and the server-side limits for their statements.
 //!
-//! Limits are set in the same message as `begin`, which costs no round trip and works through a
-//! transaction-pooling proxy. They lie under those of the callers, so that the server gives up
-//! first and says why. What a caller gives up earlier is ended by [`super::ending`].
+//! Limits are set in the same message as `begin`. That costs no round trip, and works through a
+//! transaction-pooling proxy. They are below the callers' limits, so that the server gives up first
+//! and says why. If a caller gives up earlier, [`super::ending`] ends the work.
 
 use std::ops::{Deref, DerefMut};
 
@@ -19,9 +19,8 @@ use super::session::Session;
 use crate::store::backend::{self, Kind, Value};
 use crate::store::fault::Fault;
 
-/// A transaction that may write. What is acknowledged is on disk, whatever the server, the
-/// database or the role have as their default. Levels other than `off` are left as the operator
-/// chose them.
+/// A transaction that may write. Acknowledged data is on disk, whatever the default of the server,
+/// the database or the role is. Levels other than `off` stay as the operator chose them.
 const READ_COMMITTED: &str = "\
 -- transaction: begin
 begin isolation level read committed;
@@ -38,7 +37,7 @@ const SNAPSHOT: &str = "\
 -- transaction: begin a snapshot
 begin isolation level repeatable read, read only";
 
-// Under the 8 s that a report and its commit may take.
+// Below the 8 s that a report and its commit may take.
 pub(super) const BRIEF: &str = ";
 set local statement_timeout = '7s';
 set local lock_timeout = '5s';
@@ -51,7 +50,7 @@ set local statement_timeout = '25s';
 set local lock_timeout = '5s';
 set local idle_in_transaction_session_timeout = '25s'";
 
-/// Changing the schema takes as long as it takes.
+/// A change of the schema may take as long as it needs.
 const UNBOUNDED: &str = ";
 set local statement_timeout = 0;
 set local lock_timeout = 0";
@@ -69,13 +68,13 @@ rollback";
 pub(super) enum Limits {
     /// No transaction at all: one statement that is soon done.
     Glance,
-    /// What agents wait for.
+    /// For work that agents wait for.
     Brief,
-    /// What reads or writes much.
+    /// For large reads and writes.
     Long,
-    /// What reads much, in one state.
+    /// For large reads, in one state.
     Snapshot,
-    /// A change of the schema.
+    /// For a change of the schema.
     Unbounded,
 }
 
@@ -114,12 +113,12 @@ impl Transaction {
         Ok(Self(session))
     }
 
-    /// Commits, and returns when the server says that it has.
+    /// Commits, and returns when the server has confirmed it.
     pub async fn commit(self) -> Result<(), Fault> {
         self.end(COMMIT).await
     }
 
-    /// Undoes everything.
+    /// Rolls back.
     pub async fn rollback(self) -> Result<(), Fault> {
         self.end(ROLLBACK).await
     }

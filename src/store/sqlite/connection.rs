@@ -1,7 +1,7 @@
-//! Connections: one that writes, a few that read.
+//! Connections: one for writing, a few for reading.
 //!
-//! SQLite has one writer at a time anyway; giving it one connection makes writers queue in order
-//! instead of polling a lock. In WAL mode readers see the last commit and wait for nobody.
+//! SQLite has one writer at a time anyway. With a single connection, writers queue in order instead
+//! of polling a lock. In WAL mode, readers see the last commit and wait for nobody.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -23,18 +23,17 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long SQLite waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Readers at once: the leader's and a few of the admin API's.
+/// Simultaneous readers: the leader's, and a few of the admin API's.
 const READERS: u32 = 4;
 
-/// How long an opener waits for another that is switching the file to WAL, which SQLite's own
-/// busy timeout does not cover.
+/// How long to wait for another process that is switching the file to WAL. SQLite's own busy
+/// timeout does not cover that.
 const OPENING_PAUSE: Duration = Duration::from_millis(20);
 
 /// The size to which the write-ahead log shrinks after a checkpoint, in bytes.
 const LOG_BYTES: &str = "67108864";
 
-/// Takes the write lock at once: a transaction that began as a reader could not get it later
-/// without the risk of being refused.
+/// Takes the write lock at once. A transaction that began as a reader might be refused it later.
 const BEGIN: &str = "\
 -- transaction: begin
 begin immediate";
@@ -51,7 +50,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Opens the file, and makes it, for its owner alone, if there is none.
+    /// Opens the file. If there is none, creates it for its owner alone.
     pub async fn open(path: &Path) -> Result<Self, Fault> {
         create_private(path)?;
         let shared = SqliteConnectOptions::new()
@@ -59,9 +58,9 @@ impl Connections {
             .create_if_missing(false)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
-            // Rows of history and counts have megabytes: one is read while another is worked on.
+            // Rows of history and counts take megabytes: one is read while another is processed.
             .row_buffer_size(2)
-            // A commit is acknowledged to agents, so it must survive the loss of power.
+            // A commit is acknowledged to agents, so it must survive a power failure.
             .synchronous(SqliteSynchronous::Full);
         let writing = shared
             .clone()
@@ -97,7 +96,7 @@ impl Connections {
         }
     }
 
-    /// Ends them all.
+    /// Closes them all.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -118,15 +117,15 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // The file does not go away: nothing to try out, no reason to open it again.
+        // The file cannot go away, so there is nothing to check and no reason to open it again.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
 }
 
-/// The writer, which is opened anew where a transaction stuck to it: when SQLite has ended one by
-/// itself, as it does when the disk is full, there is nothing to roll back, the driver fails to,
-/// and believes ever after that the transaction goes on.
+/// The writer. It is opened again if a transaction is stuck: if SQLite has ended one by itself, as
+/// it does when the disk is full, there is nothing to roll back; the driver's rollback fails, and
+/// it believes from then on that the transaction is still open.
 ///
 /// # Source
 /// SQLite documentation, «Transactions», response to errors within a transaction.
@@ -134,7 +133,7 @@ fn writing_pool() -> SqlitePoolOptions {
     pool(1).before_acquire(|connection, _| {
         Box::pin(async move {
             if connection.is_in_transaction() {
-                // A rollback may still be on its way; it comes before the answer to this.
+                // A rollback may still be in progress; it comes before the answer to this.
                 connection.ping().await?;
             }
             Ok(!connection.is_in_transaction())

@@ -82,7 +82,7 @@ const DELETE_SERVICES: &str = "\
 -- dictionary: delete services
 delete from service where service_id in (select value from json_each($1))";
 
-/// Of these states, those that the dictionary is or has been in, with no name removed since.
+/// Those of these states that the dictionary is or has been in, with no name removed since.
 pub(super) async fn known(
     reader: &mut SqliteConnection,
     states: &[Incarnation],

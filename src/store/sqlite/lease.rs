@@ -1,5 +1,5 @@
-//! Table `lease`: who may act alone, on the machine's clock, which every process with the file open
-//! shares.
+//! Table `lease`: who may act alone, according to the machine's clock. All processes that open the
+//! file share that clock.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::store::LeaseAnswer;
 use crate::store::fault::{self, Fault};
 
 /// A lease that ends later than anybody could have asked for was taken before the clock was set
-/// back, and is free.
+/// back, so it counts as free.
 const ACQUIRE: &str = "\
 -- lease: acquire
 insert into lease (name, holder, epoch, expires_ms) values ($1, $2, 1, $3 + $4)
@@ -39,12 +39,12 @@ pub(super) async fn acquire(
     holder: Uuid,
     time_to_live: Duration,
 ) -> Result<LeaseAnswer, Fault> {
-    // So long that it never ends, yet far from overflowing.
+    // So long that it never ends, but far from an overflow.
     let milliseconds = i64::try_from(time_to_live.as_millis())
         .unwrap_or(i64::MAX)
         .min(1 << 50);
     let mut transaction = sqlite.connections.write().await?;
-    // Once nobody else can write: a time read before waiting for that would be an old one.
+    // Read when nobody else can write: a time read before waiting for that would be old.
     let now = sqlite.clock.now().trunc_subsecs(3);
     let term: Option<i64> = sqlx::query_scalar(ACQUIRE)
         .bind(name)

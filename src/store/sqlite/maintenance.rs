@@ -1,4 +1,4 @@
-//! Letting go of what is past its retention.
+//! Deletes old data.
 
 use super::Sqlite;
 use crate::store::Retention;
@@ -8,7 +8,7 @@ use crate::store::fault::Fault;
 /// payloads are large, marks are not.
 const CHUNK: i64 = 500;
 
-/// Chunks deleted from a table in one run at most; the next run goes on.
+/// The most chunks deleted from a table in one run. The next run continues.
 const CHUNKS: usize = 200;
 
 const DELETE_DELTAS: &str = "\

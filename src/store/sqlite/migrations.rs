@@ -36,7 +36,7 @@ fn all() -> Vec<Migration> {
     ]
 }
 
-/// Applies what is missing under the file's write lock.
+/// Applies missing migrations while holding the file's write lock.
 ///
 /// # Errors
 /// A file that only newer programs can work with is refused.
@@ -45,7 +45,8 @@ pub(super) async fn run(connections: &Connections) -> Result<(), Fault> {
     compatibility::check(&mut transaction).await?;
     let mut migrator = Migrator::with_migrations(all());
     migrator.set_locking(false);
-    // A newer program may have been here. Its schema suits this one, or the check has refused it.
+    // A newer program may have applied more. Its schema suits this one, or the check has refused
+    // it.
     migrator.set_ignore_missing(true);
     migrator
         .run_direct(None, &mut *transaction, false)

@@ -1,7 +1,7 @@
 //! The embedded backend: one file, no server, one replica.
 //!
-//! Read [`SqliteStore`] first; `connection` says who may write. A commit survives the loss of
-//! power. Several processes may open the file, but nothing is made fast for that.
+//! Begin with [`SqliteStore`]; `connection` has the only writer. A commit survives a power failure.
+//! Several processes may open the file, but nothing is optimised for that.
 
 mod compatibility;
 mod connection;
@@ -43,7 +43,7 @@ pub type SqliteStore = Guarded<Sqlite>;
 /// A SQLite file.
 pub struct Sqlite {
     connections: Connections,
-    /// The database's: what leases run out by.
+    /// The clock of the leases.
     clock: Arc<dyn Clock>,
 }
 
@@ -56,17 +56,17 @@ impl fmt::Debug for Sqlite {
 }
 
 impl SqliteStore {
-    /// Opens a file, making it if there is none, and brings the schema up to date.
+    /// Opens a file, creating it if there is none, and brings the schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the file cannot be made or opened or is something else;
-    /// [`StoreError::Unavailable`] if another process holds it for too long;
+    /// [`StoreError::Failed`] if the file cannot be created or opened, or is not a database;
+    /// [`StoreError::Unavailable`] if another process locks it for too long;
     /// [`StoreError::Unsound`] if a table or key is missing.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_by(path, Arc::new(SystemClock)).await
     }
 
-    /// Opens a file like [`SqliteStore::open`], with a clock of its own in place of the machine's.
+    /// Opens a file like [`SqliteStore::open`], with the given clock instead of the machine's.
     ///
     /// # Errors
     /// Those of [`SqliteStore::open`].

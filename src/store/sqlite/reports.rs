@@ -11,7 +11,7 @@ use crate::store::fault::Fault;
 use crate::store::tables::reports;
 use crate::store::{Admission, ResolvedReport, delta_codec};
 
-/// The cross join keeps the few wanted keys outside and looks each up.
+/// The cross join makes SQLite loop over the few wanted keys and look each up.
 const READ_MARKS: &str = "\
 -- reports: read marks
 select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms

@@ -1,7 +1,7 @@
-//! Whether the file's tables have the keys that Weir relies on.
+//! Checks that the file's tables have the keys that Weir relies on.
 //!
-//! They get lost when somebody puts a file together from a dump or repairs one by hand. SQLite
-//! refuses an upsert without its key, and takes every other row twice.
+//! Keys get lost when somebody loads a file from a dump or repairs one by hand. Without its key,
+//! SQLite refuses an upsert, but accepts any other row twice.
 
 use super::Sqlite;
 use crate::store::fault::Fault;
@@ -44,7 +44,7 @@ where m.type = 'table' and l.\"unique\" and not l.partial";
 /// Checks every key.
 ///
 /// # Errors
-/// [`Fault::Unsound`], with the first that is missing.
+/// [`Fault::Unsound`], with the first one that is missing.
 pub(super) async fn inspect(sqlite: &Sqlite) -> Result<(), Fault> {
     let mut transaction = sqlite.connections.read().await?;
     let found: Vec<(String, String)> = sqlx::query_as(READ_KEYS)

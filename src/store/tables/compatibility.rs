@@ -19,7 +19,7 @@ const WRITE_FORMAT: &str = "\
 -- compatibility: write format
 update compatibility set write_format = $1";
 
-/// Which formats are to be written.
+/// The formats to write.
 pub async fn format<B: Backend>(backend: &B) -> Result<WriteFormat, Fault> {
     let mut transaction = backend.begin(Kind::Glance).await?;
     let row = transaction.only_row(READ_FORMAT, &[]).await?;
@@ -27,7 +27,7 @@ pub async fn format<B: Backend>(backend: &B) -> Result<WriteFormat, Fault> {
     Ok(compatibility::format(row.integer("write_format")?))
 }
 
-/// Says which formats are to be written.
+/// Chooses the formats to write.
 pub async fn set_format<B: Backend>(backend: &B, format: WriteFormat) -> Result<(), Fault> {
     let number = compatibility::number(format);
     let mut transaction = backend.begin(Kind::Write).await?;

@@ -16,8 +16,8 @@ insert into configuration (revision, document, written_ms)
 select 1, $1, $2 where not exists (select 1 from configuration)
 on conflict (revision) do nothing";
 
-/// Revisions have no gaps, so the newest is the one whose successor is missing; of two writers
-/// that both see it, the primary key lets one through.
+/// Revisions have no gaps, so the newest is the one without a successor. If two writers both see
+/// it, the primary key lets only one through.
 const INSERT_NEXT: &str = "\
 -- configuration: insert next
 insert into configuration (revision, document, written_ms)
@@ -33,7 +33,7 @@ const LIST: &str = "\
 select revision, written_ms from configuration where revision < $1
 order by revision desc limit $2";
 
-/// Only the oldest go, so that there are no gaps between the others.
+/// Only the oldest are deleted, so that there are no gaps.
 const DELETE_OLD: &str = "\
 -- configuration: delete old
 delete from configuration where revision in (
@@ -111,7 +111,7 @@ pub async fn write<B: Backend>(
     document: &str,
     now: DateTime<Utc>,
 ) -> Result<ConfigurationWrite, Fault> {
-    // No revision is that high: a conflict like any other.
+    // No revision is that high, so it is a conflict like any other.
     let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
     let values = [from.into(), document.into(), now.timestamp_millis().into()];
     let mut transaction = backend.begin(Kind::Write).await?;
@@ -150,7 +150,7 @@ pub async fn list<B: Backend>(
     rows.iter().map(mark).collect()
 }
 
-/// Deletes the oldest revisions beyond what is kept; returns how many are left.
+/// Deletes the oldest revisions beyond the limits; returns how many are left.
 pub async fn prune<B: Backend>(backend: &B, kept: Revisions) -> Result<u64, Fault> {
     let bytes = i64::try_from(kept.bytes).unwrap_or(i64::MAX);
     let values = [i64::from(kept.most).into(), bytes.into()];

@@ -1,8 +1,9 @@
 //! Tables `dictionary`, `dictionary_chain`, `service` and `operation`: names and their numbers.
 //!
-//! Whoever adds or removes names holds the one row of `dictionary`, so numbers become visible in
-//! the order they were given and a reader may follow the highest it has read. A trigger gives that
-//! row a new incarnation with each change, and adds it to the chain of all it has had.
+//! Adding or removing names locks the only row of `dictionary`. So numbers become visible in the
+//! order in which they were assigned, and a reader may continue after the highest that it has read.
+//! A trigger gives the row a new incarnation with each change, and adds it to the chain of all
+//! earlier ones.
 
 use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 use crate::store::backend::{Backend, Kind, Row, Transaction};
@@ -112,7 +113,7 @@ impl State {
         })
     }
 
-    /// How the state follows from what a reader has read.
+    /// The relation of this state to the one that a reader has read.
     fn step(&self, at: Option<DictionaryCursor>) -> Step {
         let Some(at) = at else {
             return Step::Anew;
@@ -121,7 +122,7 @@ impl State {
             let removed = u64::try_from(self.generation) != Ok(at.generation);
             return if removed { Step::Anew } else { Step::Forward };
         }
-        // What the chain has been cut off from was in its past once.
+        // States that were cut off from the chain were in its past once.
         let oldest = (i128::from(self.oldest.0), self.oldest.1);
         let stands = (i128::from(at.generation), i64::from(at.next.0));
         if stands < oldest {
@@ -218,7 +219,7 @@ pub async fn state(transaction: &mut impl Transaction) -> Result<Incarnation, Fa
     Ok(Incarnation(row.id("incarnation")?))
 }
 
-/// Whether a state is the dictionary's or in its past.
+/// Whether a state is the dictionary's current one or in its past.
 pub async fn is_past(
     transaction: &mut impl Transaction,
     state: Incarnation,
@@ -227,7 +228,7 @@ pub async fn is_past(
     Ok(found.is_some())
 }
 
-/// Forgets all states but the newest.
+/// Forgets all states except the newest.
 pub async fn forget<B: Backend>(backend: &B, keep: u32) -> Result<(), Fault> {
     let skip = i64::from(keep.saturating_sub(1));
     let mut transaction = backend.begin(Kind::Write).await?;

@@ -105,7 +105,7 @@ pub async fn read<B: Backend>(backend: &B) -> Result<Option<FleetSettings>, Faul
     Ok(found)
 }
 
-/// Writes the shared settings and returns those that are stored then.
+/// Writes the shared settings, and returns those that are stored afterwards.
 pub async fn write<B: Backend>(
     backend: &B,
     settings: FleetSettings,

@@ -1,4 +1,4 @@
-//! Tables `history` and `settlement`: a row for each window, and up to where they are final.
+//! Tables `history` and `settlement`: one row per window, and up to when they are final.
 
 use super::dictionary;
 use crate::allocation::{Timestamp, Window};
@@ -41,7 +41,7 @@ pub async fn upsert(transaction: &mut impl Transaction, rows: &[HistoryRow]) -> 
     Ok(())
 }
 
-/// Writes rows, and up to where history is settled now.
+/// Writes rows, and up to when history is settled now.
 pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<Settlement, Fault> {
     let coming = Coming {
         history: settling.rows,
@@ -75,7 +75,7 @@ async fn attempt(
     Ok(Settlement::Settled)
 }
 
-/// Up to where history is settled.
+/// Up to when history is settled.
 pub async fn settled<B: Backend>(backend: &B) -> Result<Option<Timestamp>, Fault> {
     let mut transaction = backend.begin(Kind::Glance).await?;
     let row = transaction.only_row(READ_SETTLED, &[]).await?;

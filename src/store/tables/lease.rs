@@ -19,7 +19,7 @@ pub async fn release<B: Backend>(backend: &B, name: &str, holder: Uuid) -> Resul
     transaction.commit().await
 }
 
-/// Whether a lease is held as claimed, which stays so until the transaction ends.
+/// Whether a lease is held as claimed. That does not change until the transaction ends.
 pub async fn hold<B: Backend>(
     transaction: &mut B::Transaction,
     claim: Claim,

@@ -1,4 +1,4 @@
-//! Tables `plan_head`, `plan` and `plan_body`: what was decided.
+//! Tables `plan_head`, `plan` and `plan_body`: the plans.
 
 use uuid::Uuid;
 
@@ -83,7 +83,8 @@ async fn attempt<B: Backend>(
     Ok(Publication::Published)
 }
 
-/// Makes a plan the current one if it lies above the one that it replaces and that is current.
+/// Makes a plan the current one if its number is above the one that it replaces, and that one is
+/// current.
 async fn swap_head<B: Backend>(
     transaction: &mut B::Transaction,
     new: NewPlan<'_>,
@@ -136,7 +137,7 @@ async fn insert<B: Backend>(
     check_new(plan, "plan_body", inserted)
 }
 
-/// Checks that a row of the plan was a new one.
+/// Checks that a row of the plan was new.
 fn check_new(plan: &StoredPlan, table: &str, inserted: u64) -> Result<(), Fault> {
     if inserted == 1 {
         return Ok(());
@@ -155,7 +156,7 @@ async fn read_head(transaction: &mut impl Transaction) -> Result<Option<PlanMark
     Ok((number > 0).then_some(mark))
 }
 
-/// Which plan is current.
+/// The mark of the current plan.
 pub async fn current_mark<B: Backend>(backend: &B) -> Result<Option<PlanMark>, Fault> {
     let mut transaction = backend.begin(Kind::Glance).await?;
     let mark = read_head(&mut transaction).await?;
@@ -163,7 +164,7 @@ pub async fn current_mark<B: Backend>(backend: &B) -> Result<Option<PlanMark>, F
     Ok(mark)
 }
 
-/// The current plan; one statement, so one state of the three tables.
+/// The current plan: one statement, so that the three tables are read in one state.
 pub async fn current<B: Backend>(backend: &B) -> Result<Option<StoredPlan>, Fault> {
     let mut transaction = backend.begin(Kind::Read).await?;
     let row = transaction.row(B::STATEMENTS.read_current, &[]).await?;
@@ -171,7 +172,7 @@ pub async fn current<B: Backend>(backend: &B) -> Result<Option<StoredPlan>, Faul
     row.as_ref().map(plan).transpose()
 }
 
-/// The newest plan below a number whose body has a format that this program reads.
+/// The newest plan below a number whose body this program can read.
 pub async fn readable<B: Backend>(backend: &B, below: u64) -> Result<Option<StoredPlan>, Fault> {
     let (first, last) = ([*plan_codec::KNOWN.start()], [*plan_codec::KNOWN.end()]);
     let values = [

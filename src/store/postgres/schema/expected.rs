@@ -1,15 +1,15 @@
-//! The tables that Weir relies on, as the migrations make them.
+//! The tables that Weir relies on, as the migrations create them.
 //!
-//! A migration that adds a table, a column, a key or an index adds it here, too;
+//! A migration that adds a table, a column, a key or an index must add it here too.
 //! `tests/it/store/postgres_schema.rs` compares the two.
 
-/// A table, and what of it must be there.
+/// A table, and its required parts.
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The column by whose ranges it is partitioned.
+    /// The column by which it is partitioned.
     pub partitioned_by: Option<&'static str>,
-    /// Names and types, as `pg_type.typname` has them.
+    /// Names and types, as in `pg_type.typname`.
     pub columns: &'static [&'static str],
     /// Indexes: `unique` or `index`, and their columns.
     pub indexes: &'static [&'static str],

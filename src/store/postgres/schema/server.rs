@@ -1,4 +1,4 @@
-//! The server, the database and the schema: what Weir needs before it looks at its tables.
+//! Checks the server, the database and the schema, before the tables.
 
 use std::io;
 
@@ -21,7 +21,7 @@ select current_setting('server_version_num')::int as version_number,
     current_setting('fsync')::boolean as fsync,
     current_setting('full_page_writes')::boolean as full_page_writes";
 
-/// What a server says of itself.
+/// The properties of a server.
 #[derive(sqlx::FromRow)]
 struct Server {
     version_number: i32,
@@ -35,11 +35,12 @@ struct Server {
     full_page_writes: bool,
 }
 
-/// Checks the server and the database; gives the schema that holds, or will hold, Weir's tables.
+/// Checks the server and the database. Returns the schema that contains, or will contain, Weir's
+/// tables.
 ///
 /// # Errors
-/// [`Fault::Unsound`] with the way out; one that passes by itself on a server that is read-only,
-/// as a standby is until it is promoted.
+/// [`Fault::Unsound`], with how to repair it; a temporary error on a server that is read-only, as a
+/// standby is until it is promoted.
 pub(in crate::store::postgres) async fn schema(pool: &Pool) -> Result<String, Fault> {
     let mut glance = Transaction::begin(pool, Limits::Glance).await?;
     let server: Server = sqlx::query_as(READ).fetch_one(&mut *glance).await?;
