@@ -141,7 +141,7 @@ pub enum ReplayError {
 pub(super) const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest interval a server can have.
 pub(super) const LONGEST: Duration = TimingSettings::INTERVAL_MAX;
-/// The most intervals: each is kept until the end.
+/// The most intervals: each is in memory until the end.
 pub(super) const MOST_INTERVALS: usize = 2_000_000;
 /// The largest budget, in traces per second.
 const MOST_BUDGET: f64 = 1e9;

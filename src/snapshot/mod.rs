@@ -261,7 +261,7 @@ impl Snapshot {
         }
     }
 
-    /// A service by its name.
+    /// A service, found by its name.
     #[must_use]
     pub fn service(&self, service: &str) -> Option<&ServiceSnapshot> {
         self.services.get(service)

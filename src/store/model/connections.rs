@@ -7,6 +7,6 @@ pub struct PoolState {
     pub idle: u32,
     /// Open and in use.
     pub used: u32,
-    /// The most that may be open.
+    /// The most connections that may be open.
     pub most: u32,
 }

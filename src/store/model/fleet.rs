@@ -23,6 +23,6 @@ pub struct FleetSettings {
     pub history: Duration,
     /// How long a name is kept that nobody reports; whole milliseconds.
     pub retire_after: Duration,
-    /// How many names are counted apart.
+    /// How many names get an entry of their own.
     pub names: DictionaryLimits,
 }
