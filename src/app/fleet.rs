@@ -37,7 +37,7 @@ pub enum FleetError {
     /// Somebody changed them while this replica was running.
     #[error("the shared settings were changed to {to}: restart to run with them")]
     Changed {
-        /// What they are now.
+        /// The new settings.
         to: Shown,
     },
     /// The database did not answer.
@@ -61,7 +61,7 @@ impl fmt::Display for Shown {
 fn flags(settings: FleetSettings) -> [(&'static str, String); 8] {
     let duration = |of| format_duration(of).to_string();
     let FleetSettings { names, .. } = settings;
-    // As a value of the flag: what a person copies from a message has to parse.
+    // In the form of the flag's value, so that a value copied from a message can be parsed.
     let grace = TimingSettings::grace(settings.grace, settings.interval);
     let grace = grace.unwrap_or_else(|_| settings.grace.unwrap_or_default());
     [
@@ -94,7 +94,8 @@ pub(super) async fn agree(
         }
     };
     let wanted = asked.shared(stored);
-    // A flag may say what follows from the others anyway, like a grace of a sixth of the interval.
+    // A flag may repeat what follows from the other settings, such as a grace of a sixth of the
+    // interval.
     if flags(wanted) == flags(stored) {
         return Ok(stored);
     }
@@ -111,8 +112,8 @@ pub(super) async fn agree(
     Ok(wanted)
 }
 
-/// Checks settings before they are written: what flags leave out comes from the database, so it is
-/// known only now that they fit each other.
+/// Checks settings before they are written. What the flags leave out comes from the database, so
+/// whether they fit each other is only known now.
 fn check(settings: FleetSettings) -> Result<(), FleetError> {
     let names = settings.names;
     TimingSettings::grace(settings.grace, settings.interval)

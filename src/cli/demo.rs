@@ -79,7 +79,7 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Intervals at the beginning that are not judged.
 const WARM_UP: usize = 2;
-/// The most intervals: the traffic of all of them is made up at the start.
+/// The most intervals: the traffic of all of them is generated at the start.
 const MOST_ROWS: usize = 100_000;
 /// Reports per interval. The server's grace is as long as the time between two reports: an agent's
 /// last report on a window comes at most that long after its end.

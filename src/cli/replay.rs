@@ -37,7 +37,7 @@ pub struct ReplayArgs {
     /// run. After a SIGKILL you must restore it yourself
     #[arg(long, value_name = "TRACES_PER_SECOND", value_parser = budget())]
     pub budget: f64,
-    /// The interval that the server runs with, 100ms to 1h; one recorded row is played in each
+    /// The server's interval, 100ms to 1h; each interval plays one recorded row
     #[arg(long, value_name = "DURATION", value_parser = duration(SHORTEST, LONGEST))]
     pub interval: Duration,
     /// Address of the server's listener for SDKs and agents
@@ -52,8 +52,7 @@ pub struct ReplayArgs {
     /// The recorded row to start at, by its name [default: the first]
     #[arg(long, value_name = "ROW")]
     pub start_at: Option<String>,
-    /// Recorded rows that go by in an interval, 0.001 to 1000: 2 plays twice as fast, 0.5 half as
-    /// fast
+    /// Recorded rows per interval, 0.001 to 1000: 2 plays twice as fast, 0.5 half as fast
     #[arg(long, value_name = "ROWS", default_value_t = 1.0, value_parser = time_scale())]
     pub time_scale: f64,
     /// How often an SDK polls, 10ms to 1h [default: the interval]
@@ -62,7 +61,7 @@ pub struct ReplayArgs {
     /// How often an agent reports, 10ms to 1h [default: a sixth of the interval, 10s of 60s]
     #[arg(long, value_name = "DURATION", value_parser = pace())]
     pub report_interval: Option<Duration>,
-    /// How long after an interval the reference controller knows its counts, up to 1h
+    /// How long after the end of an interval the reference controller gets its counts, up to 1h
     #[arg(
         long,
         value_name = "DURATION",
@@ -70,10 +69,10 @@ pub struct ReplayArgs {
         value_parser = duration(Duration::ZERO, LONGEST)
     )]
     pub reference_delay: Duration,
-    /// How many agents report, 1 to 10000
+    /// Number of agents that report, 1 to 10000
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
     pub agents: usize,
-    /// The most SDK instances of one service, 1 to 1000; quiet services run one
+    /// The most SDK instances of one service, 1 to 1000; a quiet service runs one
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(1_usize, 1000))]
     pub instances: usize,
     /// Intervals at the beginning that are not judged
@@ -149,7 +148,7 @@ const MOST_BUDGET: f64 = 1e9;
 const MOST_SDKS: usize = 50_000;
 
 impl ReplayArgs {
-    /// Reads the traffic and lays it over the intervals.
+    /// Reads the traffic and lays it out over the intervals.
     ///
     /// # Errors
     /// Names the flag that does not fit the traffic, or the place in the file that is wrong.
@@ -214,7 +213,7 @@ pub(super) fn first_row(traffic: &Traffic, label: Option<&str>) -> Result<usize,
     })
 }
 
-/// Says that a flag does not fit.
+/// The error for a flag whose value is wrong.
 pub(super) fn refused(
     flag: &'static str,
     value: impl fmt::Display,
@@ -227,7 +226,7 @@ pub(super) fn refused(
     }
 }
 
-/// A budget: above zero.
+/// Parses a budget, which must be above zero.
 pub(super) fn budget() -> impl Fn(&str) -> Result<f64, String> + Clone {
     let at_most = number(0.0, MOST_BUDGET);
     move |value| match at_most(value) {
@@ -238,17 +237,17 @@ pub(super) fn budget() -> impl Fn(&str) -> Result<f64, String> + Clone {
     }
 }
 
-/// How many times as fast as recorded traffic goes by.
+/// Parses how many times faster than recorded the traffic is played.
 pub(super) fn time_scale() -> impl Fn(&str) -> Result<f64, String> + Clone {
     number(0.001, 1000.0)
 }
 
-/// How often an SDK polls or an agent reports.
+/// Parses how often an SDK polls or an agent reports.
 pub(super) fn pace() -> impl Fn(&str) -> Result<Duration, String> + Clone {
     duration(SHORTEST / 10, LONGEST)
 }
 
-/// How many agents report.
+/// Parses the number of agents.
 pub(super) fn agents() -> impl Fn(&str) -> Result<usize, String> + Clone {
     count(1_usize, 10_000)
 }

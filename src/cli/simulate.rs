@@ -70,7 +70,7 @@ pub struct SimulateArgs {
     /// series, else close]
     #[arg(long, value_name = "HOW")]
     pub gaps: Option<Gaps>,
-    /// How many times as fast as recorded the traffic goes by, 0.001 to 1000
+    /// How many times faster than recorded the traffic is played, 0.001 to 1000
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = time_scale())]
     pub time_scale: f64,
     /// How many intervals to play [default: all that are recorded]

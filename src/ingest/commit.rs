@@ -59,7 +59,7 @@ pub enum CommitError {
     /// The process is stopping; another replica will accept the report.
     #[error("this replica is stopping")]
     Stopping,
-    /// A fault of Weir's own ended the commit: whether it holds is unknown.
+    /// The commit panicked. Nobody knows whether it was committed.
     #[error("the commit panicked")]
     Panicked,
 }

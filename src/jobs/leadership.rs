@@ -45,7 +45,7 @@ struct State {
 
 #[derive(Clone, Copy)]
 pub(super) struct HeldLease {
-    /// Who holds it.
+    /// The holder.
     pub holder: Uuid,
     /// Its fencing number.
     pub term: u64,

@@ -43,8 +43,8 @@ pub(super) fn retired(previous: &Plan, names: &Names) -> Vec<OperationId> {
     known.filter(|id| names.row(*id).is_none()).collect()
 }
 
-/// Operations of a plan whose numbers stand for other names now: the plan comes from a past that the
-/// database has left, and that gave these numbers to others.
+/// Operations of a plan whose numbers have other names now: the database went back in time, and
+/// assigned these numbers again.
 pub(super) fn renamed(before: &Snapshot, names: &Names) -> Vec<OperationId> {
     let services = before.services();
     let operations = services.flat_map(|(service, held)| {

@@ -1,8 +1,8 @@
 //! Computes the next plan when a window has closed.
 //!
-//! The way of a plan: the window that closed and the one before it are read and summed, the
-//! allocation makes the next plan of them, it is stored under the lease's term, and from then
-//! on it is served. Nothing is kept between two runs but what the plan before says.
+//! A plan is made in these steps: read and sum the window that closed and the one before it, compute
+//! the next plan, store it under the term of the lease, serve it. Nothing is remembered between two
+//! runs except what the previous plan contains.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ struct Read {
     configuration: Configuration,
     revision: u64,
     format: WriteFormat,
-    /// What the numbers of all counts stand for.
+    /// The names of the numbers of all counts.
     names: Arc<Names>,
 }
 
@@ -208,8 +208,8 @@ impl Recompute {
         })
     }
 
-    /// Reads what a plan is computed from; none if the database has gone back in time meanwhile,
-    /// so that the counts' numbers stand for nothing any more.
+    /// Reads the input of a plan; none if the database went back in time meanwhile, because then the
+    /// numbers of the counts have lost their names.
     async fn read(
         &self,
         previous: Window,

@@ -41,10 +41,10 @@ pub struct Settle {
     turn: Arc<Mutex<()>>,
 }
 
-/// What a window's history is to say, if it is something else than what it says.
+/// The new history of a window, if it differs from the stored one.
 struct Changed {
     row: Option<HistoryRow>,
-    /// The state of the dictionary that the row's numbers come from.
+    /// The incarnation in which the row's numbers were found.
     names: Incarnation,
 }
 
@@ -57,9 +57,9 @@ impl Default for Changed {
     }
 }
 
-/// Where to go on: where the last run stopped, or at the beginning if nobody knows. A run that
-/// stopped later than what can be settled now had a clock that has been set back since, so what it
-/// passed over is looked at again.
+/// Where to continue: where the last run stopped, or at the beginning if that is unknown. If the last
+/// run stopped later than can be settled now, its clock has been set back since, so the windows that
+/// it passed are checked again.
 fn from(settled: Option<Timestamp>, last_end: Timestamp) -> Timestamp {
     let settled = settled.filter(|settled| *settled <= last_end);
     settled.unwrap_or(Timestamp(i64::MIN))

@@ -100,9 +100,9 @@ impl Dictionary {
         Ok(())
     }
 
-    /// Names that include those of every given state of the dictionary: what numbers stand for
-    /// that were read in these states. None if the database has gone back behind one of them
-    /// since; then what was read must be read again.
+    /// Names that include those of every given state of the dictionary, for numbers that were read
+    /// in these states. None if the database has gone back behind one of them since; then the
+    /// numbers must be read again.
     ///
     /// # Errors
     /// The store's. The names that are known stay.

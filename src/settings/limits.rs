@@ -73,7 +73,7 @@ impl LimitSettings {
         }
     }
 
-    /// Whether a plan has room for so many names.
+    /// Checks that a plan has room for this many names.
     ///
     /// # Errors
     /// If it has not.

@@ -71,7 +71,7 @@ impl TimingSettings {
     /// How long history is stored with a new database, unless a flag gives another.
     pub const HISTORY: Duration = DAY;
 
-    /// How long unused names are kept with a new database, unless a flag gives another.
+    /// How long unused names are stored with a new database, unless a flag gives another.
     pub const RETIRE_AFTER: Duration = DAY;
 
     /// How long after its end a window waits for reports, with this interval.

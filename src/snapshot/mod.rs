@@ -89,9 +89,9 @@ impl Served {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Swaps a snapshot in, whatever its number. Whoever does holds
-    /// [`JobContext::publishing`](crate::jobs::JobContext), so that what is served is what the database
-    /// said last.
+    /// Swaps a snapshot in, whatever its number. The caller must hold
+    /// [`JobContext::publishing`](crate::jobs::JobContext), so that the served plan is the last one
+    /// that the database returned.
     pub fn install(&self, snapshot: Snapshot) {
         let audiences = self.audiences();
         self.highest

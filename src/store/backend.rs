@@ -1,9 +1,9 @@
-//! What a database must bring to be a backend.
+//! The parts that a database must provide to be a backend.
 //!
-//! A [`Backend`] gives transactions, in which `tables` run the statements that all databases share,
-//! and the parts that differ: statements of another text, batches, streams of large rows, what keeps
-//! room. It says what went wrong as a [`Fault`]. [`Guarded`](super::Guarded) makes a
-//! [`Store`](super::Store) of it.
+//! A [`Backend`] provides transactions, in which `tables` run the statements that all databases
+//! share, and the parts that differ: statements with another text, batches, streams of large rows,
+//! partitions. It reports failures as a [`Fault`]. [`Guarded`](super::Guarded) turns it into a
+//! [`Store`](super::Store).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
 
-/// What a transaction is for.
+/// The purpose of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// One statement that reads a little. It need not be a transaction.
+    /// One small read. It need not be a transaction.
     Glance,
-    /// What reads much, all of it in one state.
+    /// A large read, all of it in one state.
     Read,
     /// A write that agents wait for.
     Brief,
@@ -33,7 +33,7 @@ pub enum Kind {
     Write,
 }
 
-/// A value for a placeholder of a statement. Null knows its type.
+/// A value for a placeholder of a statement. A null has a type.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'v> {
     /// A whole number.
@@ -121,20 +121,20 @@ fn there<T>(column: &str, value: Option<T>) -> Result<T, Fault> {
     value.ok_or_else(|| Fault::corrupt(column, "it is null"))
 }
 
-/// A transaction. Dropped before its end, it has done nothing.
+/// A transaction. If it is dropped before its end, it is rolled back.
 #[async_trait]
 pub trait Transaction: Send {
     /// The driver's row.
     type Row: Row;
 
-    /// Runs a statement and returns how many rows it has changed.
+    /// Runs a statement and returns how many rows it changed.
     async fn execute(
         &mut self,
         statement: &'static str,
         values: &[Value<'_>],
     ) -> Result<u64, Fault>;
 
-    /// Runs a statement and gives its rows as they come.
+    /// Runs a statement and streams its rows.
     fn stream<'t>(
         &'t mut self,
         statement: &'static str,
@@ -159,7 +159,7 @@ pub trait Transaction: Send {
         Ok(self.rows(statement, values).await?.pop())
     }
 
-    /// Runs a statement that always has a row, and returns it.
+    /// Runs a statement that always returns one row, and returns it.
     async fn only_row(
         &mut self,
         statement: &'static str,
@@ -172,22 +172,24 @@ pub trait Transaction: Send {
     /// Commits, and returns when it is durable.
     async fn commit(self) -> Result<(), Fault>;
 
-    /// Undoes everything.
+    /// Rolls back.
     async fn rollback(self) -> Result<(), Fault>;
 }
 
-/// Statements that do the same on every backend in other words. The placeholders mean the same.
+/// Statements that do the same on every backend, but need another text. Their placeholders mean the
+/// same.
 #[derive(Debug)]
 pub struct Statements {
-    /// Finds the lease of name $1 if $2 holds it under term $3, which stays so until the transaction
-    /// ends.
+    /// Finds the lease named $1 if $2 holds it under term $3. That does not change until the
+    /// transaction ends.
     pub hold_lease: &'static str,
-    /// Gives back the lease of name $1 if $2 holds it. The holder is forgotten, so that the term
-    /// rises even if the same one takes it again.
+    /// Gives back the lease named $1 if $2 holds it. The holder is removed, so that the term
+    /// increases even if the same holder takes it again.
     pub release_lease: &'static str,
-    /// Reads the dictionary's counters, and holds them until the transaction ends.
+    /// Reads the dictionary's counters, and locks them until the transaction ends.
     pub lock_dictionary: &'static str,
-    /// Makes plan $3 with identity $4, published at $5, the current one if that is $1 with identity $2.
+    /// Makes plan $3 with identity $4, published at $5, the current one if the current one is $1
+    /// with identity $2.
     pub swap_head: &'static str,
     /// Writes a plan.
     pub insert_plan: &'static str,
@@ -220,17 +222,17 @@ pub trait Backend: Send + Sync + 'static {
     /// Begins a transaction.
     async fn begin(&self, kind: Kind) -> Result<Self::Transaction, Fault>;
 
-    /// Makes room for rows; needed where tables have partitions.
+    /// Creates partitions for rows, if tables have partitions.
     async fn make_room(&self, _coming: Coming<'_>) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// Says what to do about a fault: a call that has met one may be tried again.
+    /// Reacts to a fault. The call that met it may be tried again.
     fn consider(&self, fault: Fault) -> Fault {
         fault
     }
 
-    /// The host that is named in errors.
+    /// The host to name in errors.
     fn host(&self) -> Option<String> {
         None
     }
@@ -246,20 +248,20 @@ pub trait Backend: Send + Sync + 'static {
         time_to_live: Duration,
     ) -> Result<LeaseAnswer, Fault>;
 
-    /// Finds what is there already of names.
+    /// Finds which of the names exist already.
     async fn find_names(
         transaction: &mut Self::Transaction,
         names: &[(ServiceName, OperationName)],
     ) -> Result<Known, Fault>;
 
-    /// Writes new names, without the counters of the dictionary.
+    /// Writes new names. The dictionary's counters are written elsewhere.
     async fn write_names(
         transaction: &mut Self::Transaction,
         additions: &Additions<'_>,
     ) -> Result<(), Fault>;
 
-    /// Deletes names, without the counters of the dictionary. Returns how many services and
-    /// operations went.
+    /// Deletes names. Returns how many services and operations were deleted. The dictionary's
+    /// counters are written elsewhere.
     async fn delete_names(
         transaction: &mut Self::Transaction,
         operations: &[OperationId],
@@ -274,7 +276,8 @@ pub trait Backend: Send + Sync + 'static {
         rows: &Rows<HistoryRow>,
     ) -> Result<(), Fault>;
 
-    /// Makes room ahead, and deletes what is past its retention: counts, history, plans and marks.
+    /// Creates partitions ahead, and deletes data past its retention: counts, history, plans and
+    /// marks.
     async fn maintain(&self, now: Timestamp, retention: Retention) -> Result<(), Fault>;
 
     /// See [`Store::inspect`](super::Store::inspect).

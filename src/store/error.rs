@@ -1,4 +1,4 @@
-//! What goes wrong in a store, by what the caller can do.
+//! Failures of a store, by what the caller can do.
 
 use super::fault::{Cause, Passing};
 

@@ -60,7 +60,7 @@ impl Fault {
         }
     }
 
-    /// A row is missing that is always there.
+    /// A row is missing that always exists.
     pub fn no_row() -> Self {
         Self::Driver(sqlx::Error::RowNotFound)
     }
@@ -97,7 +97,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is likely to go well if it is tried again at once.
+    /// Whether another attempt is likely to succeed at once.
     pub fn is_worth_another_attempt(&self) -> bool {
         match self {
             // It conflicted with another transaction; or the server dropped a prepared statement,

@@ -1,8 +1,8 @@
-//! A [`Store`](super::Store) on top of any backend: the one place for what is the same for all.
+//! A [`Store`](super::Store) on top of any backend: everything that is the same for all backends.
 //!
-//! Every call is bounded in time, and tried again where it lost against another transaction. Its
-//! failure gets a name and a kind. A store that is [watched](Guarded::watched) also says how its
-//! calls went, and writes nothing while its tables are not sound.
+//! Every call is bounded in time, and tried again if it conflicted with another transaction. Its
+//! failure gets a name and a kind. A store that is [watched](Guarded::watched) also measures its
+//! calls, and writes nothing while its tables are not sound.
 
 mod calls;
 pub(super) mod limited;
@@ -31,7 +31,7 @@ pub struct Guarded<B> {
     watch: Option<Watch>,
 }
 
-/// What looks at the calls.
+/// Watches the calls.
 struct Watch {
     gate: Gate,
     metrics: Arc<Metrics>,
@@ -55,8 +55,9 @@ impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
 }
 
 impl<B> Guarded<B> {
-    /// Counts calls, and logs those that fail or take longer than `slow`; keeps in `database` whether
-    /// the tables are sound. A call that its caller gave up is not counted: the caller counts that.
+    /// Counts calls, and logs those that fail or take longer than `slow`. Stores in `database`
+    /// whether the tables are sound. A call that its caller dropped is not counted here: the caller
+    /// counts it.
     #[must_use]
     pub fn watched(self, slow: Duration, metrics: Arc<Metrics>, database: DatabaseState) -> Self {
         let lines = |_| Lines {
@@ -76,7 +77,7 @@ impl<B> Guarded<B> {
 }
 
 impl<B: Backend> Guarded<B> {
-    /// A store that nobody watches.
+    /// A store that is not watched.
     pub(super) fn new(backend: B) -> Self {
         Self {
             limited: Limited(backend),
@@ -92,7 +93,7 @@ impl<B: Backend> Guarded<B> {
         self.count(call, self.limited.run(call, attempt)).await
     }
 
-    /// Runs a call that hands rows on as they come.
+    /// Runs a call that passes rows on as they arrive.
     async fn stream<T>(
         &self,
         call: StoreCall,
@@ -101,7 +102,7 @@ impl<B: Backend> Guarded<B> {
         self.count(call, self.limited.once(call, work)).await
     }
 
-    /// Runs a call that writes rows, which the tables must be sound for.
+    /// Runs a call that writes rows. It needs sound tables.
     async fn write<T, F>(
         &self,
         call: StoreCall,

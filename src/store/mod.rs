@@ -1,7 +1,7 @@
 //! Everything that Weir stores, behind one narrow trait with two backends.
 //!
-//! Read [`Store`] first, then `model`, which says what it takes and returns. Only this module holds
-//! SQL. A backend promises what the conformance suite in `tests/it/store/` asks of both.
+//! Begin with [`Store`], then read `model`, which has its arguments and results. Only this module
+//! contains SQL. The conformance suite in `tests/it/store/` checks the promises of both backends.
 
 mod admission;
 mod backend;
@@ -62,8 +62,9 @@ pub trait Store: Send + Sync + 'static {
     /// reports into one delta per bucket. After an error, nothing may be acknowledged.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
 
-    /// Sends every delta of the buckets that start in the range, in no particular order. Returns the
-    /// state of the dictionary at that moment: all numbers that were sent have their names in it.
+    /// Sends every delta of the buckets that start in the range, in no particular order. Returns
+    /// the state of the dictionary at that moment: it contains the names of all numbers that were
+    /// sent.
     async fn stream_deltas(
         &self,
         starts: Range<Timestamp>,
@@ -74,8 +75,9 @@ pub trait Store: Send + Sync + 'static {
     /// together, the longest.
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError>;
 
-    /// Reads a page of what a reader at `at` does not know yet, or of everything where it has read
-    /// nothing or another past. The reader goes on from the page's cursor while there are more. Says, too, whether `including` is in the past of what is read.
+    /// Reads a page of what a reader at `at` does not know, or of everything if it has read
+    /// nothing, or another past. If there is more, the reader continues from the page's cursor.
+    /// Also says whether `including` is in the past of what is read.
     async fn read_dictionary(
         &self,
         at: Option<DictionaryCursor>,
@@ -105,8 +107,8 @@ pub trait Store: Send + Sync + 'static {
         operations: &[OperationId],
     ) -> Result<u64, StoreError>;
 
-    /// Takes the lease of this name, or renews it, on the database's clock. The term rises
-    /// whenever the holder changes.
+    /// Takes the lease with this name, or renews it, according to the database's clock. The term
+    /// increases whenever the holder changes.
     async fn acquire_lease(
         &self,
         name: &str,
@@ -117,9 +119,9 @@ pub trait Store: Send + Sync + 'static {
     /// Gives the lease back if it is the caller's, so that another may take it at once.
     async fn release_lease(&self, name: &str, holder: Uuid) -> Result<(), StoreError>;
 
-    /// Publishes a plan with the history of its window: one transaction that holds only if the
-    /// lease still has the claim's holder and term, the plan to be replaced is the current one, and
-    /// the names that the plan was computed with are in the database's past.
+    /// Publishes a plan with the history of its window, in one transaction. It succeeds only if the
+    /// lease still has the claim's holder and term, the plan to replace is the current one, and the
+    /// names that the plan was computed with are in the database's past.
     async fn publish_plan(&self, new: NewPlan<'_>) -> Result<Publication, StoreError>;
 
     /// The mark of the current plan; none before the first plan.
@@ -134,9 +136,10 @@ pub trait Store: Send + Sync + 'static {
     /// Up to when history is settled, as [`Store::settle_history`] wrote it.
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Writes history rows, replacing those of the same window start, and notes in the same
-    /// transaction up to where history is settled; only if it is settled up to where the caller
-    /// has read, and the names that the rows were computed with are in the database's past.
+    /// Writes history rows, replacing those with the same window start, and stores in the same
+    /// transaction up to when history is settled. It succeeds only if history is settled up to
+    /// where the caller has read, and the names that the rows were computed with are in the
+    /// database's past.
     async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError>;
 
     /// The formats in which to store documents.

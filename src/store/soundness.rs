@@ -11,10 +11,10 @@ use crate::health::DatabaseState;
 /// How often the tables are checked while calls fail or wait for them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whoever can look whether the tables are as Weir needs them.
+/// Can check whether the tables are as Weir needs them.
 #[async_trait]
 pub(super) trait Inspect: Send + Sync {
-    /// Looks.
+    /// Checks them.
     ///
     /// # Errors
     /// [`StoreError::Unsound`] with what is missing and the way out.

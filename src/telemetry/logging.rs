@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::seldom::{PERIOD, Seldom};
 
-/// What is not logged unless the directives name it, because any client could fill the log:
+/// Not logged unless the directives name it, because any client could fill the log:
 ///
 /// * The HTTP server writes an error for every request that it cannot read.
 ///   `weir_malformed_requests_total` counts them.
@@ -52,13 +52,14 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     );
 }
 
-/// Where panics came from, and when each place is worth a line again.
+/// Where panics came from, and when each place may be logged again.
 struct Places(Mutex<Vec<(String, Seldom)>>);
 
 static PANICS: Places = Places(Mutex::new(Vec::new()));
 
 impl Places {
-    /// Whether a panic here is worth a line: then how many were not since the last that was.
+    /// Whether a panic at this place is logged; if so, how many were not logged since the last one
+    /// that was.
     fn pass(&self, at: &str) -> Option<u64> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, lines)) = places.iter().find(|(place, _)| place == at) {

@@ -1,4 +1,4 @@
-//! The calls of a store, each over its table or what the backend does in its own way.
+//! The calls of a store. Each uses its table, or a method of the backend.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -231,7 +231,7 @@ impl<B: Backend> Store for Guarded<B> {
     }
 }
 
-/// Deletes what is past its retention.
+/// Deletes data past its retention.
 async fn maintain<B: Backend>(
     backend: &B,
     now: Timestamp,

@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 10;
 pub(super) struct Limited<B>(pub B);
 
 impl<B: Backend> Limited<B> {
-    /// Runs a call: within the time limit, again if it lost against another transaction.
+    /// Runs a call within the time limit, and again if it conflicted with another transaction.
     pub async fn run<T, F>(
         &self,
         call: StoreCall,
@@ -39,8 +39,8 @@ impl<B: Backend> Limited<B> {
         self.at_host(run(during(call), considered).await)
     }
 
-    /// Runs a call that hands rows on as they come: once, because nobody can take back what has been
-    /// handed on.
+    /// Runs a call that passes rows on as they arrive. It runs only once, because rows that were
+    /// passed on cannot be taken back.
     pub async fn once<T>(
         &self,
         call: StoreCall,
@@ -54,7 +54,7 @@ impl<B: Backend> Limited<B> {
     }
 }
 
-/// Runs work within the time limit, and again if it lost against another transaction.
+/// Runs work within the time limit, and again if it conflicted with another transaction.
 pub(in crate::store) async fn run<T, F>(
     during: &'static str,
     mut attempt: impl FnMut() -> F,
@@ -95,7 +95,7 @@ impl<B: Backend> Inspect for Limited<B> {
     }
 }
 
-/// What a call does, as errors say it: «the database is unavailable while …».
+/// The activity of a call, for errors like «the database is unavailable while …».
 fn during(call: StoreCall) -> &'static str {
     match call {
         StoreCall::CommitReports => "committing reports",

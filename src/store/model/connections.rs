@@ -1,4 +1,4 @@
-//! The connections to the database, in numbers.
+//! The number of connections to the database.
 
 /// The connections to the database at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

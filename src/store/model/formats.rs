@@ -1,4 +1,4 @@
-//! Which formats stored documents are written in.
+//! The formats in which documents are stored.
 
 /// The formats in which documents are stored.
 ///

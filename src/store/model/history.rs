@@ -1,4 +1,4 @@
-//! History as it is stored: a row for each window.
+//! History as it is stored: one row per window.
 
 use super::Incarnation;
 use crate::allocation::{Timestamp, Window};
@@ -12,16 +12,16 @@ pub struct HistoryRow {
     pub payload: Vec<u8>,
 }
 
-/// History that becomes final, and under which conditions.
+/// History to settle, and the conditions.
 #[derive(Debug, Clone, Copy)]
 pub struct Settling<'a> {
-    /// Windows whose history is another one than what is stored.
+    /// Windows whose history differs from what is stored.
     pub rows: &'a [HistoryRow],
-    /// The state of the dictionary that the rows' numbers come from.
+    /// The incarnation in which the rows' numbers were found.
     pub names: Incarnation,
-    /// Up to where history must be settled now.
+    /// History must be settled up to here at present.
     pub after: Option<Timestamp>,
-    /// The history of all windows that start before this is settled then.
+    /// Afterwards, the history of all windows that start before this is settled.
     pub until: Timestamp,
 }
 
@@ -30,10 +30,10 @@ pub struct Settling<'a> {
 pub enum Settlement {
     /// It is settled.
     Settled,
-    /// History is settled up to somewhere else: another replica was faster, or the database has
-    /// gone back in time. Nothing was written.
+    /// History is settled up to another point: another replica was faster, or the database went
+    /// back in time. Nothing was written.
     Moved,
-    /// The rows' numbers may stand for other names now: the database has gone back in time.
-    /// Nothing was written.
+    /// The rows' numbers may belong to other names now: the database went back in time. Nothing was
+    /// written.
     OtherNames,
 }

@@ -1,4 +1,4 @@
-//! What a store takes and returns, in the words of the service.
+//! The arguments and results of a store, independent of SQL and drivers.
 //!
 //! Nothing here knows SQL or a driver.
 

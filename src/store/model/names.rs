@@ -39,8 +39,8 @@ pub struct DictionaryCursor {
     pub incarnation: Incarnation,
     /// Increases whenever entries are removed.
     pub generation: u64,
-    /// The entries of that state below this number have been read: all of them where this is the
-    /// number of the next new operation.
+    /// The entries of that state below this number were read. All were read if this is the number
+    /// of the next new operation.
     pub next: OperationId,
 }
 
@@ -58,7 +58,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Two steps as one: what replaces everything does so whatever was before or comes after.
+    /// Combines two steps. If one of them replaces everything, so does the result.
     #[must_use]
     pub fn then(self, next: Self) -> Self {
         match (self, next) {
@@ -80,7 +80,7 @@ pub struct DictionaryPage {
     pub includes: bool,
     /// In ascending order of operation numbers.
     pub entries: Vec<DictionaryEntry>,
-    /// Whether there are more entries: then the reader goes on from the cursor.
+    /// Whether there are more entries. If so, the reader continues from the cursor.
     pub more: bool,
 }
 

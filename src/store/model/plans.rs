@@ -52,7 +52,7 @@ pub struct StoredPlan {
     /// The term it was computed under.
     pub term: u64,
     /// A state of the dictionary in which its numbers, and those of its history, have their names.
-    /// Of a plan that was read: the state that the dictionary was in at that moment.
+    /// For a plan that was read, it is the state of the dictionary at that moment.
     pub names: Incarnation,
     /// The window that it was computed from.
     pub window: Window,
@@ -62,7 +62,7 @@ pub struct StoredPlan {
     pub published_at: DateTime<Utc>,
     /// Its figures for the fleet as a JSON document, for people and dashboards.
     pub summary: String,
-    /// Everything, encoded by [`plan_codec`](crate::store::plan_codec).
+    /// The whole plan, encoded by [`plan_codec`](crate::store::plan_codec).
     pub body: Vec<u8>,
 }
 
@@ -86,7 +86,7 @@ pub enum Publication {
     StaleTerm,
     /// Another plan is current than the one to replace; this is its number, 0 for none.
     StaleParent(u64),
-    /// Its numbers may stand for other names now: the database has gone back in time. The names
-    /// must be read again, and the plan computed again.
+    /// Its numbers may belong to other names now: the database went back in time. The names must be
+    /// read again, and the plan computed again.
     OtherNames,
 }

@@ -1,4 +1,4 @@
-//! Reports as they are committed, and the counts that are stored of them.
+//! Reports as they are committed, and the counts that are stored.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! How long things are kept.
+//! How long data is stored.
 
 use crate::allocation::Timestamp;
 

@@ -1,7 +1,7 @@
 //! The backend for production and for several replicas: PostgreSQL 15 or newer.
 //!
-//! Read [`PostgresStore`] first; `pool` says who has a connection, `transaction` how long statements
-//! may take, `partitions` how old rows go. A commit is on disk when a call returns, also where the
+//! Begin with [`PostgresStore`]. `pool` distributes the connections, `transaction` limits the time
+//! of statements, `partitions` drops old rows. A commit is on disk when a call returns, even if the
 //! server's `synchronous_commit` is `off`.
 
 mod address;
@@ -85,7 +85,7 @@ impl PostgresStore {
         let schema = limited::run("looking at the server", || schema::schema(&pool))
             .await
             .map_err(at)?;
-        // A change of the schema takes as long as it takes.
+        // A change of the schema may take as long as it needs.
         migrations::run(&pool, &schema)
             .await
             .map_err(|fault| at(fault.during("bringing the schema up to date")))?;

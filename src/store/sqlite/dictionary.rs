@@ -18,7 +18,7 @@ from json_each($1) as wanted
 cross join dictionary_chain as chain on chain.incarnation = wanted.value
 join dictionary using (generation)";
 
-/// A transaction that writes is alone, so there is nothing to hold.
+/// A writing transaction is alone, so there is nothing to lock.
 pub(super) const LOCK: &str = "\
 -- dictionary: lock
 select next_service_id, next_operation_id, services, operations from dictionary";
@@ -99,7 +99,7 @@ pub(super) async fn known(
     found.iter().map(parsed).collect()
 }
 
-/// Finds what is there already of names.
+/// Finds which of the names exist already.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
     names: &[(ServiceName, OperationName)],
@@ -154,7 +154,8 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Deletes names, and services left with none. Returns how many services and operations went.
+/// Deletes names, and services without remaining operations. Returns how many services and
+/// operations were deleted.
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
     operations: &[OperationId],

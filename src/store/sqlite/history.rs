@@ -20,7 +20,7 @@ where window_start_ms >= $1 and window_start_ms < $2
 order by window_start_ms
 limit $3";
 
-/// A payload, with no more of it than what says something of an operation.
+/// The part of a payload that contains an operation.
 fn cut(payload: &[u8], operation: Option<OperationId>) -> Vec<u8> {
     match operation.map_or(Cut::Whole, |of| history_codec::cut(payload, of)) {
         Cut::Whole => payload.to_vec(),

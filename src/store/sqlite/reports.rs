@@ -1,4 +1,4 @@
-//! Tables `mark` and `delta`: reports in.
+//! Tables `mark` and `delta`: writes reports.
 
 use std::collections::BTreeMap;
 

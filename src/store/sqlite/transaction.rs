@@ -1,5 +1,5 @@
-//! Transactions, and how values and rows look in SQLite, which has no identities: they are 32
-//! hexadecimal digits.
+//! Transactions, and the representation of values and rows in SQLite. It has no type for
+//! identities: they are stored as 32 hexadecimal digits.
 
 use std::ops::{Deref, DerefMut};
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::store::backend::{self, Value};
 use crate::store::fault::Fault;
 
-/// A transaction. Dropped before its end, it is rolled back.
+/// A transaction. If it is dropped before its end, it is rolled back.
 pub struct Transaction(pub(super) sqlx::Transaction<'static, Sqlite>);
 
 impl Transaction {
@@ -37,7 +37,7 @@ impl DerefMut for Transaction {
     }
 }
 
-/// An identity as a cell has it.
+/// An identity as it is stored in a cell.
 pub(super) fn cell(id: Uuid) -> String {
     id.simple().to_string()
 }

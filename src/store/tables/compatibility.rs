@@ -5,8 +5,7 @@ use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::compatibility;
 use crate::store::fault::Fault;
 
-/// The lowest level of the schema that a program must know. In the middle of a restore the table is
-/// empty.
+/// The lowest level of the schema that a program must know. During a restore the table is empty.
 pub const READABLE_FROM: &str = "\
 -- compatibility: readable from
 select readable_from from compatibility";

@@ -1,4 +1,4 @@
-//! Table `configuration`: the revisions of what the operators ask for.
+//! Table `configuration`: the revisions of the operators' configuration.
 
 use chrono::{DateTime, Utc};
 
@@ -72,7 +72,7 @@ fn revision(row: &impl Row) -> Result<ConfigurationRevision, Fault> {
     })
 }
 
-/// The newest revision, which must be there: whoever starts writes the first.
+/// The newest revision. There must be one: the start writes the first.
 async fn newest(transaction: &mut impl Transaction) -> Result<ConfigurationRevision, Fault> {
     let row = transaction.row(READ_NEWEST, &[]).await?;
     row.as_ref().map(revision).transpose()?.ok_or_else(|| {

@@ -14,10 +14,10 @@ use crate::store::{
     Step,
 };
 
-/// Entries of a page at most. Names have a greatest length, so this bounds the bytes too.
+/// The most entries of a page. Names have a greatest length, so this bounds the bytes too.
 const PAGE: u32 = 5000;
 
-/// What the names of one entry take at most, in bytes.
+/// The most bytes of the names of one entry.
 const ENTRY_BYTES: usize = ServiceName::LONGEST + OperationName::LONGEST;
 
 /// A page stays below 4 MiB.
@@ -78,9 +78,9 @@ struct State {
     incarnation: Incarnation,
     generation: i64,
     next: OperationId,
-    /// Whether what the reader has read is in the chain.
+    /// Whether the chain contains the state that the reader has read.
     known: bool,
-    /// Whether what the reader asks about is.
+    /// Whether the chain contains the state that the reader asks about.
     includes: bool,
     /// The generation and the next operation of the oldest state in the chain.
     oldest: (i64, i64),
@@ -104,7 +104,7 @@ impl State {
         })
     }
 
-    /// A reader that has read the entries below a number.
+    /// The position of a reader that has read the entries below a number.
     fn cursor(&self, next: OperationId) -> Result<DictionaryCursor, Fault> {
         Ok(DictionaryCursor {
             incarnation: self.incarnation,
@@ -199,7 +199,7 @@ async fn read_page(
     let rows = transaction.rows(READ_ENTRIES, &values).await?;
     let entries: Vec<DictionaryEntry> = rows.iter().map(entry).collect::<Result<_, _>>()?;
     let last = entries.last().filter(|_| entries.len() == PAGE as usize);
-    // Numbers that were removed may lie between the last entry and the next new one.
+    // Numbers that were removed may be between the last entry and the next new one.
     let next = match last {
         Some(last) => OperationId(last.operation.0.saturating_add(1)).min(state.next),
         None => state.next,
@@ -277,7 +277,7 @@ pub async fn add<B: Backend>(
     Ok(additions.placements)
 }
 
-/// Removes operations, and services left with none.
+/// Removes operations, and services without remaining operations.
 pub async fn remove<B: Backend>(
     backend: &B,
     under: Incarnation,

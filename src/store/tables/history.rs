@@ -28,7 +28,7 @@ pub fn window(row: &impl Row) -> Result<Window, Fault> {
     })
 }
 
-/// Writes rows, one statement for each: there are one or two, and large ones.
+/// Writes rows with one statement each: there are one or two, and they are large.
 pub async fn upsert(transaction: &mut impl Transaction, rows: &[HistoryRow]) -> Result<(), Fault> {
     for row in rows {
         let values = [

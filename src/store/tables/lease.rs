@@ -1,7 +1,7 @@
 //! Table `lease`: who may act alone.
 //!
-//! The statements differ, because the clock that leases run out by is the database's: see each
-//! backend's `lease`.
+//! The statements for taking it differ, because leases expire by the clock of the database: see
+//! each backend's `lease`.
 
 use uuid::Uuid;
 

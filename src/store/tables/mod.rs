@@ -1,8 +1,7 @@
-//! The tables, as all backends have them: rows, their conversion, statements, and what happens in a
-//! transaction.
+//! The tables, as all backends have them: rows, their conversion, statements, and transactions.
 //!
-//! A file for each family of tables. A statement stands here if every database takes its text, and
-//! in [`Statements`](super::backend::Statements) if it says the same in other words.
+//! There is one file per family of tables. A statement is here if every database accepts its text,
+//! and in [`Statements`](super::backend::Statements) if its text differs.
 
 pub(super) mod compatibility;
 pub(super) mod configuration;

@@ -74,7 +74,8 @@ async fn attempt<B: Backend>(
             current.map_or(0, |mark| mark.number),
         ));
     }
-    // Once nobody else can publish: the wait for that may have taken a while.
+    // Checked when nobody else can publish any more, because waiting for that may have taken a
+    // while.
     if !dictionary::is_past(transaction, new.plan.names).await? {
         return Ok(Publication::OtherNames);
     }

@@ -1,4 +1,4 @@
-//! Tables `mark` and `delta`: what is read of them is the same everywhere. Each backend writes them
+//! Tables `mark` and `delta`: reads, which are the same for all backends. Each backend writes them
 //! in its own way, because agents wait for that.
 
 use std::ops::Range;
@@ -25,7 +25,7 @@ from delta
 where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
 group by bucket_start_ms";
 
-/// Both numbers of a mark use all 64 bits, so they are kept bit by bit.
+/// Both numbers of a mark use all 64 bits, so they are converted bit by bit.
 pub fn mark(last_sequence: i64, seen: i64, used_ms: i64) -> Mark {
     Mark {
         last_sequence: last_sequence.cast_unsigned(),

@@ -1,4 +1,4 @@
-//! How metrics are told: in the text format of Prometheus.
+//! Renders metrics in the text format of Prometheus.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::{ClientError, TIME_OUT};
 
-/// The largest answer read, in bytes.
+/// The largest answer that is read, in bytes.
 const LARGEST_BODY: usize = 16 << 20;
 
-/// The longest wait a server can ask for.
+/// The longest wait that a server can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Problem {
     title: Option<String>,
 }
 
-/// An answer read to its end.
+/// An answer that was read completely.
 pub(super) struct Answer {
     pub url: String,
     pub status: StatusCode,
@@ -38,7 +38,7 @@ impl Answer {
         }
     }
 
-    /// What the problem document says, cut to a line.
+    /// The detail of the problem document, cut to one line.
     pub fn detail(&self) -> String {
         let problem: Option<Problem> = serde_json::from_slice(&self.body).ok();
         problem
@@ -61,7 +61,7 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads its answer to the end.
+/// Sends a request and reads the whole answer.
 pub(super) async fn read(
     url: Url,
     request: reqwest::RequestBuilder,
@@ -104,7 +104,7 @@ fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<Stri
         .map(str::to_owned)
 }
 
-/// The innermost of an error's causes, which alone says something ("connection refused").
+/// The innermost cause of an error, which is the informative one ("connection refused").
 fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer in {} s", TIME_OUT.as_secs());

@@ -1,4 +1,4 @@
-//! Labels of what becomes of a plan.
+//! Labels of plans.
 
 use super::{Label, labels};
 
@@ -21,7 +21,7 @@ labels! {
         Floor = "floor",
         /// Its cap.
         Cap = "cap",
-        /// The probability an operator fixed.
+        /// The probability that an operator fixed.
         Pin = "pin",
         /// Every trace is sampled.
         ProbabilityOne = "probability_one",

@@ -1,4 +1,4 @@
-//! Labels of what becomes of requests and reports.
+//! Labels of requests and reports.
 
 use super::{Label, labels};
 
