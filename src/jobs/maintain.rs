@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::recompute::MISSED_MAX;
+use super::windows::MISSED_MAX;
 use super::{Job, JobContext};
 use crate::allocation::{OperationId, Plan, Timestamp};
 use crate::clock::{Clock, date};

@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::follow::{blocking_under, load_current};
 use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, renamed, retired};
-use super::windows::{WindowRead, last_closed};
+use super::windows::{WindowRead, last_closed, missed};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
@@ -28,9 +28,6 @@ use crate::view::plan_log::{self, PlanChanges};
 /// How long before a window closes a trigger may come and wait for it. Triggers come every second,
 /// plus or minus half a second.
 const AHEAD: Duration = Duration::from_millis(1600);
-
-/// The most windows without a plan whose history is written with the next plan.
-pub(super) const MISSED_MAX: i64 = 10;
 
 /// The job.
 pub struct Recompute {
@@ -374,42 +371,5 @@ fn outcome(publication: Publication) -> PlanOutcome {
         Publication::StaleTerm => PlanOutcome::StaleTerm,
         Publication::StaleParent(_) => PlanOutcome::StaleParent,
         Publication::OtherNames => PlanOutcome::OtherNames,
-    }
-}
-
-/// The windows without a plan, because there was no leader or it was slow. Their counts are written
-/// to the history nevertheless; those further back are settled later.
-fn missed(previous: Window, window: Window) -> Vec<Window> {
-    let length = window.milliseconds();
-    let back = |at: i64| Timestamp(window.start.0.saturating_sub(at.saturating_mul(length)));
-    (1..=MISSED_MAX)
-        .rev()
-        .map(|at| Window {
-            start: back(at),
-            end: back(at - 1),
-        })
-        .filter(|missed| missed.start >= previous.end)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_without_a_plan_are_made_up_for_as_far_as_they_are_few() {
-        let window = |minute: i64| Window {
-            start: Timestamp(minute * 60_000),
-            end: Timestamp((minute + 1) * 60_000),
-        };
-        assert_eq!(missed(window(4), window(5)), []);
-        assert_eq!(missed(window(2), window(5)), [window(3), window(4)]);
-        let many = missed(window(0), window(100));
-        assert_eq!((many.len(), many[0]), (10, window(90)));
-        assert_eq!(
-            missed(window(9), window(5)),
-            [],
-            "a clock that was set back"
-        );
     }
 }

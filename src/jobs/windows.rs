@@ -19,10 +19,28 @@ use crate::telemetry::metrics::{StoreCall, StoreFailure};
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
 
+/// The most windows without a plan whose history is written with the next plan.
+pub(super) const MISSED_MAX: i64 = 10;
+
 /// The last window that has closed: its end plus the grace has passed.
 pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -> Window {
     let length = interval.as_millis() as i64;
     Window::aligned(Timestamp(now.0 - grace.as_millis() as i64 - length), length)
+}
+
+/// The windows without a plan, because there was no leader or it was slow. Their counts are written
+/// to the history nevertheless; those further back are settled later.
+pub(super) fn missed(previous: Window, window: Window) -> Vec<Window> {
+    let length = window.milliseconds();
+    let back = |at: i64| Timestamp(window.start.0.saturating_sub(at.saturating_mul(length)));
+    (1..=MISSED_MAX)
+        .rev()
+        .map(|at| Window {
+            start: back(at),
+            end: back(at - 1),
+        })
+        .filter(|missed| missed.start >= previous.end)
+        .collect()
 }
 
 /// The counts of a window, and how many of its deltas could not be read.
@@ -311,5 +329,22 @@ mod tests {
             instance_milliseconds: 240_000,
         };
         assert_eq!(counts.services, [seen]);
+    }
+
+    #[test]
+    fn windows_without_a_plan_are_made_up_for_as_far_as_they_are_few() {
+        let window = |minute: i64| Window {
+            start: Timestamp(minute * 60_000),
+            end: Timestamp((minute + 1) * 60_000),
+        };
+        assert_eq!(missed(window(4), window(5)), []);
+        assert_eq!(missed(window(2), window(5)), [window(3), window(4)]);
+        let many = missed(window(0), window(100));
+        assert_eq!((many.len(), many[0]), (10, window(90)));
+        assert_eq!(
+            missed(window(9), window(5)),
+            [],
+            "a clock that was set back"
+        );
     }
 }
