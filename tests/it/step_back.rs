@@ -1,12 +1,13 @@
 //! The database goes back in time under running replicas: a failover to a standby that lagged has
 //! lost names, plans and counts that were acknowledged. What comes after must be right.
 
+mod names;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 use weir::allocation::{Plan, Timestamp, Window};
 use weir::clock::{Clock, SystemClock};
@@ -300,73 +301,5 @@ async fn a_plan_published_anew_under_a_known_number_is_followed() {
         pool.close().await;
     }
     store.close().await;
-    app.stop().await;
-}
-
-/// The counts of an operation's history at a replica.
-async fn offered(app: &TestApp, service: &str, operation: &str) -> Vec<u64> {
-    let path = format!("/v1/services/{service}/history?operation={operation}");
-    let (status, history) = app.admin_get(&path).await;
-    assert_eq!(status, 200, "{history}");
-    let points = history["points"].as_array().expect("points").iter();
-    points
-        .map(|point| point["offered"].as_u64().expect("a count"))
-        .collect()
-}
-
-/// Takes everything back that is known of the last name added, as a restore of an older state does.
-const FORGET_THE_LAST_NAME: &str = "\
-    delete from dictionary_chain where incarnation = (select incarnation from dictionary);
-    delete from operation where name = '/pay';
-    update service set operations = operations - 1 where name = 'shop';
-    update dictionary
-    set next_operation_id = next_operation_id - 1, operations = operations - 1;
-    delete from delta;
-    delete from history";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_waits_while_its_names_are_lost_is_computed_again() {
-    let database = TestDatabase::create().await;
-    let flags = ["--interval", "1s", "--database-url", database.url()];
-    let app = TestApp::start_with(config(&flags)).await;
-    // A report may be spread over two windows.
-    let counted = async |operation: &str, requests: u64| {
-        eventually(DEADLINE, "plans with all counts", async || {
-            let counted = offered(&app, "shop", operation).await;
-            let sum: u64 = counted.iter().sum();
-            (sum >= requests).then_some(sum)
-        })
-        .await
-    };
-    let mut kept = Agent::of("agent-kept", "shop", "/kept");
-    kept.send(&app, 5).await;
-    let mut lost = Agent::of("agent-lost", "shop", "/pay");
-    lost.send(&app, 1000).await;
-    counted("/pay", 1000).await;
-
-    // The next plan waits for its turn to be published, and meanwhile its names are lost.
-    let mut session = PgConnection::connect(database.url()).await.unwrap();
-    let lock = "begin; lock table plan_head in share mode";
-    sqlx::raw_sql(lock).execute(&mut session).await.unwrap();
-    let waits = "select count(*) from pg_locks \
-        where relation = 'plan_head'::regclass and not granted";
-    eventually(DEADLINE, "a plan waits to be published", async || {
-        let waiting = sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut session);
-        (waiting.await.unwrap() == 1).then_some(())
-    })
-    .await;
-    let forget = AssertSqlSafe(format!("{FORGET_THE_LAST_NAME};commit"));
-    sqlx::raw_sql(forget).execute(&mut session).await.unwrap();
-
-    let refused = "weir_plans_total{outcome=\"other_names\"}";
-    eventually(DEADLINE, "the plan is refused", async || {
-        (Scrape::of(&app).await.value(refused) == 1.0).then_some(())
-    })
-    .await;
-    // The number of the name that was lost goes to another one.
-    let mut new = Agent::of("agent-new", "shop", "/find");
-    new.send(&app, 7).await;
-    assert_eq!(counted("/find", 7).await, 7);
-    session.close().await.unwrap();
     app.stop().await;
 }

@@ -95,6 +95,11 @@ pub(super) async fn show(
         log_seldom!(error, error = chain(&error), "history could not be read");
         Problem::Internal
     })??;
+    // The rows hold numbers. If the database went back in time, this one may be another operation's.
+    admin.dictionary.refresh().await?;
+    if admin.dictionary.names().find(&service, &operation) != Some(id) {
+        return Err(late("the names in the database have changed; ask again"));
+    }
     Ok(Json(History {
         service,
         operation,

@@ -11,6 +11,7 @@ mod history;
 mod incarnation;
 mod lease;
 mod maintenance;
+mod pages;
 mod pgbouncer;
 mod plans;
 mod postgres_alone;
@@ -197,7 +198,6 @@ on_both_backends! {
         room_is_given_back
         overflow_entries_go_only_with_their_service
         a_corrupt_name_is_named
-        many_names_come_in_pages
     }
     fleet {
         the_first_to_write_decides
@@ -219,6 +219,9 @@ on_both_backends! {
         a_plan_from_before_new_names_is_not
         a_plan_comes_with_the_state_of_its_names
         history_of_another_past_is_refused
+    }
+    pages {
+        many_names_come_in_pages
     }
     lease {
         the_first_holds_it_and_renews_it
