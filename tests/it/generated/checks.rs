@@ -165,15 +165,20 @@ fn numbers(plan: &Plan) -> Outcome {
             "{operation:?}"
         );
     }
-    let cost =
-        |operation: &weir::allocation::OperationPlan| operation.probability * operation.offered;
-    let cost: f64 = plan.operations.iter().map(cost).sum();
+    // A frozen plan leaves what was served, even if late reports say that it costs more.
+    if plan.fleet.hold == Hold::Frozen {
+        Ok(())
+    } else {
+        affords(plan)
+    }
+}
+
+/// What is planned is within the budget.
+fn affords(plan: &Plan) -> Outcome {
+    let operations = plan.operations.iter();
+    let cost: f64 = operations.map(|plan| plan.probability * plan.offered).sum();
     let most = plan.fleet.budget * plan.fleet.trim.factor * (1.0 + ROUNDING);
-    // A frozen plan leaves what was served, whatever the budget has become.
-    ensure!(
-        plan.fleet.hold == Hold::Frozen || cost <= most,
-        "{cost} traces/s are planned of {most}"
-    );
+    ensure!(cost <= most, "{cost} traces/s are planned of {most}");
     Ok(())
 }
 
@@ -192,6 +197,10 @@ fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
         "completeness {} and no hold",
         plan.fleet.completeness
     );
+    // What operators ask for needs no reports: it takes effect, as far as the budget goes.
+    if plan.configuration_revision != parent.configuration_revision {
+        return affords(plan);
+    }
     if plan.fleet.hold == Hold::None {
         return Ok(());
     }
