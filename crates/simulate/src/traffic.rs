@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rand_distr::{Binomial, Distribution};
 use weir_allocation::{OperationName, ServiceName};
 
 /// The requests of all operations of a fleet, row of time by row of time.
@@ -148,8 +151,9 @@ fn refuse_repeats(rows: &[OperationRow]) -> Result<(), RepeatedOperation> {
 
 /// The mapping of rows of time to the intervals of a run.
 ///
-/// Interval `i` plays the rows from `start + i·pace` up to `start + (i+1)·pace`. If two intervals
-/// share a row, each gets its part, and the parts add up to the recorded count.
+/// Interval `i` plays the rows from `start + i·pace` up to `start + (i+1)·pace`. Where intervals begin
+/// within a row, each of its requests falls into one of the parts by chance, in proportion to their
+/// lengths. The parts add up to the recorded count, and come out the same in every run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     start: usize,
@@ -197,11 +201,12 @@ impl Schedule {
     /// Root requests of every operation in one interval.
     #[must_use]
     pub fn counts(&self, traffic: &Traffic, interval: usize) -> Vec<u64> {
-        let (first, skipped) = self.position(interval);
-        let (last, taken) = self.position(interval + 1);
-        let part = |counts: &[u32], place: usize, row: usize, part: f64| {
-            let count = counts.get(row).copied().unwrap_or(0);
-            (f64::from(count) * part + phase(place, row)).floor() as u64
+        let (first, _) = self.position(interval);
+        let (last, _) = self.position(interval + 1);
+        let (skipped, taken) = (self.cut(interval), self.cut(interval + 1));
+        let part = |counts: &[u32], place: usize, cut: &Cut| {
+            let count = counts.get(cut.row).copied().unwrap_or(0);
+            cut.requests_before(self, place, u64::from(count))
         };
         traffic
             .operations
@@ -215,21 +220,81 @@ impl Schedule {
                     .skip(first)
                     .map(|&count| u64::from(count))
                     .sum();
-                // The skipped part is in a whole row or, within one row, in the taken part.
-                whole + part(counts, place, last, taken) - part(counts, place, first, skipped)
+                // The skipped part lies in a whole row or, within one row, in the taken part.
+                whole + part(counts, place, &taken) - part(counts, place, &skipped)
             })
             .collect()
     }
+
+    /// Where an interval's beginning cuts a row.
+    fn cut(&self, interval: usize) -> Cut {
+        let (row, _) = self.position(interval);
+        let within = |other: &usize| self.position(*other).0 == row;
+        let inside = |other: &usize| within(other) && self.position(*other).1 > 0.0;
+        let before = (0..interval).rev().take_while(inside).count();
+        let after = (interval..).take_while(within).count();
+        Cut {
+            row,
+            interval,
+            first: interval - before,
+            end: interval + after,
+        }
+    }
 }
 
-/// Where the first whole request of a split row falls, in [0, 1).
-///
-/// Without it, the few requests of all small operations would come in the last part of their row.
-/// The irrational steps spread the phases evenly over operations and rows.
-fn phase(place: usize, row: usize) -> f64 {
-    const BY_PLACE: f64 = 0.754_877_666_246_692_8;
-    const BY_ROW: f64 = 0.569_840_290_998_053_3;
-    (place as f64 * BY_PLACE + row as f64 * BY_ROW).fract()
+/// The beginning of an interval, in a row that others cut as well.
+#[derive(Debug)]
+struct Cut {
+    row: usize,
+    interval: usize,
+    /// The first interval that begins within the row, and the one after the last.
+    first: usize,
+    end: usize,
+}
+
+impl Cut {
+    /// How many of a row's requests come before the cut.
+    ///
+    /// The row is halved at the middle one of its cuts until the cut is found. So what lies between two
+    /// cuts is the same whichever of the two is asked for.
+    fn requests_before(&self, schedule: &Schedule, place: usize, count: u64) -> u64 {
+        let at = |interval: usize| schedule.position(interval).1;
+        if at(self.interval) <= 0.0 {
+            return 0;
+        }
+        let (mut first, mut end) = (self.first, self.end);
+        let (mut from, mut to) = (0.0, 1.0);
+        let (mut before, mut left) = (0, count);
+        while left > 0 {
+            let middle = usize::midpoint(first, end);
+            let cut = at(middle);
+            let part = drawn(left, (cut - from) / (to - from), [place, self.row, middle]);
+            if self.interval < middle {
+                (end, to, left) = (middle, cut, part);
+                continue;
+            }
+            before += part;
+            if self.interval == middle {
+                break;
+            }
+            (first, from, left) = (middle + 1, cut, left - part);
+        }
+        before
+    }
+}
+
+/// How many of `count` requests fall into a part, drawn the same way every time for these numbers.
+fn drawn(count: u64, part: f64, numbers: [usize; 3]) -> u64 {
+    const ODD: [u64; 3] = [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+    ];
+    let mixed = numbers.iter().zip(ODD).fold(0_u64, |mixed, (number, odd)| {
+        (mixed ^ *number as u64).wrapping_mul(odd).rotate_left(29)
+    });
+    let binomial = Binomial::new(count, part.clamp(0.0, 1.0)).expect("a part is a probability");
+    binomial.sample(&mut SmallRng::seed_from_u64(mixed))
 }
 
 #[cfg(test)]
@@ -316,7 +381,37 @@ mod tests {
         for interval in 0..10 {
             let played: u64 = schedule.counts(&traffic, interval).iter().sum();
             let expected = if interval < 5 { 200 } else { 400 };
-            assert!(played.abs_diff(expected) < 10, "{played} in {interval}");
+            assert!(played.abs_diff(expected) < 80, "{played} in {interval}");
+        }
+    }
+
+    #[test]
+    fn a_long_row_scatters_as_requests_by_chance_do() {
+        const ROWS: usize = 400;
+        let traffic = Traffic::new(labels(ROWS), vec![row("a", "x", &[1000; ROWS])]).unwrap();
+        for cuts in [2, 5, 20] {
+            let part = 1.0 / f64::from(cuts);
+            let schedule = Schedule::new(ROWS, 0, part, None);
+            let played: Vec<f64> = (0..schedule.intervals())
+                .map(|interval| schedule.counts(&traffic, interval)[0] as f64)
+                .collect();
+            let mean = played.iter().sum::<f64>() / played.len() as f64;
+            assert!((mean - 1000.0 * part).abs() < 1e-9, "{mean}");
+            let squares = played.iter().map(|count| (count - mean).powi(2));
+            let variance = squares.sum::<f64>() / played.len() as f64;
+            let expected = 1000.0 * part * (1.0 - part);
+            assert!(
+                (variance / expected - 1.0).abs() < 0.2,
+                "{variance} at {cuts}"
+            );
+            let pairs = played
+                .windows(2)
+                .map(|pair| (pair[0] - mean) * (pair[1] - mean));
+            let joint = pairs.sum::<f64>() / (played.len() - 1) as f64 / variance;
+            assert!(
+                joint.abs() < if cuts == 2 { 0.6 } else { 0.35 },
+                "{joint} at {cuts}"
+            );
         }
     }
 

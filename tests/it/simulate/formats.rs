@@ -66,12 +66,9 @@ fn a_long_row_is_spread_over_its_intervals_in_whole_requests() {
     assert_eq!(offered.len(), 10);
     assert_eq!(offered[..5].iter().sum::<f64>(), 107.0);
     assert_eq!(offered[5..].iter().sum::<f64>(), 99.0);
-    assert!(
-        offered
-            .iter()
-            .all(|count| count.fract() == 0.0 && *count > 18.0),
-        "{offered:?}"
-    );
+    // By chance, as requests come: whole ones, and not as many in each.
+    assert!(offered.iter().all(|count| count.fract() == 0.0));
+    assert!(offered[5..].iter().any(|count| *count != offered[5]));
 }
 
 #[test]
@@ -79,7 +76,12 @@ fn rows_without_times_last_as_long_as_asked() {
     let recorded = Recorded::file("service,operation,t0,t1\na,x,60,120\n");
     assert_eq!(recorded.played(&[])["offered"], [60.0, 120.0]);
     let spread = recorded.played(&["--row-seconds=120"]);
-    assert_eq!(spread["offered"], [30.0, 30.0, 60.0, 60.0]);
+    let offered = &spread["offered"];
+    assert_eq!(offered.len(), 4);
+    assert_eq!(
+        (offered[0] + offered[1], offered[2] + offered[3]),
+        (60.0, 120.0)
+    );
 }
 
 #[test]
