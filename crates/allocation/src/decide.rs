@@ -59,6 +59,14 @@ pub(super) fn decide(
         shared.solution.level = 0.0;
         locals.iter_mut().for_each(|local| local.level = 0.0);
     }
+    let binds = shared.solution.level.is_finite();
+    let lifted = (!binds).then(|| lifted(&limits)).flatten();
+    let free = lifted.map(|limits| {
+        let Solution { nodes, level, .. } = share(&limits).solution;
+        hierarchy.locals(&nodes, level)
+    });
+    let free = free.as_ref().unwrap_or(&locals);
+    let free = |service| free[hierarchy.home(service) as usize];
     let local = |service| locals[hierarchy.home(service) as usize];
     let mut operations: Vec<OperationPlan> = state
         .known
@@ -66,8 +74,8 @@ pub(super) fn decide(
         .zip(&limits)
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| {
-            let local = local(estimate.service);
-            settle(estimate, limit, *share, shared.pin_scale, local)
+            let levels = (local(estimate.service), free(estimate.service));
+            settle(estimate, limit, *share, shared.pin_scale, levels)
         })
         .collect();
     let pool = |service| local(service).node;
@@ -84,6 +92,23 @@ pub(super) fn decide(
         services,
         operations,
     }
+}
+
+/// The limits without what holds probabilities back; none if nothing does.
+///
+/// Where only that keeps the budget from binding, the level is infinite, and does not say where
+/// probabilities will settle.
+fn lifted(limits: &[Limit]) -> Option<Vec<Limit>> {
+    let held = |limit: &Limit| matches!(limit.binding, Binding::RaiseLimit | Binding::Hold);
+    if !limits.iter().any(held) {
+        return None;
+    }
+    let lifted = limits.iter().map(|limit| {
+        let mut lifted = *limit;
+        lifted.entry.cap = limit.entry.demand * limit.cap_probability;
+        lifted
+    });
+    Some(lifted.collect())
 }
 
 /// The reserve for operations not seen yet: what they have been costing.
@@ -173,12 +198,14 @@ fn floors(estimates: &[Estimate], limits: &[Limit]) -> f64 {
 }
 
 /// Turns a share into a probability and names what decided it.
+///
+/// The levels are the one it shares at, and the one that it would share at if nothing were held back.
 fn settle(
     estimate: &Estimate,
     limit: &Limit,
     share: f64,
     pin_scale: f64,
-    local: Local,
+    (local, free): (Local, Local),
 ) -> OperationPlan {
     let Limit { entry, .. } = limit;
     let reason = |bound: f64, source, target: f64| Reason {
@@ -202,7 +229,7 @@ fn settle(
         let (source, target) = match limit.binding {
             Binding::Cap => (limit.source, most),
             Binding::RaiseLimit | Binding::Hold => {
-                (Source::Fleet, without_ceiling(estimate, limit, local))
+                (Source::Fleet, without_ceiling(estimate, limit, free))
             }
             _ => (local.source, most),
         };

@@ -228,6 +228,19 @@ fn what_is_held_back_says_where_it_goes() {
 }
 
 #[test]
+fn where_all_are_held_back_their_targets_are_what_the_budget_allows() {
+    let policy = policy(6.0);
+    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
+    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
+    assert_eq!(reason(&plan, 1).0, Binding::RaiseLimit);
+    assert!(plan.fleet.level.is_infinite(), "all of them are held back");
+    for number in 1..=3 {
+        let target = f64::from(reason(&plan, number).1.target);
+        assert!((target / 0.02 - 1.0).abs() < 0.05, "{target}");
+    }
+}
+
+#[test]
 fn a_preview_is_where_plans_settle() {
     let mut policy = policy(0.06);
     let counts = [60_000, 6_000, 600, 30];
