@@ -3,9 +3,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 use weir::store::sqlite::SqliteStore;
@@ -100,6 +102,32 @@ async fn a_replica_whose_computations_panic_leaves_the_lease_to_another() {
     broken.plans_go_on().await;
     broken.app.stop().await;
     other.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_cannot_read_the_plan_leaves_the_lease_to_a_replica_that_can() {
+    let directory = directory();
+    let unable = Faulty::start(directory.path(), &[]).await;
+    unable.leads(true).await;
+    unable.plans_go_on().await;
+    let able = Faulty::start(directory.path(), &[]).await;
+    unable.faults.unreadable.store(true, Ordering::Relaxed);
+    // Another plan under the same number, which every replica has to read.
+    let file = format!("sqlite://{}/weir.db", directory.path().display());
+    let mut database = SqliteConnection::connect(&file).await.unwrap();
+    let another = "update plan_head set identity = lower(hex(randomblob(16)))";
+    sqlx::query(another).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+
+    able.leads(true).await;
+    unable.leads(false).await;
+    unable.is("weir_plan_unreadable", |told| told == 1.0).await;
+    unable.is(GIVEN_UP, |count| count == 1.0).await;
+    able.plans_go_on().await;
+    unable.faults.unreadable.store(false, Ordering::Relaxed);
+    unable.plans_go_on().await;
+    able.app.stop().await;
+    unable.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -259,6 +259,7 @@ impl Store for Link {
 
     async fn current_plan(&self) -> Result<Option<StoredPlan>, StoreError> {
         self.way()?;
+        self.faults.may_not_read()?;
         self.store.current_plan().await
     }
 

@@ -17,6 +17,8 @@ pub struct Faults {
     pub failed: AtomicU32,
     /// The call that panics, as a fault in the program would make it.
     pub panic_in: Mutex<Option<&'static str>>,
+    /// Whether the replica cannot read the current plan, as if a newer Weir had written it.
+    pub unreadable: AtomicBool,
     stop_at: Mutex<Option<Point>>,
     stopped: watch::Sender<bool>,
 }
@@ -28,6 +30,7 @@ impl Faults {
             unheard: AtomicU32::new(0),
             failed: AtomicU32::new(0),
             panic_in: Mutex::default(),
+            unreadable: AtomicBool::new(false),
             stop_at: Mutex::default(),
             stopped: watch::channel(false).0,
         })
@@ -71,6 +74,17 @@ impl Faults {
     pub fn may_panic(&self, call: &'static str) {
         let panics = *self.panic_in.lock().unwrap() == Some(call);
         assert!(!panics, "{call} panics, as asked");
+    }
+
+    pub fn may_not_read(&self) -> Result<(), StoreError> {
+        if !self.unreadable.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(StoreError::NewerFormat {
+            what: "plan_body.body".into(),
+            found: 200,
+            known: 6,
+        })
     }
 
     pub fn unavailable(&self) -> StoreError {
