@@ -1,5 +1,5 @@
-//! The rules for Prometheus: each alert fires in a real Prometheus when its fault happens to a
-//! real Weir, and clears when the fault is gone; promtool plays what takes too long or is rare.
+//! The rules for Prometheus. Each alert fires in a real Prometheus when its fault happens to a real
+//! Weir, and clears when the fault is gone. promtool plays the ones that take too long or are rare.
 
 mod database;
 mod fleet;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use world::World;
 
-/// The alerts whose faults happen in the tests of this module.
+/// The alerts whose faults are caused by the tests of this module.
 const WITH_A_FAULT: [&str; 27] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
@@ -50,7 +50,7 @@ const WITH_A_FAULT: [&str; 27] = [
 
 const RUNBOOKS: &str = include_str!("../../docs/operations.md");
 
-/// Runs faults at once, each on a Weir of its own: most of the time they wait.
+/// Runs faults at the same time, each on its own Weir: most of the time they wait.
 macro_rules! at_once {
     ($($fault:path),+ $(,)?) => {{
         let world = Arc::new(World::start().await);
@@ -102,7 +102,7 @@ async fn alerts_about_a_process_fire_and_clear() {
     );
 }
 
-/// Runs promtool in the rules' folder, and fails with what it says.
+/// Runs promtool in the rules' folder. Fails with its output.
 fn promtool(arguments: &[&str]) {
     let said = Command::new("promtool")
         .args(arguments)

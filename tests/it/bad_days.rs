@@ -1,8 +1,8 @@
-//! Bad days: a database that is slow, gone or full, clocks that jump, clients that hang on,
-//! bodies that mean harm. Throughout, polls are answered, memory stays bounded and what was
-//! acknowledged is counted once; afterwards everything goes on by itself.
+//! Bad days: a database that is slow, gone or full, clocks that jump, clients that hang, hostile
+//! bodies. All the time polls are answered, memory stays bounded, and acknowledged reports are
+//! counted once. Afterwards everything recovers by itself.
 //!
-//! `docs/limits.md` says what each of these does; what is stated there is measured here.
+//! `docs/limits.md` states what happens on each of these days; the tests measure it.
 
 mod bodies;
 mod clock;
@@ -23,17 +23,17 @@ use crate::support::client::{Client, Count};
 use crate::support::process::{WeirProcess, eventually};
 use crate::support::scrape::Scrape;
 
-/// How long anything may take that Weir does by itself.
+/// How long Weir may take for anything that it does by itself.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the process may grow to, in KiB: the bound that `docs/limits.md` states for these days.
+/// The memory that the process may use, in KiB: the bound in `docs/limits.md` for these days.
 const MEMORY_MAX_KIB: u64 = 192 * 1024;
 
 const SERVICE: &str = "shop";
 const OPERATION: &str = "GET /";
 const BUDGET: f64 = 50.0;
 
-/// Somebody who polls all the time, and whom nothing may keep waiting in vain.
+/// Polls all the time; every poll must be answered.
 struct Poller {
     task: JoinHandle<f64>,
     polls: Arc<AtomicU64>,
@@ -41,7 +41,7 @@ struct Poller {
 }
 
 impl Poller {
-    /// Polls a service that is known, on a connection that is kept.
+    /// Polls a known service, on a connection that stays open.
     fn start(weir: &WeirProcess) -> Self {
         let url = format!("{}/sampling?service={SERVICE}", weir.sdk_url());
         let client = reqwest::Client::builder()
@@ -67,7 +67,7 @@ impl Poller {
         Self { task, polls, stop }
     }
 
-    /// Waits for some more answers.
+    /// Waits for a few more answers.
     async fn goes_on(&self) {
         let until = self.polls.load(Ordering::Relaxed) + 10;
         eventually(DEADLINE, "polls are answered", async || {
@@ -77,7 +77,7 @@ impl Poller {
         .await;
     }
 
-    /// Ends; every poll so far was answered. Returns the highest probability served.
+    /// Stops. Checks that every poll was answered, and returns the highest probability served.
     async fn all_answered(self) -> f64 {
         self.goes_on().await;
         self.stop.cancel();
@@ -85,7 +85,7 @@ impl Poller {
     }
 }
 
-/// What the body says of the one operation there is.
+/// The probability of the only operation in the body.
 fn probability(body: &Value) -> f64 {
     let listed = &body["operationSampling"]["perOperationStrategies"];
     let [operation] = listed
@@ -100,7 +100,7 @@ fn probability(body: &Value) -> f64 {
     rate.as_f64().expect("a number")
 }
 
-/// Four agents with traffic ten times the budget; a fifth of their reports come twice.
+/// Four agents with traffic of ten times the budget; a fifth of their reports are sent twice.
 fn agents(weir: &WeirProcess) -> Agents {
     let behaviour = Behaviour {
         agents: 4,
@@ -121,7 +121,7 @@ fn count(offered: u64) -> Count {
     }
 }
 
-/// Waits until the operation is served, below what nobody has reported would get.
+/// Waits until the operation is served a lower probability than an unknown one.
 async fn serves_a_plan(weir: &WeirProcess) {
     let client = Client::of(weir);
     client.set_budget(BUDGET).await;
@@ -132,7 +132,7 @@ async fn serves_a_plan(weir: &WeirProcess) {
     .await;
 }
 
-/// Waits for plans that are made now.
+/// Waits for new plans.
 async fn plans_go_on(weir: &WeirProcess) {
     let client = Client::of(weir);
     let mut last = eventually(DEADLINE, "a plan", async || client.plan().await).await;
@@ -145,7 +145,7 @@ async fn plans_go_on(weir: &WeirProcess) {
     }
 }
 
-/// Waits until a metric is as wanted.
+/// Waits until a metric has a value.
 async fn metric(weir: &WeirProcess, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
     eventually(DEADLINE, series, async || {
         let answer = reqwest::get(format!("{}/metrics", weir.admin_url())).await;

@@ -1,4 +1,4 @@
-//! Values from outside that are no values: refused with their place named, or a defined plan.
+//! Invalid values from outside: they are refused with their place, or lead to a valid plan.
 
 mod parameters;
 
@@ -31,7 +31,7 @@ fn read(body: &[u8]) -> Result<Report<'_>, Problem> {
     parse(body, |head| ReportBuilder::new(head, LIMITS, now))
 }
 
-/// A number, or what somebody might write for one.
+/// A number, or what somebody might write instead.
 fn written() -> impl Strategy<Value = String> {
     const ODD: &[&str] = &[
         "NaN",
@@ -76,7 +76,7 @@ fn written() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A report in which one number, or an instant, is something else.
+/// A report in which one number or instant is replaced.
 fn report(field: usize, value: &str) -> String {
     let sound = ["42", "\"2026-11-20T09:00:00Z\"", "10", "3", "1200", "12"];
     let at = |place: usize| if place == field { value } else { sound[place] };

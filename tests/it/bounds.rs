@@ -1,4 +1,4 @@
-//! What hostile or unlucky days may cost: names without end.
+//! The cost of hostile or unlucky days: endless names.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::support::process::{WeirProcess, eventually};
 use crate::support::stored::stored_totals;
 
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Invented names in all, and in one report.
+/// Invented names in total, and in one report.
 const INVENTED: usize = 100_000;
 const PER_REPORT: usize = 2_500;
 /// Requests under each invented name.
 const REQUESTS: u64 = 3;
-/// Operations kept apart in one service by default.
+/// Operations with an entry of their own in one service, by default.
 const KEPT: usize = 2_000;
 const BUDGET: f64 = 50.0;
-/// A second's plan answers what came a second or two before; the first seconds of a flood that
-/// nobody could foresee pass at the old rates.
+/// The plan of a second answers the traffic of a second or two before. The first seconds of a flood
+/// that nobody could predict are sampled at the old rates.
 const REPORTS_BEFORE_HELD: usize = 6;
-/// What the process may grow to, in KiB: an idle one, built for tests, takes a fifth of it.
+/// The memory that the process may use, in KiB: an idle one, built for tests, takes a fifth of it.
 const MEMORY_MAX_KIB: u64 = 256 * 1024;
 
-/// What the fleet would have kept, by the rates it was served.
+/// What the fleet would have sampled with the rates it was served.
 #[derive(Default)]
 struct Kept {
     traces: f64,
@@ -44,7 +44,7 @@ fn flood(agent: &mut Agent, invented: &mut usize) -> Option<Value> {
     Some(report)
 }
 
-/// What SDKs that apply the served rates would keep of a report, in traces.
+/// The traces that SDKs sample of a report with the served rates.
 async fn kept(client: &Client, report: &Value) -> f64 {
     let mut traces = 0.0;
     for service in report["services"].as_array().unwrap() {
@@ -72,7 +72,7 @@ async fn a_hundred_thousand_invented_names_are_counted_together_and_the_budget_h
     let http = http_client();
     client.set_budget(BUDGET).await;
 
-    // Twice a second, so that the flood lasts for twenty.
+    // Twice a second, so the flood lasts for twenty seconds.
     let mut agent = Agent::every("a", 0.5);
     let (mut invented, mut reports, mut flooded) = (0, 0, Kept::default());
     eventually(DEADLINE, "every name is reported", async || {

@@ -1,5 +1,5 @@
-//! The whole configuration, steered through the front door: groups, services and operations, what
-//! each change comes to, and the way back.
+//! The whole configuration, through the front door: groups, services and operations, the effect of
+//! each change, and the way back.
 
 mod documents;
 
@@ -14,7 +14,7 @@ use crate::support::scrape::Scrape;
 const DEADLINE: Duration = Duration::from_secs(60);
 const WHOLE: &str = "/v1/configuration";
 
-/// Two services, one of them with two operations of the same traffic.
+/// Two services; one has two operations with the same traffic.
 const RATES: &[(&str, &[(&str, f64)])] = &[
     ("shop", &[("GET /", 1000.0), ("POST /buy", 1000.0)]),
     ("nightly", &[("sweep", 500.0)]),
@@ -28,7 +28,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The revision that the tag names.
+    /// The revision in the tag.
     fn revision(&self) -> Option<&str> {
         let (revision, _) = self.tag.as_deref()?.trim_matches('"').split_once('-')?;
         Some(revision)
@@ -68,7 +68,7 @@ async fn sent(request: reqwest::RequestBuilder) -> Answer {
     }
 }
 
-/// Reports until a plan is as it should be.
+/// Reports until a plan meets a condition.
 async fn reporting<T>(
     app: &TestApp,
     agent: &mut Agent,
@@ -84,7 +84,7 @@ async fn reporting<T>(
     .await
 }
 
-/// The plan once it has settled on a configuration's revision.
+/// The plan after it has settled on a revision of the configuration.
 async fn settled(app: &TestApp, agent: &mut Agent, revision: u64, sampled: f64) -> Value {
     let what = format!("a plan of revision {revision} that keeps {sampled}");
     reporting(app, agent, &what, async || {
@@ -96,7 +96,7 @@ async fn settled(app: &TestApp, agent: &mut Agent, revision: u64, sampled: f64) 
     .await
 }
 
-/// What a service's operation is served.
+/// The probability of a service's operation.
 async fn served(app: &TestApp, service: &str, operation: &str) -> f64 {
     let body = app.poll(service).await;
     let listed = body["operationSampling"]["perOperationStrategies"].clone();
@@ -181,7 +181,7 @@ async fn a_groups_cap_and_an_override_are_served_and_go_with_their_removal() {
         (0.0, 0.0)
     );
 
-    // The same as before the change, and everybody shares alike.
+    // As before the change: all share equally.
     let first = get(&app, "/v1/configuration/revisions/1").await.body;
     let mut back = first.clone();
     back["budget"]["traces_per_second"] = json!(60);
@@ -201,7 +201,7 @@ async fn who_has_not_seen_the_newest_changes_nothing_and_every_revision_is_kept(
     let shown = get(&app, WHOLE).await;
     assert_eq!(shown.revision(), Some("1"));
     assert_eq!(shown.body["budget"]["traces_per_second"], 10.0);
-    // What is shown can be put as it is.
+    // A document that is shown can be put back unchanged.
     let written = put_after(&app, 1, &shown.body).await;
     assert_eq!((written.status, &written.body), (200, &shown.body));
     let grouped = json!({ "groups": { "batch": {} }, "services": { "a": { "group": "batch" } } });

@@ -1,5 +1,5 @@
-//! `openapi.yaml` and the server say the same: what is documented is answered, what is answered
-//! is documented.
+//! `openapi.yaml` and the server agree: what is documented is answered, and what is answered is
+//! documented.
 
 mod answer;
 pub mod document;
@@ -56,7 +56,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
             headers.insert(operation.label(), header.to_owned());
         }
     }
-    // Nothing lists the headers that handlers read: what each does is seen in the tests below.
+    // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
         ("POST /v1/reports", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
@@ -72,7 +72,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     );
 }
 
-/// A path with something in the place of its parameters.
+/// A path with values for its parameters.
 fn filled(path: &str) -> String {
     path.replace("{service}", "checkout")
         .replace("{revision}", "1")

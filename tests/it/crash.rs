@@ -1,4 +1,4 @@
-//! A report that was acknowledged is stored, and stored once, whoever is killed meanwhile.
+//! An acknowledged report is stored, exactly once, whoever is killed meanwhile.
 //!
 //! `make soak` runs this with fifty kills of each kind; the default is three.
 
@@ -20,7 +20,7 @@ use crate::support::stored::stored_totals;
 const SERVICES: u64 = 4;
 const OPERATIONS: u64 = 12;
 
-/// How long agents may take to get on after a kill.
+/// How long agents may take to continue after a kill.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +74,7 @@ async fn sqlite_keeps_what_was_acknowledged_when_weir_is_killed() {
     assert_eq!(stored_totals(&store).await, acknowledged);
 }
 
-/// How many times each is killed.
+/// How often each is killed.
 fn kills() -> u64 {
     match std::env::var("WEIR_SOAK_KILLS") {
         Ok(number) => number.parse().expect("WEIR_SOAK_KILLS is a number"),
@@ -82,14 +82,14 @@ fn kills() -> u64 {
     }
 }
 
-/// Plans are published as well while reports come in.
+/// Plans are published while reports arrive.
 fn command() -> WeirCommand {
     WeirProcess::command()
         .flag("--interval", "1s")
         .flag("--grace", "1s")
 }
 
-/// Eight agents as fast as they are acknowledged; a fifth of their reports come twice.
+/// Eight agents, as fast as they are acknowledged; a fifth of their reports are sent twice.
 fn load(weir: &WeirProcess) -> Agents {
     let behaviour = Behaviour {
         agents: 8,
@@ -101,7 +101,7 @@ fn load(weir: &WeirProcess) -> Agents {
     Agents::start(behaviour, vec![weir.sdk_url().to_owned()])
 }
 
-/// Counts of half a service's operations, primes among them: they do not split evenly.
+/// Counts of half of a service's operations. Some are primes, which do not split evenly.
 fn counts(random: &mut StdRng) -> Vec<Count> {
     let service = random.random_range(0..SERVICES);
     let first = random.random_range(0..OPERATIONS);
@@ -118,7 +118,7 @@ fn counts(random: &mut StdRng) -> Vec<Count> {
         .collect()
 }
 
-/// Waits until the agents have got on by some reports, another number before each kill, so that
+/// Waits until the agents have sent some more reports. The number differs before each kill, so that
 /// the kills fall at different moments of a commit.
 async fn get_on(agents: &Agents, kill: u64) {
     let reports = agents.acknowledged() + 300 + 37 * (kill % 10);
@@ -129,7 +129,7 @@ async fn get_on(agents: &Agents, kill: u64) {
     .await;
 }
 
-/// Ends the load and then Weir, in the friendly way; returns what was acknowledged.
+/// Stops the load, then Weir, in order. Returns what was acknowledged.
 async fn quiesce(mut agents: Agents, weir: WeirProcess) -> Totals {
     let acknowledged = agents.finish().await;
     let (reports, repeats) = (agents.acknowledged(), agents.repeats());

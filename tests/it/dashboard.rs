@@ -1,5 +1,5 @@
-//! The Grafana dashboard shows what there is: it is of the shape that Grafana reads, and a real
-//! Prometheus that scrapes two real replicas has an answer to every query of every panel.
+//! The Grafana dashboard: Grafana can read it, and a real Prometheus that scrapes two real replicas
+//! answers every query of every panel.
 
 mod document;
 mod live;
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use document::{Dashboard, Panel, Target, root};
 
-/// What Prometheus knows by itself.
+/// Metrics of Prometheus itself.
 const OTHERS: [&str; 2] = ["ALERTS", "up"];
 
 /// Columns of Grafana's grid.
@@ -25,7 +25,7 @@ fn documented() -> BTreeSet<String> {
         .collect()
 }
 
-/// The metric that a series belongs to: histograms have three series a metric.
+/// The metric that a series belongs to: a histogram has three series.
 fn family(series: &str, documented: &BTreeSet<String>) -> String {
     let mut parts = ["_bucket", "_sum", "_count"].iter();
     let whole = parts.find_map(|part| series.strip_suffix(part));
@@ -49,7 +49,7 @@ fn every_metric_it_names_is_documented_and_every_documented_one_is_shown() {
             shown.insert(name);
         }
     }
-    // Of the process, some say enough.
+    // Not every metric of the process needs a panel.
     let hidden = documented.difference(&shown);
     let hidden: Vec<_> = hidden.filter(|name| name.starts_with("weir_")).collect();
     assert!(hidden.is_empty(), "no panel shows {hidden:?}");
@@ -100,7 +100,7 @@ fn panels_neither_overlap_nor_leave_the_grid() {
         assert!(y >= last_row, "{title} stands above its row");
         deepest = deepest.max(y + height);
     }
-    // Grafana would pull panels up into a gap, so the grid has none.
+    // Grafana would pull panels up into a gap, so the grid must have none.
     assert_eq!(taken.len() as u64, deepest * COLUMNS, "there is a gap");
 }
 
@@ -118,7 +118,7 @@ fn queries_ask_one_fleet_and_leave_the_range_to_grafana() {
     }
 }
 
-/// Alerts that a panel's description names, each with the section that it points at.
+/// Alerts in a panel's description, each with the section that it points to.
 fn alerts(panel: &Panel) -> Vec<(String, String)> {
     let description = panel.json["description"].as_str().unwrap();
     let words = description.split(|c: char| !c.is_ascii_alphanumeric() && !"#./()".contains(c));

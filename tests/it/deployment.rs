@@ -1,4 +1,4 @@
-//! The deployment files speak of a Weir that there is: its settings, its probes, its ports.
+//! The deployment files match Weir: its settings, its probes, its ports.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ fn every_setting_they_name_is_one_of_weirs() {
                 .map(String::from),
         );
     }
-    // Compose's own, from which it makes the URL.
+    // Compose's own variable, from which it makes the URL.
     assert!(named.remove("WEIR_DATABASE_PASSWORD"));
     assert!(named.contains("WEIR_DATABASE_URL"));
     let unknown: Vec<_> = named
@@ -65,12 +65,12 @@ fn every_setting_they_name_is_one_of_weirs() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// The first layer of the image is built from the manifest and an empty program. cargo goes without a
-/// target's file as long as it need not look for it.
+/// The first layer of the image is built from the manifest and an empty program. cargo accepts that
+/// a target's file is missing if it does not have to search for it.
 #[test]
 fn the_manifest_says_where_its_targets_are() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    // Sections in double brackets: after the split each begins with the second one.
+    // Sections in double brackets: after the split, each begins with the second one.
     let sections = manifest.split("\n[").skip(1);
     let targets: Vec<&str> = sections.filter(|part| part.starts_with('[')).collect();
     assert!(targets.len() >= 2, "{targets:?}");
@@ -79,7 +79,7 @@ fn the_manifest_says_where_its_targets_are() {
     }
 }
 
-/// The seconds behind a key in a file of the folder.
+/// The seconds of a key in a file of the folder.
 fn seconds(file: &str, key: &str) -> u64 {
     let text = std::fs::read_to_string(root().join("deploy").join(file)).unwrap();
     let at = text.find(key).unwrap_or_else(|| panic!("{key} in {file}"));

@@ -1,4 +1,4 @@
-//! Any wire format: encoded when a plan is installed, and kept where the plan says the same.
+//! Any wire format: a body is encoded when a plan is installed, and reused if it does not change.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

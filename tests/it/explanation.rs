@@ -1,4 +1,4 @@
-//! What operators read of why an operation is served what it is.
+//! The explanations of operations' probabilities.
 
 use serde_json::{Value, json};
 use weir::allocation::{
@@ -7,7 +7,7 @@ use weir::allocation::{
 };
 use weir::view::explanation::{ReasonDocument, explain};
 
-/// An operation with 12.3 requests/s of which 0.25 are kept.
+/// An operation with 12.3 requests/s, of which 0.25 are sampled.
 fn operation(binding: Binding, source: Source, bound: f32, target: f32) -> OperationPlan {
     OperationPlan {
         operation: OperationId(1),

@@ -66,7 +66,7 @@ async fn whatever_a_replica_would_do_otherwise_than_the_others_it_does_not_start
         let given = format!("started with {flag} {other}:");
         assert!(said.contains(&given), "{said}");
     }
-    // What is changed has to fit what the database says.
+    // A changed value must fit the others in the database.
     let change = async |flag: &str, value: &str| {
         let changed = start(&database, &[flag, value, "--change-fleet-settings"]).await;
         changed.map(drop).map_err(|refused| chain(&refused))
@@ -101,7 +101,7 @@ async fn replicas_count_apart_the_names_that_the_database_says() {
     let folded = folded.value("weir_overflow_requests_total{entry=\"fleet\"}");
     assert!(folded > 0.0, "the second replica has no room of its own");
 
-    // More room for all: the first ends, and the second's successor has it.
+    // More room for all: the first replica ends, and the second's successor uses it.
     let more = [&place[..], &["--max-services", "2"]].concat();
     let refused = App::build(config(&more)).await.err().unwrap();
     assert!(chain(&refused).contains("--max-services 1"));

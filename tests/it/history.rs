@@ -1,4 +1,4 @@
-//! The history endpoint: pages, old and new formats, and what it costs.
+//! The history endpoint: pages, old and new formats, and its cost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::support::stored::ReadWhole;
 const MINUTE: i64 = 60_000;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Another handle on the file of a running Weir.
+/// Another connection to the file of a running Weir.
 async fn beside(directory: &Path) -> Arc<dyn Store> {
     let file = directory.join("weir.db");
     Arc::new(SqliteStore::open(&file).await.unwrap())
@@ -34,7 +34,7 @@ async fn reported(store: &dyn Store) -> OperationId {
     found.expect("it was reported").operation
 }
 
-/// The minute so many minutes ago.
+/// The minute that many minutes ago.
 fn ago(minutes: i64) -> Window {
     let now = SystemClock.timestamp();
     Window::aligned(Timestamp(now.0 - minutes * MINUTE), MINUTE)
@@ -110,14 +110,15 @@ async fn pages_follow_each_other_over_windows_of_any_format() {
     app.stop().await;
 }
 
-/// Operations of a large fleet's window, and windows: together far more than may be held.
+/// Operations in a window of a large fleet, and windows: together more than may be in memory.
 const LARGE: u32 = 100_000;
 const WINDOWS: i64 = 140;
 
-/// What an answer may add to the process's peak, in KiB. All rows together are over 80 MiB.
+/// The memory that an answer may add to the process's peak, in KiB. All rows together are over 80
+/// MiB.
 const ADDED_MAX_KIB: u64 = 40 * 1024;
 
-/// A window of a large fleet whose numbers compress as badly as real ones.
+/// A window of a large fleet. Its numbers compress as badly as real ones.
 fn large(format: WriteFormat) -> Vec<u8> {
     let operation = |id: u32| {
         let noise = id.wrapping_mul(2_654_435_761);
@@ -151,7 +152,7 @@ async fn a_large_fleets_history_is_answered_without_being_held() {
         let payload = large(format);
         let newest = ago(1).start.0;
         for minutes in 0..WINDOWS {
-            // No plan of the running Weir answers a window that starts here.
+            // No plan of the running Weir has a window that starts here.
             let start = Timestamp(newest - minutes * MINUTE + 1);
             let row = HistoryRow {
                 window: Window {

@@ -1,4 +1,4 @@
-//! Published OpenTelemetry SDKs poll a running Weir and sample at the rates it serves.
+//! Published OpenTelemetry SDKs poll a running Weir and sample at the served rates.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,13 +30,14 @@ const UNLISTED: &str = "GET";
 /// Sampling decisions taken per operation.
 const DECISIONS: u64 = 20_000;
 
-/// How far a sampled share may be from the probability, in standard deviations: one honest run
-/// in a million fails.
+/// The allowed distance of a sampled share from the probability, in standard deviations: one
+/// correct run in a million fails.
 const SIGMAS: f64 = 5.0;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A Weir that has seen traffic, whose strategies no longer change because it has stopped.
+/// A Weir that has seen traffic. Its strategies do not change any more, because the traffic has
+/// stopped.
 struct Served {
     process: WeirProcess,
     client: Client,
@@ -90,8 +91,7 @@ fn count(operation: &str, offered: u64) -> Count {
     }
 }
 
-/// Measures until the strategy was the same before and after, so that what was measured is
-/// known to have polled it.
+/// Measures until the strategy was the same before and after, so that the SDK must have polled it.
 async fn measure_at_one_plan(
     client: &Client,
     mut measure: impl AsyncFnMut() -> BTreeMap<String, u64>,
@@ -184,7 +184,7 @@ async fn sample_with_rust(process: &WeirProcess) -> BTreeMap<String, u64> {
         .with_update_interval(Duration::from_millis(50))
         .build()
         .unwrap();
-    // It asks again only after it has taken over the answer before.
+    // It asks again only after it has applied the previous answer.
     eventually(DEADLINE, "the sampler polls twice", async || {
         (polls.load(Ordering::Relaxed) >= 2).then_some(())
     })
@@ -213,7 +213,7 @@ fn count_sampled(sampler: &Sampler, operation: &str, random: &mut StdRng) -> u64
         .count() as u64
 }
 
-/// The SDK's way to the network; counts the answers the SDK can use.
+/// The SDK's transport; counts the answers that the SDK can use.
 #[derive(Debug)]
 struct Transport {
     http: reqwest::Client,

@@ -1,4 +1,4 @@
-//! What tidies up: history is settled from its deltas, names gone silent make room.
+//! Jobs that clean up: history is settled from its deltas, and silent names are removed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const LIMITS: DictionaryLimits = DictionaryLimits {
     operations: 10,
 };
 
-/// A replica that holds the lease, without listeners.
+/// A replica with the lease, without listeners.
 struct Replica {
     shared: JobContext,
     holder: Uuid,
@@ -185,8 +185,8 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
     );
 }
 
-/// However long nobody led, the next leader settles all that was counted meanwhile, and begins
-/// where the one before stopped.
+/// However long there was no leader, the next one settles all counts of that time, from where the
+/// previous one stopped.
 #[tokio::test]
 async fn a_new_leader_settles_from_where_the_last_one_stopped() {
     let directory = tempfile::tempdir().unwrap();
@@ -199,7 +199,7 @@ async fn a_new_leader_settles_from_where_the_last_one_stopped() {
     );
     first.count(1, oldest, &[(get, 1, 1)]).await;
     Settle::new(first.shared.clone(), HOUR).run().await.unwrap();
-    // Nothing is final yet but the oldest, which is out of reach of any report for a while.
+    // Only the oldest is final: no report can reach it any more.
     first.count(2, older, &[(get, 2, 2)]).await;
     first.count(3, old, &[(get, 3, 3)]).await;
     first.stop.cancel();

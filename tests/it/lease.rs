@@ -1,4 +1,4 @@
-//! The lease leaves a replica that cannot plan, for one that can.
+//! The lease moves from a replica that cannot plan to one that can.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::support::scrape::Scrape;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A role of its own for one replica, so that it alone can lose a right.
+/// A separate role for one replica, so that only that one can lose a right.
 const ROLE: [&str; 3] = [
     "create role hampered login",
     "alter default privileges for role weir \
@@ -25,7 +25,7 @@ async fn start(url: &str) -> WeirProcess {
     command.flag("--database-url", url).start().await
 }
 
-/// Steady traffic, reported to this replica.
+/// Steady traffic that is reported to this replica.
 fn agents(weir: &WeirProcess) -> Agents {
     let every = Duration::from_millis(100);
     let count = || Count {
@@ -52,7 +52,7 @@ async fn leads(weir: &WeirProcess, leads: bool) {
     .await;
 }
 
-/// Waits until a replica serves a plan that is as wanted.
+/// Waits until a replica serves a plan that meets a condition.
 async fn plan(weir: &WeirProcess, what: &str, wanted: impl Fn(PlanMark) -> bool) -> PlanMark {
     let client = Client::of(weir);
     eventually(DEADLINE, what, async || {

@@ -1,4 +1,4 @@
-//! `docs/limits.md` says what the code does, and what is allowed together fits together.
+//! `docs/limits.md` matches the code, and limits that are allowed together fit together.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use weir::configuration::{Configuration, GROUPS_MAX, OPERATIONS_MAX, SERVICES_MA
 use weir::ingest::ReportLimits;
 use weir::settings::{Settings, TimingSettings};
 
-/// The first cells of a table's row: what is bounded, and the bound.
+/// The first cells of the rows of a table: what is bounded, and the bound.
 fn rows() -> Vec<(String, String)> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/limits.md");
     let text = std::fs::read_to_string(page).unwrap();
@@ -19,7 +19,7 @@ fn rows() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A number as the page writes it: 20,000.
+/// A number in the page's format: 20,000.
 fn written(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

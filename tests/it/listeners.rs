@@ -1,5 +1,4 @@
-//! What both listeners do with any request: who may ask, heads that cannot be read, expectations,
-//! and HEAD.
+//! Common behaviour of both listeners: allowed hosts, malformed heads, expectations, and HEAD.
 
 use std::time::Duration;
 
@@ -17,18 +16,18 @@ use crate::support::scrape::Scrape;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Sends bytes and reads what comes until the server closes.
+/// Sends bytes, and reads until the server closes.
 async fn exchange(listener: &str, sent: &str) -> String {
     let address = listener.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("a listener");
     stream.write_all(sent.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends it.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).expect("text")
 }
 
-/// Asks the admin listener with these headers; `Host` as well.
+/// Asks the admin listener with these headers, including `Host`.
 async fn ask(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = app.client.request(method, format!("{}{path}", app.admin));
     for (name, value) in headers {
@@ -156,7 +155,7 @@ fn tables(is_admin: bool) -> Vec<&'static [Route]> {
 async fn where_there_is_get_there_is_head() {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
-    // Bodies come as they are sent.
+    // Bodies are compared as they are sent.
     let client = reqwest::Client::builder().no_gzip().build().unwrap();
     let volatile = ["date", "age", "x-request-id", "content-length"];
     for (is_admin, listener) in [(false, &app.sdk), (true, &app.admin)] {
@@ -180,7 +179,7 @@ async fn where_there_is_get_there_is_head() {
     app.stop().await;
 }
 
-/// A connection that has asked once and is kept open.
+/// A connection that was used once and stays open.
 struct Kept(TcpStream);
 
 impl Kept {
@@ -192,7 +191,7 @@ impl Kept {
         kept
     }
 
-    /// Asks again; nothing if the connection is closed.
+    /// Uses it again; none if the connection is closed.
     async fn ask(&mut self) -> Option<String> {
         let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
         self.0.write_all(request).await.ok()?;
@@ -208,7 +207,7 @@ impl Kept {
     async fn closed(mut self) {
         let mut rest = Vec::new();
         let closed = tokio::time::timeout(DEADLINE, self.0.read_to_end(&mut rest)).await;
-        // A reset is an end as well.
+        // A reset also ends it.
         let _ = closed.expect("it is closed in time");
     }
 }
@@ -226,7 +225,7 @@ async fn a_connection_is_kept_for_as_long_as_the_idle_timeout_says() {
     Kept::open(&hasty.sdk).await.closed().await;
     assert!(long.ask().await.is_some(), "the usual time is longer");
     long.closed().await;
-    // The flag is for the SDK listener alone.
+    // The flag applies to the SDK listener only.
     admin.closed().await;
     assert!(longest.ask().await.is_some(), "idle for longer than usual");
     for app in [patient, usual, hasty] {

@@ -12,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const OPERATIONS: usize = LISTED_MAX + 1_500;
 const BUDGET: f64 = 2_000.0;
 
-/// Requests a second under the nth name.
+/// Requests a second of the nth name.
 fn rate(number: usize) -> f64 {
     if number < 10 { 1000.0 } else { 1.0 }
 }
@@ -21,7 +21,7 @@ fn name(number: usize) -> String {
     format!("GET /page/{number}")
 }
 
-/// The next report of the whole crowd.
+/// The next report, with all operations.
 fn report(agent: &mut Agent) -> Option<Value> {
     let mut report = agent.next(&[("big", &[])])?;
     let seconds = report["window_seconds"].as_f64()?;
@@ -33,7 +33,7 @@ fn report(agent: &mut Agent) -> Option<Value> {
     Some(report)
 }
 
-/// What SDKs keep by what they are served, in traces per second, and how many names are listed.
+/// What SDKs sample with the served strategy, in traces per second, and how many names are listed.
 async fn served(app: &TestApp) -> Option<(f64, usize)> {
     let body = app.poll("big").await;
     let default = body["probabilisticSampling"]["samplingRate"].as_f64()?;
@@ -71,7 +71,7 @@ async fn what_sdks_keep_is_what_the_plan_expects() {
     .await;
     assert_eq!(listed, LISTED_MAX, "{kept}");
 
-    // Numbers are given in the order of the report, so the last names are those left out.
+    // Numbers are assigned in the order of the report, so the last names are not listed.
     let last = "/v1/services/big/operations?limit=1000&after=GET%20/page/8";
     let (_, page) = app.admin_get(last).await;
     let operations = page["operations"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! What Weir writes to its log: enough to tell what it did and why, never a line per poll.
+//! Weir's log: enough to see what it did and why, but never a line per poll.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ async fn line(weir: &WeirProcess, message: &str) -> Value {
     serde_json::from_str(&line).expect("a line is a JSON document")
 }
 
-/// The same, while an agent reports: a window without reports changes nothing, and says so instead.
+/// The same while an agent reports: a window without reports changes nothing, and logs that
+/// instead.
 async fn reporting(weir: &WeirProcess, agent: &mut Agent, message: &str) -> Value {
     let line = eventually(DEADLINE, message, async || {
         if let Some(report) = agent.next(&[("shop", &[("GET /", 900.0)])]) {
@@ -67,8 +68,8 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
     let number = line["plan"].as_u64().unwrap();
     let same = weir.logged(&format!("\"plan\":{number},"));
     assert_eq!(same.len(), 1, "one line a plan: {same:?}");
-    // Not this plan's own change: a busy machine may have missed its window's reports, and then
-    // everything stays.
+    // It need not be this plan's own change: a busy machine may have missed its window's reports,
+    // and then nothing changes.
     reporting(&weir, &mut agent, "\"largest\":\"shop GET / ").await;
 }
 
@@ -108,7 +109,7 @@ async fn a_request_is_found_by_its_id_and_polls_leave_no_line() {
     assert_eq!(weir.logged("polled"), Vec::<String>::new());
 }
 
-/// Fifty answers to the same request, sent all at once.
+/// Fifty answers to the same request, sent at the same time.
 async fn fifty(ask: impl AsyncFn() -> reqwest::Response) -> Vec<u16> {
     let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
     answers
@@ -206,13 +207,13 @@ async fn a_database_call_that_fails_or_is_slow_is_told_and_not_a_thousand_times(
     let failed = line(&weir, "a database call failed").await;
     assert_eq!(failed["kind"], "unavailable", "{failed}");
     assert!(failed["error"].is_string() && failed["call"].is_string());
-    // Whichever call fails first is logged: a report's, or one that asks for the current plan.
+    // Whichever call fails first is logged: that of a report, or one for the current plan.
     let lines = weir.logged("a database call failed");
     assert!(
         (1..10).contains(&lines.len()),
         "fifty reports and the jobs beside them, a line now and then: {lines:?}"
     );
-    // The lease is asked for every few seconds: an outage between two of them is not seen.
+    // The lease is asked for every few seconds, so an outage in between would not be noticed.
     line(&weir, "the database does not answer").await;
     cluster.restart();
     line(&weir, "the database answers again").await;
@@ -235,7 +236,7 @@ async fn a_server_that_may_lose_what_it_has_stored_is_warned_of() {
         "select pg_reload_conf()",
     ];
     cluster.execute("postgres", &off).await;
-    // The server reads its configuration a moment after it was told to.
+    // The server reads its configuration a moment after the signal.
     let warned = eventually(DEADLINE, "both settings are named", async || {
         let lines = start().await.logged(warning);
         (lines.len() == 2).then_some(lines)

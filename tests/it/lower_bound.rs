@@ -1,4 +1,4 @@
-//! The lower bound through the front door: from what agents report to what SDKs are served.
+//! The lower bound through the front door: from reports to strategies.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn reserve(app: &TestApp, traces_per_second: f64) -> Value {
     response.json().await.unwrap()
 }
 
-/// The agent's next report to both replicas: one counts it, the other has been told already.
+/// The agent's next report, to both replicas: one counts it, the other answers that it is known.
 async fn tell(agent: &mut Agent, replicas: [&TestApp; 2]) {
     let rates: &[(&str, &[(&str, f64)])] = &[("shop", &[("GET /", 900.0), ("POST /buy", 600.0)])];
     let Some(mut report) = agent.next(rates) else {
@@ -57,7 +57,7 @@ async fn what_is_reserved_becomes_a_bound_for_every_instance_counted_once() {
     assert_eq!(answer["lower_bound_traces_per_second"], 0.0);
 
     let mut agent = Agent::new("a");
-    // Nine of the ten traces per second, over 20 instances of two operations each.
+    // Nine of the ten traces per second, over 20 instances with two operations each.
     eventually(DEADLINE, "the bound on both replicas", async || {
         tell(&mut agent, replicas).await;
         (served(&one).await == 0.22 && served(&two).await == 0.22).then_some(())

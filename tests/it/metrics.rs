@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Weir says of itself.
+//! `GET /metrics`: Weir's own metrics.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::scrape::Scrape;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Counters and histograms that Weir moves by itself, without a request.
+/// Counters and histograms that Weir changes by itself, without a request.
 const MOVED_BY_ITSELF: [&str; 6] = [
     "process_cpu_seconds_total",
     "weir_database_call_seconds",
@@ -235,7 +235,7 @@ async fn the_plan_that_is_served_is_told() {
         let plan = app.plan().await?;
         let scrape = Scrape::of(&app).await;
         let told = scrape.value("weir_plan_number");
-        // One that answers reports, in a budget that binds.
+        // A plan about reports, with a budget that binds.
         let settled = plan["operations"] == 2
             && plan["observed_offered_per_second"] != 0.0
             && plan["level_traces_per_second"].is_number()
@@ -282,9 +282,9 @@ async fn the_plan_that_is_served_is_told() {
     app.stop().await;
 }
 
-/// What is told by the only replica, which has published a plan.
+/// The metrics of a single replica that has published a plan.
 fn leads_and_publishes(scrape: &Scrape) {
-    // What was reported as sampled is nothing at all.
+    // Nothing was reported as sampled.
     assert_eq!(scrape.value("weir_tracking_error_ratio"), -1.0);
     assert_eq!(scrape.value("weir_hold{hold=\"none\"}"), 1.0);
     let stale = scrape.value("weir_plan_age_seconds") > 3.0;
@@ -303,8 +303,8 @@ fn leads_and_publishes(scrape: &Scrape) {
     assert!(scrape.value("weir_database_connections_max") >= 2.0);
 }
 
-/// A report of 200 services, `s000` the busiest, then one named like the sum of the others and
-/// one whose name has to be escaped.
+/// A report of 200 services, `s000` the busiest; then one named like the sum of the others, and one
+/// whose name must be escaped.
 fn many_services() -> Value {
     let mut report = report("a", Uuid::nil(), 1, 0);
     let services = (0..200).map(|index| {
@@ -313,7 +313,7 @@ fn many_services() -> Value {
             2 => ESCAPED.into(),
             _ => format!("s{index:03}"),
         };
-        // Far enough apart for the order to outlast the spreading over two buckets.
+        // Far enough apart that the order stays the same over two buckets.
         let offered = 10 * (400 - index);
         let operations = [json!({ "operation": "GET /", "offered": offered, "sampled": 1 })];
         json!({ "service": name, "operations": operations })

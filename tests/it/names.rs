@@ -1,4 +1,4 @@
-//! Names are an immutable snapshot: whoever reads them waits for nobody, and holds up nobody.
+//! Names are an immutable snapshot: readers wait for nobody and delay nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn names_that_are_held_change_no_more_and_hold_up_nobody() {
     let dictionary = dictionary(directory.path(), WIDE).await;
     let mut numbers = HashMap::new();
     let mut held = vec![(0, dictionary.names())];
-    // Enough to grow over several chunks and shards, by one and by many.
+    // Enough to grow over several chunks and shards, by one name and by many.
     for (round, count) in [1, 700, 1, 1500, 1].into_iter().enumerate() {
         let new: Vec<(String, String)> = (0..count)
             .map(|of| (format!("service {}", of % 7), format!("{round} {of}")))
@@ -90,7 +90,7 @@ async fn what_found_no_room_is_asked_for_again_once_there_is_some() {
     assert!(number("c", "1").await.is_some(), "service a made room");
 }
 
-/// A restore fills the tables one after the other; a replica that runs meanwhile may read the
+/// A restore fills the tables one after the other. A replica that runs meanwhile may read the
 /// dictionary's state before its names.
 #[tokio::test]
 async fn names_that_a_restore_brings_late_are_read() {
@@ -115,8 +115,8 @@ async fn names_that_a_restore_brings_late_are_read() {
     assert_eq!(found.rows, known.rows);
 }
 
-/// The database stands still in the middle of everything: names that are being added, reports that
-/// are being committed, the plan, the lease. Polls and what operators read from memory go on.
+/// The database stops in the middle of everything: names are being added, reports committed, plans
+/// published, the lease renewed. Polls, and what operators read from memory, continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn polls_are_answered_whatever_waits_for_the_database() {
     let cluster = Cluster::start();

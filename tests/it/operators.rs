@@ -39,7 +39,7 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
     let fifty = json!({ "traces_per_second": 50 });
     assert_eq!(put(&app, None, fifty.clone()).await.0, 428);
     assert_eq!(put(&app, Some("nonsense"), fifty.clone()).await.0, 400);
-    // The same revision of another database, as a restore leaves one, is not this one.
+    // The same revision number from another database, as after a restore, is a different one.
     let restored = format!("\"1-{:016x}\"", 7);
     for other in ["\"2\"", "\"1\"", "W/\"1\"", &restored] {
         let (status, problem) = put(&app, Some(other), fifty.clone()).await;
@@ -60,7 +60,7 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
         "a second writer has not seen it"
     );
 
-    // The nearest number to the limit is beyond it too.
+    // The number nearest to the limit is beyond it, too.
     let above = json!(1_000_000_000.000_000_1_f64);
     for wrong in [json!(-1), json!(1e12), above, json!("50"), json!(null)] {
         let (status, problem) = put(&app, Some("*"), json!({ "traces_per_second": wrong })).await;
@@ -188,7 +188,7 @@ async fn health_is_told() {
     app.stop().await;
 }
 
-/// Nobody reports any more, and the plan before it stands: but what operators change is served.
+/// No agent reports any more, and the last plan stays. But changes by operators are served.
 #[tokio::test]
 async fn a_cut_and_a_raise_need_no_reports() {
     let directory = tempfile::tempdir().unwrap();

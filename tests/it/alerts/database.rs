@@ -1,4 +1,4 @@
-//! Faults of the database: away, slow, locked, full, and holding what cannot be.
+//! Faults of the database: away, slow, locked, full, and with impossible values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub async fn outage(world: Arc<World>) {
     app.stop().await;
 }
 
-/// The way to the database becomes long.
+/// The network to the database becomes slow.
 pub async fn slowness(world: Arc<World>) {
     let job = "weir-slow";
     let cluster = Cluster::start();
@@ -86,7 +86,7 @@ pub async fn corruption(world: Arc<World>) {
     app.stop().await;
 }
 
-/// A key is missing, as after a restore that was cut short, until somebody adds it.
+/// A key is missing, as after an interrupted restore, until somebody adds it.
 pub async fn lost_key(world: Arc<World>) {
     let job = "weir-unsound";
     let database = TestDatabase::create().await;
@@ -104,7 +104,7 @@ pub async fn lost_key(world: Arc<World>) {
     app.stop().await;
 }
 
-/// The database forgets the names that it has given numbers to, as after a failover to a standby
+/// The database forgets the names that it has assigned numbers to, as after a failover to a standby
 /// that lagged.
 pub async fn step_back(world: Arc<World>) {
     const BACK: [&str; 5] = [
@@ -131,7 +131,7 @@ pub async fn step_back(world: Arc<World>) {
     app.stop().await;
 }
 
-/// The configuration is of a Weir that does not exist yet, until it is taken back.
+/// The configuration is from a newer Weir, until it is reverted.
 pub async fn unreadable_configuration(world: Arc<World>) {
     let job = "weir-unreadable";
     let database = TestDatabase::create().await;
@@ -148,7 +148,7 @@ pub async fn unreadable_configuration(world: Arc<World>) {
     app.stop().await;
 }
 
-/// A newer leader writes plans that another replica does not know, until it stops doing so.
+/// A newer leader writes plans that another replica cannot read, until it stops.
 pub async fn unreadable_plan(world: Arc<World>) {
     let job = "weir-newer";
     let database = TestDatabase::create().await;
@@ -174,7 +174,7 @@ pub async fn unreadable_plan(world: Arc<World>) {
     leader.stop().await;
 }
 
-/// Somebody's transaction holds a lock that publishing needs.
+/// A transaction holds a lock that publishing needs.
 pub async fn lock(world: Arc<World>) {
     let job = "weir-locked";
     let database = TestDatabase::create().await;
@@ -189,7 +189,7 @@ pub async fn lock(world: Arc<World>) {
     app.stop().await;
 }
 
-/// The disk under an embedded database is full, and has room again.
+/// The disk under an embedded database is full, and then has room again.
 pub async fn full_disk(world: Arc<World>) {
     let job = "weir-full";
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Faults of the fleet: agents and SDKs that do not do what they should, budgets that do not do.
+//! Faults of the fleet: agents and SDKs that misbehave, and budgets that cannot be met.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Watched {
     }
 }
 
-/// SDKs keep everything, whatever they are told; then they do as they are told.
+/// SDKs sample everything, whatever they are served; then they comply.
 pub async fn disobedience(world: Arc<World>) {
     let job = "weir-disobedience";
     let manners = Manners {
@@ -47,7 +47,7 @@ pub async fn disobedience(world: Arc<World>) {
     weir.app.stop().await;
 }
 
-/// Every operation is promised more traces than the whole budget has.
+/// The floors of all operations together exceed the budget.
 pub async fn greedy_floors(world: Arc<World>) {
     let job = "weir-floors";
     let weir = Watched::start(&world, job, &[], Manners::default()).await;
@@ -59,7 +59,7 @@ pub async fn greedy_floors(world: Arc<World>) {
     weir.app.stop().await;
 }
 
-/// A group may keep less than its operations are promised; then it may keep what it likes.
+/// A group's cap is below the floors inside it; then the cap is removed.
 pub async fn greedy_floors_in_a_group(world: Arc<World>) {
     let job = "weir-group-floors";
     let weir = Watched::start(&world, job, &[], Manners::default()).await;
@@ -101,7 +101,7 @@ async fn set_coverage(app: &TestApp, probability: f64) {
     assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
 }
 
-/// Half of the agents fall silent, and come back.
+/// Half of the agents stop reporting, and start again.
 pub async fn silence(world: Arc<World>) {
     let job = "weir-silence";
     let weir = Watched::start(&world, job, &[], Manners::default()).await;

@@ -1,4 +1,4 @@
-//! Faults of a replica: frozen, with a wrong clock, fed too much, beset.
+//! Faults of a replica: frozen, with a wrong clock, overloaded, attacked.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::support::process::{WallClock, WeirCommand, WeirProcess};
 /// Connections taken in the test that has too many of them.
 const CONNECTIONS: usize = 40;
 
-/// A body of which two are more than a Weir of few operations should hold.
+/// Two such bodies are more than a Weir with few operations should hold.
 const HUGE_BYTES: usize = 180 << 20;
 
 fn command(directory: &tempfile::TempDir) -> WeirCommand {
@@ -31,7 +31,7 @@ fn command(directory: &tempfile::TempDir) -> WeirCommand {
         .flag("--data-dir", directory.path())
 }
 
-/// A replica is frozen, as by a machine that swaps, and goes on.
+/// A replica is frozen, as on a machine that swaps, and continues.
 pub async fn frozen(world: Arc<World>) {
     let job = "weir-frozen";
     let directory = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ pub async fn frozen(world: Arc<World>) {
     world.clears(job, "WeirDown").await;
 }
 
-/// A machine's clock is put an hour slow, and right again.
+/// A machine's clock is set an hour back, and then corrected.
 pub async fn wrong_clock(world: Arc<World>) {
     let job = "weir-clock";
     let database = TestDatabase::create().await;
@@ -64,7 +64,7 @@ pub async fn wrong_clock(world: Arc<World>) {
     world.clears(job, "WeirClockStepped").await;
 }
 
-/// Somebody raises the limit of a report's size and has it used up.
+/// The limit of a report's size is raised and used up.
 pub async fn huge_bodies(world: Arc<World>) {
     let job = "weir-huge";
     let directory = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ pub async fn huge_bodies(world: Arc<World>) {
     world.clears(job, "WeirMemoryHigh").await;
 }
 
-/// Sends a body but its end, and again whenever the server has enough of it.
+/// Sends a body without its end, and again whenever the server closes the connection.
 async fn send_nearly_all(address: String, bytes: usize) {
     let chunk = vec![b' '; 1 << 20];
     loop {
@@ -111,8 +111,8 @@ fn head(address: &str, length: usize) -> String {
     )
 }
 
-/// Somebody sends what is no report: text, half a document, a bomb, a body that never comes,
-/// more entries than a report may have.
+/// Sends bodies that are not reports: text, half a document, a bomb, a body that never comes, more
+/// entries than a report may have.
 pub async fn hostile_reports(world: Arc<World>) {
     let job = "weir-hostile";
     let directory = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ async fn attack(sdk_url: String) {
                 request = request.header("Content-Encoding", *encoding);
             }
             let sent = request.header("Content-Type", *kind).body(body.clone());
-            // Refused with an answer or without one: it is the same to an attacker.
+            // Whether there is an answer does not matter here.
             let _ = sent.send().await;
         }
     };
@@ -178,7 +178,7 @@ async fn slow_body(address: String) {
     }
 }
 
-/// An agent's counter goes backwards, and is mended.
+/// An agent's counter goes backwards, and is then repaired.
 pub async fn absurd_counts(world: Arc<World>) {
     let job = "weir-absurd";
     let directory = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ async fn report_backwards(sdk_url: String) {
     }
 }
 
-/// Somebody opens all the connections there are, and lets go of them.
+/// A client opens all connections, and then closes them.
 pub async fn idle_connections(world: Arc<World>) {
     let job = "weir-idle";
     let directory = tempfile::tempdir().unwrap();
@@ -225,7 +225,7 @@ pub async fn idle_connections(world: Arc<World>) {
     world.clears(job, "WeirConnectionsExhausted").await;
 }
 
-/// Holds a connection for as long as the server lets it, then takes another.
+/// Holds a connection as long as the server allows, then opens another.
 async fn hoard(address: String) {
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     loop {
@@ -236,7 +236,7 @@ async fn hoard(address: String) {
     }
 }
 
-/// A fault of the program makes every computation panic, then the task that keeps the lease.
+/// A bug makes every computation panic, and then the task that keeps the lease.
 pub async fn panics(world: Arc<World>) {
     let job = "weir-panics";
     let directory = tempfile::tempdir().unwrap();

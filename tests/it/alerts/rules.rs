@@ -1,4 +1,4 @@
-//! The rules as they are shipped, and as they are tested: at Weir's fastest interval.
+//! The shipped rules, and the same rules scaled to Weir's fastest interval for tests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub fn document(file: &Path) -> Value {
     value(&YamlLoader::load_from_str(&text).unwrap()[0])
 }
 
-/// Every alert, as it stands in the rules.
+/// Every alert in the rules.
 pub fn alerts() -> Vec<Value> {
     let rules = document(Path::new("alerts.rules.yaml"));
     let groups = rules["groups"].as_array().unwrap().iter();
@@ -34,7 +34,7 @@ pub fn names() -> BTreeSet<String> {
     alerts().iter().map(name).collect()
 }
 
-/// The rules for an interval of a second: every duration is a number of intervals of a minute, so
+/// The rules for an interval of a second. Every duration is a number of intervals of a minute, so
 /// all of them are divided by sixty. Nothing else changes.
 pub fn for_an_interval_of_a_second(rules: &str) -> String {
     let mut scaled = String::with_capacity(rules.len());

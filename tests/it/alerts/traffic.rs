@@ -1,4 +1,4 @@
-//! A small fleet that polls and reports, well or badly.
+//! A small fleet that polls and reports, correctly or not.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ const EVERY: Duration = Duration::from_millis(250);
 /// How a fleet behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Manners {
-    /// Agents that report; the others are silent.
+    /// The number of agents that report; the others are silent.
     pub heard: usize,
-    /// Whether everything is kept, whatever probability is served.
+    /// Whether everything is sampled, whatever probability is served.
     pub keeps_everything: bool,
-    /// How many of the operations there are.
+    /// The number of operations.
     pub operations: usize,
 }
 
@@ -42,14 +42,14 @@ impl Default for Manners {
     }
 }
 
-/// A fleet at work; it ends with its value.
+/// A running fleet. It stops when this value is dropped.
 pub struct Fleet {
     manners: watch::Sender<Manners>,
     _agents: JoinSet<()>,
 }
 
 impl Fleet {
-    /// Sets a fleet to work on a Weir.
+    /// Starts a fleet on a Weir.
     pub fn start(sdk_url: &str, manners: Manners) -> Self {
         let (manners, seen) = watch::channel(manners);
         let mut agents = JoinSet::new();
@@ -73,7 +73,7 @@ impl Fleet {
         }
     }
 
-    /// Lets it behave otherwise from now on.
+    /// Changes its behaviour from now on.
     pub fn behave(&self, change: impl FnOnce(&mut Manners)) {
         self.manners.send_modify(change);
     }
@@ -86,10 +86,10 @@ struct Agent {
     sdk_url: String,
     http: reqwest::Client,
     manners: watch::Receiver<Manners>,
-    /// What is left of offered and sampled requests after whole ones were reported.
+    /// Fractions of offered and sampled requests that were not reported yet.
     carried: [[f64; 2]; RATES.len()],
     strategy: Option<Strategy>,
-    /// What nobody has acknowledged yet: sent again before anything else.
+    /// The report that was not acknowledged yet. It is sent again before anything else.
     pending: Option<Value>,
 }
 
@@ -136,7 +136,7 @@ impl Agent {
         }
     }
 
-    /// What was seen in so many seconds.
+    /// The counts of a number of seconds.
     fn counts(&mut self, seconds: f64, manners: Manners) -> Vec<Count> {
         let mut counts = Vec::new();
         for ((operation, rate), carried) in RATES.iter().zip(&mut self.carried) {
@@ -169,7 +169,7 @@ impl Agent {
     }
 }
 
-/// The whole part of what was left and what came.
+/// The whole part of the carried fraction plus the new requests.
 fn whole(carried: &mut f64, came: f64) -> u64 {
     *carried += came;
     let whole = carried.floor();

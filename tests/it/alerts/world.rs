@@ -1,4 +1,4 @@
-//! A Prometheus with the shipped rules that watches Weirs, each as a job of its own.
+//! A Prometheus with the shipped rules that watches several Weirs, each as its own job.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use tempfile::TempDir;
 use super::rules;
 use crate::support::prometheus::{AlertState, Prometheus};
 
-/// How long an alert may take to fire, and to clear: twice what the slowest takes by its
-/// durations, and room for a busy machine.
+/// How long an alert may take to fire, and to clear: twice the durations of the slowest one, plus
+/// room for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How often it is asked: about as often as it looks at its rules.
+/// How often Prometheus is asked: about as often as it evaluates its rules.
 const POLL: Duration = Duration::from_millis(250);
 
-/// A Prometheus at work.
+/// A running Prometheus.
 pub struct World {
     prometheus: Prometheus,
     directory: TempDir,
 }
 
 impl World {
-    /// Starts it with the rules for an interval of a second, and nothing to watch.
+    /// Starts it with the rules for an interval of a second, and without targets.
     pub async fn start() -> Self {
         let directory = TempDir::new().unwrap();
         std::fs::create_dir(directory.path().join("targets")).unwrap();
@@ -41,7 +41,7 @@ impl World {
                 "file_sd_configs": [{ "files": ["targets/*.json"] }],
             }],
         });
-        // What is said five minutes ago counts as now by default; that is a duration, too.
+        // By default a sample of five minutes ago counts as current; that is a duration, too.
         let flags = ["--query.lookback-delta=5s"];
         let prometheus =
             Prometheus::start_with(&config.to_string(), directory.path(), &flags).await;
@@ -51,15 +51,15 @@ impl World {
         }
     }
 
-    /// Watches a Weir at these addresses of its admin listeners, under a job's name; waits until
-    /// each has been scraped.
+    /// Watches a Weir at the addresses of its admin listeners, under a job's name. Waits until each
+    /// has been scraped.
     pub async fn watch(&self, job: &str, admin_urls: &[&str]) {
         let targets: Vec<_> = admin_urls
             .iter()
             .map(|url| url.trim_start_matches("http://"))
             .collect();
         let group = json!([{ "targets": targets, "labels": { "job": job } }]);
-        // In one step, so that nobody reads half of it.
+        // Written in one step, so that nobody reads half of it.
         let draft = self.directory.path().join(format!("{job}.draft"));
         std::fs::write(&draft, group.to_string()).unwrap();
         let place = self.directory.path().join(format!("targets/{job}.json"));
@@ -75,7 +75,7 @@ impl World {
         self.holds(job, &offered).await;
     }
 
-    /// Waits until an expression gives something.
+    /// Waits until an expression has a result.
     async fn holds(&self, job: &str, expression: &str) {
         let holds = async {
             let mut pace = tokio::time::interval(POLL);
@@ -93,7 +93,7 @@ impl World {
         self.is(job, alert, true).await;
     }
 
-    /// Waits until an alert of a job fires no longer.
+    /// Waits until an alert of a job does not fire any more.
     pub async fn clears(&self, job: &str, alert: &str) {
         self.is(job, alert, false).await;
     }
@@ -124,7 +124,7 @@ impl World {
         })
     }
 
-    /// Checks that every rule could be evaluated, whatever was missing or came and went.
+    /// Checks that every rule could be evaluated, whatever was missing.
     pub async fn assert_sound(&self) {
         let errors = self.prometheus.rule_errors().await;
         assert!(errors.is_empty(), "{errors:?}");

@@ -1,4 +1,4 @@
-//! What keeps still while traffic only scatters, and what is taken back of a bias.
+//! What stays unchanged while traffic only scatters, and how a bias is corrected.
 
 use weir::allocation::{Binding, Bounds, OperationId};
 
@@ -58,7 +58,7 @@ fn a_deadband_keeps_within_an_operations_bounds() {
 
 #[test]
 fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
-    // The last is as much as the trim can take back, and windows that teach nothing cost some of it.
+    // The last bias is as much as the trim can correct. Windows that teach nothing cost some of it.
     for (applied, least, most) in [(1.1, 0.97, 1.03), (0.9, 0.97, 1.03), (1.25, 0.97, 1.06)] {
         let mut fleet = scattering(3);
         fleet.applied = applied;
@@ -93,7 +93,8 @@ fn a_step_of_all_traffic_teaches_the_trim_nothing() {
     assert!((after / before - 1.0).abs() < 0.01, "{before} {after}");
 }
 
-/// What comes every third window on top of what is always there is part of what has to be held.
+/// Traffic that comes every third window, in addition to constant traffic, counts towards the
+/// budget.
 #[test]
 fn traffic_that_comes_and_goes_teaches_the_trim_too() {
     let mut fleet = scattering(7);

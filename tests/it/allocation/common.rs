@@ -1,4 +1,4 @@
-//! What all operations do together, and where it goes.
+//! The common course of all operations.
 
 use weir::allocation::{Inputs, Plan, Policy, next_plan};
 
@@ -22,8 +22,8 @@ impl Choir {
         }
     }
 
-    /// Lets a window pass with this many times the usual traffic, and gives what is planned for
-    /// against the usual.
+    /// Plays a window with this many times the usual traffic. Returns the planned traffic as a
+    /// multiple of the usual.
     fn pass(&mut self, times: f64) -> f64 {
         let offered = (USUAL * times) as u64;
         let number = self.plan.number as i64;
@@ -38,8 +38,8 @@ impl Choir {
         self.plan.fleet.offered * 60.0 / (USUAL * f64::from(OPERATIONS))
     }
 
-    /// Lets so many windows pass that scatter by this much, up and down without a pattern that
-    /// could be followed; gives the furthest that the second half was planned off the usual.
+    /// Plays windows that scatter by this much, without a pattern that could be followed. Returns
+    /// the largest deviation from the usual in the plans of the second half.
     fn scatter(&mut self, windows: u32, by: f64) -> f64 {
         let mut furthest = 0.0_f64;
         for window in 0..windows {
@@ -67,7 +67,7 @@ fn a_fleet_that_scatters_and_then_moves_is_followed_within_a_few_windows() {
     for by in [0.01, 0.05] {
         let mut choir = Choir::new();
         choir.scatter(60, by);
-        // A change that no single window could be sure of.
+        // A change that no single window can prove.
         let change = 1.0 + 2.0 * by;
         let planned: Vec<f64> = (0..12).map(|_| choir.pass(change)).collect();
         let off = |planned: f64| (planned / change - 1.0).abs() / (2.0 * by);
@@ -82,7 +82,7 @@ fn a_jump_is_followed_at_once_and_what_was_known_of_the_noise_stays() {
     choir.scatter(60, 0.05);
     let planned = choir.pass(1.5);
     assert!((planned / 1.5 - 1.0).abs() < 0.01, "{planned}");
-    // One window of the new level is half of what is known of it after the second.
+    // After the second window, one window of the new level is half of what is known.
     let planned = choir.pass(1.5 * 1.05);
     assert!(planned > 1.5 * 1.01 && planned < 1.5 * 1.05, "{planned}");
 }
@@ -155,7 +155,7 @@ fn a_state_that_is_none_is_read_as_none() {
             }
             let planned = choir.pass(1.0);
             let next = choir.plan.fleet.common;
-            // A great variance is no harm.
+            // A large variance does no harm.
             assert!((planned - 1.0).abs() < 0.1, "{wrong} at {place}: {planned}");
             assert!(next.courses.iter().all(|course| course.error.is_finite()));
         }

@@ -1,4 +1,4 @@
-//! The smallest fleets and the worst values.
+//! The smallest fleets and extreme values.
 
 use proptest::prelude::*;
 use weir::allocation::{
@@ -98,7 +98,7 @@ fn the_fleets_figures_stand_in_the_plan() {
     assert_eq!(again.agents[0].offered, 1_000.0);
 }
 
-/// Numbers of all kinds, the absurd ones often.
+/// Numbers of all kinds, often absurd ones.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<f64>(),
@@ -141,7 +141,7 @@ fn group_name(number: u8) -> GroupName {
 }
 
 fn service() -> impl Strategy<Value = ServicePolicy> {
-    // One more than there are: a policy may name what it does not have.
+    // One more than there are: a policy may have a group that no service uses.
     let group = prop::option::of((0..4u8).prop_map(group_name));
     (group, whole(), bounds()).prop_map(|(group, whole, each)| ServicePolicy { group, whole, each })
 }
@@ -189,7 +189,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// Windows with operations of six ids, each in its own service's list or twice in it.
+/// Windows with operations with six ids, each in its own service or twice in one.
 fn any_window() -> impl Strategy<Value = WindowCounts> {
     let operation = (0..6u32, big(), big()).prop_map(|(id, offered, sampled)| OperationCount {
         operation: OperationId(id),
@@ -235,8 +235,8 @@ fn probabilities(plan: &Plan) -> Vec<f64> {
     all
 }
 
-/// What the lower bound keeps if every instance has as many requests of every operation as it
-/// takes, in traces per second.
+/// The traces per second of the lower bound if every instance has enough requests of every
+/// operation.
 fn most_guaranteed(plan: &Plan) -> f64 {
     let named = plan.operations.iter().filter(|plan| !plan.overflow);
     let of_service = |id| plan.services.iter().find(|plan| plan.service == id);
@@ -246,13 +246,13 @@ fn most_guaranteed(plan: &Plan) -> f64 {
         .sum()
 }
 
-/// A named operation served more than a hold, silence or doubling allows.
+/// A named operation whose probability rose more than a hold, silence or doubling allows.
 fn raised_too_far(parent: &Plan, plan: &Plan) -> Option<OperationId> {
     let raised = |new: &&OperationPlan| {
         let listed = parent.operations.iter();
         let old = listed.clone().find(|old| old.operation == new.operation);
         old.is_some_and(|old| {
-            // An empty window of a rare operation is a count like any other.
+            // An empty window of a rare operation is an ordinary count.
             let silent = new.window_offered == 0 && new.belief.presence < 0.5;
             let silent = silent || plan.fleet.hold != Hold::None;
             let most = match old.probability {
@@ -268,7 +268,7 @@ fn raised_too_far(parent: &Plan, plan: &Plan) -> Option<OperationId> {
     named.find(raised).map(|new| new.operation)
 }
 
-/// The plan as text with every number to its last digit; NaN equals itself there.
+/// The plan as text, with every digit; NaN equals itself there.
 fn text(plan: &Plan) -> String {
     format!("{plan:?}")
 }
@@ -296,7 +296,7 @@ proptest! {
                 let spent: f64 = plan.operations.iter().map(|plan| plan.share).sum();
                 prop_assert!(spent <= plan.fleet.budget * (1.0 + 1e-9));
                 prop_assert!(most_guaranteed(&plan) <= plan.fleet.budget * (1.0 + 1e-9));
-                // Where nothing stays as it was, what SDKs keep by themselves is counted to the last.
+                // If no probability stayed, what SDKs keep on their own is counted exactly.
                 let all = plan.fleet.expected_sampled;
                 prop_assert!(!parent.operations.is_empty() || all <= plan.fleet.budget * (1.0 + 1e-9));
             }

@@ -10,8 +10,8 @@ use weir::allocation::{
 
 use super::fleet::{agent, count, counts, next, policy};
 
-/// A fleet of one agent whose other operations, number 1 and from 3 on, keep counting 6,000 a
-/// minute each.
+/// A fleet of one agent. Its other operations, number 1 and from 3 on, always count 6,000 a minute
+/// each.
 struct Pair {
     policy: Policy,
     plan: Plan,
@@ -24,7 +24,8 @@ impl Pair {
         Self::among(1, offered)
     }
 
-    /// The same among so many others: then nothing that operation 2 does looks common.
+    /// The same with this many other operations, so that nothing that operation 2 does looks
+    /// common.
     fn among(others: u32, offered: u64) -> Self {
         let policy = policy(10.0);
         let plan = Plan::genesis(&policy);
@@ -51,7 +52,8 @@ fn per_minute(plan: OperationPlan) -> f64 {
     plan.offered * 60.0
 }
 
-/// How much of a change from `from` to `to` per minute the first window takes in, after so many.
+/// The part of a change from `from` to `to` per minute that the first window takes in, after a
+/// number of windows.
 fn taken_in(from: u64, to: u64, windows: usize) -> f64 {
     let mut pair = Pair::among(50, from);
     for _ in 1..windows {
@@ -139,7 +141,7 @@ fn rare_operations_are_estimated_with_little_bias() {
         pair.pass(offered);
     }
     let ratio = estimated / counted as f64;
-    // Some of the silence between requests is taken for a pause.
+    // Some of the silence between requests is mistaken for a pause.
     assert!((ratio - 1.0).abs() < 0.06, "{ratio}");
 }
 
@@ -295,7 +297,7 @@ fn where_the_whole_fleet_goes_is_planned_for() {
     let (now, offered) = pass(&plan, 1.03);
     let ahead = per_minute(now.operations[0]) / offered;
     assert!(ahead > 1.03 && ahead < 1.07, "{ahead}");
-    // It ends: what was taken for its going on is given back.
+    // It ends, and the part that was expected to go on is given back.
     plan = now;
     for _ in 0..40 {
         (plan, _) = pass(&plan, 1.0);

@@ -1,4 +1,4 @@
-//! How a plan is judged: what was due, coverage, fairness, what changed.
+//! How a plan rates itself: what was due, coverage, fairness, what changed.
 
 use weir::allocation::{Binding, OperationId, Plan, Policy, WindowCounts};
 

@@ -34,7 +34,7 @@ pub fn count(operation: u32, offered: u64) -> OperationCount {
     }
 }
 
-/// What one agent reported for a whole minute.
+/// The report of one agent for a whole minute.
 pub fn agent(agent: u64, offered: u64) -> AgentCount {
     AgentCount {
         agent: AgentId(agent),
@@ -43,7 +43,7 @@ pub fn agent(agent: u64, offered: u64) -> AgentCount {
     }
 }
 
-/// The counts of a window by agents that each saw everything they reported.
+/// The counts of a window, by agents whose reports are complete.
 pub fn counts(
     number: i64,
     operations: Vec<OperationCount>,
@@ -57,7 +57,7 @@ pub fn counts(
     }
 }
 
-/// Computes the next plan with nothing to correct.
+/// Computes the next plan without a correction.
 pub fn next(plan: &Plan, policy: &Policy, counts: &WindowCounts) -> Plan {
     next_plan(plan, policy, Inputs::new(1, counts))
 }
@@ -78,7 +78,7 @@ pub struct Fleet {
     pub agents: u64,
     /// How many of the agents' reports arrive, from the first on.
     pub heard: u64,
-    /// What SDKs make of the probabilities they are served: 1 for those that apply them.
+    /// How SDKs apply the probabilities that they are served: 1 if exactly.
     pub applied: f64,
     /// The relative scatter of every operation's rate per window.
     pub noise: f64,
@@ -115,7 +115,7 @@ impl Fleet {
             .collect()
     }
 
-    /// What an operation is served: its own probability, else its service's default.
+    /// The probability that an operation is served: its own, else its service's default.
     pub fn served(&self, source: &Source) -> f64 {
         let plan = &self.plan;
         let listed = plan
@@ -127,15 +127,15 @@ impl Fleet {
         }
     }
 
-    /// Lets a window pass and computes its plan; gives the traces per second that were kept by
-    /// the whole fleet, heard or not.
+    /// Plays a window and computes its plan. Returns the traces per second that the whole fleet
+    /// sampled, reported or not.
     pub fn pass(&mut self) -> f64 {
         let (counts, kept) = self.counts();
         self.plan = next(&self.plan, &self.policy, &counts);
         kept as f64 / counts.window.seconds()
     }
 
-    /// Draws a window's traffic under the current plan.
+    /// Draws a window's traffic and samples it with the current plan.
     pub fn counts(&mut self) -> (WindowCounts, u64) {
         let window = window(self.plan.number as i64);
         let heard_part = self.heard as f64 / self.agents as f64;

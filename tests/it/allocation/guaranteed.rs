@@ -12,10 +12,10 @@ use super::fleet::{WINDOW_MILLISECONDS, agent, count, counts};
 
 const SECONDS: f64 = WINDOW_MILLISECONDS as f64 / 1000.0;
 
-/// Agents, each with as many of the instances.
+/// The number of agents. Each has the same number of instances.
 const AGENTS: u64 = 100;
 
-/// What SDKs make of the lower bound they are served.
+/// How SDKs treat the lower bound that they are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sdks {
     /// As OpenTelemetry's for Go and Jaeger's own do.
@@ -24,7 +24,7 @@ pub enum Sdks {
     IgnoreIt,
 }
 
-/// The part of an operation's requests that comes to an instance, of so many.
+/// The part of an operation's requests that one of these instances gets.
 pub type Split = fn(operation: usize, instance: usize, instances: usize) -> f64;
 
 /// One service's instances, each of which serves every operation.
@@ -32,18 +32,18 @@ pub struct Fleet {
     pub instances: usize,
     /// Root requests per second, operation by operation.
     pub rates: Vec<f64>,
-    /// Who gets which part of it.
+    /// Which instance gets which part.
     pub split: Split,
     pub sdks: Sdks,
     pub policy: Policy,
     pub plan: Plan,
-    /// What each limiter has left, operation by operation and instance by instance.
+    /// The credit of each limiter, operation by operation and instance by instance.
     credits: Vec<f64>,
     before: Option<WindowCounts>,
     random: StdRng,
 }
 
-/// What became of a window, in traces per second.
+/// The sampled traces of a window, in traces per second.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
     /// By the probabilities.
@@ -59,8 +59,8 @@ impl Kept {
 }
 
 impl Fleet {
-    /// Instances that have been running for long: each limiter holds some part of a credit. (One
-    /// that has just started holds a whole one, whatever it is served.)
+    /// Instances that have been running for long: each limiter has some part of a credit. (One that
+    /// has just started has a whole one, whatever it is served.)
     pub fn new(instances: usize, rates: Vec<f64>, policy: Policy, sdks: Sdks) -> Self {
         let mut random = StdRng::seed_from_u64(7);
         let part = Uniform::new(0.0, 1.0).expect("a range");
@@ -78,7 +78,7 @@ impl Fleet {
         }
     }
 
-    /// Lets a window pass under the current plan, and computes the next.
+    /// Plays a window under the current plan, and computes the next plan.
     pub fn pass(&mut self) -> Kept {
         let (mut operations, mut by_bound) = (Vec::new(), 0);
         for operation in 0..self.rates.len() {
@@ -105,7 +105,7 @@ impl Fleet {
         }
     }
 
-    /// One operation's window: its counts, and how many were kept by the bound alone.
+    /// One operation's window: its counts, and how many were sampled by the bound alone.
     fn operation(&mut self, operation: usize) -> (OperationCount, u64) {
         let id = OperationId(operation as u32 + 1);
         let listed = self
@@ -122,7 +122,7 @@ impl Fleet {
             let part = (self.split)(operation, instance, self.instances);
             let offered = self.poisson(self.rates[operation] * SECONDS * part);
             let limiter = operation * self.instances + instance;
-            // Every request takes a credit where there is one, sampled or not.
+            // Every request takes a credit if there is one, sampled or not.
             let credit = self.credits[limiter] + bound * SECONDS;
             let used = offered.min(credit as u64);
             self.credits[limiter] = (credit - used as f64).min(1.0);
@@ -154,7 +154,7 @@ impl Fleet {
     }
 }
 
-/// So many instances of service 1, all the window long.
+/// This many instances of service 1 for the whole window.
 pub fn seen(instances: u64) -> ServiceCount {
     ServiceCount {
         service: ServiceId(1),

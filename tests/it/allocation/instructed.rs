@@ -1,4 +1,4 @@
-//! What operators change takes effect in the next plan, whatever is reported.
+//! Changes by operators take effect in the next plan, whatever is reported.
 
 use weir::allocation::{Bounds, Hold, OperationId, Plan, ServiceId, preview};
 
@@ -14,20 +14,20 @@ fn settled(budget: f64) -> Fleet {
     fleet
 }
 
-/// Changes the budget, as the next revision.
+/// Changes the budget in a new revision.
 fn instruct(fleet: &mut Fleet, budget: f64) {
     fleet.policy.revision += 1;
     fleet.policy.budget = budget;
 }
 
-/// Lets a window pass of which nothing is reported.
+/// Plays a window without reports.
 fn silence(fleet: &mut Fleet) {
     let silent = counts(fleet.plan.number as i64, vec![], vec![]);
     fleet.plan = next(&fleet.plan, &fleet.policy, &silent);
     assert_eq!(fleet.plan.fleet.hold, Hold::Frozen);
 }
 
-/// What the plan keeps of the traffic that it believes in.
+/// The traces per second that the plan expects.
 fn keeps(plan: &Plan) -> f64 {
     let kept = plan.operations.iter();
     kept.map(|plan| plan.probability * plan.offered).sum()

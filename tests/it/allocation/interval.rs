@@ -1,10 +1,10 @@
-//! An interval that was changed: the next plan goes on from one of longer or shorter windows.
+//! A changed interval: the next plan continues from a plan with longer or shorter windows.
 
 use weir::allocation::{Plan, Timestamp, Window, WindowCounts};
 
 use super::fleet::{WINDOW_MILLISECONDS, agent, count, counts, next, policy};
 
-/// The counts of a window of so many seconds, from the start of the minute of this number.
+/// The counts of a window of this many seconds, from the start of the minute with this number.
 fn seconds(minute: i64, length: i64, operations: Vec<(u32, u64)>) -> WindowCounts {
     let offered = operations.iter().map(|(_, offered)| offered).sum();
     let operations = operations

@@ -1,4 +1,4 @@
-//! More operations in a service than its strategy lists: the plan allots what is served.
+//! More operations in a service than its strategy lists: the plan must count what is served.
 
 use weir::allocation::{
     Bounds, Hold, LISTED_MAX, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
@@ -9,14 +9,14 @@ use super::fleet::{agent, count, counts, next, policy};
 const UNLISTED: usize = 500;
 const BUDGET: f64 = 2_000.0;
 
-/// Ten operations at a thousand requests a second, and more at one a second than are listed.
+/// Ten operations with a thousand requests a second, and more with one a second than can be listed.
 fn crowd() -> Vec<OperationCount> {
     let last = (LISTED_MAX + UNLISTED) as u32;
     let offered = |operation| if operation <= 10 { 60_000 } else { 60 };
     (1..=last).map(|id| count(id, offered(id))).collect()
 }
 
-/// The plan after so many windows of this traffic.
+/// The plan after this many windows of this traffic.
 fn settled(policy: &Policy, operations: &[OperationCount], windows: i64) -> Plan {
     let offered = operations.iter().map(|count| count.offered).sum();
     (0..windows).fold(Plan::genesis(policy), |plan, number| {
@@ -25,7 +25,7 @@ fn settled(policy: &Policy, operations: &[OperationCount], windows: i64) -> Plan
     })
 }
 
-/// What SDKs are told: what is listed, else the default.
+/// The probability that SDKs use: the listed one, else the default.
 fn served(plan: &Plan, operation: &OperationPlan) -> f64 {
     if operation.is_listed() {
         operation.probability
@@ -34,7 +34,7 @@ fn served(plan: &Plan, operation: &OperationPlan) -> f64 {
     }
 }
 
-/// Traces per second that SDKs keep.
+/// Traces per second that SDKs sample.
 fn kept(plan: &Plan) -> f64 {
     let operations = plan.operations.iter();
     operations.map(|of| served(plan, of) * of.offered).sum()
@@ -130,7 +130,7 @@ fn a_frozen_plan_serves_those_left_out_the_default_of_before() {
     let offered = crowd().iter().map(|count| count.offered).sum();
     let known = counts(2, crowd(), vec![agent(1, offered)]);
     let heard = next(&before, &policy, &known);
-    // Nobody is heard.
+    // No agent reports.
     let frozen = next(&heard, &policy, &counts(3, vec![], vec![]));
     assert_eq!(frozen.fleet.hold, Hold::Frozen);
     assert!(default > 0.0);

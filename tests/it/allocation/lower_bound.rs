@@ -1,4 +1,4 @@
-//! The lower bound that SDKs apply by themselves: what it costs, and when it is served.
+//! The lower bound that SDKs apply on their own: its cost, and when it is served.
 
 use weir::allocation::{
     AgentCount, Hold, Inputs, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationCount, Plan, Policy,
@@ -18,7 +18,7 @@ fn reserving(reserve: f64, budget: f64) -> Policy {
     }
 }
 
-/// A thousand instances that serve 200 operations each, by Zipf's law 20,000 requests a second.
+/// A thousand instances that serve 200 operations each: 20,000 requests a second by Zipf's law.
 fn shop(sdks: Sdks) -> Fleet {
     let weight = |rank: u32| f64::from(rank).powf(-1.2);
     let total: f64 = (1..=200).map(weight).sum();
@@ -26,7 +26,7 @@ fn shop(sdks: Sdks) -> Fleet {
     Fleet::new(1000, rates.collect(), reserving(RESERVE, BUDGET), sdks)
 }
 
-/// The mean of what is kept in the windows after some to settle in.
+/// The mean of the sampled traces, after some windows to settle.
 fn settled(fleet: &mut Fleet) -> Kept {
     const WINDOWS: u32 = 12;
     for _ in 0..8 {
@@ -44,7 +44,7 @@ fn settled(fleet: &mut Fleet) -> Kept {
     }
 }
 
-/// A hundredth of the instances take half of the traffic, which ones differs between operations.
+/// A hundredth of the instances take half of the traffic; which ones differs between operations.
 fn skewed(operation: usize, instance: usize, instances: usize) -> f64 {
     let busy = instances / 100;
     if (instance + operation * 37) % instances < busy {
@@ -54,7 +54,7 @@ fn skewed(operation: usize, instance: usize, instances: usize) -> f64 {
     }
 }
 
-/// Each operation comes to one instance alone.
+/// Each operation is served by one instance only.
 fn apart(operation: usize, instance: usize, instances: usize) -> f64 {
     f64::from(u8::from(instance == operation * 37 % instances))
 }
@@ -84,8 +84,8 @@ fn a_thousand_instances_with_a_lower_bound_keep_the_budget() {
     }
 }
 
-/// Where the bound keeps less than it could, the budget is not exceeded, and the trim makes up for
-/// some of what is missing.
+/// If the bound keeps less than it could, the budget is not exceeded, and the trim makes up for a
+/// part of what is missing.
 #[test]
 fn what_the_bound_does_not_keep_is_not_kept_twice() {
     let mut ignored = shop(Sdks::IgnoreIt);
@@ -99,7 +99,7 @@ fn what_the_bound_does_not_keep_is_not_kept_twice() {
     }
 }
 
-/// A minute in which one agent saw so many instances of service 1, with two busy operations.
+/// A minute in which one agent saw this many instances of service 1, with two busy operations.
 fn minute(number: i64, instances: u64) -> WindowCounts {
     WindowCounts {
         services: vec![seen(instances)],
@@ -111,7 +111,7 @@ fn minute(number: i64, instances: u64) -> WindowCounts {
     }
 }
 
-/// The plan after minutes with so many instances, each read again for the one after.
+/// The plan after minutes with these numbers of instances, each read again for the next plan.
 fn after(policy: &Policy, minutes: &[u64]) -> Plan {
     let mut plan = Plan::genesis(policy);
     let mut before: Option<WindowCounts> = None;
@@ -133,9 +133,9 @@ fn the_reserve_is_shared_over_instances_and_operations() {
     let plan = after(&reserving(10.0, 100.0), &[50]);
     let service = plan.services[0];
     assert_eq!(service.instances, 50.0);
-    // A tenth of the reserve is left for instances to come: 9 over 50 instances of 2 operations.
+    // A tenth of the reserve is left for future instances: 9 over 50 instances of 2 operations.
     assert_eq!((plan.fleet.lower_bound, service.lower_bound), (0.09, 0.09));
-    // Of 1,000 requests a second about 45 are kept anyway, and nothing needs to keep those twice.
+    // Of 1,000 requests a second, about 45 are sampled anyway. Nothing has to pay for those twice.
     let cost: f64 = plan
         .operations
         .iter()
@@ -208,7 +208,7 @@ fn more_instances_cut_the_bound_at_once_and_fewer_raise_it_slowly() {
 #[test]
 fn instances_are_counted_when_their_reports_have_come_and_only_once() {
     let policy = reserving(10.0, 100.0);
-    // Of two agents with 30 instances each, one has reported half of the minute in time.
+    // Of two agents with 30 instances each, one reported only half of the minute in time.
     let operations = vec![count(1, 60_000), count(2, 60_000)];
     let half = AgentCount {
         covered_milliseconds: 30_000,
@@ -305,7 +305,8 @@ fn where_nobody_can_tell_the_cost_nothing_is_guaranteed() {
         service: ServiceId(service),
         ..seen(instances)
     };
-    // The first says how many it has, the second does not, the third has names that found no room.
+    // The first says how many instances it has, the second does not, the third has names that did
+    // not fit.
     let window = WindowCounts {
         services: vec![instances(0, 7), instances(1, 50), instances(3, 50)],
         ..counts(
@@ -351,7 +352,7 @@ fn a_preview_shows_what_would_be_guaranteed() {
     assert!((seen.fleet.lower_bound_cost / 8.55 - 1.0).abs() < 0.01);
     let spent = seen.fleet.expected_sampled;
     assert!((99.9..=100.0 + 1e-9).contains(&spent), "{spent}");
-    // What stands stays, and what is given back goes at once.
+    // A bound that fits stays, and a reserve that is withdrawn applies at once.
     assert_eq!(
         preview(&seen, &reserving(11.0, 100.0)).fleet.lower_bound,
         0.09
@@ -378,7 +379,7 @@ fn so_many_instances_that_each_would_keep_next_to_nothing_are_guaranteed_nothing
         (0.0, 0.0)
     );
     assert!(plan.fleet.expected_sampled > 99.9);
-    // Sums that saturate are huge, and no more than that.
+    // Sums that saturate are huge, but nothing worse.
     let policy = reserving(10.0, 100.0);
     let absurd = WindowCounts {
         services: vec![

@@ -1,4 +1,4 @@
-//! What holds for budgets inside the budget, and for floors by priority.
+//! Properties of budgets inside the budget, and of floors by priority.
 
 mod examples;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use weir::allocation::nested::Node;
 use weir::allocation::solve::{Entry, Priority, Solution, solve, solve_nested};
 
-/// What rounding may change, relative to the amounts involved.
+/// The relative error that rounding may cause.
 const ROUNDING: f64 = 1e-9;
 
 /// Entries, their homes and the nodes: the fleet, groups, and services in the fleet or in them.
@@ -39,7 +39,7 @@ impl Fleet {
             .collect()
     }
 
-    /// The same without floors, if they do not fit.
+    /// The same without floors if they do not fit.
     fn fitted(mut self, budget: f64) -> Self {
         if !fits(&self.solve(budget)) {
             for entry in &mut self.entries {
@@ -52,7 +52,7 @@ impl Fleet {
         self
     }
 
-    /// What a node's entries get at a level, by halving, where all floors fit.
+    /// The shares of a node's entries at a level, found by bisection, if all floors fit.
     fn by_bisection(&self, node: u32, level: f64) -> Vec<(usize, f64)> {
         let at = |level| self.children_at(node, level);
         let Node { floor, cap, .. } = self.nodes[node as usize];
@@ -65,7 +65,7 @@ impl Fleet {
         at_total(&at, wanted)
     }
 
-    /// What the node's own entries and its inner nodes get at a level.
+    /// The shares of the node's own entries and inner nodes at a level.
     fn children_at(&self, node: u32, level: f64) -> Vec<(usize, f64)> {
         let mut shares = Vec::new();
         for (entry, of) in self.entries.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Fleet {
     }
 }
 
-/// At this level everybody is at the cap.
+/// At this level, every entry is at its cap.
 const HIGHEST: f64 = 1e5;
 
 fn sum(shares: &[(usize, f64)]) -> f64 {
@@ -160,13 +160,13 @@ fn fits(solution: &Solution) -> bool {
     solution.missing == 0.0 && solution.nodes.iter().all(|levels| levels.missing == 0.0)
 }
 
-/// One share never above another but by rounding.
+/// Whether one share is at most another, except for rounding.
 fn at_most(share: f64, other: f64) -> bool {
     share <= other * (1.0 + ROUNDING) + 1e-12
 }
 
 proptest! {
-    // Halving inside halving inside halving takes its time.
+    // Bisection inside bisection inside bisection takes time.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
@@ -199,7 +199,7 @@ proptest! {
     #[test]
     fn a_floor_is_kept_as_far_as_it_can_be_used(fleet in fleet(30), budget in budget()) {
         let mut fleet = fleet;
-        // One guaranteed group, in which nothing else is in the way.
+        // One group with a floor, and nothing else in its way.
         fleet.nodes[1] = Node { floor: 0.5 * budget, ..Node::default() };
         for node in &mut fleet.nodes[2..] {
             (node.floor, node.cap) = (0.0, f64::INFINITY);
@@ -231,8 +231,8 @@ proptest! {
     ) {
         let mut fleet = fleet;
         if !fits(&fleet.solve(budget)) {
-            // A node's floor stands with the priorities of those that use it: where floors do not
-            // fit, an operation of a low one that uses more of it gives others' floors room.
+            // A node's floor has the priorities of the entries that use it. If floors do not fit,
+            // an entry of low priority that uses more of it gives room to the floors of others.
             for entry in &mut fleet.entries {
                 entry.priority = Priority::default();
             }

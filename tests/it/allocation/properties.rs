@@ -1,4 +1,4 @@
-//! What holds for every plan of a fleet as it may be, with bounds as operators may set them.
+//! Properties of every plan, for any fleet, with any bounds that operators may set.
 
 use proptest::prelude::*;
 use weir::allocation::Inputs;
@@ -8,10 +8,10 @@ use weir::allocation::{
 
 use super::fleet::{agent, count, counts, next, policy};
 
-/// What rounding may change, relative to the amounts involved.
+/// The relative error that rounding may cause.
 const ROUNDING: f64 = 1e-9;
 
-/// An operation's requests a window, from next to nothing to a great many.
+/// An operation's requests in a window, from very few to very many.
 fn requests() -> impl Strategy<Value = u64> {
     (0.0..7.0f64).prop_map(|x| 10f64.powf(x) as u64)
 }
@@ -61,12 +61,12 @@ fn window(number: i64, requests: &[u64]) -> WindowCounts {
     counts(number, operations, vec![agent(1, requests.iter().sum())])
 }
 
-/// The first plan of a fleet: nothing was served before, so nothing is limited or left alone.
+/// The first plan of a fleet. Nothing was served before, so nothing is limited or left unchanged.
 fn first(requests: &[u64], policy: &Policy) -> Plan {
     next(&Plan::genesis(policy), policy, &window(0, requests))
 }
 
-/// What a plan is to cost: at the probabilities served, of the traffic expected.
+/// The expected cost of a plan: its probabilities times the expected traffic.
 fn cost(plan: &Plan) -> f64 {
     let operations = plan.operations.iter();
     operations.map(|plan| plan.probability * plan.offered).sum()
@@ -88,7 +88,7 @@ fn both(a: &Plan, b: &Plan) -> Vec<(OperationId, f64, f64)> {
 }
 
 proptest! {
-    /// The traffic scatters as it likes, so that some probabilities move and others stay.
+    /// The traffic scatters, so that some probabilities move and others stay.
     #[test]
     fn no_plan_is_to_cost_more_than_the_budget_as_it_was_trimmed(
         base in fleet(),
@@ -178,7 +178,7 @@ proptest! {
         prop_assert!((spent - wanted).abs() <= ROUNDING * wanted, "{spent} of {wanted}");
     }
 
-    /// What was decided meanwhile leaves no trace but the little that a deadband may leave alone.
+    /// Earlier decisions leave no trace, except what a deadband may leave unchanged.
     #[test]
     fn a_bound_that_is_lifted_again_restores_what_was(
         base in prop::collection::vec(1_000..1_000_000u64, 2..12),
@@ -209,7 +209,7 @@ proptest! {
     }
 }
 
-/// What an operation was served until now.
+/// The probability that an operation was served so far.
 fn served(plan: &Plan, count: &OperationCount) -> f64 {
     let found = plan
         .operations

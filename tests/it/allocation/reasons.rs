@@ -1,4 +1,4 @@
-//! Groups, and the numbers that each operation's probability comes from.
+//! Groups, and the numbers behind each operation's probability.
 
 use weir::allocation::{
     Binding, Bounds, Group, GroupName, OperationCount, OperationId, Plan, Policy, Priority, Reason,
@@ -80,7 +80,7 @@ fn a_groups_cap_holds_and_says_so() {
     assert!(close(plan.level(BATCH), 0.5) && close(plan.level(SHOP), 4.5));
     let group = |service| plan.service(service).and_then(|of| of.group);
     assert_eq!((group(BATCH), group(SHOP)), (Some(0), None));
-    // What it does not name gets no more than what it names.
+    // Unlisted operations get no more than listed ones.
     assert!(plan.default_probability(BATCH) <= 0.5 / 100.0);
 }
 
@@ -97,7 +97,7 @@ fn what_a_group_leaves_is_lent_and_comes_back_with_its_demand() {
     let quiet = first(&policy, &[60_000; 6], &[60]);
     assert!(close(sampled(&quiet, BATCH), 1.0));
     assert!(close(sampled(&quiet, SHOP), 9.0));
-    // Its probability never fell, so with its demand its share is there at once.
+    // Its probability never fell, so its share is back as soon as its demand is.
     let back = next(&quiet, &policy, &window(1, &[60_000; 6], &[60_000]));
     assert!(close(sampled(&back, BATCH), 6.0));
     assert!(close(sampled(&back, SHOP), 4.0));
@@ -134,7 +134,7 @@ fn what_stays_for_its_closeness_keeps_the_groups_cap() {
     let policy = grouped(10.0, capped);
     let mut plan = first(&policy, &[6_000; 40], &[6_000; 40]);
     for number in 1..20 {
-        // Now a little more, now a little less of each.
+        // A little more and a little less of each, by turns.
         let scattered = |seed: u64| -> Vec<u64> {
             (0..40_u64)
                 .map(|id| 6_000 + (id * 7919 + seed * 104_729 + number as u64 * 15_485_863) % 900)
@@ -219,7 +219,7 @@ fn what_is_held_back_says_where_it_goes() {
         2.0 * before.operations[0].probability
     ));
     assert!(of.target > of.bound);
-    // Nobody was heard: everything stays, and so does what it was to be.
+    // No agent reported: everything stays, including the reasons.
     let frozen = next(&plan, &policy, &super::fleet::counts(2, vec![], vec![]));
     let (binding, held) = reason(&frozen, 1);
     assert_eq!(binding, Binding::Hold);

@@ -1,4 +1,4 @@
-//! What the field has been promised by others, reproduced: a target per operation.
+//! Reproduces what other systems promise: a target per operation.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use weir::allocation::{Bounds, OperationId, Policy, ServiceId};
 
 use super::fleet::{Fleet, Source, policy};
 
-/// One trace a second for each operation, whatever the sum.
+/// One trace a second for each operation, whatever the total.
 fn one_each() -> Policy {
     let bounds = Bounds {
         cap: 1.0,

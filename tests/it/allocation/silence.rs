@@ -1,4 +1,4 @@
-//! Reports that do not come, come late, or never come again.
+//! Reports that do not arrive, arrive late, or stop for ever.
 
 use weir::allocation::{Binding, Hold, Inputs, OperationId, Plan, next_plan};
 
@@ -21,7 +21,7 @@ fn probabilities(plan: &Plan) -> Vec<(OperationId, f64)> {
         .collect()
 }
 
-/// Asserts that nothing listed before is served more, nor any default.
+/// Checks that no operation is served more than before, nor any default.
 fn assert_nothing_rose(before: &Plan, after: &Plan) {
     for old in &before.operations {
         let index = after
@@ -167,7 +167,7 @@ fn a_fleet_that_shrank_for_good_recovers() {
     assert!(kept.iter().all(|kept| *kept < 1.1 * BUDGET), "{kept:?}");
 }
 
-/// The plan of a fleet of two like agents, the second of which covers a part of the second window.
+/// The plan of a fleet of two equal agents. The second covers only a part of the second window.
 fn half_heard(covered: f64) -> Plan {
     let policy = policy(10.0);
     let operations = |offered| vec![count(1, offered)];
@@ -215,7 +215,7 @@ fn reports_that_are_always_late_hold_nothing() {
         counts(number, vec![count(1, heard)], agents)
     };
     for number in 0..24 {
-        // The traffic falls by half on the way, and what is served follows up.
+        // The traffic falls by half in between, and the probabilities follow upwards.
         let offered = if number < 6 { 6_000 } else { 3_000 };
         plan = next(&plan, &policy, &in_time(number, offered));
         assert_eq!(plan.fleet.hold, Hold::None, "window {number}");
@@ -231,7 +231,7 @@ fn a_late_report_corrects_as_if_it_had_come_in_time() {
     let mut fleet = settled(7);
     let (policy, parent) = (fleet.policy.clone(), fleet.plan.clone());
     let (whole, _) = fleet.counts();
-    // The last two agents' reports come late, and with them two operations nobody else saw.
+    // The reports of the last two agents come late, with two operations that no other agent saw.
     let mut partial = whole.clone();
     partial.agents.truncate(8);
     partial.operations.truncate(whole.operations.len() - 2);
@@ -307,8 +307,8 @@ fn counts_of_another_window_correct_nothing() {
     );
 }
 
-/// A window in which an operation was first seen, and heard in part, is corrected while nothing
-/// more is heard: what was known stays known.
+/// A window in which an operation was first seen, and only partly reported, is corrected without
+/// new reports: what was known stays known.
 #[test]
 fn a_correction_never_forgets_an_operation() {
     let policy = policy(50.0);

@@ -1,9 +1,9 @@
-//! What holds for every solution.
+//! Properties of every solution.
 
 use proptest::prelude::*;
 use weir::allocation::solve::{Entry, Solution, solve};
 
-/// What rounding may change, relative to the amounts involved.
+/// The relative error that rounding may cause.
 const ROUNDING: f64 = 1e-12;
 
 fn entry() -> impl Strategy<Value = Entry> {
@@ -44,7 +44,7 @@ fn caps(entries: &[Entry]) -> f64 {
     entries.iter().map(|entry| limits(entry).1).sum()
 }
 
-/// Finds the shares by halving an interval of levels until it cannot be halved any more.
+/// Finds the shares by bisection of the level.
 fn by_bisection(entries: &[Entry], budget: f64) -> Vec<f64> {
     let at = |level: f64| -> Vec<f64> {
         entries

@@ -1,4 +1,4 @@
-//! Whole fleets in a loop: what is kept, window by window.
+//! Whole fleets in a loop: what is sampled, window by window.
 
 use weir::allocation::{OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, ServiceId};
 
@@ -10,7 +10,7 @@ fn zipf_fleet(seed: u64) -> Fleet {
     Fleet::new(Fleet::zipf(3_000, 100_000.0), policy(BUDGET), seed)
 }
 
-/// Lets windows pass and gives kept/budget − 1 of each.
+/// Plays windows and returns sampled/budget − 1 of each.
 fn errors(fleet: &mut Fleet, windows: usize) -> Vec<f64> {
     (0..windows)
         .map(|_| fleet.pass() / fleet.policy.budget - 1.0)
@@ -24,7 +24,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 
 #[test]
 fn steady_traffic_keeps_the_budget() {
-    // Estimates that scatter are low as often as high, and low ones overspend by more.
+    // Estimates that scatter are too low as often as too high, and low ones overspend by more.
     for (noise, off, tracking) in [(0.0, 0.01, 0.01), (0.15, 0.015, 0.02)] {
         let mut fleet = zipf_fleet(1);
         fleet.noise = noise;
@@ -40,7 +40,7 @@ fn steady_traffic_keeps_the_budget() {
 
 #[test]
 fn a_step_of_all_traffic_settles_within_three_windows() {
-    // A fall takes one more: probabilities have to treble, and no more than double at a time.
+    // A fall takes one window more: probabilities must triple, but at most double at a time.
     for (factor, windows) in [(3.0, 3), (1.0 / 3.0, 4)] {
         let mut fleet = zipf_fleet(2);
         errors(&mut fleet, 15);
@@ -82,7 +82,7 @@ fn names_that_change_all_at_once_stay_near_the_budget() {
 fn a_hundred_thousand_new_names_fit_through_the_overflow_entry() {
     let mut fleet = zipf_fleet(4);
     errors(&mut fleet, 15);
-    // What the limits do not let in is counted together: 100,000 names of 0.02 requests a second.
+    // Operations beyond the limits are counted together: 100,000 names of 0.02 requests a second.
     fleet.sources.insert(
         0,
         Source {

@@ -1,4 +1,4 @@
-//! Bodies that mean harm: bombs, millions of entries, nesting without end, and very many at once.
+//! Hostile bodies: bombs, millions of entries, endless nesting, and very many at once.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{Poller, agents, assert_memory_bounded, metric, serves_a_plan};
 use crate::support::process::WeirProcess;
 
-/// What a body is, how it is encoded, and what its sender must hear.
+/// A body, its encoding, and the expected answer.
 struct Hostile {
     what: &'static str,
     encoding: &'static str,
@@ -51,7 +51,7 @@ fn zstd(body: &[u8], times: usize) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A report whose services are this text.
+/// A report with this text as its services.
 fn report(services: &str) -> String {
     let start = crate::support::client::rfc3339(crate::support::client::now());
     format!(
@@ -63,7 +63,7 @@ fn service(operations: &str) -> String {
     report(&format!(r#"{{"service":"s","operations":[{operations}]}}"#))
 }
 
-/// So many operations of one service, by their names.
+/// This many operations of one service, by name.
 fn operations(number: usize, name: impl Fn(usize) -> String) -> String {
     let one = |index| {
         format!(
@@ -165,8 +165,8 @@ async fn send(weir: &WeirProcess, hostile: &Hostile) -> u16 {
         .post(format!("{}/v1/reports", weir.sdk_url()))
         .header("Content-Type", "application/json")
         .header("Content-Encoding", hostile.encoding)
-        // What is refused before it was read is read to its end all the same, or the connection
-        // is reset and the answer lost.
+        // A refused body is read to its end nevertheless. Otherwise the connection would be reset
+        // and the answer lost.
         .body(hostile.body.clone());
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
@@ -236,7 +236,7 @@ async fn bombs_at_once_are_refused_in_bounded_memory() {
     assert_memory_bounded(&weir, "400 bombs at once");
 }
 
-/// Bodies that stop one byte before their end: each would hold 4 MiB until it is too slow.
+/// Bodies that stop one byte before their end: each holds 4 MiB until it is too slow.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_that_stall_share_a_bounded_room() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -258,7 +258,7 @@ async fn large_bodies_that_stall_share_a_bounded_room() {
                 4 * MIB
             );
             stream.write_all(head.as_bytes()).await.unwrap();
-            // Who is refused is cut off while he still sends.
+            // A refused client is cut off while it is still sending.
             let _ = stream.write_all(&vec![b' '; 4 * MIB - 1]).await;
             let mut said = Vec::new();
             let _ = stream.read_to_end(&mut said).await;
@@ -275,7 +275,7 @@ async fn large_bodies_that_stall_share_a_bounded_room() {
     assert_memory_bounded(&weir, "large bodies that stall");
 }
 
-/// A million entries are read under a raised limit, and counted in a bounded number of names.
+/// A million entries are read under a raised limit, and counted under a bounded number of names.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_entries_are_counted_under_a_raised_limit() {
     let (weir, _folder) = start(&[("--max-report-bytes", "67108864")]).await;

@@ -1,8 +1,8 @@
-//! A machine's clock that is set while Weir runs, by an hour and by a day, there and back.
+//! A machine's clock that is set while Weir runs, by an hour and by a day, and back.
 //!
-//! On PostgreSQL the database's clock is the fleet's, so nothing happens at all. On SQLite the
-//! machine's is: while it is wrong, reports of agents whose clocks are right are refused as too
-//! old or too new; nothing else changes, and everything goes on once it is right again.
+//! With PostgreSQL, all replicas use the database's clock, so nothing happens. With SQLite they use
+//! the machine's: while it is wrong, reports of agents with a right clock are refused as too old or
+//! too new. Nothing else changes, and everything continues once the clock is right again.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ use crate::support::stored::stored_totals;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// What the probability may rise to while clocks jump, over a tenth, what the budget allows.
+/// The highest probability allowed while clocks jump; the budget allows a tenth.
 const PROBABILITY_MAX: f64 = 0.2;
 
-/// An agent whose clock is right, and who sends a report again until it is taken, whatever he
-/// is told meanwhile.
+/// An agent with a right clock. It sends a report again until it is accepted, whatever the answers
+/// are.
 struct Patient {
     task: JoinHandle<(u64, u64)>,
     stop: CancellationToken,
@@ -44,7 +44,7 @@ impl Patient {
         Self { task, stop }
     }
 
-    /// Ends; returns what was acknowledged and how often a report was refused.
+    /// Stops. Returns what was acknowledged, and how often a report was refused.
     async fn finish(self) -> (Totals, u64) {
         self.stop.cancel();
         let (offered, refused) = tokio::time::timeout(DEADLINE, self.task)
@@ -90,8 +90,8 @@ async fn report_until(stop: CancellationToken, url: &str) -> (u64, u64) {
     (offered, refused)
 }
 
-/// Sets the clock to each of these in turn, and back to right; returns what was acknowledged, and
-/// the refusals.
+/// Sets the clock to each of these in turn, and back. Returns what was acknowledged, and the
+/// refusals.
 async fn survives(command: WeirCommand, steps: [i64; 2]) -> (Totals, u64) {
     let clock = WallClock::right();
     let weir = command
@@ -126,7 +126,7 @@ async fn survives(command: WeirCommand, steps: [i64; 2]) -> (Totals, u64) {
     (acknowledged, refused)
 }
 
-/// Waits until the budget rules what is served.
+/// Waits until the budget decides what is served.
 async fn settles(weir: &WeirProcess) {
     let client = crate::support::client::Client::of(weir);
     eventually(DEADLINE, "the budget rules", async || {
@@ -175,7 +175,7 @@ async fn a_clock_that_jumps_a_day_is_not_even_noticed_by_agents_on_postgres() {
     survives_on_postgres([-DAY, DAY]).await;
 }
 
-/// A process that starts after its machine's clock was set back finds a lease of the future.
+/// A process that starts after its machine's clock was set back finds a lease from the future.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_after_the_clock_was_set_back_leads_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! More connections than are taken, and connections that do nothing, or next to nothing.
+//! More connections than allowed, and connections that do nothing, or next to nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::support::process::{WeirProcess, eventually};
 
 const OPEN: &str = "weir_sdk_connections";
 
-/// Connections asked for; `WEIR_CONNECTIONS=50000` for as many as the limit of open files allows.
+/// Connections to open; `WEIR_CONNECTIONS=50000` opens as many as the limit of open files allows.
 const ASKED: usize = 3_000;
 
-/// Descriptors that the tests keep for everything else.
+/// Descriptors that the tests need for everything else.
 const KEPT: u64 = 1_000;
 
-/// Whole requests, and what is wrong with what follows.
+/// Complete requests, and incomplete ones after them.
 const POLL: &[u8] = b"GET /sampling?service=shop HTTP/1.1\r\nHost: weir\r\n\r\n";
 const HEAD: &[u8] =
     b"POST /v1/reports HTTP/1.1\r\nHost: weir\r\nContent-Type: application/json\r\n\
@@ -42,20 +42,20 @@ fn address(weir: &WeirProcess) -> SocketAddr {
         .unwrap()
 }
 
-/// As many as are asked for and this process may open.
+/// As many as asked for, if this process may open them.
 fn affordable(asked: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Then there are as many as there were.
+    // If this fails, the limit stays as it was.
     let _ = setrlimit(Resource::Nofile, raised);
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     asked.min(usize::try_from(limit.saturating_sub(KEPT)).unwrap_or(usize::MAX))
 }
 
-/// Connects, from one of several addresses, for one has no more than 28,000 ports.
+/// Connects from one of several addresses, because one address has only 28,000 ports.
 async fn connect(to: SocketAddr, number: usize) -> Option<TcpStream> {
     let from = Ipv4Addr::new(127, 0, 0, 1 + (number / 10_000) as u8);
     let socket = TcpSocket::new_v4().ok()?;
@@ -70,7 +70,7 @@ async fn connect(to: SocketAddr, number: usize) -> Option<TcpStream> {
 async fn sit(to: SocketAddr, number: usize) {
     if let Some(mut stream) = connect(to, number).await {
         let mut said = Vec::new();
-        // A reset is an end as well.
+        // A reset also ends it.
         let _ = stream.read_to_end(&mut said).await;
     }
 }
@@ -106,7 +106,7 @@ async fn idle_connections_beyond_the_limit_lock_nobody_out() {
     sitting.shutdown().await;
 }
 
-/// The admin listener has few places, and none of them is one of the database's descriptors.
+/// The admin listener has few places, and none of them takes a descriptor of the database.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_to_the_admin_listener_lock_no_operator_out() {
     let (weir, _folder) = start(64).await;
@@ -126,7 +126,7 @@ async fn idle_connections_to_the_admin_listener_lock_no_operator_out() {
     sitting.shutdown().await;
 }
 
-/// Who has no connection yet gets one, and an answer.
+/// A new client gets a connection and an answer.
 async fn newcomer_is_answered(weir: &WeirProcess) {
     let client = reqwest::Client::builder()
         .timeout(DEADLINE)
@@ -137,7 +137,7 @@ async fn newcomer_is_answered(weir: &WeirProcess) {
     assert_eq!(answer.status(), 200);
 }
 
-/// Hold every connection there is, each in a way that ends by no limit on heads or idleness.
+/// Holds every connection in a way that no limit on heads or idle time ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_get_nowhere_are_ended() {
     const MOST: usize = 64;
@@ -216,7 +216,7 @@ async fn two_thousand_slow_clients_delay_nobody() {
     assert_memory_bounded(&weir, "slow heads and bodies");
 }
 
-/// Sends a byte a second, for as long as that is taken.
+/// Sends a byte a second, as long as that is accepted.
 async fn drip(to: SocketAddr, number: usize, begun: &[u8]) {
     let mut stream = connect(to, number).await.expect("there is a place");
     stream.write_all(begun).await.unwrap();

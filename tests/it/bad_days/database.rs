@@ -18,11 +18,11 @@ use crate::support::process::{WeirProcess, eventually};
 use crate::support::proxy::Proxy;
 use crate::support::stored::stored_totals;
 
-/// A round trip to the database on a bad day, in halves.
+/// Half of a round trip to the database on a bad day.
 const HALF_A_ROUND_TRIP: Duration = Duration::from_millis(250);
 
-/// Refuses to store counts as a server without room does. A tablespace that is really full would
-/// take a file system of its own.
+/// Refuses to store counts, like a server without room. A tablespace that is really full would need
+/// its own file system.
 const LIMIT: &str = "
 create table is_full ();
 create function check_room() returns trigger language plpgsql as $$ begin
@@ -38,7 +38,7 @@ const FILL: &str = "insert into is_full default values";
 
 const MAKE_ROOM: &str = "delete from is_full";
 
-/// Weir over a PostgreSQL that is reached through a proxy.
+/// Weir with a PostgreSQL that is reached through a proxy.
 struct Behind {
     cluster: Cluster,
     proxy: Proxy,
@@ -67,12 +67,12 @@ impl Behind {
         }
     }
 
-    /// Waits until agents are acknowledged again.
+    /// Waits until reports are acknowledged again.
     async fn reports_go_on(&self) {
         go_on(&self.agents).await;
     }
 
-    /// Ends, and compares what was acknowledged with what is stored.
+    /// Stops, and compares what was acknowledged with what is stored.
     async fn assert_sound(mut self, day: &str) {
         plans_go_on(&self.weir).await;
         let acknowledged = self.agents.finish().await;
@@ -181,14 +181,14 @@ async fn stored_in(folder: &Path) -> crate::support::agents::Totals {
     stored_totals(&store).await
 }
 
-/// Waits until a report is refused because there is no room, and counted as that.
+/// Waits until a report is refused because there is no room, and counted as such.
 async fn refuses_for_want_of_room(weir: &WeirProcess) {
     let http = http_client();
     let (mut empty, url) = (
         report("nobody", Uuid::new_v4(), 1, 0),
         format!("{}/v1/reports", weir.sdk_url()),
     );
-    // Counts nothing, in whichever attempt it is taken.
+    // Counts nothing, whichever attempt is accepted.
     empty["services"][0]["service"] = super::SERVICE.into();
     empty["services"][0]["operations"][0]["operation"] = super::OPERATION.into();
     let refused = eventually(DEADLINE, "a report is refused", async || {

@@ -1,5 +1,5 @@
-//! The largest, the smallest and the oddest values for every parameter and every number of the
-//! operators' documents: an answer that is no 5xx, and a fleet that is still served.
+//! The largest, smallest and oddest values for every parameter, and for every number in the
+//! operators' documents. No answer may be a 5xx, and the fleet must still be served.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ const EXTREMES: [&str; 24] = [
     "\u{10ffff}",
 ];
 
-/// What is sent for a parameter that is not the one under test.
+/// The value for a parameter that is not under test.
 fn usual(parameter: &str) -> &'static str {
     match parameter {
         "operation" => "POST /cart",
@@ -73,7 +73,7 @@ fn queries(parameters: &[&'static str]) -> Vec<Vec<(&'static str, &'static str)>
     queries
 }
 
-/// The path with something in the place of its parameter.
+/// The path with something in place of its parameter.
 fn paths(path: &str) -> Vec<String> {
     if !path.contains("{revision}") {
         return vec![path.replace("{service}", "checkout")];
@@ -119,7 +119,7 @@ async fn every_query_is_answered_with_postgres() {
     app.stop().await;
 }
 
-/// Every place in a document that holds a number.
+/// Every place in a document that contains a number.
 fn numbers(document: &Value, at: &str, found: &mut Vec<String>) {
     match document {
         Value::Number(_) => found.push(at.to_owned()),

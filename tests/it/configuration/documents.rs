@@ -1,4 +1,4 @@
-//! Which documents are taken and which are refused.
+//! Which documents are accepted, and which are refused.
 
 use serde_json::{Value, json};
 use weir::allocation::{GroupName, OperationName, ServiceName};
@@ -113,7 +113,7 @@ async fn every_wrong_field_is_named_by_its_path() {
     );
     assert_eq!(get(&app, WHOLE).await.revision(), Some("1"));
 
-    // What counts what nobody could be kept for may be bounded like everything else.
+    // The entry for services without an entry of their own may have bounds like any other.
     let others = json!({ "services": {
         "__other__": { "each": { "probability_max": 0.001 } },
         "a": { "operations": { "__other__": { "cap_traces_per_second": 1 } } },
@@ -122,7 +122,7 @@ async fn every_wrong_field_is_named_by_its_path() {
     app.stop().await;
 }
 
-/// A name of the longest kind, every character of which is escaped in JSON.
+/// A name of the greatest length; every character of it is escaped in JSON.
 fn longest(number: usize, length: usize) -> String {
     format!("{number:06}{}", "\"".repeat(length - 6))
 }

@@ -1,4 +1,4 @@
-//! An answer as it comes over the wire, held to the document.
+//! An answer, compared with the document.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -56,7 +56,7 @@ impl Answer {
         let mut connection = TcpStream::connect(address).expect("a listener");
         connection.write_all(head.as_bytes()).expect("sent");
         let mut text = String::new();
-        // The server may well close without having read the body.
+        // The server may close without having read the body.
         let _ = connection.read_to_string(&mut text);
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let mut lines = head.lines();
@@ -80,7 +80,7 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    /// Everything in it that is not as documented.
+    /// Everything in it that differs from the document.
     pub fn errors(&self, document: &Document, operation: &Operation) -> Vec<String> {
         let Some(documented) = operation.responses.get(&self.status) else {
             return vec!["the status is not documented".into()];

@@ -1,4 +1,4 @@
-//! `openapi.yaml`, read for comparison with what Weir answers.
+//! `openapi.yaml`, parsed to compare it with Weir's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ pub const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD",
 /// The document.
 pub struct Document {
     pub whole: Value,
-    /// Its components, with every object closed: what an answer holds has to be documented.
+    /// Its components, with every object closed: everything in an answer must be documented.
     closed: Value,
 }
 
@@ -36,7 +36,7 @@ impl Document {
         Self { whole, closed }
     }
 
-    /// Everything documented.
+    /// Everything that is documented.
     pub fn operations(&self) -> Vec<Operation> {
         let mut found = Vec::new();
         for (path, item) in object(&self.whole["paths"]) {
@@ -78,7 +78,7 @@ impl Document {
         .collect()
     }
 
-    /// What a reference leads to.
+    /// The value that a reference leads to.
     pub fn resolved<'a>(&'a self, at: &'a Value) -> &'a Value {
         match at["$ref"].as_str() {
             Some(path) => self
@@ -89,7 +89,7 @@ impl Document {
         }
     }
 
-    /// What is wrong with a value by a schema of an answer.
+    /// The errors of a value by the schema of an answer.
     pub fn errors(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut schema = schema.clone();
         close(&mut schema);
@@ -109,8 +109,8 @@ impl Document {
     }
 }
 
-/// The listeners that have a path, and whether each is the admin listener: the SDK listener where
-/// the path names none.
+/// The listeners that have a path, and whether each is the admin listener. If the path names none,
+/// it is the SDK listener.
 fn listeners(path: &Value) -> Vec<bool> {
     let named = path["servers"].as_array().into_iter().flatten();
     let named: Vec<bool> = named
@@ -120,7 +120,7 @@ fn listeners(path: &Value) -> Vec<bool> {
 }
 
 impl Operation {
-    /// Whether SDKs poll it, or probes do.
+    /// Whether SDKs or probes ask for it.
     pub fn is_polled(&self) -> bool {
         let is_probed = ["/livez", "/readyz"].contains(&&*self.path);
         (is_probed || !self.is_admin) && self.method == "GET"
@@ -145,7 +145,7 @@ pub fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-/// Refuses properties that a schema does not name, wherever it names some.
+/// Refuses properties that a schema does not name, if it names any.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

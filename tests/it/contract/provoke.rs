@@ -1,4 +1,4 @@
-//! Every situation in which Weir answers, one after the other.
+//! Causes every situation in which Weir answers, one after the other.
 
 pub mod faults;
 mod whole;
@@ -30,7 +30,7 @@ const POLLED: [&str; 5] = [
     "/api/sampling/sampling",
 ];
 
-/// What has been answered, and what of it is not as documented.
+/// The answers so far, and those that differ from the document.
 #[derive(Default)]
 pub struct Given {
     pub answers: BTreeSet<(String, u16)>,
@@ -65,7 +65,7 @@ impl Given {
         } else {
             &app.admin
         };
-        // Bodies come as they are sent.
+        // Bodies are compared as they are sent.
         let client = reqwest::Client::builder().no_gzip().build().unwrap();
         let filled = path.replace("{service}", "checkout");
         let filled = filled.replace("/{revision}", "");
@@ -148,10 +148,10 @@ fn post(app: &TestApp) -> RequestBuilder {
     app.client.post(format!("{}/v1/reports", app.sdk))
 }
 
-/// Nothing is known yet.
+/// Before anything is known.
 pub async fn before_the_first_plan(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
-    // Nothing is computed: a window is due as soon as a Weir starts.
+    // No plan is computed: a window is due as soon as a Weir starts.
     let broken = Some("read_deltas");
     let app = Faulty::start_broken(directory.path(), &[], broken)
         .await
@@ -168,7 +168,7 @@ pub async fn before_the_first_plan(given: &mut Given) {
     app.stop().await;
 }
 
-/// Reports come in, operators look around.
+/// In normal operation, with reports and operators.
 pub async fn in_operation(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
@@ -271,7 +271,7 @@ async fn history(given: &mut Given, app: &TestApp) {
         assert_eq!(refused.json()["field"], field);
     }
     given.get(app, HISTORY, "?operation=unknown", 404).await;
-    // Dates at the ends of what can be said are dates.
+    // Dates at the ends of the range are valid dates.
     for end in ["-262143-01-01T00:00:00Z", "%2B262142-12-31T23:59:59Z"] {
         let query = format!("?operation=GET+/&end={end}");
         given.get(app, HISTORY, &query, 200).await;
@@ -303,7 +303,7 @@ async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {
     let large = too_large(put(Some("*")), part.bytes);
     given.put(part, large, 413).await;
     given.put(part, put(Some("*")).body("{}"), 415).await;
-    // A wrong value is one whichever revision is the newest.
+    // A wrong value is wrong whichever revision is the newest.
     for condition in ["*", &*tag] {
         let wrong = put(Some(condition)).json(&(part.wrong)());
         given.put(part, wrong, 422).await;
@@ -356,7 +356,7 @@ async fn reports(given: &mut Given, app: &TestApp) {
         .await;
 }
 
-/// Bodies that are announced and do not come.
+/// Bodies that are announced but do not arrive.
 async fn slow_bodies(given: &mut Given, app: &TestApp) {
     let ask = |url: &str, method: &str, path: &str| {
         let address = url.trim_start_matches("http://").to_owned();

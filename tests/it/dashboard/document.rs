@@ -1,4 +1,4 @@
-//! The dashboard as a document: its panels and what they ask.
+//! The dashboard as a document: its panels and their queries.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The dashboard as it stands in deploy/.
+/// The dashboard in deploy/.
 pub struct Dashboard(pub Value);
 
 /// A panel that shows something, and the title of its row.
@@ -26,12 +26,13 @@ impl Dashboard {
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    /// Rows and panels as they follow each other.
+    /// Rows and panels, in order.
     pub fn tiles(&self) -> impl Iterator<Item = &Value> {
         self.0["panels"].as_array().unwrap().iter()
     }
 
-    /// All panels but the rows' titles. No row is folded: what is folded nobody sees at night.
+    /// All panels, without the titles of the rows. No row is folded: nobody sees folded panels at
+    /// night.
     pub fn panels(&self) -> Vec<Panel<'_>> {
         let mut row = "";
         let mut panels = Vec::new();
@@ -46,7 +47,7 @@ impl Dashboard {
         panels
     }
 
-    /// Every expression with where it stands: the panels', the annotations'.
+    /// Every expression and its place: those of the panels and of the annotations.
     pub fn expressions(&self) -> Vec<(String, String)> {
         let annotations = self.0["annotations"]["list"].as_array().unwrap().iter();
         let annotations = annotations.map(|annotation| {
@@ -82,7 +83,7 @@ impl<'a> Target<'a> {
         self.0["expr"].as_str().unwrap()
     }
 
-    /// The labels that the legend of each of its series is made of.
+    /// The labels in the legend of each of its series.
     pub fn legend(&self) -> Vec<&'a str> {
         let legend = self.0["legendFormat"].as_str().unwrap_or_default();
         let labels = legend.split("{{").skip(1);
@@ -92,7 +93,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What stands between an opening and a closing bracket, quoted text being skipped.
+/// The text between an opening and a closing bracket; quoted text is skipped.
 fn enclosed(expression: &str, open: char, close: char) -> Vec<(usize, &str)> {
     let (mut found, mut start, mut quoted) = (Vec::new(), None, false);
     for (at, c) in expression.char_indices() {
@@ -110,7 +111,7 @@ fn enclosed(expression: &str, open: char, close: char) -> Vec<(usize, &str)> {
     found
 }
 
-/// What its selectors ask of labels.
+/// Its label selectors.
 pub fn selectors(expression: &str) -> Vec<&str> {
     let all = enclosed(expression, '{', '}');
     all.into_iter().map(|(_, selector)| selector).collect()
@@ -126,8 +127,7 @@ fn is_part_of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
-/// The series that it names. Each must be asked with a selector: a bare name would ask of every
-/// fleet.
+/// The series in it. Each must have a selector: a bare name would select every fleet.
 pub fn metrics(expression: &str) -> Vec<String> {
     let named: Vec<String> = enclosed(expression, '{', '}')
         .into_iter()

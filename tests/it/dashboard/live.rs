@@ -1,4 +1,4 @@
-//! Every query, asked of a real Prometheus that scrapes two real replicas under load.
+//! Every query, sent to a real Prometheus that scrapes two real replicas under load.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,14 +21,14 @@ const BUDGET: f64 = 50.0;
 /// Root requests a second, over all operations.
 const OFFERED: f64 = 2200.0;
 
-/// What the rules need is loaded from deploy/, as it is.
+/// The rules are loaded from deploy/, unchanged.
 const CONFIG: &str = "
 global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
 rule_files: [RULES/*.rules.yaml]
 scrape_configs: [{ job_name: weir, static_configs: [{ targets: [TARGETS] }] }]
 ";
 
-/// An expression with its variables filled in, as Grafana does when all replicas are chosen.
+/// An expression with its variables filled in, as Grafana does if all replicas are selected.
 fn filled_in(expression: &str) -> String {
     let mut filled = expression.to_owned();
     for (variable, value) in [
@@ -51,7 +51,7 @@ async fn replica(database: &TestDatabase) -> WeirProcess {
         .await
 }
 
-/// Two operations of a service and one of another, a fortieth of which is kept.
+/// Two operations of one service and one of another; a fortieth is sampled.
 fn load() -> Behaviour {
     let count = |service: &str, operation: &str, offered: u64| Count {
         service: service.into(),
@@ -89,8 +89,8 @@ async fn prometheus(replicas: &[WeirProcess], directory: &TempDir) -> Prometheus
     Prometheus::start(&config, directory.path()).await
 }
 
-/// Polls of a service that is known and of one that is not, and a report that nobody can read. A
-/// machine that is busy may leave one unanswered; there will be more.
+/// Polls of a known service and of an unknown one, and a malformed report. On a busy machine one
+/// may stay unanswered; more follow.
 async fn polls_and_an_error(replica: &WeirProcess) {
     let client = Client::of(replica);
     for service in ["shop", "nobody"] {
@@ -99,7 +99,7 @@ async fn polls_and_an_error(replica: &WeirProcess) {
     send(&http_client(), replica.sdk_url(), &json!("no report")).await;
 }
 
-/// Whether there is a number to show, with the labels that its legend is made of.
+/// Whether there is a number to show, with the labels of its legend.
 fn shows(samples: &[Sample], legend: &[&str]) -> bool {
     let mut finite = samples.iter().filter(|sample| sample.value.is_finite());
     finite.any(|sample| {
@@ -109,7 +109,7 @@ fn shows(samples: &[Sample], legend: &[&str]) -> bool {
     })
 }
 
-/// Asks everything that the panels ask until all of it is answered.
+/// Sends the queries of the panels until all have an answer.
 async fn show_something(prometheus: &Prometheus, panels: &[Panel<'_>], polled: &WeirProcess) {
     let targets = panels.iter().flat_map(|panel| {
         let targets = panel.targets().into_iter();
@@ -150,7 +150,7 @@ async fn every_query_of_every_panel_gives_something() {
 
     let dashboard = Dashboard::read();
     show_something(&prometheus, &dashboard.panels(), &replicas[0]).await;
-    // There need not be any of these now, but they have to be understood.
+    // These may have no result now, but Prometheus must understand them.
     for (_, expression) in dashboard.expressions() {
         prometheus.query(&filled_in(&expression)).await;
     }
@@ -159,7 +159,7 @@ async fn every_query_of_every_panel_gives_something() {
     agents.finish().await;
 }
 
-/// Both replicas tell of the whole fleet, and each of what it has counted itself.
+/// Both replicas export figures of the whole fleet, and each its own counters.
 async fn figures_of_the_fleet_are_told_once(prometheus: &Prometheus, dashboard: &Dashboard) {
     let panels = dashboard.panels();
     let asks = |title: &str| {

@@ -1,4 +1,4 @@
-//! What Compose mounts fits together: Grafana finds Prometheus, and the dashboard.
+//! The files that Compose mounts fit together: Grafana finds Prometheus, and the dashboard.
 
 use serde_json::Value;
 use yaml_rust2::YamlLoader;
@@ -17,7 +17,7 @@ fn texts(list: &Value) -> Vec<&str> {
     list.map(|item| item.as_str().unwrap()).collect()
 }
 
-/// The file or folder of deploy/ that a service sees under a path.
+/// The file or folder of deploy/ that is mounted into a service at a path.
 fn mounted(service: &Value, path: &str) -> Option<String> {
     texts(&service["volumes"]).into_iter().find_map(|volume| {
         let (from, to) = volume.split_once(':')?;

@@ -1,4 +1,4 @@
-//! The dashboard is of the type that Grafana gives a dashboard, strictly.
+//! The dashboard has the type that Grafana defines for a dashboard, strictly.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use super::document::{Dashboard, root};
 
-/// What must not pass, each a place in the document and what is put there. `-` behind a name
-/// takes it away, else it is added or replaced.
+/// Mistakes that must be found: a place in the document, and the value there. `-` after a name
+/// removes it; otherwise it is added or replaced.
 fn mistakes() -> Vec<(&'static str, Value)> {
     vec![
         ("/schemaVersion", json!("42")),
@@ -48,7 +48,7 @@ fn with_mistake(mut document: Value, place: &str, value: Value) -> Value {
     document
 }
 
-/// Writes a document as an expression that has to be a dashboard.
+/// Writes a document as an expression that must have the dashboard's type.
 fn write(directory: &Path, name: &str, document: &Value) {
     let types = root().join("tests/grafana/dashboard");
     let text = format!(

@@ -1,4 +1,4 @@
-//! What must hold of every plan and of every body.
+//! Properties of every plan and of every body.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,10 +15,10 @@ use weir::store::{BucketCounts, WriteFormat, plan_codec};
 use super::database::Published;
 use super::{Outcome, ensure};
 
-/// What rounding may add to a sum.
+/// The relative error that rounding may cause.
 const ROUNDING: f64 = 1e-9;
 
-/// Nothing that is not known is served more.
+/// No unknown operation is served more.
 const UNKNOWN_MAX: f64 = 0.5;
 
 /// A body as an SDK reads it.
@@ -34,7 +34,7 @@ impl Strategy {
     }
 }
 
-/// Reads a body as strictly as the strictest of all clients.
+/// Parses a body as strictly as the strictest of all clients.
 pub fn strategy(body: &[u8]) -> Result<Strategy, String> {
     let read: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let top = object(
@@ -82,7 +82,7 @@ pub fn strategy(body: &[u8]) -> Result<Strategy, String> {
     Ok(Strategy { default, listed })
 }
 
-/// An object with these keys and no other.
+/// An object with these keys only.
 fn object<'a>(value: &'a Value, keys: &[&str]) -> Result<&'a Map<String, Value>, String> {
     let object = value
         .as_object()
@@ -104,7 +104,7 @@ fn probability(value: &Value) -> Result<f64, String> {
     found.ok_or_else(|| format!("{value} is no probability"))
 }
 
-/// Holds a plan that was just published to its parent and to what it was computed from.
+/// Checks a plan that was just published against its parent and its input.
 pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan, String> {
     let stored = &published.plan;
     let plan = plan_codec::decode(&stored.body).map_err(|error| error.to_string())?;
@@ -143,7 +143,7 @@ pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan,
     Ok(plan)
 }
 
-/// The figures themselves: probabilities, and what they are to cost.
+/// The figures: probabilities, and the expected cost.
 fn numbers(plan: &Plan) -> Outcome {
     let defaults = plan
         .services
@@ -165,7 +165,7 @@ fn numbers(plan: &Plan) -> Outcome {
             "{operation:?}"
         );
     }
-    // A frozen plan leaves what was served, even if late reports say that it costs more.
+    // A frozen plan leaves the probabilities unchanged, even if late reports say that it costs more.
     if plan.fleet.hold == Hold::Frozen {
         Ok(())
     } else {
@@ -232,7 +232,7 @@ fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
     Ok(())
 }
 
-/// The same plan comes out when it is computed again, here, from what is stored.
+/// The plan is the same when it is computed again here, from what is stored.
 fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Outcome {
     let revision = published
         .configuration
@@ -284,7 +284,7 @@ fn totals(counts: &WindowCounts) -> BTreeMap<OperationId, (u64, u64)> {
     counts.operations.iter().map(row).collect()
 }
 
-/// A window's counts as they are stored, added up the plain way.
+/// A window's stored counts, added up in the simple way.
 fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCounts {
     let mut operations: BTreeMap<(OperationId, ServiceId, bool), (u64, u64)> = BTreeMap::new();
     let mut services: BTreeMap<ServiceId, u64> = BTreeMap::new();
@@ -331,8 +331,8 @@ fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCount
     }
 }
 
-/// A window's history, once settled, is what is stored of it. Names that have been forgotten since
-/// then are told apart no more.
+/// The history of a settled window equals its counts. Names that were removed since are not
+/// distinguished any more.
 pub fn settled(
     window: Window,
     deltas: &[BucketCounts],

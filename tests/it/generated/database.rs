@@ -1,4 +1,4 @@
-//! The database as each replica reaches it, and what is remembered of what was done to it.
+//! The database as each replica reaches it, and a record of what was done to it.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -27,7 +27,7 @@ use crate::support::stored::ReadWhole;
 /// A report's identity: its agent, the agent's epoch and the sequence.
 pub type Key = (String, Uuid, u64);
 
-/// What was done to the database, by whomever.
+/// What all replicas did to the database.
 #[derive(Default)]
 pub struct Ledger(Mutex<Records>);
 
@@ -37,15 +37,15 @@ pub struct Records {
     pub counted: BTreeSet<Key>,
     /// A report whose counts were stored twice.
     pub counted_twice: Option<Key>,
-    /// Deltas that were let go of.
+    /// Deltas that were deleted.
     pub dropped: Vec<BucketCounts>,
-    /// Plans that were published and not looked at yet.
+    /// Plans that were published and not checked yet.
     pub published: Vec<Published>,
-    /// The term of who was given the lease last.
+    /// The term of the last lease that was given.
     pub lease_term: u64,
 }
 
-/// A plan with what it was computed from.
+/// A plan and its input.
 #[derive(Clone)]
 pub struct Published {
     /// The replica that did it.
@@ -64,7 +64,7 @@ impl Ledger {
     }
 }
 
-/// The way from one replica to the database.
+/// The connection of one replica to the database.
 #[derive(Clone)]
 pub struct Link {
     /// The replica's number.
@@ -73,7 +73,7 @@ pub struct Link {
     pub faults: Arc<Faults>,
     pub database_away: Arc<AtomicBool>,
     pub ledger: Arc<Ledger>,
-    /// What the replica read last: a plan is computed from that.
+    /// What the replica read last, which is the input of a plan.
     pub read: Arc<Mutex<Read>>,
 }
 
@@ -84,7 +84,7 @@ pub struct Read {
 }
 
 impl Read {
-    /// What was read of these buckets before is read anew.
+    /// Forgets what was read of these buckets before.
     fn begin(&mut self, starts: Range<Timestamp>) {
         let deltas = &mut self.deltas;
         let kept = starts.start.0 - 1_800_000..;
@@ -111,7 +111,7 @@ impl Link {
         }
     }
 
-    /// The answer to a write that has been done, if it is heard.
+    /// The answer to a write that was done, if it arrives.
     fn heard<T>(&self, answer: T) -> Result<T, StoreError> {
         let unheard = &self.faults.unheard;
         let less = |left: u32| left.checked_sub(1);
@@ -153,7 +153,7 @@ impl Store for Link {
             while let Some(delta) = read.recv().await {
                 let counts = delta.counts().expect("nobody damages it");
                 self.read.lock().unwrap().add(counts);
-                // Whoever asked may have gone.
+                // The caller may be gone.
                 let _ = rows.send(delta).await;
             }
         };

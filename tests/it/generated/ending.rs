@@ -1,4 +1,4 @@
-//! The end of a course: no fault is left, and everything must go back to how it should be.
+//! The end of a course: all faults are over, and everything must recover.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -13,15 +13,15 @@ use super::world::World;
 use super::{Outcome, ensure};
 use crate::support::stored::ReadWhole;
 
-/// After so many windows without a fault, each window has its plan again.
+/// After this many windows without a fault, each window has its plan again.
 const RECOVERED: u64 = 5;
-/// After so many more, the budget is kept.
+/// After this many more, the budget is met.
 const SETTLED: u64 = 40;
-/// How far from the budget.
+/// The allowed distance from the budget.
 const CLOSE: f64 = 0.1;
 
 impl World {
-    /// Ends all faults, and sees everything go back to how it should be.
+    /// Ends all faults, and checks that everything recovers.
     pub async fn finish(&mut self) -> Outcome {
         self.database_away.store(false, Ordering::Relaxed);
         self.database_clock.set_off(0);
@@ -75,7 +75,7 @@ impl World {
             .map_err(|error| error.to_string())
     }
 
-    /// What is stored is what was counted, each report once, under its names.
+    /// The stored counts are the counted reports, each once, under its names.
     async fn counts_once(&mut self, deltas: &[BucketCounts]) -> Outcome {
         self.read_names().await?;
         let records = self.ledger.records();
@@ -93,7 +93,7 @@ impl World {
         }
         let counted = records.counted.iter().map(|key| &self.fleet.made[key]);
         let mut wanted = fleet::sum(counted);
-        // What found no room is in the overflow entry of its service, or of the fleet.
+        // What did not fit is in the overflow entry of its service, or of the fleet.
         let mut overflow: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         stored.retain(|(service, operation), total| {
             let named = operation != OVERFLOW_NAME;
@@ -126,8 +126,8 @@ impl World {
         Ok(())
     }
 
-    /// The history of the windows that no report can change any more is what is stored, whoever led
-    /// meanwhile, as far back as there are counts.
+    /// The history of the windows that no report can change any more equals what is stored, whoever
+    /// led meanwhile, as far back as there are counts.
     async fn history_is_settled(&mut self, deltas: &[BucketCounts]) -> Outcome {
         let length = INTERVAL.as_millis() as i64;
         let at = |milliseconds: i64| Window::aligned(Timestamp(milliseconds), length);

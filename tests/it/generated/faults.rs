@@ -1,4 +1,4 @@
-//! What goes wrong between one replica and the database.
+//! Faults between one replica and the database.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,14 +8,14 @@ use weir::store::{Cause, StoreError};
 
 use super::operations::Point;
 
-/// What is wrong between one replica and the database.
+/// The faults between one replica and the database.
 pub struct Faults {
     pub cut: AtomicBool,
-    /// How many of the next writes are done without an answer.
+    /// How many of the next writes are done, but not answered.
     pub unheard: AtomicU32,
     /// How many calls have failed.
     pub failed: AtomicU32,
-    /// The call that panics, as a fault in the program would make it.
+    /// The call that panics, as a bug would make it.
     pub panic_in: Mutex<Option<&'static str>>,
     /// Whether the replica cannot read the current plan, as if a newer Weir had written it.
     pub unreadable: AtomicBool,
@@ -36,17 +36,17 @@ impl Faults {
         })
     }
 
-    /// Stops whoever comes to this point next.
+    /// Stops the next task that reaches this point.
     pub fn stop_at(&self, point: Option<Point>) {
         *self.stop_at.lock().unwrap() = point;
     }
 
-    /// Lets whoever stands there go on.
+    /// Lets a task that stopped there continue.
     pub fn go_on(&self) {
         self.stopped.send_replace(false);
     }
 
-    /// Returns once somebody stands there.
+    /// Returns once a task has stopped there.
     pub async fn someone_stops(&self) {
         let waited = self
             .stopped

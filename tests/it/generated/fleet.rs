@@ -1,4 +1,4 @@
-//! The fleet around Weir: what it is asked, SDKs that sample as told, agents that report.
+//! The fleet around Weir: its traffic, SDKs that sample as they are served, agents that report.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ pub const SERVICES: [&str; 3] = ["checkout", "search", "mail"];
 /// How long a window is, in milliseconds.
 const WINDOW: i64 = 60_000;
 
-/// The windows of the agents' reports end so many milliseconds before a bucket does.
+/// The windows of the agents' reports end this many milliseconds before a bucket does.
 const PHASES: [i64; 3] = [0, 20_000, 45_500];
 
 /// One operation's traffic.
@@ -31,12 +31,12 @@ pub struct Stream {
 /// Offered and sampled requests by (service, operation).
 pub type Counts = BTreeMap<(String, String), (u64, u64)>;
 
-/// A report, to be acknowledged.
+/// A report that is not acknowledged yet.
 #[derive(Clone)]
 pub struct Report {
     pub key: Key,
     pub body: Vec<u8>,
-    /// When it is sent first: the number of a window.
+    /// The window in which it is sent first.
     due: u64,
 }
 
@@ -46,18 +46,19 @@ pub struct Agent {
     epoch: Uuid,
     sequence: u64,
     clock_off: i64,
-    /// Whether it has stopped, and its traffic with it.
+    /// Whether it has stopped, with its traffic.
     stopped: Option<Stopped>,
     /// How often it reports, in milliseconds.
     every: i64,
-    /// What it has counted since its last report, in so many milliseconds.
+    /// What it has counted since its last report, and in how many milliseconds.
     gathered: (Counts, i64),
     lose: bool,
     delay: u64,
     pub twice: bool,
     pub waiting: Vec<Report>,
     pub acknowledged: Vec<Report>,
-    /// What is left of requests that were not whole, by stream and by what was sampled of it.
+    /// Fractions of requests that were not counted yet, by stream, for offered and for sampled
+    /// ones.
     offered_left: HashMap<String, f64>,
     sampled_left: HashMap<String, f64>,
 }
@@ -69,12 +70,12 @@ struct Stopped {
 
 pub struct Fleet {
     pub streams: Vec<Stream>,
-    /// Names that are asked for once.
+    /// Names that occur once.
     once: Vec<(usize, String)>,
     pub agents: Vec<Agent>,
-    /// What each service's SDKs were told last.
+    /// The last strategy of each service's SDKs.
     pub told: BTreeMap<usize, Strategy>,
-    /// What every report ever made holds.
+    /// The counts of all reports ever made.
     pub made: HashMap<Key, Counts>,
     named: u64,
     epochs: u128,
@@ -171,13 +172,13 @@ impl Fleet {
         agent.renew(epoch);
     }
 
-    /// Gives an agent a new epoch, as one takes that has lost count.
+    /// Gives an agent a new epoch, as an agent takes one that has lost its counter.
     pub fn renew(&mut self, agent: usize) {
         self.epochs += 1;
         self.agents[agent].renew(Uuid::from_u128(self.epochs));
     }
 
-    /// Makes everybody's report of the window that ends at an instant.
+    /// Makes the reports of all agents for the window that ends at an instant.
     pub fn make_reports(&mut self, number: u64, end: i64) {
         let gone = |agent: &Agent| agent.stopped.is_some_and(|stopped| stopped.moves);
         let stayed = self.agents.iter().filter(|agent| !gone(agent)).count();
@@ -201,12 +202,12 @@ impl Fleet {
         }
     }
 
-    /// What the streams offer, in root requests per second.
+    /// The offered rate of the streams, in root requests per second.
     pub fn offered(&self) -> f64 {
         self.streams.iter().map(|stream| stream.rate).sum()
     }
 
-    /// Ends what agents do wrong, and lets the traffic be steady and worth a count.
+    /// Ends the faults of agents, and makes the traffic steady and large enough to measure.
     pub fn calm(&mut self) {
         let mut seen = BTreeSet::new();
         self.once.clear();
@@ -261,7 +262,7 @@ impl Agent {
         self.clock_off = i64::from(seconds) * 1000;
     }
 
-    /// The reports to send in a window; they are waiting no more.
+    /// The reports to send in a window. They are removed from those that wait.
     pub fn due(&mut self, window: u64) -> Vec<Report> {
         let (due, held) = std::mem::take(&mut self.waiting)
             .into_iter()
@@ -270,7 +271,7 @@ impl Agent {
         due
     }
 
-    /// What it sees in so many milliseconds.
+    /// What it sees in this many milliseconds.
     fn count(
         &mut self,
         streams: &[Stream],
@@ -308,7 +309,7 @@ impl Agent {
         *passed += milliseconds;
     }
 
-    /// The report that ends at an instant, if one is due, and what it holds.
+    /// The report that ends at an instant, if one is due, and its counts.
     fn report(&mut self, number: u64, end: i64) -> Option<(Report, Counts)> {
         if self.gathered.1 < self.every {
             return None;
@@ -340,7 +341,7 @@ impl Agent {
     }
 }
 
-/// The whole part of what is there and what was left; the rest is left.
+/// The whole part of the fraction that was left plus the new requests; the rest is left.
 fn whole(left: &mut HashMap<String, f64>, name: &str, more: f64) -> u64 {
     let left = left.entry(name.to_owned()).or_default();
     *left += more;

@@ -1,9 +1,10 @@
 //! Generated courses of events, played against the real parts of Weir in virtual time.
 //!
-//! A course is a list of [`Op`]s: traffic changes, reports are lost, late, repeated, replicas are
-//! cut off, frozen, restarted, clocks are set, the database goes away. The [`World`] plays it: a real
-//! SQLite file shared by two or three replicas, each wired as the process is, its jobs run by hand.
-//! A course that breaks a promise is printed as source; fixed, it stays in [`reproductions`].
+//! A course is a list of [`Op`]s: traffic changes, reports are lost, late or repeated, replicas are
+//! cut off, frozen or restarted, clocks are set, the database goes away. The [`World`] plays it:
+//! two or three replicas share a real SQLite file. Each is wired like the process, and its jobs are
+//! run by hand. A course that breaks a promise is printed as source code; after the fix it stays in
+//! [`reproductions`].
 //!
 //! `PROPTEST_CASES=2000` plays that many.
 
@@ -26,7 +27,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use operations::{Op, any_course};
 use world::World;
 
-/// Nothing, or which promise was broken.
+/// Nothing, or the broken promise.
 type Outcome = Result<(), String>;
 
 macro_rules! ensure {
@@ -39,7 +40,7 @@ macro_rules! ensure {
 }
 use ensure;
 
-/// Courses played when nothing else is asked for.
+/// The number of courses by default.
 const CASES: u32 = 16;
 
 /// A course that takes longer hangs.

@@ -1,46 +1,46 @@
-//! What may happen to a fleet, as values: printed, a list of them is the source of a reproduction.
+//! What can happen to a fleet, as values. A printed list of them is the source of a reproduction.
 
 use proptest::prelude::*;
 
-/// One thing that happens. Numbers that stand for a replica, an agent, an operation or a service
-/// are taken modulo how many there are.
+/// One event. Numbers of replicas, agents, operations and services are taken modulo how many there
+/// are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// A window passes: agents report it, and the replicas' jobs run, in this order.
     Tick { order: u8 },
 
-    /// An operation is asked so many times a second from now on.
+    /// An operation has this many requests a second from now on.
     Rate { operation: u8, per_second: f64 },
-    /// An operation nobody has seen appears.
+    /// A new operation appears.
     Appear { service: u8, per_second: f64 },
-    /// An operation is asked no more.
+    /// An operation gets no more requests.
     Disappear { operation: u8 },
     /// A deploy gives an operation another name.
     Rename { operation: u8 },
-    /// An operation is asked a thousand times as often.
+    /// An operation gets a thousand times as many requests.
     Explode { operation: u8 },
-    /// A service names its operations by something unbounded: so many names, once each.
+    /// A service names its operations by something unbounded: this many names, once each.
     Names { service: u8, count: u8 },
 
-    /// An agent's next report is lost on the way.
+    /// An agent's next report is lost.
     Lose { agent: u8 },
-    /// An agent's next report is held up for so many windows; those after it are not.
+    /// An agent's next report is delayed by this many windows; later ones are not.
     Delay { agent: u8, windows: u8 },
     /// An agent sends its next report to two replicas at once.
     Twice { agent: u8 },
-    /// An agent sends its last so many acknowledged reports again.
+    /// An agent sends its last acknowledged reports again, this many.
     Again { agent: u8, last: u8, to: u8 },
     /// An agent reports to another replica from now on.
     ReportTo { agent: u8, replica: u8 },
-    /// An agent starts anew, and what it had not got acknowledged is lost.
+    /// An agent restarts and loses what was not acknowledged.
     RestartAgent { agent: u8 },
-    /// An agent stops; its traffic goes to the others, or goes on unreported.
+    /// An agent stops. Its traffic goes to the others, or continues without being reported.
     StopAgent { agent: u8, moves: bool },
     /// A stopped agent starts again.
     StartAgent { agent: u8 },
-    /// An agent reports so often from now on: 60 is once a window.
+    /// An agent reports this often from now on: 60 is once a window.
     Every { agent: u8, seconds: u8 },
-    /// An agent's clock is off by so many seconds.
+    /// An agent's clock is wrong by this many seconds.
     AgentClock { agent: u8, seconds: i32 },
 
     /// An operator changes the budget.
@@ -53,40 +53,40 @@ pub enum Op {
 
     /// A replica gives the lease back.
     GiveUpLease { replica: u8 },
-    /// A replica stops in the midst of its next computation, as a process in a debugger does.
+    /// A replica stops in the middle of its next computation, like a process in a debugger.
     Freeze { replica: u8, at: Point },
-    /// It goes on.
+    /// It continues.
     Thaw { replica: u8 },
     /// A replica ends, in order or not, and starts again.
     Restart { replica: u8, in_order: bool },
     /// A replica cannot reach the database.
     Cut { replica: u8 },
-    /// It can again.
+    /// It can reach it again.
     Mend { replica: u8 },
-    /// The next so many writes of a replica are done, but it does not hear that.
+    /// The next writes of a replica are done, this many, but it gets no answer.
     Unheard { replica: u8, writes: u8 },
     /// Nobody can reach the database.
     DatabaseAway,
-    /// Everybody can again.
+    /// All replicas can reach it again.
     DatabaseBack,
 
-    /// A replica's machine is set off by so many seconds.
+    /// The clock of a replica's machine is set wrong by this many seconds.
     MachineClock { replica: u8, seconds: i32 },
-    /// The database's is.
+    /// The clock of the database is.
     DatabaseClock { seconds: i32 },
-    /// All of them are, as when all is one machine.
+    /// All clocks are, as if everything ran on one machine.
     Clocks { seconds: i32 },
 
-    /// A replica's tidying jobs run.
+    /// A replica's maintenance jobs run.
     Tidy { replica: u8 },
 }
 
 /// Where a replica stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
-    /// Before it reads what was counted.
+    /// Before it reads counts.
     Read,
-    /// With a plan computed, before it is published.
+    /// With a computed plan, before it is published.
     Publish,
 }
 
@@ -184,7 +184,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What happens to a fleet of two or three replicas.
+/// Events in the life of a fleet of two or three replicas.
 pub fn any_course() -> impl Strategy<Value = (usize, Vec<Op>)> {
     (2..4usize, prop::collection::vec(any_op(), 1..50))
 }

@@ -1,4 +1,4 @@
-//! A replica as `app.rs` wires it, without listeners and triggers: its jobs run when told to.
+//! A replica wired like `app.rs`, without listeners and triggers: its jobs run when told to.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ use super::time::{SetClock, Time};
 pub const INTERVAL: Duration = Duration::from_secs(60);
 pub const GRACE: Duration = Duration::from_secs(10);
 pub const REPORT_AGE_MAX: Duration = Duration::from_secs(300);
-/// Asked for once a window, so it must last for longer.
+/// It is renewed once a window, so it must last longer.
 const LEASE: Duration = Duration::from_secs(100);
 const RETIRE_AFTER: Duration = Duration::from_secs(900);
 const HISTORY: Duration = Duration::from_secs(86_400);
@@ -40,17 +40,17 @@ pub const NAMES: DictionaryLimits = DictionaryLimits {
     operations: 100,
 };
 
-/// A computation waits for a window that closes within so many milliseconds.
+/// A computation waits for a window that closes within this many milliseconds.
 const AHEAD: i64 = 1_600;
 
-/// A place for a replica: its machine, and its way to the database.
+/// A place for a replica: its machine, and its connection to the database.
 pub struct Place {
     pub number: usize,
     pub machine: Arc<SetClock>,
     pub link: Link,
-    /// Nothing while the process has ended and could not start again.
+    /// None while the process has ended and could not start again.
     pub replica: Option<Replica>,
-    /// Where its next computation that comes there stops.
+    /// Where its next computation stops.
     stops_at: Option<Point>,
     started: u128,
 }
@@ -58,9 +58,9 @@ pub struct Place {
 /// A process.
 pub struct Replica {
     pub shared: JobContext,
-    /// What it answers SDKs.
+    /// The bodies that it answers to SDKs.
     strategies: Arc<Encoded<Json>>,
-    /// What it served before it knew of a plan.
+    /// What it served before it had a plan.
     pub genesis: Plan,
     ingest: Ingest,
     keeper: LeaseKeeper,
@@ -68,7 +68,7 @@ pub struct Replica {
     maintain: Maintain,
     settle: Settle,
     follower: PlanFollower,
-    /// A computation that stopped in its midst, and the process with it.
+    /// A computation that stopped in the middle, together with the process.
     stopped: Option<JoinHandle<Result<(), String>>>,
 }
 
@@ -84,14 +84,14 @@ impl Place {
         }
     }
 
-    /// The process, if there is one and it goes on.
+    /// The process, if there is one and it is not stopped.
     pub fn at_work(&mut self) -> Option<&mut Replica> {
         self.replica
             .as_mut()
             .filter(|replica| replica.stopped.is_none())
     }
 
-    /// Starts the process if there is none; without the database it ends at once.
+    /// Starts the process if there is none. Without the database it ends at once.
     pub async fn start(&mut self) -> Outcome {
         if self.replica.is_none() {
             self.started += 1;
@@ -120,7 +120,7 @@ impl Place {
         }
     }
 
-    /// A failure is none of ours if a call to the database has failed meanwhile.
+    /// A failure is no bug if a call to the database has failed meanwhile.
     fn excuse(&self, failed_before: u32, what: &str) -> Outcome {
         if self.failed() == failed_before {
             return Err(format!("replica {}: {what}", self.number));
@@ -160,8 +160,7 @@ impl Place {
         }
     }
 
-    /// Computes the plan that is due, if one is and this is the replica to; it may stop in the
-    /// midst of it.
+    /// Computes the plan that is due, if this replica is the leader. It may stop in the middle.
     pub async fn compute(&mut self, time: &Time) -> Outcome {
         let failed = self.failed();
         let faults = Arc::clone(&self.link.faults);
@@ -189,7 +188,7 @@ impl Place {
         }
     }
 
-    /// Lets a stopped process go on, to the end of its computation.
+    /// Lets a stopped process continue to the end of its computation.
     pub async fn thaw(&mut self) -> Outcome {
         let failed = self.failed();
         self.stops_at = None;
@@ -241,7 +240,7 @@ impl Place {
         }
     }
 
-    /// Takes a report; nothing if nobody answers.
+    /// Takes a report; none if no replica answers.
     pub async fn report(&self, body: &[u8]) -> Reported {
         match &self.replica {
             Some(replica) if replica.stopped.is_none() => replica.report(body).await,
@@ -250,11 +249,11 @@ impl Place {
     }
 }
 
-/// What became of a report.
+/// The result of a report.
 pub enum Reported {
     /// It is stored.
     Stored(Acknowledged),
-    /// It is wrong, and stays so.
+    /// It is wrong, and will stay wrong.
     Refused,
     /// It could not be stored.
     Failed(IngestError),
@@ -361,7 +360,8 @@ impl Replica {
         }
     }
 
-    /// What an SDK of a service is answered, as JSON; the fleet's default if nobody knows it.
+    /// The strategy for an SDK of a service, as JSON; the fleet's default if the service is
+    /// unknown.
     pub fn poll(&self, service: &str) -> Vec<u8> {
         let bodies = self.strategies.load();
         let known = bodies.service(service);

@@ -3,8 +3,8 @@
 use super::operations::Op::*;
 use super::play;
 
-/// Of the probabilities that could stay, the last one moved made up for more than was missing: a
-/// plan that was to spend 10 traces a second would have spent 10.02.
+/// Of the probabilities that could stay, the last one that was moved made up for more than was
+/// missing: a plan for 10 traces a second would have spent 10.02.
 #[test]
 fn what_stays_never_spends_more_than_its_targets() {
     let course = [
@@ -23,8 +23,8 @@ fn what_stays_never_spends_more_than_its_targets() {
     assert_eq!(play(2, &course), Ok(()));
 }
 
-/// Retention began at what the clock said when the process started: started with a clock a day
-/// ahead it let go of the marks, and once the clock was right a report counted again.
+/// Retention began at the clock's time at the start of the process. After a start with a clock a
+/// day ahead, the marks were deleted, and once the clock was right, a report was counted again.
 #[test]
 fn a_start_with_a_clock_ahead_costs_no_marks() {
     let course = [

@@ -1,4 +1,4 @@
-//! Reports on their way: to one replica or two, again if need be.
+//! Sends reports to one replica or two, and again if necessary.
 
 use std::sync::atomic::Ordering;
 
@@ -9,18 +9,18 @@ use super::replica::Reported;
 use super::world::World;
 use super::{Outcome, ensure};
 
-/// Reports an agent keeps while nobody acknowledges them.
+/// Reports that an agent stores until they are acknowledged.
 const KEPT: usize = 20;
 
-/// What became of a report.
+/// The result of sending a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     Acknowledged,
-    /// It is wrong, and stays so.
+    /// It is wrong, and will stay wrong.
     Refused,
-    /// The agent has lost count.
+    /// The agent must take a new epoch.
     Renew,
-    /// Nobody has acknowledged it.
+    /// It was not acknowledged.
     Again,
 }
 

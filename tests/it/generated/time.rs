@@ -1,4 +1,4 @@
-//! Time that passes only when the simulation says so, and clocks that may be wrong about it.
+//! Time that passes only when the simulation says so, and clocks that may be wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,7 +11,7 @@ use weir::clock::{Clock, date};
 /// 2026-11-20T09:00:00Z, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_795_165_200_000;
 
-/// What time it really is.
+/// The true time.
 pub struct Time(AtomicI64);
 
 impl Time {
@@ -23,7 +23,7 @@ impl Time {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass until an instant, unless it has.
+    /// Lets time pass until an instant, unless that is in the past.
     pub fn pass_until(&self, milliseconds: i64) {
         self.0.fetch_max(milliseconds, Ordering::Relaxed);
     }
@@ -33,7 +33,7 @@ impl Time {
     }
 }
 
-/// A clock that somebody may set.
+/// A clock that can be set.
 pub struct SetClock {
     time: Arc<Time>,
     off: AtomicI64,
@@ -47,7 +47,7 @@ impl SetClock {
         })
     }
 
-    /// Sets it off by so many seconds from the real time.
+    /// Sets it wrong by this many seconds.
     pub fn set_off(&self, seconds: i64) {
         self.off.store(seconds * 1000, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Plays a course: lets time pass, does what each op says, and holds everything to the promises.
+//! Plays a course: lets time pass, applies each op, and checks the promises.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::replica::{GRACE, INTERVAL, Place};
 use super::time::{START, SetClock, Time};
 use super::{Outcome, ensure};
 
-/// The most requests a second of one operation: a report holds a million million at most.
+/// The most requests a second of one operation: a report contains at most a million million.
 const FASTEST: f64 = 1e7;
 
 pub struct World {
@@ -29,17 +29,17 @@ pub struct World {
     pub(super) database_clock: Arc<SetClock>,
     pub(super) database_away: Arc<AtomicBool>,
     pub(super) ledger: Arc<Ledger>,
-    /// Reads the database past all faults.
+    /// Reads the database without faults.
     pub(super) observer: Arc<SqliteStore>,
     pub(super) places: Vec<Place>,
     pub(super) fleet: Fleet,
-    /// Windows that have passed.
+    /// The number of windows that have passed.
     pub(super) windows: u64,
-    /// Every plan published, by number; the genesis plan stands for none.
+    /// Every published plan, by number; the genesis plan if there is none.
     pub(super) plans: HashMap<u64, Plan>,
     pub(super) newest: u64,
     pub(super) cursor: Option<DictionaryCursor>,
-    /// Every name there ever was.
+    /// Every name that ever existed.
     pub(super) names: HashMap<OperationId, (String, String)>,
     _folder: TempDir,
 }
@@ -193,7 +193,7 @@ impl World {
             .store(cut, Ordering::Relaxed);
     }
 
-    /// Lets a window pass.
+    /// Plays a window.
     pub(super) async fn tick(&mut self, order: u8) -> Outcome {
         self.windows += 1;
         let end = START + self.windows as i64 * INTERVAL.as_millis() as i64;
@@ -226,7 +226,7 @@ impl World {
         self.poll()
     }
 
-    /// The places in some order.
+    /// The places, in some order.
     fn order(&self, number: u8) -> Vec<usize> {
         let among = self.places.len();
         let mut order: Vec<usize> = (0..among).collect();
@@ -237,7 +237,7 @@ impl World {
         order
     }
 
-    /// What the replicas serve that cannot reach the database.
+    /// What the replicas that cannot reach the database serve.
     fn cut_off(&self) -> Vec<(usize, Vec<Vec<u8>>)> {
         let cut = self.places.iter().filter(|place| !place.link.is_open());
         let served = cut.filter_map(|place| {
@@ -250,7 +250,7 @@ impl World {
         served.collect()
     }
 
-    /// Lets SDKs poll, and compares what the replicas answer.
+    /// Lets SDKs poll, and compares the answers of the replicas.
     fn poll(&mut self) -> Outcome {
         let newest = self.newest;
         let among = self.places.len();
@@ -293,7 +293,7 @@ impl World {
         Ok(())
     }
 
-    /// Holds the plans published since the last look to their promises.
+    /// Checks the plans that were published since the last check.
     pub(super) fn look_at_plans(&mut self) -> Outcome {
         let published = std::mem::take(&mut self.ledger.records().published);
         for published in published {
@@ -315,7 +315,7 @@ impl World {
         Ok(())
     }
 
-    /// Changes the configuration as the admin API does, through a replica that can.
+    /// Changes the configuration like the admin API, through a replica that can.
     async fn configure(&mut self, op: &Op) -> Outcome {
         let open = self.places.iter_mut().find(|place| place.link.is_open());
         let Some(replica) = open.and_then(Place::at_work) else {

@@ -1,4 +1,4 @@
-//! Answers while something is wrong: the database, the process, or what a newer Weir wrote.
+//! Answers while something is wrong: the database, the process, or data that a newer Weir wrote.
 
 use sqlx::Connection;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub async fn without_the_database(given: &mut Given) {
     app.stop().await;
 }
 
-/// The process has been asked to stop, and goes on serving for a while.
+/// The process was told to stop, and continues to serve for a while.
 pub async fn while_stopping(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &["--stop-delay", "1h"]).await;
@@ -55,7 +55,7 @@ pub async fn while_stopping(given: &mut Given) {
     given.get(&app, "/livez", "", 200).await;
 }
 
-/// Somebody renamed columns: a fault that trying again does not mend.
+/// Columns were renamed: an error that a retry does not solve.
 pub async fn with_a_broken_database(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
@@ -84,7 +84,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     app.stop().await;
 }
 
-/// A newer Weir has written the configuration.
+/// A newer Weir wrote the configuration.
 pub async fn with_a_newer_configuration(given: &mut Given) {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;

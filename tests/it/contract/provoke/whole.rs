@@ -1,4 +1,4 @@
-//! The configuration as a whole: previewed, and looked up as it was before.
+//! The configuration as a whole: previews, and older revisions.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub const PREVIEW: &str = "/v1/configuration/preview";
 pub const REVISIONS: &str = "/v1/configuration/revisions";
 pub const REVISION: &str = "/v1/configuration/revisions/{revision}";
 
-/// A document in which everything stands.
+/// A document that uses every field.
 pub fn document() -> Value {
     let bounds = json!({
         "weight": 2, "floor_traces_per_second": 1, "cap_traces_per_second": 5,
