@@ -113,7 +113,7 @@ async fn add_with_history(store: &PostgresStore, operation: &str, offered: u64) 
         payload: history_codec::encode(&[counted], WriteFormat::Newest),
     };
     store
-        .settle(&[row.clone()], row.window.start)
+        .settle(std::slice::from_ref(&row), row.window.start)
         .await
         .unwrap();
 }
