@@ -31,7 +31,7 @@ fn read(body: &[u8]) -> Result<Report<'_>, Problem> {
     parse(body, |head| ReportBuilder::new(head, LIMITS, now))
 }
 
-/// A number, or what somebody might write instead.
+/// A number, or something else in its place.
 fn written() -> impl Strategy<Value = String> {
     const ODD: &[&str] = &[
         "NaN",

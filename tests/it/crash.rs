@@ -1,4 +1,4 @@
-//! An acknowledged report is stored, exactly once, whoever is killed meanwhile.
+//! An acknowledged report is stored exactly once, whichever process is killed meanwhile.
 //!
 //! `make soak` runs this with fifty kills of each kind; the default is three.
 

@@ -1,4 +1,5 @@
-//! The database goes away: polls go on, reports are refused, and everything comes back by itself.
+//! While the database is unreachable, polls are still answered and reports are refused; once it is
+//! back, everything works again without a restart.
 
 use std::time::Duration;
 
@@ -185,7 +186,7 @@ async fn a_standby_that_takes_over_is_found_without_a_restart() {
     let epoch = Uuid::new_v4();
     assert_eq!(app.report(&report("b", epoch, 1, 7)).await.0, 200);
     let before = app.plan().await.unwrap()["plan"].as_u64().unwrap();
-    // What an asynchronous standby may lose is not what this is about.
+    // The standby catches up first: what an asynchronous standby may lose is tested elsewhere.
     standby.catches_up_with(&primary).await;
     primary.kill9();
     assert_eq!(app.report(&report("b", epoch, 2, 11)).await.0, 503);

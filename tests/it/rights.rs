@@ -1,4 +1,4 @@
-//! Two roles: one owns the tables and brings them up to date, the other reads and writes rows.
+//! Two roles: one owns the tables and migrates them, the other only reads and writes rows.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ use crate::support::stored::ReadWhole;
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// As docs/postgresql.md says, «Rights».
+/// As docs/postgresql.md describes under «Rights».
 const ROLES: [&str; 3] = [
     "create role weir_owner login",
     "create role weir_app login",
@@ -41,7 +41,7 @@ async fn split() -> Cluster {
     cluster
 }
 
-/// Runs `weir migrate`; gives what it said and whether it succeeded.
+/// Runs `weir migrate`; returns its output and whether it succeeded.
 fn migrate(url: &str) -> (bool, String) {
     let said = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args(["migrate", "--database-url", url])
@@ -79,7 +79,7 @@ async fn a_role_that_only_reads_and_writes_rows_serves_for_good() {
     let (status, answer) = weir.report(&report("a", Uuid::new_v4(), 1, 7)).await;
     assert_eq!((status, &answer["result"]), (200, &json!("counted")));
     eventually(DEADLINE, "a plan", async || weir.plan().await).await;
-    // The next hours, and the past ones: what maintenance does.
+    // Creates the next hours' partitions and drops old ones, as maintenance does.
     let store = PostgresStore::connect(&app, 2).await.unwrap();
     let everything = Timestamp(i64::MAX);
     let none = Retention {
@@ -140,7 +140,8 @@ async fn a_right_that_is_missing_is_named() {
     }
 }
 
-/// The functions that make and drop partitions are no way around the rights on the tables.
+/// The functions that create and drop partitions cannot be misused to get around the rights on the
+/// tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_may_not_delete_rows_drops_no_partition() {
     let cluster = split().await;

@@ -1,4 +1,4 @@
-//! `weir simulate`: a recorded or made-up fleet against the engine, in virtual time.
+//! `weir simulate`: a recorded or synthetic fleet against the engine, in virtual time.
 
 mod formats;
 
@@ -49,14 +49,14 @@ impl Recorded {
         args(&[&["--traffic", &file], budget, more].concat())
     }
 
-    /// A file of whatever kind.
+    /// Writes this text as the traffic file.
     fn file(text: &str) -> Self {
         let recorded = Self(tempfile::tempdir().unwrap());
         std::fs::write(recorded.path("traffic.csv"), text).unwrap();
         recorded
     }
 
-    /// Plays with these flags and returns the intervals' columns.
+    /// Runs a simulation with these flags and returns the columns of the intervals' file.
     fn played(&self, more: &[&str]) -> HashMap<String, Vec<f64>> {
         let mut args = self.args(more);
         args.csv = Some(self.path("run.csv"));
@@ -157,7 +157,7 @@ fn flags_that_make_no_sense_are_refused() {
         let said = refused(&[budget, &[given.as_str()]].concat());
         assert!(said.contains(flag) && said.contains(range), "{said}");
     }
-    // What has to fit another flag, or the traffic.
+    // Flags that contradict another flag or do not fit the traffic are refused.
     for (flag, value) in [("--grace", "11m"), ("--start-at", "t9")] {
         let error = simulate(&recorded.args(&[flag, value])).unwrap_err();
         assert!(error.to_string().starts_with(flag), "{error}");
@@ -230,7 +230,7 @@ fn a_burst_multiplies_what_is_offered() {
         (offered[11] / offered[12] - 5.0).abs() < 0.01,
         "{offered:?}"
     );
-    // The first interval of it nobody foresees.
+    // The first interval after the change cannot be foreseen.
     assert!(columns["error"][10] > 2.0, "{:?}", columns["error"]);
     assert!(columns["error"][17].abs() < 0.1, "{:?}", columns["error"]);
 }
@@ -244,7 +244,7 @@ fn lost_reports_raise_nothing_and_are_nothing_to_the_traffic() {
     assert_ne!(calm["sampled"], lost["sampled"]);
     let errors = &lost["error"][20..];
     assert!(errors.iter().all(|error| *error < 0.15), "{errors:?}");
-    // Without one report the plan stands.
+    // Without any reports the plan stays in force.
     let deaf = recorded.played(&["--lose=8:21:5"]);
     assert!(deaf["error"][20..].iter().all(|error| error.abs() < 0.15));
 }
@@ -296,7 +296,8 @@ fn a_coverage_floor_lifts_the_rare_and_takes_it_from_the_rest() {
         let kept = &recorded.played(&[&["--budget=2"], more].concat())["sampled"];
         kept[20..].iter().sum::<f64>() / 40.0 / 60.0
     };
-    // 100 operations at 0.01 traces/s each are half of the budget of 2; at 0.1 five times of it.
+    // 100 operations at 0.01 traces/s each need half of the budget of 2; at 0.1 each, five times
+    // the budget.
     assert!((kept(&["--coverage=0.95@5m"]) - 2.0).abs() < 0.1);
     assert!(
         (kept(&["--coverage=0.95@30s"]) - 2.0).abs() < 0.1,

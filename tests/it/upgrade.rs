@@ -1,6 +1,7 @@
-//! The release before and this one over one PostgreSQL, whoever leads, and back again.
+//! The previous release and this one on one PostgreSQL, with either of them leading, and back
+//! again.
 //!
-//! `make upgrade` builds the release before and runs this.
+//! `make upgrade` builds the previous release and runs this.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::support::stored::stored_totals;
 const DEADLINE: Duration = Duration::from_secs(60);
 const SERVICE: &str = "checkout";
 
-/// The program of the release before.
+/// The program of the previous release.
 fn previous() -> PathBuf {
     let path = std::env::var_os("WEIR_PREVIOUS_BINARY");
     let path = path.expect("WEIR_PREVIOUS_BINARY names the release before: run `make upgrade`");
@@ -67,14 +68,14 @@ impl Replica {
         .await
     }
 
-    /// Leaves as SIGTERM asks it to.
+    /// Stops on SIGTERM.
     async fn leave(self) {
         let status = self.process.terminate().await;
         assert!(status.success(), "{status}");
     }
 }
 
-/// Waits until all of them serve three plans that are made now.
+/// Waits until all of them serve three plans made from now on.
 async fn plans_go_on(replicas: &[&Replica], what: &str) {
     let mut last = replicas[0].plan(0, what).await;
     for _ in 0..3 {

@@ -70,7 +70,7 @@ pub async fn slowness(world: Arc<World>) {
     app.stop().await;
 }
 
-/// Counts that were stored become unreadable, until somebody deletes them.
+/// Stored counts become unreadable, until an operator deletes them.
 pub async fn corruption(world: Arc<World>) {
     let job = "weir-corrupt";
     let database = TestDatabase::create().await;
@@ -86,7 +86,7 @@ pub async fn corruption(world: Arc<World>) {
     app.stop().await;
 }
 
-/// A key is missing, as after an interrupted restore, until somebody adds it.
+/// A key is missing, as after an interrupted restore, until an operator adds it.
 pub async fn lost_key(world: Arc<World>) {
     let job = "weir-unsound";
     let database = TestDatabase::create().await;

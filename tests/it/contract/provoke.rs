@@ -90,7 +90,7 @@ impl Given {
     }
 }
 
-/// A part of the configuration, what may be written to it and what may not.
+/// A part of the configuration, with a body that is accepted and one that is refused.
 struct Part {
     path: &'static str,
     fine: fn() -> Value,

@@ -48,7 +48,7 @@ pub struct Records {
 /// A plan and its input.
 #[derive(Clone)]
 pub struct Published {
-    /// The replica that did it.
+    /// The replica that made the change.
     pub by: usize,
     pub plan: StoredPlan,
     pub history: Vec<HistoryRow>,

@@ -1,4 +1,4 @@
-//! Every kind of traffic file, played; and what is refused.
+//! Every format of traffic file is simulated, and what is not valid is refused.
 
 use weir::cli::simulate::simulate;
 
@@ -50,7 +50,7 @@ fn every_format_plays_the_same_traffic() {
         let recorded = Recorded::file(&text);
         let columns = recorded.played(&[]);
         assert_eq!(columns["offered"], vec![107.0; 10], "{format}");
-        // Twice the pace, half the intervals; half the interval, twice as many.
+        // Twice the speed gives half the intervals; half the interval gives twice as many.
         let fast = recorded.played(&["--time-scale=2"]);
         assert_eq!(fast["offered"], vec![214.0; 5], "{format}");
         let fine = recorded.played(&["--interval=30s"]);
@@ -66,7 +66,7 @@ fn a_long_row_is_spread_over_its_intervals_in_whole_requests() {
     assert_eq!(offered.len(), 10);
     assert_eq!(offered[..5].iter().sum::<f64>(), 107.0);
     assert_eq!(offered[5..].iter().sum::<f64>(), 99.0);
-    // By chance, as requests come: whole ones, and not as many in each.
+    // Requests arrive at random: whole numbers, which differ between intervals.
     assert!(offered.iter().all(|count| count.fract() == 0.0));
     assert!(offered[5..].iter().any(|count| *count != offered[5]));
 }

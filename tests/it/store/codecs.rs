@@ -172,7 +172,7 @@ proptest! {
     fn a_plan_comes_back_bit_for_bit(plan in any_plan(), format in any_format()) {
         let bytes = plan_codec::encode(&plan, format).unwrap();
         let decoded = plan_codec::decode(&bytes).unwrap();
-        // Encoding again tells 0 from -0, which compare equal.
+        // Encoding again distinguishes 0 from -0, which compare equal.
         prop_assert_eq!(plan_codec::encode(&decoded, format).unwrap(), bytes);
         prop_assert_eq!(decoded, plan);
     }
@@ -244,7 +244,7 @@ fn history_is_sorted_by_its_codec() {
     }
 }
 
-/// Bytes as they were first written in each version: whatever changes, they stay readable.
+/// Bytes as they were first written in each version; they must stay readable.
 #[test]
 fn first_bytes_stay_readable() {
     let plan = Plan {
@@ -335,14 +335,14 @@ fn a_newer_format_is_told_from_damage() {
         let known = "history.payload has format 9, and this Weir reads up to format 2";
         assert_eq!(said(outcome.unwrap_err()), known);
     }
-    // Nobody ever wrote a format 0.
+    // Format 0 was never written.
     for none in [&[0, 1, 2, 3][..], &[]] {
         assert_eq!(corrupt_cell(plan_codec::decode(none)), "plan_body.body");
         assert_eq!(corrupt_cell(history_codec::decode(none)), "history.payload");
     }
 }
 
-/// Release 0.1.0 reads these formats, so they are what is written until an operator says otherwise.
+/// Release 0.1.0 reads these formats, so they are written until an operator chooses others.
 #[test]
 fn the_previous_formats_are_those_of_the_release_before() {
     let plan = plan_codec::encode(&Plan::default(), WriteFormat::Previous).unwrap();
@@ -350,7 +350,8 @@ fn the_previous_formats_are_those_of_the_release_before() {
     assert_eq!(history_codec::encode(&[], WriteFormat::Previous)[0], 1);
 }
 
-/// A payload that unpacks to far more than the program ever writes is given up in time.
+/// A payload that unpacks to far more than the program ever writes is rejected before it is
+/// unpacked whole.
 #[test]
 fn a_bomb_is_defused() {
     let zeros = vec![0; 300 << 20];

@@ -163,7 +163,7 @@ pub async fn every_revision_can_be_read_again(fixture: &Fixture) {
     assert_eq!(listed(Some(u64::MAX), 1).await, [5]);
 }
 
-/// Writes revisions up to the sixth, of ten bytes each, and lets maintenance keep some.
+/// Writes revisions up to the sixth, of ten bytes each, and lets maintenance delete the oldest.
 async fn kept(fixture: &Fixture, revisions: Revisions) -> (Arc<dyn Store>, Vec<u64>) {
     let store = fixture.open().await;
     let document = "0123456789";
@@ -201,7 +201,8 @@ pub async fn only_the_newest_revisions_stay(fixture: &Fixture) {
     let (store, left) = kept(fixture, revisions).await;
     assert_eq!(left, [6, 5, 4]);
     assert_eq!(store.configuration_revision(3).await.unwrap(), None);
-    // Writes go on from the newest, and a revision that is gone is a stale one.
+    // Writes still build on the newest revision, and a revision that has been deleted is reported
+    // as stale.
     let stale = store.write_configuration(2, "new", instant(1)).await;
     assert!(matches!(stale.unwrap(), ConfigurationWrite::Conflict(of) if of.revision == 6));
     let next = store.write_configuration(6, "new", instant(1)).await;

@@ -31,7 +31,7 @@ pub async fn add(store: &Arc<dyn Store>, limits: DictionaryLimits, pairs: &[(&st
     store.add_names(&names(pairs), limits).await.unwrap();
 }
 
-/// Removes what the dictionary has now.
+/// Removes every name that the dictionary has now.
 pub async fn remove(store: &Arc<dyn Store>, operations: &[OperationId]) -> u64 {
     let page = store.read_dictionary(None, None).await.unwrap();
     let under = page.cursor.incarnation;
@@ -42,7 +42,7 @@ async fn entries(store: &Arc<dyn Store>) -> Vec<DictionaryEntry> {
     store.read_dictionary(None, None).await.unwrap().entries
 }
 
-/// The pairs kept, without the overflow service.
+/// The pairs in the dictionary, without the overflow service.
 async fn pairs(store: &Arc<dyn Store>) -> Vec<(String, String)> {
     let pair = |entry: &DictionaryEntry| {
         (
@@ -196,7 +196,7 @@ pub async fn known_names_are_passed_over(fixture: &Fixture) {
     .await;
     let after = entries(&store).await;
     assert_eq!(after[..5], before);
-    // No number is spent on what was known.
+    // No number is spent on names that were known.
     let numbers: Vec<u32> = after.iter().map(|entry| entry.operation.0).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
 }
@@ -222,7 +222,7 @@ pub async fn removing_starts_a_new_generation(fixture: &Fixture) {
         .filter(|entry| !gone.contains(&entry.operation) && entry.service_name.as_str() != "b")
         .collect();
     assert_eq!(after.entries, kept);
-    // What comes again comes under a new number.
+    // A name that comes back gets a new number.
     add(&store, WIDE, &[("b", "1")]).await;
     let page = store
         .read_dictionary(Some(after.cursor), None)
@@ -278,7 +278,7 @@ pub async fn overflow_entries_go_only_with_their_service(fixture: &Fixture) {
         number(&store, "a", OVERFLOW_NAME).await,
         number(&store, "b", OVERFLOW_NAME).await,
     ];
-    // Service b has no operation, so it goes; a has one, so its overflow entry stays.
+    // Service b has no operation, so it is removed; a has one, so its overflow entry stays.
     assert_eq!(remove(&store, &overflow).await, 0);
     assert_eq!(
         pairs(&store).await,

@@ -63,7 +63,7 @@ pub async fn a_window_given_twice_is_written_once(fixture: &Fixture) {
     assert_eq!(read(&store, 0, 9).await, [row(0, "later"), row(1, "b")]);
 }
 
-/// A window of many operations, of which each has counts of its own.
+/// A window of many operations, each with different counts.
 fn large(number: i64, format: WriteFormat) -> HistoryRow {
     let operation = |id: u32| HistoryOperation {
         operation: OperationId(id),
@@ -78,8 +78,7 @@ fn large(number: i64, format: WriteFormat) -> HistoryRow {
     }
 }
 
-/// One operation is read without the others, in the newest format, and all the same in the one
-/// before.
+/// One operation is read without the others, both in the newest format and in the previous one.
 pub async fn one_operation_is_read_alone(fixture: &Fixture) {
     let store = fixture.open().await;
     let rows = [
@@ -110,7 +109,7 @@ pub async fn one_operation_is_read_alone(fixture: &Fixture) {
     }
 }
 
-/// Rows come one at a time: nobody reads on for a reader who does not take them.
+/// Rows are read one at a time: if the reader stops taking them, no more are read.
 pub async fn rows_wait_for_their_reader(fixture: &Fixture) {
     let store = fixture.open().await;
     let rows: Vec<_> = (0..100).map(|number| row(number, "a")).collect();
@@ -141,7 +140,8 @@ pub async fn where_settling_stopped_is_remembered_with_what_was_settled(fixture:
     assert_eq!(read(&store, 0, 9).await, [row(0, "a")]);
 }
 
-/// A new database has no replica of the release before; one that was in use may.
+/// A new database has never been used by a replica of the previous release; an older database may
+/// have been.
 pub async fn formats_are_written_as_the_operator_says(fixture: &Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.write_format().await.unwrap(), WriteFormat::Newest);
@@ -162,7 +162,8 @@ pub async fn a_schema_for_newer_programs_is_refused(fixture: &Fixture) {
     assert_eq!(refused.to_string(), said);
 }
 
-/// What a job remembers of an earlier state of the database is worth nothing after a step back.
+/// What a job remembers of the database must not be used after the database has gone back to an
+/// earlier state.
 pub async fn history_is_settled_only_from_where_it_stands(fixture: &Fixture) {
     let store = fixture.open().await;
     let until = |number| window(number).start;

@@ -1,5 +1,5 @@
-//! The database goes back in time under those who use it: numbers that it has given out mean
-//! nothing any more, or something else.
+//! The database goes back to an earlier state while replicas use it: numbers that it had given out
+//! mean nothing any more, or something else.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ pub async fn a_reader_of_another_past_reads_everything_again(fixture: &Fixture) 
     let back = read(&store, Some(lost)).await;
     assert_eq!((back.step, named(&back)), (Step::Back, vec!["kept"]));
     assert!(!includes(&store, lost.incarnation).await);
-    // The same number, given to another name: nothing but the incarnation tells.
+    // The same number is given to another name: only the incarnation shows it.
     add(&other, WIDE, &[("a", "new")]).await;
     let again = read(&store, Some(lost)).await;
     let expected = DictionaryCursor {
@@ -127,7 +127,7 @@ pub async fn a_reader_further_back_than_is_remembered_reads_everything_again(fix
     }
 }
 
-/// What the release before did, which knows of no incarnation.
+/// What the previous release does, which knows no incarnations.
 pub async fn a_replica_of_the_release_before_changes_it_too(fixture: &Fixture) {
     let store = fixture.open().await;
     add(&store, WIDE, &[("a", "0")]).await;
@@ -214,7 +214,7 @@ pub async fn numbers_of_another_past_are_not_removed(fixture: &Fixture) {
     assert_eq!(remove(&store, &[lost]).await, 1);
 }
 
-/// A report of one request of an operation, whose number comes from the dictionary as it is.
+/// A report of one request of an operation, with the number that the dictionary gives it now.
 async fn resolved(store: &Arc<dyn Store>, agent: &str, operation: OperationId) -> ResolvedReport {
     let counts = [super::reports::operation(operation.0, 1, 0)];
     ResolvedReport {
@@ -259,7 +259,7 @@ pub async fn numbers_of_another_past_are_not_counted(fixture: &Fixture) {
     };
     assert_eq!(offered(lost).await, 0, "its number is another's now");
     assert_eq!(offered(kept).await, 2);
-    // Its sequence is not used up: under its new number it counts.
+    // Its sequence number is still unused: under the operation's new number it is counted.
     let renumbered = resolved(&store, "bad", lost).await;
     assert_eq!(
         store.commit_reports(&[renumbered]).await.unwrap(),
@@ -305,7 +305,7 @@ pub async fn counts_come_with_the_state_of_their_names(fixture: &Fixture) {
     assert_eq!(streamed().await, state);
 }
 
-/// The first plan, computed with the names of a state, with a window's history.
+/// The first plan, computed with the names and the history of this state.
 async fn publish_under(store: &Arc<dyn Store>, names: Incarnation) -> Publication {
     let term = plans::lead(store, 1).await;
     let plan = StoredPlan {
@@ -331,7 +331,8 @@ async fn history(store: &Arc<dyn Store>) -> Vec<HistoryRow> {
     store.read_history(all).await.unwrap()
 }
 
-/// A database that has lost its newest name; its number may be another's now.
+/// A database that has lost its newest name; the name's number may since have been given to
+/// another.
 async fn lost_names(fixture: &Fixture, store: &Arc<dyn Store>) -> Incarnation {
     add(store, WIDE, &[("a", "kept")]).await;
     fixture.remember().await;

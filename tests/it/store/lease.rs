@@ -41,7 +41,7 @@ pub async fn another_waits_until_it_expires(fixture: &Fixture) {
         assert!(Instant::now() < deadline, "the lease never expires");
     };
     assert_eq!((first.term, taken.term), (Some(1), Some(2)));
-    // Not before its time, to the precision of the clock that is compared with.
+    // Not before it expires, to the precision of the clock that is compared with.
     let held = taken.database_time - first.database_time;
     assert!(held >= chrono::TimeDelta::milliseconds(49), "{held}");
     assert_eq!(take(&one, A, LONG).await, None);
@@ -53,7 +53,8 @@ pub async fn a_lease_given_back_is_free_at_once(fixture: &Fixture) {
     one.release_lease("leader", A).await.unwrap();
     assert_eq!(take(&two, B, LONG).await, Some(2));
     two.release_lease("leader", B).await.unwrap();
-    // Fenced even from itself: what it began under the old term does not count any more.
+    // A holder that takes the lease again is fenced too: what it began under the old term is
+    // refused.
     assert_eq!(take(&two, B, LONG).await, Some(3));
 }
 

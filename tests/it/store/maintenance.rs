@@ -17,7 +17,7 @@ fn at(milliseconds: i64) -> Timestamp {
     Timestamp(NINE + milliseconds)
 }
 
-/// Everything that ends before an instant may go.
+/// A retention that lets everything that ends before an instant be deleted.
 fn before(instant: Timestamp) -> Retention {
     Retention {
         deltas_before: instant,
@@ -83,7 +83,7 @@ pub async fn what_is_old_goes_and_the_rest_stays(fixture: &Fixture) {
     let mut kept: Vec<_> = store.read_deltas(all.clone()).await.unwrap();
     kept.sort_by_key(|delta| delta.bucket);
     let starts: Vec<_> = kept.iter().map(|delta| delta.bucket.start).collect();
-    // Deltas go by the hour or finer; what is not past its retention stays.
+    // Deltas are deleted by the hour or finer; what is within its retention stays.
     assert_eq!(
         starts,
         days[3..]
@@ -94,7 +94,7 @@ pub async fn what_is_old_goes_and_the_rest_stays(fixture: &Fixture) {
     let history = store.read_history(all).await.unwrap();
     let young: Vec<_> = rows[3..].to_vec();
     assert!(history.ends_with(&young), "{history:?}");
-    // History goes by the day or finer.
+    // History is deleted by the day or finer.
     assert!(history.len() <= young.len() + 1, "{history:?}");
 }
 
@@ -111,7 +111,7 @@ pub async fn the_current_plan_stays_whatever_its_age(fixture: &Fixture) {
     store.maintain(later, before(later)).await.unwrap();
     assert_eq!(store.current_plan_mark().await.unwrap(), Some(mark(3)));
     assert_eq!(store.current_plan().await.unwrap(), Some(plan(3, term)));
-    // And the next is published as if nothing had been.
+    // The next plan is published as usual.
     let mut next = plan(4, term);
     next.published_at += chrono::TimeDelta::days(90);
     assert_eq!(publish(&store, &next).await, Publication::Published);
@@ -130,12 +130,12 @@ pub async fn old_marks_go(fixture: &Fixture) {
         ..before(Timestamp(0))
     };
     store.maintain(at(0), retention).await.unwrap();
-    // Nothing is known of the old one any more, so it counts as new.
+    // The old agent has been forgotten, so the report counts as a new agent's.
     let answers = store.commit_reports(&batch).await.unwrap();
     assert_eq!(answers, [Admission::Counted, Admission::Duplicate]);
 }
 
-/// Maintenance drops what a writer is about to write into; the writer must not notice.
+/// Maintenance drops the partition that a writer is about to write into; the writer must not fail.
 pub async fn it_disturbs_no_writer(fixture: &Fixture) {
     let (writer, pruner) = (fixture.open().await, fixture.open().await);
     let running = Arc::new(AtomicBool::new(true));

@@ -1,4 +1,4 @@
-//! The conformance suite: what every backend promises, run on each.
+//! The conformance suite: what every backend guarantees, tested on each.
 //!
 //! A test is an async function over a [`Fixture`]; the list at the end of this file runs it on
 //! both backends. A function that is missing there is dead code, which the linter reports.
@@ -53,7 +53,7 @@ impl Fixture {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// Opens a handle of its own, as another replica would.
+    /// Opens a further handle, as another replica would.
     async fn open(&self) -> Arc<dyn Store> {
         self.try_open().await.unwrap()
     }
@@ -67,7 +67,7 @@ impl Fixture {
         })
     }
 
-    /// Runs SQL behind the store's back.
+    /// Runs SQL directly, bypassing the store.
     async fn tamper(&self, statement: &str) {
         let statement = AssertSqlSafe(statement.to_owned());
         match self {
@@ -90,7 +90,7 @@ impl Fixture {
     }
 }
 
-/// Every table that is not partitioned away, those that are referred to first.
+/// Every table that is not a partition, referenced tables first.
 const TABLES: [&str; 13] = [
     "service",
     "operation",
@@ -108,14 +108,14 @@ const TABLES: [&str; 13] = [
 ];
 
 impl Fixture {
-    /// Keeps a copy of everything, for [`Fixture::go_back`].
+    /// Copies the whole database, for [`Fixture::go_back`].
     async fn remember(&self) {
         let copy = |table| format!("create table kept_{table} as select * from {table};");
         self.tamper(&TABLES.map(copy).concat()).await;
     }
 
-    /// Puts everything back as it was, under the eyes of whoever has the database open: what a
-    /// failover to a standby that lagged does, or a restore.
+    /// Restores that copy while handles are open, as a failover to a lagging standby or a restore
+    /// would.
     async fn go_back(&self) {
         let delete = TABLES.map(|table| format!("delete from {table};"));
         let put = TABLES.map(|table| format!("insert into {table} select * from kept_{table};"));
@@ -125,7 +125,7 @@ impl Fixture {
     }
 }
 
-/// The ten-second window so many windows after [`NINE`].
+/// The ten-second window that is this many windows after [`NINE`].
 fn window(number: i64) -> Window {
     Window {
         start: Timestamp(NINE + number * 10_000),
@@ -133,12 +133,12 @@ fn window(number: i64) -> Window {
     }
 }
 
-/// So many milliseconds after [`NINE`].
+/// The instant this many milliseconds after [`NINE`].
 fn instant(milliseconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(NINE + milliseconds).unwrap()
 }
 
-/// What a corrupt cell is called, or a panic.
+/// The name of the corrupt value in the error; panics on any other error.
 fn corrupt_cell<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {
         Err(StoreError::Corrupt { what, .. }) => what,

@@ -7,7 +7,7 @@ use weir::store::{DictionaryCursor, DictionaryLimits, DictionaryPage, Step, Stor
 use super::Fixture;
 use super::dictionary::{WIDE, add, number, remove};
 
-/// Everything that a reader at `at` does not know, page by page.
+/// Everything that a reader who knows the names up to `at` is missing, page by page.
 async fn pages(store: &Arc<dyn Store>, mut at: Option<DictionaryCursor>) -> Vec<DictionaryPage> {
     let mut pages = Vec::new();
     loop {
@@ -46,7 +46,7 @@ pub async fn many_names_come_in_pages(fixture: &Fixture) {
     let rest = pages(&store, halfway).await;
     assert_eq!((rest.len(), rest[0].step), (1, Step::Forward));
     assert_eq!(rest[0].entries.len(), 1003);
-    // What is removed between two pages is read past: everything begins again.
+    // If a name is removed between two pages, reading starts again from the beginning.
     let gone = number(&store, "a", "17").await;
     assert_eq!(remove(&store, &[gone]).await, 1);
     let again = pages(&store, halfway).await;

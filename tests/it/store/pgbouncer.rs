@@ -1,4 +1,4 @@
-//! Through PgBouncer, which gives every transaction another session.
+//! Through PgBouncer, where each transaction may run in another session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::stored::ReadWhole;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// More tasks than the pooler has connections, so that they change sessions all the time.
+/// More tasks than the pooler has connections, so that they change sessions constantly.
 const TASKS: u64 = 8;
 const EACH: u64 = 25;
 
@@ -29,7 +29,7 @@ const LIMITS: DictionaryLimits = DictionaryLimits {
     operations: 1000,
 };
 
-/// Everything that a task of an agent does, again and again.
+/// Everything that an agent's task does, repeatedly.
 async fn work(store: Arc<dyn Store>, task: u64) {
     let agent = format!("agent-{task}");
     for sequence in 1..=EACH {
@@ -50,7 +50,7 @@ async fn work(store: Arc<dyn Store>, task: u64) {
 async fn replicas_that_share_few_sessions_mix_nothing_up() {
     let cluster = Cluster::start();
     let pooler = Pooler::start(&cluster, "transaction", 3);
-    // As people write it who know of prepared statements; it means the same.
+    // Another spelling that people use to turn off prepared statements; it means the same.
     let uncached = pooler.url("postgres") + "?statement-cache-capacity=0";
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for url in [pooler.url("postgres"), uncached] {
@@ -73,7 +73,7 @@ async fn replicas_that_share_few_sessions_mix_nothing_up() {
     let expected = (0..TASKS).map(|task| (task, EACH as i64 * window(0).milliseconds()));
     assert_eq!(agents, expected.collect());
     let names = stores[0].read_dictionary(None, None).await.unwrap();
-    // Every service has an overflow entry, as has the fleet.
+    // The overflow service and every service has an overflow entry.
     assert_eq!(names.entries.len() as u64, 1 + TASKS * (1 + EACH));
     for store in stores {
         store.close().await;
@@ -156,7 +156,7 @@ async fn a_pool_of_statements_is_refused_with_the_way_out() {
     assert!(said.contains("set pool_mode to transaction"), "{said}");
 }
 
-/// Old ones refuse it with the way out; from 1.21 on it works.
+/// Old versions fail with an error that says what to do; from 1.21 on it works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_are_kept_prepared_where_the_pooler_can() {
     let cluster = Cluster::start();

@@ -13,7 +13,7 @@ use crate::support::stored::ReadWhole;
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A plan published ten seconds after the one before.
+/// A plan published ten seconds after the previous one.
 pub fn plan(number: u64, term: u64) -> StoredPlan {
     let number_signed = i64::try_from(number).unwrap();
     let content = Plan {
@@ -38,7 +38,7 @@ pub fn plan(number: u64, term: u64) -> StoredPlan {
     }
 }
 
-/// Takes the lease for a leader and tells its term.
+/// Takes the lease for a leader and returns its term.
 pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
     let answer = store
         .acquire_lease("leader", Uuid::from_u128(leader), LONG)
@@ -47,7 +47,7 @@ pub async fn lead(store: &Arc<dyn Store>, leader: u128) -> u64 {
     answer.term.unwrap()
 }
 
-/// Publishes a plan as the first leader, in place of the one with the number before.
+/// Publishes a plan as the first leader, as the successor of the plan with the previous number.
 pub async fn publish(store: &Arc<dyn Store>, plan: &StoredPlan) -> Publication {
     publish_as(store, 1, plan).await
 }
@@ -77,7 +77,7 @@ async fn publish_with(store: &Arc<dyn Store>, plan: &StoredPlan, history: &[Hist
     assert_eq!(publication, Publication::Published);
 }
 
-/// A plan as the first leader publishes it, in place of the one with the number before.
+/// A plan as the first leader publishes it, as the successor of the plan with the previous number.
 pub fn new(plan: &StoredPlan) -> NewPlan<'_> {
     NewPlan {
         claim: claim(1, plan.term),
@@ -95,7 +95,7 @@ fn claim(leader: u128, term: u64) -> Claim {
     }
 }
 
-/// The mark of a plan as [`plan`] makes it.
+/// The mark of a plan that [`plan`] makes.
 pub fn mark(number: u64) -> PlanMark {
     PlanMark {
         number,
@@ -120,7 +120,7 @@ pub async fn a_plan_comes_back_whole(fixture: &Fixture) {
     let store = fixture.open().await;
     let term = lead(&store, 1).await;
     let mut published = plan(1, term);
-    // Larger than a page, and incompressible to a general compression.
+    // Larger than a page, and not compressible by a general compression.
     published.body = (0..200_000_u32)
         .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
@@ -281,7 +281,7 @@ pub async fn a_missing_plan_is_named(fixture: &Fixture) {
     assert_eq!(corrupt_cell(store.current_plan().await), "plan of number 1");
 }
 
-/// A leader that cannot read the current plan goes on above it.
+/// A leader that cannot read the current plan publishes under a higher number.
 pub async fn a_number_may_skip_those_that_cannot_be_read(fixture: &Fixture) {
     let store = fixture.open().await;
     let term = lead(&store, 1).await;
@@ -351,7 +351,7 @@ pub async fn a_number_published_anew_is_another_plan(fixture: &Fixture) {
     let current = store.current_plan_mark().await.unwrap();
     assert_eq!(current, Some(anew.mark()));
     assert_eq!(store.current_plan().await.unwrap(), Some(anew));
-    // Its parent is the plan that was lost, whatever the number says.
+    // Its parent is the plan that was lost, and not the one that has its number now.
     let next = publish(&store, &plan(3, term)).await;
     assert_eq!(next, Publication::StaleParent(2));
 }
@@ -368,7 +368,7 @@ pub async fn a_lease_is_fenced_by_its_holder_too(fixture: &Fixture) {
     assert_eq!(publish_as(&store, 2, &plan).await, Publication::Published);
 }
 
-/// What the release before does, which knows of no identity.
+/// What the previous release does, which knows no identities of plans.
 pub async fn a_plan_of_the_release_before_has_an_identity_too(fixture: &Fixture) {
     let store = fixture.open().await;
     let term = lead(&store, 1).await;

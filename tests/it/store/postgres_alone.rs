@@ -1,4 +1,4 @@
-//! What only the Postgres backend has to promise.
+//! What only the PostgreSQL backend guarantees.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use super::reports::{bucket, report};
 use super::window;
 use crate::support::postgres::{Cluster, TestDatabase};
 
-/// Everything an error says, to people and to logs.
+/// Everything that an error prints, for people and in logs.
 fn everything(error: &StoreError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
@@ -81,8 +81,8 @@ async fn no_error_holds_the_url() {
     }
 }
 
-/// The server dies in the middle of everything; what was acknowledged is there when it comes
-/// back, and the store finds its way without being opened again.
+/// The server is killed while everything is running; acknowledged reports are there when it is
+/// back, and the store reconnects without being opened again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_outlives_its_server() {
     let cluster = Cluster::start_with_tcp();
@@ -100,7 +100,7 @@ async fn it_outlives_its_server() {
     );
     cluster.restart();
     let mut answer = store.commit_reports(&counts(1)).await;
-    // A connection from before may still stand in the pool; each is given up once.
+    // The pool may still hold connections from before; each fails once.
     for _ in 0..4 {
         if matches!(answer, Err(StoreError::Unavailable { .. })) {
             answer = store.commit_reports(&counts(1)).await;

@@ -1,5 +1,6 @@
-//! Connections to PostgreSQL: what callers give up ends there too, errors say where and why, and
-//! what changes on the way is followed without a restart.
+//! Connections to PostgreSQL: statements that callers give up on are cancelled in the server too,
+//! errors name the server and the cause, and changes of address or certificate are followed without
+//! a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::support::proxy::Proxy;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Sessions of Weir, those that wait for something of this kind among them.
+/// Weir's sessions, only those that wait for this kind of event if one is given.
 const SESSIONS: &str =
     "select count(*), count(*) filter (where wait_event_type || ':' || wait_event
     like $1) from pg_stat_activity where application_name = 'weir'";
@@ -40,7 +41,7 @@ impl Operator {
         done.unwrap();
     }
 
-    /// How many sessions Weir has, and how many of them wait.
+    /// How many sessions Weir has, and how many of them are waiting.
     async fn sessions(&mut self, waiting: &str) -> (i64, i64) {
         let row = sqlx::query(SESSIONS).bind(waiting);
         let row = row.fetch_one(&mut self.0).await.unwrap();
@@ -64,7 +65,7 @@ fn counts(sequence: u64) -> [weir::store::ResolvedReport; 1] {
     [report("a", sequence, vec![bucket(window(0), 1, &[])])]
 }
 
-/// Begins a commit that nobody will wait for.
+/// Begins a commit whose caller gives up.
 fn begin(store: &Arc<PostgresStore>, sequence: u64) -> tokio::task::JoinHandle<()> {
     let store = Arc::clone(store);
     tokio::spawn(async move {
@@ -160,8 +161,8 @@ async fn a_commit_that_no_standby_confirms_is_ended_and_not_acknowledged_as_a_du
         (shown == "gone").then_some(())
     })
     .await;
-    // The second finds the first counted, and waits all the same: here it was committed, but a
-    // failover could still lose it.
+    // The second finds that the first is already counted, and waits nevertheless: it is committed
+    // here, but a failover could still lose it.
     for _ in 0..2 {
         let first = begin(&store, 2);
         operator.waits(WAITING_FOR_A_STANDBY, 1).await;
@@ -196,7 +197,7 @@ async fn a_server_that_gives_fewer_connections_is_used_with_those() {
     store.close().await;
 }
 
-/// Lets a role in by its password alone.
+/// Lets a role log in with a password only.
 fn ask_for_a_password(cluster: &Cluster, role: &str) {
     let file = cluster.data().join("pg_hba.conf");
     let rest = std::fs::read_to_string(&file).unwrap();

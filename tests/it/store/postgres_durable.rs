@@ -1,4 +1,4 @@
-//! What «committed» means, whatever the server's own settings are.
+//! Commits are durable, whatever the server's own settings are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ async fn commit(store: &dyn Store, sequence: u64) -> Admission {
     store.commit_reports(&batch).await.unwrap()[0]
 }
 
-/// The server writes its log every ten seconds by itself, so that a commit that did not ask for it
-/// is lost with the server.
+/// The server flushes its log only every ten seconds by itself, so that a commit that did not wait
+/// for the flush is lost if the server is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off() {
     let cluster = Cluster::start();
@@ -88,7 +88,7 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     assert_eq!(current.map(|plan| plan.body), Some(published.body));
 }
 
-/// `local` waits for the disk here and not for the standbys; `on` would wait for ever.
+/// `local` waits for the local disk and not for the standbys; `on` would wait forever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_level_that_an_operator_chose_is_left() {
     let cluster = Cluster::start();

@@ -1,4 +1,4 @@
-//! How PostgreSQL's schema is brought up to date.
+//! How PostgreSQL's schema is migrated.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::support::process::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A start that has to wait for a lock lets the others pass and tries again: whoever comes later
-/// would queue behind it otherwise, for as long as somebody else's transaction lasts.
+/// A migration that cannot get a lock gives up and tries again: otherwise later sessions would
+/// queue behind it for as long as another transaction holds the lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_does_not_queue_behind_a_long_lock() {
     let database = TestDatabase::create().await;
     let store = PostgresStore::connect(database.url(), 1).await.unwrap();
     store.close().await;
     let mut blocker = PgConnection::connect(database.url()).await.unwrap();
-    // As a database that the release before has left.
+    // As the previous release left a database.
     let older = "drop table settlement, compatibility;
         delete from _sqlx_migrations where version = 5";
     let locked = "begin; lock table _sqlx_migrations in exclusive mode";

@@ -1,4 +1,4 @@
-//! What Weir does where the database's tables or settings are not what it relies on.
+//! What Weir does if the database's tables or settings are not as it requires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn execute(connection: &mut PgConnection, statement: &str) {
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// Why a database is refused, or a panic.
+/// Why the database is refused; panics if it is accepted.
 pub fn unsound<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {
         Err(StoreError::Unsound { why }) => why,
@@ -28,8 +28,8 @@ pub fn unsound<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     }
 }
 
-/// As in the middle of a restore, which adds the keys last: rows that were taken now would stand
-/// twice in the end.
+/// As in the middle of a restore, which adds the keys last: rows inserted now would be duplicated
+/// in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_without_its_key_takes_no_rows() {
     let database = TestDatabase::create().await;
@@ -78,7 +78,7 @@ async fn a_table_without_its_key_takes_no_rows() {
     assert!(why.contains("table mark has no valid primary key"), "{why}");
 }
 
-/// Takes away each column and each index that the migrations make, one after the other.
+/// Drops each column and each index that the migrations create, one after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_that_the_migrations_make_is_checked() {
     let database = TestDatabase::create().await;
@@ -116,7 +116,7 @@ async fn everything_that_the_migrations_make_is_checked() {
     .unwrap();
     assert!(indexes.len() > 10, "{indexes:?}");
     for (table, index) in indexes {
-        // As the index of a table in partitions is until each partition has its own.
+        // The state of a partitioned table's index until each partition has its own.
         let valid = |valid| {
             format!(
                 "update pg_index set indisvalid = {valid} where indexrelid = '{index}'::regclass"
@@ -198,13 +198,13 @@ async fn what_a_broken_restore_leaves_is_named() {
         execute(&mut connection, repair).await;
         store.inspect().await.unwrap();
     }
-    // Made of the tables alone: nobody knows which migrations they have had.
+    // Only the tables were restored: which migrations have been applied is unknown.
     execute(&mut connection, "drop table _sqlx_migrations").await;
     let why = unsound(PostgresStore::connect(database.url(), 2).await);
     assert!(why.contains("no record of how they were made"), "{why}");
 }
 
-/// A partition that is made before the keys are back would never have them.
+/// A partition that is created before the keys are restored would never have them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_partition_is_made_of_a_table_without_its_index() {
     let database = TestDatabase::create().await;
@@ -232,7 +232,7 @@ async fn a_database_that_is_not_in_utf_8_is_refused() {
     cluster.execute("latin", &[tables]).await;
 }
 
-/// One in `public`, found by everybody, and one in the schema of its role.
+/// One in `public`, which every role sees, and one in the role's own schema.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_weirs_in_two_schemas_of_one_database_are_apart() {
     let cluster = Cluster::start();
@@ -259,7 +259,7 @@ async fn two_weirs_in_two_schemas_of_one_database_are_apart() {
         let starts = window(0).start..window(1).start;
         assert_eq!(store.read_deltas(starts).await.unwrap().len(), 1);
     }
-    // The role's search_path leads elsewhere from now on.
+    // From now on the role's search_path names another schema.
     let moved = [
         "create schema three authorization two",
         "alter role two set search_path = three",
@@ -274,7 +274,7 @@ async fn two_weirs_in_two_schemas_of_one_database_are_apart() {
     );
 }
 
-/// Whatever a role, a database or a server has as its defaults: results and commits are the same.
+/// Results and commits are the same, whatever defaults a role, a database or a server has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn defaults_of_a_role_change_nothing() {
     let cluster = Cluster::start();

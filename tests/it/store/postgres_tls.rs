@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, with an authority of one's own.
+//! TLS to PostgreSQL, with a private certificate authority.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::client::http_client;
 use crate::support::postgres::Cluster;
 use crate::support::process::WeirProcess;
 
-/// An authority that nobody else knows, and a server that it vouches for as `localhost`.
+/// A private authority, and a server with a certificate from it for `localhost`.
 struct Trusted {
     cluster: Cluster,
     folder: TempDir,
@@ -94,7 +94,7 @@ async fn a_certificate_is_checked_against_the_authority_and_the_host() {
         .unwrap();
     assert_eq!(store.current_plan_mark().await.unwrap(), None);
     for url in [
-        // Not the name in the certificate; an authority that the system does not know.
+        // A name that is not in the certificate, then an authority that the system does not trust.
         trusted.url("127.0.0.1", &file),
         trusted.url("localhost", "sslrootcert=system"),
     ] {
@@ -110,7 +110,7 @@ async fn a_certificate_is_checked_against_the_authority_and_the_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_systems_authorities_are_trusted() {
     let trusted = Trusted::start();
-    // Where a system keeps its authorities is for it to say.
+    // The system's own setting names its trusted authorities.
     let weir = WeirProcess::command()
         .environment("SSL_CERT_FILE", trusted.authority())
         .flag(

@@ -27,7 +27,7 @@ pub fn operation(id: u32, offered: u64, sampled: u64) -> BucketOperation {
     }
 }
 
-/// The service whose instances every agent reports, and how many each.
+/// The service whose instances every agent reports, and how many each agent reports.
 const SERVICE: ServiceId = ServiceId(9);
 const INSTANCES: u64 = 3;
 
@@ -95,7 +95,7 @@ fn agent_totals<'a>(
     totals
 }
 
-/// The instance-milliseconds of [`SERVICE`] in a bucket, over the bucket's length.
+/// The instance-milliseconds of [`SERVICE`] in a bucket, divided by the bucket's length.
 fn instances(deltas: &[BucketCounts], bucket: Window) -> u64 {
     let of_bucket = deltas.iter().filter(|delta| delta.bucket == bucket);
     let seen = of_bucket.flat_map(|delta| &delta.services);
@@ -310,7 +310,8 @@ pub async fn a_closed_store_is_unavailable(fixture: &Fixture) {
     );
 }
 
-/// Whatever a caller who goes away leaves behind, whole or not at all, the next is not harmed.
+/// A caller that is cancelled leaves its report written whole or not at all, and later callers are
+/// unaffected.
 pub async fn a_caller_who_leaves_halfway_harms_nothing(fixture: &Fixture) {
     const REPORTS: u64 = 40;
     let store = fixture.open().await;
@@ -320,7 +321,7 @@ pub async fn a_caller_who_leaves_halfway_harms_nothing(fixture: &Fixture) {
         let leaving = Arc::clone(&store);
         let report = small(&format!("agent {number}"), 2);
         let task = tokio::spawn(async move { leaving.commit_reports(&[report]).await });
-        // A little further each time.
+        // A little later each time.
         for _ in 0..number * 4 {
             tokio::task::yield_now().await;
         }

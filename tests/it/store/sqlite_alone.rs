@@ -1,4 +1,4 @@
-//! What only the SQLite backend has to promise.
+//! What only the SQLite backend guarantees.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -69,7 +69,7 @@ async fn what_cannot_be_opened_is_refused() {
     );
 }
 
-/// As a file that was put together from a dump of its rows: such a table takes a row twice.
+/// As in a file that was created from a dump of the rows only: such a table accepts a row twice.
 #[tokio::test]
 async fn a_file_whose_keys_are_gone_is_refused() {
     let folder = tempfile::tempdir().unwrap();

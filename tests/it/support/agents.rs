@@ -1,4 +1,4 @@
-//! Agents that report, and keep at it until they are acknowledged.
+//! Agents that send reports, and repeat each until it is acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::client::{Answer, Count, Report, http_client, now, send};
 
-/// How long an agent waits before it sends a report again that nobody acknowledged.
+/// How long an agent waits before it repeats a report that was not acknowledged.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// How long the last reports may take to be acknowledged.
@@ -24,7 +24,7 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(60);
 /// Offered and sampled requests by (service, operation).
 pub type Totals = BTreeMap<(String, String), (u64, u64)>;
 
-/// What one report holds, drawn anew for each.
+/// The contents of one report, drawn anew for each.
 pub type Counts = dyn Fn(&mut StdRng) -> Vec<Count> + Send + Sync;
 
 /// How agents behave.
@@ -32,17 +32,17 @@ pub type Counts = dyn Fn(&mut StdRng) -> Vec<Count> + Send + Sync;
 pub struct Behaviour {
     /// How many there are; each has one report outstanding.
     pub agents: u64,
-    /// How often each reports; as fast as it is acknowledged if absent.
+    /// How often each reports; if absent, as soon as its last report is acknowledged.
     pub every: Option<Duration>,
-    /// The length of the window each report is of; it ends when the report is made.
+    /// The length of each report's window, which ends when the report is made.
     pub window: Duration,
-    /// The share of acknowledged reports that are sent once more.
+    /// The share of acknowledged reports that are sent a second time.
     pub repeated: f64,
-    /// What a report holds.
+    /// The contents of a report.
     pub counts: Arc<Counts>,
 }
 
-/// Agents at work.
+/// Running agents.
 pub struct Agents {
     tasks: JoinSet<()>,
     stop: CancellationToken,
@@ -59,7 +59,7 @@ struct Ledger {
 }
 
 impl Agents {
-    /// Sets agents to work on these SDK addresses, in turn.
+    /// Starts agents that use these SDK addresses in turn.
     pub fn start(behaviour: Behaviour, targets: Vec<String>) -> Self {
         let (targets, _) = watch::channel(targets);
         let stop = CancellationToken::new();
@@ -86,22 +86,23 @@ impl Agents {
         }
     }
 
-    /// Sends them elsewhere; reports not yet acknowledged are sent there too.
+    /// Directs them to other addresses; reports not yet acknowledged are sent there too.
     pub fn redirect(&self, targets: Vec<String>) {
         self.targets.send_replace(targets);
     }
 
-    /// How many reports have been acknowledged, repeats not counted.
+    /// How many reports have been acknowledged, not counting repeats.
     pub fn acknowledged(&self) -> u64 {
         self.ledger.reports.load(Ordering::Relaxed)
     }
 
-    /// How many acknowledged reports have been sent again and recognised.
+    /// How many acknowledged reports have been sent again and recognised as repeats.
     pub fn repeats(&self) -> u64 {
         self.ledger.repeats.load(Ordering::Relaxed)
     }
 
-    /// Lets every agent have its last report acknowledged, and returns what was.
+    /// Waits until every agent's last report is acknowledged, and returns all that was
+    /// acknowledged.
     pub async fn finish(&mut self) -> Totals {
         self.stop.cancel();
         let all_ended = async {
@@ -159,10 +160,10 @@ impl Agent {
         }
     }
 
-    /// Sends a report until it is acknowledged, and books it.
+    /// Sends a report until it is acknowledged, and adds it to the totals.
     async fn deliver(&mut self, report: &Report) {
         let (attempts, answer) = self.send_until_answered(report).await;
-        // Who was not heard the first time may have been counted all the same.
+        // A report whose answer was lost may have been counted nevertheless.
         if attempts == 1 {
             assert_eq!(answer, Answer::Counted, "{report:?} on its first way");
         }
@@ -177,7 +178,7 @@ impl Agent {
         self.ledger.reports.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sends a report again that was acknowledged; it must be known, whoever died since.
+    /// Sends an acknowledged report again; it must be recognised, even after crashes.
     async fn repeat(&mut self, report: &Report) {
         let (_, answer) = self.send_until_answered(report).await;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Weir in this process, on free ports, and what tests say to it.
+//! Weir in this process, on free ports, and requests to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ struct Command {
     settings: Settings,
 }
 
-/// The settings that flags stand for, on free ports.
+/// The settings that the flags give, on free ports.
 pub fn config(flags: &[&str]) -> Settings {
     let ports = [
         "weir",
@@ -152,12 +152,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that reports as often as it is asked, but not more than ten times a second.
+    /// An agent that reports as often as a test asks, but at most ten times a second.
     pub fn new(name: &str) -> Self {
         Self::every(name, 0.1)
     }
 
-    /// An agent that reports every so many seconds.
+    /// An agent that reports every `seconds` seconds.
     pub fn every(name: &str, every_seconds: f64) -> Self {
         let now = SystemClock.now().trunc_subsecs(0);
         Self {
@@ -169,7 +169,7 @@ impl Agent {
         }
     }
 
-    /// The next report: everything since the last one, at these rates a second.
+    /// The next report: everything since the last one, at these rates per second.
     pub fn next(&mut self, services: &[(&str, &[(&str, f64)])]) -> Option<Value> {
         let until = SystemClock.now().trunc_subsecs(1);
         let seconds = (until - self.reported_until).num_milliseconds() as f64 / 1000.0;
@@ -198,7 +198,7 @@ impl Agent {
     }
 }
 
-/// One report of one operation, of the second that has just passed.
+/// One report of one operation, over the second that has just passed.
 pub fn report(agent: &str, epoch: Uuid, sequence: u64, offered: u64) -> Value {
     let start = SystemClock.now() - chrono::TimeDelta::seconds(1);
     json!({

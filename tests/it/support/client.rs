@@ -10,7 +10,7 @@ use weir::clock::{Clock, SystemClock};
 
 use super::process::WeirProcess;
 
-/// How long a request may take before its sender gives it up and sends it again.
+/// How long a request may take before its sender gives up and repeats it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The machine's clock, for what agents write into their reports.
@@ -18,12 +18,12 @@ pub fn now() -> DateTime<Utc> {
     SystemClock.now()
 }
 
-/// An instant as reports spell it.
+/// An instant as reports write it.
 pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// What one report says of one operation.
+/// The part of a report about one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
     pub service: String,
@@ -72,18 +72,18 @@ impl Report {
     }
 }
 
-/// What became of a report that was sent.
+/// The outcome of sending a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Counted,
     Duplicate,
-    /// No answer, or one that says to try again.
+    /// No answer, or one that asks for a repeat.
     Again,
     /// Anything else: its status and body.
     Refused(u16, String),
 }
 
-/// A service's strategy as SDKs get it.
+/// A service's strategy as SDKs receive it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strategy {
     pub plan: u64,
@@ -91,7 +91,7 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The probability that an SDK applies to an operation: its own, or else the default.
+    /// The probability that an SDK applies to an operation: its own, or the default.
     pub fn probability(&self, operation: &str) -> f64 {
         self.listed(operation).unwrap_or_else(|| {
             number(&self.body["operationSampling"]["defaultSamplingProbability"])
@@ -131,7 +131,7 @@ pub struct PlanMark {
     pub term: u64,
 }
 
-/// Somebody who talks to one Weir.
+/// A client of one Weir.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -149,7 +149,7 @@ impl Client {
         }
     }
 
-    /// What SDKs of a service are told.
+    /// The strategy that SDKs of a service receive.
     pub async fn strategy(&self, service: &str) -> Option<Strategy> {
         let url = format!("{}/sampling", self.sdk_url);
         let url = reqwest::Url::parse_with_params(&url, [("service", service)]).ok()?;
@@ -165,7 +165,7 @@ impl Client {
         Some(Strategy { plan, body })
     }
 
-    /// The plan it serves.
+    /// The plan that it serves.
     pub async fn plan(&self) -> Option<PlanMark> {
         let url = format!("{}/v1/plans/current", self.admin_url);
         let body: Value = self.http.get(url).send().await.ok()?.json().await.ok()?;
@@ -192,7 +192,7 @@ impl Client {
             .to_utc()
     }
 
-    /// Sets the fleet's budget, whatever it was.
+    /// Sets the fleet's budget, replacing any other.
     pub async fn set_budget(&self, traces_per_second: f64) {
         let response = self
             .http

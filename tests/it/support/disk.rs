@@ -1,4 +1,4 @@
-//! A disk that is full for one process, and has room again.
+//! A disk that can be full for one process, and later have space again.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::preload::{compile, preload};
 use super::process::WeirCommand;
 
-/// Whether a directory has room, as seen by the processes started with [`Disk::of`].
+/// Whether a directory has free space, as seen by the processes started with [`Disk::of`].
 #[derive(Debug)]
 pub struct Disk {
     folder: TempDir,
@@ -16,7 +16,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk with room that holds `directory`.
+    /// A disk with free space that holds `directory`.
     pub fn holding(directory: &Path) -> Self {
         let folder = TempDir::new().expect("a directory");
         Self {
@@ -33,12 +33,12 @@ impl Disk {
             .environment("WEIR_FULL_WHEN", self.mark())
     }
 
-    /// Leaves no room: writing fails with ENOSPC.
+    /// Leaves no space: writing fails with ENOSPC.
     pub fn fill(&self) {
         std::fs::write(self.mark(), "").expect("the mark lies elsewhere");
     }
 
-    /// Makes room.
+    /// Frees space again.
     pub fn make_room(&self) {
         std::fs::remove_file(self.mark()).expect("it was full");
     }

@@ -1,4 +1,4 @@
-//! What tests need around them.
+//! What tests share: servers, clients and clocks.
 
 pub mod agents;
 pub mod app;

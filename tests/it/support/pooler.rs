@@ -1,4 +1,4 @@
-//! A real PgBouncer before a cluster.
+//! A real PgBouncer in front of a cluster.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::postgres::Cluster;
 use super::postgres::system::{free_port, is_root, make_root, unprivileged, wait_until};
 
-/// A running PgBouncer; it ends with its value.
+/// A running PgBouncer, stopped when it is dropped.
 #[derive(Debug)]
 pub struct Pooler {
     process: Child,
@@ -15,7 +15,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Pools in this mode, with so many connections to the server for each database.
+    /// Starts it in this mode, with this many connections to the server for each database.
     pub fn start(cluster: &Cluster, mode: &str, connections: u32) -> Self {
         let (root, port) = (make_root(), free_port());
         let settings = format!(
@@ -85,7 +85,7 @@ pub fn keeps_prepared_statements() -> bool {
     version.expect("PgBouncer tells its version") >= (1, 21)
 }
 
-/// The program that the variable `PGBOUNCER` names, or else the one that is installed.
+/// The program that the variable `PGBOUNCER` names, or the installed one.
 fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("PGBOUNCER") {
         return named.into();

@@ -4,8 +4,8 @@
 //! `DATABASE_URL` names, else in a throw-away cluster that this process starts once from the
 //! installed binaries. A test that must stop or kill its server owns a [`Cluster`].
 //!
-//! A cluster goes with this process however that ends: a watchdog waits on a pipe that only this
-//! process holds open, then stops the server and removes its directory.
+//! A cluster is removed when this process ends, however it ends: a watchdog waits on a pipe that
+//! only this process holds open, then stops the server and deletes its directory.
 
 mod standby;
 pub(super) mod system;
@@ -29,12 +29,12 @@ const INSTALL: &str = "PostgreSQL is not installed: set DATABASE_URL to a server
 /// The superuser of throw-away clusters.
 const USER: &str = "weir";
 
-/// Stops what the pipe's other end leaves behind.
+/// Stops the servers once the pipe's other end is closed.
 const WATCHDOG: &str = r#"
 cat > /dev/null
 if [ -f "$1/data/postmaster.pid" ]; then
     server=$(head -n 1 "$1/data/postmaster.pid")
-    # The number of a server that was killed may be somebody else's by now.
+    # The number of a server that was killed may belong to another process by now.
     if [ "$(readlink "/proc/$server/cwd")" = "$1/data" ]; then kill -QUIT "$server"; fi
 fi
 tries=0
@@ -42,16 +42,16 @@ rm -rf "$1"
 while [ -e "$1" ] && [ $tries -lt 100 ]; do sleep 0.1; rm -rf "$1"; tries=$((tries + 1)); done
 "#;
 
-/// An empty database, dropped in the end.
+/// An empty database, which is dropped with the value.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
-    /// What is to be dropped where: nothing in a cluster that goes as a whole.
+    /// What has to be dropped, and where: nothing in a cluster that is removed as a whole.
     drop: Option<(String, String)>,
 }
 
 impl TestDatabase {
-    /// Creates a database of a name nobody else uses.
+    /// Creates a database with a unique name.
     pub async fn create() -> Self {
         let name = format!("weir_test_{}", Uuid::new_v4().simple());
         match std::env::var("DATABASE_URL") {
@@ -74,7 +74,7 @@ impl TestDatabase {
         }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -85,7 +85,7 @@ impl Drop for TestDatabase {
         let Some((server, name)) = self.drop.take() else {
             return;
         };
-        // A runtime of its own: the test's may be the thread that is dropping this.
+        // A separate runtime: the test's own may be running on the thread that drops this.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -134,12 +134,12 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{}/{name}{query}", &address[..path])
 }
 
-/// A server of one's own.
+/// A server for one test alone.
 #[derive(Debug)]
 pub struct Cluster {
     binaries: PathBuf,
     root: PathBuf,
-    /// On the loopback interface, or only in the socket's name.
+    /// The port: on the loopback interface, or only part of the socket's name.
     port: u16,
     tcp: bool,
     _watchdog: Watchdog,
@@ -188,7 +188,7 @@ impl Cluster {
         cluster
     }
 
-    /// Where it listens, as lines of its configuration.
+    /// The addresses it listens on, as lines of its configuration.
     fn listening(&self) -> String {
         format!(
             "\nunix_socket_directories = '{}'\nlisten_addresses = '{}'\nport = {}\n",
@@ -214,7 +214,7 @@ impl Cluster {
             .replacen(&superuser, &format!("//{role}@"), 1)
     }
 
-    /// A file that the server's programs may write.
+    /// A file that the server's programs can write.
     pub fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -227,7 +227,7 @@ impl Cluster {
         self.run(program, &arguments);
     }
 
-    /// Runs statements on one of its databases, each in a transaction of its own.
+    /// Runs statements on one of its databases, each in its own transaction.
     pub async fn execute(&self, database: &str, statements: &[&str]) {
         let url = self.url(database);
         let mut connection = PgConnection::connect(&url).await.unwrap();
@@ -256,7 +256,7 @@ impl Cluster {
         self.port
     }
 
-    /// Its Unix socket, for a proxy before it.
+    /// Its Unix socket, for a proxy in front of it.
     pub fn socket(&self) -> PathBuf {
         self.root.join(format!(".s.PGSQL.{}", self.port))
     }
@@ -278,7 +278,7 @@ impl Cluster {
         );
     }
 
-    /// Stops it in good order, and waits until it has.
+    /// Stops it in an orderly way, and waits until it has ended.
     pub fn stop(&self) {
         let data = self.data();
         self.run(
@@ -302,7 +302,7 @@ impl Cluster {
             .chain(children(postmaster))
             .map(|process| process.to_string())
             .collect();
-        // It fails where one of them has just ended by itself; the others get their signal.
+        // Fails if one of them has just ended by itself; the others still get the signal.
         let _ = Command::new("kill")
             .arg("-KILL")
             .args(&processes)
@@ -312,15 +312,15 @@ impl Cluster {
         wait_until("the server is gone", || {
             processes.iter().all(|process| !is_running(process))
         });
-        // Where nothing reaps orphans, as in many containers, the server would take its own
-        // zombie for a rival that holds these files.
+        // Where nothing reaps orphans, as in many containers, the server would mistake its own
+        // zombie for another server that uses these files.
         let socket_lock = self.root.join(format!(".s.PGSQL.{}.lock", self.port));
         for lock in [self.data().join("postmaster.pid"), socket_lock] {
             std::fs::remove_file(lock).unwrap();
         }
     }
 
-    /// Its data directory, which holds its settings and who may connect.
+    /// Its data directory, which holds its settings and its access rules.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
@@ -330,7 +330,8 @@ impl Cluster {
         text.lines().next()?.trim().parse().ok()
     }
 
-    /// Runs one of the server's programs, as another user than root, which they refuse.
+    /// Runs one of the server's programs as a user other than root, because they refuse to run as
+    /// root.
     fn run(&self, program: &str, arguments: &[&OsStr]) {
         let program = self.binaries.join(program);
         let mut command = if is_root() {
@@ -338,7 +339,7 @@ impl Cluster {
         } else {
             Command::new(&program)
         };
-        // Not into a pipe: the server would inherit it and hold it open.
+        // Not into a pipe: the server would inherit it and keep it open.
         let transcript = self.root.join("transcript");
         let output = std::fs::File::create(&transcript).unwrap();
         let status = command

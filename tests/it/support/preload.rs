@@ -1,4 +1,4 @@
-//! Libraries in C that are preloaded into a Weir, for faults of the machine underneath.
+//! Libraries in C that are preloaded into a Weir to simulate faults of the operating system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Weir as its own process, for what cannot be seen from inside one: kills, freezes, wrong clocks.
+//! Weir as its own process, for what cannot be tested inside one: kills, freezes, wrong clocks.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
@@ -10,16 +10,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// How long a process may take to listen, and to leave after SIGTERM.
+/// How long a process may take to listen, and to end after SIGTERM.
 const PROCESS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How often [`eventually`] looks.
+/// How often [`eventually`] checks.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How much of a process's log goes into a failure's message.
+/// How much of a process's log is included in a failure's message.
 const LINES_SHOWN: usize = 80;
 
-/// Waits until `condition` gives a value, and fails the test once `deadline` has passed.
+/// Waits until `condition` returns a value, and fails the test once `deadline` has passed.
 pub async fn eventually<T>(
     deadline: Duration,
     what: &str,
@@ -39,7 +39,7 @@ pub async fn eventually<T>(
     }
 }
 
-/// How to start a Weir.
+/// The command line and environment of a Weir to start.
 #[derive(Debug, Clone, Default)]
 pub struct WeirCommand {
     program: Option<OsString>,
@@ -48,7 +48,7 @@ pub struct WeirCommand {
 }
 
 impl WeirCommand {
-    /// Runs another program than the one built with the tests.
+    /// Runs another program instead of the one built with the tests.
     pub fn program(mut self, path: impl AsRef<OsStr>) -> Self {
         self.program = Some(path.as_ref().into());
         self
@@ -67,15 +67,16 @@ impl WeirCommand {
         self
     }
 
-    /// Puts the process's wall clock wrong by `seconds`; its monotonic clock stays right, as on
-    /// a machine whose date somebody set wrong before the start.
+    /// Shifts the process's wall clock by `seconds`; its monotonic clock stays right, as on a
+    /// machine whose date was set wrong before the start.
     pub fn wall_clock_off_by(self, seconds: i64) -> Self {
         self.environment("LD_PRELOAD", libfaketime())
             .environment("FAKETIME", format!("{seconds:+}s"))
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
-    /// Lets `clock` set the process's wall clock while it runs; its monotonic clock stays right.
+    /// Lets `clock` control the process's wall clock while it runs; its monotonic clock stays
+    /// right.
     pub fn wall_clock_of(self, clock: &WallClock) -> Self {
         self.environment("LD_PRELOAD", libfaketime())
             .environment("FAKETIME_TIMESTAMP_FILE", clock.file())
@@ -96,7 +97,7 @@ impl WeirCommand {
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(&self.flags)
-            // The line that names the addresses must come, and come without colours.
+            // The line that names the addresses must be written, and without colours.
             .env_remove("RUST_LOG")
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().cloned())
@@ -115,16 +116,16 @@ impl WeirCommand {
 pub struct WallClock(TempDir);
 
 impl WallClock {
-    /// A clock that is right.
+    /// A clock that is right at first.
     pub fn right() -> Self {
         let clock = Self(tempfile::tempdir().expect("a directory"));
         clock.set_off_by(0);
         clock
     }
 
-    /// Sets it to so many seconds from the right time.
+    /// Sets it to this many seconds from the right time.
     pub fn set_off_by(&self, seconds: i64) {
-        // Nobody may read half a file.
+        // Replaced atomically: a reader must not see half a file.
         let written = self.0.path().join("written");
         std::fs::write(&written, format!("{seconds:+}s\n")).expect("there is room");
         std::fs::rename(written, self.file()).expect("they lie side by side");
@@ -175,17 +176,17 @@ impl WeirProcess {
         }
     }
 
-    /// Where SDKs and agents find it, without a slash at the end.
+    /// The URL for SDKs and agents, without a slash at the end.
     pub fn sdk_url(&self) -> &str {
         &self.sdk_url
     }
 
-    /// Where operators find it, without a slash at the end.
+    /// The URL for operators, without a slash at the end.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
     }
 
-    /// The most memory it has held so far, in KiB.
+    /// The most memory it has used so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .expect("the process runs");
@@ -196,7 +197,7 @@ impl WeirProcess {
             .expect("Linux tells the peak")
     }
 
-    /// Ends it as a power cut would: SIGKILL, no last word.
+    /// Kills it (SIGKILL), as a power cut would.
     pub fn kill9(&mut self) {
         self.child
             .kill()
@@ -211,18 +212,18 @@ impl WeirProcess {
         self.signal("STOP");
     }
 
-    /// Lets it go on after [`Self::stop`] (SIGCONT).
+    /// Resumes it after [`Self::stop`] (SIGCONT).
     pub fn cont(&self) {
         self.signal("CONT");
     }
 
-    /// Asks it to leave (SIGTERM) and waits until it has.
+    /// Asks it to stop (SIGTERM) and waits until it has ended.
     pub async fn terminate(self) -> ExitStatus {
         self.signal("TERM");
         self.ended().await
     }
 
-    /// Waits until it has left.
+    /// Waits until it has ended.
     pub async fn ended(mut self) -> ExitStatus {
         eventually(PROCESS_DEADLINE, "weir leaves after SIGTERM", async || {
             self.child
@@ -232,7 +233,7 @@ impl WeirProcess {
         .await
     }
 
-    /// The lines of its log so far that hold a text.
+    /// The lines of its log so far that contain a text.
     pub fn logged(&self, text: &str) -> Vec<String> {
         let lines = self.lines();
         let found = lines.iter().filter(|line| line.contains(text));
@@ -243,7 +244,8 @@ impl WeirProcess {
         self.log.lock().expect("no holder of the log panics")
     }
 
-    /// Sends a signal. The shell's own `kill` is there where no program of that name is.
+    /// Sends a signal with the shell's own `kill`, which exists even where there is no such
+    /// program.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh")
             .args([
@@ -260,7 +262,7 @@ impl WeirProcess {
 
 impl Drop for WeirProcess {
     fn drop(&mut self) {
-        // Errors mean that it has ended already.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -271,7 +273,7 @@ impl Drop for WeirProcess {
     }
 }
 
-/// Keeps a process's log, so that its pipe never fills, and finds the addresses in it.
+/// Reads a process's log, so that its pipe never fills, and finds the addresses in it.
 fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(String, String)>) {
     let mut found = Some(found);
     for line in BufReader::new(stderr).lines() {
@@ -279,16 +281,16 @@ fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(
         if let Some(addresses) = addresses(&line)
             && let Some(found) = found.take()
         {
-            // Nobody waits any more when the deadline has passed.
+            // The receiver is gone once the deadline has passed.
             let _ = found.send(addresses);
         }
         log.lock().expect("no holder of the log panics").push(line);
     }
 }
 
-/// The bound addresses that the line about listening names.
+/// The bound addresses in the log line about listening.
 fn addresses(line: &str) -> Option<(String, String)> {
-    // As text or as JSON.
+    // In the text format or as JSON.
     let field = |name: &str| {
         let (_, rest) = [format!(" {name}="), format!("\"{name}\":\"")]
             .iter()

@@ -1,8 +1,8 @@
 //! A real Prometheus for tests: Debian's, on a free loopback port, with a data directory of its
 //! own.
 //!
-//! It goes with this process however that ends: the shell that starts it waits on a pipe that
-//! only this process holds open, then kills it by its number.
+//! It ends with this process, however that ends: the shell that starts it waits on a pipe that only
+//! this process holds open, then kills it by its process id.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -20,11 +20,11 @@ use super::process::eventually;
 /// How long it may take to listen.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How much of its log goes into a failure's message.
+/// How much of its log is included in a failure's message.
 const LINES_SHOWN: usize = 40;
 
-/// Kills what it has started when the pipe's other end goes. Nobody else waits for its child, so
-/// that the number stays the child's.
+/// Kills the process it has started when the pipe's other end is closed. Only the shell waits for
+/// its child, so the process id stays the child's.
 const KEEPER: &str = r#"
 "$@" &
 server=$!
@@ -33,12 +33,12 @@ kill -KILL "$server"
 wait "$server"
 "#;
 
-/// What an alert is doing; in the order of how far it has come.
+/// The state of an alert, in the order in which it passes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertState {
-    /// Its expression holds, not yet for long enough.
+    /// Its expression is true, but not yet for long enough.
     Pending,
-    /// It would be sent.
+    /// It would be sent to a receiver.
     Firing,
 }
 
@@ -58,7 +58,7 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// A series and its values, each with its instant in Unix time.
+/// A series and its values, each with its Unix time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub labels: BTreeMap<String, String>,
@@ -77,13 +77,13 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with this configuration (YAML; files it names are looked for in `directory`,
-    /// where its data goes, too) and waits until it is ready.
+    /// Starts it with this configuration (YAML; relative file names are looked up in `directory`,
+    /// which also holds its data) and waits until it is ready.
     pub async fn start(config: &str, directory: &Path) -> Self {
         Self::start_with(config, directory, &[]).await
     }
 
-    /// Starts it with more flags.
+    /// Starts it with further flags.
     pub async fn start_with(config: &str, directory: &Path, flags: &[&str]) -> Self {
         let file = directory.join("prometheus.yml");
         std::fs::write(&file, config).expect("the directory can be written to");
@@ -100,7 +100,8 @@ impl Prometheus {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Out of reach of an interrupt meant for the tests' process group: the pipe is enough.
+            // In its own process group, so that an interrupt meant for the tests does not reach it:
+            // the pipe is enough.
             .process_group(0)
             .spawn()
             .expect("there is a shell");
@@ -135,7 +136,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// What an expression gives now: every series, or one without labels for a scalar.
+    /// The current result of an expression: every series, or one without labels for a scalar.
     pub async fn query(&self, expression: &str) -> Vec<Sample> {
         let answer = self.ask("query", &[("query", expression)]).await;
         let result = &answer["result"];
@@ -151,14 +152,14 @@ impl Prometheus {
         list(result).iter().map(sample).collect()
     }
 
-    /// The value of an expression that gives one series; absent if it gives none.
+    /// The value of an expression that returns one series; absent if it returns none.
     pub async fn value(&self, expression: &str) -> Option<f64> {
         let samples = self.query(expression).await;
         assert!(samples.len() <= 1, "{expression} gives {samples:?}");
         samples.first().map(|sample| sample.value)
     }
 
-    /// What an expression gave between two instants, in Unix time.
+    /// The result of an expression between two Unix times.
     pub async fn query_range(
         &self,
         expression: &str,
@@ -181,7 +182,7 @@ impl Prometheus {
         list(&answer["result"]).iter().map(series).collect()
     }
 
-    /// The alerts that are active, by name: how far the furthest of that name has come.
+    /// The active alerts by name, each with the most advanced state among alerts of that name.
     pub async fn alerts(&self) -> BTreeMap<String, AlertState> {
         let mut alerts = BTreeMap::new();
         for alert in self.active_alerts().await {
@@ -207,7 +208,7 @@ impl Prometheus {
         list(&answer["alerts"]).iter().map(alert).collect()
     }
 
-    /// What went wrong when rules were last evaluated, by the rules' names.
+    /// Errors of the last evaluation of the rules, by the rules' names.
     pub async fn rule_errors(&self) -> BTreeMap<String, String> {
         let answer = self.ask("rules", &[]).await;
         let groups = list(&answer["groups"]);
@@ -220,7 +221,7 @@ impl Prometheus {
             .collect()
     }
 
-    /// Takes another configuration.
+    /// Replaces the configuration.
     pub async fn reload(&self, config: &str) {
         std::fs::write(&self.config, config).expect("the directory can be written to");
         let asked = self.http.post(format!("{}/-/reload", self.url)).send();
@@ -229,7 +230,7 @@ impl Prometheus {
         assert!(status.is_success(), "{status}: {text:?}");
     }
 
-    /// Asks its API, and fails the test on an error.
+    /// Calls its API, and fails the test on an error.
     async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Value {
         let url = format!("{}/api/v1/{what}", self.url);
         let url = reqwest::Url::parse_with_params(&url, parameters).expect("an address");
@@ -250,7 +251,7 @@ impl Prometheus {
 impl Drop for Prometheus {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         let _ = self.keeper.wait();
         if std::thread::panicking() {
             eprintln!("the last of prometheus' log:\n{}", self.last_lines());
@@ -262,7 +263,7 @@ fn argument(flag: &str, path: &Path) -> String {
     format!("{flag}={}", path.to_str().expect("a path in UTF-8"))
 }
 
-/// Keeps the log, so that its pipe never fills, and finds the address in it.
+/// Reads the log, so that its pipe never fills, and finds the address in it.
 fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<String>) {
     let mut found = Some(found);
     for line in BufReader::new(stderr).lines() {
@@ -270,15 +271,15 @@ fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<S
         if let Some(address) = bound_address(&line)
             && let Some(found) = found.take()
         {
-            // Nobody waits any more when the deadline has passed.
+            // The receiver is gone once the deadline has passed.
             let _ = found.send(address);
         }
         log.lock().expect("no holder of the log panics").push(line);
     }
 }
 
-/// The address in the line that comes after the listener is bound; the line before it names what
-/// was asked for, port 0.
+/// The address in the line that is written after the listener is bound; the line before it names
+/// the requested port, 0.
 fn bound_address(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("msg=\"Listening on\" address=")?;
     Some(rest.split_whitespace().next()?.to_owned())
@@ -295,7 +296,7 @@ fn labels(metric: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// An instant and a value, which is told as text.
+/// An instant and a value, which Prometheus writes as text.
 fn point(pair: &Value) -> (f64, f64) {
     let instant = pair[0].as_f64().expect("an instant");
     let value = pair[1].as_str().expect("a value as text");

@@ -1,5 +1,5 @@
-//! A TCP proxy on loopback whose way can be made slow, silent or cut: a bad network before a
-//! server that is well.
+//! A TCP proxy on loopback that can be made slow, silent or disconnected: a bad network in front of
+//! a healthy server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,27 +12,27 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Bytes read at once.
+/// The most bytes read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Chunks on their way in one direction; a sender that is ahead by more has to wait.
+/// Chunks in transit in one direction; a sender that is further ahead has to wait.
 const CHUNKS_ON_THEIR_WAY: usize = 256;
 
-/// Where connections lead.
+/// The address that connections are forwarded to.
 #[derive(Debug, Clone)]
 enum Target {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-/// What becomes of bytes and connections.
+/// What happens to bytes and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Open,
-    /// Nothing passes, and nobody is told: a network that drops packets. What was sent
+    /// Nothing passes and no error is reported, as in a network that drops packets. What was sent
     /// meanwhile arrives afterwards.
     Silent,
-    /// Connections are dropped, new ones at once.
+    /// Connections are closed, new ones immediately.
     Cut,
 }
 
@@ -43,7 +43,7 @@ struct Weather {
     to_client: Duration,
 }
 
-/// A proxy; it ends with its value, and with it every connection.
+/// A proxy; dropping it closes every connection.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -53,12 +53,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Leads to a TCP port.
+    /// Forwards to a TCP port.
     pub async fn to_tcp(server: SocketAddr) -> Self {
         Self::start(Target::Tcp(server)).await
     }
 
-    /// Leads to a Unix socket.
+    /// Forwards to a Unix socket.
     pub async fn to_unix(socket: &Path) -> Self {
         Self::start(Target::Unix(socket.to_owned())).await
     }
@@ -86,12 +86,12 @@ impl Proxy {
         }
     }
 
-    /// Leads new connections to another Unix socket, as a failover does.
+    /// Forwards new connections to another Unix socket, as after a failover.
     pub fn lead_to_unix(&self, socket: &Path) {
         self.target.send_replace(Target::Unix(socket.to_owned()));
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -102,8 +102,8 @@ impl Proxy {
         format!("postgres://weir@{address}/{database}?sslmode=disable")
     }
 
-    /// Makes every chunk, of connections that are open too, take this long to the server and
-    /// this long back. Chunks follow each other as fast as before: it is delay, not bandwidth.
+    /// Delays every chunk, of open connections too, by this much in each direction. Chunks follow
+    /// each other as fast as before: this limits latency, not bandwidth.
     pub fn delay(&self, to_server: Duration, to_client: Duration) {
         self.weather.send_modify(|weather| {
             weather.to_server = to_server;
@@ -111,17 +111,17 @@ impl Proxy {
         });
     }
 
-    /// Lets nothing pass and says nothing, until [`Proxy::restore`].
+    /// Lets nothing pass and reports no error, until [`Proxy::restore`].
     pub fn silence(&self) {
         self.set(Route::Silent);
     }
 
-    /// Drops all connections, and every new one at once, until [`Proxy::restore`].
+    /// Closes all connections, and every new one immediately, until [`Proxy::restore`].
     pub fn cut(&self) {
         self.set(Route::Cut);
     }
 
-    /// Lets everything pass again; a delay stays.
+    /// Lets everything pass again; a delay remains.
     pub fn restore(&self) {
         self.set(Route::Open);
     }
@@ -141,14 +141,14 @@ async fn accept(
         let (weather, stop) = (weather.clone(), stop.clone());
         let target = targets.borrow().clone();
         tokio::spawn(async move {
-            // A connection that breaks off is what this is for.
+            // A broken connection is expected here.
             let carried = carry(client, target, weather);
             let _ = stop.run_until_cancelled(carried).await;
         });
     }
 }
 
-/// Carries one connection until either end is gone or the way is cut.
+/// Carries one connection until either end closes it or the proxy disconnects it.
 async fn carry(
     client: TcpStream,
     target: Target,
@@ -156,7 +156,7 @@ async fn carry(
 ) -> io::Result<()> {
     let cut = weather.clone();
     let carried = async {
-        // Who connects into the silence is not refused: he hears nothing.
+        // A client that connects while nothing passes is not refused: it gets no answer.
         let _ = weather
             .wait_for(|weather| weather.route != Route::Silent)
             .await;
@@ -199,7 +199,7 @@ async fn both(
     Ok(())
 }
 
-/// Carries one direction; what has been read waits for its time without holding up the reader.
+/// Carries one direction; delayed chunks wait without holding up the reader.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! What `/metrics` says, read strictly.
+//! The contents of `/metrics`, parsed strictly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use super::app::TestApp;
 use super::client::http_client;
 use super::process::WeirProcess;
 
-/// A metric as it is told: its help, its type, its series.
+/// A metric as it is exposed: its help, its type, its series.
 #[derive(Debug, Default)]
 pub struct Family {
     pub help: String,
     pub kind: String,
-    /// Labels, in braces as they stand, by the sample's whole name, and its value.
+    /// The value of each series, by the sample's whole name with its labels in braces.
     pub samples: BTreeMap<String, f64>,
 }
 
@@ -26,7 +26,7 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Asks for the metrics and checks that the answer is well formed.
+    /// Requests the metrics and checks that the answer is well formed.
     pub async fn of(app: &TestApp) -> Self {
         let asked = app.client.get(format!("{}/metrics", app.admin)).send();
         let answer = asked.await.expect("an answer");
@@ -36,14 +36,14 @@ impl Scrape {
         Self::read(answer.text().await.expect("text"))
     }
 
-    /// The same of a process; nothing while it does not answer.
+    /// The same for a process; nothing while it does not answer.
     pub async fn of_process(weir: &WeirProcess) -> Option<Self> {
         let url = format!("{}/metrics", weir.admin_url());
         let answer = http_client().get(url).send().await.ok()?;
         Some(Self::read(answer.text().await.ok()?))
     }
 
-    /// Reads the text format, as strictly as a scraper may.
+    /// Parses the text format, as strictly as a scraper may.
     pub fn read(text: String) -> Self {
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
         let mut current = String::new();
@@ -82,7 +82,7 @@ impl Scrape {
         Self { text, families }
     }
 
-    /// The value of a series, written as it is told.
+    /// The value of a series, whose name is written as it is exposed.
     #[track_caller]
     pub fn value(&self, series: &str) -> f64 {
         let mut found = self.families.values();
@@ -113,7 +113,7 @@ impl Scrape {
         labels
     }
 
-    /// Says what `promtool` finds wrong, where it is installed.
+    /// Runs `promtool` if it is installed, and returns the problems it reports.
     pub fn check_with_promtool(&self) {
         let tool = Command::new("promtool")
             .args(["check", "metrics"])

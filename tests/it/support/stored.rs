@@ -1,4 +1,4 @@
-//! What a store holds, read past the server.
+//! The contents of a store, read directly and not through the server.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use weir::store::{BucketCounts, HistoryRow, Settlement, Settling, Store, StoreEr
 use super::agents::Totals;
 use super::client::now;
 
-/// What the program reads row by row, read as a whole.
+/// Reads at once what the program reads row by row.
 #[async_trait]
 pub trait ReadWhole {
     /// Every delta of the buckets that start in the range.
@@ -22,7 +22,7 @@ pub trait ReadWhole {
     /// The history of all windows that start in the range.
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
 
-    /// Writes history from where it is settled now, with the names that there are now.
+    /// Writes history from the currently settled instant on, with the current names.
     async fn settle(&self, rows: &[HistoryRow], until: Timestamp) -> Result<(), StoreError>;
 }
 

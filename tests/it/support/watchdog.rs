@@ -12,8 +12,8 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a shell with this script, whose `$1` is `root`. The script has to begin by reading its
-    /// input to the end: that comes when this process has gone.
+    /// Starts a shell with this script, whose `$1` is `root`. The script has to begin by reading
+    /// its input to the end, which comes when this process has ended.
     pub fn new(script: &str, root: &Path) -> Self {
         let mut process = Command::new("sh")
             .args(["-c", script, "watchdog"])
@@ -22,7 +22,8 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of reach of an interrupt or a kill meant for the tests' process group.
+            // In its own process group, so that an interrupt or a kill meant for the tests does not
+            // reach it.
             .process_group(0)
             .spawn()
             .expect("there is a shell");

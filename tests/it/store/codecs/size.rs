@@ -1,4 +1,4 @@
-//! The most bytes that an operation and a service take.
+//! The largest encoded size of an operation and of a service.
 
 use weir::allocation::{
     Belief, Binding, OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan,

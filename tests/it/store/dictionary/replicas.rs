@@ -1,4 +1,4 @@
-//! Names that several replicas add at once.
+//! Names that several replicas add at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

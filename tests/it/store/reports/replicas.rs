@@ -1,4 +1,4 @@
-//! Reports that reach several replicas at once.
+//! Reports that reach several replicas at the same time.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub async fn a_report_sent_to_two_replicas_at_once_counts_once(fixture: &Fixture
     assert_eq!(instances(&deltas, window(0)), expected * INSTANCES);
 }
 
-/// Each replica's batches name the same agents in another order, some of them new, some of them
-/// sent to both.
+/// Each replica's batches contain the same agents in another order, some of them new, some of them
+/// sent to both replicas.
 pub async fn overlapping_batches_of_two_replicas_lose_nothing(fixture: &Fixture) {
     const ROUNDS: u64 = 12;
     let mut running = Vec::new();

@@ -1,4 +1,4 @@
-//! A second server that follows the first, and can be made to lag and to take over.
+//! A second server that replicates the first, and can be made to lag and be promoted.
 
 use sqlx::{Connection, PgConnection};
 
@@ -7,11 +7,11 @@ use super::{Cluster, USER, WATCHDOG};
 use crate::support::process::eventually;
 use crate::support::watchdog::Watchdog;
 
-/// How long a standby may take for anything.
+/// The time limit for each operation on a standby.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Cluster {
-    /// Starts a standby that follows this server asynchronously, and listens as it does.
+    /// Starts a standby that replicates this server asynchronously, and listens in the same way.
     pub fn standby(&self) -> Self {
         let root = make_root();
         let standby = Self {
@@ -66,7 +66,7 @@ impl Cluster {
         .await;
     }
 
-    /// Cuts this standby off its primary: from now on it lags.
+    /// Disconnects this standby from its primary, so that it lags.
     pub async fn cut_off(&self) {
         let mut here = self.superuser().await;
         for statement in [
@@ -85,7 +85,7 @@ impl Cluster {
         .await;
     }
 
-    /// Makes this standby a primary, with what it has.
+    /// Promotes this standby with the data it has.
     pub async fn promote(&self) {
         let mut here = self.superuser().await;
         let promoted: bool = sqlx::query_scalar("select pg_promote()")

@@ -1,4 +1,5 @@
-//! The machine underneath: where the server's programs are, as whom they run, and what runs.
+//! The operating system: where the server's programs are, which user runs them, and which processes
+//! run.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// How long a server may take to go.
+/// How long a server may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the newest installed server's programs are.
+/// The directory of the newest installed server's programs.
 pub fn binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -39,7 +40,7 @@ pub fn binaries() -> Option<PathBuf> {
     folders.into_iter().find(complete)
 }
 
-/// A directory that the server's user can reach and that is short enough for a socket's name.
+/// A directory that the server's user can reach and whose path is short enough for a socket's name.
 pub fn make_root() -> PathBuf {
     let root = PathBuf::from(format!("/tmp/weir-test-{}", Uuid::new_v4().simple()));
     std::fs::create_dir(&root).unwrap();
@@ -56,7 +57,7 @@ pub fn is_root() -> bool {
     *ROOT.get_or_init(|| first_line(Command::new("id").arg("-u")) == "0")
 }
 
-/// A number of the user that the package makes for the server.
+/// A numeric id of the user that the package creates for the server.
 fn user_number(which: &str) -> u32 {
     let number = first_line(Command::new("id").args([which, "postgres"]));
     number
@@ -113,7 +114,7 @@ fn parent_of(process: u32) -> Option<u32> {
     status_field(&process.to_string(), "PPid:")?.parse().ok()
 }
 
-/// A process that nobody has waited for yet is gone all the same.
+/// A zombie counts as ended.
 pub fn is_running(process: &str) -> bool {
     status_field(process, "State:").is_some_and(|state| !state.starts_with('Z'))
 }
