@@ -267,6 +267,13 @@ pub trait Backend: Send + Sync + 'static {
         operations: &[OperationId],
     ) -> Result<(u64, u64), Fault>;
 
+    /// Writes history, replacing rows of the same window start. Of several rows given for one, the
+    /// last holds.
+    async fn write_history(
+        transaction: &mut Self::Transaction,
+        rows: &[HistoryRow],
+    ) -> Result<(), Fault>;
+
     /// See [`Store::stream_history`](super::Store::stream_history).
     async fn stream_history(
         &self,

@@ -1,6 +1,6 @@
-//! Reads history as it is stored in pages, and only the parts that are wanted.
+//! Writes history, and reads only the parts that are wanted of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::Postgres;
@@ -10,6 +10,13 @@ use crate::allocation::{OperationId, Timestamp, Window};
 use crate::store::fault::{self, Fault};
 use crate::store::history_codec::{self, Cut, HEAD_BYTES, Part};
 use crate::store::{HistoryRow, Rows};
+
+const UPSERT: &str = "\
+-- history: upsert
+insert into history (window_start_ms, window_end_ms, payload)
+select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
+on conflict (window_start_ms) do update
+set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
 
 const READ_HEADS: &str = "\
 -- history: read heads
@@ -79,6 +86,25 @@ impl HeadRow {
             what,
         })
     }
+}
+
+/// Writes rows with one statement, which may not write a window twice.
+pub(super) async fn write(connection: &mut Connection, rows: &[HistoryRow]) -> Result<(), Fault> {
+    let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
+    if by_start.is_empty() {
+        return Ok(());
+    }
+    let rows = || by_start.values();
+    let starts: Vec<i64> = rows().map(|row| row.window.start.0).collect();
+    let ends: Vec<i64> = rows().map(|row| row.window.end.0).collect();
+    let payloads: Vec<&[u8]> = rows().map(|row| row.payload.as_slice()).collect();
+    sqlx::query(UPSERT)
+        .bind(starts)
+        .bind(ends)
+        .bind(payloads)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Sends rows, oldest first: reads the heads of all rows, then the necessary part of each.

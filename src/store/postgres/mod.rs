@@ -190,6 +190,13 @@ impl Backend for Postgres {
         dictionary::delete(transaction, operations).await
     }
 
+    async fn write_history(
+        transaction: &mut Transaction,
+        rows: &[HistoryRow],
+    ) -> Result<(), Fault> {
+        history::write(transaction, rows).await
+    }
+
     async fn stream_history(
         &self,
         starts: Range<Timestamp>,

@@ -1,4 +1,4 @@
-//! Reads history.
+//! Writes and reads history.
 
 use std::ops::Range;
 
@@ -11,6 +11,12 @@ use crate::store::fault::Fault;
 use crate::store::history_codec::{self, Cut};
 use crate::store::tables::history;
 use crate::store::{HistoryRow, Rows};
+
+const UPSERT: &str = "\
+-- history: upsert
+insert into history (window_start_ms, window_end_ms, payload) values ($1, $2, $3)
+on conflict (window_start_ms) do update
+set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
 
 const READ: &str = "\
 -- history: read
@@ -31,6 +37,22 @@ fn cut(payload: &[u8], operation: Option<OperationId>) -> Vec<u8> {
             part.payload(bytes.unwrap_or_default().to_vec())
         }
     }
+}
+
+/// Writes rows.
+pub(super) async fn write(
+    transaction: &mut impl Transaction,
+    rows: &[HistoryRow],
+) -> Result<(), Fault> {
+    for row in rows {
+        let values = [
+            row.window.start.0.into(),
+            row.window.end.0.into(),
+            row.payload.as_slice().into(),
+        ];
+        transaction.execute(UPSERT, &values).await?;
+    }
+    Ok(())
 }
 
 /// Sends rows, oldest first.

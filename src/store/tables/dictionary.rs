@@ -46,10 +46,6 @@ where operation.operation_id >= $1
 order by operation.operation_id
 limit $2";
 
-const READ_INCARNATION: &str = "\
--- dictionary: read incarnation
-select incarnation from dictionary";
-
 const IS_PAST: &str = "\
 -- dictionary: is past
 select incarnation from dictionary_chain where incarnation = $1";
@@ -211,12 +207,6 @@ async fn read_page(
         more: next != state.next,
         entries,
     })
-}
-
-/// The state of the dictionary.
-pub async fn state(transaction: &mut impl Transaction) -> Result<Incarnation, Fault> {
-    let row = transaction.only_row(READ_INCARNATION, &[]).await?;
-    Ok(Incarnation(row.id("incarnation")?))
 }
 
 /// Whether a state is the dictionary's current one or in its past.

@@ -4,13 +4,7 @@ use super::dictionary;
 use crate::allocation::{Timestamp, Window};
 use crate::store::backend::{Backend, Coming, Kind, Row, Transaction};
 use crate::store::fault::Fault;
-use crate::store::{HistoryRow, Settlement, Settling};
-
-const UPSERT: &str = "\
--- history: upsert
-insert into history (window_start_ms, window_end_ms, payload) values ($1, $2, $3)
-on conflict (window_start_ms) do update
-set window_end_ms = excluded.window_end_ms, payload = excluded.payload";
+use crate::store::{Settlement, Settling};
 
 const READ_SETTLED: &str = "\
 -- history: read settled
@@ -28,19 +22,6 @@ pub fn window(row: &impl Row) -> Result<Window, Fault> {
     })
 }
 
-/// Writes rows with one statement each: there are one or two, and they are large.
-pub async fn upsert(transaction: &mut impl Transaction, rows: &[HistoryRow]) -> Result<(), Fault> {
-    for row in rows {
-        let values = [
-            row.window.start.0.into(),
-            row.window.end.0.into(),
-            row.payload.as_slice().into(),
-        ];
-        transaction.execute(UPSERT, &values).await?;
-    }
-    Ok(())
-}
-
 /// Writes rows, and up to when history is settled now.
 pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<Settlement, Fault> {
     let coming = Coming {
@@ -49,7 +30,7 @@ pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<S
     };
     backend.make_room(coming).await?;
     let mut transaction = backend.begin(Kind::Write).await?;
-    let settlement = attempt(&mut transaction, settling).await?;
+    let settlement = attempt::<B>(&mut transaction, settling).await?;
     if settlement == Settlement::Settled {
         transaction.commit().await?;
     } else {
@@ -58,8 +39,8 @@ pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<S
     Ok(settlement)
 }
 
-async fn attempt(
-    transaction: &mut impl Transaction,
+async fn attempt<B: Backend>(
+    transaction: &mut B::Transaction,
     settling: Settling<'_>,
 ) -> Result<Settlement, Fault> {
     let after = settling.after.map(|after| after.0);
@@ -71,7 +52,7 @@ async fn attempt(
     if given && !dictionary::is_past(transaction, settling.names).await? {
         return Ok(Settlement::OtherNames);
     }
-    upsert(transaction, settling.rows).await?;
+    B::write_history(transaction, settling.rows).await?;
     Ok(Settlement::Settled)
 }
 

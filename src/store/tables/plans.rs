@@ -80,7 +80,7 @@ async fn attempt<B: Backend>(
         return Ok(Publication::OtherNames);
     }
     insert::<B>(transaction, new.plan).await?;
-    history::upsert(transaction, new.history).await?;
+    B::write_history(transaction, new.history).await?;
     Ok(Publication::Published)
 }
 

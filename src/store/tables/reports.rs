@@ -5,16 +5,20 @@ use std::ops::Range;
 
 use futures_util::TryStreamExt;
 
-use super::dictionary;
 use crate::allocation::{Timestamp, Window};
 use crate::store::admission::Mark;
 use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::Fault;
 use crate::store::{Incarnation, Rows, StoredDelta};
 
+/// The state of the names comes as a row of its own: one statement is one round trip, and sees one
+/// state of the database.
 const READ_DELTAS: &str = "\
 -- reports: read deltas
-select bucket_start_ms, bucket_end_ms, payload
+select null as bucket_start_ms, null as bucket_end_ms, null as payload, incarnation
+from dictionary
+union all
+select bucket_start_ms, bucket_end_ms, payload, null
 from delta
 where bucket_start_ms >= $1 and bucket_start_ms < $2";
 
@@ -50,29 +54,34 @@ fn bucket(row: &impl Row) -> Result<Window, Fault> {
     })
 }
 
-/// Sends the deltas of a range of buckets; the state of the names is read in the same snapshot.
+/// Sends the deltas of a range of buckets, and returns the state of the names.
 pub async fn stream<B: Backend>(
     backend: &B,
     starts: Range<Timestamp>,
     rows: &Rows<StoredDelta>,
 ) -> Result<Incarnation, Fault> {
     let values = [starts.start.0.into(), starts.end.0.into()];
+    let mut names = None;
     let mut transaction = backend.begin(Kind::Read).await?;
-    let names = dictionary::state(&mut transaction).await?;
     {
         let mut found = transaction.stream(READ_DELTAS, &values);
         while let Some(row) = found.try_next().await? {
+            if let Some(incarnation) = row.id_or_null("incarnation")? {
+                names = Some(Incarnation(incarnation));
+                continue;
+            }
             let delta = StoredDelta {
                 bucket: bucket(&row)?,
                 payload: row.bytes("payload")?.to_vec(),
             };
             if rows.send(delta).await.is_err() {
-                return Ok(names);
+                // Nobody computes anything from half of the rows.
+                return Ok(names.unwrap_or(Incarnation::EMPTY));
             }
         }
     }
     transaction.commit().await?;
-    Ok(names)
+    names.ok_or_else(Fault::no_row)
 }
 
 /// The first bucket from an instant on.
