@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer};
 
 use crate::process::eventually;
 
-/// What makes this program serve instead of measuring.
+/// The argument that makes this program serve instead of measuring.
 pub const ARGUMENT: &str = "serve-bytes";
 
 /// A server of some bytes, in a process of its own as Weir is.
@@ -58,8 +58,8 @@ impl Drop for Bare {
     }
 }
 
-/// How far apart the bodies of two polls are: a prime, so that each has its turn, and far enough
-/// that no prefetcher sees a pattern in it.
+/// The distance between the bodies of two polls: a prime, so that each is used in turn, and large
+/// enough that no prefetcher recognises a pattern.
 const APART: usize = 7919;
 
 /// Serves `copies` copies of a file's content in turn.

@@ -1,4 +1,4 @@
-//! The release build from nothing but fetched sources.
+//! The release build, with only the sources fetched.
 
 use std::process::Command;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One plan, from its window's counts to what is served: how long it takes, and where.
+//! One plan, from its window's counts until it is served: the time of each phase.
 
 use weir::telemetry::metrics::{Label, PlanPhase};
 
@@ -12,10 +12,10 @@ use crate::table::{Row, seconds};
 /// Plans over which a cycle is averaged.
 const PLANS: usize = 2;
 
-/// What a plan costs.
+/// The cost of a plan.
 pub struct Cycle {
     pub operations: usize,
-    /// What each phase took, in seconds, in their order.
+    /// The duration of each phase in seconds, in their order.
     pub phases: Vec<(&'static str, f64)>,
     pub peak_memory_mib: f64,
 }
@@ -41,7 +41,7 @@ impl Cycle {
         while told.operations < fleet.operations() as f64 {
             told = Told::next(&weir, &client, &mut fleet, &told).await;
         }
-        // The plan that lists every operation first knew none of them before: those after count.
+        // The first plan with every operation had known none of them before: those after it count.
         let first = told;
         let mut last = first.clone();
         for _ in 0..PLANS {
@@ -75,7 +75,7 @@ impl Cycle {
     }
 }
 
-/// What the metrics say of the plans so far.
+/// The metrics about the plans so far.
 #[derive(Clone, Default)]
 pub struct Told {
     number: f64,
@@ -86,7 +86,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Reports the whole fleet and waits until a plan has been made and is served.
+    /// Reports the whole fleet and waits until a plan has been computed and is served.
     pub async fn next(
         weir: &WeirProcess,
         client: &reqwest::Client,
@@ -97,10 +97,10 @@ impl Told {
         Self::newer(weir, client, before).await
     }
 
-    /// Waits until a plan newer than one has been made and is served.
+    /// Waits until a plan newer than one has been computed and is served.
     pub async fn newer(weir: &WeirProcess, client: &reqwest::Client, before: &Self) -> Self {
         eventually(DEADLINE, "the next plan", async || {
-            // Reading the metrics costs something too: not too often.
+            // Reading the metrics takes time too, so it is not done too often.
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             let now = Self::read(weir, client).await;
             (now.number > before.number && now.plans > before.plans).then_some(now)

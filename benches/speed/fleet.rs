@@ -14,7 +14,7 @@ const FEW: usize = 1_000;
 /// Services in one report: the most operations that fit.
 const SERVICES_PER_REPORT: usize = 200;
 
-/// Agents that between them see every service.
+/// Agents that together report every service.
 pub struct Fleet {
     services: usize,
     epoch: Uuid,
@@ -34,7 +34,8 @@ impl Fleet {
         self.services * PER_SERVICE
     }
 
-    /// What Weir is started with, and what a report is of: so every window is complete.
+    /// The interval that Weir is started with, which is also each report's window: so every window
+    /// is complete.
     pub fn interval(&self) -> Duration {
         Duration::from_secs(if self.services > FEW { 10 } else { 3 })
     }

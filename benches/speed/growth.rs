@@ -1,4 +1,4 @@
-//! What a plan costs from a thousand operations to a million: time, memory, disk.
+//! The cost of a plan from a thousand operations to a million: time, memory, disk.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -10,13 +10,13 @@ use crate::{plot, table};
 
 const SERVICES: [usize; 4] = [10, 100, 1_000, 10_000];
 
-/// What one size costs.
+/// The cost at one size.
 pub struct Size {
     pub cycle: Cycle,
     pub disk: Disk,
 }
 
-/// Bytes stored an operation and window, by how long they are kept.
+/// Bytes stored per operation and window, by how long they are kept.
 pub struct Disk {
     /// Until no report can change the window: two hours at most.
     pub deltas: f64,
@@ -26,7 +26,7 @@ pub struct Disk {
     pub history: f64,
 }
 
-/// Measures all sizes; draws them into `file` if there is one.
+/// Measures all sizes; draws them into `file` if one is given.
 pub async fn run(file: Option<&str>) {
     let mut sizes = Vec::new();
     for services in SERVICES {

@@ -1,4 +1,4 @@
-//! How fast Weir is, each figure beside the limit it is compared with, measured in the same run.
+//! How fast Weir is: each figure next to the limit it is compared with, measured in the same run.
 //!
 //! `cargo bench --bench speed` runs all but the build; `cargo bench --bench speed -- polls start`
 //! some; `-- growth --plot docs/growth.svg` draws the growth. Nothing here passes or fails: machines
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use support::{postgres, process};
 
-/// What a bench waits for at most.
+/// The longest that a bench waits.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() {
@@ -69,14 +69,14 @@ fn main() {
         if asked("growth") {
             growth::run(plot).await;
         }
-        // Takes as long as everything else together: only when named.
+        // It takes as long as everything else together, so it runs only if it is named.
         if named.contains(&"build") {
             build::run();
         }
     });
 }
 
-/// The middle one.
+/// The median.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]

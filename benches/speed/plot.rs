@@ -1,4 +1,4 @@
-//! The growth as a picture: three curves over the number of operations, beside straight growth.
+//! The growth as a picture: three curves over the number of operations, next to linear growth.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;

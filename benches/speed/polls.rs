@@ -34,7 +34,7 @@ pub async fn run() {
     against_bytes(&weir, &body).await;
 }
 
-/// Turn and turn about, so that a machine that grows slower slows all.
+/// In turn, so that a machine that becomes slower slows all of them.
 async fn against_bytes(weir: &WeirProcess, body: &[u8]) {
     let one = Bare::start(body, 1).await;
     let many = Bare::start(body, SERVICES).await;
@@ -60,13 +60,13 @@ async fn against_bytes(weir: &WeirProcess, body: &[u8]) {
     compare(&what, "one body, always in the cache", &rounds, 2, 1);
 }
 
-/// What one turn of all found, with many connections and with few.
+/// The results of one round, with many connections and with few.
 struct Round {
     many: [wrk::Load; 4],
     few: [wrk::Load; 4],
 }
 
-/// Prints the rates and the tails of two of the loads in each round.
+/// Prints the rates and the tail latencies of two of the loads in each round.
 fn compare(what: &str, limit: &str, rounds: &[Round], ours: usize, bare: usize) {
     let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let rate = |at: usize| of(&|round| round.many[at].requests_per_second);

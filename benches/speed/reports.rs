@@ -60,7 +60,7 @@ async fn measure(database: &str, command: &WeirCommand, goal: &'static str) {
     .print();
 }
 
-/// The same load from wrk, whose figures are no work of ours.
+/// The same load from wrk, an independent tool.
 async fn from_wrk(weir: &WeirProcess, seconds: u32) -> wrk::Load {
     let epoch = Uuid::new_v4().to_string();
     let report = report("AGENT", &epoch, "SEQUENCE", "SERVICE", 1);
@@ -73,7 +73,8 @@ async fn from_wrk(weir: &WeirProcess, seconds: u32) -> wrk::Load {
     load.await.unwrap()
 }
 
-/// Each agent's reports one after the other; what differs is set between ready pieces.
+/// Each agent's reports one after the other; the parts that differ are inserted between prepared
+/// pieces.
 const REPORTS: &str = r#"
 local report = [==[REPORT]==]
 local agent, sequence, service, rest = report:match("^(.*)AGENT(.*)SEQUENCE(.*)SERVICE(.*)$")

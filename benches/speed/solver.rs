@@ -1,4 +1,4 @@
-//! What sharing the budget takes alone, from a thousand operations to a million.
+//! The time of sharing the budget alone, from a thousand operations to a million.
 //!
 //! Operations have weights and some of them floors and caps, and so have services and groups: the budget
 //! is shared by the fleet alone, by the fleet and its services, and by the fleet, groups and services. Time is that of this thread on a core, the least
@@ -93,7 +93,7 @@ impl Fleet {
     }
 }
 
-/// What one size takes.
+/// The results for one size.
 struct Size {
     operations: usize,
     flat: f64,
@@ -167,7 +167,7 @@ fn measure(operations: usize) -> Size {
 
 fn off(solution: &Solution, budget: f64) -> f64 {
     let mut shares = solution.shares.clone();
-    // From the smallest on, so that the sum is as good as what it judges.
+    // Summed from the smallest on, so that the sum is at least as precise as the result it checks.
     shares.sort_unstable_by(f64::total_cmp);
     (shares.iter().sum::<f64>() / budget - 1.0).abs()
 }
@@ -176,7 +176,7 @@ fn milliseconds(seconds: f64) -> String {
     format!("{:.2} ms", seconds * 1e3)
 }
 
-/// The least time on a core that it takes.
+/// The least time on a core over several runs.
 fn least<T>(runs: usize, mut what: impl FnMut() -> T) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..runs {
@@ -187,7 +187,7 @@ fn least<T>(runs: usize, mut what: impl FnMut() -> T) -> f64 {
     least
 }
 
-/// Seconds that this thread has been on a core.
+/// The seconds that this thread has run on a core.
 fn on_core() -> f64 {
     let told = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     told.tv_sec as f64 + told.tv_nsec as f64 / 1e9

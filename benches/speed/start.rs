@@ -1,4 +1,4 @@
-//! From nothing to ready, with many operations stored.
+//! From the start of the process until it is ready, with many operations stored.
 
 use std::time::Instant;
 

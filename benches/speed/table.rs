@@ -1,6 +1,6 @@
-//! The table that `docs/performance.md` shows: one row a figure, as Markdown.
+//! The table in `docs/performance.md`: one row for each figure, as Markdown.
 
-/// A figure beside the limit measured in the same run, and what is wanted of their ratio.
+/// A figure next to the limit measured in the same run, and the ratio wanted.
 pub struct Row {
     pub what: String,
     pub figure: String,
@@ -10,7 +10,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A figure that is held to a goal alone.
+    /// A figure that is compared only with a goal.
     pub fn new(what: impl Into<String>, figure: impl Into<String>, goal: &'static str) -> Self {
         Self {
             what: what.into(),
@@ -46,7 +46,7 @@ pub fn head() {
     println!("|---|---|---|---|---|");
 }
 
-/// Seconds as they read best.
+/// Seconds in a readable unit.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.0} ms", seconds * 1e3)

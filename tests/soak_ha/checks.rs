@@ -1,4 +1,4 @@
-//! What has to hold in the end.
+//! The conditions checked at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,28 +19,29 @@ use crate::support::stored::stored_totals;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How soon after it is due a plan is in time. A leader looks every second.
+/// How late a plan may be. A leader checks every second.
 const PROMPT_MILLISECONDS: i64 = 3_000;
 
-/// Differences named in a fault.
+/// The most differences named in a fault.
 const NAMED: usize = 8;
 
-/// What became of the plans.
+/// The outcome of the plans.
 #[derive(Debug, Clone, Default)]
 pub struct Plans {
     /// Windows that closed while the soak ran.
     pub due: usize,
-    /// Of them, those whose plan came late or never, for each failover.
+    /// Of them, those whose plan was late or missing, for each failover.
     pub late: Vec<usize>,
     /// Late or missing plans that no failover explains.
     pub late_for_no_reason: usize,
-    /// The longest that a plan came after it was due.
+    /// The longest delay of a plan after it was due.
     pub latest: Duration,
     /// Windows without a plan.
     pub missing: usize,
 }
 
-/// Compares, name by name, what is stored with what was acknowledged and not lost by PostgreSQL.
+/// Compares, by name, the stored counts with the counts that were acknowledged and not lost by
+/// PostgreSQL.
 pub async fn stored(url: &str, ledger: &Ledger) {
     let store = PostgresStore::connect(url, 2).await.unwrap();
     let stored = stored_totals(&store).await;
@@ -127,8 +128,8 @@ async fn listed(
     Some((plan, names))
 }
 
-/// Every poll was answered, and no replica went back to an older plan, unless PostgreSQL lost the
-/// newer one.
+/// Every poll was answered, and no replica went back to an older plan, unless PostgreSQL had lost
+/// the newer one.
 pub fn polls(mode: Mode, polls: &[Seen; 2], ledger: &Ledger) {
     for (replica, seen) in polls.iter().enumerate() {
         if seen.failed > 0 {
@@ -154,7 +155,7 @@ struct PlanRow {
     published_ms: i64,
 }
 
-/// When each window's plan came, and which failover made it late.
+/// When each window's plan was published, and which failover delayed it.
 pub async fn plans(
     url: &str,
     started: DateTime<Utc>,
@@ -210,7 +211,7 @@ impl Plans {
         if delay.is_some_and(|delay| delay <= PROMPT_MILLISECONDS) {
             return;
         }
-        // A commit that the failover lost had been in time: its plan was made again later.
+        // A commit that the failover lost was in time: its plan was computed again later.
         let from = TimeDelta::milliseconds(2 * PROMPT_MILLISECONDS);
         let at = |instant: DateTime<Utc>| instant.timestamp_millis();
         let cause = failovers.iter().position(|failover| {

@@ -1,4 +1,4 @@
-//! One failover: what is killed, when agents and plans get on, what was lost.
+//! One failover: what is killed, when agents and plans continue, what was lost.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,19 @@ use crate::support::client::now;
 use crate::support::process::eventually;
 use crate::wal::{Sample, WalWatch, fork_after, marks};
 
-/// How long agents may take to get on.
+/// How long agents may take to continue.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// How the primary goes.
+/// How the primary ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// SIGKILL of PostgreSQL and Patroni, as when the machine is lost.
     Machine,
     /// SIGKILL of PostgreSQL.
     Postgres,
-    /// SIGKILL of Patroni; the old primary goes on until HAProxy turns away from it.
+    /// SIGKILL of Patroni; the old primary keeps running until HAProxy stops using it.
     Patroni,
-    /// An operator asks for it.
+    /// A switch-over that an operator requests.
     SwitchOver,
 }
 
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// What one failover came to.
+/// The results of one failover.
 #[derive(Debug, Clone)]
 pub struct Failover {
     pub kind: Kind,
@@ -61,16 +61,16 @@ pub struct Failover {
     pub over: DateTime<Utc>,
     /// From the kill to the first report acknowledged after the pause.
     pub to_first_acknowledged: Duration,
-    /// How long replication had been held up when the primary was killed.
+    /// How long replication had been delayed when the primary was killed.
     pub held: Duration,
-    /// Bytes of the old primary's log that the new one does not have, as far as they were seen.
+    /// Bytes of the old primary's log that the new one does not have, as far as they were observed.
     pub tail_bytes: u64,
     /// Acknowledged reports that were compared with the marks, and how many of them are lost.
     pub looked_at: usize,
     pub lost: usize,
 }
 
-/// The world that failovers happen in.
+/// The cluster, replicas and fleet that failovers happen in.
 pub struct Stage<'a> {
     pub mode: Mode,
     pub patroni: &'a mut Patroni,
@@ -80,7 +80,7 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Lets agents get on, replaces the primary, and checks what that lost.
+    /// Lets agents report, replaces the primary, and checks what was lost.
     pub async fn fail_over(&mut self, number: usize) -> Failover {
         let kind = Kind::of(number);
         let leader = self.patroni.whole(self.mode).await;
@@ -91,7 +91,7 @@ impl Stage<'_> {
         self.strike(kind, leader);
         let first = self.acknowledged_by_another(&before, killed).await;
         let over = now();
-        // What is still held must not reach anybody when the way is open again.
+        // Bytes that are still held back must not be delivered when the connection is open again.
         self.patroni.nodes[leader].replication.cut();
         let until = self.fleet.ledger.newest();
         let marks = marks(&self.patroni.url("postgres", "weir")).await;
@@ -112,8 +112,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits for some reports and repeats, another number before each failover, so that the kills
-    /// fall at different moments of a commit and of the interval.
+    /// Waits for some reports and repeats, a different number before each failover, so that the
+    /// kills happen at different moments of a commit and of the interval.
     async fn get_on(&mut self) {
         let (reports, repeats) = self.fleet.ledger.progress();
         let more = self.random.random_range(60..260);
@@ -132,8 +132,8 @@ impl Stage<'_> {
         .await
     }
 
-    /// Keeps the log from the asynchronous standbys for a while, as a slow network would, so that
-    /// there is something to lose.
+    /// Delays replication to the asynchronous standbys for a while, as a slow network would, so
+    /// that something can be lost.
     async fn hold_replication(&mut self, kind: Kind, leader: usize) -> Duration {
         if self.mode == Mode::Synchronous || !matches!(kind, Kind::Machine | Kind::Postgres) {
             return Duration::ZERO;
@@ -159,8 +159,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits until another primary has acknowledged a report; returns when the longest pause
-    /// since the kill ended.
+    /// Waits until another primary has acknowledged a report; returns when the longest pause since
+    /// the kill ended.
     async fn acknowledged_by_another(&self, before: &Sample, killed: Instant) -> Instant {
         eventually(
             DEADLINE,
@@ -182,9 +182,8 @@ impl Stage<'_> {
         .await
     }
 
-    /// A report is lost only if PostgreSQL lost it: with a synchronous standby none is, otherwise
-    /// those that were acknowledged after the log had passed the place where the new primary
-    /// left it.
+    /// A report may be lost only if PostgreSQL lost it: none with a synchronous standby, otherwise
+    /// those that were acknowledged after the position where the new primary branched off.
     fn check(&self, number: usize, before: &Sample, fork: u64, lost: &[Instant]) {
         if self.mode == Mode::Synchronous && !lost.is_empty() {
             let what = format!(

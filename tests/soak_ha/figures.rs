@@ -1,4 +1,4 @@
-//! What a soak came to, for people: the table of `docs/limits.md`.
+//! The results of a soak, as the table of `docs/limits.md`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::Mode;
 use crate::failover::{Failover, Kind};
 use crate::soak::Outcome;
 
-/// A failover in a line.
+/// One failover's row.
 pub fn line(number: usize, failover: &Failover) -> String {
     let Failover {
         kind,

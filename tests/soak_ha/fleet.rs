@@ -1,5 +1,4 @@
-//! Agents that report under names old and new, to either replica, and repeat what was
-//! acknowledged.
+//! Agents that report under old and new names, to either replica, and repeat acknowledged reports.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -22,8 +21,8 @@ const AGENTS: usize = 8;
 const EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The share of acknowledged reports that are sent once more, and of reports that bring a name
-/// nobody has used before.
+/// The share of acknowledged reports that are sent a second time, and of reports that contain a new
+/// name.
 const REPEATED: f64 = 0.2;
 const WITH_NEW_NAME: f64 = 0.3;
 
@@ -31,16 +30,16 @@ const WITH_NEW_NAME: f64 = 0.3;
 const RECENT_NAMES: usize = 40;
 const NEW_NAMES_IN_SERVICE: u64 = 200;
 
-/// The longest time that one report may be of.
+/// The longest time that one report may cover.
 const WINDOW_MAX_SECONDS: f64 = 120.0;
 
 const FINISH_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Services that are there from the start.
+/// Services that exist from the start.
 pub const STEADY: [&str; 3] = ["checkout", "cart", "search"];
 const STEADY_OPERATIONS: u64 = 12;
 
-/// Agents at work.
+/// Running agents.
 pub struct Fleet {
     pub ledger: Arc<Ledger>,
     tasks: JoinSet<()>,
@@ -48,7 +47,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Sets agents to work on these SDK addresses, in turn.
+    /// Starts agents that use these SDK addresses in turn.
     pub fn start(targets: &[String]) -> Self {
         let names: Vec<_> = (0..AGENTS)
             .map(|number| (format!("node-{number}"), Uuid::new_v4()))
@@ -79,7 +78,7 @@ impl Fleet {
         }
     }
 
-    /// Lets every agent have its last report acknowledged.
+    /// Waits until every agent's last report is acknowledged.
     pub async fn finish(&mut self) {
         self.stop.cancel();
         let all_ended = async {
@@ -100,7 +99,7 @@ struct NewNames {
 }
 
 impl NewNames {
-    /// A name that nobody has used before.
+    /// A name that has not been used before.
     fn invent(&self) -> (String, String) {
         let mut state = self.state.lock().expect("no holder panics");
         let (invented, recent) = &mut *state;
@@ -115,7 +114,7 @@ impl NewNames {
         name
     }
 
-    /// One that somebody has invented not long ago.
+    /// A name that was created recently.
     fn recent(&self, random: &mut StdRng) -> Option<(String, String)> {
         let state = self.state.lock().expect("no holder panics");
         let recent = &state.1;
@@ -152,7 +151,7 @@ impl Agent {
         }
     }
 
-    /// What happened since the last report, however long that is ago.
+    /// Everything since the last report, however long ago that is.
     fn next_report(&mut self, sequence: u64) -> Report {
         let until = now();
         let seconds = (until - self.reported_until).as_seconds_f64();
@@ -193,22 +192,23 @@ impl Agent {
         names.into_iter().map(count).collect()
     }
 
-    /// Sends a report until it is acknowledged, and books it.
+    /// Sends a report until it is acknowledged, and records it.
     async fn deliver(&mut self, report: &Report) {
         let (first, began, answer) = self.send_until_answered(report).await;
         match answer {
             Answer::Counted => {}
-            // Who was not heard the first time may have been counted all the same.
+            // A report whose answer was lost may have been counted nevertheless.
             Answer::Duplicate if !first => {}
             other => return self.fault(report, &other),
         }
         self.ledger.acknowledged(self.place, report, began);
     }
 
-    /// Sends a report again that was acknowledged.
+    /// Sends an acknowledged report again.
     async fn repeat(&mut self, report: &Report) {
         match self.send_until_answered(report).await.2 {
-            // PostgreSQL may have lost it since; whether it may have is checked with the marks.
+            // PostgreSQL may have lost it since; whether that is possible is checked with the
+            // marks.
             Answer::Counted => self.ledger.repeated(self.place, report.sequence, true),
             Answer::Duplicate => self.ledger.repeated(self.place, report.sequence, false),
             other => self.fault(report, &other),
@@ -233,7 +233,7 @@ impl Agent {
             let began = Instant::now();
             match send(&self.http, target, &body).await {
                 Answer::Again => tokio::time::sleep(RETRY_AFTER).await,
-                // A database that is away is no internal error; it may have been counted.
+                // An unreachable database is no internal error; the report may have been counted.
                 Answer::Refused(status @ 500.., text) => {
                     self.ledger
                         .fault(format!("reports are answered {status}: {text}"));

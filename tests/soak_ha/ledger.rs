@@ -1,4 +1,4 @@
-//! What agents were told about their reports, and what became of them.
+//! The answers that agents got to their reports, and whether the reports survived.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::wal::Mark;
 /// Everything that was acknowledged.
 pub struct Ledger {
     books: Vec<Mutex<Book>>,
-    /// What is wrong, and how many times.
+    /// The faults found, and how often each.
     faults: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -34,16 +34,17 @@ struct Delivery {
     acknowledged: Instant,
     /// When it was sent again and counted: PostgreSQL had lost it.
     counted_again: Option<Instant>,
-    /// PostgreSQL has lost it, and it was not counted again.
+    /// PostgreSQL has lost it, and it has not been counted again.
     lost: bool,
 }
 
 /// What a failover lost.
 #[derive(Debug, Clone, Default)]
 pub struct Loss {
-    /// Reports acknowledged within the sight of the marks, about the last 16 seconds.
+    /// Acknowledged reports recent enough for the marks to show whether they are lost: about the
+    /// last 16 seconds.
     pub looked_at: usize,
-    /// When those were acknowledged that are lost.
+    /// When the lost reports were acknowledged.
     pub lost: Vec<Instant>,
 }
 
@@ -67,7 +68,7 @@ impl Ledger {
         self.books[agent].lock().expect("no holder panics")
     }
 
-    /// Says that something is wrong.
+    /// Records a fault.
     pub fn fault(&self, what: String) {
         let mut faults = self.faults.lock().expect("no holder panics");
         let times = faults.entry(what.clone()).or_default();
@@ -86,7 +87,7 @@ impl Ledger {
         faults.into_iter().map(said).collect()
     }
 
-    /// Books a report that was acknowledged just now.
+    /// Records a report that was acknowledged just now.
     pub fn acknowledged(&self, agent: usize, report: &Report, began: Instant) {
         let delivery = Delivery {
             counts: report.counts.clone(),
@@ -99,7 +100,7 @@ impl Ledger {
         book.deliveries.insert(report.sequence, delivery);
     }
 
-    /// Books a repeat: known, or counted because it had been lost.
+    /// Records a repeat: recognised, or counted because it had been lost.
     pub fn repeated(&self, agent: usize, sequence: u64, counted: bool) {
         let mut book = self.book(agent);
         book.repeats += 1;
@@ -149,8 +150,8 @@ impl Ledger {
         (0..self.books.len()).map(newest).collect()
     }
 
-    /// Compares what was acknowledged, up to `until` for each agent, with the marks that the
-    /// database holds after a failover, and books what is lost.
+    /// Compares what was acknowledged, up to `until` for each agent, with the marks in the database
+    /// after a failover, and records what is lost.
     pub fn settle(&self, failed_at: Instant, until: &[Option<u64>], marks: &[Mark]) -> Loss {
         let mut loss = Loss::default();
         for (agent, until) in until.iter().enumerate() {
@@ -177,7 +178,7 @@ impl Ledger {
                     && delivery.acknowledged < failed_at
                 {
                     // PostgreSQL keeps its log in order, and an agent has one report outstanding:
-                    // it can only lose the end of what it had been acknowledged.
+                    // only an agent's last acknowledged reports can be lost.
                     self.fault(format!(
                         "report {gone} of {agent} is lost, but not {sequence}, which came later"
                     ));
@@ -187,7 +188,7 @@ impl Ledger {
         loss
     }
 
-    /// What has to be stored: everything that was acknowledged and that PostgreSQL did not lose.
+    /// What must be stored: everything that was acknowledged and not lost by PostgreSQL.
     pub fn expected(&self) -> Totals {
         self.totals(|delivery| !delivery.lost)
     }

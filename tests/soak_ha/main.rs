@@ -1,4 +1,4 @@
-//! Replaces PostgreSQL's primary under a loaded Weir, again and again, and compares what is stored
+//! Replaces PostgreSQL's primary repeatedly while Weir is under load, and compares what is stored
 //! with what was acknowledged.
 //!
 //! `make soak-ha` runs it: three PostgreSQL servers under Patroni with etcd, HAProxy before them,
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 
-/// The longest this may take, whatever hangs.
+/// The time limit, in case something hangs.
 const TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Replaces PostgreSQL's primary under a loaded Weir.
@@ -48,7 +48,7 @@ struct Arguments {
     mode: Option<Mode>,
 }
 
-/// What the standby that takes over has received.
+/// What the standby that is promoted has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Everything that was acknowledged.

@@ -9,8 +9,8 @@ use crate::support::system::{is_root, is_running, unprivileged, wait_until};
 
 /// A program of the soak, whose log and working directory are its own folder.
 ///
-/// The folder is also how its processes are found: PostgreSQL leaves Patroni's process tree, but
-/// works in its data directory.
+/// Its processes are found by that folder: PostgreSQL leaves Patroni's process tree, but runs in
+/// its data directory.
 pub fn spawn(program: &Path, home: &Path, arguments: &[&str]) -> Child {
     let mut command = if is_root() {
         unprivileged(program)
@@ -25,7 +25,7 @@ pub fn spawn(program: &Path, home: &Path, arguments: &[&str]) -> Child {
     command
         .args(arguments)
         .current_dir(home)
-        // Not that of whoever started this: Patroni keeps its passwords there.
+        // Not the home directory of the user who started this: Patroni keeps its passwords there.
         .env("HOME", home)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -40,7 +40,7 @@ pub struct Node {
     pub name: String,
     pub postgres_port: u16,
     pub rest_port: u16,
-    /// The way that standbys and their rewinds take to this server. Clients come directly.
+    /// The proxy through which standbys connect to this server. Clients connect directly.
     pub replication: Proxy,
     home: PathBuf,
     patroni: Option<Child>,
@@ -74,7 +74,7 @@ impl Node {
         self.patroni.is_some()
     }
 
-    /// Kills Patroni alone; PostgreSQL goes on.
+    /// Kills Patroni only; PostgreSQL keeps running.
     pub fn kill_patroni(&mut self) {
         kill9(&processes_in(&self.home));
         if let Some(mut patroni) = self.patroni.take() {
@@ -91,8 +91,8 @@ impl Node {
         wait_until("PostgreSQL is gone", || {
             processes.iter().all(|process| !is_running(process))
         });
-        // Where nothing reaps orphans, as in many containers, the next server would take the
-        // zombie for a rival that holds these files.
+        // Where nothing reaps orphans, as in many containers, the next server would mistake the
+        // zombie for another server that uses these files.
         for lock in [
             data.join("postmaster.pid"),
             self.home
@@ -102,14 +102,14 @@ impl Node {
         }
     }
 
-    /// Kills both, as the machine's end would.
+    /// Kills both, as the loss of the machine would.
     pub fn kill(&mut self) {
         self.kill_patroni();
         self.kill_postgres();
     }
 }
 
-/// The processes that work in a directory.
+/// The processes that run in a directory.
 fn processes_in(directory: &Path) -> Vec<String> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = all.filter_map(|entry| entry.file_name().into_string().ok());

@@ -1,7 +1,7 @@
-//! Three PostgreSQL servers under Patroni, with etcd, and HAProxy before them.
+//! Three PostgreSQL servers under Patroni, with etcd, and HAProxy in front of them.
 //!
-//! The configurations are those of `deploy/patroni`, with the places changed: addresses,
-//! directories, and who may connect.
+//! The configurations are those of `deploy/patroni`, with other addresses, directories and access
+//! rules.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -21,15 +21,15 @@ use crate::support::proxy::Proxy;
 use crate::support::system::{binaries, is_root, make_root};
 use crate::support::watchdog::Watchdog;
 
-/// How long a cluster may take to become whole.
+/// How long a cluster may take until all its servers are running and replicating.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How long a whole cluster has to stay whole.
+/// How long that state has to last.
 const SETTLED: Duration = Duration::from_secs(4);
 
 const NODES: usize = 3;
 
-/// Ends every process that works below the folder, and removes it, when its pipe closes.
+/// When its pipe closes, ends every process that runs in the folder, and deletes the folder.
 const WATCHDOG: &str = r#"
 cat > /dev/null
 sweep() {
@@ -54,7 +54,7 @@ pub struct Patroni {
 }
 
 impl Patroni {
-    /// Starts everything and waits until two standbys follow.
+    /// Starts everything and waits until two standbys replicate.
     pub async fn start(mode: Mode) -> Self {
         let root = make_root();
         let watchdog = Watchdog::new(WATCHDOG, &root);
@@ -95,7 +95,7 @@ impl Patroni {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Starts whatever does not run.
+    /// Starts everything that is not running.
     pub fn start_all(&mut self) {
         let patroni = program("patroni");
         for node in &mut self.nodes {
@@ -106,9 +106,9 @@ impl Patroni {
         }
     }
 
-    /// Waits until there is a primary and both others stream from it, for long enough that nobody
-    /// is about to be rewound: a rewind that is interrupted ruins a server. Returns the primary's
-    /// place among the nodes.
+    /// Waits until there is a primary and both others have replicated from it for long enough that
+    /// no server is about to be rewound: interrupting a rewind damages a server. Returns the
+    /// primary's index among the nodes.
     pub async fn whole(&self, mode: Mode) -> usize {
         let mut since: Option<Instant> = None;
         eventually(DEADLINE, "two standbys follow a primary", async || {
@@ -125,7 +125,7 @@ impl Patroni {
         .await
     }
 
-    /// The primary by Patroni's word, if all servers run on its timeline.
+    /// The primary according to Patroni, if all servers are on its timeline.
     async fn leader_if_whole(&self) -> Option<usize> {
         for node in &self.nodes {
             let url = format!("http://127.0.0.1:{}/cluster", node.rest_port);
@@ -152,7 +152,7 @@ impl Patroni {
         streaming == NODES as i64 - 1 && (synchronous > 0) == (mode == Mode::Synchronous)
     }
 
-    /// How many standbys stream from the primary, and how many of them are synchronous.
+    /// How many standbys replicate from the primary, and how many of them are synchronous.
     async fn standbys(&self) -> Option<(i64, i64)> {
         let mut connection = PgConnection::connect(&self.url("postgres", "postgres"))
             .await
@@ -167,12 +167,12 @@ impl Patroni {
         .ok()
     }
 
-    /// Asks for another primary; returns as soon as the order is given.
+    /// Requests a switch-over; returns as soon as the request is sent.
     pub fn switch_over(&self, leader: usize) {
         let node = &self.nodes[leader];
         let url = format!("http://127.0.0.1:{}/switchover", node.rest_port);
         let order = self.http.post(url).json(&json!({ "leader": node.name }));
-        // The answer comes after the switch-over; whether it took place is seen elsewhere.
+        // The answer arrives after the switch-over; whether that took place is checked elsewhere.
         tokio::spawn(order.timeout(DEADLINE).send());
     }
 
@@ -195,7 +195,7 @@ impl Patroni {
 }
 
 impl Drop for Patroni {
-    /// Keeps the logs, which the watchdog would remove with everything else.
+    /// Copies the logs, which the watchdog would delete with everything else.
     fn drop(&mut self) {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak_ha");
         let _ = std::fs::create_dir_all(&kept);
@@ -230,7 +230,7 @@ fn start_etcd(root: &Path) -> (Child, u16) {
     (spawn(&program("etcd"), &home, &arguments), client)
 }
 
-/// The file of `deploy/patroni`, at the places of this soak.
+/// The file of `deploy/patroni`, with the addresses and directories of this soak.
 fn settings(node: &Node, home: &Path, etcd_port: u16, mode: Mode) -> String {
     let text = include_str!("../../deploy/patroni/patroni.yml");
     let mut settings = YamlLoader::load_from_str(text).unwrap().remove(0);
@@ -258,7 +258,7 @@ fn settings(node: &Node, home: &Path, etcd_port: u16, mode: Mode) -> String {
     for (key, value) in changes {
         *place(&mut settings, key) = value;
     }
-    // Passwords are not what this is about.
+    // Passwords are not tested here.
     let trusted = [
         "local all all trust",
         "host all all 127.0.0.1/32 trust",
@@ -283,7 +283,7 @@ fn place<'a>(settings: &'a mut Yaml, key: &str) -> &'a mut Yaml {
     })
 }
 
-/// The file of `deploy/patroni`, at the places of this soak.
+/// The file of `deploy/patroni`, with the addresses and directories of this soak.
 fn haproxy(port: u16, nodes: &[Node]) -> String {
     let text = include_str!("../../deploy/patroni/haproxy.cfg");
     let mut nodes = nodes.iter();
@@ -328,7 +328,7 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// A port that stays free while its server is down: the system gives out none of this range to
+/// A port that stays free while its server is down: the system does not use this range for outgoing
 /// connections.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -344,7 +344,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// Where all of the server's programs are, not only those that somebody has linked elsewhere.
+/// The directory with all of the server's programs, not only those linked elsewhere.
 fn server_programs() -> PathBuf {
     let found = binaries()
         .expect("PostgreSQL is installed")

@@ -1,4 +1,4 @@
-//! SDKs that poll a replica all the time.
+//! SDKs that poll a replica continuously.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::fleet::STEADY;
 const EVERY: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What polls of one replica met.
+/// The results of polling one replica.
 #[derive(Debug, Default, Clone)]
 pub struct Seen {
     pub polls: u64,
     pub failed: u64,
     pub slowest: Duration,
-    /// Pairs of plan numbers that went down from one answer to the next.
+    /// Pairs of plan numbers that decreased from one answer to the next.
     pub back: Vec<(u64, u64)>,
 }
 

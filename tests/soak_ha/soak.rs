@@ -1,4 +1,4 @@
-//! One soak: a cluster, two replicas, a fleet, failovers, and what they came to.
+//! One soak: a cluster, two replicas, a fleet, failovers, and the results.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::wal::WalWatch;
 pub const INTERVAL_SECONDS: i64 = 30;
 pub const GRACE_SECONDS: i64 = 2;
 
-/// What a soak came to.
+/// The results of a soak.
 pub struct Outcome {
     pub mode: Mode,
     pub failovers: Vec<Failover>,

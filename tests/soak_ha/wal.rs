@@ -1,5 +1,5 @@
-//! What PostgreSQL says of its log: how far it had come when, where the new primary left it, and
-//! which reports it holds.
+//! PostgreSQL's write-ahead log: its position over time, where the new primary branched off, and
+//! which reports it contains.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,12 +14,12 @@ use crate::support::process::eventually;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Samples kept: far more than between two failovers' starts and ends.
+/// The most samples stored: far more than one failover takes.
 const SAMPLES_KEPT: usize = 4_000;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How far the log had come. Whatever had been acknowledged when it was asked lies before.
+/// A position of the log. Everything acknowledged before the position was requested lies before it.
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub asked: Instant,
@@ -27,7 +27,7 @@ pub struct Sample {
     pub position: u64,
 }
 
-/// Where a new primary left the old one's log.
+/// Where a new primary branched off the old one's log.
 #[derive(Debug, Clone, Copy)]
 pub struct Fork {
     pub position: u64,
@@ -43,7 +43,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Whether a report was counted, of those the mark still speaks of.
+    /// Whether a report was counted, if it is recent enough for the mark to tell.
     pub fn has(&self, sequence: u64) -> bool {
         self.last_sequence
             .checked_sub(sequence)
@@ -51,7 +51,7 @@ impl Mark {
     }
 }
 
-/// Looks at the primary's log all the time.
+/// Samples the primary's log position continuously.
 pub struct WalWatch {
     samples: Arc<Mutex<VecDeque<Sample>>>,
     _task: JoinHandle<()>,
@@ -59,7 +59,7 @@ pub struct WalWatch {
 }
 
 impl WalWatch {
-    /// Watches whichever server answers at this URL.
+    /// Watches the server that answers at this URL, whichever it is.
     pub fn start(url: String) -> Self {
         let samples = Arc::new(Mutex::new(VecDeque::new()));
         let stop = CancellationToken::new();
@@ -88,7 +88,7 @@ impl WalWatch {
             .cloned()
     }
 
-    /// How far a timeline came, as far as it was seen.
+    /// The highest position observed on a timeline.
     pub fn end_of(&self, timeline: &str) -> Option<u64> {
         let samples = self.samples();
         let mut newest = samples.iter().rev();
@@ -139,7 +139,7 @@ async fn sample(url: &str, connection: &mut Option<PgConnection>) -> Result<Samp
     })
 }
 
-/// Where the present primary's timeline began, once that is another than `before`.
+/// Where the present primary's timeline began, if it is a different one from `before`.
 pub async fn fork_after(url: &str, before: &str) -> Fork {
     let position = eventually(DEADLINE, "a new timeline", async || {
         let mut connection = PgConnection::connect(url).await.ok()?;
