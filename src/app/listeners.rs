@@ -17,7 +17,7 @@ use crate::http::routes::register;
 use crate::ingest::{Committer, Ingest, ReportLimits};
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::Shares;
-use crate::net::hosts::Hosts;
+use crate::net::hosts::AllowedHosts;
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
 use crate::protocols::encoded::Encoded;
 use crate::protocols::jaeger::{self, Jaeger, Json};
@@ -138,7 +138,7 @@ impl Parts {
             drain: self.drain(),
         };
         let open = &[health::LIVE, health::READY];
-        let hosts = Hosts::new(&self.settings.listeners.admin_host, "--admin-host", open);
+        let hosts = AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open);
         let gates = Gates {
             hosts: Some(hosts),
             expected: Some(Arc::new(|head| {

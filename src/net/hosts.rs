@@ -28,13 +28,13 @@ const LOCALHOST: &str = "localhost";
 
 /// The names that a listener answers to.
 #[derive(Debug, Clone)]
-pub struct Hosts {
+pub struct AllowedHosts {
     names: Vec<String>,
     flag: &'static str,
     open: &'static [&'static str],
 }
 
-impl Hosts {
+impl AllowedHosts {
     /// Accepts IP addresses, `localhost` and these names. A refusal mentions the `flag` that adds a
     /// name. Paths in `open` are answered under any name: they change nothing, and reveal nothing
     /// secret.
@@ -166,8 +166,8 @@ mod tests {
         head
     }
 
-    fn hosts() -> Hosts {
-        Hosts::new(&["Weir.example".into()], "--admin-host", &["/livez"])
+    fn hosts() -> AllowedHosts {
+        AllowedHosts::new(&["Weir.example".into()], "--admin-host", &["/livez"])
     }
 
     fn read(host: &'static str) -> Result<(), Problem> {

@@ -29,7 +29,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, TimeLimits};
-use super::hosts::Hosts;
+use super::hosts::AllowedHosts;
 use super::places::Places;
 use crate::http::problem::{Problem, not_found};
 use crate::telemetry::metrics::{Counter, Gauge};
@@ -92,7 +92,7 @@ pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sy
 #[derive(Clone, Default)]
 pub struct Gates {
     /// The host names that it answers to; any, if not given.
-    pub hosts: Option<Hosts>,
+    pub hosts: Option<AllowedHosts>,
     /// Whether the announced body will be read. Checked before a client that waits for
     /// `100 Continue` is told to send it.
     pub expected: Option<HeadCheck>,

@@ -128,7 +128,7 @@ pub struct Snapshot {
     named_in: Incarnation,
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
-    order: Vec<NamedOperation>,
+    order: Vec<ListedOperation>,
 }
 
 /// A service in a snapshot.
@@ -150,7 +150,7 @@ pub struct ServedStrategy<'a> {
     pub default_probability: f64,
     /// The traces per second that every SDK instance samples of every operation at least.
     pub lower_bound: f64,
-    operations: &'a [NamedOperation],
+    operations: &'a [ListedOperation],
     plan: &'a Plan,
 }
 
@@ -169,7 +169,7 @@ impl<'a> ServedStrategy<'a> {
 }
 
 /// An operation of the plan with its name.
-struct NamedOperation {
+struct ListedOperation {
     index: usize,
     name: Arc<str>,
 }
@@ -294,7 +294,7 @@ impl Snapshot {
 ///
 /// Traffic is compared by its power of two, then ids decide, so that a body does not change because
 /// two operations with about the same traffic took turns.
-fn order(plan: &Plan, names: &Names) -> Vec<NamedOperation> {
+fn order(plan: &Plan, names: &Names) -> Vec<ListedOperation> {
     let operations = plan.operations.iter().enumerate();
     let mut keys: Vec<_> = operations
         .map(|(index, operation)| {
@@ -309,7 +309,7 @@ fn order(plan: &Plan, names: &Names) -> Vec<NamedOperation> {
     keys.into_iter()
         .filter_map(|(_, _, index)| {
             let name = names.operation(plan.operations[index].operation)?;
-            Some(NamedOperation { index, name })
+            Some(ListedOperation { index, name })
         })
         .collect()
 }
