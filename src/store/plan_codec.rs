@@ -9,6 +9,7 @@
 //! number of followers was part of the format. They can still be read, and version 5 is still
 //! written.
 
+mod agents;
 mod explained;
 mod fleet;
 mod followed;
@@ -17,10 +18,11 @@ mod guaranteed;
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AgentId, AgentWeight, Belief, Binding, Figures, FleetPlan, OperationId, OperationPlan, Plan,
-    Reason, ServiceId, ServicePlan, Timestamp, Trim, Window,
+    Belief, Binding, Figures, FleetPlan, OperationId, OperationPlan, Plan, Reason, ServiceId,
+    ServicePlan, Timestamp, Trim, Window,
 };
 
+use self::agents::{Agents, agent_columns, agents};
 use self::explained::Explained;
 use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
 use self::followed::{Counted, Followed, Seven};
@@ -99,13 +101,6 @@ struct Beliefs {
     presence: Vec<f32>,
     stay: Vec<f32>,
     wake: Vec<f32>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Agents {
-    agent: Vec<u64>,
-    offered: Vec<f64>,
-    silent_windows: Vec<u32>,
 }
 
 /// Encodes a plan.
@@ -343,30 +338,6 @@ impl Beliefs {
             ..Belief::default()
         }
     }
-}
-
-fn agent_columns(agents: &[AgentWeight]) -> Agents {
-    let mut columns = Agents::default();
-    for row in agents {
-        columns.agent.push(row.agent.0);
-        columns.offered.push(row.offered);
-        columns.silent_windows.push(row.silent_windows);
-    }
-    columns
-}
-
-fn agents(columns: &Agents) -> Result<Vec<AgentWeight>, Damage> {
-    let count = columns.agent.len();
-    same_length(
-        count,
-        &[columns.offered.len(), columns.silent_windows.len()],
-    )?;
-    let row = |at: usize| AgentWeight {
-        agent: AgentId(columns.agent[at]),
-        offered: columns.offered[at],
-        silent_windows: columns.silent_windows[at],
-    };
-    Ok((0..count).map(row).collect())
 }
 
 fn same_length(count: usize, others: &[usize]) -> Result<(), Damage> {
