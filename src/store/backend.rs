@@ -267,8 +267,8 @@ pub trait Backend: Send + Sync + 'static {
         operations: &[OperationId],
     ) -> Result<(u64, u64), Fault>;
 
-    /// Writes history, replacing rows of the same window start. Of several rows given for one, the
-    /// last holds.
+    /// Writes history, replacing rows of the same window start. If several rows have the
+    /// same start, the last one is stored.
     async fn write_history(
         transaction: &mut Self::Transaction,
         rows: &[HistoryRow],

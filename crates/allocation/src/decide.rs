@@ -94,10 +94,10 @@ pub(super) fn decide(
     }
 }
 
-/// The limits without what holds probabilities back; none if nothing does.
+/// The limits without raise limits and holds; none if there are no such limits.
 ///
-/// Where only that keeps the budget from binding, the level is infinite, and does not say where
-/// probabilities will settle.
+/// If the budget does not bind only because of them, the level is infinite, and does not show
+/// which probabilities will be reached.
 fn lifted(limits: &[Limit]) -> Option<Vec<Limit>> {
     let held = |limit: &Limit| matches!(limit.binding, Binding::RaiseLimit | Binding::Hold);
     if !limits.iter().any(held) {

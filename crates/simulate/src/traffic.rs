@@ -226,7 +226,7 @@ impl Schedule {
             .collect()
     }
 
-    /// Where an interval's beginning cuts a row.
+    /// The position in its row at which an interval begins.
     fn cut(&self, interval: usize) -> Cut {
         let (row, _) = self.position(interval);
         let within = |other: &usize| self.position(*other).0 == row;
@@ -242,7 +242,7 @@ impl Schedule {
     }
 }
 
-/// The beginning of an interval, in a row that others cut as well.
+/// The position at which an interval begins within a row, in which others may begin too.
 #[derive(Debug)]
 struct Cut {
     row: usize,

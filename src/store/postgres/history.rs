@@ -1,4 +1,4 @@
-//! Writes history, and reads only the parts that are wanted of it.
+//! Writes history, and reads only the requested parts of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -88,7 +88,7 @@ impl HeadRow {
     }
 }
 
-/// Writes rows with one statement, which may not write a window twice.
+/// Writes rows with one statement. PostgreSQL refuses one that writes the same window twice.
 pub(super) async fn write(connection: &mut Connection, rows: &[HistoryRow]) -> Result<(), Fault> {
     let by_start: BTreeMap<_, _> = rows.iter().map(|row| (row.window.start, row)).collect();
     if by_start.is_empty() {

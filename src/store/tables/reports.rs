@@ -75,7 +75,7 @@ pub async fn stream<B: Backend>(
                 payload: row.bytes("payload")?.to_vec(),
             };
             if rows.send(delta).await.is_err() {
-                // Nobody computes anything from half of the rows.
+                // The receiver has gone, and computes nothing from a part of the rows.
                 return Ok(names.unwrap_or(Incarnation::EMPTY));
             }
         }
