@@ -25,7 +25,10 @@ pub async fn run() {
     during_plans(&weir, &client, &mut fleet).await;
     assert!(weir.terminate().await.success());
     // With an hour to the next plan, what is measured is polls alone.
-    let weir = command.flag("--interval", "1h").start().await;
+    let weir = command
+        .flag("--interval", "1h")
+        .environment("WEIR_CHANGE_FLEET_SETTINGS", "true");
+    let weir = weir.start().await;
     let url = format!("{}/sampling?service=service-77", weir.sdk_url());
     let body = client.get(&url).send().await.unwrap();
     let body = body.bytes().await.unwrap();
