@@ -18,7 +18,7 @@ use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnatio
 
 pub use dictionary::{Dictionary, ResolveError, Resolved};
 use rising::{Numbered, Rising};
-use shards::{Keyed, Shards};
+use shards::{Keyed, Shard, Shards};
 
 /// An operation, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,11 @@ struct NamedRow {
 
 impl Keyed for Service {
     type Key<'a> = &'a str;
+    type Group<'a> = &'a str;
+
+    fn group(key: Self::Key<'_>) -> Self::Group<'_> {
+        key
+    }
 
     fn key(&self) -> &str {
         &self.name
@@ -107,6 +112,11 @@ impl Keyed for Service {
 
 impl Keyed for Operation {
     type Key<'a> = (ServiceId, &'a str);
+    type Group<'a> = ServiceId;
+
+    fn group((service, _): Self::Key<'_>) -> Self::Group<'_> {
+        service
+    }
 
     fn key(&self) -> (ServiceId, &str) {
         (self.service, &self.name)
@@ -262,7 +272,14 @@ impl Service {
 /// Looks up operations one after the other. The service is looked up only when it changes.
 struct LookUp<'n, 'w> {
     names: &'n Names,
-    service: Option<(&'w str, Option<&'n Service>)>,
+    service: Option<(&'w str, Option<Found<'n>>)>,
+}
+
+/// A service that was looked up, and where its operations are.
+#[derive(Clone, Copy)]
+struct Found<'n> {
+    service: &'n Service,
+    operations: Shard<'n, Operation>,
 }
 
 impl<'n, 'w> LookUp<'n, 'w> {
@@ -277,19 +294,26 @@ impl<'n, 'w> LookUp<'n, 'w> {
     fn row(&mut self, service: &'w str, operation: &str) -> Option<OperationRow> {
         let found = match self.service {
             Some((name, found)) if name == service => found,
-            _ => self.names.services.get(service),
+            _ => self.names.services.get(service).map(|service| Found {
+                service,
+                operations: self.names.operations.shard(service.id),
+            }),
         };
         self.service = Some((service, found));
-        let Some(found) = found else {
+        let Some(Found {
+            service,
+            operations,
+        }) = found
+        else {
             return self.names.full.then_some(OperationRow::OVERFLOW);
         };
-        match self.names.operations.get((found.id, operation)) {
+        match operations.get((service.id, operation)) {
             Some(known) => Some(OperationRow {
                 operation: known.id,
-                service: found.id,
-                overflow: known.id == found.overflow,
+                service: service.id,
+                overflow: known.id == service.overflow,
             }),
-            None => found.full.then(|| found.overflow_row()),
+            None => service.full.then(|| service.overflow_row()),
         }
     }
 }

@@ -6,13 +6,20 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 /// Shards of a map. Copying a map and adding an entry copies the list of shards, and one shard.
-/// With a million entries these are a thousand each, instead of a million.
+/// With a million entries in as many groups as shards these are a thousand each, instead of a million.
 const SHARDS: usize = 1024;
 
 /// An entry that is found by a part of itself, its key.
 pub trait Keyed: Clone {
     /// The key.
     type Key<'a>: Hash + Copy;
+
+    /// What chooses the shard: entries that are looked up together should be in one shard, where
+    /// they are near each other in memory.
+    type Group<'a>: Hash;
+
+    /// The group of a key.
+    fn group(key: Self::Key<'_>) -> Self::Group<'_>;
 
     /// The key of this entry.
     fn key(&self) -> Self::Key<'_>;
@@ -37,18 +44,49 @@ impl<T> Default for Shards<T> {
     }
 }
 
+/// One shard.
+#[derive(Debug)]
+pub struct Shard<'s, T> {
+    entries: &'s HashTable<T>,
+    hasher: &'s RandomState,
+}
+
+impl<T> Clone for Shard<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shard<'_, T> {}
+
+impl<'s, T: Keyed> Shard<'s, T> {
+    /// The entry with a key of the shard's group.
+    pub fn get(self, key: T::Key<'_>) -> Option<&'s T> {
+        let hash = self.hasher.hash_one(key);
+        self.entries.find(hash, |held| held.is(key))
+    }
+}
+
 impl<T: Keyed> Shards<T> {
     /// The entry with a key.
     pub fn get(&self, key: T::Key<'_>) -> Option<&T> {
-        let hash = self.hasher.hash_one(key);
-        self.shards[shard(hash)].find(hash, |held| held.is(key))
+        self.shard(T::group(key)).get(key)
+    }
+
+    /// The shard of a group.
+    pub fn shard(&self, group: T::Group<'_>) -> Shard<'_, T> {
+        Shard {
+            entries: &self.shards[self.place(group)],
+            hasher: &self.hasher,
+        }
     }
 
     /// Adds an entry, or replaces the one with the same key.
     pub fn put(&mut self, entry: T) {
         let hash = self.hasher.hash_one(entry.key());
+        let place = self.place(T::group(entry.key()));
         let hasher = &self.hasher;
-        let shard = Arc::make_mut(&mut self.shards[shard(hash)]);
+        let shard = Arc::make_mut(&mut self.shards[place]);
         match shard.find_mut(hash, |held| held.is(entry.key())) {
             Some(held) => *held = entry,
             None => {
@@ -56,10 +94,10 @@ impl<T: Keyed> Shards<T> {
             }
         }
     }
-}
 
-/// The shard of a hash: from bits that the tables do not use, which are the lowest bits and the
-/// highest seven.
-fn shard(hash: u64) -> usize {
-    (hash >> 40) as usize % SHARDS
+    /// The place of a group's shard: from bits that the tables do not use, which are the lowest bits
+    /// and the highest seven.
+    fn place(&self, group: T::Group<'_>) -> usize {
+        (self.hasher.hash_one(group) >> 40) as usize % SHARDS
+    }
 }
