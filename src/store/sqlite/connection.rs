@@ -58,8 +58,6 @@ impl Connections {
             .create_if_missing(false)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
-            // Rows of history and counts take megabytes: one is read while another is processed.
-            .row_buffer_size(2)
             // A commit is acknowledged to agents, so it must survive a power failure.
             .synchronous(SqliteSynchronous::Full);
         let writing = shared
@@ -72,7 +70,12 @@ impl Connections {
                 outcome => break outcome?,
             }
         };
-        let readers = pool(READERS).connect_lazy_with(shared.pragma("query_only", "on"));
+        let reading = shared
+            .pragma("query_only", "on")
+            // Rows of history and counts take megabytes: one is read while another is processed. The
+            // writer reads small rows, and many of them.
+            .row_buffer_size(2);
+        let readers = pool(READERS).connect_lazy_with(reading);
         Ok(Self { writer, readers })
     }
 
