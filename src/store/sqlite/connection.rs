@@ -30,6 +30,9 @@ const READERS: u32 = 4;
 /// timeout does not cover that.
 const OPENING_PAUSE: Duration = Duration::from_millis(20);
 
+/// Rows that the writer passes on at once. Its rows are small.
+const COMMIT_ROWS: usize = 1024;
+
 /// The size to which the write-ahead log shrinks after a checkpoint, in bytes.
 const LOG_BYTES: &str = "67108864";
 
@@ -62,6 +65,8 @@ impl Connections {
             .synchronous(SqliteSynchronous::Full);
         let writing = shared
             .clone()
+            // A commit reads a mark for each of its reports. Each time the buffer is full, the threads change.
+            .row_buffer_size(COMMIT_ROWS)
             .journal_mode(SqliteJournalMode::Wal)
             .pragma("journal_size_limit", LOG_BYTES);
         let writer = loop {
@@ -72,8 +77,7 @@ impl Connections {
         };
         let reading = shared
             .pragma("query_only", "on")
-            // Rows of history and counts take megabytes: one is read while another is processed. The
-            // writer reads small rows, and many of them.
+            // Rows of history and counts take megabytes: one is read while another is processed.
             .row_buffer_size(2);
         let readers = pool(READERS).connect_lazy_with(reading);
         Ok(Self { writer, readers })
