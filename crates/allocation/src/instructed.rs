@@ -15,7 +15,7 @@ const ROUNDING: f64 = 1e-6;
 /// The previous plan with each probability raised as far as the operators' change alone raises it; none if
 /// they changed nothing.
 ///
-/// Nothing is lowered here: the budget is shared anew anyhow, and that lowers what has to be lowered.
+/// This lowers nothing. The budget is shared again afterwards, and that lowers what it has to.
 pub(super) fn instructed(previous: &Plan, policy: &Policy) -> Option<Plan> {
     let budget = amount(policy.budget);
     let same =
