@@ -181,7 +181,8 @@ impl ReplayArgs {
     fn too_many_sdks(&self, traffic: &Traffic) -> ReplayError {
         let services = traffic.services().len();
         let problem = format!(
-            "{services} services with so many each are more than {MOST_SDKS} SDK instances"
+            "{services} services with {} instances each are more than {MOST_SDKS} SDK instances",
+            self.instances
         );
         refused("instances", self.instances, problem)
     }

@@ -20,7 +20,7 @@ use crate::telemetry::metrics::JobName;
 const SPARE: Duration = Duration::from_secs(3600);
 
 /// States of the dictionary that are remembered. Every replica reads the changes at least once an
-/// interval, and seldom are so many names new in one interval. At 100 bytes each: 1 MB.
+/// interval, and one interval seldom brings this many new names. At 100 bytes each: 1 MB.
 const DICTIONARY_STATES: u32 = 10_000;
 
 /// The job.

@@ -60,7 +60,7 @@ struct Parent {
     snapshot: Arc<Snapshot>,
     /// Whether the database has no plan, because it went back to before the first one. Then the
     /// next plan starts from nothing, because the numbers of the served plan mean nothing there.
-    anew: bool,
+    from_nothing: bool,
     /// It is not the current plan, so its numbers may come from a past that the database has left.
     elsewhere: bool,
     /// The highest plan number that was served or is current.
@@ -69,7 +69,7 @@ struct Parent {
 
 impl Parent {
     fn window(&self) -> Window {
-        if self.anew {
+        if self.from_nothing {
             return Window::default();
         }
         self.snapshot.plan().window
@@ -198,7 +198,7 @@ impl Recompute {
             || replaces == unreadable.map(|current| current.plan);
         let current = replaces.map_or(0, |current| current.number);
         known.then(|| Parent {
-            anew: replaces.is_none() && before.mark().is_some(),
+            from_nothing: replaces.is_none() && before.mark().is_some(),
             elsewhere: replaces != before.mark(),
             highest: self.shared.served.highest().max(current),
             snapshot: Arc::clone(before),
@@ -267,7 +267,7 @@ impl Recompute {
             let missed: Vec<WindowCounts> = read.missed.into_iter().map(counts).collect();
             let policy = read.configuration.policy(read.revision, &names);
             let genesis = Plan::genesis(&policy);
-            let previous = match parent.anew {
+            let previous = match parent.from_nothing {
                 true => &genesis,
                 false => parent.snapshot.plan(),
             };

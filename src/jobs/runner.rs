@@ -88,9 +88,9 @@ impl Scheduler {
                 let seconds = step.num_milliseconds() as f64 / 1000.0;
                 tracing::warn!(seconds, "this machine's clock was set");
                 match scheduled(&self.schedules, &self.triggers).await {
-                    Ok(anew) => end(&mut std::mem::replace(&mut self.inner, anew)).await,
+                    Ok(restarted) => end(&mut std::mem::replace(&mut self.inner, restarted)).await,
                     Err(error) => {
-                        tracing::error!(error = chain(&error), "the scheduler did not start anew");
+                        tracing::error!(error = chain(&error), "the scheduler did not start again");
                     }
                 }
             }

@@ -198,8 +198,8 @@ impl Dictionary {
             }
             // Names that were added but are not among those read: a restore has put them there, in
             // a state that had been read without them.
-            let anew = attempt > 0;
-            if let Err(error) = self.add(&asking, &missing, anew).await {
+            let read_all = attempt > 0;
+            if let Err(error) = self.add(&asking, &missing, read_all).await {
                 let error = Arc::new(error);
                 // Any other error may be caused by these very names.
                 if matches!(
@@ -221,13 +221,13 @@ impl Dictionary {
         &self,
         asking: &MutexGuard<'_, LastError>,
         missing: &[(ServiceName, OperationName)],
-        anew: bool,
+        read_all: bool,
     ) -> Result<(), StoreError> {
         let placements = self.store.add_names(missing, self.limits).await?;
-        let at = self.names.load().cursor.filter(|_| !anew);
+        let at = self.names.load().cursor.filter(|_| !read_all);
         let (step, _) = self.read(asking, at, None).await?;
         // Names that were removed meanwhile may have made room.
-        if step == Step::Forward || anew {
+        if step == Step::Forward || read_all {
             let full = missing.iter().zip(placements);
             let mut full = full
                 .filter(|(_, placement)| *placement != Placement::Placed)

@@ -108,7 +108,7 @@ pub struct Budget {
     pub tag: String,
 }
 
-/// The current plan, as far as it is needed.
+/// The fields of the current plan that the simulation reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurrentPlan {
     /// Its number.

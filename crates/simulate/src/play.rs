@@ -23,8 +23,8 @@ use super::traffic::{Schedule, Traffic};
 use super::verdict::Interval;
 use super::wire::WireTally;
 
-/// Ticks of one interval: so many that the time of a poll hardly matters, and so few that drawing
-/// costs nothing.
+/// Ticks of one interval. With more, drawing would cost time; with fewer, the time of a poll would
+/// show in the result.
 const TICKS: u32 = 20;
 /// The most polls in progress at a time.
 const POLLS_AT_ONCE: usize = 64;

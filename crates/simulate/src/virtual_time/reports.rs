@@ -120,15 +120,15 @@ impl<'a> Reports<'a> {
             Heard::Whole => 1.0,
             Heard::InTime => self.covered[agent],
         };
-        let anew = |restart: &&Restart| restart.at == number && agent < restart.agents;
-        let restarts = self.restarts.iter().filter(anew).count();
+        let concerns = |restart: &&Restart| restart.at == number && agent < restart.agents;
+        let restarts = self.restarts.iter().filter(concerns).count();
         (part - restarts as f64 * self.forgotten).max(0.0)
     }
 
     /// The name of an agent; a new one after each restart.
     fn name(&self, agent: usize, number: usize) -> AgentId {
-        let anew = |restart: &&Restart| restart.at <= number && agent < restart.agents;
-        let starts = self.restarts.iter().filter(anew).count();
+        let concerns = |restart: &&Restart| restart.at <= number && agent < restart.agents;
+        let starts = self.restarts.iter().filter(concerns).count();
         AgentId((starts * self.covered.len() + agent) as u64 + 1)
     }
 
