@@ -1,11 +1,11 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint upgrade soak soak-ha bench bench-build arena demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint upgrade soak soak-ha bench bench-build arena arena-trust arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778, operators on 127.0.0.1:8778
 	$(CARGO) run --release --locked -- serve
@@ -47,6 +47,12 @@ bench-build: ## Measures the release build from nothing
 # RECORDINGS=folder plays every traffic file of a folder too and writes their sections.
 arena: ## Plays Weir against the rules of other systems and writes the tables of docs/arena.md
 	$(CARGO) bench --locked --package weir-simulate --bench arena -- --write $(CURDIR)/docs/arena.md $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))')
+
+arena-trust: ## Prints the arena's table of agents that are late, silent, new or gone (ROW=part of a row's name)
+	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --trust $(if $(ROW),--only '$(ROW)')
+
+arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=start of a name)
+	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --goals --recordings '$(abspath $(RECORDINGS))' $(if $(ONLY),--only '$(ONLY)')
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

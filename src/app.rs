@@ -20,7 +20,7 @@ use crate::configuration::Configuration;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current};
-use crate::names::Dictionary;
+use crate::names::{AgentNames, Dictionary};
 use crate::net::descriptors;
 use crate::net::listener::Listener;
 use crate::settings::{Database, Settings, TimingSettings};
@@ -218,7 +218,7 @@ async fn set_write_format(store: &dyn Store, settings: &Settings) -> Result<(), 
         store.set_write_format(format).await?;
         tracing::info!(
             ?format,
-            "set the formats that plans and history are written in"
+            "set the formats that counts, plans and history are written in"
         );
     }
     Ok(())
@@ -241,6 +241,7 @@ async fn job_context(
     dictionary.refresh().await?;
     let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
     let context = JobContext {
+        agents: Arc::new(AgentNames::new(Arc::clone(&store))),
         store,
         leadership: Leadership::new(Arc::clone(&clock)),
         clock,

@@ -5,7 +5,9 @@
 //! database. New names are added up to the limits. Operations that do not fit are counted in the
 //! overflow entry of their service, or of the fleet, until names are removed.
 
+mod agents;
 mod dictionary;
+mod forget;
 mod rising;
 mod shards;
 
@@ -16,7 +18,9 @@ use crate::allocation::{
 };
 use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
 
+pub use agents::{AgentNames, NamesOfAgents, agent_id};
 pub use dictionary::{Dictionary, ResolveError, Resolved};
+pub use forget::{Forgotten, forget};
 use rising::{Numbered, Rising};
 use shards::{Keyed, Shard, Shards};
 
@@ -173,6 +177,12 @@ impl Names {
     #[must_use]
     pub fn service(&self, service: ServiceId) -> Option<Arc<str>> {
         Some(Arc::clone(&self.service_names.get(service.0)?.name))
+    }
+
+    /// Whether a service's number has a name.
+    #[must_use]
+    pub fn has_service(&self, service: ServiceId) -> bool {
+        self.service_names.get(service.0).is_some()
     }
 
     /// A service's number, if its name is known.

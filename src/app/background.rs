@@ -13,6 +13,7 @@ use crate::jobs::{
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
+use crate::view::minted::MintingLog;
 
 /// The background tasks, in the order in which they are told to stop.
 pub(super) const TASKS: [TaskName; 5] = [
@@ -82,11 +83,13 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         grace: *grace,
         history: fleet.history,
         retire_after: fleet.retire_after,
+        names: fleet.names,
         pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
     };
     let recompute = Recompute {
         shared: shared.clone(),
         grace: *grace,
+        minting: MintingLog::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);
     [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]

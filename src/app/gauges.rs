@@ -14,8 +14,10 @@ use crate::jobs::Leadership;
 use crate::snapshot::{Served, Snapshot};
 use crate::store::Store;
 use crate::telemetry::metrics::{
-    BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
+    AgentStanding, BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
 };
+use crate::view::agents::AgentFigures;
+use crate::view::minted::minting;
 use crate::view::plan_summary::{binding_label, hold_label};
 
 /// Sets the gauges that derive from state.
@@ -56,6 +58,9 @@ impl StateGauges {
             tell_services(metrics, &snapshot, self.services);
             tell_bindings(metrics, snapshot.plan());
             tell_groups(metrics, snapshot.plan());
+            tell_agents(metrics, snapshot.plan());
+            let minting = minting(snapshot.plan()).len();
+            metrics.services_minting_names.set(minting as f64);
         }
         self.tell_process(metrics);
     }
@@ -90,6 +95,8 @@ fn tell_plan(metrics: &Metrics, plan: &Plan) {
     metrics.plan_services.set(plan.services.len() as f64);
     metrics.plan_operations.set(plan.operations.len() as f64);
     metrics.plan_agents.set(plan.agents.len() as f64);
+    metrics.claims.set(plan.claims.len() as f64);
+    metrics.windows_read.set(f64::from(plan.fleet.windows_read));
     let instances = plan.services.iter().map(|service| service.instances);
     metrics.plan_instances.set(instances.sum());
 }
@@ -132,6 +139,19 @@ fn tell_bindings(metrics: &Metrics, plan: &Plan) {
         let count = f64::from(bound[label.place()]);
         metrics.operations.of(label).set(count);
     }
+}
+
+/// Counts the agents by how they stand.
+fn tell_agents(metrics: &Metrics, plan: &Plan) {
+    let figures = AgentFigures::of(plan);
+    for &standing in AgentStanding::ALL {
+        let count = figures.count(standing) as f64;
+        metrics.agents.of(standing).set(count);
+    }
+    metrics.agents_late.set(figures.late_seconds);
+    metrics
+        .services_unheard
+        .set(figures.services_unheard as f64);
 }
 
 /// Sets the series of all groups. A configuration has few.

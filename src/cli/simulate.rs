@@ -1,6 +1,7 @@
 //! `weir simulate`: plays traffic against the allocation in virtual time and judges what the fleet
 //! sampled.
 
+mod agents;
 mod run;
 
 use std::path::PathBuf;
@@ -18,12 +19,17 @@ use super::replay::{
 use crate::settings::TimingSettings;
 use crate::settings::parse::{count, duration, number};
 use crate::settings::timing::grace;
-use crate::simulate::faults::{Burst, Faults, NotAFault, Rename};
+use crate::simulate::faults::{
+    BudgetChange, Burst, Claimed, Fade, Faults, Mint, NotAFault, Rename,
+};
 use crate::simulate::recording::{Gaps, ReadOptions, Recording, read};
 use crate::simulate::scenario::Scenario;
-use crate::simulate::virtual_time::{Loss, Restart, Timing, VirtualRun, budget_alone};
+use crate::simulate::virtual_time::{
+    AgentFaults, End, Loss, Restart, Timing, VirtualRun, budget_alone,
+};
 use crate::simulate::{Schedule, Traffic};
 
+pub use agents::Late;
 pub use run::simulate;
 
 /// Flags of `weir simulate`.
@@ -93,13 +99,54 @@ pub struct SimulateArgs {
     /// How many agents report, 1 to 10000
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
     pub agents: usize,
+    /// Let each agent report services of its own [default: every agent reports a part of every
+    /// service]
+    #[arg(long)]
+    pub own_services: bool,
+    /// Let the reports of all or of some agents arrive late, by a time or between two times;
+    /// repeated, it concerns the next agents
+    #[arg(long, value_name = "[AGENTS:]DURATION[-DURATION]")]
+    pub late: Vec<Late>,
+    /// Let agents send no report for time without requests
+    #[arg(long)]
+    pub sparse: bool,
+    /// Give agents requests only in this part of their report intervals, chosen by chance
+    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = number(BUSY_LEAST, 1.0))]
+    pub busy: f64,
+    /// Replace every agent by a new one after this many reports, like functions
+    #[arg(long, value_name = "REPORTS", value_parser = count(1, MOST_INTERVALS))]
+    pub live_for: Option<usize>,
     /// Lose the reports of some agents, from an interval on, for a number of intervals; may be
     /// repeated
     #[arg(long, value_name = "AGENTS:FROM:COUNT")]
     pub lose: Vec<Loss>,
-    /// Restart some agents under new names in an interval; may be repeated
-    #[arg(long, value_name = "AGENTS@INTERVAL")]
+    /// Hold the reports of some agents back, from an interval on, for a number of intervals; then
+    /// they arrive together; may be repeated
+    #[arg(long, value_name = "AGENTS:FROM:COUNT", value_parser = Loss::queued)]
+    pub queue: Vec<Loss>,
+    /// Restart some agents under new names in an interval, with or without a last report; may be
+    /// repeated
+    #[arg(long, value_name = "AGENTS@INTERVAL[:last]")]
     pub restart: Vec<Restart>,
+    /// End some agents in an interval, with or without a last report; their traffic ends too, or
+    /// moves to the others; may be repeated
+    #[arg(long, value_name = "AGENTS@INTERVAL[:last][:moved]")]
+    pub end: Vec<End>,
+    /// Let an additional agent claim requests that nobody sent, once in each of a number of intervals;
+    /// then it falls silent; may be repeated
+    #[arg(long, value_name = "REQUESTS@FROM:COUNT")]
+    pub claim: Vec<Claimed>,
+    /// Use names in every interval that are never used again, with a part of the traffic; may be
+    /// repeated
+    #[arg(long, value_name = "NAMES@PART[:FROM:COUNT]")]
+    pub mint: Vec<Mint>,
+    /// Halve the traffic of the fleet or of a service from interval to interval, then let it be silent,
+    /// then be back at once; may be repeated
+    #[arg(long, value_name = "FROM:COUNT:SILENT[:SERVICE]")]
+    pub fade: Vec<Fade>,
+    /// Multiply the budget from an interval on; may be repeated
+    #[arg(long, value_name = "FACTOR@INTERVAL")]
+    pub change_budget: Vec<BudgetChange>,
     /// Rename a part of the operations from an interval on; may be repeated
     #[arg(long, value_name = "PART@INTERVAL")]
     pub rename: Vec<Rename>,
@@ -125,6 +172,8 @@ pub struct SimulateArgs {
 
 /// The longest row of time, in seconds: a week.
 const LONGEST_ROW: f64 = 604_800.0;
+/// The least part of its report intervals in which an agent has requests.
+const BUSY_LEAST: f64 = 0.001;
 /// The most budgets in one run.
 const MOST_BUDGETS: usize = 20;
 /// The time in which an operation should show a trace, unless a coverage floor names another.
@@ -203,7 +252,14 @@ impl SimulateArgs {
                 "the last {left} rows do not fill an interval and are not played"
             ));
         }
-        let mut faults = self.faults();
+        let (agents, agent_faults) = self.agents(&timing, &traffic);
+        let mut faults = self.faults(agent_faults);
+        let mut traffic = traffic;
+        for (number, mint) in self.mint.iter().enumerate() {
+            let (more, minted) = mint.mint(&traffic, number + 1, schedule.intervals());
+            traffic = more;
+            faults.minted.push(minted);
+        }
         let traffic = Arc::new(faults.rename(traffic, self.rename.clone(), self.seed));
         let run = |&budget: &f64| {
             let mut policy = budget_alone(budget);
@@ -212,7 +268,7 @@ impl SimulateArgs {
                 traffic: Arc::clone(&traffic),
                 schedule,
                 timing,
-                agents: self.agents,
+                agents: agents.clone(),
                 faults: faults.clone(),
                 policy,
                 warm_up: self.warm_up,
@@ -248,15 +304,13 @@ impl SimulateArgs {
         self.coverage.map_or(CELL, |floor| floor.span)
     }
 
-    fn faults(&self) -> Faults {
-        let made_up = self
-            .synthetic
-            .and_then(|scenario| scenario.loss(self.agents));
+    fn faults(&self, agents: AgentFaults) -> Faults {
         Faults {
-            losses: self.lose.iter().cloned().chain(made_up).collect(),
-            restarts: self.restart.clone(),
+            agents,
             bursts: self.burst.clone(),
-            renamed: Vec::new(),
+            fades: self.fade.clone(),
+            budgets: self.change_budget.clone(),
+            ..Faults::default()
         }
     }
 

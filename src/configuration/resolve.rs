@@ -1,7 +1,9 @@
 //! Replaces the document's names with the numbers that the allocation works on.
 
+use std::collections::HashSet;
+
 use super::Configuration;
-use crate::allocation::{Group, GroupName, Policy, ServicePolicy};
+use crate::allocation::{Group, GroupName, OperationId, Policy, ServicePolicy};
 use crate::names::Names;
 
 impl Configuration {
@@ -23,6 +25,17 @@ impl Configuration {
                 }
             }
         }
+    }
+
+    /// The operations that have settings of their own, and a number.
+    #[must_use]
+    pub fn operations(&self, names: &Names) -> HashSet<OperationId> {
+        let services = self.services.iter();
+        let named = services.flat_map(|(service, settings)| {
+            let operations = settings.operations.keys();
+            operations.filter_map(move |operation| names.find(service, operation))
+        });
+        named.collect()
     }
 
     /// The groups, sorted by name as in the document.

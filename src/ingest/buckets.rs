@@ -8,42 +8,51 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::instances::ServiceInstances;
 use super::report::Report;
-use crate::allocation::{AgentCount, AgentId, AgentName, ServiceCount, Window};
-use crate::names::OperationRow;
+use crate::allocation::{
+    AgentCount, AgentId, AgentReport, ServiceCount, ServiceId, Timestamp, Window,
+};
+use crate::names::{OperationRow, agent_id};
 use crate::store::{BucketCounts, BucketOperation, Incarnation, ResolvedReport};
 
-/// The number of an agent: a hash of its name.
-pub(super) fn agent_id(agent: &AgentName) -> AgentId {
-    let digest = Sha256::digest(agent.as_str().as_bytes());
-    let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
-    AgentId(u64::from_be_bytes(*first))
+/// The numbers of a report's names.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'a> {
+    /// Those of its operations, in the same order.
+    pub rows: &'a [OperationRow],
+    /// Those of its services, and their instances, which are assumed to be there for the whole
+    /// window.
+    pub seen: &'a [ServiceInstances],
+    /// The incarnation in which they were found.
+    pub names: Incarnation,
 }
 
-/// Spreads a report. `rows` are the numbers of its operations, in the same order. The instances in
-/// `seen` are assumed to be there for the whole window. `names` is the incarnation of the numbers.
+/// Spreads a report that arrives at `now`.
 pub(super) fn spread(
     report: &Report<'_>,
-    rows: &[OperationRow],
-    seen: &[ServiceInstances],
-    names: Incarnation,
+    numbers: Numbers<'_>,
     bucket: Duration,
+    now: Timestamp,
 ) -> ResolvedReport {
-    let agent = agent_id(&report.agent);
+    let sent = sent(report);
     let overlaps = overlaps(report.window, bucket);
     let mut buckets: Vec<BucketCounts> = overlaps
         .iter()
         .map(|overlap| BucketCounts {
             bucket: overlap.bucket,
+            services: numbers
+                .seen
+                .iter()
+                .map(|seen| count(seen, overlap))
+                .collect(),
+            reports: vec![sent],
             ..BucketCounts::default()
         })
         .collect();
-    let mut offered_by_bucket = vec![0; overlaps.len()];
-    for (index, (counts, row)) in report.operations().zip(rows).enumerate() {
-        let mut phases = Phases::new(agent, report.sequence, index as u64);
+    let mut sums = vec![AgentSums::new(sent.agent); overlaps.len()];
+    for (index, (counts, row)) in report.operations().zip(numbers.rows).enumerate() {
+        let mut phases = Phases::new(sent.agent, report.sequence, index as u64);
         let mut kept = Spread::new(counts.sampled, report.window, phases.next());
         let mut dropped = Spread::new(
             counts.offered - counts.sampled,
@@ -56,7 +65,7 @@ pub(super) fn spread(
             if offered == 0 {
                 continue;
             }
-            offered_by_bucket[slot] += offered;
+            sums[slot].add(row.service, offered, sampled);
             buckets[slot].operations.push(BucketOperation {
                 operation: row.operation,
                 offered,
@@ -64,22 +73,91 @@ pub(super) fn spread(
             });
         }
     }
-    for ((bucket, overlap), offered) in buckets.iter_mut().zip(&overlaps).zip(offered_by_bucket) {
-        let covered_milliseconds = overlap.milliseconds;
-        bucket.agents.push(AgentCount {
-            agent,
-            offered,
-            covered_milliseconds,
-        });
-        bucket.services = seen.iter().map(|seen| count(seen, overlap)).collect();
+    for (bucket, sums) in buckets.iter_mut().zip(sums) {
+        bucket.agents = sums.counts();
     }
+    buckets.extend(late(sent, bucket, now));
     ResolvedReport {
         agent: report.agent.clone(),
         epoch: report.epoch,
         sequence: report.sequence,
-        names,
+        names: numbers.names,
         buckets,
     }
+}
+
+/// What the report says of its agent.
+fn sent(report: &Report<'_>) -> AgentReport {
+    AgentReport {
+        agent: agent_id(&report.agent),
+        epoch: report.epoch.as_fields().0,
+        sequence: report.sequence,
+        span: report.window,
+        last: report.last,
+    }
+}
+
+/// What a report adds to the bucket in which it arrives, if it ended before the bucket that precedes
+/// that one.
+fn late(sent: AgentReport, bucket: Duration, now: Timestamp) -> Option<BucketCounts> {
+    let length = bucket.as_millis() as i64;
+    let arrived = Window::aligned(now, length);
+    let is_late = sent.span.end.0 <= arrived.start.0.saturating_sub(length);
+    is_late.then(|| BucketCounts {
+        bucket: arrived,
+        late: vec![sent],
+        ..BucketCounts::default()
+    })
+}
+
+/// Sums an agent's counts by service.
+#[derive(Debug, Clone)]
+pub(super) struct AgentSums {
+    agent: AgentId,
+    counts: Vec<AgentCount>,
+}
+
+impl AgentSums {
+    /// No counts.
+    pub fn new(agent: AgentId) -> Self {
+        Self {
+            agent,
+            counts: Vec::new(),
+        }
+    }
+
+    /// Adds an operation's counts. Those of a service mostly come one after the other.
+    pub fn add(&mut self, service: ServiceId, offered: u64, sampled: u64) {
+        let next = AgentCount {
+            agent: self.agent,
+            service: Some(service),
+            offered,
+            sampled,
+        };
+        match self.counts.last_mut() {
+            Some(last) if last.service == next.service => add(last, next),
+            _ => self.counts.push(next),
+        }
+    }
+
+    /// The sums, sorted by service.
+    pub fn counts(mut self) -> Vec<AgentCount> {
+        self.counts.sort_unstable_by_key(|count| count.service);
+        self.counts.dedup_by(|next, kept| {
+            let same = next.service == kept.service;
+            if same {
+                add(kept, *next);
+            }
+            same
+        });
+        self.counts
+    }
+}
+
+/// Saturates, although a report is too short to get there.
+fn add(sum: &mut AgentCount, more: AgentCount) {
+    sum.offered = sum.offered.saturating_add(more.offered);
+    sum.sampled = sum.sampled.saturating_add(more.sampled);
 }
 
 /// A service's instances in a bucket.
@@ -167,8 +245,6 @@ impl Phases {
 mod tests {
     use super::super::{Head, Number, ReportBuilder, ReportLimits};
     use super::*;
-    use crate::allocation::Timestamp;
-
     fn window(start: i64, end: i64) -> Window {
         Window {
             start: Timestamp(start),
@@ -198,6 +274,7 @@ mod tests {
             sequence: 1,
             window_start: "2026-11-20T08:59:30Z".parse().unwrap(),
             window_seconds: 70.0,
+            last: false,
         };
         let now = "2026-11-20T09:01:00Z".parse().unwrap();
         let mut report = ReportBuilder::new(&head, limits, now).unwrap();
@@ -207,13 +284,47 @@ mod tests {
             service: crate::allocation::ServiceId(7),
             instances: 3,
         }];
-        let resolved = spread(&report, &[], &seen, Incarnation::EMPTY, limits.bucket);
+        let numbers = Numbers {
+            rows: &[],
+            seen: &seen,
+            names: Incarnation::EMPTY,
+        };
+        let resolved = spread(&report, numbers, limits.bucket, report.window.end);
         let milliseconds: Vec<_> = resolved
             .buckets
             .iter()
             .map(|bucket| bucket.services[0].instance_milliseconds)
             .collect();
         assert_eq!(milliseconds, [3 * 30_000, 3 * 40_000]);
+    }
+
+    #[test]
+    fn a_report_is_noted_where_it_arrives_once_the_bucket_before_is_past_it() {
+        let sent = AgentReport {
+            agent: AgentId(7),
+            epoch: 1,
+            sequence: 3,
+            span: window(50_000, 60_000),
+            last: true,
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(late(sent, minute, Timestamp(61_000)), None);
+        assert_eq!(late(sent, minute, Timestamp(119_999)), None);
+        let noted = late(sent, minute, Timestamp(120_000)).expect("is late");
+        assert_eq!(noted.bucket, window(120_000, 180_000));
+        assert_eq!(noted.late, [sent]);
+    }
+
+    #[test]
+    fn counts_of_a_service_in_several_places_add_up() {
+        let mut sums = AgentSums::new(AgentId(7));
+        for (service, offered) in [(2, 10), (2, 20), (1, 5), (2, 30)] {
+            sums.add(ServiceId(service), offered, 1);
+        }
+        let counts = sums.counts();
+        let counts = counts.iter().map(|c| (c.service, c.offered, c.sampled));
+        let summed = [(Some(ServiceId(1)), 5, 1), (Some(ServiceId(2)), 60, 3)];
+        assert!(counts.eq(summed));
     }
 
     proptest::proptest! {

@@ -15,14 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{COMMIT_TIME_LIMIT, ReportLimits};
-use crate::store::{Admission, ResolvedReport, Store, StoreError};
+use crate::store::{Admission, BucketCounts, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{CommitOutcome, Gauge, Metrics, TaskName, TaskOutcome};
 use crate::telemetry::seldom::log_seldom;
 
 /// Reports that may wait.
 const QUEUE_REPORTS: usize = 8192;
-/// Counts that may wait or be in a transaction, over all reports: at most 24 bytes each, so 48 MiB.
+/// Counts that may wait or be in a transaction, over all reports: at most 40 bytes each, so 80 MiB.
 const QUEUE_COUNTS: usize = 2 << 20;
 
 // A single report must fit: every operation in every bucket that its window covers.
@@ -131,7 +131,7 @@ impl Committer {
         let counts: usize = 1 + report
             .buckets
             .iter()
-            .map(|bucket| bucket.operations.len() + bucket.services.len())
+            .map(BucketCounts::entries)
             .sum::<usize>();
         let permits = u32::try_from(counts.min(QUEUE_COUNTS)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)

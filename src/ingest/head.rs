@@ -84,6 +84,8 @@ pub struct Head<'a> {
     pub window_start: DateTime<Utc>,
     /// How long the counting lasted.
     pub window_seconds: f64,
+    /// Whether the agent says that it is its last report.
+    pub last: bool,
 }
 
 /// The window of a report.

@@ -26,6 +26,7 @@ use crate::names::{Dictionary, Names, ResolveError, Resolved};
 use crate::store::{Admission, ResolvedReport, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
+use buckets::Numbers;
 use instances::ServiceInstances;
 use totals::ReportTotals;
 
@@ -138,8 +139,13 @@ impl Ingest {
         let Resolved { rows, names } = in_time(resolving).await?;
         let totals = ReportTotals::of(&report, &rows);
         let seen = ServiceInstances::of(&report, &rows, &names);
-        let from = names.incarnation();
-        let resolved = buckets::spread(&report, &rows, &seen, from, self.limits.bucket);
+        let numbers = Numbers {
+            rows: &rows,
+            seen: &seen,
+            names: names.incarnation(),
+        };
+        let now = self.clock.timestamp();
+        let resolved = buckets::spread(&report, numbers, self.limits.bucket, now);
         log_amendments(&report);
         Ok(Pending {
             named: NumberedReport {

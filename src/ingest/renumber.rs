@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 
+use super::buckets::AgentSums;
 use super::{Ingest, IngestError, NumberedReport};
 use crate::allocation::OperationId;
-use crate::names::{NamedOperation, Names, OperationRow};
+use crate::names::{NamedOperation, Names, OperationRow, agent_id};
 use crate::store::ResolvedReport;
 
 impl Ingest {
@@ -32,11 +33,16 @@ impl Ingest {
             .zip(resolved.rows)
             .collect();
         let names = resolved.names;
+        let agent = agent_id(&report.agent);
         for bucket in &mut report.buckets {
+            let mut sums = AgentSums::new(agent);
             for counts in &mut bucket.operations {
                 let row = rows.get(&counts.operation).copied();
-                counts.operation = row.unwrap_or(OperationRow::OVERFLOW).operation;
+                let row = row.unwrap_or(OperationRow::OVERFLOW);
+                counts.operation = row.operation;
+                sums.add(row.service, counts.offered, counts.sampled);
             }
+            bucket.agents = sums.counts();
             // Instances of a service that was removed are dropped, as for a service that was never
             // added.
             bucket.services.retain_mut(|counts| {

@@ -36,6 +36,8 @@ pub struct Report<'a> {
     pub sequence: u64,
     /// The window of its counts.
     pub window: Window,
+    /// Whether the agent said that it is its last report.
+    pub last: bool,
     /// What was folded, clamped or ignored.
     pub amendments: Amendments,
     services: Vec<ServiceEntry<'a>>,
@@ -136,6 +138,7 @@ impl<'a> ReportBuilder<'a> {
                 epoch: head.epoch,
                 sequence: head.sequence,
                 window: head::window(head, limits, now)?,
+                last: head.last,
                 amendments: Amendments::default(),
                 services: Vec::new(),
                 operations: Vec::new(),

@@ -2,18 +2,20 @@
 //! operations.
 
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::windows::MISSED_MAX;
+use super::room::Crowding;
 use super::{Job, JobContext};
-use crate::allocation::{OperationId, Plan, Timestamp};
+use crate::allocation::{OperationId, Plan, Timestamp, WINDOWS_READ_MAX};
 use crate::clock::{Clock, date};
 use crate::configuration::Configuration;
-use crate::store::Retention;
+use crate::names::forget;
+use crate::store::{DictionaryLimits, Retention};
 use crate::telemetry::metrics::JobName;
+use crate::view::silent::{is_silent, unsettled, windows_of};
 
 /// How much longer deltas and plan bodies stay than they are needed, so that nobody reads what is
 /// dropped.
@@ -35,6 +37,8 @@ pub struct Maintain {
     pub history: Duration,
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
+    /// How many names there is room for.
+    pub names: DictionaryLimits,
     /// Limits how fast old data is deleted.
     pub pace: RetentionPace,
 }
@@ -120,13 +124,45 @@ impl Job for Maintain {
         let maintained = self.shared.store.maintain(now, retention).await?;
         let revisions = maintained.configuration_revisions as f64;
         self.shared.metrics.configuration_revisions.set(revisions);
+        self.forget().await
+    }
+}
+
+impl Maintain {
+    /// Forgets operations that nobody reports any more.
+    async fn forget(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         let served = self.shared.served.snapshot();
-        let silent = silent(served.plan(), self.retire_after);
-        if !silent.is_empty() {
-            let removed = self.shared.store.remove_names(served.named_in(), &silent);
-            let operations = removed.await?;
+        let (retire_after, limits) = (self.retire_after, self.names);
+        let names = self.shared.dictionary.names();
+        let (plan, known) = (Arc::clone(&served), Arc::clone(&names));
+        // A plan may have a million operations.
+        let looking = tokio::task::spawn_blocking(move || {
+            let silent = silent(plan.plan(), retire_after);
+            let retired = silent.iter().copied().collect();
+            let crowding = Crowding::of(plan.plan(), &known, limits, &retired);
+            (silent, crowding)
+        });
+        let (mut silent, crowding) = looking.await?;
+        let retired = silent.len();
+        if !crowding.is_none() {
+            let stored = self.shared.store.configuration().await?;
+            // What it names must stay, so nothing else goes while it cannot be read.
+            if let Ok(configuration) = Configuration::read(&stored) {
+                let mut keep = configuration.operations(&names);
+                keep.extend(silent.iter().copied());
+                silent.extend(crowding.relieve(served.plan(), &names, &keep));
+            }
+        }
+        let chosen = silent.len();
+        let Some(since) = unsettled(served.plan(), self.shared.clock.timestamp()) else {
+            return Ok(());
+        };
+        let store = &*self.shared.store;
+        let forgotten = forget(store, served.named_in(), since, silent).await?;
+        if forgotten.removed > 0 {
             tracing::info!(
-                operations,
+                operations = forgotten.removed,
+                to_make_room = chosen - retired,
                 "forgot operations that nobody reported any more"
             );
         }
@@ -156,10 +192,9 @@ impl Maintain {
 }
 
 impl Maintain {
-    /// How long after its start a window is last read for a plan. A plan reads the window that
-    /// closes, the one that it corrects, and those in between without a plan.
+    /// How long after its start a window is last read for a plan.
     fn planned_from(&self) -> Duration {
-        (MISSED_MAX as u32 + 2) * self.shared.interval + self.grace
+        WINDOWS_READ_MAX as u32 * self.shared.interval + self.grace
     }
 }
 
@@ -172,11 +207,10 @@ fn until_settled(used: Timestamp, history: Timestamp, settled: Option<Timestamp>
 
 /// Named operations that were not reported for this long.
 fn silent(plan: &Plan, retire_after: Duration) -> Vec<OperationId> {
-    let window = plan.window.seconds().max(0.001);
-    let windows = (retire_after.as_secs_f64() / window).ceil();
-    plan.operations
-        .iter()
-        .filter(|known| !known.overflow && f64::from(known.silent_windows) >= windows)
+    let windows = windows_of(plan, retire_after);
+    let operations = plan.operations.iter();
+    operations
+        .filter(|known| is_silent(known, windows))
         .map(|known| known.operation)
         .collect()
 }

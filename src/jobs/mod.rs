@@ -10,6 +10,7 @@ mod maintain;
 mod prepare;
 mod readability;
 mod recompute;
+mod room;
 mod runner;
 mod settle;
 mod windows;
@@ -27,7 +28,7 @@ pub use runner::{Job, JobError, Runner, Scheduler};
 pub use settle::Settle;
 
 use crate::clock::FleetClock;
-use crate::names::Dictionary;
+use crate::names::{AgentNames, Dictionary};
 use crate::snapshot::Served;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +45,8 @@ pub struct JobContext {
     pub clock: Arc<FleetClock>,
     /// Names and numbers.
     pub dictionary: Arc<Dictionary>,
+    /// The names of agents.
+    pub agents: Arc<AgentNames>,
     /// What is served.
     pub served: Arc<Served>,
     /// Whether this replica computes, and under which term.

@@ -76,10 +76,13 @@ pub(super) fn prepare(
     } = stored_as;
     let mut plan = allocation::next_plan(previous, policy, inputs);
     plan.number = number;
-    let mut history = vec![history(inputs.current, &plan, format)];
-    if let Some(corrected) = inputs.corrected.filter(|counts| differs(counts, previous)) {
-        history.push(self::history(corrected, previous, format));
-    }
+    let windows = inputs.windows.iter();
+    let history = windows
+        .filter_map(|counts| {
+            let answer = answer(counts, previous, &plan, inputs.readable);
+            Some(history(counts, answer?, format))
+        })
+        .collect();
     let summary = PlanSummary::from(&plan);
     let stored = StoredPlan {
         number: plan.number,
@@ -98,6 +101,27 @@ pub(super) fn prepare(
         history,
         names,
     })
+}
+
+/// The plan whose probabilities belong into a window's history; none if the history stays as it is.
+///
+/// The plan before served a window without a plan of its own. Its own window is written again if late
+/// reports changed it, but not if counts that it had could not be read now. Those further back are
+/// settled later.
+fn answer<'p>(
+    counts: &WindowCounts,
+    previous: &'p Plan,
+    plan: &'p Plan,
+    readable: f64,
+) -> Option<&'p Plan> {
+    if counts.window == plan.window {
+        Some(plan)
+    } else if counts.window == previous.window {
+        let changed = readable >= 1.0 && differs(counts, previous);
+        changed.then_some(previous)
+    } else {
+        (counts.window.start >= previous.window.end).then_some(previous)
+    }
 }
 
 /// Whether late reports changed a window after its plan.

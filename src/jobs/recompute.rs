@@ -1,8 +1,8 @@
 //! Computes the next plan when a window has closed.
 //!
-//! A plan is made in these steps: read and sum the window that closed and the one before it, compute
-//! the next plan, store it under the term of the lease, serve it. Nothing is remembered between two
-//! runs except what the previous plan contains.
+//! A plan is made in these steps: read and sum the window that closed and those before it that may
+//! still change, compute the next plan, store it under the term of the lease, serve it. Nothing is
+//! remembered between two runs except what the previous plan contains.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
 use super::follow::{blocking_under, load_current};
-use super::prepare::{PreparedPlan, StoredAs, Unstorable, history, prepare, renamed, retired};
-use super::windows::{WindowRead, last_closed, missed};
+use super::prepare::{PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
+use super::windows::{WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
@@ -23,6 +23,7 @@ use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
+use crate::view::minted::MintingLog;
 use crate::view::plan_log::{self, PlanChanges};
 
 /// How long before a window closes a trigger may come and wait for it. Triggers come every second,
@@ -35,6 +36,8 @@ pub struct Recompute {
     pub shared: JobContext,
     /// How long after its end a window waits for reports.
     pub grace: Duration,
+    /// Names the services that mint names in the log.
+    pub minting: MintingLog,
 }
 
 /// Held while a plan is computed, published and installed.
@@ -42,12 +45,8 @@ type Publishing = Arc<OwnedMutexGuard<()>>;
 
 /// The input of a plan.
 struct Read {
-    /// The window that closed.
-    current: WindowRead,
-    /// The window before, if it is the one of the previous plan and all of it was read.
-    corrected: Option<WindowRead>,
-    /// The windows in between, if the previous plan is older.
-    missed: Vec<WindowRead>,
+    /// The windows from what may still change of the previous plan's to the one that closed.
+    windows: Vec<WindowRead>,
     configuration: Configuration,
     revision: u64,
     format: WriteFormat,
@@ -68,11 +67,15 @@ struct Parent {
 }
 
 impl Parent {
-    fn window(&self) -> Window {
-        if self.from_nothing {
-            return Window::default();
-        }
-        self.snapshot.plan().window
+    /// The windows to read for the next plan, which answers `window`.
+    fn to_read(&self, window: Window) -> Vec<Window> {
+        let (settled, answered) = if self.from_nothing {
+            (Timestamp::default(), Window::default())
+        } else {
+            let plan = self.snapshot.plan();
+            (plan.settled, plan.window)
+        };
+        to_read(settled, answered, window)
     }
 }
 
@@ -168,7 +171,7 @@ impl Recompute {
             // Another replica was faster, or the database went back to another plan.
             return Ok(load_current(&self.shared).await?);
         };
-        let Some(read) = self.read(parent.window(), window).await? else {
+        let Some(read) = self.read(&parent.to_read(window)).await? else {
             tracing::warn!("the database went back in time while counts were read: reading again");
             return Ok(());
         };
@@ -184,8 +187,10 @@ impl Recompute {
             return Ok(());
         }
         self.tell(before.plan(), &prepared, started.elapsed());
+        let names = Arc::clone(&prepared.names);
         self.install(publishing, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
+        self.tell_claims(before.plan(), &names).await;
         Ok(())
     }
 
@@ -207,41 +212,27 @@ impl Recompute {
 
     /// Reads the input of a plan; none if the database went back in time meanwhile, because then the
     /// numbers of the counts have lost their names.
-    async fn read(
-        &self,
-        previous: Window,
-        window: Window,
-    ) -> Result<Option<Read>, Box<dyn Error + Send + Sync>> {
+    async fn read(&self, windows: &[Window]) -> Result<Option<Read>, Box<dyn Error + Send + Sync>> {
         let JobContext {
             store, dictionary, ..
         } = &self.shared;
-        let corrected = match previous.end == window.start {
-            true => Some(WindowRead::read(&self.shared, previous).await?),
-            false => None,
-        };
-        let mut gap = Vec::new();
-        for missed in missed(previous, window) {
-            gap.push(WindowRead::read(&self.shared, missed).await?);
+        let mut read = Vec::with_capacity(windows.len());
+        for window in windows {
+            read.push(WindowRead::read(&self.shared, *window).await?);
         }
-        let current = WindowRead::read(&self.shared, window).await?;
-        let newer = current.is_newer();
+        let newer = read.iter().any(WindowRead::is_newer);
         if self.shared.readability.gives_up_for_counts(newer) {
             let reason = "it cannot read the counts that newer replicas write";
             self.shared.leadership.give_up(reason);
         }
-        let counted = corrected.iter().chain(&gap).chain([&current]);
-        let states: Vec<Incarnation> = counted.map(|counted| counted.names).collect();
+        let states: Vec<Incarnation> = read.iter().map(|window| window.names).collect();
         let Some(names) = dictionary.names_of(&states).await? else {
             return Ok(None);
         };
         let revision = store.configuration().await?;
         let configuration = Configuration::read(&revision)?;
         Ok(Some(Read {
-            current,
-            // With half of its counts missing, the correction would remove counts that the previous
-            // plan has.
-            corrected: corrected.filter(|counted| counted.unread.is_none()),
-            missed: gap,
+            windows: read,
             configuration,
             revision: revision.revision,
             format: store.write_format().await?,
@@ -260,11 +251,10 @@ impl Recompute {
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = Arc::clone(&read.names);
         blocking_under(Arc::clone(publishing), move || {
+            let windows = read.windows;
+            let readable = windows.iter().map(WindowRead::readable).fold(1.0, f64::min);
             let counts = |counted: WindowRead| counted.sums.counts(&names);
-            let readable = read.current.readable();
-            let current = counts(read.current);
-            let corrected = read.corrected.map(counts);
-            let missed: Vec<WindowCounts> = read.missed.into_iter().map(counts).collect();
+            let windows: Vec<WindowCounts> = windows.into_iter().map(counts).collect();
             let policy = read.configuration.policy(read.revision, &names);
             let genesis = Plan::genesis(&policy);
             let previous = match parent.from_nothing {
@@ -277,8 +267,7 @@ impl Recompute {
             }
             let inputs = Inputs {
                 term,
-                corrected: corrected.as_ref(),
-                current: &current,
+                windows: &windows,
                 retired: &retired,
                 readable,
             };
@@ -287,12 +276,7 @@ impl Recompute {
                 published_at,
                 format: read.format,
             };
-            let mut prepared = prepare(previous, &policy, inputs, names, stored_as)?;
-            let missed = missed.iter();
-            prepared
-                .history
-                .extend(missed.map(|counts| history(counts, previous, read.format)));
-            Ok(prepared)
+            prepare(previous, &policy, inputs, names, stored_as)
         })
         .await
     }
@@ -345,6 +329,18 @@ impl Recompute {
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
         plan_log::log(before, plan, &changes, names, took);
+        self.minting.log(plan, names);
+    }
+
+    /// Logs what the served plan holds apart. The names of agents may have to be read, so this waits
+    /// until the plan is served.
+    async fn tell_claims(&self, before: &Plan, names: &Names) {
+        let snapshot = self.shared.served.snapshot();
+        let plan = snapshot.plan();
+        if !plan.claims.is_empty() {
+            let agents = self.shared.agents.of(plan).await;
+            plan_log::log_claims(before, plan, names, &agents);
+        }
     }
 
     async fn install(&self, publishing: Publishing, prepared: PreparedPlan) {

@@ -1,6 +1,7 @@
 //! Finds the window that is due, and reads its counts.
 
-use std::collections::HashMap;
+mod sums;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,19 +9,14 @@ use tokio::sync::mpsc;
 
 use super::JobContext;
 use super::follow::blocking;
-use crate::allocation::{
-    AgentCount, AgentId, OperationCount, ServiceCount, ServiceId, Timestamp, Window, WindowCounts,
-};
-use crate::names::{Names, OperationRow};
-use crate::store::{BucketCounts, BucketOperation, Incarnation, StoreError};
+use crate::allocation::{Timestamp, WINDOWS_READ_MAX, Window};
+use crate::store::{BucketCounts, Incarnation, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
+pub(super) use sums::WindowSums;
 
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
-
-/// The most windows without a plan whose history is written with the next plan.
-pub(super) const MISSED_MAX: i64 = 10;
 
 /// The last window that has closed: its end plus the grace has passed.
 pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -> Window {
@@ -28,19 +24,38 @@ pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -
     Window::aligned(Timestamp(now.0 - grace.as_millis() as i64 - length), length)
 }
 
-/// The windows without a plan, because there was no leader or it was slow. Their counts are written
-/// to the history nevertheless; those further back are settled later.
-pub(super) fn missed(previous: Window, window: Window) -> Vec<Window> {
+/// The windows that a plan is made from, oldest first: from what may still change of the previous
+/// plan's windows to the one that has just closed. If there are too many, the oldest are left out.
+///
+/// Windows that have a plan are read in the length that they had. So after a change of the interval, a
+/// bucket is not taken for the counts of a shorter window.
+pub(super) fn to_read(settled: Timestamp, answered: Window, window: Window) -> Vec<Window> {
+    let mut windows = vec![window];
+    windows.extend(before(window, answered.end));
+    if answered.end <= window.start {
+        windows.extend((answered.start >= settled).then_some(answered));
+        windows.extend(before(answered, settled));
+    }
+    windows.truncate(WINDOWS_READ_MAX);
+    windows.reverse();
+    windows
+}
+
+/// The windows before another, of its length, that begin at an instant or later, newest first; at most
+/// as many as are read.
+fn before(window: Window, from: Timestamp) -> impl Iterator<Item = Window> {
     let length = window.milliseconds();
-    let back = |at: i64| Timestamp(window.start.0.saturating_sub(at.saturating_mul(length)));
-    (1..=MISSED_MAX)
-        .rev()
-        .map(|at| Window {
-            start: back(at),
-            end: back(at - 1),
+    let back = move |steps: i64| {
+        let milliseconds = length.saturating_mul(steps);
+        Timestamp(window.start.0.saturating_sub(milliseconds))
+    };
+    let most = if length > 0 { WINDOWS_READ_MAX } else { 0 };
+    (1..=most as i64)
+        .map(move |steps| Window {
+            start: back(steps),
+            end: back(steps - 1),
         })
-        .filter(|missed| missed.start >= previous.end)
-        .collect()
+        .take_while(move |earlier| earlier.start >= from)
 }
 
 /// The counts of a window, and how many of its deltas could not be read.
@@ -148,126 +163,9 @@ impl WindowRead {
     }
 }
 
-/// The sums of a window's deltas, by number.
-pub(super) struct WindowSums {
-    window: Window,
-    operations: Vec<BucketOperation>,
-    /// How many at the front are sorted and distinct.
-    summed: usize,
-    instance_milliseconds: HashMap<ServiceId, u64>,
-    agents: HashMap<AgentId, AgentCount>,
-}
-
-impl WindowSums {
-    /// A few operations more are not worth another sum.
-    const FEW: usize = 1 << 16;
-
-    fn new(window: Window) -> Self {
-        Self {
-            window,
-            operations: Vec::new(),
-            summed: 0,
-            instance_milliseconds: HashMap::new(),
-            agents: HashMap::new(),
-        }
-    }
-
-    fn add(&mut self, delta: &BucketCounts) {
-        self.operations.extend_from_slice(&delta.operations);
-        // Sums when the number of operations has doubled: no count is sorted often, and little
-        // memory is needed.
-        if self.operations.len() > 2 * self.summed + Self::FEW {
-            self.sum();
-        }
-        for seen in &delta.services {
-            let sum = self.instance_milliseconds.entry(seen.service).or_default();
-            *sum = sum.saturating_add(seen.instance_milliseconds);
-        }
-        for heard in &delta.agents {
-            let entry = self.agents.entry(heard.agent).or_insert(AgentCount {
-                agent: heard.agent,
-                offered: 0,
-                covered_milliseconds: 0,
-            });
-            entry.offered = entry.offered.saturating_add(heard.offered);
-            entry.covered_milliseconds = entry
-                .covered_milliseconds
-                .saturating_add(heard.covered_milliseconds)
-                .min(self.window.milliseconds());
-        }
-    }
-
-    /// Deltas are sorted, and a stable sort merges sorted runs. That is several times faster than
-    /// looking up each number in a table larger than the caches.
-    fn sum(&mut self) {
-        self.operations.sort_by_key(|counted| counted.operation);
-        self.operations.dedup_by(|next, held| {
-            let same = next.operation == held.operation;
-            if same {
-                held.offered = held.offered.saturating_add(next.offered);
-                held.sampled = held.sampled.saturating_add(next.sampled);
-            }
-            same
-        });
-        self.summed = self.operations.len();
-    }
-
-    /// The window's counts. An operation whose name was removed is counted in the fleet's overflow
-    /// entry. A service whose name was removed is left out, because it is not served.
-    pub(super) fn counts(self, names: &Names) -> WindowCounts {
-        let mut strangers = OperationCount {
-            operation: OperationRow::OVERFLOW.operation,
-            service: OperationRow::OVERFLOW.service,
-            overflow: OperationRow::OVERFLOW.overflow,
-            offered: 0,
-            sampled: 0,
-        };
-        let mut found = false;
-        let mut operations = Vec::with_capacity(self.operations.len() + 1);
-        for counted in self.operations {
-            let row = names.row(counted.operation);
-            match row.filter(|row| row.operation != strangers.operation) {
-                Some(row) => operations.push(OperationCount {
-                    operation: row.operation,
-                    service: row.service,
-                    overflow: row.overflow,
-                    offered: counted.offered,
-                    sampled: counted.sampled,
-                }),
-                None => {
-                    found = true;
-                    strangers.offered = strangers.offered.saturating_add(counted.offered);
-                    strangers.sampled = strangers.sampled.saturating_add(counted.sampled);
-                }
-            }
-        }
-        if found {
-            operations.push(strangers);
-        }
-        let instances = self.instance_milliseconds.into_iter();
-        let mut services: Vec<_> = instances
-            .map(|(service, instance_milliseconds)| ServiceCount {
-                service,
-                instance_milliseconds,
-            })
-            .collect();
-        let mut agents: Vec<_> = self.agents.into_values().collect();
-        operations.sort_unstable();
-        services.sort_unstable();
-        agents.sort_unstable();
-        WindowCounts {
-            window: self.window,
-            operations,
-            services,
-            agents,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocation::OperationId;
 
     #[test]
     fn a_window_closes_a_grace_after_its_end() {
@@ -283,68 +181,31 @@ mod tests {
     }
 
     #[test]
-    fn deltas_add_up_and_strangers_are_counted_in_the_overflow() {
-        let window = Window {
-            start: Timestamp(0),
-            end: Timestamp(60_000),
+    fn a_plan_is_made_from_the_windows_that_may_still_change() {
+        let minutes = |from: i64, to: i64| Window {
+            start: Timestamp(from * 60_000),
+            end: Timestamp(to * 60_000),
         };
-        let delta = |offered| BucketCounts {
-            bucket: window,
-            operations: vec![BucketOperation {
-                operation: OperationId(77),
-                offered,
-                sampled: 1,
-            }],
-            services: vec![ServiceCount {
-                service: ServiceId(4),
-                instance_milliseconds: 3 * 40_000,
-            }],
-            agents: vec![AgentCount {
-                agent: AgentId(1),
-                offered,
-                covered_milliseconds: 40_000,
-            }],
+        let read = |settled: i64, answered: Window, window: Window| {
+            let windows = to_read(Timestamp(settled * 60_000), answered, window);
+            let windows = windows.iter();
+            let starts = windows.map(|w| (w.start.0 / 60_000, w.end.0 / 60_000));
+            starts.collect::<Vec<_>>()
         };
-        let mut sums = WindowSums::new(window);
-        sums.add(&delta(5));
-        sums.add(&delta(7));
-        sums.sum();
-        let counts = sums.counts(&Names::default());
-        assert_eq!(counts.operations.len(), 1);
-        let overflow = counts.operations[0];
-        assert_eq!(
-            (overflow.operation.0, overflow.offered, overflow.sampled),
-            (0, 12, 2)
-        );
-        assert!(overflow.overflow);
-        assert_eq!(
-            (
-                counts.agents[0].offered,
-                counts.agents[0].covered_milliseconds
-            ),
-            (12, 60_000)
-        );
-        let seen = ServiceCount {
-            service: ServiceId(4),
-            instance_milliseconds: 240_000,
-        };
-        assert_eq!(counts.services, [seen]);
-    }
-
-    #[test]
-    fn windows_without_a_plan_are_made_up_for_as_far_as_they_are_few() {
-        let window = |minute: i64| Window {
-            start: Timestamp(minute * 60_000),
-            end: Timestamp((minute + 1) * 60_000),
-        };
-        assert_eq!(missed(window(4), window(5)), []);
-        assert_eq!(missed(window(2), window(5)), [window(3), window(4)]);
-        let many = missed(window(0), window(100));
-        assert_eq!((many.len(), many[0]), (10, window(90)));
-        assert_eq!(
-            missed(window(9), window(5)),
-            [],
-            "a clock that was set back"
-        );
+        let (four, five) = (minutes(4, 5), minutes(5, 6));
+        assert_eq!(read(4, four, five), [(4, 5), (5, 6)]);
+        assert_eq!(read(3, four, five), [(3, 4), (4, 5), (5, 6)]);
+        let gap = [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6)];
+        assert_eq!(read(1, minutes(2, 3), five), gap, "windows without a plan");
+        assert_eq!(read(9, minutes(9, 10), five), [(5, 6)], "a clock set back");
+        assert_eq!(read(99, four, five), [(5, 6)], "a clock that was ahead");
+        let longer = [(0, 5), (5, 10), (10, 11), (11, 12)];
+        assert_eq!(read(0, minutes(5, 10), minutes(11, 12)), longer);
+        let first = to_read(Timestamp(0), Window::default(), minutes(100, 101));
+        assert_eq!(first.len(), WINDOWS_READ_MAX);
+        assert_eq!(first.last(), Some(&minutes(100, 101)));
+        assert!(first.is_sorted());
+        let many = to_read(Timestamp(0), minutes(1, 2), minutes(100, 101));
+        assert_eq!(many, first, "the newest after a long gap");
     }
 }

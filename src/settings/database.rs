@@ -69,7 +69,7 @@ pub struct DatabaseSettings {
         value_parser = duration(Duration::ZERO, DAY)
     )]
     pub database_wait: Duration,
-    /// Formats in which all replicas write plans and history from now on: previous, which the
+    /// Formats in which all replicas write counts, plans and history from now on: previous, which the
     /// previous release can read, or newest, for after an upgrade. If absent, the last choice stays
     #[arg(
         long,

@@ -1,136 +1,105 @@
 //! Encodes a delta's counts as bytes.
 //!
 //! One delta contains what one group commit adds to one bucket. Ids are in ascending order, so gaps
-//! and small counts take a byte each: about 3 bytes per operation and 4 per service. General
-//! compression would gain nothing.
+//! and small counts take a byte each: about 3 bytes per operation, 4 per service, and 25 per report
+//! of one service. General compression would gain nothing.
 //!
-//! Version 2: the byte 2; the number of operations; for each its id's gap, offered, sampled; the
-//! number of agents; for each its id in 8 bytes, the highest first, offered, and the covered
-//! milliseconds; the number of services; for each its id's gap and instance-milliseconds. Numbers
-//! without a stated width are variable-length. Version 1, which ended before the services, is still
-//! read.
+//! Version 3: the byte 3; the operations; the services; the agents; the reports that came late
+//! ([`agents`]). Version 2: the byte 2; the operations; of each agent the covered milliseconds instead
+//! of reports, and one count ([`previous`]); the services. It is still written until no replica of the
+//! release before will come back. Version 1, which ended before the services, is still read.
+//!
+//! A list begins with its length. An operation is its id's gap, offered, sampled; a service its id's
+//! gap and instance-milliseconds. Numbers without a stated width are variable-length.
 
-use crate::allocation::{AgentCount, AgentId, OperationId, ServiceCount, ServiceId, Window};
+mod agents;
+mod merge;
+mod previous;
+#[cfg(test)]
+mod tests;
+
+use crate::allocation::{OperationId, ServiceCount, ServiceId, Window};
 
 use super::varint::{Damage, Reader, put};
-use super::{Admission, BucketCounts, BucketOperation, ResolvedReport};
+use super::{Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta, WriteFormat};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The version that release 0.1.0 reads.
+const PREVIOUS: u8 = 2;
 
 /// The oldest version that can be read, followed by what later versions added.
 const OLDEST: u8 = 1;
 const WITH_SERVICES: u8 = 2;
+const WITH_REPORTS: u8 = 3;
 
-/// Sums the counted reports of a batch into one delta per bucket, in ascending order of buckets.
-pub(super) fn sum(batch: &[ResolvedReport], admissions: &[Admission]) -> Vec<BucketCounts> {
-    let mut parts: Vec<&BucketCounts> = batch
-        .iter()
-        .zip(admissions)
-        .filter(|(_, admission)| **admission == Admission::Counted)
-        .flat_map(|(report, _)| &report.buckets)
-        .collect();
-    parts.sort_by_key(|part| part.bucket);
-    parts
-        .chunk_by(|a, b| a.bucket == b.bucket)
-        .map(merge)
-        .filter(|delta| !is_empty(delta))
+/// The deltas of a batch: one for each bucket to which its counted reports add something, in
+/// ascending order of buckets.
+pub(super) fn deltas(
+    batch: &[ResolvedReport],
+    admissions: &[Admission],
+    format: WriteFormat,
+) -> Vec<StoredDelta> {
+    let sums = merge::sum(batch, admissions).into_iter();
+    sums.filter(|counts| !is_empty(counts, format))
+        .map(|counts| StoredDelta {
+            bucket: counts.bucket,
+            payload: encode(&counts, format),
+        })
         .collect()
 }
 
-fn is_empty(delta: &BucketCounts) -> bool {
-    delta.operations.is_empty() && delta.services.is_empty() && delta.agents.is_empty()
+/// Whether a delta would say nothing. The previous format has no late reports.
+fn is_empty(counts: &BucketCounts, format: WriteFormat) -> bool {
+    let late = match format {
+        WriteFormat::Previous => counts.late.len(),
+        WriteFormat::Newest => 0,
+    };
+    counts.entries() == late
 }
 
-fn merge(parts: &[&BucketCounts]) -> BucketCounts {
-    let mut operations: Vec<_> = parts
-        .iter()
-        .flat_map(|part| &part.operations)
-        .copied()
-        .collect();
-    operations.sort_unstable_by_key(|entry| entry.operation);
-    operations.dedup_by(|next, kept| {
-        let same = next.operation == kept.operation;
-        if same {
-            kept.offered = kept.offered.saturating_add(next.offered);
-            kept.sampled = kept.sampled.saturating_add(next.sampled);
-        }
-        same
-    });
-    let mut agents: Vec<_> = parts
-        .iter()
-        .flat_map(|part| &part.agents)
-        .copied()
-        .collect();
-    agents.sort_unstable_by_key(|entry| entry.agent);
-    agents.dedup_by(|next, kept| {
-        let same = next.agent == kept.agent;
-        if same {
-            kept.offered = kept.offered.saturating_add(next.offered);
-            kept.covered_milliseconds = kept
-                .covered_milliseconds
-                .saturating_add(next.covered_milliseconds);
-        }
-        same
-    });
-    BucketCounts {
-        bucket: parts.first().map(|part| part.bucket).unwrap_or_default(),
-        operations,
-        services: merge_services(parts),
-        agents,
-    }
-}
-
-fn merge_services(parts: &[&BucketCounts]) -> Vec<ServiceCount> {
-    let mut services: Vec<_> = parts
-        .iter()
-        .flat_map(|part| &part.services)
-        .copied()
-        .collect();
-    services.sort_unstable_by_key(|entry| entry.service);
-    services.dedup_by(|next, kept| {
-        let same = next.service == kept.service;
-        if same {
-            kept.instance_milliseconds = kept
-                .instance_milliseconds
-                .saturating_add(next.instance_milliseconds);
-        }
-        same
-    });
-    services
-}
-
-/// Encodes counts with ascending ids, as [`sum`] returns them.
-pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
+/// Encodes counts with ascending ids.
+fn encode(counts: &BucketCounts, format: WriteFormat) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(
-        9 + counts.operations.len() * 4 + counts.agents.len() * 14 + counts.services.len() * 5,
+        9 + counts.operations.len() * 4 + counts.agents.len() * 28 + counts.services.len() * 5,
     );
-    bytes.push(VERSION);
-    put(&mut bytes, counts.operations.len() as u64);
-    let mut previous = 0;
-    for entry in &counts.operations {
-        put(&mut bytes, u64::from(entry.operation.0 - previous));
-        put(&mut bytes, entry.offered);
-        put(&mut bytes, entry.sampled);
-        previous = entry.operation.0;
-    }
-    put(&mut bytes, counts.agents.len() as u64);
-    for entry in &counts.agents {
-        bytes.extend(entry.agent.0.to_be_bytes());
-        put(&mut bytes, entry.offered);
-        // Never negative by definition.
-        put(
-            &mut bytes,
-            entry.covered_milliseconds.max(0).cast_unsigned(),
-        );
-    }
-    put(&mut bytes, counts.services.len() as u64);
-    let mut previous = 0;
-    for entry in &counts.services {
-        put(&mut bytes, u64::from(entry.service.0 - previous));
-        put(&mut bytes, entry.instance_milliseconds);
-        previous = entry.service.0;
+    match format {
+        WriteFormat::Previous => {
+            bytes.push(PREVIOUS);
+            put_operations(&mut bytes, &counts.operations);
+            previous::put_agents(&mut bytes, counts);
+            put_services(&mut bytes, &counts.services);
+        }
+        WriteFormat::Newest => {
+            bytes.push(VERSION);
+            put_operations(&mut bytes, &counts.operations);
+            put_services(&mut bytes, &counts.services);
+            agents::put_agents(&mut bytes, counts);
+            agents::put_late(&mut bytes, counts);
+        }
     }
     bytes
+}
+
+fn put_operations(bytes: &mut Vec<u8>, operations: &[BucketOperation]) {
+    put(bytes, operations.len() as u64);
+    let mut previous = 0;
+    for entry in operations {
+        put(bytes, u64::from(entry.operation.0 - previous));
+        put(bytes, entry.offered);
+        put(bytes, entry.sampled);
+        previous = entry.operation.0;
+    }
+}
+
+fn put_services(bytes: &mut Vec<u8>, services: &[ServiceCount]) {
+    put(bytes, services.len() as u64);
+    let mut previous = 0;
+    for entry in services {
+        put(bytes, u64::from(entry.service.0 - previous));
+        put(bytes, entry.instance_milliseconds);
+        previous = entry.service.0;
+    }
 }
 
 /// Decodes the counts of a bucket.
@@ -140,20 +109,23 @@ pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damag
     if !(OLDEST..=VERSION).contains(&version) {
         return Err(Damage::version(version, VERSION));
     }
-    let operations = operations(&mut reader)?;
-    let agents = agents(&mut reader)?;
-    let services = if version >= WITH_SERVICES {
-        services(&mut reader)?
-    } else {
-        Vec::new()
-    };
-    reader.end()?;
-    Ok(BucketCounts {
+    let mut counts = BucketCounts {
         bucket,
-        operations,
-        services,
-        agents,
-    })
+        operations: operations(&mut reader)?,
+        ..BucketCounts::default()
+    };
+    if version >= WITH_REPORTS {
+        counts.services = services(&mut reader)?;
+        agents::read_agents(&mut reader, &mut counts)?;
+        agents::read_late(&mut reader, &mut counts)?;
+    } else {
+        previous::read_agents(&mut reader, &mut counts)?;
+        if version >= WITH_SERVICES {
+            counts.services = services(&mut reader)?;
+        }
+    }
+    reader.end()?;
+    Ok(counts)
 }
 
 fn operations(reader: &mut Reader<'_>) -> Result<Vec<BucketOperation>, Damage> {
@@ -172,24 +144,6 @@ fn operations(reader: &mut Reader<'_>) -> Result<Vec<BucketOperation>, Damage> {
     Ok(operations)
 }
 
-fn agents(reader: &mut Reader<'_>) -> Result<Vec<AgentCount>, Damage> {
-    let count = reader.count(10)?;
-    let mut agents: Vec<AgentCount> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let agent = AgentId(u64::from_be_bytes(reader.take()?));
-        if agents.last().is_some_and(|last| last.agent >= agent) {
-            return Err(Damage::Unsorted);
-        }
-        agents.push(AgentCount {
-            agent,
-            offered: reader.number()?,
-            covered_milliseconds: i64::try_from(reader.number()?)
-                .map_err(|_| Damage::OutOfRange)?,
-        });
-    }
-    Ok(agents)
-}
-
 fn services(reader: &mut Reader<'_>) -> Result<Vec<ServiceCount>, Damage> {
     let count = reader.count(2)?;
     let mut services = Vec::with_capacity(count);
@@ -203,183 +157,4 @@ fn services(reader: &mut Reader<'_>) -> Result<Vec<ServiceCount>, Damage> {
         });
     }
     Ok(services)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::allocation::{AgentName, Timestamp};
-
-    fn window(start: i64) -> Window {
-        Window {
-            start: Timestamp(start),
-            end: Timestamp(start + 1000),
-        }
-    }
-
-    prop_compose! {
-        fn counts(starts: std::ops::Range<i64>)(
-            start in starts,
-            operations in prop::collection::vec((0_u32..40, any::<u32>(), any::<u32>()), 0..30),
-            agents in prop::collection::vec((0_u64..5, any::<u32>(), 0_i64..60_000), 0..5),
-            services in prop::collection::vec((0_u32..9, any::<u32>()), 0..5),
-        ) -> BucketCounts {
-            BucketCounts {
-                bucket: window(start * 1000),
-                operations: operations.into_iter().map(|(id, offered, sampled)| BucketOperation {
-                    operation: OperationId(id * 100_000_000),
-                    offered: offered.into(),
-                    sampled: sampled.into(),
-                }).collect(),
-                agents: agents.into_iter().map(|(id, offered, covered)| AgentCount {
-                    agent: AgentId(id.wrapping_mul(u64::MAX / 5)),
-                    offered: offered.into(),
-                    covered_milliseconds: covered,
-                }).collect(),
-                services: services.into_iter().map(|(id, instances)| ServiceCount {
-                    service: ServiceId(id * 400_000_000),
-                    instance_milliseconds: instances.into(),
-                }).collect(),
-            }
-        }
-    }
-
-    fn report(buckets: Vec<BucketCounts>) -> ResolvedReport {
-        ResolvedReport {
-            agent: AgentName::parse("a").unwrap(),
-            epoch: Uuid::nil(),
-            sequence: 0,
-            names: crate::store::Incarnation::EMPTY,
-            buckets,
-        }
-    }
-
-    fn instance_totals<'a>(
-        parts: impl Iterator<Item = &'a BucketCounts>,
-    ) -> BTreeMap<(Window, ServiceId), u64> {
-        let mut totals = BTreeMap::new();
-        for part in parts {
-            for entry in &part.services {
-                let total: &mut u64 = totals.entry((part.bucket, entry.service)).or_default();
-                *total += entry.instance_milliseconds;
-            }
-        }
-        totals
-    }
-
-    fn totals<'a>(
-        parts: impl Iterator<Item = &'a BucketCounts>,
-    ) -> BTreeMap<(Window, OperationId), (u64, u64)> {
-        let mut totals = BTreeMap::new();
-        for part in parts {
-            for entry in &part.operations {
-                let total: &mut (u64, u64) =
-                    totals.entry((part.bucket, entry.operation)).or_default();
-                total.0 += entry.offered;
-                total.1 += entry.sampled;
-            }
-        }
-        totals
-    }
-
-    proptest! {
-        #[test]
-        fn summed_counts_come_back(parts in prop::collection::vec(counts(0..3), 0..6)) {
-            let batch = [report(parts.clone())];
-            let deltas = sum(&batch, &[Admission::Counted]);
-            prop_assert!(deltas.is_sorted_by(|a, b| a.bucket < b.bucket));
-            prop_assert_eq!(totals(deltas.iter()), totals(parts.iter()));
-            prop_assert_eq!(instance_totals(deltas.iter()), instance_totals(parts.iter()));
-            for delta in deltas {
-                prop_assert_eq!(decode(delta.bucket, &encode(&delta)), Ok(delta));
-            }
-        }
-
-        #[test]
-        fn every_cut_is_refused(part in counts(0..1)) {
-            let batch = [report(vec![part])];
-            for delta in sum(&batch, &[Admission::Counted]) {
-                let bytes = encode(&delta);
-                for length in 0..bytes.len() {
-                    prop_assert!(decode(delta.bucket, &bytes[..length]).is_err());
-                }
-                let longer = [bytes, vec![0]].concat();
-                prop_assert_eq!(decode(delta.bucket, &longer), Err(Damage::Trailing));
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(
-            mut bytes in prop::collection::vec(any::<u8>(), 1..64),
-            version in OLDEST..=VERSION,
-        ) {
-            bytes[0] = version;
-            if let Ok(counts) = decode(window(0), &bytes) {
-                prop_assert!(counts.operations.is_sorted_by(|a, b| a.operation < b.operation));
-                prop_assert!(counts.services.is_sorted_by(|a, b| a.service < b.service));
-            }
-        }
-    }
-
-    /// Bytes as they were first written in each version. They must stay readable.
-    #[test]
-    fn first_bytes_stay_readable() {
-        let mut counts = BucketCounts {
-            bucket: window(0),
-            operations: vec![BucketOperation {
-                operation: OperationId(300),
-                offered: 1000,
-                sampled: 1,
-            }],
-            agents: vec![AgentCount {
-                agent: AgentId(7),
-                offered: 1000,
-                covered_milliseconds: 600,
-            }],
-            services: vec![],
-        };
-        let first = [
-            &[1, 1, 0xac, 2, 0xe8, 7, 1, 1][..],
-            &[0, 0, 0, 0, 0, 0, 0, 7, 0xe8, 7, 0xd8, 4],
-        ];
-        assert_eq!(decode(window(0), &first.concat()), Ok(counts.clone()));
-        counts.services.push(ServiceCount {
-            service: ServiceId(5),
-            instance_milliseconds: 1800,
-        });
-        let mut second = [first.concat(), vec![1, 5, 0x88, 14]].concat();
-        second[0] = 2;
-        assert_eq!(decode(window(0), &second), Ok(counts.clone()));
-        assert_eq!(encode(&counts), second);
-    }
-
-    #[test]
-    fn only_counted_reports_are_summed() {
-        let counted = BucketOperation {
-            operation: OperationId(7),
-            offered: 10,
-            sampled: 1,
-        };
-        let bucket = BucketCounts {
-            bucket: window(0),
-            operations: vec![counted],
-            ..BucketCounts::default()
-        };
-        let batch = vec![report(vec![bucket]); 3];
-        let deltas = sum(
-            &batch,
-            &[
-                Admission::Counted,
-                Admission::Duplicate,
-                Admission::TooFarBehind,
-            ],
-        );
-        assert_eq!(deltas.len(), 1);
-        assert_eq!(deltas[0].operations, [counted]);
-    }
 }

@@ -38,10 +38,10 @@ pub use model::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
     Incarnation, LeaseAnswer, Maintained, NewPlan, Placement, PlanMark, PoolState, Publication,
     ResolvedReport, Retention, RevisionMark, Revisions, Settlement, Settling, Step, StoredDelta,
-    StoredPlan, WriteFormat,
+    StoredPlan, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 
 /// The channel for the rows of a read. The read waits while the receiver is busy, and ends when the
 /// receiver is dropped.
@@ -70,6 +70,14 @@ pub trait Store: Send + Sync + 'static {
         starts: Range<Timestamp>,
         rows: Rows<StoredDelta>,
     ) -> Result<Incarnation, StoreError>;
+
+    /// The names of agents of which reports were counted, in ascending order and each once: the first
+    /// `limit` after a name. Those that have not reported for long are gone ([`Store::maintain`]).
+    async fn agent_names(
+        &self,
+        after: Option<&AgentName>,
+        limit: u32,
+    ) -> Result<Vec<AgentName>, StoreError>;
 
     /// The first bucket from an instant on that has deltas. If several of different length start
     /// together, the longest.

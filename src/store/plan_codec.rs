@@ -1,32 +1,36 @@
 //! Encodes a plan as columns of numbers: lossless, and the same bytes for the same plan.
 //!
 //! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
-//! `Guaranteed` and `Followed` in postcard. Every number is decoded bit for bit, including infinite
+//! `Guaranteed`, `Followed`, `Watermarks` and `Clocked` in postcard. Every number is decoded bit for bit, including infinite
 //! levels, because the next plan is computed from this one, and every replica must compute what the
 //! leader did.
 //!
-//! Version 2 ended after `Document`, 3 after `Judged` and 4 after `Trimmed`. In version 5 the
-//! number of followers was part of the format. They can still be read, and version 5 is still
-//! written.
+//! Version 2 ended after `Document`, 3 after `Judged`, 4 after `Trimmed` and 5 after `Followed`. In
+//! version 5 the number of followers was part of the format. They can still be read, and version 5 is
+//! still written: up to when the counts of each agent are known is lost in it.
 
 mod agents;
+mod clocked;
 mod explained;
 mod fleet;
 mod followed;
 mod guaranteed;
+mod watermarks;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    Belief, Binding, Figures, FleetPlan, OperationId, OperationPlan, Plan, Reason, ServiceId,
+    AGES, Belief, Binding, Figures, FleetPlan, OperationId, OperationPlan, Plan, Reason, ServiceId,
     ServicePlan, Timestamp, Trim, Window,
 };
 
-use self::agents::{Agents, agent_columns, agents};
+use self::agents::Agents;
+use self::clocked::Clocked;
 use self::explained::Explained;
 use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
 use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
+use self::watermarks::Watermarks;
 use super::varint::Damage;
 use super::{StoreError, TooLarge, WriteFormat, frame};
 
@@ -40,7 +44,7 @@ const OLDEST: u8 = 2;
 const WITH_FIGURES: u8 = 3;
 const WITH_TRIM: u8 = 4;
 const WITH_REASONS: u8 = 5;
-const WITH_COUNTED_FOLLOWERS: u8 = 6;
+const WITH_WATERMARKS: u8 = 6;
 
 /// The versions that can be read, by the first byte of a body.
 pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
@@ -49,12 +53,21 @@ pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 /// needs about three times this size to compute the next plan.
 pub const BYTES_MAX: u64 = 512 << 20;
 
-/// The most bytes of one operation: 5 numbers of 8 bytes, 13 of 4, 3 of 1, and 9 of variable
-/// length, which take at most 47.
-pub const OPERATION_BYTES: u64 = 142;
+/// The most bytes of one operation: 5 numbers of 8 bytes, 15 of 4, 3 of 1, and 10 of variable
+/// length, which take at most 52.
+pub const OPERATION_BYTES: u64 = 155;
 
-/// The most bytes of one service.
-pub const SERVICE_BYTES: u64 = 42;
+/// The most bytes of one service: 5 numbers of 8 bytes, 5 of 4 and one for each age of a window, and 2 of
+/// variable length, which take at most 10.
+pub const SERVICE_BYTES: u64 = 70 + 4 * AGES as u64;
+
+/// The most bytes of one agent: 4 numbers of 4 bytes, 1 of 1, and 8 of variable length, which take at most
+/// 65.
+pub const AGENT_BYTES: u64 = 82;
+
+/// The most bytes of what one agent usually reports of one service: 2 numbers of 4 bytes, and 2 of
+/// variable length, which take at most 15.
+pub const RATE_BYTES: u64 = 23;
 
 /// The beginning of every version. Its fields may only change with a new version.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,8 +128,11 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
         window_milliseconds: (plan.window.start.0, plan.window.end.0),
         fleet: fleet_columns(&plan.fleet),
         services: service_columns(&plan.services),
-        operations: operation_columns(&plan.operations),
-        agents: agent_columns(&plan.agents),
+        operations: operation_columns(&plan.operations, format),
+        agents: match format {
+            WriteFormat::Previous => Agents::of(plan),
+            WriteFormat::Newest => Agents::default(),
+        },
     };
     let first = (
         document,
@@ -127,7 +143,11 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
     );
     let (version, content) = match format {
         WriteFormat::Previous => (PREVIOUS, bytes(&(first, Followed::<Seven>::of(plan)))),
-        WriteFormat::Newest => (VERSION, bytes(&(first, Followed::<Counted>::of(plan)))),
+        WriteFormat::Newest => {
+            let followed = Followed::<Counted>::of(plan);
+            let later = (followed, Watermarks::of(plan), Clocked::of(plan));
+            (VERSION, bytes(&(first, later)))
+        }
     };
     frame::check(&content, BYTES_MAX)?;
     Ok(frame::wrap(version, &content))
@@ -145,6 +165,9 @@ fn bytes(whole: &impl Serialize) -> Vec<u8> {
 pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
     read(body).map_err(|damage| damage.of("plan_body.body"))
 }
+
+/// What version 6 added.
+type Later = (Followed<Counted>, Watermarks, Clocked);
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
     let written = body.first().copied().unwrap_or(VERSION);
@@ -177,15 +200,21 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         explained.restore(&mut plan)?;
         guaranteed.restore(&mut plan)?;
         rest = after;
-        rest = if version >= WITH_COUNTED_FOLLOWERS {
-            let (followed, after): (Followed<Counted>, _) = take(rest)?;
-            followed.restore(&mut plan)?;
-            after
-        } else {
+    }
+    if version >= WITH_WATERMARKS {
+        let ((followed, watermarks, clocked), after): (Later, _) = take(rest)?;
+        followed.restore(&mut plan)?;
+        watermarks.restore(&mut plan)?;
+        clocked.restore(&mut plan)?;
+        rest = after;
+    } else {
+        if version >= WITH_REASONS {
             let (followed, after): (Followed<Seven>, _) = take(rest)?;
             followed.restore(&mut plan)?;
-            after
-        };
+            rest = after;
+        }
+        watermarks::without(&mut plan);
+        document.agents.restore(&mut plan)?;
     }
     if rest.is_empty() {
         Ok(plan)
@@ -207,7 +236,6 @@ fn plan(document: &Document) -> Result<Plan, Damage> {
         },
         services: services(&document.services, document.fleet.level)?,
         operations: operations(&document.operations)?,
-        agents: agents(&document.agents)?,
         ..Plan::default()
     })
 }
@@ -239,7 +267,7 @@ fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> 
     Ok((0..count).map(row).collect())
 }
 
-fn operation_columns(operations: &[OperationPlan]) -> Operations {
+fn operation_columns(operations: &[OperationPlan], format: WriteFormat) -> Operations {
     let mut columns = Operations::default();
     for row in operations {
         columns.operation.push(row.operation.0);
@@ -252,7 +280,7 @@ fn operation_columns(operations: &[OperationPlan]) -> Operations {
             .push(row.belief_before.as_ref().unwrap_or(&NO_BELIEF));
         columns.share.push(row.share);
         columns.probability.push(row.probability);
-        columns.binding.push(binding_code(row.binding));
+        columns.binding.push(binding_code(row.binding, format));
         columns.silent_windows.push(row.silent_windows);
         columns.window_offered.push(row.window_offered);
         columns.window_sampled.push(row.window_sampled);
@@ -290,6 +318,7 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
             binding: binding(columns.binding[at])?,
             reason: Reason::UNKNOWN,
             silent_windows: columns.silent_windows[at],
+            silent_before: 0,
             window_offered: columns.window_offered[at],
             window_sampled: columns.window_sampled[at],
         })
@@ -307,6 +336,9 @@ const NO_BELIEF: Belief = Belief {
     gap: 0,
     since: 0,
     regular: 0.0,
+    peak: 0.0,
+    once: false,
+    fell: false,
 };
 
 impl Beliefs {
@@ -348,7 +380,8 @@ fn same_length(count: usize, others: &[usize]) -> Result<(), Damage> {
     }
 }
 
-fn binding_code(binding: Binding) -> u8 {
+/// Release 0.1.0 does not know all bindings, so it is told the nearest.
+fn binding_code(binding: Binding, format: WriteFormat) -> u8 {
     match binding {
         Binding::Level => 0,
         Binding::Floor => 1,
@@ -358,6 +391,10 @@ fn binding_code(binding: Binding) -> u8 {
         Binding::RaiseLimit => 5,
         Binding::Hold => 6,
         Binding::Deadband => 7,
+        Binding::Peak => match format {
+            WriteFormat::Previous => binding_code(Binding::RaiseLimit, format),
+            WriteFormat::Newest => 8,
+        },
     }
 }
 
@@ -371,6 +408,7 @@ fn binding(code: u8) -> Result<Binding, Damage> {
         5 => Ok(Binding::RaiseLimit),
         6 => Ok(Binding::Hold),
         7 => Ok(Binding::Deadband),
+        8 => Ok(Binding::Peak),
         _ => Err(Damage::OutOfRange),
     }
 }

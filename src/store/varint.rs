@@ -73,6 +73,11 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
+/// Appends a number with its sign in the lowest bit, so that small numbers of either sign are short.
+pub(super) fn put_signed(bytes: &mut Vec<u8>, value: i64) {
+    put(bytes, (value << 1 ^ value >> 63).cast_unsigned());
+}
+
 /// Reads from the front of a slice.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
@@ -106,6 +111,12 @@ impl<'a> Reader<'a> {
             }
         }
         Err(Damage::OutOfRange)
+    }
+
+    /// Reads a number written by [`put_signed`].
+    pub(super) fn signed(&mut self) -> Result<i64, Damage> {
+        let value = self.number()?;
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     /// Reads a count of items that take at least `least_bytes` each. So a hostile count cannot make
@@ -157,6 +168,18 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             prop_assert_eq!(reader.number(), Ok(value));
             prop_assert_eq!(reader.end(), Ok(()));
+        }
+
+        #[test]
+        fn numbers_with_a_sign_come_back(value in any::<i64>(), near in -64_i64..64) {
+            for (value, most) in [(value, 10), (near, 1)] {
+                let mut bytes = Vec::new();
+                put_signed(&mut bytes, value);
+                prop_assert!(bytes.len() <= most);
+                let mut reader = Reader::new(&bytes);
+                prop_assert_eq!(reader.signed(), Ok(value));
+                prop_assert_eq!(reader.end(), Ok(()));
+            }
         }
 
         #[test]

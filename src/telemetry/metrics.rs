@@ -109,10 +109,11 @@ metrics! {
         /// Water level: traces/s per unit of weight of every operation that no floor, cap or pin
         /// binds; infinite when the budget does not bind.
         level: Gauge = "weir_level_traces_per_second",
-        /// Part of the expected reports that arrived for the plan's window, 0 to 1.
+        /// Part of the fleet's usual traffic whose agents are not missing, 0 to 1.
         completeness: Gauge = "weir_completeness_ratio",
-        /// 1 for the present hold: none, cuts_only (reports are missing and no probability rises) or
-        /// frozen (too few reports and none changes). Changes of the configuration apply in each.
+        /// 1 for the present hold: none, cuts_only (some counts cannot be read and no probability
+        /// rises) or frozen (no agent is heard and none changes). Changes of the configuration apply
+        /// in each.
         hold: By<HoldState, Gauge> = "weir_hold",
         /// Factor on the budget that corrects a lasting bias of the sampled rate, 0.8 to 1.25. At a
         /// bound, SDKs do not apply what they are served.
@@ -149,8 +150,23 @@ metrics! {
         plan_services: Gauge = "weir_plan_services",
         /// Operations in the served plan, including overflow entries.
         plan_operations: Gauge = "weir_plan_operations",
-        /// Agents the served plan expects reports from.
+        /// Agents the served plan knows.
         plan_agents: Gauge = "weir_plan_agents",
+        /// Agents the served plan knows, by how they stand: new (one report so far), known, missing
+        /// (later than usual) or ended.
+        agents: By<AgentStanding, Gauge> = "weir_agents",
+        /// How late agents' counts usually are for the end of a plan's window, in the mean over the
+        /// traffic.
+        agents_late: Gauge = "weir_agents_late_seconds",
+        /// Windows the served plan was made from: 2 if agents report in time, as one is read again.
+        windows_read: Gauge = "weir_plan_windows_read",
+        /// Services with agents that are missing, in the served plan.
+        services_unheard: Gauge = "weir_services_unheard",
+        /// Services that mint names, in the served plan: less than half of their new operations are
+        /// reported again.
+        services_minting_names: Gauge = "weir_services_minting_names",
+        /// Counts the served plan holds apart, because they are out of all proportion.
+        claims: Gauge = "weir_plan_claims",
         /// SDK instances of all services, as the served plan counts them.
         plan_instances: Gauge = "weir_plan_instances",
         /// Plans this replica computed, by whether they became the current plan.

@@ -47,9 +47,41 @@ impl ReasonDocument {
     }
 }
 
-/// Explains in a sentence why a plan's operation has its probability.
+/// The part of a service's traffic whose agents must be missing to be worth a sentence.
+const NOTABLE_MISSING: f64 = 0.005;
+
+/// The part of a window's counts that must be late to be worth a sentence.
+const NOTABLE_LATE: f64 = 0.05;
+
+/// Explains why a plan's operation has its probability: what decided it, then what is missing or late
+/// of its service's counts.
 #[must_use]
 pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
+    let mut text = decided(plan, operation);
+    let Some(service) = plan.service(operation.service) else {
+        return text;
+    };
+    let missing = 1.0 - f64::from(service.heard);
+    if missing >= NOTABLE_MISSING {
+        text += &format!(
+            ". Agents that report {} % of its service's traffic are missing; their traffic is \
+             assumed to go on",
+            figure(100.0 * missing)
+        );
+    }
+    let late = 1.0 - f64::from(service.covered);
+    if late - missing >= NOTABLE_LATE {
+        text += &format!(
+            ". {} % of its service's counts of the newest window come later, by the habit of their \
+             agents",
+            figure(100.0 * (late - missing))
+        );
+    }
+    text
+}
+
+/// The sentence about what decided.
+fn decided(plan: &Plan, operation: &OperationPlan) -> String {
     let reason = &operation.reason;
     let bound = figure(f64::from(reason.bound));
     let target = figure(f64::from(reason.target));
@@ -73,9 +105,14 @@ pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
         ),
         Binding::Pin => format!("is fixed at {bound} ({set})"),
         Binding::ProbabilityOne => keeps_all(plan, operation),
-        Binding::RaiseLimit => {
-            format!("rises to {target}, at most doubling per interval, and is at {bound} now")
-        }
+        Binding::RaiseLimit => format!(
+            "is at {bound} on its way to {target}: what agents that are missing may still count \
+             limits the raise"
+        ),
+        Binding::Peak => format!(
+            "is at {bound} on its way to {target}: traffic was much higher lately, and may come back \
+             at once"
+        ),
         Binding::Deadband => {
             format!("stays at {bound}, because that is close to {target}")
         }
@@ -171,12 +208,14 @@ fn held(plan: &Plan, operation: &OperationPlan) -> String {
     let bound = figure(f64::from(operation.reason.bound));
     let target = figure(f64::from(operation.reason.target));
     match plan.fleet.hold {
-        Hold::Frozen => format!("stays at {bound}: too few reports arrived to change anything"),
-        Hold::CutsOnly => {
-            format!(
-                "stays at {bound} on its way to {target}: reports are missing, so nothing rises"
-            )
-        }
+        Hold::Frozen => format!("stays at {bound}: no agent is heard, so nothing changes"),
+        Hold::CutsOnly => format!(
+            "stays at {bound} on its way to {target}: some counts cannot be read, so nothing rises"
+        ),
+        Hold::None if operation.silent_windows == 0 => format!(
+            "stays at {bound} on its way to {target}: no agent of its service is heard, and silence \
+             raises nothing"
+        ),
         Hold::None => format!(
             "stays at {bound} on its way to {target}: it was not reported for {} windows, and \
              silence raises nothing",

@@ -2,6 +2,9 @@
 //!
 //! Everything here is computed from a plan and its names. No later plan depends on it.
 
+pub mod agents;
 pub mod explanation;
+pub mod minted;
 pub mod plan_log;
 pub mod plan_summary;
+pub mod silent;

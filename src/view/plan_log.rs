@@ -1,18 +1,22 @@
 //! Says in one log line what a plan changes and why.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use itertools::{EitherOrBoth, Itertools};
 
 use super::plan_summary::hold_label;
-use crate::allocation::{Hold, OperationId, OperationPlan, Plan};
-use crate::names::Names;
+use crate::allocation::{AgentId, Claim, Hold, OperationId, OperationPlan, Plan, ServiceId};
+use crate::names::{Names, NamesOfAgents};
 use crate::telemetry::metrics::Label;
 
 /// A change of the offered rate by less than this part is not given as a reason.
 const NOTABLE: f64 = 0.01;
+
+/// The counts held apart that are named in the log with each plan.
+const CLAIMS_NAMED: usize = 5;
 
 /// How a plan's probabilities differ from those of the plan before.
 #[derive(Debug, Default, PartialEq)]
@@ -94,6 +98,46 @@ pub fn log(before: &Plan, plan: &Plan, changes: &PlanChanges, names: &Names, too
     );
 }
 
+/// Logs the counts that a plan holds apart and the plan before did not. A sender can make up many, so
+/// only some are named.
+pub fn log_claims(before: &Plan, plan: &Plan, names: &Names, agents: &NamesOfAgents) {
+    let known = |claim: &Claim| (claim.agent, claim.service);
+    let was: HashSet<_> = before.claims.iter().map(known).collect();
+    let new = plan.claims.iter();
+    let new: Vec<&Claim> = new.filter(|claim| !was.contains(&known(claim))).collect();
+    for claim in new.iter().take(CLAIMS_NAMED) {
+        tracing::warn!(
+            plan = plan.number,
+            agent = agent_name(claim.agent, agents),
+            service = service_name(claim.service, names),
+            offered = claim.offered,
+            "holding a count apart: it is out of all proportion to what the agent reported before, \
+             to the other agents of the service, and to what was sampled"
+        );
+    }
+    if new.len() > CLAIMS_NAMED {
+        tracing::warn!(
+            plan = plan.number,
+            counts = new.len() - CLAIMS_NAMED,
+            "holding more counts apart"
+        );
+    }
+}
+
+fn agent_name(agent: AgentId, names: &NamesOfAgents) -> String {
+    match names.get(&agent) {
+        Some(name) => name.to_string(),
+        None => format!("agent {:016x}", agent.0),
+    }
+}
+
+fn service_name(service: ServiceId, names: &Names) -> String {
+    match names.service(service) {
+        Some(name) => name.to_string(),
+        None => format!("service {}", service.0),
+    }
+}
+
 /// The change that moves the most traces per second, with its names.
 struct Largest<'a>(&'a PlanChanges, &'a Names);
 
@@ -127,13 +171,10 @@ fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
     match is.hold {
         Hold::None => {}
         Hold::CutsOnly => reasons.push(format!(
-            "reports are missing (completeness {:.2}), nothing is raised",
+            "some counts cannot be read (completeness {:.2}), nothing is raised",
             is.completeness
         )),
-        Hold::Frozen => reasons.push(format!(
-            "too many reports are missing (completeness {:.2}), nothing else changes",
-            is.completeness
-        )),
+        Hold::Frozen => reasons.push("no agent is heard, nothing else changes".into()),
     }
     if is.missing > 0.0 {
         reasons.push(format!(
@@ -164,7 +205,7 @@ fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocation::{Belief, Binding, FleetPlan, Reason, ServiceId};
+    use crate::allocation::{Belief, Binding, FleetPlan, Reason};
 
     fn plan(revision: u64, fleet: FleetPlan, operations: &[(u32, f64)]) -> Plan {
         let operation = |&(id, probability): &(u32, f64)| OperationPlan {
@@ -179,6 +220,7 @@ mod tests {
             binding: Binding::Level,
             reason: Reason::UNKNOWN,
             silent_windows: 0,
+            silent_before: 0,
             window_offered: 0,
             window_sampled: 0,
         };
@@ -225,8 +267,8 @@ mod tests {
         };
         assert_eq!(
             said(2, 20.0, 130.0, Hold::CutsOnly),
-            "the budget went from 10 to 20 traces/s; reports are missing (completeness 0.60), \
-             nothing is raised; offered traffic rose by 30.0 %"
+            "the budget went from 10 to 20 traces/s; some counts cannot be read (completeness \
+             0.60), nothing is raised; offered traffic rose by 30.0 %"
         );
         assert_eq!(said(2, 10.0, 99.9, Hold::None), "configuration revision 2");
         assert_eq!(

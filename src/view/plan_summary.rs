@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::agents::AgentFigures;
 use crate::allocation::{Binding, GroupPlan, Hold, Plan, Window};
 use crate::clock::date;
-use crate::telemetry::metrics::{BindingLabel, HoldState, Label};
+use crate::telemetry::metrics::{AgentStanding, BindingLabel, HoldState, Label};
 
 /// Stored beside a plan, and returned by the admin API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,11 +31,21 @@ pub struct PlanSummary {
     pub observed_sampled_traces_per_second: f64,
     /// The water level; none if the budget does not bind.
     pub level_traces_per_second: Option<f64>,
-    /// The weight of the agents that reported, divided by that of all expected agents.
+    /// The part of the fleet's usual traffic whose agents are not missing.
     pub completeness: f64,
-    /// The part of the window that their reports cover.
+    /// The part of the window, by usual traffic, that was in.
     pub window_covered: f64,
-    /// Whether reports were missing, so that probabilities were held.
+    /// How many windows the plan was made from.
+    pub windows_read: u32,
+    /// How late counts usually are, in the mean over the traffic.
+    pub agents_late_seconds: f64,
+    /// The agents that are later than usual.
+    pub agents_missing: usize,
+    /// The services of which agents are missing.
+    pub services_unheard: usize,
+    /// The counts that are held apart.
+    pub claims: usize,
+    /// Whether probabilities were held for want of counts.
     pub hold: &'static str,
     /// The factor on the budget before it was shared.
     pub trim: f64,
@@ -127,6 +138,7 @@ impl From<Window> for WindowDocument {
 impl From<&Plan> for PlanSummary {
     fn from(plan: &Plan) -> Self {
         let fleet = &plan.fleet;
+        let agents = AgentFigures::of(plan);
         Self {
             plan: plan.number,
             term: plan.term,
@@ -140,6 +152,11 @@ impl From<&Plan> for PlanSummary {
             level_traces_per_second: finite(fleet.level),
             completeness: fleet.completeness,
             window_covered: fleet.covered,
+            windows_read: fleet.windows_read,
+            agents_late_seconds: agents.late_seconds,
+            agents_missing: agents.count(AgentStanding::Missing),
+            services_unheard: agents.services_unheard,
+            claims: plan.claims.len(),
             hold: hold_label(fleet.hold).value(),
             trim: fleet.trim.factor,
             unseen_reserve_traces_per_second: fleet.unseen_reserve,
@@ -181,5 +198,6 @@ pub fn binding_label(binding: Binding) -> BindingLabel {
         Binding::RaiseLimit => BindingLabel::RaiseLimit,
         Binding::Deadband => BindingLabel::Deadband,
         Binding::Hold => BindingLabel::Hold,
+        Binding::Peak => BindingLabel::Peak,
     }
 }

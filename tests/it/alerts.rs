@@ -18,12 +18,15 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 27] = [
+const WITH_A_FAULT: [&str; 30] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
     "WeirGroupFloorsInfeasible",
-    "WeirCompletenessLow",
+    "WeirAgentsMissing",
+    "WeirAgentsLate",
+    "WeirClaimsHeldApart",
+    "WeirNamesMinted",
     "WeirOverflow",
     "WeirDown",
     "WeirNoLeader",
@@ -70,6 +73,9 @@ async fn alerts_about_the_fleet_fire_and_clear() {
         fleet::greedy_floors,
         fleet::greedy_floors_in_a_group,
         fleet::silence,
+        fleet::late_agents,
+        fleet::wild_claims,
+        fleet::minted_names,
         fleet::too_many_names,
     );
 }

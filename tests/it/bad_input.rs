@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use weir::allocation::solve::{Entry, solve};
 use weir::allocation::{
-    AgentCount, AgentId, Inputs, OperationCount, OperationId, Plan, ServiceId, Timestamp, Window,
-    WindowCounts, next_plan,
+    AgentCount, AgentId, AgentReport, Inputs, OperationCount, OperationId, Plan, ServiceId,
+    Timestamp, Window, WindowCounts, next_plan,
 };
 use weir::api::reports::parse;
 use weir::configuration::Configuration;
@@ -117,18 +117,27 @@ fn document(field: usize, value: &str) -> String {
 }
 
 fn window(operations: Vec<OperationCount>) -> WindowCounts {
+    let window = Window {
+        start: Timestamp(0),
+        end: Timestamp(60_000),
+    };
     WindowCounts {
-        window: Window {
-            start: Timestamp(0),
-            end: Timestamp(60_000),
-        },
+        window,
         operations,
-        services: Vec::new(),
+        reports: vec![AgentReport {
+            agent: AgentId(1),
+            epoch: 1,
+            sequence: 1,
+            span: window,
+            last: false,
+        }],
         agents: vec![AgentCount {
             agent: AgentId(1),
+            service: Some(ServiceId(1)),
             offered: 1,
-            covered_milliseconds: 60_000,
+            sampled: 0,
         }],
+        ..WindowCounts::default()
     }
 }
 
@@ -191,7 +200,7 @@ proptest! {
         let read = Configuration::read(&revision(document(field, &value)));
         if let Ok(configuration) = read {
             let policy = configuration.policy(1, &Names::default());
-            let counted = window(vec![count(1, 60_000), count(2, 1)]);
+            let counted = [window(vec![count(1, 60_000), count(2, 1)])];
             let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
             prop_assert!(probabilities(&plan).all(|p| (0.0..=1.0).contains(&p)));
             prop_assert!(plan.fleet.expected_sampled <= policy.budget * (1.0 + 1e-9));
@@ -228,7 +237,7 @@ proptest! {
 #[test]
 fn a_million_times_one_name_is_one_operation() {
     let policy = Configuration::default().policy(1, &Names::default());
-    let counted = window(vec![count(7, 60); 1_000_000]);
+    let counted = [window(vec![count(7, 60); 1_000_000])];
     let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
     let [operation] = plan.operations[..] else {
         panic!("{} operations", plan.operations.len());
@@ -240,7 +249,7 @@ fn a_million_times_one_name_is_one_operation() {
 #[test]
 fn the_largest_counts_there_are_add_up_to_a_plan() {
     let policy = Configuration::default().policy(1, &Names::default());
-    let counted = window(vec![count(7, u64::MAX); 1000]);
+    let counted = [window(vec![count(7, u64::MAX); 1000])];
     let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
     assert!(probabilities(&plan).all(|p| (0.0..1e-10).contains(&p)));
 }

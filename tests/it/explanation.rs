@@ -32,6 +32,7 @@ fn operation(binding: Binding, source: Source, bound: f32, target: f32) -> Opera
             target,
         },
         silent_windows: 0,
+        silent_before: 0,
         window_offered: 738,
         window_sampled: 15,
     }
@@ -126,7 +127,13 @@ fn every_other_binding_says_its_numbers() {
     let raise = told(Binding::RaiseLimit, Source::Fleet, 0.0203, 0.4);
     assert_eq!(
         raise,
-        "rises to 0.4, at most doubling per interval, and is at 0.0203 now"
+        "is at 0.0203 on its way to 0.4: what agents that are missing may still count limits the \
+         raise"
+    );
+    let peak = told(Binding::Peak, Source::Fleet, 0.0203, 0.4);
+    assert_eq!(
+        peak,
+        "is at 0.0203 on its way to 0.4: traffic was much higher lately, and may come back at once"
     );
     let stays = told(Binding::Deadband, Source::Fleet, 0.021, 0.0203);
     assert_eq!(stays, "stays at 0.021, because that is close to 0.0203");
@@ -158,11 +165,35 @@ fn who_is_held_is_told_for_want_of_what() {
     let silent = "stays at 0.0203 on its way to 0.04: it was not reported for 3 windows, and \
                   silence raises nothing";
     assert_eq!(explain(&plan, &held), silent);
+    held.silent_windows = 0;
+    let unheard = "stays at 0.0203 on its way to 0.04: no agent of its service is heard, and \
+                   silence raises nothing";
+    assert_eq!(explain(&plan, &held), unheard);
     plan.fleet.hold = Hold::CutsOnly;
-    assert!(explain(&plan, &held).ends_with("reports are missing, so nothing rises"));
+    assert!(explain(&plan, &held).ends_with("some counts cannot be read, so nothing rises"));
     plan.fleet.hold = Hold::Frozen;
-    let frozen = "stays at 0.0203: too few reports arrived to change anything";
+    let frozen = "stays at 0.0203: no agent is heard, so nothing changes";
     assert_eq!(explain(&plan, &held), frozen);
+}
+
+#[test]
+fn missing_agents_and_late_counts_are_told_beside_the_reason() {
+    let stays = operation(Binding::Deadband, Source::Fleet, 0.021, 0.0203);
+    let mut plan = plan();
+    let mut told = |heard, covered| {
+        (plan.services[0].heard, plan.services[0].covered) = (heard, covered);
+        let text = explain(&plan, &stays);
+        let (_, beside) = text.split_once("close to 0.0203").unwrap();
+        beside.to_owned()
+    };
+    assert_eq!(told(1.0, 0.96), "");
+    let late = ". 25 % of its service's counts of the newest window come later, by the habit of \
+                their agents";
+    assert_eq!(told(1.0, 0.75), late);
+    let missing = ". Agents that report 37.5 % of its service's traffic are missing; their traffic \
+                   is assumed to go on";
+    assert_eq!(told(0.625, 0.625), missing);
+    assert_eq!(told(0.625, 0.375), missing.to_owned() + late);
 }
 
 #[test]

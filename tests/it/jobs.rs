@@ -1,5 +1,7 @@
 //! Jobs that clean up: history is settled from its deltas, and silent names are removed.
 
+mod room;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use weir::health::DatabaseState;
 use weir::jobs::{
     Job, JobContext, Leadership, LeaseKeeper, Maintain, Patience, RetentionPace, Settle,
 };
-use weir::names::Dictionary;
+use weir::names::{AgentNames, Dictionary};
 use weir::snapshot::{Served, Snapshot};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::sqlite::SqliteStore;
@@ -47,6 +49,7 @@ impl Replica {
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
         let shared = JobContext {
+            agents: Arc::new(AgentNames::new(Arc::clone(&store))),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             dictionary: Arc::new(Dictionary::new(Arc::clone(&store), LIMITS, Arc::default())),
@@ -275,6 +278,7 @@ async fn deltas_stay_until_the_last_window_that_needs_them_has_its_plan() {
         grace: 10 * HOUR,
         history: HOUR,
         retire_after: HOUR,
+        names: LIMITS,
     };
     let now = replica.shared.clock.timestamp();
     let kept = now.0 - maintain.retention(now, None).deltas_before.0;
@@ -311,6 +315,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         grace: Duration::ZERO,
         history: HOUR,
         retire_after: HOUR,
+        names: LIMITS,
     };
     maintain.run().await.unwrap();
     replica.shared.dictionary.refresh().await.unwrap();
@@ -337,6 +342,9 @@ const OPERATION: OperationPlan = OperationPlan {
         gap: 0,
         since: 0,
         regular: 0.0,
+        peak: 0.0,
+        once: false,
+        fell: false,
     },
     belief_before: None,
     share: 1.0,
@@ -344,6 +352,7 @@ const OPERATION: OperationPlan = OperationPlan {
     binding: Binding::Level,
     reason: Reason::UNKNOWN,
     silent_windows: 0,
+    silent_before: 0,
     window_offered: 0,
     window_sampled: 0,
 };

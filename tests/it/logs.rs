@@ -74,6 +74,32 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
 }
 
 #[tokio::test]
+async fn a_count_that_is_not_believed_is_named_with_its_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command().flag("--data-dir", directory.path()).start().await;
+    let mut agent = Agent::new("node-17");
+    for plan in ["\"plan\":3,", "\"plan\":4,", "\"plan\":5,"] {
+        reporting(&weir, &mut agent, plan).await;
+    }
+    let mut wild = eventually(DEADLINE, "a report that is due", async || {
+        agent.next(&[("shop", &[("GET /", 900.0)])])
+    })
+    .await;
+    wild["services"][0]["operations"][0]["offered"] = json!(1_000_000_000_000_u64);
+    assert_eq!(send(&weir, &wild).await.status(), 200);
+    let line = reporting(&weir, &mut agent, "holding a count apart").await;
+    assert_eq!(line["level"], "WARN", "{line}");
+    assert_eq!(
+        (&line["agent"], &line["service"]),
+        (&json!("node-17"), &json!("shop"))
+    );
+    assert!(
+        line["offered"].as_u64().unwrap() >= 100_000_000_000,
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_is_found_by_its_id_and_polls_leave_no_line() {
     let directory = tempfile::tempdir().unwrap();
     let weir = command()

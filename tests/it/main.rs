@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod agents;
 mod alerts;
 mod allocation;
 mod bad_days;
@@ -15,6 +16,7 @@ mod deployment;
 mod encoded;
 mod explanation;
 mod fleet;
+mod forget;
 mod generated;
 mod history;
 mod interop;
@@ -26,6 +28,7 @@ mod listing;
 mod logs;
 mod lower_bound;
 mod metrics;
+mod minted;
 mod names;
 mod operators;
 mod outage;
@@ -42,5 +45,6 @@ mod store;
 mod structure;
 mod supervision;
 mod support;
+mod trust;
 mod unreadable;
 mod upgrade;

@@ -4,10 +4,16 @@ mod amended;
 
 use std::io::Write;
 
+use chrono::SubsecRound;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use weir::allocation::{AgentCount, AgentName, AgentReport, Timestamp, Window};
+use weir::names::agent_id;
+use weir::store::sqlite::SqliteStore;
 
 use crate::support::app::{TestApp, report};
+use crate::support::client::{now, rfc3339};
+use crate::support::stored::ReadWhole;
 
 async fn start() -> (TestApp, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -39,6 +45,54 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// What plans need to know of agents: which report it was, the time it covers, and what it counted.
+#[tokio::test]
+async fn what_a_report_says_of_its_agent_is_stored() {
+    let (app, directory) = start().await;
+    let epoch = Uuid::from_u128(0x0102_0304 << 96);
+    let mut late = report("node-17", epoch, 42, 1200);
+    let start = now().trunc_subsecs(3) - chrono::TimeDelta::seconds(30);
+    late["window_start"] = json!(rfc3339(start));
+    late["window_seconds"] = json!(2.5);
+    late["last"] = json!(true);
+    late["services"][0]["operations"][0]["sampled"] = json!(12);
+    assert_eq!(app.report(&late).await.0, 200);
+    app.stop().await;
+    let store = SqliteStore::open(&directory.path().join("weir.db")).await;
+    let everything = Timestamp(i64::MIN)..Timestamp(i64::MAX);
+    let deltas = store.unwrap().read_deltas(everything).await.unwrap();
+    let sent = AgentReport {
+        agent: agent_id(&AgentName::parse("node-17").unwrap()),
+        epoch: 0x0102_0304,
+        sequence: 42,
+        span: Window {
+            start: Timestamp(start.timestamp_millis()),
+            end: Timestamp(start.timestamp_millis() + 2500),
+        },
+        last: true,
+    };
+    let (noted, counted): (Vec<_>, Vec<_>) =
+        deltas.iter().partition(|delta| !delta.late.is_empty());
+    assert!((3..=4).contains(&counted.len()), "{counted:?}");
+    for delta in &counted {
+        assert_eq!(delta.reports, [sent]);
+        assert!(delta.bucket.overlap_milliseconds(sent.span) > 0);
+    }
+    let agents = counted.iter().flat_map(|delta| &delta.agents);
+    let sum = |counts: (u64, u64), of: &AgentCount| (counts.0 + of.offered, counts.1 + of.sampled);
+    assert_eq!(agents.clone().fold((0, 0), sum), (1200, 12));
+    let mut services: Vec<_> = agents.map(|of| (of.agent, of.service)).collect();
+    services.dedup();
+    assert_eq!(services.len(), 1);
+    assert!(services[0].0 == sent.agent && services[0].1.is_some());
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert_eq!(
+        (&noted[0].late[..], &noted[0].operations[..]),
+        (&[sent][..], &[][..])
+    );
+    assert!(noted[0].bucket.start.0 >= sent.span.end.0 + 1000);
 }
 
 #[tokio::test]

@@ -172,6 +172,15 @@ fn flags_that_make_no_sense_are_refused() {
         &["--synthetic=steady", "--budget=5", "--burst=x@1:1"],
         &["--synthetic=steady", "--budget=5", "--rename=2@1"],
         &["--synthetic=steady", "--budget=5", "--restart=1"],
+        &["--synthetic=steady", "--budget=5", "--late=soon"],
+        &["--synthetic=steady", "--budget=5", "--late=90s-30s"],
+        &["--synthetic=steady", "--budget=5", "--late=0:30s"],
+        &["--synthetic=steady", "--budget=5", "--busy=0"],
+        &["--synthetic=steady", "--budget=5", "--end=4@61:gone"],
+        &["--synthetic=steady", "--budget=5", "--claim=1"],
+        &["--synthetic=steady", "--budget=5", "--mint=10"],
+        &["--synthetic=steady", "--budget=5", "--fade=61:10"],
+        &["--synthetic=steady", "--budget=5", "--change-budget=0@1"],
     ] {
         assert!(Command::try_parse_from([&["simulate"], missing].concat()).is_err());
     }
@@ -257,6 +266,80 @@ fn agents_that_start_anew_cost_no_budget() {
     assert_ne!(calm["sampled"][21..], anew["sampled"][21..]);
     let errors = &anew["error"][20..];
     assert!(errors.iter().all(|error| error.abs() < 0.2), "{errors:?}");
+}
+
+/// The mean error of some intervals.
+fn mean(errors: &[f64]) -> f64 {
+    errors.iter().sum::<f64>() / errors.len() as f64
+}
+
+#[test]
+fn late_idle_and_short_lived_agents_cost_no_budget() {
+    let recorded = Recorded::rows(40);
+    let calm = recorded.played(&[]);
+    for agents in [
+        &["--late=75s"] as &[&str],
+        &["--late=2:30s", "--late=4:0s-180s"],
+        &["--report-interval=60s", "--late=30s"],
+        &["--own-services", "--late=1:75s"],
+        &["--live-for=1"],
+    ] {
+        let played = recorded.played(agents);
+        assert_eq!(calm["offered"], played["offered"], "{agents:?}");
+        assert_ne!(calm["sampled"], played["sampled"], "{agents:?}");
+        let error = mean(&played["error"][10..]);
+        assert!(error.abs() < 0.05, "{agents:?}: {error}");
+    }
+}
+
+#[test]
+fn agents_may_queue_end_and_claim() {
+    let recorded = Recorded::rows(50);
+    let calm = recorded.played(&[]);
+    for faults in [
+        "--queue=4:21:10",
+        "--end=4@21:last:moved",
+        "--claim=1000000000000@21:5",
+    ] {
+        let played = recorded.played(&[faults]);
+        assert_eq!(calm["offered"], played["offered"], "{faults}");
+        let error = mean(&played["error"][40..]);
+        assert!(error.abs() < 0.05, "{faults}: {error}");
+    }
+    let queued = recorded.played(&["--queue=4:21:10"]);
+    assert_ne!(calm["sampled"], queued["sampled"]);
+    let ended = recorded.played(&["--end=4@21:last"]);
+    let part = ended["offered"][30] / calm["offered"][30];
+    assert!((part - 0.5).abs() < 0.01, "{part}");
+    assert!(mean(&ended["error"][40..]).abs() < 0.05);
+}
+
+#[test]
+fn traffic_may_fade_and_names_be_used_once() {
+    let recorded = Recorded::rows(50);
+    let calm = recorded.played(&[]);
+    let faded = recorded.played(&["--fade=11:3:2:service 1"]);
+    let part = |interval: usize| faded["offered"][interval] / calm["offered"][interval];
+    assert_eq!(part(9), 1.0);
+    assert!(part(10) < 0.95 && part(14) < part(10), "{}", part(14));
+    assert_eq!(part(15), 1.0);
+    let minted = recorded.played(&["--mint=10@0.01:11:20"]);
+    let more = minted["offered"][15] / calm["offered"][15];
+    assert!((more - 1.01).abs() < 0.001, "{more}");
+    assert_eq!(minted["offered"][30], calm["offered"][30]);
+    assert!(mean(&minted["error"][15..]).abs() < 0.05);
+}
+
+#[test]
+fn a_changed_budget_is_what_errors_are_measured_by() {
+    let recorded = Recorded::rows(50);
+    let changed = recorded.played(&["--change-budget=10@21"]);
+    let budgets = &changed["budget_traces_per_second"];
+    assert_eq!((budgets[20], budgets[21]), (50.0, 500.0));
+    // SDKs poll for an interval until all of them have the plan.
+    assert!(mean(&changed["error"][24..]).abs() < 0.05);
+    let kept = mean(&changed["sampled_traces_per_second"][24..]);
+    assert!((kept / 500.0 - 1.0).abs() < 0.05, "{kept}");
 }
 
 #[test]

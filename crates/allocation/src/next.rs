@@ -1,24 +1,28 @@
-//! From a window to a plan, step by step.
+//! From windows to a plan, step by step.
 //!
-//! State, corrected by late reports → reading of the window → estimates → limits → solution →
-//! probabilities → defaults. A frozen window ends after the reading: the plan before it stands, unless
-//! operators changed the policy.
+//! Trust in the windows' counts → state after them → limits → solution → probabilities → defaults. If no
+//! agent is heard, the probabilities of the plan before stand, unless operators changed the policy.
 
-use super::correct::State;
 use super::decide::{Decision, by_default, decide, plan_of};
-use super::estimate::Estimate;
+use super::defaults::probability;
 use super::instances::InstanceEvidence;
 use super::instructed::instructed;
 use super::limits::Rules;
 use super::listing::Unlisted;
 use super::lower_bound::Guarantees;
+use super::operation::Estimate;
 use super::solve::amount;
+use super::state::State;
 use super::sum::exact_sum;
 use super::tally::SortedCounts;
+use super::trust::{self, HEARD, Trust};
 use super::{
     Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
-    ServicePlan, Source, completeness, interval,
+    ServicePlan, Source, Window, interval, peaks,
 };
+
+/// Less than this part of the fleet's usual traffic is nothing.
+const NOTHING: f64 = 1e-3;
 
 /// Computes the plan that follows `previous`.
 ///
@@ -26,90 +30,162 @@ use super::{
 /// equal plans. Repeated counts of one operation or agent add up.
 #[must_use]
 pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
-    let converted = interval::converted(previous, inputs.current.window);
+    let window = inputs
+        .windows
+        .last()
+        .map_or(previous.window, |counts| counts.window);
+    let converted = interval::converted(previous, window);
     let previous = converted.as_ref().unwrap_or(previous);
     let mut retired = inputs.retired.to_vec();
     retired.sort_unstable();
-    let before = State::corrected(previous, inputs.corrected, &retired);
-    let (forecast, trend_before) = (before.demand(), before.trend.per_window());
-    let common_before = before.common;
-    let tally = SortedCounts::of(inputs.current, &retired);
-    let reading = completeness::read(&before.agents, &tally, forecast, inputs.readable);
-    let seen = InstanceEvidence::of(previous, &inputs, &tally, &reading);
-    let windows = windows_since(previous, &tally, inputs);
-    let (state, reading) = before.advanced(&tally, reading, windows);
-    let offered = state.demand();
+    let inputs = Inputs {
+        retired: &retired,
+        readable: probability(inputs.readable, 0.0),
+        ..inputs
+    };
+    let sorted = |counts| SortedCounts::of(counts, &retired);
+    let tallies: Vec<SortedCounts> = inputs.windows.iter().map(sorted).collect();
+    let trust = trust::read(previous, inputs.windows).readable(inputs.readable);
+    let state = State::read(previous, &inputs, &tallies, &trust);
+    planned(
+        previous,
+        policy,
+        &inputs,
+        &Read {
+            window,
+            tallies,
+            trust,
+            state,
+        },
+    )
+}
 
-    let trim =
-        previous
-            .fleet
-            .trim
-            .after(previous, &tally, &reading, forecast, amount(policy.budget));
+/// What the windows say.
+struct Read {
+    window: Window,
+    tallies: Vec<SortedCounts>,
+    trust: Trust,
+    state: State,
+}
+
+/// Decides by what is known, and writes everything down.
+fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -> Plan {
+    let Read {
+        window,
+        tallies,
+        trust,
+        state,
+    } = read;
+    let empty = SortedCounts::of(&Default::default(), &[]);
+    let tally = tallies.last().unwrap_or(&empty);
+    let (offered, hold) = (state.demand(), hold(inputs.readable, trust));
+    let budget = amount(policy.budget);
+    let part = part_sampled(previous, trust, tallies.len());
+    let trim = previous.fleet.trim.after(previous, tally, part, budget);
     let instructed = instructed(previous, policy);
-    let stands = reading.hold == Hold::Frozen && instructed.is_none();
-    let bound = if reading.hold == Hold::Frozen && !stands {
+    let stands = hold == Hold::Frozen && instructed.is_none();
+    let bound = if hold == Hold::Frozen && !stands {
         Guarantees::settled(previous, policy, &state.known)
     } else {
-        Guarantees::after(previous, policy, &seen, reading.hold, &state.known)
+        let seen = InstanceEvidence::of(tallies, trust);
+        Guarantees::after(previous, policy, &seen, (trust, hold), &state.known)
     };
     let most = bound.most(&state.known);
     let from = instructed.as_ref().unwrap_or(previous);
-    let rules = Rules::new(policy, previous, reading.hold, offered, trim, most).starting_from(from);
+    let factor = trim.factor * previous.fleet.clock.factor(*window);
+    let rules = Rules::new(policy, previous, hold, offered, factor, most).raising(
+        from,
+        trust,
+        &state.fleet.names_return,
+    );
     let mut decision = if stands {
-        stand(previous, policy, &state)
+        stand(previous, policy, state)
     } else {
-        decide(&rules, &state, &bound, tally.seconds)
+        decide(&rules, state, &bound, tally.seconds)
     };
     bound.note(&mut decision.services);
+    trust.note(&mut decision.services);
+    state.note(&mut decision.services);
+    peaks::note(previous, &state.known, &mut decision.services);
     let lower_bound_cost = bound.cost(&decision.operations);
-    let seconds = tally.seconds;
-    let mut figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
-    figures.due_sampled += previous.fleet.lower_bound_cost * reading.part_counted();
+    let mut figures = Figures::of(&rules, &decision.operations, decision.level, tally.seconds);
+    let clock = previous
+        .fleet
+        .clock
+        .after(previous, *window, figures.due_sampled, part);
+    figures.due_sampled += previous.fleet.lower_bound_cost * trust.covered;
     Plan {
         number: previous.number.saturating_add(1),
         term: inputs.term,
         configuration_revision: policy.revision,
-        window: inputs.current.window,
+        window: *window,
         fleet: FleetPlan {
-            budget: amount(policy.budget),
+            budget,
             offered,
             expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
                 + lower_bound_cost,
             observed_offered: tally.offered_per_second(),
             observed_sampled: tally.per_second(tally.sampled),
             level: decision.level,
-            completeness: reading.completeness,
-            covered: reading.coverage,
-            hold: reading.hold,
+            completeness: trust.completeness * inputs.readable.clamp(0.0, 1.0),
+            covered: trust.covered,
+            hold,
             unseen_reserve: decision.unseen_reserve,
-            unseen_sampled: state.unseen_sampled,
-            trend: state.trend.per_window(),
-            trend_before,
-            common: state.common,
-            common_before,
+            unseen_sampled: state.fleet.unseen_sampled,
+            unseen_before: state.before.unseen_sampled,
+            peak: peaks::of_fleet(previous, offered),
+            windows_read: u32::try_from(inputs.windows.len()).unwrap_or(u32::MAX),
+            trend: state.fleet.trend.per_window(),
+            trend_before: state.before.trend.per_window(),
+            common: state.fleet.common,
+            common_before: state.before.common,
             default_probability: decision.default_probability,
             missing: decision.missing,
             trim,
+            clock,
             lower_bound: bound.traces_per_second,
             lower_bound_cost,
-            forecast_offered: forecast,
+            forecast_offered: state.forecast,
         },
         figures,
         groups: decision.groups,
         services: decision.services,
         operations: decision.operations,
-        agents: state.agents,
+        settled: trust.settled,
+        agents: trust.agents.clone(),
+        rates: trust.rates.clone(),
+        claims: trust.claims.clone(),
     }
 }
 
-/// Windows from the end of the previous plan to the end of this one: 1, more after a gap.
-fn windows_since(previous: &Plan, tally: &SortedCounts, inputs: Inputs<'_>) -> f64 {
-    let end = inputs.current.window.end.0;
-    let between = end.saturating_sub(previous.window.end.0) as f64 / 1000.0;
-    if previous.number == 0 || tally.seconds <= 0.0 {
-        1.0
+/// The part of what the previous plan was to keep whose counts are in; 0 while agents are missing.
+fn part_sampled(previous: &Plan, trust: &Trust, windows: usize) -> f64 {
+    if trust.completeness < HEARD {
+        return 0.0;
+    }
+    let newest = windows.saturating_sub(1);
+    let exposure = |service| trust.exposure(service, newest);
+    let parts = previous.services.iter().map(|plan| exposure(plan.service));
+    let (least, most) = parts.fold((1.0, 0.0), |(least, most): (f64, f64), part| {
+        (least.min(part), most.max(part))
+    });
+    if least >= most {
+        return trust.covered;
+    }
+    let all = exact_sum(previous.operations.iter().map(|plan| plan.share));
+    let shares = previous.operations.iter();
+    let counted = exact_sum(shares.map(|plan| plan.share * exposure(plan.service)));
+    if all > 0.0 { counted / all } else { 0.0 }
+}
+
+/// What the plan may do with its windows.
+fn hold(readable: f64, trust: &Trust) -> Hold {
+    if trust.completeness <= NOTHING || readable <= NOTHING {
+        Hold::Frozen
+    } else if readable < 1.0 {
+        Hold::CutsOnly
     } else {
-        (between / tally.seconds).max(1.0)
+        Hold::None
     }
 }
 
@@ -178,34 +254,4 @@ pub(super) fn with_listed<'a>(
         let plan = listed.next_if(|plan| plan.operation == estimate.operation);
         (estimate, plan)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn elapsed_time_covers_a_gap_and_survives_a_window_out_of_order() {
-        use crate::{Timestamp, Window, WindowCounts};
-        let window = |start, end| Window {
-            start: Timestamp(start),
-            end: Timestamp(end),
-        };
-        let previous = Plan {
-            number: 1,
-            window: window(0, 60_000),
-            ..Plan::default()
-        };
-        let elapsed = |start, end| {
-            let current = WindowCounts {
-                window: window(start, end),
-                ..WindowCounts::default()
-            };
-            let inputs = Inputs::new(1, &current);
-            windows_since(&previous, &SortedCounts::of(&current, &[]), inputs)
-        };
-        assert_eq!(elapsed(60_000, 120_000), 1.0);
-        assert_eq!(elapsed(600_000, 660_000), 10.0);
-        assert_eq!(elapsed(0, 60_000), 1.0);
-    }
 }

@@ -216,6 +216,7 @@ mod tests {
         let interval = |number: usize| Interval {
             label: format!("t{number}"),
             seconds: 60.0,
+            budget_factor: 1.0,
             tally: Tally {
                 offered: 60_000,
                 served: Sampled {

@@ -2,27 +2,36 @@
 //!
 //! Operators write them as text. There, intervals count from 1, as in every table.
 
+mod mint;
+mod text;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::traffic::Traffic;
-use super::virtual_time::{Loss, Restart};
-use weir_allocation::OperationName;
+use super::virtual_time::{Agent, AgentFaults};
+use weir_allocation::{OperationName, Policy, ServiceName};
+
+pub use mint::{Mint, Minted};
+pub use text::{Claimed, NotAFault};
 
 /// All faults of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
-    /// Reports that are lost.
-    pub losses: Vec<Loss>,
-    /// Agents that restart.
-    pub restarts: Vec<Restart>,
+    /// What happens to agents and their reports.
+    pub agents: AgentFaults,
     /// Requests in addition to the recorded ones.
     pub bursts: Vec<Burst>,
+    /// Traffic that fades to silence and comes back.
+    pub fades: Vec<Fade>,
+    /// Names that are used once.
+    pub minted: Vec<Minted>,
+    /// Budgets that operators change.
+    pub budgets: Vec<BudgetChange>,
     /// Operations that are renamed.
     pub renamed: Vec<Renamed>,
 }
@@ -34,6 +43,39 @@ pub struct Burst {
     pub factor: f64,
     /// In these intervals.
     pub intervals: Range<usize>,
+}
+
+/// Traffic halves from interval to interval, is silent for a while, and is back at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fade {
+    /// The intervals in which it halves. In the last one, a part of 1/2ⁿ is left.
+    pub fades: Range<usize>,
+    /// How many intervals it is silent afterwards.
+    pub silent: usize,
+    /// The service that fades; none for the whole fleet.
+    pub service: Option<ServiceName>,
+}
+
+impl Fade {
+    /// The part of the traffic that is left in an interval.
+    fn left(&self, interval: usize) -> f64 {
+        if interval < self.fades.start || interval >= self.fades.end + self.silent {
+            return 1.0;
+        }
+        if interval >= self.fades.end {
+            return 0.0;
+        }
+        0.5_f64.powi((interval - self.fades.start) as i32 + 1)
+    }
+}
+
+/// An operator multiplies the budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BudgetChange {
+    /// The factor, of the budget that the run began with.
+    pub factor: f64,
+    /// The first interval whose plan uses it.
+    pub at: usize,
 }
 
 /// A part of the operations is renamed.
@@ -54,8 +96,44 @@ pub struct Renamed {
 }
 
 impl Faults {
-    /// Applies bursts and renames to an interval's requests.
-    pub fn shape(&self, interval: usize, counts: &mut [u64]) {
+    /// The policy of the plan that follows an interval.
+    #[must_use]
+    pub fn policy(&self, policy: &Policy, interval: usize) -> Policy {
+        Policy {
+            budget: self.budget(policy.budget, interval),
+            ..policy.clone()
+        }
+    }
+
+    /// The budget of the plan that follows an interval.
+    #[must_use]
+    pub fn budget(&self, budget: f64, interval: usize) -> f64 {
+        let changes = self.budgets.iter().filter(|change| change.at <= interval);
+        let last = changes.max_by_key(|change| change.at);
+        last.map_or(budget, |change| change.factor * budget)
+    }
+
+    /// Applies everything that changes the traffic to an interval's requests.
+    pub fn shape(&self, traffic: &Traffic, agents: &[Agent], interval: usize, counts: &mut [u64]) {
+        for minted in &self.minted {
+            minted.add(interval, counts);
+        }
+        let left = 1.0 - self.agents.ended(agents, interval);
+        thin(counts, 0, left, interval);
+        for fade in &self.fades {
+            let named = |name: &ServiceName| traffic.services().iter().find(|of| of.name == *name);
+            let operations = match &fade.service {
+                Some(name) => named(name).map_or(0..0, |service| service.operations.clone()),
+                None => 0..counts.len(),
+            };
+            let first = operations.start;
+            thin(
+                &mut counts[operations],
+                first,
+                fade.left(interval),
+                interval,
+            );
+        }
         for burst in self
             .bursts
             .iter()
@@ -134,7 +212,7 @@ impl Faults {
 /// Turns indexes of the given rows into indexes of the traffic, which sorts them.
 fn placed(
     traffic: &Traffic,
-    names: &[(weir_allocation::ServiceName, OperationName)],
+    names: &[(ServiceName, OperationName)],
     drawn: Vec<(usize, Vec<(usize, usize)>)>,
 ) -> Vec<Renamed> {
     let places: HashMap<_, usize> = traffic
@@ -154,189 +232,24 @@ fn placed(
     drawn.into_iter().map(of).collect()
 }
 
-/// The text of a fault that cannot be parsed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {0}")]
-pub struct NotAFault(&'static str);
-
-impl NotAFault {
-    /// With what was expected, and an example.
-    #[must_use]
-    pub const fn new(expected: &'static str) -> Self {
-        Self(expected)
+/// Leaves a part of the requests: of each operation a whole number, and on average the part.
+fn thin(counts: &mut [u64], first: usize, part: f64, interval: usize) {
+    if part >= 1.0 {
+        return;
     }
-}
-
-/// The most intervals that a text may name.
-const MOST: usize = 10_000_000;
-
-fn number<T: FromStr + PartialOrd>(text: &str, least: T, most: T) -> Option<T> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|value| *value >= least && *value <= most)
-}
-
-/// Intervals from one, counted from 1, and their number.
-fn intervals(from: &str, count: &str) -> Option<Range<usize>> {
-    let from = number(from, 1, MOST)? - 1;
-    Some(from..from + number(count, 1, MOST)?)
-}
-
-impl FromStr for Loss {
-    type Err = NotAFault;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.split(':').collect();
-        let loss = match parts.as_slice() {
-            [agents, from, count] => number(agents, 1, 1_000_000)
-                .zip(intervals(from, count))
-                .map(|(agents, intervals)| Self { intervals, agents }),
-            _ => None,
-        };
-        loss.ok_or(NotAFault(
-            "AGENTS:FROM:COUNT, like 4:61:5 for the reports of four agents that are lost from interval 61 on, for five intervals",
-        ))
-    }
-}
-
-impl FromStr for Restart {
-    type Err = NotAFault;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('@');
-        let restart = parts.and_then(|(agents, at)| {
-            let agents = number(agents, 1, 1_000_000)?;
-            let at = number(at, 1, MOST)? - 1;
-            Some(Self { agents, at })
-        });
-        restart.ok_or(NotAFault(
-            "AGENTS@INTERVAL, like 4@61 for four agents that restart under new names in interval 61",
-        ))
-    }
-}
-
-impl FromStr for Burst {
-    type Err = NotAFault;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let burst = text.split_once('@').and_then(|(factor, when)| {
-            let (from, count) = when.split_once(':').unwrap_or((when, "1"));
-            Some(Self {
-                factor: number(factor, 0.0, 10_000.0)?,
-                intervals: intervals(from, count)?,
-            })
-        });
-        burst.ok_or(NotAFault(
-            "FACTOR@INTERVAL:COUNT, like 10@61:3 for ten times the traffic from interval 61 on for three intervals",
-        ))
-    }
-}
-
-impl FromStr for Rename {
-    type Err = NotAFault;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rename = text.split_once('@').and_then(|(part, at)| {
-            Some(Self {
-                part: number(part, f64::MIN_POSITIVE, 1.0)?,
-                at: number(at, 1, MOST)? - 1,
-            })
-        });
-        rename.ok_or(NotAFault(
-            "PART@INTERVAL, like 0.3@61 for three in ten operations that are renamed from interval 61 on",
-        ))
+    for (place, count) in counts
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+    {
+        let mixed = (((first + place) as u64) ^ (interval as u64).rotate_left(32))
+            .wrapping_add(0x9e37_79b9_7f4a_7c15)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let phase = (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 11;
+        let phase = phase as f64 / (1_u64 << 53) as f64;
+        *count = (*count as f64 * part.max(0.0) + phase) as u64;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weir_allocation::ServiceName;
-
-    #[test]
-    fn a_fault_is_what_was_typed() {
-        let loss: Loss = "4:61:5".parse().unwrap();
-        assert_eq!((loss.agents, loss.intervals), (4, 60..65));
-        let restart: Restart = "2@7".parse().unwrap();
-        assert_eq!((restart.agents, restart.at), (2, 6));
-        let burst: Burst = "2.5@10".parse().unwrap();
-        assert_eq!((burst.factor, burst.intervals), (2.5, 9..10));
-        let rename: Rename = "0.3@61".parse().unwrap();
-        assert_eq!((rename.part, rename.at), (0.3, 60));
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_an_example() {
-        for text in [
-            "",
-            "4",
-            "4:0:1",
-            "4:1",
-            "4:1:1:1",
-            "-4:1:1",
-            "4:1:99999999999999999999",
-        ] {
-            assert!(text.parse::<Loss>().is_err(), "{text}");
-        }
-        for text in ["", "2", "@", "NaN@1", "inf@1:1", "2@0", "2@1:0", "-1@1"] {
-            let error = text.parse::<Burst>().unwrap_err().to_string();
-            assert!(error.contains("like 10@61:3"), "{error}");
-        }
-        for text in ["0@1", "1.1@1", "NaN@1", "0.5@0", "0.5"] {
-            assert!(text.parse::<Rename>().is_err(), "{text}");
-        }
-        assert!("0@1".parse::<Restart>().is_err());
-    }
-
-    fn traffic() -> Traffic {
-        let row = |place: usize| {
-            let service = ServiceName::parse(&format!("s{}", place % 3)).unwrap();
-            (
-                service,
-                OperationName::parse(&format!("o{place}")).unwrap(),
-                vec![7; 4],
-            )
-        };
-        let labels = (0..4).map(|row| row.to_string()).collect();
-        Traffic::new(labels, (0..20).map(row).collect()).unwrap()
-    }
-
-    #[test]
-    fn what_is_renamed_goes_on_and_nothing_is_lost() {
-        let mut faults = Faults::default();
-        let renames = vec![Rename { part: 0.5, at: 2 }, Rename { part: 0.5, at: 1 }];
-        let traffic = faults.rename(traffic(), renames, 1);
-        assert_eq!(traffic.operations().len(), 40);
-        for (interval, moved) in [(0, false), (1, true), (3, true)] {
-            let mut counts: Vec<u64> = traffic
-                .operations()
-                .iter()
-                .map(|of| u64::from(of.counts[interval]))
-                .collect();
-            faults.shape(interval, &mut counts);
-            assert_eq!(counts.iter().sum::<u64>(), 140);
-            let named = |place: usize| {
-                traffic.operations()[place]
-                    .name
-                    .as_str()
-                    .contains("renamed")
-            };
-            let new = (0..40).any(|place| counts[place] > 0 && named(place));
-            assert_eq!(new, moved, "in {interval}");
-        }
-    }
-
-    #[test]
-    fn a_burst_multiplies_its_intervals_alone() {
-        let faults = Faults {
-            bursts: vec!["3@2:1".parse().unwrap()],
-            ..Faults::default()
-        };
-        for (interval, expected) in [(0, 10), (1, 30), (2, 10)] {
-            let mut counts = [10];
-            faults.shape(interval, &mut counts);
-            assert_eq!(counts, [expected]);
-        }
-    }
-}
+mod tests;

@@ -253,6 +253,7 @@ impl Run<'_> {
             Interval {
                 label: schedule.label(traffic, number).to_owned(),
                 seconds,
+                budget_factor: 1.0,
                 tally,
             },
             reference.close_interval(&counts, seconds),

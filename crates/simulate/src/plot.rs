@@ -162,7 +162,7 @@ fn sampled(
     }
     mesh(&mut chart, "traces/s")?;
     chart.draw_series(LineSeries::new(
-        [(0.0, budget), (time.end, budget)],
+        level(time, intervals, budget),
         INK.stroke_width(2),
     ))?;
     chart.draw_series(LineSeries::new(
@@ -176,11 +176,25 @@ fn sampled(
     Ok(())
 }
 
+/// The budget over time.
+fn level(time: &Time, intervals: &[Interval], budget: f64) -> Vec<(f64, f64)> {
+    let mut points = time.curve(intervals, |interval| interval.budget(budget));
+    let first = points.first().map_or(budget, |point| point.1);
+    let last = points.last().map_or(budget, |point| point.1);
+    points.insert(0, (0.0, first));
+    points.push((time.end, last));
+    points
+}
+
 /// The end of the axis of sampled rates.
 fn axis_end(intervals: &[Interval], budget: f64) -> f64 {
-    let rates = intervals
-        .iter()
-        .flat_map(|interval| [interval.sampled(), interval.reference()]);
+    let rates = intervals.iter().flat_map(|interval| {
+        [
+            interval.sampled(),
+            interval.reference(),
+            interval.budget(budget),
+        ]
+    });
     1.08 * rates.fold(budget, f64::max)
 }
 
@@ -195,8 +209,10 @@ fn band(
         let points = time.points(intervals, Interval::offered);
         let judged = verdict.allowances.iter().zip(points);
         judged
+            .zip(time.points(intervals, |interval| interval.budget(budget)))
             .skip(verdict.warm_up)
-            .map(move |(allowance, point)| {
+            .map(move |((allowance, point), budget)| {
+                let budget = budget.mean;
                 let target = budget.min(point.mean);
                 (point.at, (target + sign * allowance * budget).max(0.0))
             })
@@ -254,6 +270,7 @@ mod tests {
             .map(|number| Interval {
                 label: number.to_string(),
                 seconds: 2.0,
+                budget_factor: 1.0,
                 tally: Tally {
                     offered: offered(number),
                     served: sampled,

@@ -62,6 +62,11 @@ impl Reference {
         }
     }
 
+    /// Changes the budget that is shared from now on.
+    pub fn set_budget(&mut self, budget: f64) {
+        self.budget = budget;
+    }
+
     /// The probabilities before the first interval has closed.
     #[must_use]
     pub fn first_plan(&self) -> ReferencePlan {

@@ -175,6 +175,7 @@ impl Scenario {
         (self == Self::Loss).then_some(Loss {
             intervals: EVENT..EVENT + 5,
             agents: agents / 2,
+            queued: false,
         })
     }
 

@@ -38,7 +38,7 @@ pub fn intervals(intervals: &[Interval], budget: f64, verdict: Option<&Verdict>)
             number + 1,
             shortened(&interval.label),
             interval.offered(),
-            budget,
+            interval.budget(budget),
             interval.sampled(),
             interval.reference(),
             100.0 * interval.error(budget),
@@ -297,7 +297,7 @@ impl Run<'_> {
             format!("{:.3}", tally.served.expected),
             format!("{:.3}", tally.reference.expected),
             format!("{:.3}", tally.served.variance.sqrt()),
-            self.budget.to_string(),
+            interval.budget(self.budget).to_string(),
             format!("{:.3}", interval.sampled()),
             format!("{:.5}", interval.error(self.budget)),
             self.verdict.map_or(String::new(), allowance),
@@ -320,6 +320,7 @@ mod tests {
             .map(|number| Interval {
                 label: format!("{}", 480 + number),
                 seconds: 2.0,
+                budget_factor: 1.0,
                 tally: Tally {
                     offered: 6000,
                     served: Sampled {

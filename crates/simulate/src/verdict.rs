@@ -47,6 +47,8 @@ pub struct Interval {
     pub label: String,
     /// Its length in seconds.
     pub seconds: f64,
+    /// The factor by which operators have changed the run's budget.
+    pub budget_factor: f64,
     /// What the fleet did in it.
     pub tally: Tally,
 }
@@ -70,8 +72,15 @@ impl Interval {
         self.tally.reference.expected / self.seconds
     }
 
+    /// The budget in force, of a run with this budget.
+    #[must_use]
+    pub fn budget(&self, budget: f64) -> f64 {
+        budget * self.budget_factor
+    }
+
     /// How far a sampled count is from the target, as a part of the budget.
     fn error_of(&self, count: f64, budget: f64) -> f64 {
+        let budget = self.budget(budget);
         (count / self.seconds - budget.min(self.offered())) / budget
     }
 
@@ -87,7 +96,7 @@ impl Interval {
 
     /// One standard deviation of sampling noise, as a part of the budget.
     fn deviation(&self, budget: f64) -> f64 {
-        self.tally.served.variance.sqrt() / self.seconds / budget
+        self.tally.served.variance.sqrt() / self.seconds / self.budget(budget)
     }
 }
 
@@ -255,6 +264,7 @@ mod tests {
         Interval {
             label: String::new(),
             seconds: 2.0,
+            budget_factor: 1.0,
             tally: Tally {
                 offered: 10_000,
                 served,

@@ -2,12 +2,14 @@
 //!
 //! Runs the same [`next_plan`] as a server, but without sockets, a database or waiting. Only the
 //! timing remains: a plan is ready one grace after its window, an SDK uses what it polled last, and
-//! an agent's report is late if it comes after the grace. Requests are spread evenly over their
-//! interval, and SDKs poll at evenly spread phases. So a known part of an interval's requests is
-//! sampled by each of the last few plans: [`Timing::ages`]. Reports across the end of a window are
-//! assumed to say exactly which requests belong to it.
+//! a plan knows what has arrived by then. Requests are spread evenly over their interval, and SDKs
+//! poll at evenly spread phases. So a known part of an interval's requests is sampled by each of the
+//! last few plans: [`Timing::ages`]. Begin with [`play`], then [`Reports`].
 
+mod agents;
+mod inbox;
 mod reports;
+mod seat;
 mod timing;
 
 use std::collections::VecDeque;
@@ -24,9 +26,10 @@ use super::measure::{Cells, fill_equally, jain};
 use super::reference::Reference;
 use super::traffic::{Schedule, Traffic};
 use super::verdict::Interval;
-use weir_allocation::{Inputs, Plan, Policy, ServiceId, WindowCounts, next_plan};
+use weir_allocation::{Inputs, Plan, Policy, ServiceId, next_plan};
 
-pub use reports::{Heard, Loss, Reports, Restart};
+pub use agents::{Agent, AgentFaults, Claim, Delay, End, Loss, Restart};
+pub use reports::Reports;
 pub use timing::Timing;
 
 /// A run in virtual time.
@@ -38,8 +41,8 @@ pub struct VirtualRun {
     pub schedule: Schedule,
     /// When plans, polls and reports come.
     pub timing: Timing,
-    /// How many agents report.
-    pub agents: usize,
+    /// Who reports.
+    pub agents: Vec<Agent>,
     /// The faults.
     pub faults: Faults,
     /// The policy for the allocation.
@@ -99,11 +102,11 @@ impl RunSums {
         }
     }
 
-    fn add(&mut self, run: &VirtualRun, offered: &[u64], sampled: &[u64]) {
+    fn add(&mut self, run: &VirtualRun, budget: f64, offered: &[u64], sampled: &[u64]) {
         self.intervals += 1;
         self.cells.add(offered, sampled);
         let seconds = run.timing.interval.as_secs_f64();
-        fill_equally(&mut self.ideal, offered, run.policy.budget, seconds);
+        fill_equally(&mut self.ideal, offered, budget, seconds);
         for (sum, count) in self.offered.iter_mut().zip(offered) {
             *sum += count;
         }
@@ -136,7 +139,6 @@ struct Player<'a> {
     served: VecDeque<Vec<f64>>,
     reference: Reference,
     told_by_reference: VecDeque<Vec<f64>>,
-    before: Option<WindowCounts>,
     coins: StdRng,
     reference_coins: StdRng,
     sums: RunSums,
@@ -167,9 +169,8 @@ impl<'a> Player<'a> {
             reports: Reports::new(
                 &run.traffic,
                 &run.timing,
-                run.agents,
-                &run.faults.losses,
-                &run.faults.restarts,
+                &run.agents,
+                &run.faults.agents,
                 stream(0),
             ),
             plan: Plan::genesis(&run.policy),
@@ -177,7 +178,6 @@ impl<'a> Player<'a> {
             told_by_reference: vec![reference.first_plan().probabilities; ages.len()].into(),
             ages,
             reference,
-            before: None,
             coins: stream(1),
             reference_coins: stream(2),
             sums: RunSums::new(run),
@@ -188,32 +188,32 @@ impl<'a> Player<'a> {
     fn interval(&mut self, number: usize) -> Interval {
         let run = self.run;
         let mut counts = run.schedule.counts(&run.traffic, number);
-        run.faults.shape(number, &mut counts);
+        // A plan is made with the budget at the end of its interval, and used in the next.
+        let budget = run
+            .faults
+            .budget(run.policy.budget, number.saturating_sub(1));
+        run.faults
+            .shape(&run.traffic, &run.agents, number, &mut counts);
         let (tally, sampled) = self.sample(&counts);
-        let whole = self.reports.heard(number, &counts, &sampled, Heard::Whole);
-        let in_time = self.reports.heard(number, &counts, &sampled, Heard::InTime);
-        self.plan = next_plan(
-            &self.plan,
-            &run.policy,
-            Inputs {
-                corrected: self.before.as_ref(),
-                ..Inputs::new(1, &in_time)
-            },
-        );
-        self.before = Some(whole);
+        self.reports.close(number, &counts, &sampled);
+        let windows = self.reports.windows(self.plan.settled);
+        let policy = run.faults.policy(&run.policy, number);
+        self.plan = next_plan(&self.plan, &policy, Inputs::new(1, windows));
         let seconds = run.timing.interval.as_secs_f64();
         let served = probabilities(&self.plan, &run.traffic);
         turn(&mut self.served, served);
         if number >= run.warm_up {
-            self.sums.add(run, &counts, &sampled);
+            self.sums.add(run, budget, &counts, &sampled);
             self.sums.churn += self.churn();
             self.sums.missing += self.plan.fleet.missing;
         }
+        self.reference.set_budget(policy.budget);
         let reference = self.reference.close_interval(&counts, seconds);
         turn(&mut self.told_by_reference, reference.probabilities);
         Interval {
             label: run.schedule.label(&run.traffic, number).to_owned(),
             seconds,
+            budget_factor: budget / run.policy.budget,
             tally,
         }
     }

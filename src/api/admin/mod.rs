@@ -1,10 +1,12 @@
 //! The operators' API. All its routes are in this file.
 
+mod agents;
 mod budget;
 mod configuration;
 mod coverage;
 pub mod docs;
 mod document;
+mod forget;
 mod history;
 mod lower_bound;
 mod metrics;
@@ -13,6 +15,7 @@ mod preview;
 mod services;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::to;
 use tokio::runtime::Handle;
@@ -23,7 +26,7 @@ use crate::clock::Clock;
 use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
-use crate::names::Dictionary;
+use crate::names::{AgentNames, Dictionary};
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
@@ -39,15 +42,21 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     /// Names and numbers.
     pub dictionary: Arc<Dictionary>,
+    /// The names of agents.
+    pub agents: Arc<AgentNames>,
     /// What is served.
     pub served: Arc<Served>,
     /// Collects and renders the metrics.
     pub exposition: Arc<Exposition>,
+    /// How often a plan is computed.
+    pub interval: Duration,
+    /// How long a silent operation is remembered.
+    pub retire_after: Duration,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
     /// How many previews are computed at once.
     pub previews: Arc<Semaphore>,
-    /// How many requests read history at once.
+    /// How many requests read history or counts at once.
     pub histories: Arc<Semaphore>,
     /// Where history is read: not on the thread that answers probes.
     pub reads: Handle,
@@ -88,12 +97,18 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/v1/configuration/revisions/{revision}", || {
         to(document::revision)
     }),
+    Route::new("GET", "/v1/agents", || to(agents::list))
+        .query(&["limit", "after", "state", "service"]),
     Route::new("GET", "/v1/plans/current", || to(plans::current)),
     Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
     Route::new("GET", "/v1/services/{service}/operations", || {
         to(services::operations)
     })
     .query(&["limit", "after"]),
+    Route::new("DELETE", "/v1/services/{service}/operations", || {
+        to(forget::forget)
+    })
+    .query(&["silent_for_seconds"]),
     Route::new("GET", "/v1/services/{service}/history", || {
         to(history::show)
     })

@@ -1,5 +1,6 @@
 //! Services and their operations: the traffic of each, its share, and what decides it.
 
+use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::http::problem::Problem;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::ReasonDocument;
+use crate::view::minted::{EXAMPLES, seen_once};
 use crate::view::plan_summary::{binding_label, finite};
 
 /// Entries on one page by default, and at most.
@@ -79,6 +81,8 @@ struct ServiceDocument {
     lower_bound_traces_per_second: f64,
     group: Option<String>,
     level_traces_per_second: Option<f64>,
+    names_return: f64,
+    names_seen_once: Vec<String>,
 }
 
 /// Lists services by name.
@@ -108,7 +112,8 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
 fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
     let plan = snapshot.plan();
-    let group = plan.service(held.id).and_then(|of| of.group);
+    let planned = plan.service(held.id);
+    let group = planned.and_then(|of| of.group);
     let group = group.and_then(|place| plan.groups.get(place));
     let mut document = ServiceDocument {
         service: name.into(),
@@ -120,12 +125,21 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         lower_bound_traces_per_second: held.lower_bound,
         group: group.map(|group| group.name.as_str().to_owned()),
         level_traces_per_second: finite(plan.level(held.id)),
+        names_return: planned.map_or(1.0, |of| f64::from(of.names_return)),
+        names_seen_once: Vec::new(),
     };
-    for (_, operation) in snapshot.operations(held) {
+    let mut once = Vec::new();
+    for (name, operation) in snapshot.operations(held) {
+        if seen_once(operation) {
+            once.push((Reverse(operation.operation), name));
+        }
         document.operations += 1;
         document.offered_per_second += operation.offered;
         document.share_traces_per_second += operation.share;
     }
+    once.sort_unstable();
+    let newest = once.iter().take(EXAMPLES);
+    document.names_seen_once = newest.map(|(_, name)| (*name).to_owned()).collect();
     Some(document)
 }
 
@@ -204,6 +218,6 @@ fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> Ope
     }
 }
 
-fn unknown_service(name: &str) -> Problem {
+pub(super) fn unknown_service(name: &str) -> Problem {
     Problem::NotFound(format!("no service {name:?} is in the current plan"))
 }

@@ -24,6 +24,8 @@ struct Body<'a> {
     sequence: u64,
     window_start: DateTime<Utc>,
     window_seconds: f64,
+    #[serde(default)]
+    last: bool,
     #[serde(borrow)]
     services: Vec<Service<'a>>,
 }
@@ -69,6 +71,7 @@ pub fn parse<'a>(
         sequence: body.sequence,
         window_start: body.window_start,
         window_seconds: body.window_seconds,
+        last: body.last,
     };
     let report = begin(&head).map_err(refused)?;
     Ok(fill(report, body.services))
@@ -265,12 +268,15 @@ mod tests {
         assert_eq!(report.names().next().unwrap(), ("checkout", "POST /cart"));
         assert_eq!((operation.offered, operation.sampled), (1200, 12));
         assert!(report.amendments.is_empty());
+        assert!(!report.last);
+        let bytes = body(|b| b["last"] = true.into());
+        assert!(read(&bytes).unwrap().last);
     }
 
     #[test]
     fn a_head_that_is_wrong_is_named() {
         type Change = fn(&mut serde_json::Value);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 14] = [
             ("agent", |b| b["agent"] = "".into()),
             ("agent", |b| b["agent"] = "a\u{7}".into()),
             ("epoch", |b| b["epoch"] = "x".into()),
@@ -289,6 +295,7 @@ mod tests {
                 b["window_start"] = "+262142-12-31T23:59:59Z".into()
             }),
             ("window_start", |b| b["window_start"] = "yesterday".into()),
+            ("last", |b| b["last"] = "yes".into()),
             ("services", |b| b["services"] = 7.into()),
         ];
         for (field, change) in cases {

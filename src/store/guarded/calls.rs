@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Guarded;
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
@@ -40,6 +40,15 @@ impl<B: Backend> Store for Guarded<B> {
     ) -> Result<Incarnation, StoreError> {
         let work = reports::stream(&self.limited.0, starts, &rows);
         self.stream(StoreCall::ReadDeltas, work).await
+    }
+
+    async fn agent_names(
+        &self,
+        after: Option<&AgentName>,
+        limit: u32,
+    ) -> Result<Vec<AgentName>, StoreError> {
+        let attempt = || reports::agent_names(&self.limited.0, after, limit);
+        self.read(StoreCall::AgentNames, attempt).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {

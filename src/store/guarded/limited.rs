@@ -100,6 +100,7 @@ fn during(call: StoreCall) -> &'static str {
     match call {
         StoreCall::CommitReports => "committing reports",
         StoreCall::ReadDeltas => "reading deltas",
+        StoreCall::AgentNames => "reading the names of agents",
         StoreCall::NextBucket => "looking for the next bucket",
         StoreCall::ReadDictionary => "reading the dictionary",
         StoreCall::AddNames => "adding names",

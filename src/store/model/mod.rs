@@ -24,5 +24,7 @@ pub use names::{
     Step,
 };
 pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
-pub use reports::{Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta};
+pub use reports::{
+    Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta, UNKNOWN_SEQUENCE,
+};
 pub use retention::{Maintained, Retention, Revisions};

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Incarnation;
-use crate::allocation::{AgentCount, AgentName, OperationId, ServiceCount, Window};
+use crate::allocation::{AgentCount, AgentName, AgentReport, OperationId, ServiceCount, Window};
 use crate::store::{StoreError, delta_codec};
 
 /// One report, parsed, with its names resolved and its counts spread over buckets.
@@ -17,7 +17,8 @@ pub struct ResolvedReport {
     pub sequence: u64,
     /// The incarnation of the dictionary in which its numbers were found.
     pub names: Incarnation,
-    /// What it adds to each bucket. Each bucket occurs once.
+    /// What it adds to each bucket that its window covers, and to the bucket in which it arrived if it
+    /// is late. Each bucket occurs once.
     pub buckets: Vec<BucketCounts>,
 }
 
@@ -30,9 +31,30 @@ pub struct BucketCounts {
     pub operations: Vec<BucketOperation>,
     /// Instances by service, with the same rule.
     pub services: Vec<ServiceCount>,
-    /// Counts by agent, with the same rule.
+    /// The reports that cover a part of the bucket.
+    pub reports: Vec<AgentReport>,
+    /// Counts by agent and service, with the same rule as those by operation.
     pub agents: Vec<AgentCount>,
+    /// Reports that arrived in the bucket and cover only time before the bucket that precedes it. So
+    /// the leader learns of late counts without reading old buckets again.
+    pub late: Vec<AgentReport>,
 }
+
+impl BucketCounts {
+    /// How many counts and reports it has, over all lists.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.operations.len()
+            + self.services.len()
+            + self.reports.len()
+            + self.agents.len()
+            + self.late.len()
+    }
+}
+
+/// The sequence of a report that was stored without one: it follows no other. Accepted sequences are
+/// below 2⁶³.
+pub const UNKNOWN_SEQUENCE: u64 = u64::MAX;
 
 /// One operation's counts in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::allocation::{Common, Figures, FleetPlan, Hold, Trim};
+use crate::allocation::{Figures, FleetPlan, Hold, Trim};
 use crate::store::varint::Damage;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,11 +81,7 @@ pub(super) fn fleet(fleet: &Fleet) -> Result<FleetPlan, Damage> {
         trend: fleet.trend,
         trend_before: fleet.trend_before,
         forecast_offered: fleet.forecast_offered,
-        trim: Trim::default(),
-        lower_bound: 0.0,
-        lower_bound_cost: 0.0,
-        common: Common::default(),
-        common_before: Common::default(),
+        ..FleetPlan::default()
     })
 }
 

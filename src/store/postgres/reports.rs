@@ -11,11 +11,13 @@ use super::transaction::{Limits, Transaction};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
 use crate::store::tables::reports;
-use crate::store::{Admission, BucketCounts, Incarnation, ResolvedReport, delta_codec};
+use crate::store::{
+    Admission, Incarnation, ResolvedReport, StoredDelta, WriteFormat, compatibility, delta_codec,
+};
 
 /// Locks in sorted order, so that two commits with the same agents wait for each other instead of
-/// deadlocking. Also returns which of the given incarnations are valid, so that this needs no round
-/// trip of its own.
+/// deadlocking. Also returns which of the given incarnations are valid, and the formats to write, so
+/// that these need no round trip of their own.
 const LOCK_MARKS: &str = "\
 -- reports: lock marks
 with locked as (
@@ -25,12 +27,17 @@ with locked as (
     order by mark.agent, mark.epoch
     for update of mark
 )
-select agent, epoch, last_sequence, seen, used_ms, null::uuid as incarnation from locked
+select agent, epoch, last_sequence, seen, used_ms,
+    null::uuid as incarnation, null::bigint as write_format
+from locked
 union all
-select '', chain.incarnation, 0, 0, 0, chain.incarnation
+select '', chain.incarnation, 0, 0, 0, chain.incarnation, null
 from dictionary_chain as chain
 join dictionary using (generation)
-where chain.incarnation = any($3)";
+where chain.incarnation = any($3)
+union all
+select '', '00000000-0000-0000-0000-000000000000'::uuid, 0, 0, 0, null, write_format
+from compatibility";
 
 /// Waits for another replica that is inserting the same mark, and then leaves it unchanged. Names
 /// the key, so a missing key is an error, and no mark is stored twice.
@@ -63,6 +70,15 @@ struct MarkRow {
     used_ms: i64,
     /// If this is present, the row is not a mark but a valid incarnation.
     incarnation: Option<Uuid>,
+    /// If this is present, the row says which formats to write.
+    write_format: Option<i64>,
+}
+
+/// The state of the database that a batch is decided with.
+struct Locked<'a> {
+    marks: BTreeMap<MarkKey<'a>, Mark>,
+    known: HashSet<Incarnation>,
+    format: WriteFormat,
 }
 
 /// Marks as columns, for `unnest`.
@@ -105,21 +121,25 @@ pub(super) async fn commit(
         .ensure(&postgres.pool, partitions)
         .await?;
     let mut transaction = Transaction::begin(&postgres.pool, Limits::Brief).await?;
-    let admissions = admit(&mut transaction, batch).await?;
-    let deltas = delta_codec::sum(batch, &admissions);
+    let (admissions, format) = admit(&mut transaction, batch).await?;
+    let deltas = delta_codec::deltas(batch, &admissions, format);
     insert_deltas(&mut transaction, &deltas).await?;
     transaction.commit().await?;
     Ok(admissions)
 }
 
-/// Locks the marks, decides, and writes the marks.
+/// Locks the marks, decides, and writes the marks. Also returns the formats to write.
 async fn admit(
     connection: &mut Connection,
     batch: &[ResolvedReport],
-) -> Result<Vec<Admission>, Fault> {
+) -> Result<(Vec<Admission>, WriteFormat), Fault> {
     let keys = admission::keys(batch);
     let incarnations = admission::incarnations(batch);
-    let (mut stored, known) = lock(connection, &keys, &incarnations).await?;
+    let Locked {
+        marks: mut stored,
+        known,
+        format,
+    } = lock(connection, &keys, &incarnations).await?;
     let mut decision = admission::decide(batch, &stored, &known);
     // Only marks of counted reports are created. The keys of the map are sorted.
     let new: Vec<_> = decision
@@ -139,22 +159,22 @@ async fn admit(
             .map(|(key, _)| *key)
             .filter(|key| !inserted.contains(key))
             .collect();
-        stored.extend(lock(connection, &lost, &[]).await?.0);
+        stored.extend(lock(connection, &lost, &[]).await?.marks);
         decision = admission::decide(batch, &stored, &known);
     }
     for key in &inserted {
         decision.changed.remove(key);
     }
     update_marks(connection, MarkColumns::new(decision.changed.iter())).await?;
-    Ok(decision.admissions)
+    Ok((decision.admissions, format))
 }
 
-/// The existing marks, locked, and which incarnations are valid.
+/// The existing marks, locked; which incarnations are valid; and the formats to write.
 async fn lock<'a>(
     connection: &mut Connection,
     keys: &[MarkKey<'a>],
     states: &[Incarnation],
-) -> Result<(BTreeMap<MarkKey<'a>, Mark>, HashSet<Incarnation>), Fault> {
+) -> Result<Locked<'a>, Fault> {
     let (agents, epochs): (Vec<&str>, Vec<Uuid>) = keys.iter().copied().unzip();
     let states: Vec<Uuid> = states.iter().map(|state| state.0).collect();
     let rows: Vec<MarkRow> = sqlx::query_as(LOCK_MARKS)
@@ -165,9 +185,13 @@ async fn lock<'a>(
         .await?;
     let mut marks = BTreeMap::new();
     let mut known = HashSet::new();
+    // During a restore, the table may be empty.
+    let mut format = WriteFormat::Previous;
     for row in &rows {
         if let Some(incarnation) = row.incarnation {
             known.insert(Incarnation(incarnation));
+        } else if let Some(number) = row.write_format {
+            format = compatibility::format(number);
         } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch)) {
             marks.insert(
                 keys[found],
@@ -175,7 +199,11 @@ async fn lock<'a>(
             );
         }
     }
-    Ok((marks, known))
+    Ok(Locked {
+        marks,
+        known,
+        format,
+    })
 }
 
 /// Inserts new marks, and returns which were new, sorted.
@@ -219,14 +247,14 @@ async fn update_marks(
 
 async fn insert_deltas(
     connection: &mut Connection,
-    deltas: &[BucketCounts],
+    deltas: &[StoredDelta],
 ) -> Result<(), sqlx::Error> {
     if deltas.is_empty() {
         return Ok(());
     }
     let starts: Vec<i64> = deltas.iter().map(|delta| delta.bucket.start.0).collect();
     let ends: Vec<i64> = deltas.iter().map(|delta| delta.bucket.end.0).collect();
-    let payloads: Vec<Vec<u8>> = deltas.iter().map(delta_codec::encode).collect();
+    let payloads: Vec<&[u8]> = deltas.iter().map(|delta| &*delta.payload).collect();
     sqlx::query(INSERT_DELTAS)
         .bind(starts)
         .bind(ends)

@@ -9,14 +9,17 @@ use super::{Sqlite, dictionary};
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
 use crate::store::tables::reports;
-use crate::store::{Admission, ResolvedReport, delta_codec};
+use crate::store::{Admission, ResolvedReport, WriteFormat, compatibility, delta_codec};
 
-/// The cross join makes SQLite loop over the few wanted keys and look each up.
+/// The cross join makes SQLite loop over the few wanted keys and look each up. Also returns the formats
+/// to write.
 const READ_MARKS: &str = "\
 -- reports: read marks
-select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms
+select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms, null as write_format
 from json_each($1) as wanted
-cross join mark on mark.agent = wanted.value ->> 0 and mark.epoch = wanted.value ->> 1";
+cross join mark on mark.agent = wanted.value ->> 0 and mark.epoch = wanted.value ->> 1
+union all
+select '', '', 0, 0, 0, write_format from compatibility";
 
 const WRITE_MARKS: &str = "\
 -- reports: write marks
@@ -38,6 +41,8 @@ struct MarkRow {
     last_sequence: i64,
     seen: i64,
     used_ms: i64,
+    /// If this is present, the row is not a mark but says which formats to write.
+    write_format: Option<i64>,
 }
 
 impl MarkRow {
@@ -55,16 +60,16 @@ pub(super) async fn commit(
 ) -> Result<Vec<Admission>, Fault> {
     let keys = admission::keys(batch);
     let mut transaction = sqlite.connections.write().await?;
-    let stored = read_marks(&mut transaction, &keys).await?;
+    let (stored, format) = read_marks(&mut transaction, &keys).await?;
     let incarnations = admission::incarnations(batch);
     let known = dictionary::known(&mut transaction, &incarnations).await?;
     let decision = admission::decide(batch, &stored, &known);
     write_marks(&mut transaction, &decision.changed).await?;
-    for delta in delta_codec::sum(batch, &decision.admissions) {
+    for delta in delta_codec::deltas(batch, &decision.admissions, format) {
         sqlx::query(INSERT_DELTA)
             .bind(delta.bucket.start.0)
             .bind(delta.bucket.end.0)
-            .bind(delta_codec::encode(&delta))
+            .bind(delta.payload)
             .execute(&mut *transaction)
             .await?;
     }
@@ -75,22 +80,26 @@ pub(super) async fn commit(
 async fn read_marks<'a>(
     connection: &mut SqliteConnection,
     keys: &[MarkKey<'a>],
-) -> Result<BTreeMap<MarkKey<'a>, Mark>, Fault> {
+) -> Result<(BTreeMap<MarkKey<'a>, Mark>, WriteFormat), Fault> {
     let wanted = serde_json::json!(keys).to_string();
     let rows: Vec<MarkRow> = sqlx::query_as(READ_MARKS)
         .bind(wanted)
         .fetch_all(connection)
         .await?;
     let mut marks = BTreeMap::new();
+    // During a restore, the table may be empty.
+    let mut format = WriteFormat::Previous;
     for row in rows {
-        if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch()?)) {
+        if let Some(number) = row.write_format {
+            format = compatibility::format(number);
+        } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch()?)) {
             marks.insert(
                 keys[found],
                 reports::mark(row.last_sequence, row.seen, row.used_ms),
             );
         }
     }
-    Ok(marks)
+    Ok((marks, format))
 }
 
 async fn write_marks(

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use futures_util::TryStreamExt;
 
-use crate::allocation::{Timestamp, Window};
+use crate::allocation::{AgentName, Timestamp, Window};
 use crate::store::admission::Mark;
 use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::Fault;
@@ -28,6 +28,11 @@ select bucket_start_ms, max(bucket_end_ms) as bucket_end_ms
 from delta
 where bucket_start_ms = (select min(bucket_start_ms) from delta where bucket_start_ms >= $1)
 group by bucket_start_ms";
+
+/// The key of a mark begins with the agent, so this reads the index only. Nobody's name is empty.
+const AGENT_NAMES: &str = "\
+-- reports: agent names
+select distinct agent from mark where agent > $1 order by agent limit $2";
 
 /// Both numbers of a mark use all 64 bits, so they are converted bit by bit.
 pub fn mark(last_sequence: i64, seen: i64, used_ms: i64) -> Mark {
@@ -82,6 +87,25 @@ pub async fn stream<B: Backend>(
     }
     transaction.commit().await?;
     names.ok_or_else(Fault::no_row)
+}
+
+/// The first names of agents after a name.
+pub async fn agent_names<B: Backend>(
+    backend: &B,
+    after: Option<&AgentName>,
+    limit: u32,
+) -> Result<Vec<AgentName>, Fault> {
+    let after = after.map_or("", AgentName::as_str);
+    let values = [after.into(), i64::from(limit).into()];
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let rows = transaction.rows(AGENT_NAMES, &values).await?;
+    transaction.commit().await?;
+    rows.iter().map(agent_name).collect()
+}
+
+fn agent_name(row: &impl Row) -> Result<AgentName, Fault> {
+    let name = row.text("agent")?;
+    AgentName::parse(name).map_err(|error| Fault::corrupt("mark.agent", error))
 }
 
 /// The first bucket from an instant on.

@@ -1,6 +1,7 @@
 //! Faults of the fleet: agents and SDKs that misbehave, and budgets that cannot be met.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -105,11 +106,47 @@ async fn set_coverage(app: &TestApp, probability: f64) {
 pub async fn silence(world: Arc<World>) {
     let job = "weir-silence";
     let weir = Watched::start(&world, job, &[], Manners::default()).await;
-    world.clears(job, "WeirCompletenessLow").await;
+    world.clears(job, "WeirAgentsMissing").await;
     weir.fleet.behave(|manners| manners.heard = AGENTS / 2);
-    world.fires(job, "WeirCompletenessLow").await;
+    world.fires(job, "WeirAgentsMissing").await;
     weir.fleet.behave(|manners| manners.heard = AGENTS);
-    world.clears(job, "WeirCompletenessLow").await;
+    world.clears(job, "WeirAgentsMissing").await;
+    weir.app.stop().await;
+}
+
+/// All agents deliver their reports two intervals late; then they are in time again.
+pub async fn late_agents(world: Arc<World>) {
+    let job = "weir-late";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    weir.fleet
+        .behave(|manners| manners.late = Duration::from_secs(2));
+    world.fires(job, "WeirAgentsLate").await;
+    weir.fleet.behave(|manners| manners.late = Duration::ZERO);
+    world.clears(job, "WeirAgentsLate").await;
+    weir.app.stop().await;
+}
+
+/// An agent reports a million times what it counted; then it reports what it counts.
+pub async fn wild_claims(world: Arc<World>) {
+    let job = "weir-claims";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    world.clears(job, "WeirClaimsHeldApart").await;
+    weir.fleet.behave(|manners| manners.exaggerates = true);
+    world.fires(job, "WeirClaimsHeldApart").await;
+    weir.fleet.behave(|manners| manners.exaggerates = false);
+    world.clears(job, "WeirClaimsHeldApart").await;
+    weir.app.stop().await;
+}
+
+/// An agent reports names with ids in them; then it does not.
+pub async fn minted_names(world: Arc<World>) {
+    let job = "weir-minted";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    world.clears(job, "WeirNamesMinted").await;
+    weir.fleet.behave(|manners| manners.mints = true);
+    world.fires(job, "WeirNamesMinted").await;
+    weir.fleet.behave(|manners| manners.mints = false);
+    world.clears(job, "WeirNamesMinted").await;
     weir.app.stop().await;
 }
 

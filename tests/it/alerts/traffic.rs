@@ -1,11 +1,12 @@
 //! A small fleet that polls and reports, correctly or not.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use crate::support::client::{Answer, Count, Report, Strategy, http_client, now, send};
@@ -21,23 +22,35 @@ const RATES: [(&str, f64); 2] = [("GET /", 400.0), ("POST /buy", 40.0)];
 /// How often an agent reports.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// The reports that an agent holds until they are acknowledged.
+const REPORTS: usize = 20;
+
 /// How a fleet behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Manners {
     /// The number of agents that report; the others are silent.
     pub heard: usize,
+    /// How long after its end a report is delivered.
+    pub late: Duration,
+    /// Whether the first agent reports a million times what it counted.
+    pub exaggerates: bool,
     /// Whether everything is sampled, whatever probability is served.
     pub keeps_everything: bool,
     /// The number of operations.
     pub operations: usize,
+    /// Whether each report of the first agent has an operation that never comes back.
+    pub mints: bool,
 }
 
 impl Default for Manners {
     fn default() -> Self {
         Self {
             heard: AGENTS,
+            late: Duration::ZERO,
+            exaggerates: false,
             keeps_everything: false,
             operations: RATES.len(),
+            mints: false,
         }
     }
 }
@@ -63,7 +76,7 @@ impl Fleet {
                 manners: seen.clone(),
                 carried: [[0.0; 2]; RATES.len()],
                 strategy: None,
-                pending: None,
+                pending: VecDeque::new(),
             };
             agents.spawn(agent.work());
         }
@@ -89,8 +102,9 @@ struct Agent {
     /// Fractions of offered and sampled requests that were not reported yet.
     carried: [[f64; 2]; RATES.len()],
     strategy: Option<Strategy>,
-    /// The report that was not acknowledged yet. It is sent again before anything else.
-    pending: Option<Value>,
+    /// Reports that were not acknowledged yet, and when they were made. The first is sent again before
+    /// anything else.
+    pending: VecDeque<(Instant, Value)>,
 }
 
 impl Agent {
@@ -108,7 +122,8 @@ impl Agent {
             if self.number >= manners.heard {
                 continue;
             }
-            if self.pending.is_none() {
+            // A few at most, unless they are delivered late.
+            if self.pending.len() < REPORTS {
                 let seconds = (until - from).num_milliseconds() as f64 / 1000.0;
                 let counts = self.counts(seconds, manners);
                 self.sequence += 1;
@@ -120,9 +135,9 @@ impl Agent {
                     window_seconds: seconds,
                     counts,
                 };
-                self.pending = Some(report.body());
+                self.pending.push_back((Instant::now(), report.body()));
             }
-            self.deliver().await;
+            self.deliver(manners.late).await;
         }
     }
 
@@ -148,6 +163,12 @@ impl Agent {
             };
             let offered = whole(&mut carried[0], rate * seconds);
             let sampled = whole(&mut carried[1], offered as f64 * probability);
+            let exaggerates = manners.exaggerates && self.number == 0;
+            let offered = if exaggerates {
+                offered * 1_000_000
+            } else {
+                offered
+            };
             counts.push(Count {
                 service: SERVICE.to_owned(),
                 operation: (*operation).to_owned(),
@@ -156,15 +177,28 @@ impl Agent {
             });
         }
         counts.truncate(manners.operations);
+        if manners.mints && self.number == 0 {
+            counts.push(Count {
+                service: SERVICE.to_owned(),
+                operation: format!("GET /user/{}", self.sequence),
+                offered: 1,
+                sampled: 0,
+            });
+        }
         counts
     }
 
-    async fn deliver(&mut self) {
-        let Some(report) = &self.pending else { return };
-        match send(&self.http, &self.sdk_url, report).await {
-            Answer::Counted | Answer::Duplicate => self.pending = None,
-            // Any error: it is sent again.
-            Answer::Again | Answer::Refused(..) => {}
+    async fn deliver(&mut self, late: Duration) {
+        while let Some((_, report)) = self
+            .pending
+            .front()
+            .filter(|(made, _)| made.elapsed() >= late)
+        {
+            match send(&self.http, &self.sdk_url, report).await {
+                Answer::Counted | Answer::Duplicate => self.pending.pop_front(),
+                // Any error: it is sent again.
+                Answer::Again | Answer::Refused(..) => return,
+            };
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The common course of all operations.
 
-use weir::allocation::{Inputs, Plan, Policy, next_plan};
+use weir::allocation::{Plan, Policy};
 
-use super::fleet::{agent, count, counts, next, policy};
+use super::fleet::{again, agent, count, counts, next, policy};
 
 const OPERATIONS: u32 = 100;
 const USUAL: f64 = 1_000.0;
@@ -123,11 +123,7 @@ fn a_late_window_is_followed_as_if_it_had_come_in_time() {
     let in_time = next(&choir.plan, &choir.policy, &whole);
     let in_time = next(&in_time, &choir.policy, &last);
     let late = next(&choir.plan, &choir.policy, &partly);
-    let inputs = Inputs {
-        corrected: Some(&whole),
-        ..Inputs::new(1, &last)
-    };
-    let late = next_plan(&late, &choir.policy, inputs);
+    let late = again(&late, &choir.policy, &whole, &last);
     assert_eq!(late.fleet.common, in_time.fleet.common);
     assert_eq!(late.fleet.offered, in_time.fleet.offered);
 }

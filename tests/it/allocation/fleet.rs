@@ -4,8 +4,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution, Normal, Poisson};
 use weir::allocation::{
-    AgentCount, AgentId, Inputs, OperationCount, OperationId, Plan, Policy, ServiceId, Timestamp,
-    Window, WindowCounts, next_plan,
+    AgentCount, AgentId, AgentReport, Inputs, OperationCount, OperationId, Plan, Policy, ServiceId,
+    Timestamp, Window, WindowCounts, next_plan,
 };
 
 pub const WINDOW_MILLISECONDS: i64 = 60_000;
@@ -34,32 +34,71 @@ pub fn count(operation: u32, offered: u64) -> OperationCount {
     }
 }
 
+/// What one agent reports of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    pub agent: u64,
+    pub offered: u64,
+    /// How much of the window its report covers, from the beginning on.
+    pub covered_milliseconds: i64,
+}
+
 /// The report of one agent for a whole minute.
-pub fn agent(agent: u64, offered: u64) -> AgentCount {
-    AgentCount {
-        agent: AgentId(agent),
+pub fn agent(agent: u64, offered: u64) -> Heard {
+    Heard {
+        agent,
         offered,
         covered_milliseconds: WINDOW_MILLISECONDS,
     }
 }
 
-/// The counts of a window, by agents whose reports are complete.
-pub fn counts(
-    number: i64,
-    operations: Vec<OperationCount>,
-    agents: Vec<AgentCount>,
-) -> WindowCounts {
-    WindowCounts {
+/// The counts of a window, as these agents reported them.
+pub fn counts(number: i64, operations: Vec<OperationCount>, agents: Vec<Heard>) -> WindowCounts {
+    let mut counts = WindowCounts {
         window: window(number),
         operations,
-        services: vec![],
-        agents,
-    }
+        ..WindowCounts::default()
+    };
+    hear(&mut counts, &agents);
+    counts
 }
 
-/// Computes the next plan without a correction.
+/// Sets the agents that were heard in a window. No report follows directly on another, so the time
+/// between two is unknown.
+pub fn hear(counts: &mut WindowCounts, agents: &[Heard]) {
+    let window = counts.window;
+    let report = |heard: &Heard| AgentReport {
+        agent: AgentId(heard.agent),
+        epoch: 1,
+        sequence: window.start.0.unsigned_abs(),
+        span: Window {
+            start: window.start,
+            end: Timestamp(window.start.0 + heard.covered_milliseconds),
+        },
+        last: false,
+    };
+    let count = |heard: &Heard| AgentCount {
+        agent: AgentId(heard.agent),
+        service: None,
+        offered: heard.offered,
+        sampled: 0,
+    };
+    counts.reports = agents.iter().map(report).collect();
+    counts.agents = agents.iter().map(count).collect();
+}
+
+/// Computes the next plan from a window that goes on where the plan's ended.
 pub fn next(plan: &Plan, policy: &Policy, counts: &WindowCounts) -> Plan {
-    next_plan(plan, policy, Inputs::new(1, counts))
+    next_plan(plan, policy, Inputs::new(1, std::slice::from_ref(counts)))
+}
+
+/// Computes the next plan, and reads the window before again.
+pub fn again(plan: &Plan, policy: &Policy, before: &WindowCounts, counts: &WindowCounts) -> Plan {
+    next_plan(
+        plan,
+        policy,
+        Inputs::new(1, &[before.clone(), counts.clone()]),
+    )
 }
 
 /// One operation of a simulated fleet.
@@ -84,6 +123,8 @@ pub struct Fleet {
     pub noise: f64,
     pub policy: Policy,
     pub plan: Plan,
+    /// The counts of the plan's window.
+    pub before: Option<WindowCounts>,
     random: StdRng,
 }
 
@@ -96,6 +137,7 @@ impl Fleet {
             applied: 1.0,
             noise: 0.0,
             plan: Plan::genesis(&policy),
+            before: None,
             policy,
             random: StdRng::seed_from_u64(seed),
         }
@@ -131,8 +173,13 @@ impl Fleet {
     /// sampled, reported or not.
     pub fn pass(&mut self) -> f64 {
         let (counts, kept) = self.counts();
-        self.plan = next(&self.plan, &self.policy, &counts);
-        kept as f64 / counts.window.seconds()
+        let seconds = counts.window.seconds();
+        self.plan = match self.before.take() {
+            Some(before) => again(&self.plan, &self.policy, &before, &counts),
+            None => next(&self.plan, &self.policy, &counts),
+        };
+        self.before = Some(counts);
+        kept as f64 / seconds
     }
 
     /// Draws a window's traffic and samples it with the current plan.
@@ -160,16 +207,9 @@ impl Fleet {
             }
         }
         let offered: u64 = operations.iter().map(|count| count.offered).sum();
-        let agents = (0..self.heard)
-            .map(|id| agent(id, offered / self.heard))
-            .collect();
-        let counts = WindowCounts {
-            window,
-            operations,
-            services: vec![],
-            agents,
-        };
-        (counts, kept)
+        let agents = (0..self.heard).map(|id| agent(id, offered / self.heard));
+        let number = window.start.0 / WINDOW_MILLISECONDS;
+        (counts(number, operations, agents.collect()), kept)
     }
 
     fn poisson(&mut self, mean: f64) -> u64 {

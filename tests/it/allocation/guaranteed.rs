@@ -4,11 +4,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution, Poisson, Uniform};
 use weir::allocation::{
-    Inputs, OperationCount, OperationId, Plan, Policy, ServiceCount, ServiceId, WindowCounts,
-    next_plan,
+    OperationCount, OperationId, Plan, Policy, ServiceCount, ServiceId, WindowCounts,
 };
 
-use super::fleet::{WINDOW_MILLISECONDS, agent, count, counts};
+use super::fleet::{WINDOW_MILLISECONDS, again, agent, count, counts, next};
 
 const SECONDS: f64 = WINDOW_MILLISECONDS as f64 / 1000.0;
 
@@ -93,11 +92,10 @@ impl Fleet {
             services: vec![seen(self.instances as u64)],
             ..counts(self.plan.number as i64, operations, agents)
         };
-        let inputs = Inputs {
-            corrected: self.before.as_ref(),
-            ..Inputs::new(1, &window)
+        self.plan = match self.before.take() {
+            Some(before) => again(&self.plan, &self.policy, &before, &window),
+            None => next(&self.plan, &self.policy, &window),
         };
-        self.plan = next_plan(&self.plan, &self.policy, inputs);
         self.before = Some(window);
         Kept {
             sampled: (sampled - by_bound) as f64 / SECONDS,

@@ -1,11 +1,11 @@
 //! The lower bound that SDKs apply on their own: its cost, and when it is served.
 
 use weir::allocation::{
-    AgentCount, Hold, Inputs, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationCount, Plan, Policy,
-    ServiceCount, ServiceId, WindowCounts, next_plan, preview,
+    Hold, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationCount, Plan, Policy, ServiceCount,
+    ServiceId, WindowCounts, preview,
 };
 
-use super::fleet::{agent, count, counts, next, policy};
+use super::fleet::{Heard, again, agent, count, counts, next, policy};
 use super::guaranteed::{Fleet, Kept, Sdks, Split, seen};
 
 const BUDGET: f64 = 500.0;
@@ -117,12 +117,10 @@ fn after(policy: &Policy, minutes: &[u64]) -> Plan {
     let mut before: Option<WindowCounts> = None;
     for (number, instances) in minutes.iter().enumerate() {
         let window = minute(number as i64, *instances);
-        let corrected = before.as_ref();
-        let inputs = Inputs {
-            corrected,
-            ..Inputs::new(1, &window)
+        plan = match before.take() {
+            Some(before) => again(&plan, policy, &before, &window),
+            None => next(&plan, policy, &window),
         };
-        plan = next_plan(&plan, policy, inputs);
         before = Some(window);
     }
     plan
@@ -210,7 +208,7 @@ fn instances_are_counted_when_their_reports_have_come_and_only_once() {
     let policy = reserving(10.0, 100.0);
     // Of two agents with 30 instances each, one reported only half of the minute in time.
     let operations = vec![count(1, 60_000), count(2, 60_000)];
-    let half = AgentCount {
+    let half = Heard {
         covered_milliseconds: 30_000,
         ..agent(2, 30_000)
     };
@@ -235,14 +233,8 @@ fn instances_are_counted_when_their_reports_have_come_and_only_once() {
         window: super::fleet::window(1),
         ..early
     };
-    let inputs = Inputs {
-        corrected: Some(&whole),
-        ..Inputs::new(1, &second)
-    };
-    assert_eq!(
-        next_plan(&plan, &policy, inputs).services[0].instances,
-        60.0
-    );
+    let plan = again(&plan, &policy, &whole, &second);
+    assert_eq!(plan.services[0].instances, 60.0);
 }
 
 #[test]
@@ -259,14 +251,10 @@ fn what_goes_quiet_raises_nothing() {
     }
     let (instances, bound) = (plan.services[0].instances, plan.fleet.lower_bound);
     assert_eq!((instances, bound), (80.0, 0.11));
-    for (number, heard, hold) in [(3, 3, Hold::CutsOnly), (4, 1, Hold::Frozen)] {
-        let before = window(number - 1, 4);
-        let current = window(number, heard);
-        let inputs = Inputs {
-            corrected: Some(&before),
-            ..Inputs::new(1, &current)
-        };
-        plan = next_plan(&plan, &policy, inputs);
+    for (number, heard, hold) in [(3, 3, Hold::None), (4, 1, Hold::None), (5, 0, Hold::Frozen)] {
+        let heard_before = if number == 5 { 1 } else { 7 - number as u64 };
+        let (before, current) = (window(number - 1, heard_before), window(number, heard));
+        plan = again(&plan, &policy, &before, &current);
         assert_eq!(plan.fleet.hold, hold);
         assert_eq!(plan.services[0].instances, instances);
         assert_eq!(plan.services[0].lower_bound, bound);

@@ -1,5 +1,7 @@
 //! The allocation: the solver's properties, the estimator's rules, and whole fleets in a loop.
 
+mod agents;
+mod anything;
 mod bounds;
 mod calm;
 mod common;
@@ -18,4 +20,6 @@ mod reasons;
 mod seeds;
 mod silence;
 mod solver;
+mod states;
 mod steady;
+mod trust;

@@ -1,10 +1,7 @@
 //! Properties of every plan, for any fleet, with any bounds that operators may set.
 
 use proptest::prelude::*;
-use weir::allocation::Inputs;
-use weir::allocation::{
-    Bounds, Hold, OperationCount, OperationId, Plan, Policy, WindowCounts, next_plan,
-};
+use weir::allocation::{Bounds, Hold, OperationCount, OperationId, Plan, Policy, WindowCounts};
 
 use super::fleet::{agent, count, counts, next, policy};
 
@@ -194,7 +191,7 @@ proptest! {
             let mut plan = Plan::genesis(&plain);
             for policy in policies {
                 let counted = window(plan.number as i64, &base);
-                plan = next_plan(&plan, policy, Inputs::new(1, &counted));
+                plan = next(&plan, policy, &counted);
             }
             plan
         };

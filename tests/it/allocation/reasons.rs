@@ -5,7 +5,7 @@ use weir::allocation::{
     ServiceId, ServicePolicy, Source, Whole, preview,
 };
 
-use super::fleet::{agent, count, counts, next, policy};
+use super::fleet::{again, agent, count, counts, hear, next, policy};
 
 const SHOP: ServiceId = ServiceId(1);
 const BATCH: ServiceId = ServiceId(2);
@@ -18,8 +18,23 @@ fn window(number: i64, shop: &[u64], batch: &[u64]) -> weir::allocation::WindowC
         service: BATCH,
         ..count(id, *n)
     }));
-    let offered = operations.iter().map(|count| count.offered).sum();
-    counts(number, operations, vec![agent(1, offered)])
+    let offered: u64 = operations.iter().map(|count| count.offered).sum();
+    let agents = vec![agent(1, offered / 2), agent(2, offered - offered / 2)];
+    counts(number, operations, agents)
+}
+
+/// The plans before and two windows after traffic fell to a tenth, with one of the two agents silent.
+fn held_back(policy: &Policy) -> (Plan, Plan) {
+    let busy = |number| window(number, &[600_000; 3], &[]);
+    let first = next(&Plan::genesis(policy), policy, &busy(0));
+    let before = again(&first, policy, &busy(0), &busy(1));
+    let half = |number| {
+        let mut half = window(number, &[30_000; 3], &[]);
+        hear(&mut half, &[agent(1, 90_000)]);
+        half
+    };
+    let fallen = again(&before, policy, &busy(1), &half(2));
+    (before, again(&fallen, policy, &half(2), &half(3)))
 }
 
 fn first(policy: &Policy, shop: &[u64], batch: &[u64]) -> Plan {
@@ -210,8 +225,7 @@ fn every_binding_names_its_number() {
 #[test]
 fn what_is_held_back_says_where_it_goes() {
     let policy = policy(6.0);
-    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
-    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
+    let (before, plan) = held_back(&policy);
     let (binding, of) = reason(&plan, 1);
     assert_eq!(binding, Binding::RaiseLimit);
     assert!(close(
@@ -220,7 +234,7 @@ fn what_is_held_back_says_where_it_goes() {
     ));
     assert!(of.target > of.bound);
     // No agent reported: everything stays, including the reasons.
-    let frozen = next(&plan, &policy, &super::fleet::counts(2, vec![], vec![]));
+    let frozen = next(&plan, &policy, &super::fleet::counts(4, vec![], vec![]));
     let (binding, held) = reason(&frozen, 1);
     assert_eq!(binding, Binding::Hold);
     assert_eq!(held.target, of.target);
@@ -230,13 +244,12 @@ fn what_is_held_back_says_where_it_goes() {
 #[test]
 fn where_all_are_held_back_their_targets_are_what_the_budget_allows() {
     let policy = policy(6.0);
-    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
-    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
+    let (_, plan) = held_back(&policy);
     assert_eq!(reason(&plan, 1).0, Binding::RaiseLimit);
     assert!(plan.fleet.level.is_infinite(), "all of them are held back");
     for number in 1..=3 {
         let target = f64::from(reason(&plan, number).1.target);
-        assert!((target / 0.02 - 1.0).abs() < 0.05, "{target}");
+        assert!((target / 0.002 - 1.0).abs() < 0.05, "{target}");
     }
 }
 
@@ -286,8 +299,7 @@ fn nothing_huge_falls_under_the_fleets_least_probability() {
 fn what_floors_miss_is_told_before_raises_have_come_there() {
     let mut policy = policy(6.0);
     policy.floor = 4.0;
-    let before = first(&policy, &[600_000, 600_000, 600_000], &[]);
-    let plan = next(&before, &policy, &window(1, &[6_000, 6_000, 6_000], &[]));
+    let (_, plan) = held_back(&policy);
     assert_eq!(reason(&plan, 1).0, Binding::RaiseLimit);
     assert!(close(plan.fleet.missing, 6.0), "{}", plan.fleet.missing);
 }

@@ -74,6 +74,7 @@ async fn report_until(stop: CancellationToken, url: &str) -> (u64, u64) {
         };
         offered += 50;
         let body = report.body();
+        let before = refused;
         loop {
             match send(&http, url, &body).await {
                 Answer::Counted | Answer::Duplicate => break,
@@ -86,6 +87,8 @@ async fn report_until(stop: CancellationToken, url: &str) -> (u64, u64) {
             }
             pace.tick().await;
         }
+        // What it did not report in the meantime uses a number up.
+        sequence += u64::from(refused > before);
     }
     (offered, refused)
 }

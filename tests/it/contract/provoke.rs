@@ -1,6 +1,7 @@
 //! Causes every situation in which Weir answers, one after the other.
 
 pub mod faults;
+mod lists;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::support::process::eventually;
 const DEADLINE: Duration = Duration::from_secs(60);
 const OPERATIONS: &str = "/v1/services/{service}/operations";
 const HISTORY: &str = "/v1/services/{service}/history";
+const FORGET: &str = "?silent_for_seconds=12";
 const POLLED: [&str; 5] = [
     "/",
     "/sampling",
@@ -80,6 +82,14 @@ impl Given {
     async fn put(&mut self, part: &Part, request: RequestBuilder, expected: u16) -> Answer {
         let answer = Answer::of(request).await;
         self.note("PUT", part.path, expected, &answer);
+        answer
+    }
+
+    async fn forget(&mut self, app: &TestApp, query: &str, expected: u16) -> Answer {
+        let path = OPERATIONS.replace("{service}", "checkout");
+        let request = app.client.delete(format!("{}{path}{query}", app.admin));
+        let answer = Answer::of(request).await;
+        self.note("DELETE", OPERATIONS, expected, &answer);
         answer
     }
 
@@ -159,6 +169,7 @@ pub async fn before_the_first_plan(given: &mut Given) {
     given.get(&app, "/v1/plans/current", "", 404).await;
     given.get(&app, "/v1/services", "", 200).await;
     given.get(&app, OPERATIONS, "", 404).await;
+    given.forget(&app, FORGET, 404).await;
     given.get(&app, HISTORY, "?operation=a", 404).await;
     given.get(&app, "/readyz", "", 200).await;
     for path in POLLED {
@@ -212,8 +223,10 @@ pub async fn in_operation(given: &mut Given) {
     {
         given.get(&app, path, "?made-up=1", 400).await;
     }
-    pages(given, &app).await;
-    history(given, &app).await;
+    lists::pages(given, &app).await;
+    lists::agents(given, &app).await;
+    lists::history(given, &app).await;
+    lists::forget(given, &app).await;
     for part in &PARTS {
         configuration(given, &app, part).await;
     }
@@ -222,60 +235,6 @@ pub async fn in_operation(given: &mut Given) {
     reports(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
-}
-
-async fn pages(given: &mut Given, app: &TestApp) {
-    for (path, list, first) in [
-        ("/v1/services", "services", "checkout"),
-        (OPERATIONS, "operations", "GET /"),
-    ] {
-        let whole = given.get(app, path, "", 200).await.json();
-        assert_eq!(whole[list].as_array().unwrap().len(), 2, "{whole}");
-        let page = given.get(app, path, "?limit=1", 200).await.json();
-        assert_eq!(page["next"], first, "limit and next: {page}");
-        let after = format!("?after={}", first.replace(' ', "+"));
-        let rest = given.get(app, path, &after, 200).await.json();
-        assert_eq!(rest[list].as_array().unwrap().len(), 1, "after: {rest}");
-        for wrong in [
-            "?limit=0",
-            "?limit=10001",
-            "?limit=a",
-            "?limit=1&limit=1",
-            "?x=1",
-        ] {
-            given.get(app, path, wrong, 400).await;
-        }
-    }
-}
-
-async fn history(given: &mut Given, app: &TestApp) {
-    let points = |answer: Answer| answer.json()["points"].as_array().unwrap().len();
-    let whole = given.get(app, HISTORY, "?operation=GET+/", 200).await;
-    assert!(points(whole) > 0);
-    let early = "?operation=GET+/&start=2020-01-01T00:00:00Z&end=2020-01-01T01:00:00Z";
-    let early = given.get(app, HISTORY, early, 200).await;
-    assert_eq!(points(early), 0, "start and end are looked at");
-    for (query, field) in [
-        ("", "operation"),
-        ("?operation=GET+/&start=now", "start"),
-        ("?operation=GET+/&end=now", "end"),
-        ("?operation=GET+/&after=now", "after"),
-        ("?operation=GET+/&limit=0", "limit"),
-        ("?operation=GET+/&limit=2001", "limit"),
-        (
-            "?operation=GET+/&start=2020-01-01T00:00:01Z&end=2020-01-01T00:00:00Z",
-            "start",
-        ),
-    ] {
-        let refused = given.get(app, HISTORY, query, 400).await;
-        assert_eq!(refused.json()["field"], field);
-    }
-    given.get(app, HISTORY, "?operation=unknown", 404).await;
-    // Dates at the ends of the range are valid dates.
-    for end in ["-262143-01-01T00:00:00Z", "%2B262142-12-31T23:59:59Z"] {
-        let query = format!("?operation=GET+/&end={end}");
-        given.get(app, HISTORY, &query, 200).await;
-    }
 }
 
 async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 use weir::allocation::{
-    AgentCount, Hold, Inputs, OperationCount, OperationId, Plan, ServiceCount, ServiceId, Window,
-    WindowCounts, next_plan,
+    AgentCount, AgentId, Hold, Inputs, OVERFLOW_SERVICE, OperationCount, OperationId, Plan,
+    ServiceCount, ServiceId, Timestamp, WINDOWS_READ_MAX, Window, WindowCounts, next_plan,
 };
 use weir::configuration::Configuration;
 use weir::names::{Names, OperationRow};
@@ -138,7 +138,7 @@ pub fn plan(published: &Published, parent: &Plan, names: &Names) -> Result<Plan,
         published.lease_term
     );
     numbers(&plan)?;
-    holds(&plan, parent, &published.deltas)?;
+    holds(&plan, parent)?;
     again(published, &plan, parent, names)?;
     Ok(plan)
 }
@@ -182,28 +182,21 @@ fn affords(plan: &Plan) -> Outcome {
     Ok(())
 }
 
-/// Nothing rises while reports are missing.
-fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
-    let heard = deltas
-        .iter()
-        .any(|delta| delta.bucket.start >= plan.window.start);
+/// Nothing rises by more than what could hide in what is not heard.
+fn holds(plan: &Plan, parent: &Plan) -> Outcome {
     let knows = !parent.operations.is_empty();
     ensure!(
-        heard || !knows || plan.fleet.hold == Hold::Frozen,
+        plan.fleet.completeness > 1e-3 || !knows || plan.fleet.hold == Hold::Frozen,
         "nothing heard, and no hold"
-    );
-    ensure!(
-        plan.fleet.completeness >= 0.9 || plan.fleet.hold != Hold::None,
-        "completeness {} and no hold",
-        plan.fleet.completeness
     );
     // What operators ask for needs no reports: it takes effect, as far as the budget goes.
     if plan.configuration_revision != parent.configuration_revision {
         return affords(plan);
     }
-    if plan.fleet.hold == Hold::None {
+    if !knows {
         return Ok(());
     }
+    let held = plan.fleet.hold != Hold::None;
     let before: HashMap<OperationId, f64> = parent
         .operations
         .iter()
@@ -214,13 +207,17 @@ fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
         let served = before
             .get(&operation.operation)
             .filter(|_| !operation.overflow);
-        let served = served.copied().unwrap_or(default);
+        // Without a hold, a new name may begin anywhere.
+        let Some(served) = served.copied().or(held.then_some(default)) else {
+            continue;
+        };
         ensure!(
-            operation.probability <= served,
-            "raised from {served} in a hold: {operation:?}"
+            operation.probability <= most(plan, operation.service, served),
+            "raised from {served}: {operation:?}, {:?}",
+            plan.service(operation.service)
         );
     }
-    for service in &plan.services {
+    for service in plan.services.iter().filter(|_| held) {
         let served = parent.default_probability(service.service);
         ensure!(
             service.default_probability <= served,
@@ -232,6 +229,17 @@ fn holds(plan: &Plan, parent: &Plan, deltas: &[BucketCounts]) -> Outcome {
     Ok(())
 }
 
+/// The most that may follow on a probability in one interval.
+fn most(plan: &Plan, service: ServiceId, served: f64) -> f64 {
+    if plan.fleet.hold != Hold::None {
+        return served;
+    }
+    let heard = plan.service(service).map_or(1.0, |of| f64::from(of.heard));
+    // What was served nothing begins at an initial probability.
+    let served = if served > 0.0 { served } else { UNKNOWN_MAX };
+    served / (1.0 - heard) * (1.0 + 1e-6)
+}
+
 /// The plan is the same when it is computed again here, from what is stored.
 fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Outcome {
     let revision = published
@@ -239,9 +247,10 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         .as_ref()
         .ok_or("no configuration was read")?;
     let policy = Configuration::read(revision)?.policy(revision.revision, names);
-    let current = counts(plan.window, &published.deltas, names);
-    let follows = parent.window.end == plan.window.start;
-    let corrected = follows.then(|| counts(parent.window, &published.deltas, names));
+    let windows = read(parent, plan.window);
+    let windows = windows.map(|window| counts(window, &published.deltas, names));
+    let windows: Vec<WindowCounts> = windows.collect();
+    let current = windows.last().ok_or("no window was read")?;
     let listed = parent
         .operations
         .iter()
@@ -249,8 +258,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
     let retired: Vec<OperationId> = listed.filter(|id| names.row(*id).is_none()).collect();
     let inputs = Inputs {
         term: plan.term,
-        corrected: corrected.as_ref(),
-        current: &current,
+        windows: &windows,
         retired: &retired,
         readable: 1.0,
     };
@@ -267,7 +275,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
     let row = row.ok_or("the plan came without its window's history")?;
     let history = history_codec::decode(&row.payload).map_err(|error| error.to_string())?;
     ensure!(
-        counted(&history) == totals(&current),
+        counted(&history) == totals(current),
         "the window's history is {history:?}, counted were {:?}",
         current.operations
     );
@@ -284,11 +292,25 @@ fn totals(counts: &WindowCounts) -> BTreeMap<OperationId, (u64, u64)> {
     counts.operations.iter().map(row).collect()
 }
 
+/// The windows that a plan is made from: the newest of those that may still change. All are of the same
+/// length.
+fn read(parent: &Plan, window: Window) -> impl Iterator<Item = Window> {
+    let length = window.milliseconds();
+    let from = parent.settled.min(window.start).max(Timestamp(0));
+    let windows = (window.start.0 - from.0) / length + 1;
+    let windows = windows.min(WINDOWS_READ_MAX as i64);
+    (0..windows).rev().map(move |back| Window {
+        start: Timestamp(window.start.0 - back * length),
+        end: Timestamp(window.end.0 - back * length),
+    })
+}
+
 /// A window's stored counts, added up in the simple way.
 fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCounts {
     let mut operations: BTreeMap<(OperationId, ServiceId, bool), (u64, u64)> = BTreeMap::new();
     let mut services: BTreeMap<ServiceId, u64> = BTreeMap::new();
-    let mut agents = BTreeMap::new();
+    let mut agents: BTreeMap<(AgentId, Option<ServiceId>), (u64, u64)> = BTreeMap::new();
+    let (mut reports, mut late) = (Vec::new(), Vec::new());
     for delta in deltas.iter().filter(|delta| delta.bucket == window) {
         for count in &delta.operations {
             let row = names.row(count.operation).unwrap_or(OperationRow::OVERFLOW);
@@ -302,10 +324,15 @@ fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCount
             *services.entry(seen.service).or_insert(0) += seen.instance_milliseconds;
         }
         for heard in &delta.agents {
-            let total: &mut (u64, i64) = agents.entry(heard.agent).or_default();
-            total.0 += heard.offered;
-            total.1 = (total.1 + heard.covered_milliseconds).min(window.milliseconds());
+            let served = |id| id == OVERFLOW_SERVICE || names.service(id).is_some();
+            if heard.service.is_none_or(served) {
+                let total = agents.entry((heard.agent, heard.service)).or_default();
+                total.0 += heard.offered;
+                total.1 += heard.sampled;
+            }
         }
+        reports.extend_from_slice(&delta.reports);
+        late.extend_from_slice(&delta.late);
     }
     let operation = |((operation, service, overflow), (offered, sampled))| OperationCount {
         operation,
@@ -314,10 +341,11 @@ fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCount
         offered,
         sampled,
     };
-    let agent = |(agent, (offered, covered_milliseconds))| AgentCount {
+    let agent = |((agent, service), (offered, sampled))| AgentCount {
         agent,
+        service,
         offered,
-        covered_milliseconds,
+        sampled,
     };
     let service = |(service, instance_milliseconds)| ServiceCount {
         service,
@@ -327,7 +355,9 @@ fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCount
         window,
         operations: operations.into_iter().map(operation).collect(),
         services: services.into_iter().map(service).collect(),
+        reports,
         agents: agents.into_iter().map(agent).collect(),
+        late,
     }
 }
 

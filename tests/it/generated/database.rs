@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use weir::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
@@ -160,6 +160,15 @@ impl Store for Link {
         self.read.lock().unwrap().begin(starts.clone());
         let (read, ()) = tokio::join!(self.store.stream_deltas(starts, seen), passing);
         read
+    }
+
+    async fn agent_names(
+        &self,
+        after: Option<&AgentName>,
+        limit: u32,
+    ) -> Result<Vec<AgentName>, StoreError> {
+        self.way()?;
+        self.store.agent_names(after, limit).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {

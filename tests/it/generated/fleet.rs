@@ -48,6 +48,10 @@ pub struct Agent {
     clock_off: i64,
     /// Whether it has stopped, with its traffic.
     stopped: Option<Stopped>,
+    /// How often it has restarted under another name.
+    lives: u32,
+    /// Whether its next report is its last one.
+    ends: bool,
     /// How often it reports, in milliseconds.
     every: i64,
     /// What it has counted since its last report, and in how many milliseconds.
@@ -96,6 +100,8 @@ impl Fleet {
             sequence: 0,
             clock_off: 0,
             stopped: None,
+            lives: 0,
+            ends: false,
             every: WINDOW,
             gathered: (Counts::new(), 0),
             lose: false,
@@ -172,6 +178,11 @@ impl Fleet {
         agent.renew(epoch);
     }
 
+    pub fn replace_agent(&mut self, number: u8) {
+        self.restart_agent(number);
+        self.agent(number).lives += 1;
+    }
+
     /// Gives an agent a new epoch, as an agent takes one that has lost its counter.
     pub fn renew(&mut self, agent: usize) {
         self.epochs += 1;
@@ -188,6 +199,9 @@ impl Fleet {
         for agent in running.filter(|agent| agent.stopped.is_none()) {
             let step = agent.every.min(WINDOW);
             for passed in 1..=WINDOW / step {
+                if agent.stopped.is_some() {
+                    break;
+                }
                 let counts = agent.count(&self.streams, part, &self.told, step);
                 agent.gather(counts, &std::mem::take(&mut once), step);
                 let end = end - WINDOW + passed * step;
@@ -220,6 +234,7 @@ impl Fleet {
         }
         for agent in &mut self.agents {
             agent.stopped = None;
+            agent.ends = false;
             agent.clock_off = 0;
             agent.every = WINDOW;
             agent.lose = false;
@@ -248,6 +263,18 @@ impl Agent {
         self.stopped = Some(Stopped { moves });
         self.gathered = (Counts::new(), 0);
         self.waiting.clear();
+    }
+
+    /// Makes the next report the last one.
+    pub fn end(&mut self) {
+        self.ends = true;
+    }
+
+    fn name(&self) -> String {
+        match self.lives {
+            0 => format!("agent-{}", self.number),
+            lives => format!("agent-{}-{lives}", self.number),
+        }
     }
 
     pub fn start(&mut self) {
@@ -318,7 +345,11 @@ impl Agent {
         self.sequence += 1;
         let start = end - length - PHASES[self.number] + self.clock_off;
         let start: DateTime<Utc> = date(Timestamp(start));
-        let key = (format!("agent-{}", self.number), self.epoch, self.sequence);
+        let key = (self.name(), self.epoch, self.sequence);
+        let last = std::mem::take(&mut self.ends);
+        if last {
+            self.stopped = Some(Stopped { moves: true });
+        }
         let mut services: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for ((service, operation), (offered, sampled)) in &counts {
             let counted = json!({ "operation": operation, "offered": offered, "sampled": sampled });
@@ -330,7 +361,7 @@ impl Agent {
             .collect();
         let body = json!({
             "agent": key.0, "epoch": key.1, "sequence": key.2,
-            "window_start": start, "window_seconds": length / 1000, "services": services,
+            "last": last, "window_start": start, "window_seconds": length / 1000, "services": services,
         });
         let report = Report {
             key,

@@ -34,6 +34,10 @@ pub enum Op {
     ReportTo { agent: u8, replica: u8 },
     /// An agent restarts and loses what was not acknowledged.
     RestartAgent { agent: u8 },
+    /// An agent restarts under another name, as a pod does.
+    ReplaceAgent { agent: u8 },
+    /// An agent says with its next report that it is the last one, and stops. Its traffic goes to the others.
+    EndAgent { agent: u8 },
     /// An agent stops. Its traffic goes to the others, or continues without being reported.
     StopAgent { agent: u8, moves: bool },
     /// A stopped agent starts again.
@@ -131,6 +135,8 @@ fn reports() -> impl Strategy<Value = Op> {
         4 => (0..3u8, last, 0..3u8).prop_map(|(agent, last, to)| Op::Again { agent, last, to }),
         2 => (0..3u8, 0..3u8).prop_map(|(agent, replica)| Op::ReportTo { agent, replica }),
         1 => (0..3u8).prop_map(|agent| Op::RestartAgent { agent }),
+        2 => (0..3u8).prop_map(|agent| Op::ReplaceAgent { agent }),
+        2 => (0..3u8).prop_map(|agent| Op::EndAgent { agent }),
         2 => (0..3u8, any::<bool>()).prop_map(|(agent, moves)| Op::StopAgent { agent, moves }),
         2 => (0..3u8).prop_map(|agent| Op::StartAgent { agent }),
         2 => (0..3u8, every).prop_map(|(agent, seconds)| Op::Every { agent, seconds }),

@@ -16,7 +16,7 @@ use weir::jobs::{
     Job, JobContext, Leadership, LeaseKeeper, Maintain, Patience, PlanFollower, Recompute,
     RetentionPace, Settle, load_current,
 };
-use weir::names::Dictionary;
+use weir::names::{AgentNames, Dictionary};
 use weir::protocols::encoded::Encoded;
 use weir::protocols::jaeger::Json;
 use weir::snapshot::Served;
@@ -287,6 +287,7 @@ impl Replica {
         let policy = configuration.policy(revision.revision, &dictionary.names());
         let genesis = Plan::genesis(&policy);
         let shared = JobContext {
+            agents: Arc::new(AgentNames::new(Arc::clone(&store))),
             leadership: Leadership::new(Arc::clone(&clock)),
             served: Arc::new(Served::new(genesis.clone())),
             publishing: Arc::default(),
@@ -330,6 +331,7 @@ impl Replica {
             recompute: Arc::new(Recompute {
                 shared: shared.clone(),
                 grace: GRACE,
+                minting: Default::default(),
             }),
             maintain: Maintain {
                 shared: shared.clone(),
@@ -337,6 +339,7 @@ impl Replica {
                 grace: GRACE,
                 history: HISTORY,
                 retire_after: RETIRE_AFTER,
+                names: NAMES,
                 pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
             },
             settle: Settle::new(shared.clone(), REPORT_AGE_MAX),

@@ -52,3 +52,36 @@ fn a_start_with_a_clock_ahead_costs_no_marks() {
     ];
     assert_eq!(play(2, &course), Ok(()));
 }
+
+/// An agent was replaced while the database was away. Its last counts died with it, and what it used to
+/// count was kept free for a day: 6.4 of 10 traces a second were kept.
+#[test]
+fn an_agent_that_was_replaced_while_the_database_was_away_is_not_missing() {
+    let course = [
+        Tick { order: 0 },
+        Tick { order: 1 },
+        DatabaseAway,
+        ReplaceAgent { agent: 0 },
+        Disappear { operation: 135 },
+        Tick { order: 4 },
+        Tick { order: 5 },
+        Tick { order: 5 },
+        Tick { order: 1 },
+        Tick { order: 4 },
+        Tick { order: 1 },
+    ];
+    assert_eq!(play(2, &course), Ok(()));
+}
+
+/// An agent was replaced while most of the traffic of a service ended: its successor counted so much less
+/// that it was not taken for one.
+#[test]
+fn an_agent_that_is_replaced_while_traffic_falls_is_not_missing() {
+    let course = [
+        Tick { order: 0 },
+        Tick { order: 0 },
+        Disappear { operation: 12 },
+        ReplaceAgent { agent: 0 },
+    ];
+    assert_eq!(play(2, &course), Ok(()));
+}

@@ -153,6 +153,8 @@ impl World {
                 fleet.agent(agent).to = usize::from(replica) % among;
             }
             Op::RestartAgent { agent } => fleet.restart_agent(agent),
+            Op::ReplaceAgent { agent } => fleet.replace_agent(agent),
+            Op::EndAgent { agent } => fleet.agent(agent).end(),
             Op::StopAgent { agent, moves } => fleet.agent(agent).stop(moves),
             Op::StartAgent { agent } => fleet.agent(agent).start(),
             Op::Every { agent, seconds } => fleet.agent(agent).report_every(seconds),

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AgentId, AgentWeight, Belief, Binding, COURSES, Common, Course, Figures, FleetPlan, GroupName,
-    GroupPlan, Hold, OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan, Source,
-    Timestamp, Trim, Whole, Window,
+    AGES, AgentId, AgentRate, AgentState, Belief, Binding, COURSES, Claim, Clock, Common, Course,
+    Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan, Reason,
+    SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{StoreError, WriteFormat, plan_codec};
@@ -34,6 +34,7 @@ fn any_binding() -> impl Strategy<Value = Binding> {
         Binding::ProbabilityOne,
         Binding::RaiseLimit,
         Binding::Deadband,
+        Binding::Peak,
         Binding::Hold,
     ])
 }
@@ -54,33 +55,50 @@ prop_compose! {
 
 prop_compose! {
     fn any_fleet()(
-        numbers in prop::collection::vec(any_number(), 17),
+        numbers in prop::collection::vec(any_number(), 19),
+        windows_read in any::<u32>(),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
         trim in (any_number(), any_number(), any::<u32>()),
         common in any_common(),
         common_before in any_common(),
+        clock in any_clock(),
     ) -> FleetPlan {
         let trim = Trim { factor: trim.0, sampled: trim.1, rest_windows: trim.2 };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
-            trend, trend_before, forecast_offered, lower_bound, lower_bound_cost]: [f64; 17]
-            = numbers.try_into().expect("there are seventeen");
+            trend, trend_before, forecast_offered, lower_bound, lower_bound_cost, unseen_before,
+            peak]: [f64; 19] = numbers.try_into().expect("there are nineteen");
         FleetPlan {
             budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost, common, common_before,
+            clock,
+            unseen_before, peak, windows_read,
         }
+    }
+}
+
+prop_compose! {
+    fn any_clock()(
+        milliseconds in any::<i64>(),
+        numbers in prop::array::uniform5(any_number()),
+        learned in prop::collection::vec(-1.0f32..=10.0, 0..=SLOTS),
+    ) -> Clock {
+        let [windows, usual, scatter, error_with, error_without] = numbers;
+        let mut slots = [0.0; SLOTS];
+        slots[..learned.len()].copy_from_slice(&learned);
+        Clock { milliseconds, windows, usual, scatter, error_with, error_without, slots }
     }
 }
 
 prop_compose! {
     fn any_belief()(
         rate in 0.0..1e300,
-        numbers in prop::array::uniform5(0.0f32..=1.0),
-        (gap, since) in any::<(u16, u16)>(),
+        numbers in prop::array::uniform6(0.0f32..=1.0),
+        (gap, since, once, fell) in any::<(u16, u16, bool, bool)>(),
     ) -> Belief {
-        let [variance, presence, stay, wake, regular] = numbers;
-        Belief { rate, variance, presence, stay, wake, gap, since, regular }
+        let [variance, presence, stay, wake, regular, peak] = numbers;
+        Belief { rate, variance, presence, stay, wake, gap, since, regular, peak, once, fell }
     }
 }
 
@@ -110,7 +128,7 @@ prop_compose! {
         belief_before in prop::option::of(any_belief()),
         binding in any_binding(),
         reason in any_reason(),
-        counts in any::<(u32, u64, u64)>(),
+        counts in any::<(u32, u64, u64, u32)>(),
     ) -> OperationPlan {
         let [offered, share, probability] = numbers;
         OperationPlan {
@@ -121,19 +139,77 @@ prop_compose! {
             silent_windows: counts.0,
             window_offered: counts.1,
             window_sampled: counts.2,
+            silent_before: counts.3 >> 1,
         }
     }
 }
 
 prop_compose! {
+    fn any_service()(
+        service in any::<u32>(),
+        numbers in prop::array::uniform5(any_number()),
+        parts in prop::array::uniform5(0.0f32..=1.0),
+        new_agents in prop::collection::vec(0.0f32..1e30, AGES),
+    ) -> ServicePlan {
+        let [default_probability, level, instances, lower_bound, peak] = numbers;
+        let [heard, covered, agents_return, names_return, names_return_before] = parts;
+        ServicePlan {
+            service: ServiceId(service),
+            default_probability, level, instances, lower_bound, peak,
+            group: None,
+            heard, covered, agents_return, names_return, names_return_before,
+            new_agents: new_agents.try_into().expect("one for each age"),
+        }
+    }
+}
+
+prop_compose! {
+    fn any_agent()(
+        (agent, epoch, sequence) in any::<(u64, u32, u64)>(),
+        times in prop::array::uniform3(any::<i64>()),
+        numbers in prop::array::uniform4(0.0f32..16.0),
+        (returned, ended, missing_windows, claims) in any::<(bool, bool, u32, u32)>(),
+    ) -> AgentState {
+        let [until, since, heard_until] = times.map(Timestamp);
+        let [habit, soonest, idle, pause] = numbers;
+        AgentState {
+            agent: AgentId(agent),
+            epoch, sequence, until, since, heard_until, habit, soonest, idle, pause, returned, ended,
+            missing_windows, claims,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_rate()(
+        agent in any::<u64>(),
+        service in prop::option::of(any::<u32>()),
+        (rate, replaces) in (0.0f32..1e30, 0.0f32..=1.0),
+    ) -> AgentRate {
+        AgentRate { agent: AgentId(agent), service: service.map(ServiceId), rate, replaces }
+    }
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    any::<(u64, u32, u64)>().prop_map(|(agent, service, offered)| Claim {
+        agent: AgentId(agent),
+        service: ServiceId(service),
+        offered,
+    })
+}
+
+prop_compose! {
     fn any_plan()(
         head in any::<(u64, u64, u64, i64, i64)>(),
+        settled in any::<i64>(),
         fleet in any_fleet(),
         figures in prop::array::uniform4(any_number()),
         groups in prop::collection::vec(any_group(), 0..4),
-        services in prop::collection::vec((any::<u32>(), prop::array::uniform4(any_number())), 0..10),
+        services in prop::collection::vec(any_service(), 0..10),
         operations in prop::collection::vec(any_operation(), 0..20),
-        agents in prop::collection::vec((any::<u64>(), any_number(), any::<u32>()), 0..10),
+        agents in prop::collection::vec(any_agent(), 0..10),
+        rates in prop::collection::vec(any_rate(), 0..10),
+        claims in prop::collection::vec(any_claim(), 0..4),
     ) -> Plan {
         let count = groups.len();
         Plan {
@@ -149,32 +225,79 @@ prop_compose! {
                 changed: figures[3],
             },
             groups,
-            services: services.into_iter().map(|(service, numbers)| ServicePlan {
-                service: ServiceId(service),
-                default_probability: numbers[0],
-                level: numbers[1],
-                instances: numbers[2],
-                lower_bound: numbers[3],
-                group: (service as usize % (count + 1)).checked_sub(1),
+            services: services.into_iter().map(|service| ServicePlan {
+                group: (service.service.0 as usize % (count + 1)).checked_sub(1),
+                ..service
             }).collect(),
             operations,
-            agents: agents.into_iter().map(|(agent, offered, silent_windows)| AgentWeight {
-                agent: AgentId(agent),
-                offered,
-                silent_windows,
-            }).collect(),
+            settled: Timestamp(settled),
+            agents,
+            rates,
+            claims,
         }
     }
 }
 
+/// What is left of a plan in the formats of release 0.1.0.
+fn as_in_0_1_0(mut plan: Plan) -> Plan {
+    plan.settled = plan.window.start;
+    plan.agents.clear();
+    plan.rates.clear();
+    plan.claims.clear();
+    plan.fleet.unseen_before = plan.fleet.unseen_sampled;
+    plan.fleet.peak = 0.0;
+    plan.fleet.clock = Clock::default();
+    plan.fleet.windows_read = 0;
+    for service in &mut plan.services {
+        *service = ServicePlan {
+            service: service.service,
+            default_probability: service.default_probability,
+            level: service.level,
+            instances: service.instances,
+            lower_bound: service.lower_bound,
+            group: service.group,
+            ..ServicePlan::default()
+        };
+    }
+    for operation in &mut plan.operations {
+        if operation.binding == Binding::Peak {
+            operation.binding = Binding::RaiseLimit;
+        }
+        operation.silent_before = operation.silent_windows.saturating_sub(1);
+        let beliefs = [
+            Some(&mut operation.belief),
+            operation.belief_before.as_mut(),
+        ];
+        for belief in beliefs.into_iter().flatten() {
+            (belief.peak, belief.once, belief.fell) = (0.0, false, false);
+        }
+    }
+    plan
+}
+
 proptest! {
     #[test]
-    fn a_plan_comes_back_bit_for_bit(plan in any_plan(), format in any_format()) {
-        let bytes = plan_codec::encode(&plan, format).unwrap();
+    fn a_plan_comes_back_bit_for_bit(plan in any_plan()) {
+        let bytes = plan_codec::encode(&plan, WriteFormat::Newest).unwrap();
         let decoded = plan_codec::decode(&bytes).unwrap();
         // Encoding again distinguishes 0 from -0, which compare equal.
-        prop_assert_eq!(plan_codec::encode(&decoded, format).unwrap(), bytes);
+        prop_assert_eq!(plan_codec::encode(&decoded, WriteFormat::Newest).unwrap(), bytes);
         prop_assert_eq!(decoded, plan);
+    }
+
+    /// Release 0.1.0 knows who reports, how much, and for how long it has been silent.
+    #[test]
+    fn the_previous_format_keeps_less_of_what_is_known_of_agents(plan in any_plan()) {
+        let body = plan_codec::encode(&plan, WriteFormat::Previous).unwrap();
+        let decoded = plan_codec::decode(&body).unwrap();
+        let known = |plan: &Plan| -> BTreeSet<(AgentId, u32)> {
+            plan.agents.iter().map(|row| (row.agent, row.missing_windows)).collect()
+        };
+        prop_assert!(known(&decoded).is_subset(&known(&plan)));
+        prop_assert!(decoded.agents.is_sorted_by(|one, other| one.agent < other.agent));
+        prop_assert!(decoded.rates.iter().all(|rate| rate.rate > 0.0 && rate.service.is_none()));
+        let without = Plan { agents: Vec::new(), rates: Vec::new(), ..decoded };
+        prop_assert_eq!(without, as_in_0_1_0(plan));
     }
 
     #[test]
@@ -253,15 +376,22 @@ fn first_bytes_stay_readable() {
             level: f64::INFINITY,
             ..FleetPlan::default()
         },
-        agents: vec![AgentWeight {
-            agent: AgentId(300),
-            offered: 1.5,
-            silent_windows: 2,
-        }],
         ..Plan::default()
     };
     let first = "0228b52ffd20a2dd0000980700f07f0001ac0201000000000000f83f010202000ba66104b0";
-    assert_eq!(plan_codec::decode(&bytes(first)).unwrap(), plan);
+    let decoded = plan_codec::decode(&bytes(first)).unwrap();
+    let agent = (decoded.agents[0].agent, decoded.agents[0].missing_windows);
+    assert_eq!(agent, (AgentId(300), 2));
+    assert_eq!(
+        (decoded.rates[0].service, decoded.rates[0].rate),
+        (None, 1.5)
+    );
+    let without = Plan {
+        agents: Vec::new(),
+        rates: Vec::new(),
+        ..decoded
+    };
+    assert_eq!(without, plan);
     let plan = Plan {
         number: 8,
         fleet: FleetPlan {

@@ -179,6 +179,8 @@ on_both_backends! {
         overlapping_batches_of_two_replicas_lose_nothing
         deltas_are_read_by_their_buckets_start
         extremes_come_back
+        counts_are_written_in_the_chosen_format
+        agents_are_named_in_pages
         an_empty_report_counts_and_adds_nothing
         a_corrupt_delta_is_named
         a_caller_who_leaves_halfway_harms_nothing

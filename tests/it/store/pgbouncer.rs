@@ -67,8 +67,8 @@ async fn replicas_that_share_few_sessions_mix_nothing_up() {
         .await
         .unwrap();
     let mut agents = std::collections::BTreeMap::new();
-    for counted in deltas.iter().flat_map(|delta| &delta.agents) {
-        *agents.entry(counted.agent.0).or_insert(0) += counted.covered_milliseconds;
+    for report in deltas.iter().flat_map(|delta| &delta.reports) {
+        *agents.entry(report.agent.0).or_insert(0) += report.span.milliseconds();
     }
     let expected = (0..TASKS).map(|task| (task, EACH as i64 * window(0).milliseconds()));
     assert_eq!(agents, expected.collect());

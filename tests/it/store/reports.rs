@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use weir::allocation::{
-    AgentCount, AgentId, AgentName, OperationId, ServiceCount, ServiceId, Timestamp, Window,
+    AgentCount, AgentId, AgentName, AgentReport, OperationId, ServiceCount, ServiceId, Timestamp,
+    Window,
 };
 use weir::store::Admission::{Counted, Duplicate, TooFarBehind};
 use weir::store::{
     Admission, BucketCounts, BucketOperation, Incarnation, ResolvedReport, Store, StoreError,
+    UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use super::{Fixture, NINE, corrupt_cell, window};
@@ -40,11 +42,20 @@ pub fn bucket(window: Window, agent: u64, operations: &[BucketOperation]) -> Buc
             service: SERVICE,
             instance_milliseconds: INSTANCES * window.milliseconds() as u64,
         }],
+        reports: vec![AgentReport {
+            agent: AgentId(agent),
+            epoch: 1,
+            sequence: 0,
+            span: window,
+            last: false,
+        }],
         agents: vec![AgentCount {
             agent: AgentId(agent),
+            service: Some(SERVICE),
             offered: operations.iter().map(|entry| entry.offered).sum(),
-            covered_milliseconds: window.milliseconds(),
+            sampled: operations.iter().map(|entry| entry.sampled).sum(),
         }],
+        late: vec![],
     }
 }
 
@@ -81,15 +92,21 @@ fn totals<'a>(parts: impl IntoIterator<Item = &'a BucketCounts>) -> Totals {
     totals
 }
 
+/// Offered and sampled requests of each agent, and the milliseconds that its reports cover.
 fn agent_totals<'a>(
     parts: impl IntoIterator<Item = &'a BucketCounts>,
-) -> BTreeMap<(Window, AgentId), (u64, i64)> {
-    let mut totals = BTreeMap::new();
+) -> BTreeMap<(Window, AgentId), (u64, u64, i64)> {
+    let mut totals: BTreeMap<_, (u64, u64, i64)> = BTreeMap::new();
     for part in parts {
         for entry in &part.agents {
-            let total: &mut (u64, i64) = totals.entry((part.bucket, entry.agent)).or_default();
+            assert_eq!(entry.service, Some(SERVICE));
+            let total = totals.entry((part.bucket, entry.agent)).or_default();
             total.0 += entry.offered;
-            total.1 += entry.covered_milliseconds;
+            total.1 += entry.sampled;
+        }
+        for report in &part.reports {
+            let total = totals.entry((part.bucket, report.agent)).or_default();
+            total.2 += part.bucket.overlap_milliseconds(report.span);
         }
     }
     totals
@@ -260,10 +277,31 @@ pub async fn extremes_come_back(fixture: &Fixture) {
             service: ServiceId(u32::MAX),
             instance_milliseconds: u64::MAX,
         }],
+        reports: vec![AgentReport {
+            agent: AgentId(u64::MAX),
+            epoch: u32::MAX,
+            sequence: u64::MAX,
+            span: Window {
+                start: Timestamp(0),
+                end: Timestamp(i64::MAX),
+            },
+            last: true,
+        }],
         agents: vec![AgentCount {
             agent: AgentId(u64::MAX),
+            service: Some(ServiceId(u32::MAX)),
             offered: u64::MAX,
-            covered_milliseconds: i64::MAX,
+            sampled: u64::MAX,
+        }],
+        late: vec![AgentReport {
+            agent: AgentId(u64::MAX),
+            epoch: u32::MAX,
+            sequence: u64::MAX,
+            span: Window {
+                start: Timestamp(i64::MIN),
+                end: Timestamp(-5),
+            },
+            last: true,
         }],
     };
     let batch = [report(&longest, u64::MAX, vec![huge.clone()])];
@@ -273,6 +311,59 @@ pub async fn extremes_come_back(fixture: &Fixture) {
     let before = [report(&longest, u64::MAX - 63, vec![])];
     assert_eq!(store.commit_reports(&before).await.unwrap(), [Counted]);
     assert_eq!(store.commit_reports(&before).await.unwrap(), [Duplicate]);
+}
+
+/// While the previous release may come back, a commit writes what that release can read. The choice of
+/// another replica is followed at once.
+pub async fn counts_are_written_in_the_chosen_format(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let other = fixture.open().await;
+    let mut sequence = 0;
+    for format in [
+        WriteFormat::Previous,
+        WriteFormat::Newest,
+        WriteFormat::Previous,
+    ] {
+        other.set_write_format(format).await.unwrap();
+        sequence += 1;
+        let own = window(sequence as i64);
+        let counts = bucket(own, 7, &[operation(1, 10, 2)]);
+        let batch = [report("a", sequence, vec![counts.clone()])];
+        assert_eq!(store.commit_reports(&batch).await.unwrap(), [Counted]);
+        let read = store.read_deltas(own.start..own.end).await.unwrap();
+        assert_eq!(totals(&read), totals([&counts]));
+        let agent = &read[0].agents[0];
+        let covered = own.overlap_milliseconds(read[0].reports[0].span);
+        assert_eq!((agent.offered, covered), (10, own.milliseconds()));
+        let known = match format {
+            WriteFormat::Previous => (None, 0, UNKNOWN_SEQUENCE),
+            WriteFormat::Newest => (Some(SERVICE), 2, 0),
+        };
+        let told = (agent.service, agent.sampled, read[0].reports[0].sequence);
+        assert_eq!(told, known);
+    }
+}
+
+pub async fn agents_are_named_in_pages(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let names = async |after: Option<&str>, limit: u32| {
+        let after = after.map(|after| AgentName::parse(after).unwrap());
+        let names = store.agent_names(after.as_ref(), limit).await.unwrap();
+        names.iter().map(AgentName::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, 10).await, Vec::<String>::new());
+    let batch = ["b", "ä", "B", "c", "b c"].map(|agent| small(agent, 1));
+    store.commit_reports(&batch).await.unwrap();
+    let restarted = ResolvedReport {
+        epoch: Uuid::from_u128(2),
+        ..small("b", 1)
+    };
+    store.commit_reports(&[restarted]).await.unwrap();
+    // By their bytes, in every database.
+    assert_eq!(names(None, 10).await, ["B", "b", "b c", "c", "ä"]);
+    assert_eq!(names(None, 2).await, ["B", "b"]);
+    assert_eq!(names(Some("b"), 2).await, ["b c", "c"]);
+    assert_eq!(names(Some("ä"), 2).await, Vec::<String>::new());
 }
 
 pub async fn an_empty_report_counts_and_adds_nothing(fixture: &Fixture) {

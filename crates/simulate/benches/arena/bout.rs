@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use weir_simulate::virtual_time::{Heard, Reports, draw, turn};
+use weir_simulate::virtual_time::{Reports, draw, turn};
 
 use crate::figures::{Ideal, Judge, Measured};
 use crate::rules::{Contender, Controller, INITIAL_PROBABILITY, Kind, Observed, Setting};
@@ -59,13 +59,11 @@ impl Stage {
         let mut reports = Reports::new(
             &workload.traffic,
             &workload.timing,
-            workload.agents,
-            &workload.losses,
-            &[],
+            &workload.agents,
+            &workload.faults,
             stream(0),
         );
         let mut judge = Judge::new(workload, &self.ideals);
-        let mut before = None;
         for (number, counts) in self.counts.iter().enumerate() {
             let foreseen = controller.foresee(number, counts);
             let foresees = foreseen.is_some();
@@ -73,15 +71,12 @@ impl Stage {
             let least = self.least(controller.as_ref(), counts);
             let (mut kept, mut sampled) = sample(&mut coins, counts, &applied, &least);
             enforce(&mut kept, &mut sampled, &bounds, &ages, setting.seconds);
-            let in_time = reports.heard(number, counts, &sampled, Heard::InTime);
-            let whole = reports.heard(number, counts, &sampled, Heard::Whole);
+            reports.close(number, counts, &sampled);
             let told = controller.next(&Observed {
                 seconds: setting.seconds,
-                heard: &in_time,
-                corrected: before.as_ref(),
+                windows: reports.windows(controller.settled()),
                 counts,
             });
-            before = Some(whole);
             judge.interval(number, counts, &kept, controller.missing());
             if !foresees {
                 judge.plan(number, &served[0], &told);

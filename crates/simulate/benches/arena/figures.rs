@@ -45,7 +45,6 @@ pub mod of {
     pub const HIGH: usize = 2;
     pub const EVENT: usize = 4;
     pub const SETTLES: usize = 5;
-    pub const DAY: usize = 6;
     pub const JAIN: usize = 7;
     pub const COVERAGE: usize = 8;
     pub const CHURN: usize = 9;

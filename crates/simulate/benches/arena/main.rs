@@ -11,10 +11,12 @@
 
 mod bout;
 mod figures;
+mod goals;
 mod rules;
 mod statistics;
 mod table;
 mod targets;
+mod trust;
 mod workload;
 
 use std::path::PathBuf;
@@ -40,9 +42,19 @@ struct Arguments {
     /// How many seeds to play
     #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
-    /// Play only the workloads whose name starts with this
+    /// Play only the workloads whose name starts with this; with --trust, the rows whose name
+    /// contains it
     #[arg(long, value_name = "WORKLOAD")]
     only: Option<String>,
+    /// Play only the table of agents that are late, silent, new or gone
+    #[arg(long)]
+    trust: bool,
+    /// Play only the goals on the recordings
+    #[arg(long, requires = "recordings")]
+    goals: bool,
+    /// Judge the goals on the halves of the recordings that may be used for tuning
+    #[arg(long, requires = "goals", conflicts_with = "write")]
+    tuning: bool,
     /// Write the tables into this document instead of printing them
     #[arg(long, value_name = "DOCUMENT", conflicts_with = "only")]
     write: Option<PathBuf>,
@@ -71,10 +83,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if arguments.trust {
+        let table = trust::table(arguments.only.as_deref())?;
+        return put(arguments, &[("trust", table)]);
+    }
     let recordings = match &arguments.recordings {
         Some(folder) => workload::recordings(folder)?,
         None => Vec::new(),
     };
+    if arguments.goals {
+        let mut recordings = recordings;
+        if let Some(only) = &arguments.only {
+            recordings.retain(|recording| recording.name.starts_with(only.as_str()));
+        }
+        let half = usize::from(!arguments.tuning);
+        return put(arguments, &[("goals", goals::table(&recordings, half))]);
+    }
     let mut plays = plays(&recordings, arguments.seeds);
     if let Some(only) = &arguments.only {
         plays.retain(|play| play.name.starts_with(only.as_str()));
@@ -87,15 +111,24 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .into_iter()
         .partition(|results| results.span.is_empty());
     let mut sections = Vec::new();
+    if arguments.only.is_none() {
+        sections.push(("trust", trust::table(None)?));
+    }
     if !synthetic.is_empty() {
         sections.push(("targets synthetic", targets::synthetic(&synthetic)));
         sections.push(("synthetic", tables(&synthetic, "")));
     }
     if !recorded.is_empty() {
-        let targets = targets::recorded(&recorded, REPORTING);
-        sections.push(("targets recorded", targets));
+        if arguments.only.is_none() {
+            sections.push(("goals", goals::table(&recordings, 1)));
+        }
         sections.push(("recorded", tables(&recorded, REPORTING)));
     }
+    put(arguments, &sections)
+}
+
+/// Writes sections into the document, or prints them.
+fn put(arguments: &Arguments, sections: &[(&str, String)]) -> Result<(), String> {
     let Some(document) = &arguments.write else {
         sections.iter().for_each(|(_, text)| println!("{text}\n"));
         return Ok(());
@@ -103,7 +136,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let said = |error: std::io::Error| format!("{}: {error}", document.display());
     let mut text = std::fs::read_to_string(document).map_err(said)?;
     for (section, written) in sections {
-        text = table::placed(&text, section, &written)?;
+        text = table::placed(&text, section, written)?;
     }
     std::fs::write(document, text).map_err(said)
 }

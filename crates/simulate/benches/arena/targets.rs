@@ -25,6 +25,8 @@ enum Limit {
     Least(f64),
     /// On either side of 0.
     Within(f64),
+    /// So many times the floor.
+    Floor(f64),
 }
 
 const WEIR: &str = "Weir";
@@ -50,7 +52,7 @@ const SYNTHETIC: &[Target] = &[
     target(
         "tracking error, steady",
         of::ERROR,
-        Limit::Most(0.02),
+        Limit::Floor(1.25),
         &[
             "steady",
             "steady, 10 s noise",
@@ -60,13 +62,13 @@ const SYNTHETIC: &[Target] = &[
     target(
         "tracking error, diurnal",
         of::ERROR,
-        Limit::Most(0.025),
+        Limit::Floor(1.25),
         &["diurnal", "diurnal, 10 s noise"],
     ),
     target(
         "tracking error, ramp",
         of::ERROR,
-        Limit::Most(0.025),
+        Limit::Floor(1.75),
         &["ramp", "ramp, 10 s noise"],
     ),
     target(
@@ -92,7 +94,7 @@ const SYNTHETIC: &[Target] = &[
     target(
         "p99 overshoot, steady",
         of::HIGH,
-        Limit::Most(0.065),
+        Limit::Floor(1.25),
         &[
             "steady",
             "steady, 10 s noise",
@@ -189,23 +191,6 @@ const SYNTHETIC: &[Target] = &[
     },
 ];
 
-/// The targets for recordings. They were set for synthetic traffic, so the floor must be read
-/// first.
-const RECORDED: &[Target] = &[
-    target("tracking error", of::ERROR, Limit::Most(0.025), &[]),
-    target("bias", of::BIAS, Limit::Within(0.005), &[]),
-    target(
-        "budget error over 24 h, the worst day",
-        of::DAY,
-        Limit::Most(0.005),
-        &[],
-    ),
-    target("p99 overshoot", of::HIGH, Limit::Most(0.065), &[]),
-    target("fairness (Jain)", of::JAIN, Limit::Least(0.99), &[]),
-    target("coverage", of::COVERAGE, Limit::Least(0.95), &[]),
-    target("churn", of::CHURN, Limit::Most(0.2), &[]),
-];
-
 const HEAD: &str = "| target | workload | limit | Weir | floor | best peer | reached |\n\
                     |---|---|---:|---:|---:|---|---|\n";
 
@@ -222,17 +207,6 @@ pub fn synthetic(results: &[Results]) -> String {
     text
 }
 
-/// The table of the recorded workloads, for the spans with this name.
-pub fn recorded(results: &[Results], span: &str) -> String {
-    let mut text = HEAD.to_owned();
-    for target in RECORDED {
-        for results in results.iter().filter(|results| results.span == span) {
-            text.push_str(&line(target, results));
-        }
-    }
-    text
-}
-
 fn line(target: &Target, results: &Results) -> String {
     let figure = &FIGURES[target.figure];
     let own = place(target.who).map(|place| results.figures(place, target.figure));
@@ -244,6 +218,7 @@ fn line(target: &Target, results: &Results) -> String {
         .filter_map(|name| place(name))
         .map(|place| results.figures(place, target.figure))
         .find(|figures| !figures.is_empty());
+    let mean = |figures: &[f64]| Mean::of(figures).map_or(f64::NAN, |it| it.mean);
     let (limit, holds): (String, Box<dyn Fn(f64) -> bool>) = match target.limit {
         Limit::Most(most) => (
             format!("≤ {}", scaled(target, most)),
@@ -253,12 +228,18 @@ fn line(target: &Target, results: &Results) -> String {
             format!("≥ {}", scaled(target, least)),
             Box::new(move |is| is >= least),
         ),
+        Limit::Floor(times) => {
+            let most = floor.as_ref().map_or(0.0, |floor| times * mean(floor));
+            (
+                format!("≤ {times} × the floor"),
+                Box::new(move |is| is <= most),
+            )
+        }
         Limit::Within(most) => (
             format!("± {}", scaled(target, most)),
             Box::new(move |is| is.abs() <= most),
         ),
     };
-    let mean = |figures: &[f64]| Mean::of(figures).map_or(f64::NAN, |it| it.mean);
     let reached = match (holds(mean(&own)), &floor) {
         (true, _) => "yes",
         (false, Some(floor)) if !holds(mean(floor)) => "no; nor does the floor",

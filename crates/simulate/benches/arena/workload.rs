@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_allocation::{OperationName, ServiceName};
 use weir_simulate::scenario::{EVENT, Noise, Scenario};
-use weir_simulate::virtual_time::{Loss, Timing};
+use weir_simulate::virtual_time::{Agent, AgentFaults, Timing};
 use weir_simulate::{Schedule, Traffic};
 
 const BUDGET: f64 = 500.0;
@@ -42,8 +42,8 @@ pub struct Workload {
     pub timing: Timing,
     /// The budget, in traces per second.
     pub budget: f64,
-    pub agents: usize,
-    pub losses: Vec<Loss>,
+    pub agents: Vec<Agent>,
+    pub faults: AgentFaults,
     /// Operations with traffic at a time.
     pub operations: usize,
     /// SDK instances that each serve every operation, if a lower bound would cost something.
@@ -185,8 +185,8 @@ fn plain(traffic: Traffic, expected: Option<Vec<Vec<f64>>>, budget: f64) -> Work
         expected,
         timing: timing(),
         budget,
-        agents: AGENTS,
-        losses: Vec::new(),
+        agents: Agent::fleet(AGENTS, &timing()),
+        faults: AgentFaults::default(),
         instances: None,
         event: None,
         floor: 0.0,
@@ -201,7 +201,10 @@ fn scenario(scenario: Scenario, seed: u64, noise: Noise) -> Workload {
     );
     Workload {
         operations: OPERATIONS,
-        losses: scenario.loss(AGENTS).into_iter().collect(),
+        faults: AgentFaults {
+            losses: scenario.loss(AGENTS).into_iter().collect(),
+            ..AgentFaults::default()
+        },
         event: at_once.then_some(EVENT),
         ..plain(
             scenario.traffic_with(seed, noise),

@@ -160,6 +160,7 @@ mod tests {
         let interval = |number: usize| Interval {
             label: String::new(),
             seconds,
+            budget_factor: 1.0,
             tally: Tally {
                 offered: number as u64,
                 ..Tally::default()

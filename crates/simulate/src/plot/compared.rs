@@ -4,7 +4,8 @@ use plotters::prelude::*;
 
 use super::axis::{Time, mesh, outline};
 use super::{
-    Drawn, FOOT, HEAD, LEFT, PlotError, PlotTexts, SIZE, axis_end, legend_entry, offered, titles,
+    Drawn, FOOT, HEAD, LEFT, PlotError, PlotTexts, SIZE, axis_end, legend_entry, level, offered,
+    titles,
 };
 use crate::verdict::Interval;
 
@@ -74,7 +75,7 @@ fn draw(
         )))?;
     }
     for (colour, (budget, intervals)) in curves() {
-        let level = [(0.0, *budget), (time.end, *budget)];
+        let level = level(&time, intervals, *budget);
         chart.draw_series(LineSeries::new(level, colour.mix(0.5).stroke_width(1)))?;
         let curve = time.curve(intervals, Interval::sampled);
         chart.draw_series(LineSeries::new(curve, colour.stroke_width(1)))?;

@@ -1,163 +1,343 @@
-//! The agents' reports of an interval, and which of them arrive in time.
+//! The agents' reports, and what the leader has of them at the time of each plan.
+//!
+//! Every request is reported by one agent in one report. Which requests of an operation are in which
+//! reports is drawn; reports that cannot be told apart, because they arrive by the same plan and
+//! cover the same windows, are drawn together. As in `weir serve`, a report across the end of a
+//! window is assumed to be even over its time: each window gets its part, in whole requests that add
+//! up to the count. A report that arrives before its last window is over is assumed to say exactly
+//! which requests belong to which window.
 
-use std::ops::Range;
+mod class;
+
+use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 
+use super::agents::{Agent, AgentFaults};
+use super::inbox::{Batch, Inbox};
+use super::seat::Seat;
 use super::{Timing, draw};
 use crate::traffic::Traffic;
+use class::{Class, NEVER, Piece, Route};
 use weir_allocation::{
-    AgentCount, AgentId, OperationCount, OperationId, ServiceId, Timestamp, Window, WindowCounts,
+    AgentCount, OperationCount, OperationId, ServiceId, Timestamp, WindowCounts,
 };
 
-/// Agents whose reports never arrive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    /// The intervals in which they are lost.
-    pub intervals: Range<usize>,
-    /// The number of agents, from the first on.
-    pub agents: usize,
-}
-
-/// Agents that restart, for example for a new version: under new names, and without what they had
-/// counted since their last report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restart {
-    /// The interval of the restart.
-    pub at: usize,
-    /// The number of agents, from the first on.
-    pub agents: usize,
-}
-
-/// Which reports are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// Those that arrive before the window closes.
-    InTime,
-    /// All that ever arrive.
-    Whole,
-}
+/// The virtual time before which a run begins, in milliseconds: the start of 2024.
+const BEGIN: i64 = 1_704_067_200_000;
 
 /// The agents of a fleet, and their reports.
 #[derive(Debug)]
 pub struct Reports<'a> {
     traffic: &'a Traffic,
-    interval_milliseconds: i64,
-    /// The part of a window's requests that is reported in time, agent by agent.
-    covered: Vec<f64>,
-    /// The part of a window that an agent loses when it restarts: half a report on average.
-    forgotten: f64,
-    losses: &'a [Loss],
-    restarts: &'a [Restart],
+    faults: AgentFaults,
+    begin: i64,
+    interval: i64,
+    grace: i64,
+    seats: Vec<Seat>,
+    /// Services that the same agents report.
+    groups: Vec<Group>,
+    inbox: Inbox,
     arrivals: StdRng,
 }
 
+/// Services that the same agents report.
+#[derive(Debug)]
+struct Group {
+    seats: Vec<usize>,
+    services: Vec<usize>,
+}
+
 impl<'a> Reports<'a> {
-    /// Spreads the ends of `agents` agents' reports evenly over the report interval.
+    /// The reports of these agents with these faults.
     #[must_use]
     pub fn new(
         traffic: &'a Traffic,
         timing: &Timing,
-        agents: usize,
-        losses: &'a [Loss],
-        restarts: &'a [Restart],
+        agents: &[Agent],
+        faults: &AgentFaults,
         arrivals: StdRng,
     ) -> Self {
-        let place = |agent: usize| (agent as f64 + 0.5) / agents.max(1) as f64;
-        let report = timing.report_interval.as_secs_f64() / timing.interval.as_secs_f64();
+        let interval = (timing.interval.as_millis() as i64).max(1);
+        let begin = BEGIN / interval * interval;
+        let seats = agents.iter().enumerate().map(|(place, agent)| {
+            let places = (place, agents.len());
+            Seat::new(agent.clone(), places, faults, (begin, interval))
+        });
         Self {
             traffic,
-            interval_milliseconds: timing.interval.as_millis() as i64,
-            covered: (0..agents)
-                .map(|agent| timing.covered(place(agent)))
-                .collect(),
-            forgotten: (report / 2.0).min(1.0),
-            losses,
-            restarts,
+            faults: faults.clone(),
+            begin,
+            interval,
+            grace: timing.grace.as_millis() as i64,
+            seats: seats.collect(),
+            groups: groups(traffic, agents),
+            inbox: Inbox::new(begin, interval),
             arrivals,
         }
     }
 
-    /// The agents' reports of an interval with these offered and sampled requests.
-    pub fn heard(
-        &mut self,
-        number: usize,
-        counts: &[u64],
-        sampled: &[u64],
-        heard: Heard,
-    ) -> WindowCounts {
-        let covered: Vec<f64> = (0..self.covered.len())
-            .map(|agent| self.covered(agent, number, heard))
-            .collect();
-        let total: f64 = covered.iter().sum();
-        let part = total / covered.len().max(1) as f64;
-        let operations = self.operations(counts, sampled, part);
-        let window = self.window(number);
-        let offered: u64 = operations.iter().map(|count| count.offered).sum();
-        let covered = covered.iter().enumerate().filter(|(_, part)| **part > 0.0);
-        let agents = covered
-            .map(|(agent, &part)| AgentCount {
-                agent: self.name(agent, number),
-                offered: (offered as f64 * part / total) as u64,
-                covered_milliseconds: (window.milliseconds() as f64 * part) as i64,
-            })
-            .collect();
-        WindowCounts {
-            window,
-            operations,
-            services: Vec::new(),
-            agents,
+    /// Closes the next interval, with the requests that were offered and sampled in it.
+    pub fn close(&mut self, number: usize, counts: &[u64], sampled: &[u64]) {
+        let number = number as i64;
+        let (from, to) = (self.start(number), self.start(number + 1));
+        for seat in &mut self.seats {
+            seat.turn(from, to, &mut self.arrivals);
         }
-    }
-
-    /// The part of an interval's requests that an agent reports.
-    fn covered(&self, agent: usize, number: usize, heard: Heard) -> f64 {
-        let lost = |loss: &Loss| loss.intervals.contains(&number) && agent < loss.agents;
-        if self.losses.iter().any(lost) {
-            return 0.0;
-        }
-        let part = match heard {
-            Heard::Whole => 1.0,
-            Heard::InTime => self.covered[agent],
-        };
-        let concerns = |restart: &&Restart| restart.at == number && agent < restart.agents;
-        let restarts = self.restarts.iter().filter(concerns).count();
-        (part - restarts as f64 * self.forgotten).max(0.0)
-    }
-
-    /// The name of an agent; a new one after each restart.
-    fn name(&self, agent: usize, number: usize) -> AgentId {
-        let concerns = |restart: &&Restart| restart.at <= number && agent < restart.agents;
-        let starts = self.restarts.iter().filter(concerns).count();
-        AgentId((starts * self.covered.len() + agent) as u64 + 1)
-    }
-
-    /// The reported operations, if a part of the requests is reported.
-    fn operations(&mut self, counts: &[u64], sampled: &[u64], part: f64) -> Vec<OperationCount> {
-        let mut operations = Vec::with_capacity(counts.len());
-        for (service, of) in self.traffic.services().iter().enumerate() {
-            for place in of.operations.clone().filter(|&place| counts[place] > 0) {
-                let arrived = draw(&mut self.arrivals, sampled[place], part);
-                let dropped = draw(&mut self.arrivals, counts[place] - sampled[place], part);
-                if arrived + dropped > 0 {
-                    operations.push(OperationCount {
-                        operation: OperationId(place as u32 + 1),
-                        service: ServiceId(service as u32 + 1),
-                        overflow: false,
-                        offered: arrived + dropped,
-                        sampled: arrived,
-                    });
+        let pieces = self.pieces(number);
+        // Requests by seat and report, for agents that do not report what is empty.
+        let mut requests = BTreeMap::new();
+        for group in 0..self.groups.len() {
+            let mut classes = self.classes(&pieces, group);
+            self.split(&mut classes, group, counts, sampled, &mut requests);
+            for class in classes {
+                let windows = class.route.first..=class.route.last;
+                for (window, batch) in windows.zip(class.batches) {
+                    self.inbox.post(class.route.due, window, batch);
                 }
             }
         }
-        operations
+        for piece in &pieces {
+            let has_requests = requests.contains_key(&(piece.seat, piece.report));
+            self.show(piece, number, has_requests);
+        }
+        self.claim(number);
+        self.inbox.close();
     }
 
-    fn window(&self, number: usize) -> Window {
-        let length = self.interval_milliseconds;
-        Window {
-            start: Timestamp(number as i64 * length),
-            end: Timestamp((number as i64 + 1) * length),
+    /// What the leader reads when the interval has closed: the windows from `settled` on.
+    pub fn windows(&mut self, settled: Timestamp) -> &[WindowCounts] {
+        self.inbox.windows(settled)
+    }
+
+    fn start(&self, number: i64) -> i64 {
+        self.begin + number * self.interval
+    }
+
+    /// The first plan that sees what arrives at this time.
+    fn due(&self, arrives: i64) -> i64 {
+        let after = arrives - self.grace - self.begin;
+        -(-after).div_euclid(self.interval) - 1
+    }
+
+    /// The parts of an interval's reports that are in the interval.
+    fn pieces(&self, number: i64) -> Vec<Piece> {
+        let (from, to) = (self.start(number), self.start(number + 1));
+        let mut pieces = Vec::new();
+        for (place, seat) in self.seats.iter().enumerate() {
+            for (report, of) in seat.reports.iter().enumerate() {
+                let (start, end) = (of.span.start.0, of.span.end.0);
+                let inside = (end.min(to) - start.max(from)).max(0);
+                if inside == 0 {
+                    continue;
+                }
+                let number_of = |at: i64| (at - self.begin).div_euclid(self.interval);
+                let (first, last) = (number_of(start), number_of(end - 1));
+                let due = of.arrives.map_or(NEVER, |arrives| self.due(arrives));
+                let route = if due == NEVER || due < last {
+                    // Lost, or told before the last window was over.
+                    let due = if due == NEVER { due } else { due.max(number) };
+                    let (first, last) = (number, number);
+                    Route { due, first, last }
+                } else {
+                    Route { due, first, last }
+                };
+                pieces.push(Piece {
+                    seat: place,
+                    report,
+                    weight: seat.agent.part * inside as f64 * of.density,
+                    route,
+                });
+            }
+        }
+        if pieces.iter().all(|piece| piece.weight <= 0.0) {
+            // Nobody has requests at the moment, but there are some.
+            for piece in &mut pieces {
+                piece.weight = self.seats[piece.seat].agent.part;
+            }
+        }
+        pieces
+    }
+
+    /// The pieces of a group's agents by route.
+    fn classes(&self, pieces: &[Piece], group: usize) -> Vec<Class> {
+        let mut routes: BTreeMap<Route, Vec<Piece>> = BTreeMap::new();
+        let members = &self.groups[group].seats;
+        for piece in pieces.iter().filter(|piece| piece.weight > 0.0) {
+            if members.binary_search(&piece.seat).is_ok() {
+                routes.entry(piece.route).or_default().push(*piece);
+            }
+        }
+        let class = |(route, pieces): (Route, Vec<Piece>)| self.class(route, pieces);
+        routes.into_iter().map(class).collect()
+    }
+
+    fn class(&self, route: Route, pieces: Vec<Piece>) -> Class {
+        let weight: f64 = pieces.iter().map(|piece| piece.weight).sum();
+        let numbers = route.first..=route.last;
+        let windows: Vec<Vec<f64>> = numbers
+            .clone()
+            .map(|window| {
+                let part = |piece: &Piece| {
+                    if route.first == route.last {
+                        return piece.weight;
+                    }
+                    let span = self.seats[piece.seat].reports[piece.report].span;
+                    let (start, end) = (self.start(window), self.start(window + 1));
+                    let inside = span.end.0.min(end) - span.start.0.max(start);
+                    piece.weight * inside as f64 / span.milliseconds() as f64
+                };
+                pieces.iter().map(part).collect()
+            })
+            .collect();
+        let mut sum = 0.0;
+        let mut parts: Vec<f64> = windows
+            .iter()
+            .map(|weights| {
+                sum += weights.iter().sum::<f64>();
+                sum / weight
+            })
+            .collect();
+        if let Some(last) = parts.last_mut() {
+            *last = 1.0;
+        }
+        Class {
+            route,
+            weight,
+            parts,
+            windows,
+            batches: numbers.map(|_| Batch::default()).collect(),
+            pieces,
+        }
+    }
+
+    /// Splits the requests of a group's services over the classes, their windows and their agents.
+    fn split(
+        &mut self,
+        classes: &mut [Class],
+        group: usize,
+        counts: &[u64],
+        sampled: &[u64],
+        requests: &mut BTreeMap<(usize, usize), u64>,
+    ) {
+        let random = &mut self.arrivals;
+        for &service in &self.groups[group].services {
+            let mut sums: Vec<Vec<(u64, u64)>> = classes
+                .iter()
+                .map(|class| vec![(0, 0); class.batches.len()])
+                .collect();
+            let operations = self.traffic.services()[service].operations.clone();
+            for place in operations.filter(|&place| counts[place] > 0) {
+                let kept = sampled[place];
+                let mut left = (kept, counts[place] - kept);
+                let mut weight: f64 = classes.iter().map(|class| class.weight).sum();
+                let most = classes.len();
+                for (number, (class, sums)) in classes.iter_mut().zip(&mut sums).enumerate() {
+                    let part = if number + 1 == most {
+                        1.0
+                    } else {
+                        class.weight / weight
+                    };
+                    let taken = (draw(random, left.0, part), draw(random, left.1, part));
+                    left = (left.0 - taken.0, left.1 - taken.1);
+                    weight -= class.weight;
+                    class.spread(random, (service, place), taken, sums);
+                }
+            }
+            for (class, sums) in classes.iter_mut().zip(sums) {
+                class.attribute(random, service, &sums, &self.seats, requests);
+            }
+        }
+    }
+
+    /// Tells the windows of a report that its agent sent it.
+    fn show(&mut self, piece: &Piece, number: i64, has_requests: bool) {
+        let (begin, interval) = (self.begin, self.interval);
+        let seat = &mut self.seats[piece.seat];
+        let lost = piece.route.due == NEVER;
+        let known = seat.reports[piece.report].seen().is_some();
+        if seat.agent.sparse && !has_requests && !known && !lost {
+            return;
+        }
+        seat.number(piece.report);
+        let report = &mut seat.reports[piece.report];
+        let (Some(seen), Some(arrives)) = (report.seen(), report.arrives) else {
+            return;
+        };
+        let first = (report.span.start.0 - begin).div_euclid(interval);
+        let first = first.max(report.shown_until);
+        report.shown_until = number + 1;
+        let due = self.due(arrives);
+        for window in first..=number {
+            let batch = Batch {
+                reports: vec![seen],
+                ..Batch::default()
+            };
+            self.inbox.post(due.max(window), window, batch);
+        }
+        let arrived_in = (arrives - begin).div_euclid(interval);
+        let is_over = seen.span.end.0 <= self.start(number + 1);
+        if is_over && seen.span.end.0 <= self.start(arrived_in - 1) {
+            let batch = Batch {
+                late: vec![seen],
+                ..Batch::default()
+            };
+            self.inbox.post(arrived_in, arrived_in, batch);
+        }
+    }
+
+    /// Adds what agents claim in an interval, with the first report that ends in it.
+    fn claim(&mut self, number: i64) {
+        let of = |claim: &&super::Claim| claim.intervals.contains(&(number as usize));
+        let claims: Vec<_> = self.faults.claims.iter().filter(of).cloned().collect();
+        let to = self.start(number + 1);
+        for claim in claims {
+            let Some(seat) = self.seats.get(claim.agent) else {
+                continue;
+            };
+            let mut reports = seat.reports.iter();
+            let ended = reports.find(|report| report.span.end.0 <= to && report.arrives.is_some());
+            let Some((report, arrives)) = ended.and_then(|of| Some((of, of.arrives?))) else {
+                continue;
+            };
+            let (service, offered) = (ServiceId(1), claim.offered);
+            let batch = Batch {
+                operations: vec![OperationCount {
+                    operation: OperationId(1),
+                    service,
+                    overflow: false,
+                    offered,
+                    sampled: 0,
+                }],
+                agents: vec![AgentCount {
+                    agent: report.agent,
+                    service: Some(service),
+                    offered,
+                    sampled: 0,
+                }],
+                ..Batch::default()
+            };
+            let due = self.due(arrives).max(number);
+            self.inbox.post(due, number, batch);
         }
     }
 }
+
+/// The services, grouped by the agents that report them. A service that nobody names is reported by
+/// all that name none.
+fn groups(traffic: &Traffic, agents: &[Agent]) -> Vec<Group> {
+    let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    for service in 0..traffic.services().len() {
+        let reports = |agent: &Agent| {
+            let mut own = agent.services.iter().flatten();
+            agent.services.is_none() || own.any(|of| *of == service)
+        };
+        let seats = (0..agents.len()).filter(|&seat| reports(&agents[seat]));
+        groups.entry(seats.collect()).or_default().push(service);
+    }
+    let group = |(seats, services)| Group { seats, services };
+    groups.into_iter().map(group).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -42,18 +42,6 @@ impl Timing {
         }
         ages
     }
-
-    /// The part of a window that an agent's reports cover when the window closes. `place` says
-    /// where in [0, 1) of its report interval the agent's reports end.
-    pub(super) fn covered(&self, place: f64) -> f64 {
-        let report = self.report_interval.as_secs_f64();
-        let after_end = place * report;
-        if after_end <= self.grace.as_secs_f64() {
-            return 1.0;
-        }
-        let missing = (report - after_end) / self.interval.as_secs_f64();
-        (1.0 - missing).max(0.0)
-    }
 }
 
 #[cfg(test)]
@@ -86,12 +74,5 @@ mod tests {
             timing(10, 60, 10).ages(),
             &[newest, 1.0 - newest - oldest, oldest],
         );
-    }
-
-    #[test]
-    fn a_report_that_comes_in_the_grace_covers_the_whole_window() {
-        let timing = timing(10, 60, 30);
-        assert_eq!(timing.covered(0.3), 1.0);
-        assert!((timing.covered(0.5) - 0.75).abs() < 1e-12);
     }
 }

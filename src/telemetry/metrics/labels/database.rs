@@ -9,6 +9,8 @@ labels! {
         CommitReports = "commit_reports",
         /// Reads counts.
         ReadDeltas = "read_deltas",
+        /// Reads the names of agents.
+        AgentNames = "agent_names",
         /// Reads names.
         ReadDictionary = "read_dictionary",
         /// Adds names.

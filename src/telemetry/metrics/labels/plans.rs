@@ -25,12 +25,26 @@ labels! {
         Pin = "pin",
         /// Every trace is sampled.
         ProbabilityOne = "probability_one",
-        /// The limit on how far it may rise in one interval.
+        /// What agents that are missing may still count limits its raise.
         RaiseLimit = "raise_limit",
         /// The previous probability is as good.
         Deadband = "deadband",
-        /// Missing reports, of the operation or of the whole fleet.
+        /// Missing reports, of the operation, of its service or of the whole fleet.
         Hold = "hold",
+        /// Its traffic was much higher lately, and may come back at once.
+        Peak = "peak",
+    }
+
+    /// How an agent stands in a plan.
+    AgentStanding as "state" {
+        /// It has reported once.
+        New = "new",
+        /// It reports as usual.
+        Known = "known",
+        /// It is later than it usually is.
+        Missing = "missing",
+        /// It said that it has ended.
+        Ended = "ended",
     }
 
     /// The result of a plan that this replica computed.

@@ -7,7 +7,7 @@ use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
 use super::whole::{REVISION, REVISIONS};
-use super::{Answer, DEADLINE, Given, HISTORY, PARTS, POLLED, post, put};
+use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, post, put};
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
@@ -27,6 +27,7 @@ pub async fn without_the_database(given: &mut Given) {
     }
     given.get(&app, REVISIONS, "", 503).await;
     given.get(&app, REVISION, "/1", 503).await;
+    given.forget(&app, FORGET, 503).await;
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
     for path in POLLED {
@@ -79,6 +80,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     }
     given.get(&app, REVISIONS, "", 500).await;
     given.get(&app, REVISION, "/1", 500).await;
+    given.forget(&app, FORGET, 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
     app.stop().await;
@@ -106,5 +108,6 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 409).await;
     }
+    given.forget(&app, FORGET, 409).await;
     app.stop().await;
 }

@@ -1,7 +1,8 @@
 //! The largest encoded size of an operation and of a service.
 
 use weir::allocation::{
-    Belief, Binding, OperationId, OperationPlan, Plan, Reason, ServiceId, ServicePlan,
+    AgentId, AgentRate, AgentState, Belief, Binding, OperationId, OperationPlan, Plan, Reason,
+    ServiceId, ServicePlan, Timestamp,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{WriteFormat, plan_codec};
@@ -24,6 +25,7 @@ const WIDEST: OperationPlan = OperationPlan {
     binding: Binding::Deadband,
     reason: Reason::UNKNOWN,
     silent_windows: u32::MAX,
+    silent_before: u32::MAX,
     window_offered: u64::MAX,
     window_sampled: u64::MAX,
 };
@@ -37,13 +39,54 @@ const WIDEST_BELIEF: Belief = Belief {
     gap: u16::MAX,
     since: u16::MAX,
     regular: 1.0,
+    peak: 1.0,
+    once: true,
+    fell: true,
 };
+
+const WIDEST_AGENT: AgentState = AgentState {
+    agent: AgentId(0),
+    epoch: u32::MAX,
+    sequence: u64::MAX,
+    until: Timestamp(i64::MIN),
+    since: Timestamp(i64::MIN),
+    heard_until: Timestamp(i64::MIN),
+    habit: 1.0,
+    soonest: 1.0,
+    idle: 1.0,
+    pause: 1.0,
+    returned: true,
+    ended: true,
+    missing_windows: u32::MAX,
+    claims: u32::MAX,
+};
+
+/// Its id is far from those beside it, because ids are stored as differences.
+fn far(at: u64) -> AgentId {
+    AgentId(if at.is_multiple_of(2) { 1 << 63 } else { 0 })
+}
+
+fn widest_agent(at: u64) -> AgentState {
+    AgentState {
+        agent: far(at),
+        ..WIDEST_AGENT
+    }
+}
+
+fn widest_rate(at: u64) -> AgentRate {
+    AgentRate {
+        agent: far(at),
+        service: Some(ServiceId(u32::MAX)),
+        rate: 1.0,
+        replaces: 1.0,
+    }
+}
 
 /// The limits on names follow from these sizes.
 #[test]
 fn nothing_takes_more_bytes_than_is_reckoned_with() {
     const MANY: u64 = 1000;
-    let size = |services: u64, operations: u64| {
+    let size = |services: u64, operations: u64, agents: u64, rates: u64| {
         let service = ServicePlan {
             service: ServiceId(u32::MAX),
             ..ServicePlan::default()
@@ -51,15 +94,21 @@ fn nothing_takes_more_bytes_than_is_reckoned_with() {
         let plan = Plan {
             services: vec![service; services as usize],
             operations: vec![WIDEST; operations as usize],
+            agents: (0..agents).map(widest_agent).collect(),
+            rates: (0..rates).map(widest_rate).collect(),
             ..Plan::default()
         };
         unpacked(&plan_codec::encode(&plan, WriteFormat::Newest).unwrap())
     };
-    let none = size(0, 0);
-    let operations = (size(0, MANY) - none) / MANY;
+    let none = size(0, 0, 0, 0);
+    let operations = (size(0, MANY, 0, 0) - none) / MANY;
     assert_eq!(operations, plan_codec::OPERATION_BYTES);
-    let services = (size(MANY, 0) - none) / MANY;
+    let services = (size(MANY, 0, 0, 0) - none) / MANY;
     assert!(services <= plan_codec::SERVICE_BYTES, "{services}");
+    let agents = (size(0, 0, MANY, 0) - none) / MANY;
+    assert_eq!(agents, plan_codec::AGENT_BYTES);
+    let rates = (size(0, 0, 0, MANY) - none) / MANY;
+    assert_eq!(rates, plan_codec::RATE_BYTES);
 
     let history = |count: u32| {
         let operations = (1..=count).map(|number| HistoryOperation {

@@ -14,7 +14,7 @@ mod uniform;
 mod weir;
 mod zipkin;
 
-use ::weir_allocation::WindowCounts;
+use ::weir_allocation::{Timestamp, WindowCounts};
 use ::weir_simulate::Traffic;
 
 use crate::workload::Workload;
@@ -26,15 +26,19 @@ pub const INITIAL_PROBABILITY: f64 = 0.001;
 pub struct Observed<'a> {
     /// Its length in seconds.
     pub seconds: f64,
-    /// The reports that arrived in time. Only a reference may use anything else.
-    pub heard: &'a WindowCounts,
-    /// The reports of the previous interval, including late ones.
-    pub corrected: Option<&'a WindowCounts>,
+    /// What has arrived of the windows from [`Controller::settled`] on, oldest first. Only a reference
+    /// may use anything else.
+    pub windows: &'a [WindowCounts],
     /// The requests that were really offered, operation by operation.
     pub counts: &'a [u64],
 }
 
 impl Observed<'_> {
+    /// The reports of the interval that has closed, as far as they arrived in time.
+    pub fn heard(&self) -> &WindowCounts {
+        self.windows.last().expect("a window has just closed")
+    }
+
     /// Root requests in the reports, operation by operation.
     pub fn offered(&self) -> Vec<u64> {
         self.dense(|count| count.offered)
@@ -47,7 +51,7 @@ impl Observed<'_> {
 
     fn dense(&self, of: impl Fn(&::weir_allocation::OperationCount) -> u64) -> Vec<u64> {
         let mut counts = vec![0; self.counts.len()];
-        for count in &self.heard.operations {
+        for count in &self.heard().operations {
             counts[count.operation.0 as usize - 1] = of(count);
         }
         counts
@@ -58,6 +62,11 @@ impl Observed<'_> {
 pub trait Controller {
     /// The probabilities for SDKs that poll from now on, operation by operation.
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64>;
+
+    /// The start of the first window that it reads again.
+    fn settled(&self) -> Timestamp {
+        Timestamp(i64::MAX)
+    }
 
     /// The probabilities for the interval that is about to be played. Only for oracles, which know
     /// its counts beforehand and wait for no poll.

@@ -62,7 +62,7 @@ impl<'a> Sentry<'a> {
         let kept = |seconds: f64| (seconds / observed.seconds).round().max(1.0) as usize;
         self.counts.push_front(observed.offered());
         self.counts.truncate(kept(VOLUME_SECONDS));
-        let operations = &observed.heard.operations;
+        let operations = &observed.heard().operations;
         let offered = operations.iter().map(|count| count.offered).sum();
         let sampled = operations.iter().map(|count| count.sampled).sum();
         self.recent.push_front((offered, sampled));

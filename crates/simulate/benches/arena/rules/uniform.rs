@@ -21,7 +21,12 @@ impl Uniform {
 
 impl Controller for Uniform {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
-        let offered: u64 = observed.heard.operations.iter().map(|of| of.offered).sum();
+        let offered: u64 = observed
+            .heard()
+            .operations
+            .iter()
+            .map(|of| of.offered)
+            .sum();
         if offered > 0 {
             let per_second = offered as f64 / observed.seconds;
             self.probability = (self.budget / per_second).min(1.0);

@@ -1,6 +1,8 @@
 //! Weir's allocation, as a server runs it.
 
-use ::weir_allocation::{Inputs, Plan, Policy, ServiceCount, ServiceId, WindowCounts, next_plan};
+use ::weir_allocation::{
+    Inputs, Plan, Policy, ServiceCount, ServiceId, Timestamp, WindowCounts, next_plan,
+};
 use ::weir_simulate::Traffic;
 use ::weir_simulate::virtual_time::{budget_alone, probabilities};
 
@@ -34,12 +36,13 @@ impl<'a> Engine<'a> {
 
 impl Controller for Engine<'_> {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
-        let inputs = Inputs {
-            corrected: observed.corrected,
-            ..Inputs::new(1, observed.heard)
-        };
+        let inputs = Inputs::new(1, observed.windows);
         self.plan = next_plan(&self.plan, &self.policy, inputs);
         probabilities(&self.plan, self.traffic)
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.plan.settled
     }
 
     fn missing(&self) -> Option<f64> {
@@ -60,6 +63,10 @@ impl<'a> Enforced<'a> {
 impl Controller for Enforced<'_> {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
         self.0.next(observed)
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.0.settled()
     }
 
     fn upper_bounds(&self) -> Option<Vec<f64>> {
@@ -104,13 +111,15 @@ impl<'a> Reserved<'a> {
 
 impl Controller for Reserved<'_> {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
-        let heard = self.told(observed.heard);
-        let corrected = observed.corrected.map(|counts| self.told(counts));
+        let windows: Vec<WindowCounts> = observed.windows.iter().map(|of| self.told(of)).collect();
         self.engine.next(&Observed {
-            heard: &heard,
-            corrected: corrected.as_ref(),
+            windows: &windows,
             ..*observed
         })
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.engine.settled()
     }
 
     fn lower_bound(&self) -> f64 {

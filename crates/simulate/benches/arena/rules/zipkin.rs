@@ -74,7 +74,12 @@ impl Zipkin {
 
 impl Controller for Zipkin {
     fn next(&mut self, observed: &Observed<'_>) -> Vec<f64> {
-        let kept: u64 = observed.heard.operations.iter().map(|of| of.sampled).sum();
+        let kept: u64 = observed
+            .heard()
+            .operations
+            .iter()
+            .map(|of| of.sampled)
+            .sum();
         self.stored.push_front(kept as f64 / observed.seconds);
         let window = (WINDOW_SECONDS / observed.seconds).round().max(1.0) as usize;
         self.stored.truncate(window);

@@ -43,6 +43,8 @@ pub struct RecordedWorkload {
     traffic: Traffic,
     /// Whether it is a total that must be spread.
     total: bool,
+    /// The mean offered rate, in root requests per second.
+    mean: f64,
     budget: f64,
 }
 
@@ -106,10 +108,34 @@ impl RecordedWorkload {
                 100.0 * kept,
             ),
             seeds_in: if traffic.rows() > LONG { 2 } else { 1 },
+            mean,
             budget: kept * mean,
             traffic,
             total,
         })
+    }
+
+    /// How many intervals it has.
+    pub fn intervals(&self) -> usize {
+        self.traffic.rows()
+    }
+
+    /// How many counts it has.
+    pub fn cells(&self) -> usize {
+        let operations = if self.total {
+            OPERATIONS
+        } else {
+            self.traffic.operations().len()
+        };
+        self.traffic.rows() * operations
+    }
+
+    /// The workload of a seed, with a budget for a part of the mean traffic.
+    pub fn with(&self, seed: u64, kept: f64) -> Workload {
+        Workload {
+            budget: kept * self.mean,
+            ..self.make(seed)
+        }
     }
 
     /// The workload of a seed.

@@ -1,0 +1,89 @@
+//! Which part of a service's new names is seen again.
+//!
+//! Names with ids in them come once. If each were believed to stay, the budget would be shared with
+//! names that never come back. So a service's new names are a process of their own: the part of them
+//! that is seen again is learned, and a new name is expected with that probability.
+
+use crate::operation::{Estimate, Evidence};
+use crate::{Plan, ServiceId};
+
+/// How fast the part is learned from very many names.
+const GAIN: f64 = 0.8;
+
+/// How many names count half of that: a single name says little.
+const PRIOR: f64 = 2.0;
+
+/// However many names never came again, the next one may.
+const LEAST: f64 = 0.001;
+
+/// The part of each service's new names that are seen again; 1 for services that are not listed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NamesReturn(Vec<(ServiceId, f32)>);
+
+impl NamesReturn {
+    pub(crate) fn after(plan: &Plan) -> Self {
+        Self::of(plan.services.iter().map(|of| (of.service, of.names_return)))
+    }
+
+    pub(crate) fn before(plan: &Plan) -> Self {
+        Self::of(
+            plan.services
+                .iter()
+                .map(|of| (of.service, of.names_return_before)),
+        )
+    }
+
+    fn of(parts: impl Iterator<Item = (ServiceId, f32)>) -> Self {
+        Self(
+            parts
+                .filter(|(_, part)| (0.0..1.0).contains(part))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn of_service(&self, service: ServiceId) -> f64 {
+        let found = self.0.binary_search_by_key(&service, |(id, _)| *id);
+        found.map_or(1.0, |at| f64::from(self.0[at].1))
+    }
+
+    /// Learns from a window which of those known before it came again.
+    pub(crate) fn follow(&mut self, known: &[Estimate], evidence: Evidence<'_>) {
+        let mut seen: Vec<(ServiceId, f64, f64)> = Vec::new();
+        let mut counts = evidence.tally.operations.iter().peekable();
+        let once = |old: &&Estimate| old.belief.once && old.silent_windows == 0 && !old.overflow;
+        for old in known.iter().filter(once) {
+            while counts
+                .next_if(|count| count.operation < old.operation)
+                .is_some()
+            {}
+            if !evidence.is_covered(old.service) {
+                continue;
+            }
+            let came = counts.next_if(|count| count.operation == old.operation);
+            let came = f64::from(u8::from(came.is_some()));
+            // One that stays may be missing by chance.
+            let expected = old.belief.rate * evidence.tally.seconds;
+            seen.push((old.service, came, came.max(-(-expected).exp_m1())));
+        }
+        seen.sort_by_key(|(service, ..)| *service);
+        for own in seen.chunk_by(|one, other| one.0 == other.0) {
+            let sum = |of: fn(&(ServiceId, f64, f64)) -> f64| own.iter().map(of).sum::<f64>();
+            self.learn(own[0].0, sum(|of| of.1), sum(|of| of.2));
+        }
+    }
+
+    fn learn(&mut self, service: ServiceId, came: f64, due: f64) {
+        if due <= 0.0 {
+            return;
+        }
+        let before = self.of_service(service);
+        let gain = GAIN * due / (due + PRIOR);
+        let next = before + gain * ((came / due).min(1.0) - before);
+        let next = next.max(LEAST) as f32;
+        match self.0.binary_search_by_key(&service, |(id, _)| *id) {
+            Ok(at) => self.0[at].1 = next,
+            Err(at) if next < 1.0 => self.0.insert(at, (service, next)),
+            Err(_) => {}
+        }
+    }
+}

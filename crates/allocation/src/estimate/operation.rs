@@ -1,0 +1,382 @@
+//! The offered rate of every operation, estimated window by window.
+//!
+//! Counts are taken before sampling, so an estimate does not depend on the served probabilities, and
+//! nothing can oscillate. Learning goes by windows, not by seconds: what a count is worth depends on its
+//! size, not on its duration.
+//!
+//! A scalar Kalman filter follows each operation's rate on a relative scale: an estimate, its variance,
+//! and the gain that follows from both. The estimate of a new operation converges like the mean of its
+//! counts and then settles at a steady gain. The common change of all operations is removed
+//! [first](crate::common). Whether an operation has traffic at all is tracked
+//! [separately](crate::presence), including its [period](crate::rhythm).
+
+use std::cell::LazyCell;
+
+use crate::common::{Common, Shift, Trend};
+use crate::defaults::Priors;
+use crate::outlook::{DRIFT, NOISE, Outlook, STEP_DEVIATIONS, VARIANCE_MAX};
+use crate::peaks;
+use crate::presence::Presence;
+use crate::rhythm::Rhythm;
+use crate::state::Shared;
+use crate::tally::SortedCounts;
+use crate::trust::Trust;
+use crate::{Belief, OperationCount, OperationId, OperationPlan, ServiceId};
+
+/// An empty window is empty by chance if the operation had traffic with at least this probability;
+/// otherwise the operation is silent.
+const PRESENT: f64 = 0.5;
+
+/// The exposure from which on an operation without a count had no traffic. Below it, its traffic may be
+/// where nothing has been reported yet.
+const COVERED: f64 = 0.9;
+
+/// The number of root requests a prior counts for when a new operation's own count is small.
+const PRIOR_COUNT: f64 = 1.0;
+
+/// The lowest rate, in root requests per second: a share divided by it is still a probability, and a
+/// million such operations cost nothing.
+const LEAST_RATE: f64 = 1e-12;
+
+/// An operation, with its belief before and after a window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimate {
+    pub operation: OperationId,
+    pub service: ServiceId,
+    pub overflow: bool,
+    /// The belief before the first window that may still change; none if the operation was first seen since.
+    pub before: Option<Belief>,
+    /// The belief after the newest window.
+    pub belief: Belief,
+    /// Whether the newest window is the first in which it was seen.
+    pub is_new: bool,
+    /// The trend of the fleet's traffic from the window on.
+    pub trend: Trend,
+    pub silent_windows: u32,
+    /// The same before the first window that may still change.
+    pub silent_before: u32,
+    pub window_offered: u64,
+    pub window_sampled: u64,
+}
+
+impl Estimate {
+    /// Reads an operation of a plan, of a fleet with this trend.
+    pub(crate) fn of(plan: &OperationPlan, trend: Trend) -> Self {
+        Self {
+            operation: plan.operation,
+            service: plan.service,
+            overflow: plan.overflow,
+            before: plan.belief_before,
+            belief: plan.belief,
+            is_new: false,
+            trend,
+            silent_windows: plan.silent_windows,
+            silent_before: plan.silent_before,
+            window_offered: plan.window_offered,
+            window_sampled: plan.window_sampled,
+        }
+    }
+
+    /// Reads what a plan knew before its first window that may still change; none if the operation was first
+    /// seen since.
+    pub(crate) fn before(plan: &OperationPlan, trend: Trend) -> Option<Self> {
+        let belief = plan.belief_before?;
+        Some(Self {
+            belief,
+            silent_windows: plan.silent_before,
+            window_offered: 0,
+            window_sampled: 0,
+            ..Self::of(plan, trend)
+        })
+    }
+
+    /// The offered rate while it has traffic, when a plan made now is used, in root requests per
+    /// second.
+    pub(crate) fn rate(&self) -> f64 {
+        tame(self.belief.rate * self.trend.ahead())
+    }
+
+    /// The probability that it has traffic when a plan made now is used.
+    pub(crate) fn presence(&self) -> f64 {
+        let presence = Presence::of(&self.belief);
+        let rhythm = Rhythm::of(&self.belief);
+        Presence::tame(rhythm.expected(presence.present, presence.stay, presence.expected()))
+    }
+
+    /// The offered rate that the next window is planned for, in root requests per second.
+    pub(crate) fn demand(&self) -> f64 {
+        self.rate() * self.presence()
+    }
+
+    /// Whether it had no traffic in the window, and not by chance.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.window_offered == 0 && f64::from(self.belief.presence) < PRESENT
+    }
+
+    /// How much the mean of 1/estimate exceeds 1/mean, relative to it, while the rate stays constant: the
+    /// estimate's relative variance.
+    pub(crate) fn inverse_excess(&self) -> f64 {
+        if self.is_silent() {
+            0.0
+        } else {
+            f64::from(self.belief.variance)
+        }
+    }
+}
+
+/// What a window shows, and how much of it is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    pub tally: &'a SortedCounts,
+    pub trust: &'a Trust,
+    /// The place of the window among those that are read.
+    pub window: usize,
+    /// Windows since the previous window; more than 1 after a gap.
+    pub windows: f64,
+}
+
+impl Evidence<'_> {
+    /// The seconds of a service's traffic that its counts stand for.
+    pub(crate) fn exposure(&self, service: ServiceId) -> f64 {
+        self.tally.seconds * self.trust.exposure(service, self.window)
+    }
+
+    /// Whether so much of a service's window is in that no count means no traffic.
+    pub(crate) fn is_covered(&self, service: ServiceId) -> bool {
+        self.trust.exposure(service, self.window) >= COVERED
+    }
+}
+
+/// An operation known, counted, or both.
+enum Match<'a> {
+    Known(&'a Estimate, Option<&'a OperationCount>),
+    New(&'a OperationCount),
+}
+
+/// Merges estimates and counts, both sorted by operation.
+fn matches<'a>(
+    known: &'a [Estimate],
+    counts: &'a [OperationCount],
+) -> impl Iterator<Item = Match<'a>> {
+    let (mut known, mut counts) = (known.iter().peekable(), counts.iter().peekable());
+    std::iter::from_fn(move || {
+        let first = known.peek().map(|known| known.operation);
+        let new = counts.next_if(|count| first.is_none_or(|first| count.operation < first));
+        if let Some(count) = new {
+            return Some(Match::New(count));
+        }
+        let known = known.next()?;
+        let count = counts.next_if(|count| count.operation == known.operation);
+        Some(Match::Known(known, count))
+    })
+}
+
+/// Carries the estimates (sorted by operation) and what they have in common over a window.
+pub(crate) fn advance(
+    known: &[Estimate],
+    fleet: &Shared,
+    evidence: Evidence<'_>,
+) -> (Vec<Estimate>, Common, Trend) {
+    let counts = &evidence.tally.operations;
+    let matched = || matches(known, counts);
+    let (trend, names) = (fleet.trend, &fleet.names_return);
+    let outlooks = matched().filter_map(|matched| match matched {
+        Match::Known(old, count) => Outlook::of(old, count, evidence, (trend.step(), names)),
+        Match::New(_) => None,
+    });
+    let (common, shift, trend) = fleet.common.after(outlooks, trend, evidence.windows);
+    let priors = LazyCell::new(|| Priors::of(known));
+    let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
+    for matched in matched() {
+        match matched {
+            Match::Known(old, count) => {
+                let outlook = Outlook::of(old, count, evidence, (shift.change, names));
+                estimates.push(match outlook {
+                    Some(outlook) => follow(old, count, &outlook, evidence, shift, trend),
+                    None => carried(old, count, evidence, shift, trend),
+                });
+            }
+            Match::New(count) if evidence.exposure(count.service) > 0.0 => {
+                let stays = names.of_service(count.service);
+                estimates.push(first_seen(count, &priors, evidence, trend, stays));
+            }
+            Match::New(_) => {}
+        }
+    }
+    (estimates, common, trend)
+}
+
+/// The operation with a window's counts and the belief that it had.
+fn still(old: &Estimate, count: Option<&OperationCount>) -> Estimate {
+    Estimate {
+        is_new: false,
+        window_offered: count.map_or(0, |count| count.offered),
+        window_sampled: count.map_or(0, |count| count.sampled),
+        ..*old
+    }
+}
+
+/// Carries a belief over a window that shows nothing of the operation: it changes as the fleet does.
+fn carried(
+    old: &Estimate,
+    count: Option<&OperationCount>,
+    evidence: Evidence<'_>,
+    shift: Shift,
+    trend: Trend,
+) -> Estimate {
+    let before = &old.belief;
+    let presence = Presence::of(before);
+    let (rhythm, present) = Rhythm::of(before).carried(
+        evidence.windows,
+        presence.present,
+        presence.stay,
+        presence.expected(),
+    );
+    let presence = presence.present(present);
+    let variance = f64::from(before.variance) + DRIFT * evidence.windows;
+    let rate = before.rate * shift.change;
+    Estimate {
+        belief: Belief {
+            once: before.once,
+            fell: before.fell,
+            ..belief(
+                rate,
+                variance.min(VARIANCE_MAX),
+                presence,
+                rhythm,
+                f64::from(before.peak),
+            )
+        },
+        trend,
+        ..still(old, count)
+    }
+}
+
+/// Follows a window.
+///
+/// The gain depends on the expectation, not on the count; otherwise windows that hold more by chance
+/// would also weigh more. An empty window counts with the probability that it is empty by chance.
+///
+/// # Source
+/// The Kalman filter of a random walk: with the variance p before and r of the noise, the gain is
+/// p/(p+r) and the variance after is (1−gain)·p.
+fn follow(
+    old: &Estimate,
+    count: Option<&OperationCount>,
+    outlook: &Outlook,
+    evidence: Evidence<'_>,
+    shift: Shift,
+    trend: Trend,
+) -> Estimate {
+    let Outlook {
+        expected, variance, ..
+    } = *outlook;
+    let (gain, variance) = if outlook.step {
+        (1.0, 1.0 / outlook.counted + NOISE * NOISE)
+    } else {
+        (outlook.gain(), (1.0 - outlook.gain()) * variance)
+    };
+    let followed =
+        (expected + gain * (outlook.counted - expected)) / evidence.exposure(old.service);
+    let rate = followed / if outlook.step { 1.0 } else { shift.own };
+    let (comes, was_silent) = (count.is_some(), old.silent_windows > 0);
+    let rhythm = Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows);
+    // At once: one that pauses first has yet to show how often it comes.
+    let again = old.belief.once && comes && old.silent_windows == 0;
+    let presence = if again {
+        Presence::NEW
+    } else {
+        outlook.presence
+    };
+    let seen = if comes {
+        rate.min(old.belief.rate)
+    } else {
+        0.0
+    };
+    let peak = peaks::after(f64::from(old.belief.peak), seen, evidence.windows);
+    Estimate {
+        belief: Belief {
+            once: old.belief.once && !comes,
+            fell: if comes {
+                outlook.step && outlook.counted < outlook.expected
+            } else {
+                old.belief.fell
+            },
+            ..belief(rate, variance, presence, rhythm, peak)
+        },
+        trend,
+        silent_windows: match count {
+            Some(_) => 0,
+            None => old.silent_windows.saturating_add(1),
+        },
+        ..still(old, count)
+    }
+}
+
+/// Starts an operation from its first count.
+///
+/// A small count says little, and the operation may have begun late in the window. So the median of
+/// comparable operations is mixed in with the weight [`PRIOR_COUNT`]: upwards at most as far as the count
+/// allows, and never downwards, because the budget must hold for what was counted.
+fn first_seen<F: FnOnce() -> Priors>(
+    count: &OperationCount,
+    priors: &LazyCell<Priors, F>,
+    evidence: Evidence<'_>,
+    trend: Trend,
+    stays: f64,
+) -> Estimate {
+    let counted = count.offered as f64;
+    let exposure = evidence.exposure(count.service);
+    let seen = counted / exposure;
+    let prior = if count.overflow {
+        None
+    } else {
+        priors.of_service(count.service)
+    };
+    let most = (counted + STEP_DEVIATIONS * (counted + 1.0).sqrt()) / exposure;
+    let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
+    let rate = (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT);
+    Estimate {
+        operation: count.operation,
+        service: count.service,
+        overflow: count.overflow,
+        before: None,
+        belief: Belief {
+            once: true,
+            ..belief(
+                rate,
+                1.0 / counted + NOISE * NOISE,
+                Presence::new(if count.overflow { 1.0 } else { stays }),
+                Rhythm::NEW,
+                0.0,
+            )
+        },
+        is_new: true,
+        trend,
+        silent_windows: 0,
+        silent_before: 0,
+        window_offered: count.offered,
+        window_sampled: count.sampled,
+    }
+}
+
+fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm, peak: f64) -> Belief {
+    Belief {
+        peak: peak as f32,
+        once: false,
+        fell: false,
+        rate: tame(rate),
+        variance: variance as f32,
+        presence: presence.present as f32,
+        stay: presence.stay as f32,
+        wake: presence.wake as f32,
+        gap: rhythm.gap,
+        since: rhythm.since,
+        regular: rhythm.regular as f32,
+    }
+}
+
+/// Cuts a rate to what can be divided by.
+pub(crate) fn tame(rate: f64) -> f64 {
+    crate::solve::amount(rate).max(LEAST_RATE)
+}

@@ -1,0 +1,155 @@
+//! Whether an operation has traffic at all, window by window.
+//!
+//! Many operations are on and off: a job that runs every five minutes, a page nobody opens at night, a
+//! name that a deploy replaced. Each is modelled as a chain of two states, with one probability to stay on
+//! and one to wake up, learned from its own windows. A window with requests shows the state. An empty
+//! window shows it with the probability that it is not empty by chance.
+
+use crate::Belief;
+
+/// How far one window moves the probabilities of staying and waking.
+const LEARNING: f64 = 0.1;
+
+/// The probability of waking up before any wake-up has been seen: an operation that was always on and
+/// falls silent has more likely been renamed or switched off than paused.
+const WAKE: f64 = 0.02;
+
+/// However long an operation has been on without a gap, it is assumed to end in one window of a thousand.
+const STAY_MAX: f64 = 0.999;
+
+/// The least expected presence of an operation, however long it has been silent, so that share over
+/// demand stays a probability.
+const LEAST: f64 = 1e-9;
+
+/// The state of an operation after a window, and how it changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Presence {
+    /// The probability that it had traffic in the window.
+    pub present: f64,
+    /// The probability to have traffic in the next window after one with.
+    pub stay: f64,
+    /// The probability to have traffic in the next window after one without.
+    pub wake: f64,
+}
+
+impl Presence {
+    /// One that has just been seen for the first time.
+    pub(crate) const NEW: Self = Self {
+        present: 1.0,
+        stay: 1.0,
+        wake: WAKE,
+    };
+
+    /// The same, if it stays with this probability.
+    pub(crate) fn new(stay: f64) -> Self {
+        Self {
+            stay,
+            wake: WAKE * stay,
+            ..Self::NEW
+        }
+    }
+
+    /// The same, if it stays with at most this probability.
+    pub(crate) fn at_most(self, stay: f64) -> Self {
+        Self {
+            stay: self.stay.min(stay),
+            ..self
+        }
+    }
+
+    /// The same, present with this probability.
+    pub(crate) fn present(self, present: f64) -> Self {
+        Self {
+            present: present.clamp(0.0, 1.0),
+            ..self
+        }
+    }
+
+    pub(crate) fn of(belief: &Belief) -> Self {
+        Self {
+            present: f64::from(belief.presence),
+            stay: f64::from(belief.stay),
+            wake: f64::from(belief.wake),
+        }
+    }
+
+    /// The probability to have traffic in the next window.
+    pub(crate) fn expected(self) -> f64 {
+        let expected = self.present * self.stay + (1.0 - self.present) * self.wake;
+        Self::tame(expected)
+    }
+
+    /// Cuts a probability to what a share can be divided by.
+    pub(crate) fn tame(probability: f64) -> f64 {
+        probability.clamp(LEAST, 1.0)
+    }
+
+    /// Follows a window: one that would be empty with probability `empty` if the operation had traffic, or one
+    /// with requests (`empty` absent).
+    ///
+    /// # Source
+    /// The forward step of a hidden Markov model with two states, and its transitions followed
+    /// by their posterior probabilities.
+    pub(crate) fn after(self, empty: Option<f64>) -> Self {
+        let stay = self.stay.min(STAY_MAX);
+        let (seen_on, seen_off) = empty.map_or((1.0, 0.0), |empty| (empty, 1.0));
+        let on_on = self.present * stay * seen_on;
+        let on_off = self.present * (1.0 - stay) * seen_off;
+        let off_on = (1.0 - self.present) * self.wake.max(LEAST) * seen_on;
+        let off_off = (1.0 - self.present) * (1.0 - self.wake) * seen_off;
+        let all = on_on + on_off + off_on + off_off;
+        if all <= 0.0 {
+            return self;
+        }
+        let (was_on, was_off) = ((on_on + on_off) / all, (off_on + off_off) / all);
+        Self {
+            present: ((on_on + off_on) / all).clamp(0.0, 1.0),
+            stay: self.stay + LEARNING * (on_on / all - self.stay * was_on),
+            wake: self.wake + LEARNING * (off_on / all - self.wake * was_off),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(windows: &[Option<f64>]) -> Presence {
+        let next = |presence: Presence, window: &Option<f64>| presence.after(*window);
+        windows.iter().fold(Presence::NEW, next)
+    }
+
+    #[test]
+    fn an_operation_without_a_gap_is_expected_for_certain() {
+        assert_eq!(after(&[None; 50]).expected(), 1.0);
+    }
+
+    #[test]
+    fn a_busy_operation_that_falls_silent_is_given_up_at_once() {
+        let silent = after(&[None, None, None, Some(1e-9)]);
+        assert!(silent.present < 1e-5, "{silent:?}");
+        assert!(silent.expected() < 0.1, "{silent:?}");
+    }
+
+    #[test]
+    fn a_rare_operation_is_given_up_when_chance_no_longer_explains_it() {
+        let often_empty = Some(0.8);
+        assert!(after(&[often_empty; 5]).present > 0.9);
+        assert!(after(&[often_empty; 60]).present < 0.3);
+    }
+
+    #[test]
+    fn one_that_fires_every_fifth_window_is_expected_in_a_fifth() {
+        let mut presence = Presence::NEW;
+        let (mut expected, mut windows) = (0.0, 0.0);
+        for window in 0..500 {
+            presence = presence.after((window % 5 != 0).then_some(1e-9));
+            if window >= 250 {
+                expected += presence.expected();
+                windows += 1.0;
+            }
+        }
+        let mean = expected / windows;
+        assert!((mean - 0.2).abs() < 0.02, "{mean}");
+    }
+}

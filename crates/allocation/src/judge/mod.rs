@@ -1,0 +1,3 @@
+//! How well a plan serves.
+
+pub(crate) mod figures;

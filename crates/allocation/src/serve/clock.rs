@@ -1,0 +1,372 @@
+//! Learns what repeats every hour, and plans for it.
+//!
+//! Timers fire together: at the full hour, at half past, every five minutes. The estimates see such a burst when
+//! it is there, and overestimate the windows after it, hour by hour. What a plan would have kept of a window,
+//! over what it was to keep, shows both. Its mean for each time of the hour is what the budget is divided by for
+//! that time: the trim's brother for what comes back.
+//!
+//! Estimates do not know of it, so nothing can oscillate, and where nothing repeats it changes nothing. A time of
+//! the hour counts as far as it stands out from chance, and all of them only as far as they have made the
+//! windows of the last hours better predictable.
+
+use crate::course::LATER;
+use crate::{Plan, Timestamp, Window};
+
+/// The most times of an hour that are told apart: those of windows of ten seconds. Of shorter windows, several
+/// share one.
+pub const SLOTS: usize = 360;
+
+const HOUR_MILLISECONDS: i64 = 3_600_000;
+
+/// The number of visits that a slot's mean is made of: the hours that are remembered.
+const VISITS: f64 = 6.0;
+
+/// The number of hours by which the gate judges.
+const JUDGED_HOURS: f64 = 2.0;
+
+/// The squared error that the gate begins with, for so many windows. So it opens by evidence.
+const PRIOR_ERROR: f64 = 0.002;
+const PRIOR_WINDOWS: f64 = 10.0;
+
+/// The gate is open if the slots have lowered the squared error by this part. By chance they raise it.
+const OPEN: f64 = 0.05;
+
+/// A window that keeps more than this many times what it was to keep counts as if it kept this.
+const RATIO_MOST: f64 = 10.0;
+
+/// The usual ratio lies within these bounds; further off, SDKs do not apply what they are served.
+const USUAL_LEAST: f64 = 0.1;
+
+/// A squared error is cut to this in the gate, and to so many times the usual in the scatter. So one burst does
+/// not decide.
+const SQUARED_MOST: f64 = 1.0;
+const OUTLYING: f64 = 25.0;
+const SCATTER_LEAST: f64 = 4e-4;
+
+/// The least that a slot may expect, as a part of the usual.
+const EXPECTED_LEAST: f64 = 0.1;
+
+/// Less than this part of a window says nothing of it.
+const COVERED: f64 = 0.3;
+
+/// What repeats every hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clock {
+    /// The length of the windows it was learned from; 0 before the first.
+    pub milliseconds: i64,
+    /// How many windows it was learned from.
+    pub windows: f64,
+    /// The mean of what was kept over what was to be kept, over the last hour.
+    pub usual: f64,
+    /// The variance of a window around its slot's mean.
+    pub scatter: f64,
+    /// The mean squared error of the last hours with the slots, and without.
+    pub error_with: f64,
+    /// The same without the slots.
+    pub error_without: f64,
+    /// For each time of the hour, how far it deviates from the usual, as a part of it.
+    pub slots: [f32; SLOTS],
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            milliseconds: 0,
+            windows: 0.0,
+            usual: 1.0,
+            scatter: 0.01,
+            error_with: PRIOR_ERROR,
+            error_without: PRIOR_ERROR,
+            slots: [0.0; SLOTS],
+        }
+    }
+}
+
+impl Clock {
+    /// Learns from a window that followed the one of `previous`: served that plan, it would have kept `due` of
+    /// its counts, in traces per second. The counts are of the `part` of its traffic that is in.
+    ///
+    /// After a gap nothing is learned, and nothing is lost either, because slots go by the time of the hour. With
+    /// another interval everything begins anew.
+    pub(crate) fn after(self, previous: &Plan, window: Window, due: f64, part: f64) -> Self {
+        let milliseconds = window.milliseconds();
+        let this = if self.milliseconds == milliseconds && self.is_sound() {
+            self
+        } else {
+            Self {
+                milliseconds,
+                ..Self::default()
+            }
+        };
+        let fleet = &previous.fleet;
+        let planned = fleet.expected_sampled - fleet.lower_bound_cost;
+        let follows = previous.number > 1 && previous.window.end == window.start;
+        if !follows || milliseconds <= 0 || planned <= 0.0 || part < COVERED {
+            return this;
+        }
+        let ratio = due / part / planned;
+        if ratio.is_finite() {
+            this.followed(window.end, ratio.clamp(0.0, RATIO_MOST))
+        } else {
+            this
+        }
+    }
+
+    /// What the budget is multiplied by for when a plan made after a window is used.
+    pub(crate) fn factor(&self, window: Window) -> f64 {
+        let milliseconds = window.milliseconds();
+        if self.milliseconds != milliseconds || milliseconds <= 0 || !self.is_sound() {
+            return 1.0;
+        }
+        let gate = self.gate();
+        let expected = |windows: i64| {
+            let end = window
+                .end
+                .0
+                .saturating_add(milliseconds.saturating_mul(windows));
+            self.expected(Timestamp(end)).powf(gate)
+        };
+        1.0 / ((1.0 - LATER) * expected(1) + LATER * expected(2))
+    }
+
+    fn followed(mut self, end: Timestamp, ratio: f64) -> Self {
+        let hour = self.windows_an_hour();
+        self.usual += (ratio - self.usual) / (self.windows + 1.0).min(hour);
+        let seen = ratio / self.usual.max(USUAL_LEAST);
+        let judged = self.windows - hour;
+        if judged >= 0.0 {
+            let memory = (judged + 1.0 + PRIOR_WINDOWS).min(JUDGED_HOURS * hour);
+            let squared = |off: f64| (off * off).min(SQUARED_MOST);
+            let with = squared(seen / self.expected(end) - 1.0);
+            self.error_with += (with - self.error_with) / memory;
+            self.error_without += (squared(seen - 1.0) - self.error_without) / memory;
+        }
+        let visits = self.visits();
+        let slot = self.slot(end);
+        let off = seen - 1.0 - f64::from(self.slots[slot]);
+        if visits >= 1.0 {
+            let memory = (judged + PRIOR_WINDOWS).clamp(PRIOR_WINDOWS, JUDGED_HOURS * hour);
+            let squared = (off * off).min(OUTLYING * self.scatter.max(SCATTER_LEAST));
+            self.scatter += (squared - self.scatter) / memory;
+        }
+        self.slots[slot] += (off / (visits + 1.0).min(VISITS)) as f32;
+        self.windows += 1.0;
+        self
+    }
+
+    /// What is expected of a window that ends then, over the usual.
+    ///
+    /// # Source
+    /// The positive part of the estimator of W. James and C. Stein («Estimation with quadratic loss», 1961), slot
+    /// by slot: a deviation counts as far as its square exceeds its variance.
+    fn expected(&self, end: Timestamp) -> f64 {
+        let deviation = f64::from(self.slots[self.slot(end)]);
+        let visits = self.visits().max(1.0);
+        // The mean of the first visits, then a moving mean of that many.
+        let visits = if visits < VISITS {
+            visits
+        } else {
+            2.0 * VISITS - 1.0
+        };
+        let square = (deviation * deviation).max(f64::MIN_POSITIVE);
+        let part = (1.0 - self.scatter / visits / square).max(0.0);
+        (1.0 + part * deviation).max(EXPECTED_LEAST)
+    }
+
+    /// How far the slots are believed, in [0, 1].
+    fn gate(&self) -> f64 {
+        let better = 1.0 - self.error_with / self.error_without;
+        (better / OPEN).clamp(0.0, 1.0)
+    }
+
+    /// How often each slot was visited, up to [`VISITS`].
+    fn visits(&self) -> f64 {
+        (self.windows / self.windows_an_hour()).floor().min(VISITS)
+    }
+
+    fn windows_an_hour(&self) -> f64 {
+        self.slots_an_hour() as f64
+    }
+
+    fn slots_an_hour(&self) -> i64 {
+        (HOUR_MILLISECONDS / self.milliseconds.max(1)).clamp(1, SLOTS as i64)
+    }
+
+    /// The slot of a window that ends then: the time of the hour at which it begins.
+    fn slot(&self, end: Timestamp) -> usize {
+        let start = end.0.saturating_sub(self.milliseconds);
+        let passed = start.rem_euclid(HOUR_MILLISECONDS);
+        (passed * self.slots_an_hour() / HOUR_MILLISECONDS) as usize
+    }
+
+    /// Whether every value is in range; in a damaged plan one may not be.
+    fn is_sound(&self) -> bool {
+        let error = |error: f64| error > 0.0 && error <= SQUARED_MOST;
+        (0.0..f64::INFINITY).contains(&self.windows)
+            && (0.0..=RATIO_MOST).contains(&self.usual)
+            && (0.0..=OUTLYING * RATIO_MOST * RATIO_MOST).contains(&self.scatter)
+            && error(self.error_with)
+            && error(self.error_without)
+            && self.slots.iter().all(|slot| slot.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Inputs, OperationCount, OperationId, Policy, ServiceId, WindowCounts, next_plan};
+
+    const BUDGET: f64 = 10.0;
+    const OPERATIONS: u32 = 20;
+
+    fn window(number: i64, milliseconds: i64) -> Window {
+        Window {
+            start: Timestamp(number * milliseconds),
+            end: Timestamp((number + 1) * milliseconds),
+        }
+    }
+
+    /// Each window's error of what is kept, as a part of the budget, where the plan before a window serves 35 % of
+    /// it and the one before that the rest; and the last plan.
+    fn played(windows: i64, count: impl Fn(i64) -> u64) -> (Vec<f64>, Plan) {
+        let policy = Policy::of_budget(BUDGET);
+        let mut plan = Plan::genesis(&policy);
+        let mut served = [policy.initial_probability; 2];
+        let mut errors = Vec::new();
+        for number in 0..windows {
+            let window = window(number, 60_000);
+            let offered = count(number);
+            let probability = (1.0 - LATER) * served[0] + LATER * served[1];
+            let kept = probability * (offered * u64::from(OPERATIONS)) as f64;
+            errors.push(kept / 60.0 / BUDGET - 1.0);
+            let operations = (1..=OPERATIONS).map(|id| OperationCount {
+                operation: OperationId(id),
+                service: ServiceId(1),
+                overflow: false,
+                offered,
+                sampled: (probability * offered as f64) as u64,
+            });
+            let counts = WindowCounts {
+                window,
+                operations: operations.collect(),
+                ..WindowCounts::default()
+            };
+            plan = next_plan(&plan, &policy, Inputs::new(1, &[counts]));
+            served = [plan.operations[0].probability, served[0]];
+        }
+        (errors, plan)
+    }
+
+    #[test]
+    fn timers_that_fire_on_the_hour_are_foreseen_after_a_few_hours() {
+        let (errors, _) = played(480, |number| match number % 60 {
+            0 => 9000,
+            30 => 6000,
+            _ => 3000,
+        });
+        let square = |errors: &[f64]| errors.iter().map(|error| error * error).sum::<f64>();
+        let worst = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
+        let (first, last) = (&errors[10..70], &errors[420..]);
+        assert!(square(last) < 0.4 * square(first), "{first:?} {last:?}");
+        assert!(worst(last) < 0.5 * worst(first), "{first:?} {last:?}");
+    }
+
+    #[test]
+    fn where_nothing_repeats_it_changes_nothing() {
+        // A period of 47 windows shifts from hour to hour.
+        let (_, plan) = played(480, |number| if number % 47 < 3 { 6000 } else { 3000 });
+        for ahead in 480..540 {
+            let factor = plan.fleet.clock.factor(window(ahead, 60_000));
+            assert!((factor - 1.0).abs() < 0.02, "{factor}");
+        }
+    }
+
+    /// A clock that has learned for hours that the first window of an hour keeps three times its budget.
+    fn learned() -> Clock {
+        let mut clock = Clock {
+            milliseconds: 60_000,
+            ..Clock::default()
+        };
+        for number in 0..480 {
+            let ratio = if number % 60 == 0 { 3.0 } else { 1.0 };
+            clock = clock.followed(window(number, 60_000).end, ratio);
+        }
+        clock
+    }
+
+    #[test]
+    fn a_gap_shifts_nothing_and_another_interval_begins_anew() {
+        let clock = learned();
+        // The plan after the last window but one of an hour serves the first of the next in its later part.
+        assert!(clock.factor(window(58, 60_000)) < 0.5);
+        let after_a_gap = window(6000 * 60 + 58, 60_000);
+        let previous = Plan {
+            number: 7,
+            window: window(100, 60_000),
+            ..Plan::default()
+        };
+        let skipped = clock.after(&previous, after_a_gap, 1.0, 1.0);
+        assert_eq!(skipped, clock);
+        assert_eq!(
+            skipped.factor(after_a_gap),
+            clock.factor(window(58, 60_000))
+        );
+        let changed = clock.after(&previous, window(1000, 30_000), 1.0, 1.0);
+        assert_eq!(changed.windows, 0.0);
+        assert_eq!(clock.factor(window(117, 30_000)), 1.0);
+    }
+
+    #[test]
+    fn what_a_damaged_plan_holds_is_not_believed() {
+        let sound = learned();
+        let mut slots = sound.slots;
+        slots[7] = f32::NAN;
+        let damaged = [
+            Clock { slots, ..sound },
+            Clock {
+                error_with: f64::NAN,
+                ..sound
+            },
+            Clock {
+                scatter: -1.0,
+                ..sound
+            },
+            Clock {
+                windows: f64::INFINITY,
+                ..sound
+            },
+        ];
+        for clock in damaged {
+            assert_eq!(clock.factor(window(58, 60_000)), 1.0);
+            let next = clock.after(&Plan::default(), window(59, 60_000), 1.0, 1.0);
+            assert_eq!(next.windows, 0.0);
+        }
+    }
+
+    #[test]
+    fn any_length_of_window_has_a_slot() {
+        for milliseconds in [
+            1,
+            999,
+            5_000,
+            10_000,
+            60_000,
+            3_600_000,
+            90_000_000,
+            i64::MAX,
+        ] {
+            let clock = Clock {
+                milliseconds,
+                ..Clock::default()
+            };
+            for end in [i64::MIN, -1, 0, 1_234_567_890, i64::MAX] {
+                assert!(clock.slot(Timestamp(end)) < SLOTS);
+                let window = Window {
+                    start: Timestamp(end.saturating_sub(milliseconds)),
+                    end: Timestamp(end),
+                };
+                assert_eq!(clock.factor(window), 1.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! From shares to what is served: what stays, what changes at once, slow corrections.
+
+pub(crate) mod clock;
+pub(crate) mod deadband;
+pub(crate) mod instructed;
+pub(crate) mod preview;
+pub(crate) mod trim;

@@ -1,0 +1,51 @@
+//! Previews another policy before anybody is served by it.
+
+use crate::decide::decide;
+use crate::limits::Rules;
+use crate::lower_bound::Guarantees;
+use crate::solve::amount;
+use crate::state::State;
+use crate::sum::exact_sum;
+use crate::{Figures, FleetPlan, Hold, Plan, Policy};
+
+/// The plan that `current` would settle at under another policy, if traffic stayed as it is.
+///
+/// Raises take effect at once, nothing is held, and the deadband is off. What `current` observed of its
+/// window is copied. The result is for display: it has the number of `current`, and no plan follows it.
+#[must_use]
+pub fn preview(current: &Plan, policy: &Policy) -> Plan {
+    let state = State::after(current, &[]);
+    let offered = state.demand();
+    let bound = Guarantees::settled(current, policy, &state.known);
+    let rules = Rules::settled(policy, current, offered, bound.most(&state.known));
+    let seconds = current.window.seconds();
+    let mut decision = decide(&rules, &state, &bound, seconds);
+    bound.note(&mut decision.services);
+    let lower_bound_cost = bound.cost(&decision.operations);
+    let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
+    Plan {
+        configuration_revision: policy.revision,
+        fleet: FleetPlan {
+            budget: amount(policy.budget),
+            offered,
+            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
+                + lower_bound_cost,
+            level: decision.level,
+            hold: Hold::None,
+            unseen_reserve: decision.unseen_reserve,
+            default_probability: decision.default_probability,
+            missing: decision.missing,
+            lower_bound: bound.traces_per_second,
+            lower_bound_cost,
+            ..current.fleet
+        },
+        figures,
+        groups: decision.groups,
+        services: decision.services,
+        operations: decision.operations,
+        agents: current.agents.clone(),
+        rates: current.rates.clone(),
+        claims: current.claims.clone(),
+        ..*current
+    }
+}

@@ -1,0 +1,119 @@
+//! How many SDK instances each service has.
+//!
+//! Each report says how many instances it covers. The sum of instance-milliseconds divided by the
+//! window's length is the mean number of instances, once all reports have arrived. When a window closes,
+//! many are still on their way; when it is read again for the next plan, an interval later, nearly all
+//! are there. So the previous window is the one that is counted, and the window that has just closed can
+//! only show that there are more instances by now.
+//!
+//! Too few instances cost more than the operator reserved; too many cost only a part of the guarantee.
+//! So estimates rise at once, fall slowly, and do not fall while reports are missing.
+
+use crate::solve::amount;
+use crate::tally::SortedCounts;
+use crate::trust::{HEARD, Trust};
+use crate::{Plan, ServiceId};
+
+/// A window of which this part is in is whole.
+const WHOLE: f64 = 0.9;
+
+/// How far one window lowers an estimate: to half in seven windows.
+const FALL: f64 = 0.1;
+
+/// The same for a service without reports: its instances may be idle as well as gone.
+const FADE: f64 = 0.01;
+
+/// More instances than any fleet has, so that no product of them leaves the range of `f64`.
+const INSTANCES_MAX: f64 = 1e12;
+
+/// A window is scaled up by a factor of ten at most, however little of it was heard.
+const PART_MIN: f64 = 0.1;
+
+/// What the windows show about the number of instances.
+#[derive(Debug)]
+pub(crate) struct InstanceEvidence {
+    /// What the closed window proves: the instances heard, unscaled.
+    current: Vec<(ServiceId, f64)>,
+    /// Those of the newest window that is (nearly) whole, and whether every agent of the service is heard.
+    counted: Vec<(ServiceId, f64, bool)>,
+}
+
+impl InstanceEvidence {
+    /// Reads the windows that a plan is made from.
+    pub(crate) fn of(tallies: &[SortedCounts], trust: &Trust) -> Self {
+        let Some(newest) = tallies.last() else {
+            return Self {
+                current: Vec::new(),
+                counted: Vec::new(),
+            };
+        };
+        // A window that is read again is whole; the one that has just closed seldom is.
+        let again = tallies.len().saturating_sub(2);
+        let mut services: Vec<ServiceId> = tallies
+            .iter()
+            .flat_map(|tally| tally.services.iter().map(|seen| seen.service))
+            .collect();
+        services.sort_unstable();
+        services.dedup();
+        let counted = services.into_iter().map(|service| {
+            let whole = |window: &usize| trust.exposure(service, *window) >= WHOLE;
+            let window = (0..=again).rev().find(whole).unwrap_or(again);
+            let part = trust.exposure(service, window);
+            let heard = part >= WHOLE && trust.heard(service) >= HEARD;
+            (service, mean(&tallies[window], service, part), heard)
+        });
+        Self {
+            counted: counted.collect(),
+            current: newest
+                .services
+                .iter()
+                .map(|seen| (seen.service, mean(newest, seen.service, 1.0)))
+                .collect(),
+        }
+    }
+
+    /// Every service's instances, based on the previous plan; by id.
+    pub(crate) fn instances(&self, previous: &Plan, trust: &Trust) -> Vec<(ServiceId, f64)> {
+        let ids = previous.services.iter().map(|plan| plan.service);
+        let ids = ids.chain(self.counted.iter().map(|(service, ..)| *service));
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut held = previous.services.iter().peekable();
+        let mut follow = |service| {
+            while held.next_if(|plan| plan.service < service).is_some() {}
+            let held = held.next_if(|plan| plan.service == service);
+            let held = held.map_or(0.0, |plan| amount(plan.instances).min(INSTANCES_MAX));
+            let found = self.counted.binary_search_by_key(&service, |(id, ..)| *id);
+            let counted = match found.ok().map(|at| self.counted[at]) {
+                Some((_, counted, _)) if counted >= held => counted,
+                Some((_, counted, true)) => held + FALL * (counted - held),
+                None if trust.heard(service) >= HEARD => held * (1.0 - FADE),
+                _ => held,
+            };
+            let current = lookup(&self.current, service).unwrap_or(0.0);
+            (service, counted.max(current))
+        };
+        ids.into_iter().map(&mut follow).collect()
+    }
+}
+
+/// The mean number of a service's instances in a window of which a part is in.
+fn mean(tally: &SortedCounts, service: ServiceId, part: f64) -> f64 {
+    let milliseconds = tally.milliseconds as f64 * part.clamp(PART_MIN, 1.0);
+    let found = tally
+        .services
+        .binary_search_by_key(&service, |seen| seen.service);
+    match found {
+        Ok(at) if milliseconds > 0.0 => {
+            let sum = tally.services[at].instance_milliseconds;
+            (sum as f64 / milliseconds).min(INSTANCES_MAX)
+        }
+        _ => 0.0,
+    }
+}
+
+fn lookup(list: &[(ServiceId, f64)], service: ServiceId) -> Option<f64> {
+    let at = list.binary_search_by_key(&service, |(id, _)| *id).ok()?;
+    Some(list[at].1)
+}

@@ -1,0 +1,14 @@
+//! Shares the budget: the bounds of each operation, the water level, and what SDKs keep by themselves.
+
+pub(crate) mod decide;
+pub(crate) mod fixed;
+pub(crate) mod hierarchy;
+pub(crate) mod instances;
+pub(crate) mod level;
+pub(crate) mod limits;
+pub(crate) mod listing;
+pub(crate) mod lower_bound;
+pub mod nested;
+pub(crate) mod peaks;
+pub mod solve;
+pub(crate) mod sum;

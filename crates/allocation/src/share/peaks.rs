@@ -1,0 +1,199 @@
+//! Bounds what a return of traffic may cost.
+//!
+//! When traffic fades, probabilities rise until everything is kept. If it then comes back at once, the
+//! high probabilities meet the old traffic until SDKs have polled the next plan. So what may be spent is
+//! bounded by the recent peak: of the fleet, of each service, and of each operation.
+
+use crate::hint::Hint;
+use crate::limits::{Limit, Rules};
+use crate::operation::Estimate;
+use crate::solve::{Entry, amount, solve};
+use crate::{Binding, Plan, ServiceId, ServicePlan};
+
+/// A return to the peak costs at most this many budgets in an interval. It lasts less than two intervals
+/// until SDKs have polled the answer, and is to cost at most 30 budgets.
+const RETURN: f64 = 15.0;
+
+/// What is left of a peak after a window with traffic: half after an hour of minutes. Traffic that has stayed
+/// low for hours is the usual one by then. While there is hardly any, nothing is forgotten: it may come back.
+const KEPT: f64 = 0.988_5;
+
+/// Less than this part of the peak is hardly any traffic.
+const HARDLY: f64 = 1e-3;
+
+/// In its first plans, a fleet's peak is the least it has seen: its first counts may be absurd.
+const YOUNG_PLANS: u64 = 5;
+
+/// In its first hour of minutes, its peak rises faster: agents appear one after the other.
+const GROWING_PLANS: u64 = 60;
+const RISE_GROWING: f64 = 1.5;
+
+/// A peak rises by this factor in a window at most: a spike of some windows is no level that traffic returns
+/// to, and would bound for days what is kept.
+const RISE: f64 = 1.1;
+
+/// The peak of a rate after a window.
+pub(crate) fn after(peak: f64, rate: f64, windows: f64) -> f64 {
+    risen(peak, rate, windows, RISE)
+}
+
+fn risen(peak: f64, rate: f64, windows: f64, rise: f64) -> f64 {
+    let peak = amount(peak);
+    let most = if peak > 0.0 { rise * peak } else { rate };
+    let kept = if rate > HARDLY * peak {
+        KEPT.powf(windows)
+    } else {
+        1.0
+    };
+    (kept * peak).max(rate.min(most))
+}
+
+/// The peak of a fleet or service after the window that follows a plan.
+fn following(previous: &Plan, peak: f64, rate: f64) -> f64 {
+    if previous.number < YOUNG_PLANS && peak > 0.0 {
+        peak.min(rate)
+    } else if previous.number < GROWING_PLANS {
+        risen(peak, rate, 1.0, RISE_GROWING)
+    } else {
+        after(peak, rate, 1.0)
+    }
+}
+
+/// The part of the budget that may be spent, for the whole fleet, in traces per second.
+pub(crate) fn affordable(budget: f64, demand: f64, peak: f64) -> f64 {
+    if peak > demand && demand > 0.0 {
+        budget.min(RETURN * budget * (demand / peak))
+    } else {
+        budget
+    }
+}
+
+/// Whether the peak bounds what a plan may spend.
+pub(crate) fn binds(plan: &Plan) -> bool {
+    RETURN * plan.fleet.offered < plan.fleet.peak
+}
+
+/// Lowers the limits of operations and services that have faded.
+///
+/// `estimates` and `limits` have the same order.
+pub(crate) fn bound(rules: &Rules<'_>, estimates: &[Estimate], limits: &mut [Limit]) {
+    let budget = amount(rules.policy.budget);
+    for (estimate, limit) in estimates.iter().zip(limits.iter_mut()) {
+        let peak = f64::from(estimate.belief.peak);
+        lower(limit, estimate.demand(), RETURN * budget / peak);
+    }
+    let faded = faded(rules, estimates);
+    for own in of_services(&faded, estimates).chunk_by(|one, other| one.0 == other.0) {
+        let entries: Vec<Entry> = own.iter().map(|(_, at)| limits[*at].entry).collect();
+        let shares = solve(&entries, faded[own[0].0].budget).shares;
+        for ((_, at), share) in own.iter().zip(shares) {
+            let demand = estimates[*at].demand();
+            lower(&mut limits[*at], demand, share / demand);
+        }
+    }
+}
+
+/// Lowers a limit to a probability, but not under what an operator asks for.
+fn lower(limit: &mut Limit, demand: f64, probability: f64) {
+    let least = if demand > 0.0 {
+        limit.entry.floor / demand
+    } else {
+        0.0
+    };
+    let probability = probability.max(least);
+    if limit.pin.is_none() && probability < limit.probability_max {
+        limit.probability_max = probability;
+        limit.binding = Binding::Peak;
+        limit.entry.cap = probability * demand;
+    }
+}
+
+/// A service whose return would cost too much.
+struct Faded {
+    service: ServiceId,
+    /// What it may spend, in traces per second.
+    budget: f64,
+}
+
+/// The places of services and of their operations.
+fn of_services(faded: &[Faded], estimates: &[Estimate]) -> Vec<(usize, usize)> {
+    if faded.is_empty() {
+        return Vec::new();
+    }
+    let hint = Hint::default();
+    let places = estimates.iter().enumerate().filter_map(|(at, estimate)| {
+        let service = hint.find(faded, &estimate.service, |faded| faded.service)?;
+        Some((service, at))
+    });
+    let mut places: Vec<(usize, usize)> = places.collect();
+    places.sort_unstable();
+    places
+}
+
+/// The services whose return would cost too much, by id.
+fn faded(rules: &Rules<'_>, estimates: &[Estimate]) -> Vec<Faded> {
+    let budget = amount(rules.policy.budget);
+    let known = &rules.previous.services;
+    // Most fleets have none: the demands are summed only if the last plan's were far below a peak.
+    let peaked = known.iter().filter(|plan| plan.peak > RETURN * budget);
+    let mut peaked: Vec<(ServiceId, f64, f64)> =
+        peaked.map(|plan| (plan.service, plan.peak, 0.0)).collect();
+    if peaked.is_empty() {
+        return Vec::new();
+    }
+    let hint = Hint::default();
+    for estimate in estimates {
+        if let Some(at) = hint.find(&peaked, &estimate.service, |(id, ..)| *id) {
+            peaked[at].2 += estimate.demand();
+        }
+    }
+    peaked
+        .into_iter()
+        .filter(|(_, peak, demand)| RETURN * demand < *peak)
+        .map(|(service, peak, demand)| Faded {
+            service,
+            budget: RETURN * budget * (demand / peak),
+        })
+        .collect()
+}
+
+/// Writes each service's peak into the plan.
+pub(crate) fn note(previous: &Plan, estimates: &[Estimate], services: &mut [ServicePlan]) {
+    let now = estimates
+        .iter()
+        .map(|known| (known.service, known.demand()));
+    let now = demands(services, now);
+    let held = |service| previous.service(service).map_or(0.0, |held| held.peak);
+    let rises = services.iter().zip(&now);
+    let rises = rises
+        .filter(|(plan, now)| **now > held(plan.service))
+        .count();
+    // What one window shows is no peak.
+    let before = if rises > 0 {
+        let before = previous.operations.iter();
+        demands(services, before.map(|plan| (plan.service, plan.offered)))
+    } else {
+        now.clone()
+    };
+    for (plan, (now, before)) in services.iter_mut().zip(now.into_iter().zip(before)) {
+        plan.peak = following(previous, held(plan.service), now.min(before));
+    }
+}
+
+/// The sums by service, in the order of the services.
+fn demands(services: &[ServicePlan], of: impl Iterator<Item = (ServiceId, f64)>) -> Vec<f64> {
+    let mut sums = vec![0.0; services.len()];
+    let hint = Hint::default();
+    for (service, demand) in of {
+        if let Some(at) = hint.find(services, &service, |plan| plan.service) {
+            sums[at] += demand;
+        }
+    }
+    sums
+}
+
+/// The fleet's peak after a window.
+pub(crate) fn of_fleet(previous: &Plan, demand: f64) -> f64 {
+    let rate = demand.min(previous.fleet.offered);
+    following(previous, previous.fleet.peak, rate)
+}

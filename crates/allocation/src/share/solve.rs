@@ -1,0 +1,322 @@
+//! Weighted max-min fairness with floors and caps, solved exactly.
+//!
+//! The budget rises like water: every share is `clamp(weight · level, floor, cap)`, and the level
+//! is the one at which the shares spend the budget. The sum of the shares is a piecewise linear,
+//! never falling function of the level, so the level lies between two neighbouring breakpoints
+//! and follows from one division. The breakpoints are searched by their median, which halves what
+//! is undecided each time: linear time, no sorting. Sums are exact, so neither the order of the
+//! entries nor ties between them can change a bit of the answer.
+//!
+//! [`nested`](crate::nested) adds the budgets of whole services and groups.
+
+use crate::fixed::Unit;
+use crate::level::find_level;
+use crate::nested::{self, Node};
+use crate::sum::{ExactSum, exact_sum};
+
+/// Amounts and weights are cut to this, so that no quotient, product or sum of them leaves the range of
+/// `f64`: a hundred orders of magnitude above any fleet.
+const LARGEST: f64 = 1e100;
+
+/// Smaller amounts count as 0; smaller weights are raised to this.
+const SMALLEST: f64 = 1e-100;
+
+/// The order in which floors are kept when they do not all fit: higher priorities first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The first to give up their floors.
+    pub const LOWEST: Self = Self(0);
+
+    /// The last to.
+    pub const HIGHEST: Self = Self(9);
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::HIGHEST.0 as usize + 1;
+
+    /// The priority of this number, from 0 to 9; what is above counts as the highest.
+    #[must_use]
+    pub fn new(number: u8) -> Self {
+        Self(number.min(Self::HIGHEST.0))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    /// In the middle, so that others can rank before and behind.
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+/// An entry that shares the budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// The offered rate, in root requests per second: no share is larger.
+    pub demand: f64,
+    /// Its weight; above 0, otherwise 1 is used.
+    pub weight: f64,
+    /// Its floor in traces per second, limited by its demand and its cap.
+    pub floor: f64,
+    /// Its cap in traces per second; it wins over the floor.
+    pub cap: f64,
+    /// The priority of its floor.
+    pub priority: Priority,
+}
+
+impl Default for Entry {
+    /// An entry that asks for nothing.
+    fn default() -> Self {
+        Self {
+            demand: 0.0,
+            weight: 1.0,
+            floor: 0.0,
+            cap: f64::INFINITY,
+            priority: Priority::default(),
+        }
+    }
+}
+
+/// The result of sharing a budget.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solution {
+    /// The share per unit of weight of every entry bound by neither floor nor cap, in traces per second;
+    /// infinite if all are at the cap, 0 if the floors alone exceed the budget.
+    pub level: f64,
+    /// The shares in traces per second, in the order of the entries.
+    pub shares: Vec<f64>,
+    /// Traces per second by which the floors exceed the budget; 0 when they fit.
+    pub missing: f64,
+    /// How each node's own floor and cap moved its level, in the order of the nodes.
+    pub nodes: Vec<Levels>,
+}
+
+/// The levels that confine the entries of a node, whatever the level above it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// The level under which its floor keeps it from falling; 0 without one.
+    pub least: f64,
+    /// The level above which its cap keeps it from rising; infinite without one.
+    pub most: f64,
+    /// Traces per second by which the floors below it exceed its cap; 0 when they fit.
+    pub missing: f64,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self {
+            least: 0.0,
+            most: f64::INFINITY,
+            missing: 0.0,
+        }
+    }
+}
+
+/// Shares a budget of traces per second over the entries.
+///
+/// Floors that do not fit are scaled down by priority, the lowest first, in proportion within one
+/// priority; the budget is never exceeded. Values out of range are replaced: NaN and negative amounts by
+/// 0, a NaN cap by no cap. Equal inputs in any order give the same bits.
+///
+/// # Units
+/// `budget` in traces per second.
+///
+/// # Source
+/// Max-min fairness by progressive filling; the search of breakpoints by medians follows
+/// K. C. Kiwiel, «Breakpoint searching algorithms for the continuous quadratic knapsack
+/// problem», Mathematical Programming 112 (2008).
+#[must_use]
+pub fn solve(entries: &[Entry], budget: f64) -> Solution {
+    let ramps: Vec<Ramp> = entries.iter().map(Ramp::of).collect();
+    let filled = fill(&ramps, amount(budget), |at| entries[at].priority);
+    Solution {
+        level: filled.level(),
+        shares: filled.shares(&ramps),
+        missing: filled.missing(),
+        nodes: Vec::new(),
+    }
+}
+
+/// Shares a budget over entries under nodes with floors and caps of their own: `homes` holds the node of
+/// each entry; the first node is the fleet.
+///
+/// A node's share is what its entries would get, clamped to its own floor and cap. Where that binds, its
+/// entries share the floor or cap like a budget of their own. A floor is limited by what can be used, so
+/// unused share goes to the others and comes back with demand. A cap wins over floors below it; floors that
+/// exceed it are scaled down by priority.
+///
+/// # Panics
+/// If a home is not a node, or a node does not follow its parent.
+#[must_use]
+pub fn solve_nested(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f64) -> Solution {
+    nested::solve(entries, homes, nodes, amount(budget))
+}
+
+/// Cuts a rate to the range that is computed with; NaN and negatives become 0.
+pub(crate) fn amount(value: f64) -> f64 {
+    if value >= SMALLEST {
+        value.min(LARGEST)
+    } else {
+        0.0
+    }
+}
+
+/// An entry's share as a function of the level: flat, rising by its weight, flat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ramp {
+    pub weight: f64,
+    pub floor: f64,
+    pub cap: f64,
+}
+
+impl Ramp {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let weight = if entry.weight > 0.0 {
+            entry.weight.clamp(SMALLEST, LARGEST)
+        } else {
+            1.0
+        };
+        let demand = amount(entry.demand);
+        let cap = if entry.cap.is_nan() {
+            demand
+        } else {
+            amount(entry.cap).min(demand)
+        };
+        Self {
+            weight,
+            floor: amount(entry.floor).min(cap),
+            cap,
+        }
+    }
+
+    /// The level from which the share rises above the floor.
+    pub(crate) fn start(&self) -> f64 {
+        self.floor / self.weight
+    }
+
+    /// The level at which it reaches the cap.
+    pub(crate) fn stop(&self) -> f64 {
+        self.cap / self.weight
+    }
+
+    pub(crate) fn at(&self, level: f64) -> f64 {
+        (self.weight * level).max(self.floor).min(self.cap)
+    }
+
+    /// The same with its share kept between two levels.
+    pub(crate) fn between(&self, least: f64, most: f64) -> Self {
+        Self {
+            floor: self.at(least),
+            cap: self.at(most),
+            ..*self
+        }
+    }
+
+    /// A ramp that has this share at any level.
+    pub(crate) fn fixed(&self, share: f64) -> Self {
+        Self {
+            floor: share,
+            cap: share,
+            ..*self
+        }
+    }
+}
+
+/// The outcome of spending a budget on ramps.
+#[derive(Debug)]
+pub(crate) enum Filled {
+    /// All ramps are at the cap: the budget does not bind.
+    Caps,
+    /// The level that spends the budget.
+    Level(f64),
+    /// The floors do not fit: the part each gets, in the ramps' order, and the excess over the budget in
+    /// traces per second.
+    Floors { parts: Vec<f64>, missing: f64 },
+}
+
+impl Filled {
+    pub(crate) fn level(&self) -> f64 {
+        match self {
+            Self::Caps => f64::INFINITY,
+            Self::Level(level) => *level,
+            Self::Floors { .. } => 0.0,
+        }
+    }
+
+    pub(crate) fn missing(&self) -> f64 {
+        match self {
+            Self::Caps | Self::Level(_) => 0.0,
+            Self::Floors { missing, .. } => *missing,
+        }
+    }
+
+    /// The shares, in the ramps' order.
+    pub(crate) fn shares(&self, ramps: &[Ramp]) -> Vec<f64> {
+        match self {
+            Self::Caps => ramps.iter().map(|ramp| ramp.cap).collect(),
+            Self::Level(level) => ramps.iter().map(|ramp| ramp.at(*level)).collect(),
+            Self::Floors { parts, .. } => {
+                let pairs = ramps.iter().zip(parts);
+                pairs.map(|(ramp, part)| ramp.floor * part).collect()
+            }
+        }
+    }
+}
+
+/// Spends a budget on ramps; `priority` gives the priority of a floor by position.
+pub(crate) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
+    if budget <= 0.0 {
+        return if ramps.iter().all(|ramp| ramp.cap <= 0.0) {
+            Filled::Caps
+        } else if ramps.iter().all(|ramp| ramp.floor <= 0.0) {
+            Filled::Level(0.0)
+        } else {
+            scaled_floors(ramps, budget, priority)
+        };
+    }
+    // Amounts up to twice the budget, so that an excess over it is visible.
+    let unit = Unit::of(2.0 * budget);
+    let whole = unit.count(budget);
+    let (mut caps, mut floors) = (0, 0);
+    for ramp in ramps {
+        caps += unit.count(ramp.cap);
+        floors += unit.count(ramp.floor);
+    }
+    if caps <= whole {
+        return Filled::Caps;
+    }
+    if floors > whole {
+        return scaled_floors(ramps, budget, priority);
+    }
+    Filled::Level(find_level(ramps, unit, whole))
+}
+
+/// Scales down floors that do not fit: whole priorities from the lowest, the last of them in proportion.
+fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
+    let place = |at| usize::from(priority(at).number());
+    let mut sums = vec![ExactSum::new(); Priority::COUNT];
+    for (at, ramp) in ramps.iter().enumerate() {
+        sums[place(at)].add(ramp.floor);
+    }
+    let mut left = budget;
+    let mut parts = [0.0; Priority::COUNT];
+    for (part, sum) in parts.iter_mut().zip(&sums).rev() {
+        let wanted = sum.total();
+        if wanted > left {
+            *part = left / wanted;
+            break;
+        }
+        *part = 1.0;
+        left -= wanted;
+    }
+    Filled::Floors {
+        parts: (0..ramps.len()).map(|at| parts[place(at)]).collect(),
+        missing: (exact_sum(ramps.iter().map(|ramp| ramp.floor)) - budget).max(0.0),
+    }
+}

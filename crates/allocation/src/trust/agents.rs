@@ -1,0 +1,365 @@
+//! Follows each agent: which windows its reports cover, how late it usually is, whether it is missing.
+
+use super::super::{AgentId, AgentReport, AgentState, Plan, Timestamp, Window, WindowCounts};
+use super::windows_between;
+use crate::trust::WINDOWS_READ_MAX;
+
+/// How much later than its habit an agent may be before it is missing, in windows. Delivery scatters by
+/// seconds, an interval lasts a minute.
+const SLACK: f64 = 0.25;
+
+/// How fast a habit follows an agent that has become earlier. A habit is the largest recent lateness: it
+/// rises at once.
+const HABIT_FALL: f64 = 0.05;
+
+/// How fast it is learned for which part of the time an agent sends no reports.
+const IDLE_GAIN: f64 = 0.2;
+
+/// An agent that sends no reports for more than this part of the time has none to send when it is quiet.
+const IDLE: f64 = 0.1;
+
+/// How much longer than its longest recent pause an agent may pause, as a factor.
+const PAUSE: f64 = 2.0;
+
+/// How fast the least lateness rises again.
+const SOONEST_RISE: f64 = 0.05;
+
+/// A report whose place among the others is not known, as earlier releases stored it.
+const UNPLACED: u64 = u64::MAX;
+
+/// An agent in the windows that are read.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    /// What is known of it after these windows.
+    pub state: AgentState,
+    /// Whether it was known before them.
+    pub known: bool,
+    /// The part of each window that its reports cover, in [0, 1].
+    pub covered: Vec<f64>,
+    /// Whether it went from reporting once to reporting again, or to missing, with this plan.
+    pub second: Second,
+}
+
+/// Whether an agent's second report came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Second {
+    /// It is not decided yet, or was decided before.
+    Undecided,
+    /// It came with this plan.
+    Came,
+    /// It should have come by now.
+    Missed,
+}
+
+impl Timeline {
+    /// Whether it is later than it usually is.
+    pub(super) fn is_missing(&self) -> bool {
+        self.state.missing_windows > 0 && !self.state.ended
+    }
+
+    /// The part of a window in which it has been there at all, in [0, 1]: it may have begun in the
+    /// window, or ended.
+    pub(super) fn present(&self, window: Window) -> (f64, f64) {
+        let length = window.milliseconds().max(1) as f64;
+        let before = (self.state.since.0.saturating_sub(window.start.0)) as f64 / length;
+        let after = if self.state.ended {
+            window.end.0.saturating_sub(self.state.heard_until.0) as f64 / length
+        } else {
+            0.0
+        };
+        (before.clamp(0.0, 1.0), after.clamp(0.0, 1.0))
+    }
+}
+
+/// Follows all agents over the windows, by id.
+pub(super) fn timelines(previous: &Plan, windows: &[WindowCounts]) -> Vec<Timeline> {
+    let Some(current) = windows.last().map(|counts| counts.window) else {
+        return Vec::new();
+    };
+    let reports = reports(windows);
+    // What was heard far in the future was heard under a clock that was ahead.
+    let latest = current.end.0.saturating_add(current.milliseconds());
+    let sound = |state: &&AgentState| state.heard_until.0 <= latest;
+    let mut known = previous.agents.iter().filter(sound).peekable();
+    let mut found = Vec::with_capacity(previous.agents.len());
+    let follow = |state: Option<&AgentState>, reports: &[AgentReport]| {
+        follow(state, reports, windows, (previous.window, current))
+    };
+    let gone = |state: &AgentState| follow(Some(state), &[]);
+    for own in reports.chunk_by(|one, other| one.agent == other.agent) {
+        let agent = own[0].agent;
+        while let Some(state) = known.next_if(|state| state.agent < agent) {
+            found.push(gone(state));
+        }
+        let state = known.next_if(|state| state.agent == agent);
+        found.push(follow(state, own));
+    }
+    found.extend(known.map(gone));
+    found
+}
+
+/// Every report of the windows once: by agent, in the order of the time that they cover.
+fn reports(windows: &[WindowCounts]) -> Vec<AgentReport> {
+    let all = windows
+        .iter()
+        .flat_map(|counts| counts.reports.iter().chain(&counts.late));
+    let mut reports: Vec<AgentReport> = all.copied().collect();
+    let order = |report: &AgentReport| {
+        let of_agent = (report.span, report.sequence, report.epoch, report.last);
+        (report.agent, of_agent)
+    };
+    // Each window's reports are nearly sorted: a stable sort merges them.
+    reports.sort_by_key(order);
+    reports.dedup_by(|one, other| one.sequence != UNPLACED && one == other);
+    reports
+}
+
+/// The report before the first one that is read.
+fn begun(state: &AgentState) -> AgentReport {
+    AgentReport {
+        agent: state.agent,
+        epoch: state.epoch,
+        sequence: state.sequence,
+        span: Window {
+            start: state.until,
+            end: state.until,
+        },
+        last: false,
+    }
+}
+
+/// Whether nothing lies between two reports.
+fn is_next(before: &AgentReport, report: &AgentReport) -> bool {
+    report.sequence != UNPLACED
+        && before.epoch == report.epoch
+        && before.sequence.checked_add(1) == Some(report.sequence)
+}
+
+fn follow(
+    state: Option<&AgentState>,
+    reports: &[AgentReport],
+    windows: &[WindowCounts],
+    (previous, current): (Window, Window),
+) -> Timeline {
+    let covered = covered(state, reports, windows);
+    let Some(newest) = reports.iter().max_by_key(|report| report.span.end).copied() else {
+        let state = *state.expect("an agent without reports was known before");
+        return ending(state, covered, windows, current);
+    };
+    let first = reports.iter().map(|report| report.span.start).min();
+    let before = state.map_or_else(
+        || AgentState {
+            agent: newest.agent,
+            epoch: 0,
+            sequence: UNPLACED,
+            until: Timestamp(i64::MIN),
+            since: first.unwrap_or(newest.span.start),
+            heard_until: Timestamp(i64::MIN),
+            habit: 0.0,
+            soonest: f32::MAX,
+            idle: 0.0,
+            pause: f32::MAX,
+            returned: false,
+            ended: false,
+            missing_windows: 0,
+            claims: 0,
+        },
+        |state| *state,
+    );
+    let came = newest.span.end > before.heard_until;
+    let mut next = before;
+    next.heard_until = newest.span.end.max(before.heard_until);
+    let lag = lag(next.heard_until, current);
+    if came {
+        next.ended = newest.last;
+        let usual = lag + waited(state, reports, &newest, current);
+        // One that has just fallen silent looks late as well. Only who comes late twice is.
+        let usual = state.map_or(usual, |state| usual.min(lag_before(state, previous)));
+        next.habit = habit(state.is_some(), f64::from(before.habit), usual) as f32;
+        let rise = (lag - f64::from(before.soonest)) * SOONEST_RISE;
+        next.soonest = lag.min(f64::from(before.soonest) + rise.max(0.0)) as f32;
+        if let Some((part, pause)) = idle(state, reports, before.heard_until, current) {
+            next.idle += (IDLE_GAIN * (part - f64::from(before.idle))) as f32;
+            let rise = (pause - f64::from(before.pause)) * SOONEST_RISE;
+            next.pause = pause.min(f64::from(before.pause) + rise.max(0.0)) as f32;
+        }
+    }
+    let again = reports.len() > 1 && reports[0].span != newest.span;
+    next.returned |= again || (state.is_some() && came);
+    let mut timeline = ending(next, covered, windows, current);
+    timeline.known = state.is_some();
+    if timeline.state.returned && !before.returned {
+        timeline.second = Second::Came;
+    }
+    timeline
+}
+
+/// Judges whether the agent is later than usual.
+fn ending(
+    mut state: AgentState,
+    covered: Vec<f64>,
+    windows: &[WindowCounts],
+    current: Window,
+) -> Timeline {
+    // Pauses of chance have no longest one.
+    let pauses = f64::from(state.idle) > IDLE;
+    let usual = f64::from(state.habit) * if pauses { PAUSE } else { 1.0 };
+    let late = lag(state.heard_until, current) > usual + SLACK;
+    let first = late && state.missing_windows == 0;
+    state.missing_windows = if late && !state.ended {
+        state.missing_windows.saturating_add(1)
+    } else {
+        0
+    };
+    let mut covered = covered;
+    if pauses && state.missing_windows == 0 && !state.ended {
+        quiet(&state, &mut covered, windows, current);
+    }
+    Timeline {
+        second: if first && !state.returned {
+            Second::Missed
+        } else {
+            Second::Undecided
+        },
+        state,
+        known: true,
+        covered,
+    }
+}
+
+/// The part of the time between an agent's new reports for which it sent none, and the shortest such time in
+/// windows; none if there is nothing to tell it from.
+fn idle(
+    state: Option<&AgentState>,
+    reports: &[AgentReport],
+    since: Timestamp,
+    current: Window,
+) -> Option<(f64, f64)> {
+    let (mut quiet, mut all, mut least) = (0.0, 0.0, f64::INFINITY);
+    let mut before = state.map(begun);
+    for report in reports {
+        let next = before.filter(|before| is_next(before, report));
+        if let Some(before) = next.filter(|_| report.span.end > since) {
+            let pause = windows_between(before.span.end, report.span.start, current).max(0.0);
+            quiet += pause;
+            all += windows_between(before.span.end, report.span.end, current).max(0.0);
+            least = least.min(pause);
+        }
+        before = Some(*report);
+    }
+    (all > 0.0).then(|| ((quiet / all).min(1.0), least))
+}
+
+/// Covers the time for which an agent would have reported any traffic by now.
+fn quiet(state: &AgentState, covered: &mut [f64], windows: &[WindowCounts], current: Window) {
+    // One that pauses regularly is not late by its pause.
+    let late = f64::from(state.soonest - state.pause).max(0.0);
+    let late = (late * current.milliseconds() as f64) as i64;
+    let span = Window {
+        start: state.heard_until,
+        end: Timestamp(current.end.0.saturating_sub(late)),
+    };
+    for (part, counts) in covered.iter_mut().zip(windows) {
+        let length = counts.window.milliseconds().max(1) as f64;
+        let more = counts.window.overlap_milliseconds(span) as f64 / length;
+        *part = (*part + more).min(1.0);
+    }
+}
+
+/// By how many windows an agent was behind when the previous plan was made.
+fn lag_before(state: &AgentState, previous: Window) -> f64 {
+    lag(state.heard_until, previous)
+}
+
+/// By how many windows what is known of an agent ends before the current window does.
+fn lag(until: Timestamp, current: Window) -> f64 {
+    windows_between(until, current.end, current).max(0.0)
+}
+
+/// How many windows more than now the agent's counts were behind before its newest report came.
+fn waited(
+    state: Option<&AgentState>,
+    reports: &[AgentReport],
+    newest: &AgentReport,
+    current: Window,
+) -> f64 {
+    let begun = state.map(begun);
+    let before = reports
+        .iter()
+        .chain(&begun)
+        .find(|report| is_next(report, newest));
+    let from = before.map_or(newest.span.start, |report| report.span.end);
+    (windows_between(from, newest.span.end, current) - 1.0).max(0.0)
+}
+
+fn habit(known: bool, habit: f64, usual: f64) -> f64 {
+    let next = if known && usual < habit {
+        habit + HABIT_FALL * (usual - habit)
+    } else {
+        usual
+    };
+    next.min(WINDOWS_READ_MAX as f64 - 1.0)
+}
+
+/// The part of each window that is covered: by reports, or by the time between two that follow on each
+/// other, in which nothing happened.
+fn covered(
+    state: Option<&AgentState>,
+    reports: &[AgentReport],
+    windows: &[WindowCounts],
+) -> Vec<f64> {
+    let mut milliseconds = vec![0_i64; windows.len()];
+    let mut add = |span: Window| {
+        for (sum, counts) in milliseconds.iter_mut().zip(windows) {
+            *sum = sum.saturating_add(counts.window.overlap_milliseconds(span));
+        }
+    };
+    let mut before = state.map(begun);
+    for report in reports {
+        add(report.span);
+        if let Some(before) = before.filter(|before| is_next(before, report)) {
+            add(Window {
+                start: before.span.end,
+                end: report.span.start,
+            });
+        }
+        before = Some(*report);
+    }
+    let part = |(sum, counts): (&i64, &WindowCounts)| {
+        let length = counts.window.milliseconds();
+        if length > 0 {
+            (*sum as f64 / length as f64).min(1.0)
+        } else {
+            0.0
+        }
+    };
+    milliseconds.iter().zip(windows).map(part).collect()
+}
+
+/// Remembers the newest report that ended before this instant: what comes before it is settled.
+pub(super) fn settle(state: &mut AgentState, reports: &[AgentReport], settled: Timestamp) {
+    let ended = reports.iter().filter(|report| report.span.end <= settled);
+    if let Some(report) = ended.max_by_key(|report| report.span.end)
+        && report.span.end > state.until
+    {
+        state.epoch = report.epoch;
+        state.sequence = report.sequence;
+        state.until = report.span.end;
+    }
+}
+
+/// The reports of each agent, for [`settle`].
+pub(super) fn settle_all(timelines: &mut [Timeline], windows: &[WindowCounts], settled: Timestamp) {
+    let reports = reports(windows);
+    for own in reports.chunk_by(|one, other| one.agent == other.agent) {
+        let place = place(timelines, own[0].agent);
+        if let Some(at) = place {
+            settle(&mut timelines[at].state, own, settled);
+        }
+    }
+}
+
+pub(super) fn place(timelines: &[Timeline], agent: AgentId) -> Option<usize> {
+    let found = timelines.binary_search_by_key(&agent, |timeline| timeline.state.agent);
+    found.ok()
+}

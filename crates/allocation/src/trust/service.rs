@@ -1,0 +1,432 @@
+//! Reads one service: which part of its traffic is in, which is missing, and where the missing went.
+
+use super::super::{Plan, ServiceId, Timestamp, Window, WindowCounts};
+use super::agents::{Second, Timeline};
+use super::mass::Pair;
+use super::{FORGOTTEN_WINDOWS, windows_between};
+use crate::common::EMPTY_BY_CHANCE;
+use crate::plan::AGES;
+
+/// How fast the part of new agents that report again is learned.
+const RETURN_GAIN: f64 = 0.5;
+
+/// How fast it is learned at what age new agents' counts come in.
+const AGE_GAIN: f64 = 0.3;
+
+/// New agents of a service in which fewer than this part report again leave no hole when they do not.
+const RETURN_LEAST: f64 = 0.05;
+
+/// An agent replaces another if it began at most this many windows before the other's last report, or
+/// this many after.
+const REPLACED_BEFORE: f64 = 1.0;
+const REPLACED_AFTER: f64 = 2.0;
+
+/// If this part of what an agent reported is replaced, so is the agent: rates scatter.
+const REPLACED: f64 = 0.7;
+
+/// For how many windows after agents fell silent a rise of the others counts as theirs.
+const MOVED_WINDOWS: u32 = 4;
+
+/// The relative scatter of a service's traffic from window to window.
+const NOISE: f64 = 0.03;
+
+/// By how many windows usual rates are behind: the gain of 0.3 makes it 2.3, and a window has not settled.
+const RATES_BEHIND: f64 = 3.3;
+
+/// How many standard deviations the others must have risen.
+const MOVED_DEVIATIONS: f64 = 3.0;
+
+/// A window of which this part is in is whole.
+const WHOLE: f64 = 0.9;
+
+/// Of a window of which this part is in, what agents count is known well enough to compare.
+const SOME: f64 = 0.25;
+
+/// How far the usual rates of missing agents follow the others' in one window, as a factor.
+const FOLLOWED: f64 = 4.0;
+
+/// What one service's reports are worth.
+#[derive(Debug)]
+pub(super) struct ServiceReading {
+    pub service: Option<ServiceId>,
+    /// The part of each window that is in, in [0, 1].
+    pub exposures: Vec<f64>,
+    /// The same as a quotient, in root requests per second.
+    pub covered: Vec<f64>,
+    pub expected: Vec<f64>,
+    /// Whether a window has no count although many are due.
+    pub silent: Vec<bool>,
+    /// What its agents usually report, and those of them that are missing.
+    pub mass: f64,
+    pub missing: f64,
+    pub heard: f64,
+    pub agents_return: f64,
+    pub new_agents: [f32; AGES],
+}
+
+/// What is the same for all services.
+pub(super) struct Context<'a> {
+    previous: &'a Plan,
+    windows: &'a [WindowCounts],
+    timelines: &'a [Timeline],
+    settled: Timestamp,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        previous: &'a Plan,
+        windows: &'a [WindowCounts],
+        timelines: &'a [Timeline],
+        settled: Timestamp,
+    ) -> Self {
+        Self {
+            previous,
+            windows,
+            timelines,
+            settled,
+        }
+    }
+
+    /// Reads a service; gives what its agents are expected to report from now on to its pairs.
+    pub(super) fn read(&self, pairs: &mut [Pair]) -> ServiceReading {
+        let service = pairs[0].service;
+        let agents_return = self.agents_return(service, pairs);
+        self.bound_newcomers(pairs);
+        self.forget(pairs, agents_return);
+        self.replace(pairs, agents_return);
+        if self.have_moved(pairs, agents_return) {
+            self.release(pairs);
+        }
+        let new_agents = self.new_agents(service, pairs);
+        let (mut covered, mut expected) = (Vec::new(), Vec::new());
+        for window in 0..self.windows.len() {
+            let sum = self.sum(&*pairs, window, agents_return);
+            // Those that report once are known by what comes in at which age.
+            let part = 1.0 - agents_return;
+            let (known, all) = by_age(&new_agents, self.windows.len() - 1 - window);
+            covered.push(sum.0 + part * known);
+            expected.push(sum.1 + part * all);
+        }
+        let exposures = (0..self.windows.len()).map(|window| {
+            if expected[window] <= 0.0 {
+                0.0
+            } else {
+                (covered[window] / expected[window]).min(1.0)
+            }
+        });
+        let exposures = exposures.collect();
+        let silent = (0..self.windows.len()).map(|window| {
+            let due = covered[window] * self.windows[window].window.seconds();
+            due >= EMPTY_BY_CHANCE && pairs.iter().all(|pair| pair.offered(window) <= 0.0)
+        });
+        let silent = silent.collect();
+        let (mass, missing) = self.missing(pairs, agents_return);
+        self.follow(pairs);
+        ServiceReading {
+            service,
+            exposures,
+            silent,
+            covered,
+            expected,
+            mass,
+            missing,
+            heard: if mass > 0.0 {
+                1.0 - missing / mass
+            } else {
+                1.0
+            },
+            agents_return,
+            new_agents,
+        }
+    }
+
+    fn timeline(&self, pair: &Pair) -> &Timeline {
+        &self.timelines[pair.timeline]
+    }
+
+    /// How likely an agent is one that reports again.
+    fn likely(&self, pair: &Pair, agents_return: f64) -> f64 {
+        if self.timeline(pair).state.returned {
+            1.0
+        } else {
+            agents_return
+        }
+    }
+
+    /// How likely an agent is still expected.
+    fn expected(&self, pair: &Pair, agents_return: f64) -> f64 {
+        if self.timeline(pair).state.ended {
+            0.0
+        } else {
+            self.likely(pair, agents_return)
+        }
+    }
+
+    /// The rate of some agents that is covered in a window, and the rate expected.
+    fn sum<'p>(
+        &self,
+        pairs: impl IntoIterator<Item = &'p Pair>,
+        window: usize,
+        agents_return: f64,
+    ) -> (f64, f64) {
+        let parts = pairs
+            .into_iter()
+            .map(|pair| self.parts(pair, window, agents_return));
+        parts.fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    }
+
+    fn parts(&self, pair: &Pair, window: usize, agents_return: f64) -> (f64, f64) {
+        let timeline = self.timeline(pair);
+        let span = self.windows[window].window;
+        if span.end <= timeline.state.since {
+            return (0.0, 0.0);
+        }
+        let covered = timeline.covered[window];
+        let (before, after) = timeline.present(span);
+        let open = (1.0 - before - after - covered).max(0.0);
+        let mass = pair.mass * self.likely(pair, agents_return);
+        (
+            mass * (covered + before * pair.replaces),
+            mass * (covered + open + before),
+        )
+    }
+
+    /// What this plan's new agents counted, by age, smoothed; in root requests per second.
+    fn new_agents(&self, service: Option<ServiceId>, pairs: &[Pair]) -> [f32; AGES] {
+        let before = service.and_then(|service| self.previous.service(service));
+        let mut ages = before.map_or([0.0; AGES], |plan| plan.new_agents);
+        let newest = self.windows.len() - 1;
+        let begun = ages.iter().all(|rate| *rate <= 0.0);
+        for (age, rate) in ages.iter_mut().enumerate() {
+            let seconds = |window: usize| self.windows[window].window.seconds();
+            let new = pairs.iter().filter(|pair| !self.timeline(pair).known);
+            let counted: f64 = match newest.checked_sub(age) {
+                Some(window) if seconds(window) > 0.0 => {
+                    new.map(|pair| pair.offered(window)).sum::<f64>() / seconds(window)
+                }
+                _ => 0.0,
+            };
+            let gain = if begun { 1.0 } else { AGE_GAIN };
+            *rate += (gain * (counted - f64::from(*rate))) as f32;
+        }
+        ages
+    }
+
+    /// The part of the service's new agents that report again.
+    fn agents_return(&self, service: Option<ServiceId>, pairs: &[Pair]) -> f64 {
+        let before = service
+            .and_then(|service| self.previous.service(service))
+            .map_or(1.0, |plan| f64::from(plan.agents_return).clamp(0.0, 1.0));
+        let of = |second| {
+            let own = pairs
+                .iter()
+                .filter(|pair| self.timeline(pair).second == second);
+            own.map(|pair| pair.mass).sum::<f64>()
+        };
+        let (came, missed) = (of(Second::Came), of(Second::Missed));
+        if came + missed > 0.0 {
+            before + RETURN_GAIN * (came / (came + missed) - before)
+        } else {
+            before
+        }
+    }
+
+    /// A new agent weighs no more than all others of its service together, if there are any.
+    fn bound_newcomers(&self, pairs: &mut [Pair]) {
+        let all: f64 = pairs.iter().map(|pair| pair.mass).sum();
+        for pair in pairs.iter_mut().filter(|pair| !pair.settled) {
+            let others = all - pair.mass;
+            if others > 0.0 && pair.mass > others {
+                pair.mass = others;
+                pair.rate = others;
+            }
+        }
+    }
+
+    /// Forgets who ended, who has been missing for very long, and who was not expected again.
+    fn forget(&self, pairs: &mut [Pair], agents_return: f64) {
+        for pair in pairs {
+            let timeline = self.timeline(pair);
+            let state = &timeline.state;
+            let long_ago = state.missing_windows > FORGOTTEN_WINDOWS;
+            let once = timeline.is_missing() && !state.returned && agents_return < RETURN_LEAST;
+            let ended = state.ended && state.heard_until <= self.settled;
+            if long_ago || once || ended {
+                (pair.mass, pair.rate) = (0.0, 0.0);
+            }
+        }
+    }
+
+    /// Lets agents that began when others fell silent take their place.
+    fn replace(&self, pairs: &mut [Pair], agents_return: f64) {
+        let window = self.windows[self.windows.len() - 1].window;
+        let mut gone: Vec<usize> = Vec::new();
+        for (at, pair) in pairs.iter().enumerate() {
+            if self.timeline(pair).is_missing() && pair.mass > 0.0 {
+                gone.push(at);
+            }
+        }
+        if gone.is_empty() {
+            return;
+        }
+        let mut begun: Vec<usize> = (0..pairs.len())
+            .filter(|at| pairs[*at].replaces < 1.0 && pairs[*at].mass > 0.0)
+            .collect();
+        begun.sort_by_key(|at| self.timeline(&pairs[*at]).state.since);
+        gone.sort_by_key(|at| self.timeline(&pairs[*at]).state.heard_until);
+        let level = self.fallen(pairs, agents_return);
+        let mut first = 0;
+        for lost in gone {
+            let onset = self.timeline(&pairs[lost]).state.heard_until;
+            let whole = level * pairs[lost].mass * self.expected(&pairs[lost], agents_return);
+            let mut left = whole;
+            for &new in &begun[first..] {
+                let after = windows_between(onset, self.timeline(&pairs[new]).state.since, window);
+                if after > REPLACED_AFTER + self.unread(window) || left <= 0.0 {
+                    break;
+                }
+                let free = pairs[new].mass * (1.0 - pairs[new].replaces);
+                let since = |at: usize| self.timeline(&pairs[at]).state.since;
+                let younger = since(new) > since(lost);
+                if after < -REPLACED_BEFORE || !younger || free <= 0.0 {
+                    // Later ones fell silent later still, and what has replaced another stays so.
+                    let done = after < -REPLACED_BEFORE || free <= 0.0;
+                    first += usize::from(done && begun[first] == new);
+                    continue;
+                }
+                let taken = free.min(left);
+                pairs[new].replaces = (pairs[new].replaces + taken / pairs[new].mass).min(1.0);
+                left -= taken;
+            }
+            let part = if whole > 0.0 && left <= (1.0 - REPLACED) * whole {
+                0.0
+            } else if whole > 0.0 {
+                left / whole
+            } else {
+                1.0
+            };
+            pairs[lost].mass *= part;
+            pairs[lost].rate *= part;
+        }
+    }
+
+    /// To which part of what they usually count the agents that are heard have fallen: those that are missing
+    /// count as much less, wherever they are.
+    fn fallen(&self, pairs: &[Pair], agents_return: f64) -> f64 {
+        let heard = || {
+            let known = pairs.iter().filter(|pair| pair.settled);
+            known.filter(|pair| !self.timeline(pair).is_missing())
+        };
+        let newest = (0..self.windows.len()).rev().find_map(|window| {
+            let (covered, expected) = self.sum(heard(), window, agents_return);
+            let seconds = self.windows[window].window.seconds();
+            let usual = covered * seconds;
+            let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
+            (covered >= SOME * expected && usual > 0.0).then(|| offered / usual)
+        });
+        newest.unwrap_or(1.0).clamp(0.0, 1.0)
+    }
+
+    /// The windows without a plan before this one: nobody could report, and agents may have been replaced.
+    fn unread(&self, window: Window) -> f64 {
+        if self.previous.number == 0 {
+            return 0.0;
+        }
+        (windows_between(self.previous.window.end, window.end, window) - 1.0).max(0.0)
+    }
+
+    /// Whether the rest of the service has risen by what is missing since a short while.
+    fn have_moved(&self, pairs: &[Pair], agents_return: f64) -> bool {
+        let (mass, missing) = self.missing(pairs, agents_return);
+        // Usual rates are behind traffic that has been rising.
+        let risen = (RATES_BEHIND * self.previous.fleet.trend).exp().max(1.0);
+        let (mass, missing) = (risen * mass, risen * missing);
+        let gone = |pair: &&Pair| self.timeline(pair).is_missing() && pair.mass > 0.0;
+        let recent = pairs
+            .iter()
+            .filter(gone)
+            .filter(|pair| self.timeline(pair).state.missing_windows <= MOVED_WINDOWS);
+        let onset = recent
+            .map(|pair| self.timeline(pair).state.heard_until)
+            .max();
+        let Some(onset) = onset.filter(|_| missing > 0.0 && missing < mass) else {
+            return false;
+        };
+        let heard = || {
+            pairs
+                .iter()
+                .filter(|pair| !self.timeline(pair).is_missing())
+        };
+        // The newest window since then that the others have reported almost whole.
+        let newest = (0..self.windows.len()).rev().find_map(|window| {
+            let span = self.windows[window].window;
+            let (covered, expected) = self.sum(heard(), window, agents_return);
+            let part = covered / expected;
+            let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
+            (part >= WHOLE && span.start >= onset && span.seconds() > 0.0)
+                .then(|| (offered / part / span.seconds(), span.seconds()))
+        });
+        let Some((seen, seconds)) = newest else {
+            return false;
+        };
+        let part = missing / mass;
+        let deviation = (mass / seconds + (NOISE * mass).powi(2)).sqrt();
+        seen >= (1.0 - part / 2.0) * mass && seen - (mass - missing) > MOVED_DEVIATIONS * deviation
+    }
+
+    fn release(&self, pairs: &mut [Pair]) {
+        for pair in pairs {
+            if self.timeline(pair).is_missing() {
+                (pair.mass, pair.rate) = (0.0, 0.0);
+            }
+        }
+    }
+
+    /// What the agents usually report, and the missing ones of them.
+    fn missing(&self, pairs: &[Pair], agents_return: f64) -> (f64, f64) {
+        let mut sums = (0.0, 0.0);
+        for pair in pairs {
+            let mass = pair.mass * self.expected(pair, agents_return);
+            sums.0 += mass;
+            if self.timeline(pair).is_missing() {
+                sums.1 += mass;
+            }
+        }
+        sums
+    }
+
+    /// Follows the windows that have settled. The missing follow the others.
+    fn follow(&self, pairs: &mut [Pair]) {
+        for (window, counts) in self.windows.iter().enumerate() {
+            if counts.window.end > self.settled {
+                break;
+            }
+            let (mut before, mut after) = (0.0, 0.0);
+            for pair in pairs.iter_mut() {
+                let timeline = &self.timelines[pair.timeline];
+                let covered = timeline.covered[window];
+                let follows = !timeline.is_missing() && timeline.state.claims == 0;
+                if covered > 0.0 && pair.settled && follows {
+                    before += pair.rate;
+                    pair.follow(window, covered, counts.window.seconds());
+                    after += pair.rate;
+                }
+            }
+            let factor = if before > 0.0 { after / before } else { 1.0 };
+            let factor = factor.clamp(1.0 / FOLLOWED, FOLLOWED);
+            for pair in pairs.iter_mut() {
+                let timeline = &self.timelines[pair.timeline];
+                let unheard = timeline.is_missing() || timeline.covered[window] <= 0.0;
+                if unheard && pair.settled {
+                    pair.rate *= factor;
+                }
+            }
+        }
+    }
+}
+
+/// What is in of the traffic of new agents at an age, and all of it.
+fn by_age(new_agents: &[f32; AGES], age: usize) -> (f64, f64) {
+    let sum = |ages: &[f32]| ages.iter().map(|rate| f64::from(*rate)).sum::<f64>();
+    (sum(&new_agents[..AGES.min(age + 1)]), sum(new_agents))
+}

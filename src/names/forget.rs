@@ -1,0 +1,81 @@
+//! Removes names that nobody reports any more.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use tokio::sync::mpsc;
+
+use crate::allocation::{OperationId, Timestamp};
+use crate::store::{Incarnation, Store, StoreError, StoredDelta};
+use crate::telemetry::logging::chain;
+
+/// Deltas that may wait to be looked through.
+const DELTAS_AHEAD: usize = 16;
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// How many operations.
+    pub removed: u64,
+    /// Those that were to be removed, without those that were reported lately. Another replica may
+    /// have removed some of them before.
+    pub operations: Vec<OperationId>,
+}
+
+/// Removes operations, except those in counts of the buckets that start in `since`: reports may have
+/// come after the plan that calls an operation silent. If some of these counts cannot be read, nothing
+/// is removed.
+///
+/// # Errors
+/// The store's.
+pub async fn forget(
+    store: &dyn Store,
+    under: Incarnation,
+    since: Range<Timestamp>,
+    mut operations: Vec<OperationId>,
+) -> Result<Forgotten, StoreError> {
+    if operations.is_empty() {
+        return Ok(Forgotten::default());
+    }
+    let (rows, read) = mpsc::channel(DELTAS_AHEAD);
+    let silent: HashSet<OperationId> = operations.iter().copied().collect();
+    let looking = tokio::task::spawn_blocking(move || unreported(silent, read));
+    let (read, silent) = tokio::join!(store.stream_deltas(since, rows), looking);
+    read?;
+    let silent = match silent {
+        Ok(silent) => silent,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    operations.retain(|operation| silent.contains(operation));
+    let removed = store.remove_names(under, &operations).await?;
+    Ok(Forgotten {
+        removed,
+        operations,
+    })
+}
+
+/// Those of the operations that no delta names; none if a delta cannot be read.
+fn unreported(
+    mut silent: HashSet<OperationId>,
+    mut read: mpsc::Receiver<StoredDelta>,
+) -> HashSet<OperationId> {
+    // Everything is received, so that the store does not take the reader for gone.
+    while let Some(delta) = read.blocking_recv() {
+        match delta.counts() {
+            Ok(counts) => {
+                for counted in &counts.operations {
+                    silent.remove(&counted.operation);
+                }
+            }
+            Err(error) if !silent.is_empty() => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "some counts cannot be read, so no silent operation is forgotten"
+                );
+                silent.clear();
+            }
+            Err(_) => {}
+        }
+    }
+    silent
+}

@@ -1,0 +1,65 @@
+//! Names that never come back, and names that stay.
+
+use super::*;
+use weir::simulate::faults::{Mint, Rename};
+
+/// The part of the traffic, and of the budget, that is new names'.
+fn minted(names: usize, part: f64, budget: f64) -> (f64, f64, Seen) {
+    let mint = Mint {
+        names,
+        part,
+        intervals: EVENT..INTERVALS,
+    };
+    let mut run = steady();
+    let (traffic, minted) = mint.mint(&run.traffic, 1, INTERVALS);
+    run.traffic = Arc::new(traffic);
+    run.faults.minted = vec![minted];
+    run.policy = budget_alone(budget);
+    run.warm_up = EVENT + 5;
+    let played = play(&run, |_, _, _| {});
+    let is_new = |place: usize| {
+        let name = run.traffic.operations()[place].name.as_str();
+        name.contains("minted")
+    };
+    let (mut offered, mut kept) = ((0, 0), (0, 0));
+    for (place, (requests, sampled)) in played.operations.iter().enumerate() {
+        offered.1 += requests;
+        kept.1 += sampled;
+        if is_new(place) {
+            offered.0 += requests;
+            kept.0 += sampled;
+        }
+    }
+    let part = |(new, all): (u64, u64)| new as f64 / all as f64;
+    (part(offered), part(kept), Seen::of(&run))
+}
+
+#[test]
+fn names_that_never_come_back_take_no_more_than_their_part_of_the_traffic() {
+    for (names, part) in [(10, 0.001), (100, 0.01)] {
+        for budget in [BUDGET, 0.1 * BUDGET] {
+            let (offered, kept, seen) = minted(names, part, budget);
+            let mean = seen.mean(EVENT + 10);
+            assert!(mean.abs() < 0.05, "{names} at {budget}: {mean}");
+            assert!(
+                kept < 1.5 * offered + 0.01,
+                "{names} at {budget}: {kept} of {offered}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_deploy_of_new_names_is_right_after_two_plans() {
+    let mut run = steady();
+    let traffic = (*run.traffic).clone();
+    let renames = vec![Rename {
+        part: 0.3,
+        at: EVENT,
+    }];
+    run.traffic = Arc::new(run.faults.rename(traffic, renames, 3));
+    let seen = Seen::of(&run);
+    let (over, under) = seen.extremes(EVENT..INTERVALS);
+    assert!(over < 0.2 && under > -0.3, "{under} to {over}");
+    seen.assert_kept(EVENT + 4, "30 % renamed");
+}

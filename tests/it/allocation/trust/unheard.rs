@@ -1,0 +1,174 @@
+//! Agents that restart, fall silent, queue, end and claim.
+
+use super::*;
+use weir::simulate::virtual_time::{AgentFaults, Claim, End, Loss, Restart};
+
+fn faulty(mut run: VirtualRun, faults: AgentFaults) -> VirtualRun {
+    run.faults.agents = faults;
+    run
+}
+
+fn restarts(last: bool) -> AgentFaults {
+    AgentFaults {
+        restarts: vec![Restart {
+            at: EVENT,
+            agents: AGENTS,
+            last,
+        }],
+        ..AgentFaults::default()
+    }
+}
+
+#[test]
+fn agents_that_restart_under_new_names_together_cost_no_budget() {
+    for last in [false, true] {
+        let seen = Seen::of(&faulty(steady(), restarts(last)));
+        seen.assert_kept(EVENT + 5, &format!("a last report: {last}"));
+        let (over, _) = seen.extremes(EVENT..EVENT + 10);
+        assert!(over < 0.08, "{over}");
+        let plan = seen.plans.last().unwrap();
+        assert!(
+            plan.agents
+                .iter()
+                .filter(|of| of.missing_windows > 0)
+                .count()
+                <= AGENTS
+        );
+    }
+    let seen = Seen::of(&faulty(agents(steady(), exporting), restarts(false)));
+    let mean = seen.mean(EVENT + 5);
+    assert!(mean.abs() < 0.05, "{mean}");
+}
+
+fn lost(agents: usize, count: usize, queued: bool) -> AgentFaults {
+    AgentFaults {
+        losses: vec![Loss {
+            intervals: EVENT..EVENT + count,
+            agents,
+            queued,
+        }],
+        ..AgentFaults::default()
+    }
+}
+
+#[test]
+fn agents_that_are_unheard_for_long_raise_nothing_and_cut_little() {
+    for unheard in [1, 2, 4, 7, 8] {
+        let seen = Seen::of(&faulty(steady(), lost(unheard, 30, false)));
+        let (over, under) = seen.extremes(EVENT..EVENT + 30);
+        assert!(over < 0.08, "{unheard}: {over}");
+        assert!(under > -0.30, "{unheard}: {under}");
+        let missing = |plan: &Plan| {
+            plan.agents
+                .iter()
+                .filter(|of| of.missing_windows > 0)
+                .count()
+        };
+        assert_eq!(missing(&seen.plans[EVENT + 20]), unheard);
+        let part = 1.0 - unheard as f64 / AGENTS as f64;
+        let completeness = seen.plans[EVENT + 20].fleet.completeness;
+        assert!(
+            (completeness - part).abs() < 0.05,
+            "{unheard}: {completeness}"
+        );
+        let back = seen.mean(EVENT + 35);
+        assert!(back.abs() < 0.05, "{unheard}: {back}");
+        assert_eq!(missing(seen.plans.last().unwrap()), 0);
+    }
+}
+
+#[test]
+fn a_queue_that_comes_back_at_once_costs_no_budget() {
+    let seen = Seen::of(&faulty(steady(), lost(4, 10, true)));
+    let (over, under) = seen.extremes(EVENT..INTERVALS);
+    assert!(over < 0.08 && under > -0.08, "{under} to {over}");
+}
+
+#[test]
+fn agents_that_end_release_what_they_used() {
+    for (last, moved) in [(true, false), (true, true), (false, true)] {
+        let ends = AgentFaults {
+            ends: vec![End {
+                at: EVENT,
+                agents: AGENTS / 2,
+                last,
+                moved,
+            }],
+            ..AgentFaults::default()
+        };
+        let seen = Seen::of(&faulty(steady(), ends));
+        seen.assert_kept(
+            EVENT + 8,
+            &format!("a last report: {last}, traffic moves: {moved}"),
+        );
+    }
+}
+
+#[test]
+fn agents_that_vanish_with_their_traffic_raise_nothing() {
+    let ends = AgentFaults {
+        ends: vec![End {
+            at: EVENT,
+            agents: AGENTS / 2,
+            last: false,
+            moved: false,
+        }],
+        ..AgentFaults::default()
+    };
+    let seen = Seen::of(&faulty(steady(), ends));
+    let (over, under) = seen.extremes(EVENT..INTERVALS);
+    // Nobody says whether their traffic goes on.
+    assert!(over < 0.08 && under > -0.60, "{under} to {over}");
+}
+
+const CLAIMED: u64 = 1_000_000_000_000;
+
+fn climbing() -> VirtualRun {
+    with(fleet(|interval| {
+        1.0 + 0.5 * interval.saturating_sub(EVENT).min(20) as f64 / 20.0
+    }))
+}
+
+#[test]
+fn an_unknown_sender_cannot_freeze_or_cut_the_fleet() {
+    let mut run = climbing();
+    run.agents.push(Agent {
+        part: 0.0,
+        lives: EVENT..EVENT + 5,
+        ..Agent::regular(0, 1, &timing())
+    });
+    run.faults.agents.claims = vec![Claim {
+        agent: AGENTS,
+        intervals: EVENT..EVENT + 5,
+        offered: CLAIMED,
+    }];
+    let seen = Seen::of(&run);
+    let (over, under) = seen.extremes(EVENT..INTERVALS);
+    assert!(over < 0.12 && under > -0.12, "{under} to {over}");
+    let claims = &seen.plans[EVENT + 1].claims;
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    assert!(claims[0].offered >= CLAIMED, "{claims:?}");
+    assert!(seen.plans[EVENT + 15].claims.is_empty());
+}
+
+#[test]
+fn a_known_agent_that_claims_out_of_all_proportion_is_held_apart() {
+    let mut run = climbing();
+    run.faults.agents = AgentFaults {
+        claims: vec![Claim {
+            agent: 0,
+            intervals: EVENT..EVENT + 5,
+            offered: CLAIMED,
+        }],
+        losses: vec![Loss {
+            intervals: EVENT + 5..INTERVALS,
+            agents: 1,
+            queued: false,
+        }],
+        ..AgentFaults::default()
+    };
+    let seen = Seen::of(&run);
+    let (over, under) = seen.extremes(EVENT..INTERVALS);
+    assert!(over < 0.25 && under > -0.12, "{under} to {over}");
+    assert_eq!(seen.plans[EVENT + 1].claims.len(), 1);
+}
