@@ -189,7 +189,7 @@ impl Course {
         (1.0 - LATER) * off(self.next(pace)) + LATER * off(self.later)
     }
 
-    /// The mean squared error after one more squared error, when so many are remembered.
+    /// The mean squared error after one more squared error; `remembered` is the length of the memory.
     fn remembering(&self, squared: f64, remembered: f64) -> f64 {
         let squared = squared.min(ERROR_DEVIATIONS.powi(2) * self.error);
         (self.error + (squared - self.error) / remembered).clamp(ERROR_LEAST, ERROR_MOST)

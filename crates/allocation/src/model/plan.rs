@@ -164,8 +164,8 @@ impl FleetPlan {
 /// What the plan may do with its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub enum Hold {
-    /// Probabilities may fall and rise, each service's as far as its agents are heard:
-    /// [`ServicePlan::heard`].
+    /// Probabilities may fall and rise. How far a service's may rise depends on which of its agents are
+    /// heard: [`ServicePlan::heard`].
     #[default]
     None,
     /// Some counts could not be read, and nobody knows whose: probabilities may fall, none rises.

@@ -64,7 +64,7 @@ pub struct OperationCount {
     pub sampled: u64,
 }
 
-/// One report of an agent, as far as it says what its counts are of.
+/// One report of an agent, without its counts.
 ///
 /// A report that covers parts of several windows occurs in each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,8 @@
 //! that time: the trim's brother for what comes back.
 //!
 //! Estimates do not know of it, so nothing can oscillate, and where nothing repeats it changes nothing. A time of
-//! the hour counts as far as it stands out from chance, and all of them only as far as they have made the
-//! windows of the last hours better predictable.
+//! the hour counts only if it stands out from chance, and all of them only if they have lowered the error of
+//! the last hours.
 
 use crate::course::LATER;
 use crate::{Plan, Timestamp, Window};
@@ -24,7 +24,7 @@ const VISITS: f64 = 6.0;
 /// The number of hours by which the gate judges.
 const JUDGED_HOURS: f64 = 2.0;
 
-/// The squared error that the gate begins with, for so many windows. So it opens by evidence.
+/// The squared error that the gate begins with, and how many windows it counts for. So evidence opens it.
 const PRIOR_ERROR: f64 = 0.002;
 const PRIOR_WINDOWS: f64 = 10.0;
 
@@ -37,7 +37,7 @@ const RATIO_MOST: f64 = 10.0;
 /// The usual ratio lies within these bounds; further off, SDKs do not apply what they are served.
 const USUAL_LEAST: f64 = 0.1;
 
-/// A squared error is cut to this in the gate, and to so many times the usual in the scatter. So one burst does
+/// The bounds of a squared error: in the gate, and in the scatter as a multiple of the usual. So one burst does
 /// not decide.
 const SQUARED_MOST: f64 = 1.0;
 const OUTLYING: f64 = 25.0;
@@ -87,7 +87,7 @@ impl Clock {
     /// its counts, in traces per second. The counts are of the `part` of its traffic that is in.
     ///
     /// After a gap nothing is learned, and nothing is lost either, because slots go by the time of the hour. With
-    /// another interval everything begins anew.
+    /// another interval everything is learned again.
     pub(crate) fn after(self, previous: &Plan, window: Window, due: f64, part: f64) -> Self {
         let milliseconds = window.milliseconds();
         let this = if self.milliseconds == milliseconds && self.is_sound() {
