@@ -158,7 +158,7 @@ impl Clock {
     ///
     /// # Source
     /// The positive part of the estimator of W. James and C. Stein («Estimation with quadratic loss», 1961), slot
-    /// by slot: a deviation counts as far as its square exceeds its variance.
+    /// by slot: of a deviation's square, only what exceeds its variance counts.
     fn expected(&self, end: Timestamp) -> f64 {
         let deviation = f64::from(self.slots[self.slot(end)]);
         let visits = self.visits().max(1.0);

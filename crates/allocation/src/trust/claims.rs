@@ -15,7 +15,7 @@ const PROPORTION: f64 = 100.0;
 /// Counts up to this are never held apart, in root requests a window.
 const LEAST: f64 = 1e6;
 
-/// A claim that goes on for so many windows is believed.
+/// How many windows a claim goes on before it is believed.
 const BELIEVED_WINDOWS: u32 = 10;
 
 /// How far what was sampled of a claim may be off what its service's probabilities say, as a factor.

@@ -162,7 +162,7 @@ fn pair(
     } else {
         0.0
     };
-    // What began within the windows that are read is looked at anew.
+    // The rate of an agent that began within the windows that are read is computed again.
     let began = timeline.state.since >= previous.settled;
     let settled = rate.is_some() && !began;
     let usual = match rate {

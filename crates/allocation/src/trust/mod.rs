@@ -34,7 +34,7 @@ const SETTLE_SLACK: f64 = 0.1;
 /// Agents with less than this part of the fleet's usual traffic do not delay the settling of windows.
 const SETTLE_PART: f64 = 1e-3;
 
-/// An agent that has been missing for so many windows is forgotten: a day of minutes.
+/// How many windows an agent may be missing before it is forgotten: a day of minutes.
 pub(super) const FORGOTTEN_WINDOWS: u32 = 1440;
 
 /// A service of which less than this part is missing counts as heard.

@@ -25,7 +25,7 @@ enum Limit {
     Least(f64),
     /// On either side of 0.
     Within(f64),
-    /// So many times the floor.
+    /// A multiple of the floor.
     Floor(f64),
 }
 

@@ -6,7 +6,7 @@ use super::run::Point;
 
 /// Intervals whose mean counts as an extreme: it hides what is chance.
 const RUN: usize = 3;
-/// A plan is right if it is this close, for so many plans.
+/// How close a plan has to be, and for how many plans, to be right.
 const RIGHT: f64 = 0.05;
 const RIGHT_FOR: usize = 3;
 
@@ -25,13 +25,13 @@ pub enum Ask {
     Plan { after: usize },
     /// The plan after an interval keeps nothing.
     Nothing { after: usize },
-    /// Plans are within 5 % so many intervals after an interval.
+    /// Plans are within 5 % this number of intervals after an interval.
     Settles { at: usize, within: usize },
     /// What is kept too much in all, in budgets of an interval.
     Excess { from: usize, to: usize, most: f64 },
     /// New names keep at most their part of the traffic.
     Share { from: usize, to: usize },
-    /// The mean |error| is at most so many times that of the same fleet on time.
+    /// The mean |error|, as a multiple of that of the same fleet on time, is at most this.
     OnTime { from: usize, to: usize, factor: f64 },
 }
 
