@@ -266,10 +266,9 @@ impl Recompute {
                 retired.extend(renamed(&parent.snapshot, &names));
             }
             let inputs = Inputs {
-                term,
-                windows: &windows,
                 retired: &retired,
                 readable,
+                ..Inputs::new(term, &windows)
             };
             let stored_as = StoredAs {
                 number: parent.highest.saturating_add(1),

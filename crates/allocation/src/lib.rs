@@ -14,6 +14,7 @@ use estimate::{
     common, course, defaults, names_return, operation, outlook, presence, rhythm, state, tally,
 };
 use judge::figures;
+pub use model::tuning;
 use model::{interval, names, plan, policy, reason, window};
 use serve::{clock, deadband, instructed, preview, trim};
 use share::{decide, fixed, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum};
@@ -21,7 +22,7 @@ pub use share::{nested, solve};
 
 pub use clock::{Clock, SLOTS};
 pub use common::Common;
-pub use course::{COURSES, Course};
+pub use course::Course;
 pub use figures::Figures;
 pub use listing::{LISTED_MAX, magnitude};
 pub use model::agents::{AgentRate, AgentState, Claim};
@@ -39,6 +40,8 @@ pub use reason::{Reason, Source};
 pub use solve::Priority;
 pub use trim::Trim;
 pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};
+pub use tuning::Tuning;
+pub use tuning::estimate::COURSES;
 pub use window::{
     AgentCount, AgentReport, OperationCount, ServiceCount, Timestamp, Window, WindowCounts,
 };
@@ -56,10 +59,12 @@ pub struct Inputs<'a> {
     /// The part of the windows' counts that could be read, in [0, 1]: 1 unless stored
     /// counts are damaged or of a newer format. Nothing is raised under 1.
     pub readable: f64,
+    /// The constants: always [`Tuning::DEFAULT`] but where the worth of a part is measured.
+    pub tuning: &'a Tuning,
 }
 
 impl<'a> Inputs<'a> {
-    /// These windows, all of them read, and nothing to retire.
+    /// These windows, all of them read, nothing to retire, and the constants of the server.
     #[must_use]
     pub fn new(term: u64, windows: &'a [WindowCounts]) -> Self {
         Self {
@@ -67,6 +72,7 @@ impl<'a> Inputs<'a> {
             windows,
             retired: &[],
             readable: 1.0,
+            tuning: &Tuning::DEFAULT,
         }
     }
 }

@@ -15,14 +15,11 @@ use super::solve::amount;
 use super::state::State;
 use super::sum::exact_sum;
 use super::tally::SortedCounts;
-use super::trust::{self, HEARD, Trust};
+use super::trust::{self, Trust};
 use super::{
     Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
     ServicePlan, Source, Window, interval, peaks,
 };
-
-/// Less than this part of the fleet's usual traffic is nothing.
-const NOTHING: f64 = 1e-3;
 
 /// Computes the plan that follows `previous`.
 ///
@@ -45,7 +42,8 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     };
     let sorted = |counts| SortedCounts::of(counts, &retired);
     let tallies: Vec<SortedCounts> = inputs.windows.iter().map(sorted).collect();
-    let trust = trust::read(previous, inputs.windows).readable(inputs.readable);
+    let trust =
+        trust::read(previous, inputs.windows, &inputs.tuning.trust).readable(inputs.readable);
     let state = State::read(previous, &inputs, &tallies, &trust);
     planned(
         previous,
@@ -78,22 +76,31 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
     } = read;
     let empty = SortedCounts::of(&Default::default(), &[]);
     let tally = tallies.last().unwrap_or(&empty);
-    let (offered, hold) = (state.demand(), hold(inputs.readable, trust));
+    let tuning = inputs.tuning;
+    let (offered, hold) = (state.demand(), hold(inputs, trust));
     let budget = amount(policy.budget);
-    let part = part_sampled(previous, trust, tallies.len());
-    let trim = previous.fleet.trim.after(previous, tally, part, budget);
-    let instructed = instructed(previous, policy);
+    let part = part_sampled(previous, trust, inputs);
+    let trim = previous
+        .fleet
+        .trim
+        .after(previous, tally, part, budget, tuning);
+    let instructed = instructed(previous, policy, tuning);
     let stands = hold == Hold::Frozen && instructed.is_none();
     let bound = if hold == Hold::Frozen && !stands {
-        Guarantees::settled(previous, policy, &state.known)
+        Guarantees::settled(previous, policy, &state.known, tuning)
     } else {
-        let seen = InstanceEvidence::of(tallies, trust);
-        Guarantees::after(previous, policy, &seen, (trust, hold), &state.known)
+        let seen = InstanceEvidence::of(tallies, trust, tuning);
+        Guarantees::after(previous, policy, &seen, (trust, hold), &state.known, tuning)
     };
     let most = bound.most(&state.known);
     let from = instructed.as_ref().unwrap_or(previous);
-    let factor = trim.factor * previous.fleet.clock.factor(*window);
-    let rules = Rules::new(policy, previous, hold, offered, factor, most).raising(
+    let later = tuning.estimate.operation.later();
+    let factor = trim.factor
+        * previous
+            .fleet
+            .clock
+            .factor(*window, later, &tuning.serve.clock);
+    let rules = Rules::new(policy, previous, hold, offered, factor, most, tuning).raising(
         from,
         trust,
         &state.fleet.names_return,
@@ -106,13 +113,17 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
     bound.note(&mut decision.services);
     trust.note(&mut decision.services);
     state.note(&mut decision.services);
-    peaks::note(previous, &state.known, &mut decision.services);
+    let peaks = &tuning.share.peaks;
+    peaks::note(previous, &state.known, &mut decision.services, peaks);
     let lower_bound_cost = bound.cost(&decision.operations);
     let mut figures = Figures::of(&rules, &decision.operations, decision.level, tally.seconds);
-    let clock = previous
-        .fleet
-        .clock
-        .after(previous, *window, figures.due_sampled, part);
+    let clock = previous.fleet.clock.after(
+        previous,
+        *window,
+        figures.due_sampled,
+        part,
+        &tuning.serve.clock,
+    );
     figures.due_sampled += previous.fleet.lower_bound_cost * trust.covered;
     Plan {
         number: previous.number.saturating_add(1),
@@ -133,7 +144,7 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
             unseen_reserve: decision.unseen_reserve,
             unseen_sampled: state.fleet.unseen_sampled,
             unseen_before: state.before.unseen_sampled,
-            peak: peaks::of_fleet(previous, offered),
+            peak: peaks::of_fleet(previous, offered, peaks),
             windows_read: u32::try_from(inputs.windows.len()).unwrap_or(u32::MAX),
             trend: state.fleet.trend.per_window(),
             trend_before: state.before.trend.per_window(),
@@ -159,11 +170,11 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
 }
 
 /// The part of what the previous plan was to keep whose counts are in; 0 while agents are missing.
-fn part_sampled(previous: &Plan, trust: &Trust, windows: usize) -> f64 {
-    if trust.completeness < HEARD {
+fn part_sampled(previous: &Plan, trust: &Trust, inputs: &Inputs<'_>) -> f64 {
+    if trust.completeness < inputs.tuning.trust.agents.heard {
         return 0.0;
     }
-    let newest = windows.saturating_sub(1);
+    let newest = inputs.windows.len().saturating_sub(1);
     let exposure = |service| trust.exposure(service, newest);
     let parts = previous.services.iter().map(|plan| exposure(plan.service));
     let (least, most) = parts.fold((1.0, 0.0), |(least, most): (f64, f64), part| {
@@ -179,8 +190,9 @@ fn part_sampled(previous: &Plan, trust: &Trust, windows: usize) -> f64 {
 }
 
 /// What the plan may do with its windows.
-fn hold(readable: f64, trust: &Trust) -> Hold {
-    if trust.completeness <= NOTHING || readable <= NOTHING {
+fn hold(inputs: &Inputs<'_>, trust: &Trust) -> Hold {
+    let (readable, nobody) = (inputs.readable, inputs.tuning.trust.agents.nobody);
+    if trust.completeness <= nobody || readable <= nobody {
         Hold::Frozen
     } else if readable < 1.0 {
         Hold::CutsOnly

@@ -257,10 +257,8 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         .map(|operation| operation.operation);
     let retired: Vec<OperationId> = listed.filter(|id| names.row(*id).is_none()).collect();
     let inputs = Inputs {
-        term: plan.term,
-        windows: &windows,
         retired: &retired,
-        readable: 1.0,
+        ..Inputs::new(plan.term, &windows)
     };
     let again = next_plan(parent, &policy, inputs);
     ensure!(

@@ -8,29 +8,10 @@
 //! A steady fleet needs a slow follower, a campaign a fast one, a morning ramp one with a slope. None is
 //! chosen: several followers run side by side, each weighted by how well it has forecast recently.
 
-use crate::course::{AHEAD, COURSES, Course, CourseEvidence, PACES, TREND_MAX};
+use crate::course::{Course, CourseEvidence};
 use crate::outlook::Outlook;
-
-/// The number of windows over which errors are remembered: enough to tell the followers apart, few
-/// enough to notice within a quarter of an hour that traffic has begun to move. With 30, a ramp is
-/// followed 2 % worse and a steady fleet 1 % better.
-const MEMORY: f64 = 20.0;
-
-/// The common scatter assumed before any window has shown it, and the least that a jump must exceed.
-const COMMON_NOISE: f64 = 0.03;
-
-/// The number of windows that [`COMMON_NOISE`] counts for at the start.
-const PRIOR_WINDOWS: f64 = 5.0;
-
-/// A window further off than this many standard deviations is a jump, not noise: every follower restarts.
-const JUMP_DEVIATIONS: f64 = 5.0;
-
-/// A window is empty by chance less than once in a hundred when it is expected to hold at least
-/// ln 100 root requests.
-pub(crate) const EMPTY_BY_CHANCE: f64 = 4.6;
-
-/// The largest move of all estimates together, as a logarithm, that their own gains may cause.
-const OWN_MOST: f64 = 1.0;
+use crate::tuning::Estimate as Tuning;
+use crate::tuning::estimate::COURSES;
 
 /// The trend of the fleet's traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -38,9 +19,10 @@ pub(crate) struct Trend(f64);
 
 impl Trend {
     /// The relative change per window.
-    pub(crate) fn new(per_window: f64) -> Self {
+    pub(crate) fn new(per_window: f64, tuning: &Tuning) -> Self {
+        let most = tuning.common.trend_most;
         Self(if per_window.is_finite() {
-            per_window.clamp(-TREND_MAX, TREND_MAX)
+            per_window.clamp(-most, most)
         } else {
             0.0
         })
@@ -56,8 +38,8 @@ impl Trend {
     }
 
     /// What rates are multiplied by from a window to when its plan is used.
-    pub(crate) fn ahead(self) -> f64 {
-        (AHEAD * self.0).exp()
+    pub(crate) fn ahead(self, tuning: &Tuning) -> f64 {
+        (tuning.operation.ahead * self.0).exp()
     }
 }
 
@@ -74,9 +56,17 @@ pub struct Common {
 
 impl Default for Common {
     fn default() -> Self {
-        let course = Course::new(COMMON_NOISE * COMMON_NOISE);
+        Self::new(&Tuning::DEFAULT)
+    }
+}
+
+impl Common {
+    /// A course of which nothing is known.
+    fn new(tuning: &Tuning) -> Self {
+        let noise = tuning.common.noise;
+        let course = Course::new(noise * noise);
         Self {
-            windows: PRIOR_WINDOWS,
+            windows: tuning.common.prior_windows,
             sampling: 0.0,
             courses: [course; COURSES],
         }
@@ -117,53 +107,56 @@ impl Common {
         outlooks: impl Iterator<Item = Outlook>,
         trend: Trend,
         windows: f64,
+        tuning: &Tuning,
     ) -> (Self, Shift, Trend) {
-        let this = self.tamed();
+        let this = self.tamed(tuning);
         let mut sums = CommonSums::default();
         // In the order of the operations: equal inputs give equal sums.
         outlooks.for_each(|outlook| sums.add(&outlook));
         // Without any count although many are due, each operation shows by itself that it is silent.
-        let silent = sums.counted <= 0.0 && sums.requests >= EMPTY_BY_CHANCE;
+        let silent = sums.counted <= 0.0 && sums.requests >= tuning.common.empty_by_chance;
         if sums.expected <= 0.0 || silent {
-            let (next, change, trend) = this.carried(windows).centred();
+            let (next, change, trend) = this.carried(windows, tuning).centred(tuning);
             return (next, Shift::alone(change), trend);
         }
         let sampling = sums.sampling();
         let seen = sums.ratio() * trend.step();
-        let forecast = this.forecast();
+        let forecast = this.forecast(tuning);
         let deviation = seen / forecast - 1.0;
-        let least = COMMON_NOISE * COMMON_NOISE + sampling;
-        let jump = JUMP_DEVIATIONS * this.error().max(least).sqrt();
+        let least = tuning.common.noise * tuning.common.noise + sampling;
+        let jump = tuning.common.jump_deviations * this.error(tuning).max(least).sqrt();
         if deviation.abs() > jump && seen > 0.0 {
-            let (next, change, trend) = this.jumped(seen).centred();
+            let (next, change, trend) = this.jumped(seen, tuning).centred(tuning);
             return (next, Shift::alone(change), trend);
         }
-        let (next, change, next_trend) = this.followed(seen, sampling, windows).centred();
-        let own = sums.own(change / trend.step());
+        let (next, change, next_trend) = this
+            .followed(seen, sampling, windows, tuning)
+            .centred(tuning);
+        let own = sums.own(change / trend.step(), tuning);
         (next, Shift { change, own }, next_trend)
     }
 
     /// The recent error of forecasts, relative to what was counted.
-    pub(crate) fn deviation(&self) -> f64 {
-        self.tamed().error().sqrt()
+    pub(crate) fn deviation(&self, tuning: &Tuning) -> f64 {
+        self.tamed(tuning).error(tuning).sqrt()
     }
 
-    fn error(&self) -> f64 {
-        let weights = self.weights();
+    fn error(&self, tuning: &Tuning) -> f64 {
+        let weights = self.weights(tuning);
         let courses = self.courses.iter().zip(&weights);
         courses.map(|(course, weight)| weight * course.error).sum()
     }
 
     /// The factor from the estimates to the next window.
-    fn forecast(&self) -> f64 {
-        let weights = self.weights();
-        let courses = self.courses.iter().zip(&PACES).zip(&weights);
+    fn forecast(&self, tuning: &Tuning) -> f64 {
+        let weights = self.weights(tuning);
+        let courses = self.courses.iter().zip(tuning.common.paces).zip(&weights);
         let forecasts = courses.map(|((course, pace), weight)| weight * course.next(pace));
         forecasts.sum::<f64>().exp()
     }
 
-    fn followed(mut self, seen: f64, sampling: f64, windows: f64) -> Self {
-        self.windows = (self.windows * (1.0 - 1.0 / MEMORY) + 1.0).min(MEMORY);
+    fn followed(mut self, seen: f64, sampling: f64, windows: f64, tuning: &Tuning) -> Self {
+        self.windows = self.remembered(tuning);
         if self.sampling <= 0.0 {
             self.sampling = sampling;
         }
@@ -173,8 +166,8 @@ impl Common {
             since: windows,
             remembered: self.windows,
         };
-        for (course, pace) in self.courses.iter_mut().zip(&PACES) {
-            *course = course.followed(pace, &window);
+        for (course, pace) in self.courses.iter_mut().zip(tuning.common.paces) {
+            *course = course.followed(pace, &window, tuning);
         }
         // At most by a factor of two at once: one window with few counts is no evidence.
         let sampling = sampling.min(2.0 * self.sampling);
@@ -183,8 +176,8 @@ impl Common {
     }
 
     /// Goes on as forecast over windows that show nothing.
-    fn carried(mut self, windows: f64) -> Self {
-        for (course, pace) in self.courses.iter_mut().zip(&PACES) {
+    fn carried(mut self, windows: f64, tuning: &Tuning) -> Self {
+        for (course, pace) in self.courses.iter_mut().zip(tuning.common.paces) {
             *course = course.carried(pace, windows);
         }
         self
@@ -193,10 +186,10 @@ impl Common {
     /// Restarts every follower at the level of one window, which no noise explains.
     ///
     /// The jump counts as an error like any other. So where traffic jumps often, a jump soon is noise.
-    fn jumped(mut self, seen: f64) -> Self {
-        self.windows = (self.windows * (1.0 - 1.0 / MEMORY) + 1.0).min(MEMORY);
-        for (course, pace) in self.courses.iter_mut().zip(&PACES) {
-            *course = course.missed(pace, seen, self.windows);
+    fn jumped(mut self, seen: f64, tuning: &Tuning) -> Self {
+        self.windows = self.remembered(tuning);
+        for (course, pace) in self.courses.iter_mut().zip(tuning.common.paces) {
+            *course = course.missed(pace, seen, self.windows, tuning);
         }
         self.begun_anew(seen.ln())
     }
@@ -207,12 +200,20 @@ impl Common {
         self
     }
 
+    /// How many windows are remembered after one more.
+    fn remembered(&self, tuning: &Tuning) -> f64 {
+        let memory = tuning.common.memory;
+        (self.windows * (1.0 - 1.0 / memory) + 1.0).min(memory)
+    }
+
     /// The weight of each follower: the likelihood of its errors under an unknown noise level, which for N
     /// errors is their mean square to the power of −N/2.
-    fn weights(&self) -> [f64; COURSES] {
-        let logarithms = self
-            .courses
-            .map(|course| -self.windows / 2.0 * course.error.ln());
+    fn weights(&self, tuning: &Tuning) -> [f64; COURSES] {
+        let mut logarithms = [f64::NEG_INFINITY; COURSES];
+        let followers = self.courses.iter().zip(tuning.common.paces);
+        for (logarithm, (course, _)) in logarithms.iter_mut().zip(followers) {
+            *logarithm = -self.windows / 2.0 * course.error.ln();
+        }
         let best = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let parts = logarithms.map(|logarithm| (logarithm - best).exp());
         let all: f64 = parts.iter().sum();
@@ -220,23 +221,23 @@ impl Common {
     }
 
     /// Moves the mean level into the change that estimates are multiplied by.
-    fn centred(mut self) -> (Self, f64, Trend) {
-        let weights = self.weights();
+    fn centred(mut self, tuning: &Tuning) -> (Self, f64, Trend) {
+        let weights = self.weights(tuning);
         let (mut level, mut slope) = (0.0, 0.0);
         for (course, weight) in self.courses.iter().zip(&weights) {
             level += weight * course.level;
             slope += weight * course.slope;
         }
         self.courses = self.courses.map(|course| course.against(level));
-        (self, level.exp(), Trend::new(slope))
+        (self, level.exp(), Trend::new(slope, tuning))
     }
 
     /// Falls back to the default if the stored values are out of range, as in a damaged plan.
-    fn tamed(self) -> Self {
-        let sound = (0.0..=MEMORY).contains(&self.windows)
+    fn tamed(self, tuning: &Tuning) -> Self {
+        let sound = (0.0..=tuning.common.memory).contains(&self.windows)
             && (0.0..f64::INFINITY).contains(&self.sampling)
-            && self.courses.iter().all(Course::is_sound);
-        if sound { self } else { Self::default() }
+            && self.courses.iter().all(|course| course.is_sound(tuning));
+        if sound { self } else { Self::new(tuning) }
     }
 }
 
@@ -261,7 +262,7 @@ impl CommonSums {
             return;
         }
         self.requests += outlook.expected;
-        let weight = 1.0 / (outlook.noise() + outlook.variance);
+        let weight = 1.0 / (outlook.noise + outlook.variance);
         let ratio = outlook.counted / outlook.expected;
         let believed = weight * outlook.presence.present;
         self.counted += weight * ratio;
@@ -281,12 +282,13 @@ impl CommonSums {
 
     /// The factor on all estimates together when each follows its own count, relative to the change of
     /// all: the mean logarithm, to second order.
-    fn own(&self, change: f64) -> f64 {
+    fn own(&self, change: f64, tuning: &Tuning) -> f64 {
+        let most = tuning.common.own_most;
         let first = self.counted_own / change - self.expected_own;
         let [squares, products, weights] = self.squares_own;
         let second = squares / (change * change) - 2.0 * products / change + weights;
         let mean = (first - second / 2.0) / self.expected;
-        mean.clamp(-OWN_MOST, OWN_MOST).exp()
+        mean.clamp(-most, most).exp()
     }
 
     /// The part of the ratio's variance that the operations' own noise explains.

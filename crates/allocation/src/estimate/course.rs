@@ -1,55 +1,10 @@
 //! Follows the common course of all operations at one pace.
 //!
 //! Levels are logarithms relative to the sum of the estimates, so an operation that appears or
-//! disappears does not move them. Read [`PACES`] first; [`Common`](crate::Common) mixes the followers.
+//! disappears does not move them. Read [`PACES`](crate::tuning::estimate::PACES) first; [`Common`](crate::Common) mixes the followers.
 
-/// The number of followers.
-pub const COURSES: usize = 7;
-
-/// The paces of the followers.
-///
-/// Chosen on synthetic fleets (steady, waves, ramps, steps) and on the first halves of recordings
-/// (requests of a public site per minute, posts that name a company per five minutes, invocations of
-/// functions per minute) by adding the pace that lowered the mean error most. From five on the gain is
-/// small, after seven there is none; the second halves agree.
-pub(crate) const PACES: [Pace; COURSES] = [
-    pace(0.05, 0.0, 1.0),
-    pace(0.2, 0.0, 1.0),
-    pace(0.4, 0.0, 1.0),
-    pace(0.75, 0.0, 1.0),
-    pace(0.2, 0.22, 1.0),
-    pace(0.45, 0.29, 0.98),
-    pace(0.9, 0.41, 0.9),
-];
-
-/// How fast a course follows.
-pub(crate) struct Pace {
-    /// The part of a window's deviation that the level takes up in the steady state.
-    gain: f64,
-    /// The part of the level's correction that the slope takes up; 0 for a level alone.
-    slope_gain: f64,
-    /// The factor that damps the slope from window to window.
-    kept: f64,
-}
-
-const fn pace(gain: f64, slope_gain: f64, kept: f64) -> Pace {
-    Pace {
-        gain,
-        slope_gain,
-        kept,
-    }
-}
-
-impl Pace {
-    /// The drift of the level per window, as a part of the noise's variance: the drift at which a
-    /// random-walk filter has this steady gain.
-    fn drift(&self) -> f64 {
-        self.gain * self.gain / (1.0 - self.gain)
-    }
-}
-
-/// Errors are cut to this many standard deviations, so that one burst does not fill the memory.
-const ERROR_DEVIATIONS: f64 = 4.0;
+use crate::tuning::Estimate as Tuning;
+use crate::tuning::estimate::Pace;
 
 /// The bounds of mean squared errors, so that no follower gets all the weight or none.
 const ERROR_LEAST: f64 = 1e-8;
@@ -63,17 +18,6 @@ const FALL_MOST: f64 = 0.999;
 
 /// A level stays within this distance of the estimates, as a logarithm.
 const LEVEL_MOST: f64 = 10.0;
-
-/// The largest change of a fleet that is forecast per window.
-pub(crate) const TREND_MAX: f64 = 0.05;
-
-/// When a plan is used, in windows after the window it was learned from, on average. SDKs poll once an
-/// interval, so a plan serves the second half of the next window and the first half of the one after,
-/// both later by the grace.
-pub(crate) const AHEAD: f64 = 1.65;
-
-/// The part of a plan's use that falls into the window after the next.
-pub(crate) const LATER: f64 = AHEAD - 1.0;
 
 /// One follower of the common course.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,10 +98,10 @@ impl Course {
 
     /// Follows a window. The follower is judged by the windows that its plans are used in. Its errors give
     /// the noise level; the gain needs only how much the noise exceeds the usual.
-    pub(crate) fn followed(&self, pace: &Pace, seen: &CourseEvidence) -> Self {
+    pub(crate) fn followed(&self, pace: &Pace, seen: &CourseEvidence, tuning: &Tuning) -> Self {
         let next = self.next(pace);
         let worth = self.error / (self.error + seen.more).max(self.error / 2.0);
-        let missed = self.off(pace, seen.level).powi(2) * worth;
+        let missed = self.off(pace, seen.level, tuning).powi(2) * worth;
         let drifted = (self.variance + pace.drift() * seen.since).min(VARIANCE_MOST);
         let gain = (drifted / (drifted + 1.0) * worth).min(1.0);
         // A window without any count shows a fall, but not a permanent fall to zero.
@@ -165,41 +109,43 @@ impl Course {
             .max(-FALL_MOST)
             .ln_1p();
         let slope = pace.kept * self.slope + pace.slope_gain * learned;
-        let slope = slope.clamp(-TREND_MAX, TREND_MAX);
+        let slope = slope.clamp(-tuning.common.trend_most, tuning.common.trend_most);
         Self {
             level: next + learned,
             slope,
             variance: (1.0 - gain) * drifted,
             later: next + learned + pace.kept * (1.0 + pace.kept) * slope,
-            error: self.remembering(missed, seen.remembered),
+            error: self.remembering(missed, seen.remembered, tuning),
         }
     }
 
     /// Remembers how far a window at this level was off, without following it.
-    pub(crate) fn missed(&self, pace: &Pace, level: f64, remembered: f64) -> Self {
+    pub(crate) fn missed(&self, pace: &Pace, level: f64, remembered: f64, tuning: &Tuning) -> Self {
         Self {
-            error: self.remembering(self.off(pace, level).powi(2), remembered),
+            error: self.remembering(self.off(pace, level, tuning).powi(2), remembered, tuning),
             ..*self
         }
     }
 
     /// How far a level is off what plans used in its window had forecast, relative to the forecast.
-    fn off(&self, pace: &Pace, level: f64) -> f64 {
+    fn off(&self, pace: &Pace, level: f64, tuning: &Tuning) -> f64 {
+        let later = tuning.operation.later();
         let off = |forecast: f64| level / forecast.exp() - 1.0;
-        (1.0 - LATER) * off(self.next(pace)) + LATER * off(self.later)
+        (1.0 - later) * off(self.next(pace)) + later * off(self.later)
     }
 
     /// The mean squared error after one more squared error; `remembered` is the length of the memory.
-    fn remembering(&self, squared: f64, remembered: f64) -> f64 {
-        let squared = squared.min(ERROR_DEVIATIONS.powi(2) * self.error);
+    fn remembering(&self, squared: f64, remembered: f64, tuning: &Tuning) -> f64 {
+        let squared = squared.min(tuning.common.error_deviations.powi(2) * self.error);
         (self.error + (squared - self.error) / remembered).clamp(ERROR_LEAST, ERROR_MOST)
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self, tuning: &Tuning) -> bool {
+        let trend_most = tuning.common.trend_most;
         let levels = -LEVEL_MOST..=LEVEL_MOST;
         levels.contains(&self.level)
             && levels.contains(&self.later)
-            && (-TREND_MAX..=TREND_MAX).contains(&self.slope)
+            && (-trend_most..=trend_most).contains(&self.slope)
             && (0.0..=VARIANCE_MOST).contains(&self.variance)
             && (ERROR_LEAST..=ERROR_MOST).contains(&self.error)
     }

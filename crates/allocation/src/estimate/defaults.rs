@@ -1,18 +1,11 @@
 //! Computes what is served to unknown names: priors and default probabilities.
 
 use crate::operation::Estimate;
+use crate::tuning::share::Unknown as Tuning;
 use crate::{Bounds, Policy, ServiceId};
-
-/// The highest probability of anything unknown. If the budget exceeds all known traffic, every named
-/// operation is kept whole. Something new may be as large as everything else together; half of it stays
-/// within twice the budget until the next plan knows it.
-const UNKNOWN_MAX: f64 = 0.5;
 
 /// Below one in 10⁹ no fleet keeps a trace, so doubling from there would never recover.
 const AS_GOOD_AS_ZERO: f64 = 1e-9;
-
-/// The offered rate from which an overflow entry has demand: one root request a day.
-const OVERFLOW_DEMAND: f64 = 1.0 / 86_400.0;
 
 /// The median offered rates of named operations: the expectation for an operation not seen yet.
 #[derive(Debug)]
@@ -58,18 +51,18 @@ fn median(rates: &mut [(ServiceId, f64)]) -> Option<f64> {
 
 /// The highest probability at which the budget holds if it is served to the whole fleet. It bounds every
 /// default, because SDKs may ask under names that no plan lists.
-pub(crate) fn unknown_max(budget: f64, offered: f64) -> f64 {
+pub(crate) fn unknown_max(budget: f64, offered: f64, tuning: &Tuning) -> f64 {
     if offered > 0.0 {
-        (budget / offered).min(UNKNOWN_MAX)
+        (budget / offered).min(tuning.most)
     } else {
-        UNKNOWN_MAX
+        tuning.most
     }
 }
 
 /// The probability while nothing is known at all.
-pub(crate) fn initial_probability(policy: &Policy) -> f64 {
+pub(crate) fn initial_probability(policy: &Policy, tuning: &Tuning) -> f64 {
     if policy.budget > 0.0 {
-        probability(policy.initial_probability, 0.0).min(UNKNOWN_MAX)
+        probability(policy.initial_probability, 0.0).min(tuning.most)
     } else {
         0.0
     }
@@ -85,8 +78,8 @@ pub(crate) fn raised(served: f64, start: f64, factor: f64) -> f64 {
 }
 
 /// Whether an overflow entry's own probability is its service's default.
-pub(crate) fn rules_default(overflow: &Estimate) -> bool {
-    overflow.demand() >= OVERFLOW_DEMAND
+pub(crate) fn rules_default(overflow: &Estimate, tuning: &Tuning) -> bool {
+    overflow.demand() >= tuning.overflow_demand
 }
 
 /// The probability of an operation of which only its service's bounds and a prior are known: what the

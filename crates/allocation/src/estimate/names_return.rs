@@ -5,16 +5,8 @@
 //! that is seen again is learned, and a new name is expected with that probability.
 
 use crate::operation::{Estimate, Evidence};
+use crate::tuning::estimate::Names as Tuning;
 use crate::{Plan, ServiceId};
-
-/// How fast the part is learned from very many names.
-const GAIN: f64 = 0.8;
-
-/// How many names count half of that: a single name says little.
-const PRIOR: f64 = 2.0;
-
-/// However many names never came again, the next one may.
-const LEAST: f64 = 0.001;
 
 /// The part of each service's new names that are seen again; 1 for services that are not listed.
 #[derive(Debug, Clone, Default)]
@@ -68,18 +60,19 @@ impl NamesReturn {
         seen.sort_by_key(|(service, ..)| *service);
         for own in seen.chunk_by(|one, other| one.0 == other.0) {
             let sum = |of: fn(&(ServiceId, f64, f64)) -> f64| own.iter().map(of).sum::<f64>();
-            self.learn(own[0].0, sum(|of| of.1), sum(|of| of.2));
+            let (came, due) = (sum(|of| of.1), sum(|of| of.2));
+            self.learn(own[0].0, came, due, &evidence.tuning.names);
         }
     }
 
-    fn learn(&mut self, service: ServiceId, came: f64, due: f64) {
+    fn learn(&mut self, service: ServiceId, came: f64, due: f64, tuning: &Tuning) {
         if due <= 0.0 {
             return;
         }
         let before = self.of_service(service);
-        let gain = GAIN * due / (due + PRIOR);
+        let gain = tuning.gain * due / (due + tuning.prior);
         let next = before + gain * ((came / due).min(1.0) - before);
-        let next = next.max(LEAST) as f32;
+        let next = next.max(tuning.least) as f32;
         match self.0.binary_search_by_key(&service, |(id, _)| *id) {
             Ok(at) => self.0[at].1 = next,
             Err(at) if next < 1.0 => self.0.insert(at, (service, next)),

@@ -14,25 +14,16 @@ use std::cell::LazyCell;
 
 use crate::common::{Common, Shift, Trend};
 use crate::defaults::Priors;
-use crate::outlook::{DRIFT, NOISE, Outlook, STEP_DEVIATIONS, VARIANCE_MAX};
+use crate::outlook::Outlook;
 use crate::peaks;
 use crate::presence::Presence;
 use crate::rhythm::Rhythm;
 use crate::state::Shared;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
+use crate::tuning::Estimate as Tuning;
+use crate::tuning::share::Peaks;
 use crate::{Belief, OperationCount, OperationId, OperationPlan, ServiceId};
-
-/// An empty window is empty by chance if the operation had traffic with at least this probability;
-/// otherwise the operation is silent.
-const PRESENT: f64 = 0.5;
-
-/// The exposure from which on an operation without a count had no traffic. Below it, its traffic may be
-/// where nothing has been reported yet.
-const COVERED: f64 = 0.9;
-
-/// The number of root requests a prior counts for when a new operation's own count is small.
-const PRIOR_COUNT: f64 = 1.0;
 
 /// The lowest rate, in root requests per second: a share divided by it is still a probability, and a
 /// million such operations cost nothing.
@@ -50,8 +41,12 @@ pub(crate) struct Estimate {
     pub belief: Belief,
     /// Whether the newest window is the first in which it was seen.
     pub is_new: bool,
-    /// The trend of the fleet's traffic from the window on.
-    pub trend: Trend,
+    /// See [`Estimate::rate`].
+    rate: f64,
+    /// See [`Estimate::presence`].
+    presence: f64,
+    /// Whether it had no traffic in the window, and not by chance.
+    pub is_silent: bool,
     pub silent_windows: u32,
     /// The same before the first window that may still change.
     pub silent_before: u32,
@@ -61,7 +56,7 @@ pub(crate) struct Estimate {
 
 impl Estimate {
     /// Reads an operation of a plan, of a fleet with this trend.
-    pub(crate) fn of(plan: &OperationPlan, trend: Trend) -> Self {
+    pub(crate) fn of(plan: &OperationPlan, trend: Trend, tuning: &Tuning) -> Self {
         Self {
             operation: plan.operation,
             service: plan.service,
@@ -69,54 +64,64 @@ impl Estimate {
             before: plan.belief_before,
             belief: plan.belief,
             is_new: false,
-            trend,
+            rate: 0.0,
+            presence: 0.0,
+            is_silent: false,
             silent_windows: plan.silent_windows,
             silent_before: plan.silent_before,
             window_offered: plan.window_offered,
             window_sampled: plan.window_sampled,
         }
+        .planned(trend, tuning)
     }
 
     /// Reads what a plan knew before its first window that may still change; none if the operation was first
     /// seen since.
-    pub(crate) fn before(plan: &OperationPlan, trend: Trend) -> Option<Self> {
-        let belief = plan.belief_before?;
-        Some(Self {
-            belief,
+    pub(crate) fn before(plan: &OperationPlan, trend: Trend, tuning: &Tuning) -> Option<Self> {
+        let before = OperationPlan {
+            belief: plan.belief_before?,
             silent_windows: plan.silent_before,
             window_offered: 0,
             window_sampled: 0,
-            ..Self::of(plan, trend)
-        })
+            ..*plan
+        };
+        Some(Self::of(&before, trend, tuning))
+    }
+
+    /// Works out what the belief says of the time when a plan made now is used.
+    fn planned(self, trend: Trend, tuning: &Tuning) -> Self {
+        let presence = Presence::of(&self.belief);
+        let (by_chance, later) = (presence.expected(), tuning.operation.later());
+        let expected =
+            Rhythm::of(&self.belief).expected(presence.present, presence.stay, by_chance, later);
+        Self {
+            rate: tame(self.belief.rate * trend.ahead(tuning)),
+            presence: Presence::tame(expected),
+            is_silent: self.window_offered == 0 && presence.present < tuning.presence.present,
+            ..self
+        }
     }
 
     /// The offered rate while it has traffic, when a plan made now is used, in root requests per
     /// second.
     pub(crate) fn rate(&self) -> f64 {
-        tame(self.belief.rate * self.trend.ahead())
+        self.rate
     }
 
     /// The probability that it has traffic when a plan made now is used.
     pub(crate) fn presence(&self) -> f64 {
-        let presence = Presence::of(&self.belief);
-        let rhythm = Rhythm::of(&self.belief);
-        Presence::tame(rhythm.expected(presence.present, presence.stay, presence.expected()))
+        self.presence
     }
 
     /// The offered rate that the next window is planned for, in root requests per second.
     pub(crate) fn demand(&self) -> f64 {
-        self.rate() * self.presence()
-    }
-
-    /// Whether it had no traffic in the window, and not by chance.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.window_offered == 0 && f64::from(self.belief.presence) < PRESENT
+        self.rate * self.presence
     }
 
     /// How much the mean of 1/estimate exceeds 1/mean, relative to it, while the rate stays constant: the
     /// estimate's relative variance.
     pub(crate) fn inverse_excess(&self) -> f64 {
-        if self.is_silent() {
+        if self.is_silent {
             0.0
         } else {
             f64::from(self.belief.variance)
@@ -133,6 +138,8 @@ pub(crate) struct Evidence<'a> {
     pub window: usize,
     /// Windows since the previous window; more than 1 after a gap.
     pub windows: f64,
+    pub tuning: &'a Tuning,
+    pub peaks: &'a Peaks,
 }
 
 impl Evidence<'_> {
@@ -143,7 +150,7 @@ impl Evidence<'_> {
 
     /// Whether so much of a service's window is in that no count means no traffic.
     pub(crate) fn is_covered(&self, service: ServiceId) -> bool {
-        self.trust.exposure(service, self.window) >= COVERED
+        self.trust.exposure(service, self.window) >= self.tuning.operation.covered
     }
 }
 
@@ -184,21 +191,25 @@ pub(crate) fn advance(
         Match::Known(old, count) => Outlook::of(old, count, evidence, (trend.step(), names)),
         Match::New(_) => None,
     });
-    let (common, shift, trend) = fleet.common.after(outlooks, trend, evidence.windows);
+    let (common, shift, trend) =
+        fleet
+            .common
+            .after(outlooks, trend, evidence.windows, evidence.tuning);
     let priors = LazyCell::new(|| Priors::of(known));
+    let planned = |estimate: Estimate| estimate.planned(trend, evidence.tuning);
     let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
     for matched in matched() {
         match matched {
             Match::Known(old, count) => {
                 let outlook = Outlook::of(old, count, evidence, (shift.change, names));
-                estimates.push(match outlook {
-                    Some(outlook) => follow(old, count, &outlook, evidence, shift, trend),
-                    None => carried(old, count, evidence, shift, trend),
-                });
+                estimates.push(planned(match outlook {
+                    Some(outlook) => follow(old, count, &outlook, evidence, shift),
+                    None => carried(old, count, evidence, shift),
+                }));
             }
             Match::New(count) if evidence.exposure(count.service) > 0.0 => {
                 let stays = names.of_service(count.service);
-                estimates.push(first_seen(count, &priors, evidence, trend, stays));
+                estimates.push(planned(first_seen(count, &priors, evidence, stays)));
             }
             Match::New(_) => {}
         }
@@ -222,7 +233,6 @@ fn carried(
     count: Option<&OperationCount>,
     evidence: Evidence<'_>,
     shift: Shift,
-    trend: Trend,
 ) -> Estimate {
     let before = &old.belief;
     let presence = Presence::of(before);
@@ -233,7 +243,8 @@ fn carried(
         presence.expected(),
     );
     let presence = presence.present(present);
-    let variance = f64::from(before.variance) + DRIFT * evidence.windows;
+    let tuning = &evidence.tuning.operation;
+    let variance = f64::from(before.variance) + tuning.drift() * evidence.windows;
     let rate = before.rate * shift.change;
     Estimate {
         belief: Belief {
@@ -241,13 +252,12 @@ fn carried(
             fell: before.fell,
             ..belief(
                 rate,
-                variance.min(VARIANCE_MAX),
+                variance.min(tuning.variance_most()),
                 presence,
                 rhythm,
                 f64::from(before.peak),
             )
         },
-        trend,
         ..still(old, count)
     }
 }
@@ -266,13 +276,12 @@ fn follow(
     outlook: &Outlook,
     evidence: Evidence<'_>,
     shift: Shift,
-    trend: Trend,
 ) -> Estimate {
     let Outlook {
         expected, variance, ..
     } = *outlook;
     let (gain, variance) = if outlook.step {
-        (1.0, 1.0 / outlook.counted + NOISE * NOISE)
+        (1.0, first_variance(outlook.counted, evidence.tuning))
     } else {
         (outlook.gain(), (1.0 - outlook.gain()) * variance)
     };
@@ -280,11 +289,12 @@ fn follow(
         (expected + gain * (outlook.counted - expected)) / evidence.exposure(old.service);
     let rate = followed / if outlook.step { 1.0 } else { shift.own };
     let (comes, was_silent) = (count.is_some(), old.silent_windows > 0);
-    let rhythm = Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows);
+    let rhythm =
+        Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows, &evidence.tuning.rhythm);
     // At once: one that pauses first has yet to show how often it comes.
     let again = old.belief.once && comes && old.silent_windows == 0;
     let presence = if again {
-        Presence::NEW
+        Presence::new(1.0, &evidence.tuning.presence)
     } else {
         outlook.presence
     };
@@ -293,7 +303,12 @@ fn follow(
     } else {
         0.0
     };
-    let peak = peaks::after(f64::from(old.belief.peak), seen, evidence.windows);
+    let peak = peaks::after(
+        f64::from(old.belief.peak),
+        seen,
+        evidence.windows,
+        evidence.peaks,
+    );
     Estimate {
         belief: Belief {
             once: old.belief.once && !comes,
@@ -304,7 +319,6 @@ fn follow(
             },
             ..belief(rate, variance, presence, rhythm, peak)
         },
-        trend,
         silent_windows: match count {
             Some(_) => 0,
             None => old.silent_windows.saturating_add(1),
@@ -316,15 +330,15 @@ fn follow(
 /// Starts an operation from its first count.
 ///
 /// A small count says little, and the operation may have begun late in the window. So the median of
-/// comparable operations is mixed in with the weight [`PRIOR_COUNT`]: upwards at most as far as the count
+/// comparable operations is mixed in with the weight [`prior_count`](crate::tuning::estimate::Operation::prior_count): upwards at most as far as the count
 /// allows, and never downwards, because the budget must hold for what was counted.
 fn first_seen<F: FnOnce() -> Priors>(
     count: &OperationCount,
     priors: &LazyCell<Priors, F>,
     evidence: Evidence<'_>,
-    trend: Trend,
     stays: f64,
 ) -> Estimate {
+    let tuning = evidence.tuning;
     let counted = count.offered as f64;
     let exposure = evidence.exposure(count.service);
     let seen = counted / exposure;
@@ -333,9 +347,10 @@ fn first_seen<F: FnOnce() -> Priors>(
     } else {
         priors.of_service(count.service)
     };
-    let most = (counted + STEP_DEVIATIONS * (counted + 1.0).sqrt()) / exposure;
+    let most = (counted + tuning.operation.step_deviations * (counted + 1.0).sqrt()) / exposure;
     let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
-    let rate = (counted * seen + PRIOR_COUNT * prior) / (counted + PRIOR_COUNT);
+    let weight = tuning.operation.prior_count;
+    let rate = (counted * seen + weight * prior) / (counted + weight);
     Estimate {
         operation: count.operation,
         service: count.service,
@@ -345,19 +360,26 @@ fn first_seen<F: FnOnce() -> Priors>(
             once: true,
             ..belief(
                 rate,
-                1.0 / counted + NOISE * NOISE,
-                Presence::new(if count.overflow { 1.0 } else { stays }),
+                first_variance(counted, tuning),
+                Presence::new(if count.overflow { 1.0 } else { stays }, &tuning.presence),
                 Rhythm::NEW,
                 0.0,
             )
         },
         is_new: true,
-        trend,
+        rate: 0.0,
+        presence: 0.0,
+        is_silent: false,
         silent_windows: 0,
         silent_before: 0,
         window_offered: count.offered,
         window_sampled: count.sampled,
     }
+}
+
+/// The relative variance of an estimate that one count shows.
+fn first_variance(counted: f64, tuning: &Tuning) -> f64 {
+    1.0 / counted + tuning.operation.noise * tuning.operation.noise
 }
 
 fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm, peak: f64) -> Belief {

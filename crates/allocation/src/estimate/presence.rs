@@ -6,16 +6,7 @@
 //! window shows it with the probability that it is not empty by chance.
 
 use crate::Belief;
-
-/// How far one window moves the probabilities of staying and waking.
-const LEARNING: f64 = 0.1;
-
-/// The probability of waking up before any wake-up has been seen: an operation that was always on and
-/// falls silent has more likely been renamed or switched off than paused.
-const WAKE: f64 = 0.02;
-
-/// However long an operation has been on without a gap, it is assumed to end in one window of a thousand.
-const STAY_MAX: f64 = 0.999;
+use crate::tuning::estimate::Presence as Tuning;
 
 /// The least expected presence of an operation, however long it has been silent, so that share over
 /// demand stays a probability.
@@ -33,19 +24,12 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// One that has just been seen for the first time.
-    pub(crate) const NEW: Self = Self {
-        present: 1.0,
-        stay: 1.0,
-        wake: WAKE,
-    };
-
-    /// The same, if it stays with this probability.
-    pub(crate) fn new(stay: f64) -> Self {
+    /// One that has just been seen for the first time, if it stays with this probability.
+    pub(crate) fn new(stay: f64, tuning: &Tuning) -> Self {
         Self {
+            present: 1.0,
             stay,
-            wake: WAKE * stay,
-            ..Self::NEW
+            wake: tuning.wake * stay,
         }
     }
 
@@ -90,8 +74,8 @@ impl Presence {
     /// # Source
     /// The forward step of a hidden Markov model with two states, and its transitions followed
     /// by their posterior probabilities.
-    pub(crate) fn after(self, empty: Option<f64>) -> Self {
-        let stay = self.stay.min(STAY_MAX);
+    pub(crate) fn after(self, empty: Option<f64>, tuning: &Tuning) -> Self {
+        let stay = self.stay.min(tuning.stay_most);
         let (seen_on, seen_off) = empty.map_or((1.0, 0.0), |empty| (empty, 1.0));
         let on_on = self.present * stay * seen_on;
         let on_off = self.present * (1.0 - stay) * seen_off;
@@ -104,8 +88,8 @@ impl Presence {
         let (was_on, was_off) = ((on_on + on_off) / all, (off_on + off_off) / all);
         Self {
             present: ((on_on + off_on) / all).clamp(0.0, 1.0),
-            stay: self.stay + LEARNING * (on_on / all - self.stay * was_on),
-            wake: self.wake + LEARNING * (off_on / all - self.wake * was_off),
+            stay: self.stay + tuning.learning * (on_on / all - self.stay * was_on),
+            wake: self.wake + tuning.learning * (off_on / all - self.wake * was_off),
         }
     }
 }
@@ -115,8 +99,11 @@ mod tests {
     use super::*;
 
     fn after(windows: &[Option<f64>]) -> Presence {
-        let next = |presence: Presence, window: &Option<f64>| presence.after(*window);
-        windows.iter().fold(Presence::NEW, next)
+        let next =
+            |presence: Presence, window: &Option<f64>| presence.after(*window, &Tuning::DEFAULT);
+        windows
+            .iter()
+            .fold(Presence::new(1.0, &Tuning::DEFAULT), next)
     }
 
     #[test]
@@ -140,10 +127,10 @@ mod tests {
 
     #[test]
     fn one_that_fires_every_fifth_window_is_expected_in_a_fifth() {
-        let mut presence = Presence::NEW;
+        let mut presence = Presence::new(1.0, &Tuning::DEFAULT);
         let (mut expected, mut windows) = (0.0, 0.0);
         for window in 0..500 {
-            presence = presence.after((window % 5 != 0).then_some(1e-9));
+            presence = presence.after((window % 5 != 0).then_some(1e-9), &Tuning::DEFAULT);
             if window >= 250 {
                 expected += presence.expected();
                 windows += 1.0;

@@ -6,17 +6,7 @@
 //! how well it has kept it.
 
 use crate::Belief;
-use crate::course::LATER;
-
-/// How fast the belief grows when an operation comes when due. Faster gains nothing: some operations that
-/// come by chance keep a gap for a while.
-const BELIEVED: f64 = 0.2;
-
-/// The factor on the belief when it does not come when due, or comes when not due.
-const DOUBTED: f64 = 0.8;
-
-/// Below this belief another gap is tried.
-const TRIED: f64 = 0.5;
+use crate::tuning::estimate::Rhythm as Tuning;
 
 /// The shortest possible gap.
 const SHORTEST: u16 = 2;
@@ -60,19 +50,25 @@ impl Rhythm {
 
     /// Follows a window that ends this many windows after the previous one, with or without requests, after a
     /// silent or an active one.
-    pub(crate) fn after(self, has_requests: bool, was_silent: bool, windows: f64) -> Self {
+    pub(crate) fn after(
+        self,
+        has_requests: bool,
+        was_silent: bool,
+        windows: f64,
+        tuning: &Tuning,
+    ) -> Self {
         // An out-of-range conversion saturates.
         let passed = windows as u16;
         let since = self.since.saturating_add(passed);
         let due = self.is_due(passed);
         let comes = has_requests && (was_silent || due);
         let regular = match (comes, due) {
-            (true, true) => self.regular + BELIEVED * (1.0 - self.regular),
-            (true, false) | (false, true) => self.regular * DOUBTED,
+            (true, true) => self.regular + tuning.believed * (1.0 - self.regular),
+            (true, false) | (false, true) => self.regular * tuning.doubted,
             (false, false) => self.regular,
         };
         Self {
-            gap: if comes && !due && regular < TRIED {
+            gap: if comes && !due && regular < tuning.tried {
                 since
             } else {
                 self.gap
@@ -119,8 +115,9 @@ impl Rhythm {
     }
 
     /// The probability that it has traffic when a plan made now is used: `by_chance` weighted by the doubt in
-    /// the gap, else by whether it is due and for how long it stays active.
-    pub(crate) fn expected(self, present: f64, stay: f64, by_chance: f64) -> f64 {
+    /// the gap, else by whether it is due and for how long it stays active. `later` is the part of the use that
+    /// falls into the window after the next.
+    pub(crate) fn expected(self, present: f64, stay: f64, by_chance: f64, later: f64) -> f64 {
         if self.gap < SHORTEST {
             return by_chance;
         }
@@ -132,7 +129,7 @@ impl Rhythm {
             }
         };
         let first = next(present, 1);
-        let expected = (1.0 - LATER) * first + LATER * next(first, 2);
+        let expected = (1.0 - later) * first + later * next(first, 2);
         by_chance + self.regular * (expected - by_chance)
     }
 }
@@ -141,12 +138,14 @@ impl Rhythm {
 mod tests {
     use super::*;
 
+    const LATER: f64 = 0.65;
+
     /// The state after windows with (`x`) and without requests.
     fn after(windows: &str) -> Rhythm {
         let mut rhythm = Rhythm::NEW;
         let mut silent = false;
         for window in windows.chars() {
-            rhythm = rhythm.after(window == 'x', silent, 1.0);
+            rhythm = rhythm.after(window == 'x', silent, 1.0, &Tuning::DEFAULT);
             silent = window != 'x';
         }
         rhythm
@@ -158,7 +157,8 @@ mod tests {
         let mut expected = Vec::new();
         for window in "x....".chars() {
             windows.push(window);
-            expected.push(after(&windows).expected(f64::from(u8::from(window == 'x')), 0.0, 0.2));
+            let present = f64::from(u8::from(window == 'x'));
+            expected.push(after(&windows).expected(present, 0.0, 0.2, LATER));
         }
         for (place, planned) in [0.0, 0.0, 0.0, LATER, 1.0 - LATER].into_iter().enumerate() {
             assert!((expected[place] - planned).abs() < 0.05, "{expected:?}");
@@ -179,7 +179,7 @@ mod tests {
         let by_chance = "x..x.x....x.xx...x......x.x...x..xx.x.....x.x..x...xx....x..x";
         assert!(after(by_chance).regular < 0.4, "{:?}", after(by_chance));
         let rhythm = after(&"x".repeat(70_000));
-        assert_eq!(rhythm.expected(1.0, 0.999, 0.999), 0.999);
+        assert_eq!(rhythm.expected(1.0, 0.999, 0.999, LATER), 0.999);
         assert_eq!(rhythm.is_pausing(), 0.0);
     }
 
@@ -201,8 +201,9 @@ mod tests {
                 since: u16::MAX,
                 ..Belief::default()
             };
-            let rhythm = Rhythm::of(&belief).after(false, true, f64::INFINITY);
-            assert_eq!(rhythm.expected(0.0, 0.5, 0.3), 0.3);
+            let rhythm = Rhythm::of(&belief);
+            let rhythm = rhythm.after(false, true, f64::INFINITY, &Tuning::DEFAULT);
+            assert_eq!(rhythm.expected(0.0, 0.5, 0.3, LATER), 0.3);
         }
     }
 }

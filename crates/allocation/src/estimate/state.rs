@@ -6,11 +6,8 @@ use crate::operation::{Estimate, Evidence, advance};
 use crate::sum::exact_sum;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
+use crate::tuning::Tuning;
 use crate::{Inputs, OperationId, Plan, ServicePlan, Timestamp, Window, WindowCounts};
-
-/// The smoothing of the cost of unseen operations: about fifteen windows, because new operations come
-/// in deploys.
-const UNSEEN_GAIN: f64 = 0.07;
 
 /// What is known after a window.
 #[derive(Debug)]
@@ -40,8 +37,9 @@ pub(crate) struct Shared {
 
 impl State {
     /// Takes over what a plan knew with its newest window.
-    pub(crate) fn after(plan: &Plan, retired: &[OperationId]) -> Self {
-        let trend = Trend::new(plan.fleet.trend);
+    pub(crate) fn after(plan: &Plan, retired: &[OperationId], tuning: &Tuning) -> Self {
+        let tuning = &tuning.estimate;
+        let trend = Trend::new(plan.fleet.trend, tuning);
         let fleet = Shared {
             trend,
             common: plan.fleet.common,
@@ -49,13 +47,14 @@ impl State {
             names_return: NamesReturn::after(plan),
         };
         let operations = plan.operations.iter();
-        let known = operations.map(|operation| Estimate::of(operation, trend));
+        let known = operations.map(|operation| Estimate::of(operation, trend, tuning));
         Self::of(known, fleet, retired)
     }
 
     /// Takes over what a plan knew before its first window that may still change.
-    fn settled(plan: &Plan, retired: &[OperationId]) -> Self {
-        let trend = Trend::new(plan.fleet.trend_before);
+    fn settled(plan: &Plan, retired: &[OperationId], tuning: &Tuning) -> Self {
+        let tuning = &tuning.estimate;
+        let trend = Trend::new(plan.fleet.trend_before, tuning);
         let fleet = Shared {
             trend,
             common: plan.fleet.common_before,
@@ -63,7 +62,7 @@ impl State {
             names_return: NamesReturn::before(plan),
         };
         let operations = plan.operations.iter();
-        let known = operations.filter_map(|operation| Estimate::before(operation, trend));
+        let known = operations.filter_map(|operation| Estimate::before(operation, trend, tuning));
         Self::of(known, fleet, retired)
     }
 
@@ -88,9 +87,12 @@ impl State {
         let unchanged = unchanged(previous, tallies, trust, inputs.windows);
         let goes_on = goes_on(previous, inputs.windows);
         let (mut state, skipped) = if unchanged || goes_on {
-            (Self::after(previous, retired), usize::from(unchanged))
+            (
+                Self::after(previous, retired, inputs.tuning),
+                usize::from(unchanged),
+            )
         } else {
-            (Self::settled(previous, retired), 0)
+            (Self::settled(previous, retired, inputs.tuning), 0)
         };
         let mut end = begin(previous, inputs.windows, unchanged || goes_on);
         let mut settles = true;
@@ -104,7 +106,14 @@ impl State {
                 state.forecast = state.demand();
             }
             let windows = windows_since(end, counts.window);
-            state.advance(&tallies[at], trust, at, windows);
+            state.advance(Evidence {
+                tally: &tallies[at],
+                trust,
+                window: at,
+                windows,
+                tuning: &inputs.tuning.estimate,
+                peaks: &inputs.tuning.share.peaks,
+            });
             end = counts.window.end;
         }
         if settles {
@@ -135,13 +144,8 @@ impl State {
         self.before = self.fleet.clone();
     }
 
-    fn advance(&mut self, tally: &SortedCounts, trust: &Trust, window: usize, windows: f64) {
-        let evidence = Evidence {
-            tally,
-            trust,
-            window,
-            windows,
-        };
+    fn advance(&mut self, evidence: Evidence<'_>) {
+        let tally = evidence.tally;
         let unseen = self.known.is_empty();
         self.fleet.names_return.follow(&self.known, evidence);
         let (known, common, trend) = advance(&self.known, &self.fleet, evidence);
@@ -151,7 +155,8 @@ impl State {
             .sum::<u128>();
         if !unseen && !tally.operations.is_empty() {
             let cost = tally.per_second(sampled as f64);
-            self.fleet.unseen_sampled += UNSEEN_GAIN * (cost - self.fleet.unseen_sampled);
+            let gain = evidence.tuning.names.unseen_gain;
+            self.fleet.unseen_sampled += gain * (cost - self.fleet.unseen_sampled);
         }
         self.known = known;
         self.fleet.common = common;

@@ -6,4 +6,5 @@ pub(crate) mod names;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod reason;
+pub mod tuning;
 pub(crate) mod window;

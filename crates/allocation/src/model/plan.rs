@@ -2,6 +2,7 @@
 
 use crate::defaults::initial_probability;
 use crate::solve::amount;
+use crate::tuning::share::Unknown;
 use crate::{
     AgentRate, AgentState, Claim, Clock, Common, Figures, GroupName, OperationId, Policy, Reason,
     ServiceId, Source, Timestamp, Trim, Whole, Window,
@@ -53,7 +54,7 @@ impl Plan {
                 level: f64::INFINITY,
                 completeness: 1.0,
                 covered: 1.0,
-                default_probability: initial_probability(policy),
+                default_probability: initial_probability(policy, &Unknown::DEFAULT),
                 ..FleetPlan::default()
             },
             ..Self::default()

@@ -9,7 +9,7 @@
 //! the hour counts only if it stands out from chance, and all of them only if they have lowered the error of
 //! the last hours.
 
-use crate::course::LATER;
+use crate::tuning::serve::Clock as Tuning;
 use crate::{Plan, Timestamp, Window};
 
 /// The most times of an hour that are told apart: those of windows of ten seconds. Of shorter windows, several
@@ -17,37 +17,6 @@ use crate::{Plan, Timestamp, Window};
 pub const SLOTS: usize = 360;
 
 const HOUR_MILLISECONDS: i64 = 3_600_000;
-
-/// The number of visits that a slot's mean is made of: the hours that are remembered.
-const VISITS: f64 = 6.0;
-
-/// The number of hours by which the gate judges.
-const JUDGED_HOURS: f64 = 2.0;
-
-/// The squared error that the gate begins with, and how many windows it counts for. So evidence opens it.
-const PRIOR_ERROR: f64 = 0.002;
-const PRIOR_WINDOWS: f64 = 10.0;
-
-/// The gate is open if the slots have lowered the squared error by this part. By chance they raise it.
-const OPEN: f64 = 0.05;
-
-/// A window that keeps more than this many times what it was to keep counts as if it kept this.
-const RATIO_MOST: f64 = 10.0;
-
-/// The usual ratio lies within these bounds; further off, SDKs do not apply what they are served.
-const USUAL_LEAST: f64 = 0.1;
-
-/// The bounds of a squared error: in the gate, and in the scatter as a multiple of the usual. So one burst does
-/// not decide.
-const SQUARED_MOST: f64 = 1.0;
-const OUTLYING: f64 = 25.0;
-const SCATTER_LEAST: f64 = 4e-4;
-
-/// The least that a slot may expect, as a part of the usual.
-const EXPECTED_LEAST: f64 = 0.1;
-
-/// Less than this part of a window says nothing of it.
-const COVERED: f64 = 0.3;
 
 /// What repeats every hour.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,13 +39,20 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
+        Self::new(0, &Tuning::DEFAULT)
+    }
+}
+
+impl Clock {
+    /// A clock that has learned nothing, of windows of this length.
+    fn new(milliseconds: i64, tuning: &Tuning) -> Self {
         Self {
-            milliseconds: 0,
+            milliseconds,
             windows: 0.0,
             usual: 1.0,
             scatter: 0.01,
-            error_with: PRIOR_ERROR,
-            error_without: PRIOR_ERROR,
+            error_with: tuning.prior_error,
+            error_without: tuning.prior_error,
             slots: [0.0; SLOTS],
         }
     }
@@ -88,68 +64,74 @@ impl Clock {
     ///
     /// After a gap nothing is learned, and nothing is lost either, because slots go by the time of the hour. With
     /// another interval everything is learned again.
-    pub(crate) fn after(self, previous: &Plan, window: Window, due: f64, part: f64) -> Self {
+    pub(crate) fn after(
+        self,
+        previous: &Plan,
+        window: Window,
+        due: f64,
+        part: f64,
+        tuning: &Tuning,
+    ) -> Self {
         let milliseconds = window.milliseconds();
-        let this = if self.milliseconds == milliseconds && self.is_sound() {
+        let this = if self.milliseconds == milliseconds && self.is_sound(tuning) {
             self
         } else {
-            Self {
-                milliseconds,
-                ..Self::default()
-            }
+            Self::new(milliseconds, tuning)
         };
         let fleet = &previous.fleet;
         let planned = fleet.expected_sampled - fleet.lower_bound_cost;
         let follows = previous.number > 1 && previous.window.end == window.start;
-        if !follows || milliseconds <= 0 || planned <= 0.0 || part < COVERED {
+        if !follows || milliseconds <= 0 || planned <= 0.0 || part < tuning.covered {
             return this;
         }
         let ratio = due / part / planned;
         if ratio.is_finite() {
-            this.followed(window.end, ratio.clamp(0.0, RATIO_MOST))
+            this.followed(window.end, ratio.clamp(0.0, tuning.ratio_most), tuning)
         } else {
             this
         }
     }
 
-    /// What the budget is multiplied by for when a plan made after a window is used.
-    pub(crate) fn factor(&self, window: Window) -> f64 {
+    /// What the budget is multiplied by for when a plan made after a window is used: `later` is the part of the
+    /// use that falls into the window after the next.
+    pub(crate) fn factor(&self, window: Window, later: f64, tuning: &Tuning) -> f64 {
         let milliseconds = window.milliseconds();
-        if self.milliseconds != milliseconds || milliseconds <= 0 || !self.is_sound() {
+        if self.milliseconds != milliseconds || milliseconds <= 0 || !self.is_sound(tuning) {
             return 1.0;
         }
-        let gate = self.gate();
+        let gate = self.gate(tuning);
         let expected = |windows: i64| {
             let end = window
                 .end
                 .0
                 .saturating_add(milliseconds.saturating_mul(windows));
-            self.expected(Timestamp(end)).powf(gate)
+            self.expected(Timestamp(end), tuning).powf(gate)
         };
-        1.0 / ((1.0 - LATER) * expected(1) + LATER * expected(2))
+        1.0 / ((1.0 - later) * expected(1) + later * expected(2))
     }
 
-    fn followed(mut self, end: Timestamp, ratio: f64) -> Self {
+    fn followed(mut self, end: Timestamp, ratio: f64, tuning: &Tuning) -> Self {
         let hour = self.windows_an_hour();
         self.usual += (ratio - self.usual) / (self.windows + 1.0).min(hour);
-        let seen = ratio / self.usual.max(USUAL_LEAST);
+        let seen = ratio / self.usual.max(tuning.usual_least);
         let judged = self.windows - hour;
+        let judged_most = tuning.judged_hours * hour;
         if judged >= 0.0 {
-            let memory = (judged + 1.0 + PRIOR_WINDOWS).min(JUDGED_HOURS * hour);
-            let squared = |off: f64| (off * off).min(SQUARED_MOST);
-            let with = squared(seen / self.expected(end) - 1.0);
+            let memory = (judged + 1.0 + tuning.prior_windows).min(judged_most);
+            let squared = |off: f64| (off * off).min(tuning.squared_most);
+            let with = squared(seen / self.expected(end, tuning) - 1.0);
             self.error_with += (with - self.error_with) / memory;
             self.error_without += (squared(seen - 1.0) - self.error_without) / memory;
         }
-        let visits = self.visits();
+        let visits = self.visits(tuning);
         let slot = self.slot(end);
         let off = seen - 1.0 - f64::from(self.slots[slot]);
         if visits >= 1.0 {
-            let memory = (judged + PRIOR_WINDOWS).clamp(PRIOR_WINDOWS, JUDGED_HOURS * hour);
-            let squared = (off * off).min(OUTLYING * self.scatter.max(SCATTER_LEAST));
+            let memory = (judged + tuning.prior_windows).clamp(tuning.prior_windows, judged_most);
+            let squared = (off * off).min(tuning.outlying * self.scatter.max(tuning.scatter_least));
             self.scatter += (squared - self.scatter) / memory;
         }
-        self.slots[slot] += (off / (visits + 1.0).min(VISITS)) as f32;
+        self.slots[slot] += (off / (visits + 1.0).min(tuning.visits)) as f32;
         self.windows += 1.0;
         self
     }
@@ -159,29 +141,31 @@ impl Clock {
     /// # Source
     /// The positive part of the estimator of W. James and C. Stein («Estimation with quadratic loss», 1961), slot
     /// by slot: of a deviation's square, only what exceeds its variance counts.
-    fn expected(&self, end: Timestamp) -> f64 {
+    fn expected(&self, end: Timestamp, tuning: &Tuning) -> f64 {
         let deviation = f64::from(self.slots[self.slot(end)]);
-        let visits = self.visits().max(1.0);
+        let visits = self.visits(tuning).max(1.0);
         // The mean of the first visits, then a moving mean of that many.
-        let visits = if visits < VISITS {
+        let visits = if visits < tuning.visits {
             visits
         } else {
-            2.0 * VISITS - 1.0
+            2.0 * tuning.visits - 1.0
         };
         let square = (deviation * deviation).max(f64::MIN_POSITIVE);
         let part = (1.0 - self.scatter / visits / square).max(0.0);
-        (1.0 + part * deviation).max(EXPECTED_LEAST)
+        (1.0 + part * deviation).max(tuning.expected_least)
     }
 
     /// How far the slots are believed, in [0, 1].
-    fn gate(&self) -> f64 {
+    fn gate(&self, tuning: &Tuning) -> f64 {
         let better = 1.0 - self.error_with / self.error_without;
-        (better / OPEN).clamp(0.0, 1.0)
+        (better / tuning.open).clamp(0.0, 1.0)
     }
 
-    /// How often each slot was visited, up to [`VISITS`].
-    fn visits(&self) -> f64 {
-        (self.windows / self.windows_an_hour()).floor().min(VISITS)
+    /// How often each slot was visited, up to [`Tuning::visits`].
+    fn visits(&self, tuning: &Tuning) -> f64 {
+        (self.windows / self.windows_an_hour())
+            .floor()
+            .min(tuning.visits)
     }
 
     fn windows_an_hour(&self) -> f64 {
@@ -200,11 +184,12 @@ impl Clock {
     }
 
     /// Whether every value is in range; in a damaged plan one may not be.
-    fn is_sound(&self) -> bool {
-        let error = |error: f64| error > 0.0 && error <= SQUARED_MOST;
+    fn is_sound(&self, tuning: &Tuning) -> bool {
+        let ratio_most = tuning.ratio_most;
+        let error = |error: f64| error > 0.0 && error <= tuning.squared_most;
         (0.0..f64::INFINITY).contains(&self.windows)
-            && (0.0..=RATIO_MOST).contains(&self.usual)
-            && (0.0..=OUTLYING * RATIO_MOST * RATIO_MOST).contains(&self.scatter)
+            && (0.0..=ratio_most).contains(&self.usual)
+            && (0.0..=tuning.outlying * ratio_most * ratio_most).contains(&self.scatter)
             && error(self.error_with)
             && error(self.error_without)
             && self.slots.iter().all(|slot| slot.is_finite())
@@ -216,6 +201,7 @@ mod tests {
     use super::*;
     use crate::{Inputs, OperationCount, OperationId, Policy, ServiceId, WindowCounts, next_plan};
 
+    const LATER: f64 = 0.65;
     const BUDGET: f64 = 10.0;
     const OPERATIONS: u32 = 20;
 
@@ -276,7 +262,10 @@ mod tests {
         // A period of 47 windows shifts from hour to hour.
         let (_, plan) = played(480, |number| if number % 47 < 3 { 6000 } else { 3000 });
         for ahead in 480..540 {
-            let factor = plan.fleet.clock.factor(window(ahead, 60_000));
+            let factor = plan
+                .fleet
+                .clock
+                .factor(window(ahead, 60_000), LATER, &Tuning::DEFAULT);
             assert!((factor - 1.0).abs() < 0.02, "{factor}");
         }
     }
@@ -289,7 +278,7 @@ mod tests {
         };
         for number in 0..480 {
             let ratio = if number % 60 == 0 { 3.0 } else { 1.0 };
-            clock = clock.followed(window(number, 60_000).end, ratio);
+            clock = clock.followed(window(number, 60_000).end, ratio, &Tuning::DEFAULT);
         }
         clock
     }
@@ -298,22 +287,25 @@ mod tests {
     fn a_gap_shifts_nothing_and_another_interval_begins_anew() {
         let clock = learned();
         // The plan after the last window but one of an hour serves the first of the next in its later part.
-        assert!(clock.factor(window(58, 60_000)) < 0.5);
+        assert!(clock.factor(window(58, 60_000), LATER, &Tuning::DEFAULT) < 0.5);
         let after_a_gap = window(6000 * 60 + 58, 60_000);
         let previous = Plan {
             number: 7,
             window: window(100, 60_000),
             ..Plan::default()
         };
-        let skipped = clock.after(&previous, after_a_gap, 1.0, 1.0);
+        let skipped = clock.after(&previous, after_a_gap, 1.0, 1.0, &Tuning::DEFAULT);
         assert_eq!(skipped, clock);
         assert_eq!(
-            skipped.factor(after_a_gap),
-            clock.factor(window(58, 60_000))
+            skipped.factor(after_a_gap, LATER, &Tuning::DEFAULT),
+            clock.factor(window(58, 60_000), LATER, &Tuning::DEFAULT)
         );
-        let changed = clock.after(&previous, window(1000, 30_000), 1.0, 1.0);
+        let changed = clock.after(&previous, window(1000, 30_000), 1.0, 1.0, &Tuning::DEFAULT);
         assert_eq!(changed.windows, 0.0);
-        assert_eq!(clock.factor(window(117, 30_000)), 1.0);
+        assert_eq!(
+            clock.factor(window(117, 30_000), LATER, &Tuning::DEFAULT),
+            1.0
+        );
     }
 
     #[test]
@@ -337,8 +329,17 @@ mod tests {
             },
         ];
         for clock in damaged {
-            assert_eq!(clock.factor(window(58, 60_000)), 1.0);
-            let next = clock.after(&Plan::default(), window(59, 60_000), 1.0, 1.0);
+            assert_eq!(
+                clock.factor(window(58, 60_000), LATER, &Tuning::DEFAULT),
+                1.0
+            );
+            let next = clock.after(
+                &Plan::default(),
+                window(59, 60_000),
+                1.0,
+                1.0,
+                &Tuning::DEFAULT,
+            );
             assert_eq!(next.windows, 0.0);
         }
     }
@@ -365,7 +366,7 @@ mod tests {
                     start: Timestamp(end.saturating_sub(milliseconds)),
                     end: Timestamp(end),
                 };
-                assert_eq!(clock.factor(window), 1.0);
+                assert_eq!(clock.factor(window, LATER, &Tuning::DEFAULT), 1.0);
             }
         }
     }

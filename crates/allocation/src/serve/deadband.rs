@@ -9,21 +9,6 @@ use crate::limits::{Limit, Rules};
 use crate::sum::exact_sum;
 use crate::{Binding, OperationPlan, ServiceId};
 
-/// A probability within this relative distance of its target stays. It matches the scatter of an
-/// operation's rate between windows, so most of what would move is noise. Shares that scatter within it
-/// have a fairness (Jain) of 0.99 or more.
-const BAND: f64 = 0.15;
-
-/// The relative uncertainty of an operation with n requests in a window is this many times 1/√n.
-const BAND_DEVIATIONS: f64 = 0.5;
-
-/// The widest band, whatever the uncertainty.
-const BAND_MAX: f64 = 0.5;
-
-/// How much less than their targets the kept probabilities may spend together, as a part of the budget.
-/// They never spend more.
-const UNSPENT_MAX: f64 = 0.003;
-
 /// A candidate for staying.
 struct Candidate {
     index: usize,
@@ -86,13 +71,14 @@ pub(crate) fn settle(
         one.pool.cmp(&other.pool).then(excess)
     };
     staying.sort_by(order);
+    let unspent_most = rules.tuning.serve.deadband.unspent_most;
     for pool in staying.chunk_by(|one, other| one.pool == other.pool) {
         let whole = if pool[0].pool == 0 {
             rules.budget
         } else {
             exact_sum(pool.iter().map(|candidate| candidate.target_share))
         };
-        settle_pool(pool, UNSPENT_MAX * whole, operations);
+        settle_pool(pool, unspent_most * whole, operations);
     }
 }
 
@@ -132,7 +118,10 @@ fn candidates(
     seconds: f64,
     operations: &[OperationPlan],
 ) -> Vec<Candidate> {
+    let tuning = &rules.tuning.serve.deadband;
     let mut listed = rules.previous.operations.iter().peekable();
+    let (least, most) = (tuning.band, tuning.band_most);
+    let deviations = tuning.deviations;
     let mut found = Vec::new();
     for (index, (plan, limit)) in operations.iter().zip(limits).enumerate() {
         while listed
@@ -145,7 +134,7 @@ fn candidates(
             continue;
         };
         let requests = plan.offered * seconds;
-        let band = (BAND_DEVIATIONS / requests.sqrt()).clamp(BAND, BAND_MAX);
+        let band = (deviations / requests.sqrt()).clamp(least, most);
         let moved = held.probability / plan.probability - 1.0;
         // A probability chosen from earlier windows is independent of this window's noise, so its cost needs no
         // correction for it.

@@ -4,29 +4,28 @@
 //! computed from what is believed. So limits start from what the previous plan would have served under
 //! the policy of now, not from what it served.
 
-use crate::preview::preview;
+use crate::preview::settled;
 use crate::solve::amount;
 use crate::state::State;
+use crate::tuning::Tuning;
+use crate::tuning::serve::Deadband;
 use crate::{OperationPlan, Plan, Policy};
 
 /// Two targets this close are equal: they are stored in single precision.
 const ROUNDING: f64 = 1e-6;
 
-/// A probability this close to its target was not held back: a deadband kept it.
-const DEADBAND: f64 = 0.15;
-
 /// The previous plan with each probability raised as far as the operators' change alone raises it; none if
 /// they changed nothing.
 ///
 /// This lowers nothing. The budget is shared again afterwards, and that lowers what it has to.
-pub(crate) fn instructed(previous: &Plan, policy: &Policy) -> Option<Plan> {
+pub(crate) fn instructed(previous: &Plan, policy: &Policy, tuning: &Tuning) -> Option<Plan> {
     let budget = amount(policy.budget);
     let same =
         previous.configuration_revision == policy.revision && previous.fleet.budget == budget;
     if previous.number == 0 || same {
         return None;
     }
-    let settled = preview(previous, policy);
+    let settled = settled(previous, policy, tuning);
     let factor = factor(previous.fleet.budget, budget);
     let mut plan = previous.clone();
     for (service, settled) in plan.services.iter_mut().zip(&settled.services) {
@@ -46,11 +45,12 @@ pub(crate) fn instructed(previous: &Plan, policy: &Policy) -> Option<Plan> {
         settled.fleet.default_probability,
         factor,
     );
-    let estimates = State::after(previous, &[]).known;
+    let estimates = State::after(previous, &[], tuning).known;
     for (at, estimate) in estimates.iter().enumerate() {
-        let raised = raised(&plan.operations[at], settled.operations[at].probability);
+        let target = settled.operations[at].probability;
+        let raised = raised(&plan.operations[at], target, &tuning.serve.deadband);
         // Nothing is known of what is silent, so it gets no more than what is unknown.
-        let most = if estimate.is_silent() {
+        let most = if estimate.is_silent {
             plan.default_probability(estimate.service)
         } else {
             1.0
@@ -84,13 +84,13 @@ fn raised_default(served: f64, settled: f64, factor: f64) -> f64 {
 
 /// A probability raised by as much as its target was.
 ///
-/// If it was at its target, it is now, too. If it was below, a hold or the limit on raises kept it there,
+/// If it was at its target (a deadband may have kept it close), it is now, too. If it was below, a hold or the limit on raises kept it there,
 /// and goes on doing so.
-fn raised(plan: &OperationPlan, target: f64) -> f64 {
+fn raised(plan: &OperationPlan, target: f64, tuning: &Deadband) -> f64 {
     let (served, before) = (plan.probability, f64::from(plan.reason.target));
     if target <= before * (1.0 + ROUNDING) {
         served
-    } else if served >= before * (1.0 - DEADBAND) {
+    } else if served >= before * (1.0 - tuning.band) {
         target
     } else {
         (served * (target / before)).min(1.0)

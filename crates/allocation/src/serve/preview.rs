@@ -6,6 +6,7 @@ use crate::lower_bound::Guarantees;
 use crate::solve::amount;
 use crate::state::State;
 use crate::sum::exact_sum;
+use crate::tuning::Tuning;
 use crate::{Figures, FleetPlan, Hold, Plan, Policy};
 
 /// The plan that `current` would settle at under another policy, if traffic stayed as it is.
@@ -14,10 +15,15 @@ use crate::{Figures, FleetPlan, Hold, Plan, Policy};
 /// window is copied. The result is for display: it has the number of `current`, and no plan follows it.
 #[must_use]
 pub fn preview(current: &Plan, policy: &Policy) -> Plan {
-    let state = State::after(current, &[]);
+    settled(current, policy, &Tuning::DEFAULT)
+}
+
+/// The same with other constants.
+pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan {
+    let state = State::after(current, &[], tuning);
     let offered = state.demand();
-    let bound = Guarantees::settled(current, policy, &state.known);
-    let rules = Rules::settled(policy, current, offered, bound.most(&state.known));
+    let bound = Guarantees::settled(current, policy, &state.known, tuning);
+    let rules = Rules::settled(policy, current, offered, bound.most(&state.known), tuning);
     let seconds = current.window.seconds();
     let mut decision = decide(&rules, &state, &bound, seconds);
     bound.note(&mut decision.services);

@@ -11,6 +11,7 @@ use crate::operation::Estimate;
 use crate::solve::{Entry, Solution, amount, solve, solve_nested};
 use crate::state::State;
 use crate::sum::exact_sum;
+use crate::tuning::share::Unknown;
 use crate::{
     Binding, GroupPlan, OVERFLOW_SERVICE, OperationPlan, Reason, ServiceId, ServicePlan, Source,
     peaks,
@@ -77,7 +78,7 @@ pub(crate) fn decide(
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| {
             let levels = (local(estimate.service), free(estimate.service));
-            settle(estimate, limit, *share, shared.pin_scale, levels)
+            settle(rules, estimate, limit, *share, shared.pin_scale, levels)
         })
         .collect();
     let pool = |service| local(service).node;
@@ -208,6 +209,7 @@ fn floors(estimates: &[Estimate], limits: &[Limit]) -> f64 {
 ///
 /// The levels are the one it shares at, and the one that it would share at if nothing were held back.
 fn settle(
+    rules: &Rules<'_>,
     estimate: &Estimate,
     limit: &Limit,
     share: f64,
@@ -248,7 +250,8 @@ fn settle(
             reason(most, source, target),
         );
     }
-    let probability = unbiased(share / estimate.demand(), limit, estimate.inverse_excess());
+    let excess = rules.tuning.estimate.operation.unbiased * estimate.inverse_excess();
+    let probability = unbiased(share / estimate.demand(), limit, excess);
     let (binding, bound, source) = if share <= entry.floor && entry.floor > 0.0 {
         let floor = entry.floor / estimate.presence();
         (Binding::Floor, floor, limit.floor_source)
@@ -359,11 +362,12 @@ fn default_probabilities(
     limits: &[Limit],
     operations: &[OperationPlan],
 ) -> (Vec<ServicePlan>, f64) {
+    let unknown = &rules.tuning.share.unknown;
     if operations.is_empty() {
-        return (Vec::new(), initial_probability(rules.policy));
+        return (Vec::new(), initial_probability(rules.policy, unknown));
     }
     let priors = Priors::of(&state.known);
-    let ruling = ruling(&state.known, limits, operations);
+    let ruling = ruling(&state.known, limits, operations, unknown);
     let default = |service| {
         if let Ok(index) = ruling.binary_search_by_key(&service, |(id, _)| *id) {
             return ruling[index].1;
@@ -395,9 +399,10 @@ fn ruling(
     estimates: &[Estimate],
     limits: &[Limit],
     operations: &[OperationPlan],
+    tuning: &Unknown,
 ) -> Vec<(ServiceId, f64)> {
     let rules = |estimate: &Estimate, limit: &Limit| {
-        limit.is_default || estimate.overflow && rules_default(estimate)
+        limit.is_default || estimate.overflow && rules_default(estimate, tuning)
     };
     let mut ruling: Vec<_> = estimates
         .iter()

@@ -11,23 +11,13 @@
 
 use crate::solve::amount;
 use crate::tally::SortedCounts;
-use crate::trust::{HEARD, Trust};
+use crate::trust::Trust;
+use crate::tuning::Tuning;
+use crate::tuning::share::Instances;
 use crate::{Plan, ServiceId};
-
-/// A window of which this part is in is whole.
-const WHOLE: f64 = 0.9;
-
-/// How far one window lowers an estimate: to half in seven windows.
-const FALL: f64 = 0.1;
-
-/// The same for a service without reports: its instances may be idle as well as gone.
-const FADE: f64 = 0.01;
 
 /// More instances than any fleet has, so that no product of them leaves the range of `f64`.
 const INSTANCES_MAX: f64 = 1e12;
-
-/// A window is scaled up by a factor of ten at most, however little of it was heard.
-const PART_MIN: f64 = 0.1;
 
 /// What the windows show about the number of instances.
 #[derive(Debug)]
@@ -40,7 +30,7 @@ pub(crate) struct InstanceEvidence {
 
 impl InstanceEvidence {
     /// Reads the windows that a plan is made from.
-    pub(crate) fn of(tallies: &[SortedCounts], trust: &Trust) -> Self {
+    pub(crate) fn of(tallies: &[SortedCounts], trust: &Trust, tuning: &Tuning) -> Self {
         let Some(newest) = tallies.last() else {
             return Self {
                 current: Vec::new(),
@@ -55,12 +45,17 @@ impl InstanceEvidence {
             .collect();
         services.sort_unstable();
         services.dedup();
+        let (own, all) = (&tuning.share.instances, tuning.trust.agents.heard);
         let counted = services.into_iter().map(|service| {
-            let whole = |window: &usize| trust.exposure(service, *window) >= WHOLE;
+            let whole = |window: &usize| trust.exposure(service, *window) >= own.whole;
             let window = (0..=again).rev().find(whole).unwrap_or(again);
             let part = trust.exposure(service, window);
-            let heard = part >= WHOLE && trust.heard(service) >= HEARD;
-            (service, mean(&tallies[window], service, part), heard)
+            let heard = part >= own.whole && trust.heard(service) >= all;
+            (
+                service,
+                mean(&tallies[window], service, part.max(own.part_least)),
+                heard,
+            )
         });
         Self {
             counted: counted.collect(),
@@ -73,7 +68,13 @@ impl InstanceEvidence {
     }
 
     /// Every service's instances, based on the previous plan; by id.
-    pub(crate) fn instances(&self, previous: &Plan, trust: &Trust) -> Vec<(ServiceId, f64)> {
+    pub(crate) fn instances(
+        &self,
+        previous: &Plan,
+        trust: &Trust,
+        tuning: &Tuning,
+    ) -> Vec<(ServiceId, f64)> {
+        let Instances { fall, fade, .. } = tuning.share.instances;
         let ids = previous.services.iter().map(|plan| plan.service);
         let ids = ids.chain(self.counted.iter().map(|(service, ..)| *service));
         let mut ids: Vec<_> = ids.collect();
@@ -87,8 +88,8 @@ impl InstanceEvidence {
             let found = self.counted.binary_search_by_key(&service, |(id, ..)| *id);
             let counted = match found.ok().map(|at| self.counted[at]) {
                 Some((_, counted, _)) if counted >= held => counted,
-                Some((_, counted, true)) => held + FALL * (counted - held),
-                None if trust.heard(service) >= HEARD => held * (1.0 - FADE),
+                Some((_, counted, true)) => held + fall * (counted - held),
+                None if trust.heard(service) >= tuning.trust.agents.heard => held * (1.0 - fade),
                 _ => held,
             };
             let current = lookup(&self.current, service).unwrap_or(0.0);
@@ -100,7 +101,7 @@ impl InstanceEvidence {
 
 /// The mean number of a service's instances in a window of which a part is in.
 fn mean(tally: &SortedCounts, service: ServiceId, part: f64) -> f64 {
-    let milliseconds = tally.milliseconds as f64 * part.clamp(PART_MIN, 1.0);
+    let milliseconds = tally.milliseconds as f64 * part.min(1.0);
     let found = tally
         .services
         .binary_search_by_key(&service, |seen| seen.service);

@@ -4,15 +4,14 @@ use crate::defaults::{initial_probability, probability, raised, unknown_max, wei
 use crate::names_return::NamesReturn;
 use crate::operation::Estimate;
 use crate::solve::{Entry, amount};
-use crate::trust::{HEARD, Trust};
+use crate::trust::Trust;
+use crate::tuning::{Share, Tuning};
 use crate::{Binding, Bounds, Hold, Plan, Policy, ServiceId, Source, peaks};
-
-/// If fewer of a service's new names than this come again, names with ids are among them.
-const SELDOM: f64 = 0.5;
 
 /// The rules that hold for every operation of one plan.
 #[derive(Debug)]
 pub(crate) struct Rules<'a> {
+    pub tuning: &'a Tuning,
     pub policy: &'a Policy,
     pub previous: &'a Plan,
     /// What raises start from: the previous plan, raised as far as operators' changes alone raise it.
@@ -71,14 +70,17 @@ impl<'a> Rules<'a> {
         demand: f64,
         factor: f64,
         guaranteed: f64,
+        tuning: &'a Tuning,
     ) -> Self {
+        let Share { unknown, peaks, .. } = &tuning.share;
         let budget = (amount(policy.budget) * factor - guaranteed).max(0.0);
-        let peak = peaks::of_fleet(previous, demand);
-        let budget = peaks::affordable(budget, demand, peak);
+        let peak = peaks::of_fleet(previous, demand, peaks);
+        let budget = peaks::affordable(budget, demand, peak, peaks);
         // A correction upwards is learned from known names, and says nothing of unknown ones.
         let uncorrected = (amount(policy.budget) - guaranteed).max(0.0);
-        let unknown_max = unknown_max(budget.min(uncorrected), demand);
+        let unknown_max = unknown_max(budget.min(uncorrected), demand, unknown);
         Self {
+            tuning,
             policy,
             previous,
             from: previous,
@@ -88,7 +90,7 @@ impl<'a> Rules<'a> {
             budget,
             weight_exponent: probability(policy.weight_exponent, 0.0),
             unknown_max,
-            start: initial_probability(policy).min(unknown_max),
+            start: initial_probability(policy, unknown).min(unknown_max),
             from_before: true,
         }
     }
@@ -115,11 +117,13 @@ impl<'a> Rules<'a> {
         previous: &'a Plan,
         demand: f64,
         guaranteed: f64,
+        tuning: &'a Tuning,
     ) -> Self {
         let factor = previous.fleet.trim.factor;
+        let hold = Hold::None;
         Self {
             from_before: false,
-            ..Self::new(policy, previous, Hold::None, demand, factor, guaranteed)
+            ..Self::new(policy, previous, hold, demand, factor, guaranteed, tuning)
         }
     }
 
@@ -137,11 +141,12 @@ impl<'a> Rules<'a> {
             return free;
         }
         let heard = self.trust.map_or(1.0, |trust| trust.heard(service));
-        if heard >= HEARD {
+        let all = self.tuning.trust.agents.heard;
+        if heard >= all {
             return free;
         }
         let missing = 1.0 - heard;
-        if missing >= HEARD {
+        if missing >= all {
             (served, Binding::Hold)
         } else {
             (
@@ -216,7 +221,7 @@ impl<'a> Rules<'a> {
             let found = self
                 .names_return
                 .map(|names| names.of_service(estimate.service));
-            found.is_some_and(|part| part < SELDOM)
+            found.is_some_and(|part| part < self.tuning.estimate.names.seldom)
         };
         let begun = self.from_before && !self.previous.operations.is_empty();
         begun && estimate.belief.once && (estimate.is_new || seldom())
@@ -241,7 +246,7 @@ impl<'a> Rules<'a> {
         // An overflow entry is served as its service's default, listed or not.
         let listed = if estimate.overflow { None } else { served };
         let unlisted = || self.from.default_probability(estimate.service);
-        if estimate.is_silent() && self.from_before {
+        if estimate.is_silent && self.from_before {
             return (listed.unwrap_or_else(unlisted), Binding::Hold);
         }
         match listed {

@@ -80,7 +80,7 @@ impl Unlisted {
         let served: Vec<(usize, usize)> = estimates
             .iter()
             .enumerate()
-            .filter_map(|(at, estimate)| Some((self.default_of(at, estimate)?, at)))
+            .filter_map(|(at, estimate)| Some((self.default_of(rules, at, estimate)?, at)))
             .collect();
         let mut kept = vec![ExactSum::new(); self.services.len()];
         let mut offered = kept.clone();
@@ -103,8 +103,8 @@ impl Unlisted {
     }
 
     /// The index of the service whose default an operation is served; none if it has its own probability.
-    fn default_of(&self, at: usize, estimate: &Estimate) -> Option<usize> {
-        let overflow = estimate.overflow && rules_default(estimate);
+    fn default_of(&self, rules: &Rules<'_>, at: usize, estimate: &Estimate) -> Option<usize> {
+        let overflow = estimate.overflow && rules_default(estimate, &rules.tuning.share.unknown);
         if self.holds(at) || overflow {
             self.services.binary_search(&estimate.service).ok()
         } else {

@@ -19,20 +19,9 @@ use crate::operation::Estimate;
 use crate::solve::amount;
 use crate::sum::exact_sum;
 use crate::trust::Trust;
+use crate::tuning::Tuning;
+use crate::tuning::share::{LowerBound, Unknown};
 use crate::{Hold, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId, ServicePlan};
-
-/// A new bound leaves a tenth of the reserve unused, so that a few more instances do not change every
-/// service's body again.
-const ROOM: f64 = 0.9;
-
-/// A bound stays while it fits the reserve and spends at least this part of it.
-const HELD_FROM: f64 = 0.8;
-
-/// The largest rise of a bound in one window, as a factor.
-const RAISE: f64 = 1.25;
-
-/// One trace a day: a smaller bound guarantees nothing, so none is served.
-const LEAST: f64 = 1.0 / 86_400.0;
 
 /// The guarantees of one plan.
 #[derive(Debug)]
@@ -63,23 +52,34 @@ impl Guarantees {
         seen: &InstanceEvidence,
         (trust, hold): (&Trust, Hold),
         known: &[Estimate],
+        tuning: &Tuning,
     ) -> Self {
+        let own = &tuning.share.lower_bound;
         if hold == Hold::Frozen {
             return Self::standing(previous);
         }
-        let instances = seen.instances(previous, trust);
+        let instances = seen.instances(previous, trust, tuning);
         let held = amount(previous.fleet.lower_bound);
-        Self::of(policy, instances, known, |wanted| next(held, wanted, hold))
+        let unknown = &tuning.share.unknown;
+        Self::of(policy, instances, known, unknown, |wanted| {
+            next(held, wanted, hold, own)
+        })
     }
 
     /// What a plan would settle at under another policy, with its known instances.
-    pub(crate) fn settled(current: &Plan, policy: &Policy, known: &[Estimate]) -> Self {
+    pub(crate) fn settled(
+        current: &Plan,
+        policy: &Policy,
+        known: &[Estimate],
+        tuning: &Tuning,
+    ) -> Self {
+        let (own, unknown) = (&tuning.share.lower_bound, &tuning.share.unknown);
         let services = current.services.iter();
         let instances = services.map(|plan| (plan.service, plan.instances));
-        Self::of(policy, instances.collect(), known, |wanted| {
+        Self::of(policy, instances.collect(), known, unknown, |wanted| {
             let held = amount(current.fleet.lower_bound);
-            let held = if stays(held, wanted) { held } else { 0.0 };
-            next(held, wanted, Hold::None)
+            let held = if stays(held, wanted, own) { held } else { 0.0 };
+            next(held, wanted, Hold::None, own)
         })
     }
 
@@ -87,6 +87,7 @@ impl Guarantees {
         policy: &Policy,
         instances: Vec<(ServiceId, f64)>,
         known: &[Estimate],
+        unknown: &Unknown,
         bound: impl FnOnce(f64) -> f64,
     ) -> Self {
         let services = instances.into_iter();
@@ -100,7 +101,7 @@ impl Guarantees {
         let reserve = amount(policy.lower_bound_reserve).min(amount(policy.budget));
         // Without a reserve, a million operations need not be counted.
         let times = if reserve > 0.0 {
-            serve(&mut services, known)
+            serve(&mut services, known, unknown)
         } else {
             0.0
         };
@@ -199,13 +200,13 @@ impl Guarantees {
 ///
 /// A service whose overflow entry has traffic is left out: SDKs apply the bound to every name, and the
 /// number of names in that entry is unknown. A mean of less than one instance counts as one.
-fn serve(services: &mut [ServiceGuarantee], known: &[Estimate]) -> f64 {
+fn serve(services: &mut [ServiceGuarantee], known: &[Estimate], unknown: &Unknown) -> f64 {
     let mut named = vec![0_u64; services.len()];
     let mut unnamed = vec![false; services.len()];
     for estimate in known {
         match place(services, estimate.service) {
             Some(at) if !estimate.overflow => named[at] += 1,
-            Some(at) => unnamed[at] |= rules_default(estimate),
+            Some(at) => unnamed[at] |= rules_default(estimate, unknown),
             None => {}
         }
     }
@@ -220,25 +221,25 @@ fn serve(services: &mut [ServiceGuarantee], known: &[Estimate]) -> f64 {
 }
 
 /// The bound after `held`, when `wanted` would spend the whole reserve.
-fn next(held: f64, wanted: f64, hold: Hold) -> f64 {
-    if wanted < LEAST {
+fn next(held: f64, wanted: f64, hold: Hold, tuning: &LowerBound) -> f64 {
+    if wanted < tuning.least {
         return 0.0;
     }
-    if stays(held, wanted) || (held < wanted && hold != Hold::None) {
+    if stays(held, wanted, tuning) || (held < wanted && hold != Hold::None) {
         return held;
     }
     let most = if held > 0.0 {
-        held * RAISE
+        held * tuning.raise
     } else {
         f64::INFINITY
     };
-    let bound = two_digits((ROOM * wanted).min(most));
-    if bound < LEAST { 0.0 } else { bound }
+    let bound = two_digits((tuning.room * wanted).min(most));
+    if bound < tuning.least { 0.0 } else { bound }
 }
 
 /// Whether a bound is within the reserve and spends enough of it.
-fn stays(held: f64, wanted: f64) -> bool {
-    (HELD_FROM * wanted..=wanted).contains(&held)
+fn stays(held: f64, wanted: f64, tuning: &LowerBound) -> bool {
+    (tuning.held_from * wanted..=wanted).contains(&held)
 }
 
 /// Rounds down to two significant decimal digits, to a number that prints with exactly those.
@@ -263,6 +264,10 @@ fn place(services: &[ServiceGuarantee], service: ServiceId) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn next_bound(held: f64, wanted: f64, hold: Hold) -> f64 {
+        next(held, wanted, hold, &LowerBound::DEFAULT)
+    }
+
     #[test]
     fn two_digits_are_written_as_two_digits() {
         for (value, text) in [
@@ -283,22 +288,30 @@ mod tests {
 
     #[test]
     fn a_bound_is_cut_at_once_held_while_it_fits_and_raised_in_steps() {
-        assert_eq!(next(0.0, 0.01, Hold::None), 0.009, "with room to grow");
-        for wanted in [0.009, 0.01, 0.011] {
-            assert_eq!(next(0.009, wanted, Hold::None), 0.009, "{wanted}");
-        }
-        assert_eq!(next(0.009, 0.008_9, Hold::None), 0.008);
         assert_eq!(
-            next(0.009, 0.001, Hold::None),
+            next_bound(0.0, 0.01, Hold::None),
+            0.009,
+            "with room to grow"
+        );
+        for wanted in [0.009, 0.01, 0.011] {
+            assert_eq!(next_bound(0.009, wanted, Hold::None), 0.009, "{wanted}");
+        }
+        assert_eq!(next_bound(0.009, 0.008_9, Hold::None), 0.008);
+        assert_eq!(
+            next_bound(0.009, 0.001, Hold::None),
             0.000_9,
             "as far as it has to"
         );
-        assert_eq!(next(0.009, 1.0, Hold::None), 0.011);
-        assert_eq!(next(0.009, 1.0, Hold::CutsOnly), 0.009);
-        assert_eq!(next(0.0, 1.0, Hold::CutsOnly), 0.0);
-        assert_eq!(next(0.009, 0.001, Hold::CutsOnly), 0.000_9);
-        assert_eq!(next(0.009, 1e-6, Hold::None), 0.0, "less than one a day");
-        assert_eq!(next(0.009, 0.0, Hold::None), 0.0);
+        assert_eq!(next_bound(0.009, 1.0, Hold::None), 0.011);
+        assert_eq!(next_bound(0.009, 1.0, Hold::CutsOnly), 0.009);
+        assert_eq!(next_bound(0.0, 1.0, Hold::CutsOnly), 0.0);
+        assert_eq!(next_bound(0.009, 0.001, Hold::CutsOnly), 0.000_9);
+        assert_eq!(
+            next_bound(0.009, 1e-6, Hold::None),
+            0.0,
+            "less than one a day"
+        );
+        assert_eq!(next_bound(0.009, 0.0, Hold::None), 0.0);
     }
 
     #[test]
@@ -306,9 +319,12 @@ mod tests {
         // Otherwise a steady fleet's bound would change with every plan.
         let mut wanted = 2e-5;
         while wanted < 1e6 {
-            let bound = next(0.0, wanted, Hold::None);
-            assert!(bound >= HELD_FROM * wanted, "{wanted}: {bound}");
-            assert_eq!(next(bound, wanted, Hold::None), bound);
+            let bound = next_bound(0.0, wanted, Hold::None);
+            assert!(
+                bound >= LowerBound::DEFAULT.held_from * wanted,
+                "{wanted}: {bound}"
+            );
+            assert_eq!(next_bound(bound, wanted, Hold::None), bound);
             wanted *= 1.003;
         }
     }

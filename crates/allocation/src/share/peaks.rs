@@ -8,40 +8,19 @@ use crate::hint::Hint;
 use crate::limits::{Limit, Rules};
 use crate::operation::Estimate;
 use crate::solve::{Entry, amount, solve};
+use crate::tuning::share::Peaks as Tuning;
 use crate::{Binding, Plan, ServiceId, ServicePlan};
 
-/// A return to the peak costs at most this many budgets in an interval. It lasts less than two intervals
-/// until SDKs have polled the answer, and is to cost at most 30 budgets.
-const RETURN: f64 = 15.0;
-
-/// What is left of a peak after a window with traffic: half after an hour of minutes. Traffic that has stayed
-/// low for hours is the usual one by then. While there is hardly any, nothing is forgotten: it may come back.
-const KEPT: f64 = 0.988_5;
-
-/// Less than this part of the peak is hardly any traffic.
-const HARDLY: f64 = 1e-3;
-
-/// In its first plans, a fleet's peak is the least it has seen: its first counts may be absurd.
-const YOUNG_PLANS: u64 = 5;
-
-/// In its first hour of minutes, its peak rises faster: agents appear one after the other.
-const GROWING_PLANS: u64 = 60;
-const RISE_GROWING: f64 = 1.5;
-
-/// A peak rises by this factor in a window at most: a spike of some windows is no level that traffic returns
-/// to, and would bound for days what is kept.
-const RISE: f64 = 1.1;
-
 /// The peak of a rate after a window.
-pub(crate) fn after(peak: f64, rate: f64, windows: f64) -> f64 {
-    risen(peak, rate, windows, RISE)
+pub(crate) fn after(peak: f64, rate: f64, windows: f64, tuning: &Tuning) -> f64 {
+    risen(peak, rate, windows, tuning.rise, tuning)
 }
 
-fn risen(peak: f64, rate: f64, windows: f64, rise: f64) -> f64 {
+fn risen(peak: f64, rate: f64, windows: f64, rise: f64, tuning: &Tuning) -> f64 {
     let peak = amount(peak);
     let most = if peak > 0.0 { rise * peak } else { rate };
-    let kept = if rate > HARDLY * peak {
-        KEPT.powf(windows)
+    let kept = if rate > tuning.hardly * peak {
+        tuning.kept.powf(windows)
     } else {
         1.0
     };
@@ -49,38 +28,39 @@ fn risen(peak: f64, rate: f64, windows: f64, rise: f64) -> f64 {
 }
 
 /// The peak of a fleet or service after the window that follows a plan.
-fn following(previous: &Plan, peak: f64, rate: f64) -> f64 {
-    if previous.number < YOUNG_PLANS && peak > 0.0 {
+fn following(previous: &Plan, peak: f64, rate: f64, tuning: &Tuning) -> f64 {
+    if previous.number < tuning.young_plans && peak > 0.0 {
         peak.min(rate)
-    } else if previous.number < GROWING_PLANS {
-        risen(peak, rate, 1.0, RISE_GROWING)
+    } else if previous.number < tuning.growing_plans {
+        risen(peak, rate, 1.0, tuning.rise_growing, tuning)
     } else {
-        after(peak, rate, 1.0)
+        after(peak, rate, 1.0, tuning)
     }
 }
 
 /// The part of the budget that may be spent, for the whole fleet, in traces per second.
-pub(crate) fn affordable(budget: f64, demand: f64, peak: f64) -> f64 {
+pub(crate) fn affordable(budget: f64, demand: f64, peak: f64, tuning: &Tuning) -> f64 {
     if peak > demand && demand > 0.0 {
-        budget.min(RETURN * budget * (demand / peak))
+        budget.min(tuning.most * budget * (demand / peak))
     } else {
         budget
     }
 }
 
 /// Whether the peak bounds what a plan may spend.
-pub(crate) fn binds(plan: &Plan) -> bool {
-    RETURN * plan.fleet.offered < plan.fleet.peak
+pub(crate) fn binds(plan: &Plan, tuning: &Tuning) -> bool {
+    tuning.most * plan.fleet.offered < plan.fleet.peak
 }
 
 /// Lowers the limits of operations and services that have faded.
 ///
 /// `estimates` and `limits` have the same order.
 pub(crate) fn bound(rules: &Rules<'_>, estimates: &[Estimate], limits: &mut [Limit]) {
+    let most = rules.tuning.share.peaks.most;
     let budget = amount(rules.policy.budget);
     for (estimate, limit) in estimates.iter().zip(limits.iter_mut()) {
         let peak = f64::from(estimate.belief.peak);
-        lower(limit, estimate.demand(), RETURN * budget / peak);
+        lower(limit, estimate.demand(), most * budget / peak);
     }
     let faded = faded(rules, estimates);
     for own in of_services(&faded, estimates).chunk_by(|one, other| one.0 == other.0) {
@@ -133,9 +113,10 @@ fn of_services(faded: &[Faded], estimates: &[Estimate]) -> Vec<(usize, usize)> {
 /// The services whose return would cost too much, by id.
 fn faded(rules: &Rules<'_>, estimates: &[Estimate]) -> Vec<Faded> {
     let budget = amount(rules.policy.budget);
+    let most = rules.tuning.share.peaks.most;
     let known = &rules.previous.services;
     // Most fleets have none: the demands are summed only if the last plan's were far below a peak.
-    let peaked = known.iter().filter(|plan| plan.peak > RETURN * budget);
+    let peaked = known.iter().filter(|plan| plan.peak > most * budget);
     let mut peaked: Vec<(ServiceId, f64, f64)> =
         peaked.map(|plan| (plan.service, plan.peak, 0.0)).collect();
     if peaked.is_empty() {
@@ -149,16 +130,21 @@ fn faded(rules: &Rules<'_>, estimates: &[Estimate]) -> Vec<Faded> {
     }
     peaked
         .into_iter()
-        .filter(|(_, peak, demand)| RETURN * demand < *peak)
+        .filter(|(_, peak, demand)| most * demand < *peak)
         .map(|(service, peak, demand)| Faded {
             service,
-            budget: RETURN * budget * (demand / peak),
+            budget: most * budget * (demand / peak),
         })
         .collect()
 }
 
 /// Writes each service's peak into the plan.
-pub(crate) fn note(previous: &Plan, estimates: &[Estimate], services: &mut [ServicePlan]) {
+pub(crate) fn note(
+    previous: &Plan,
+    estimates: &[Estimate],
+    services: &mut [ServicePlan],
+    tuning: &Tuning,
+) {
     let now = estimates
         .iter()
         .map(|known| (known.service, known.demand()));
@@ -176,7 +162,7 @@ pub(crate) fn note(previous: &Plan, estimates: &[Estimate], services: &mut [Serv
         now.clone()
     };
     for (plan, (now, before)) in services.iter_mut().zip(now.into_iter().zip(before)) {
-        plan.peak = following(previous, held(plan.service), now.min(before));
+        plan.peak = following(previous, held(plan.service), now.min(before), tuning);
     }
 }
 
@@ -193,7 +179,7 @@ fn demands(services: &[ServicePlan], of: impl Iterator<Item = (ServiceId, f64)>)
 }
 
 /// The fleet's peak after a window.
-pub(crate) fn of_fleet(previous: &Plan, demand: f64) -> f64 {
+pub(crate) fn of_fleet(previous: &Plan, demand: f64, tuning: &Tuning) -> f64 {
     let rate = demand.min(previous.fleet.offered);
-    following(previous, previous.fleet.peak, rate)
+    following(previous, previous.fleet.peak, rate, tuning)
 }

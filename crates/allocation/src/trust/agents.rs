@@ -3,26 +3,7 @@
 use super::super::{AgentId, AgentReport, AgentState, Plan, Timestamp, Window, WindowCounts};
 use super::windows_between;
 use crate::trust::WINDOWS_READ_MAX;
-
-/// How much later than its habit an agent may be before it is missing, in windows. Delivery scatters by
-/// seconds, an interval lasts a minute.
-const SLACK: f64 = 0.25;
-
-/// How fast a habit follows an agent that has become earlier. A habit is the largest recent lateness: it
-/// rises at once.
-const HABIT_FALL: f64 = 0.05;
-
-/// How fast it is learned for which part of the time an agent sends no reports.
-const IDLE_GAIN: f64 = 0.2;
-
-/// An agent that sends no reports for more than this part of the time has none to send when it is quiet.
-const IDLE: f64 = 0.1;
-
-/// How much longer than its longest recent pause an agent may pause, as a factor.
-const PAUSE: f64 = 2.0;
-
-/// How fast the least lateness rises again.
-const SOONEST_RISE: f64 = 0.05;
+use crate::tuning::trust::Agents as Tuning;
 
 /// A report whose place among the others is not known, as earlier releases stored it.
 const UNPLACED: u64 = u64::MAX;
@@ -72,7 +53,11 @@ impl Timeline {
 }
 
 /// Follows all agents over the windows, by id.
-pub(super) fn timelines(previous: &Plan, windows: &[WindowCounts]) -> Vec<Timeline> {
+pub(super) fn timelines(
+    previous: &Plan,
+    windows: &[WindowCounts],
+    tuning: &Tuning,
+) -> Vec<Timeline> {
     let Some(current) = windows.last().map(|counts| counts.window) else {
         return Vec::new();
     };
@@ -83,7 +68,7 @@ pub(super) fn timelines(previous: &Plan, windows: &[WindowCounts]) -> Vec<Timeli
     let mut known = previous.agents.iter().filter(sound).peekable();
     let mut found = Vec::with_capacity(previous.agents.len());
     let follow = |state: Option<&AgentState>, reports: &[AgentReport]| {
-        follow(state, reports, windows, (previous.window, current))
+        follow(state, reports, windows, (previous.window, current), tuning)
     };
     let gone = |state: &AgentState| follow(Some(state), &[]);
     for own in reports.chunk_by(|one, other| one.agent == other.agent) {
@@ -140,11 +125,12 @@ fn follow(
     reports: &[AgentReport],
     windows: &[WindowCounts],
     (previous, current): (Window, Window),
+    tuning: &Tuning,
 ) -> Timeline {
     let covered = covered(state, reports, windows);
     let Some(newest) = reports.iter().max_by_key(|report| report.span.end).copied() else {
         let state = *state.expect("an agent without reports was known before");
-        return ending(state, covered, windows, current);
+        return ending(state, covered, windows, current, tuning);
     };
     let first = reports.iter().map(|report| report.span.start).min();
     let before = state.map_or_else(
@@ -175,18 +161,18 @@ fn follow(
         let usual = lag + waited(state, reports, &newest, current);
         // One that has just fallen silent looks late as well. Only who comes late twice is.
         let usual = state.map_or(usual, |state| usual.min(lag_before(state, previous)));
-        next.habit = habit(state.is_some(), f64::from(before.habit), usual) as f32;
-        let rise = (lag - f64::from(before.soonest)) * SOONEST_RISE;
+        next.habit = habit(state.is_some(), f64::from(before.habit), usual, tuning) as f32;
+        let rise = (lag - f64::from(before.soonest)) * tuning.soonest_rise;
         next.soonest = lag.min(f64::from(before.soonest) + rise.max(0.0)) as f32;
         if let Some((part, pause)) = idle(state, reports, before.heard_until, current) {
-            next.idle += (IDLE_GAIN * (part - f64::from(before.idle))) as f32;
-            let rise = (pause - f64::from(before.pause)) * SOONEST_RISE;
+            next.idle += (tuning.idle_gain * (part - f64::from(before.idle))) as f32;
+            let rise = (pause - f64::from(before.pause)) * tuning.soonest_rise;
             next.pause = pause.min(f64::from(before.pause) + rise.max(0.0)) as f32;
         }
     }
     let again = reports.len() > 1 && reports[0].span != newest.span;
     next.returned |= again || (state.is_some() && came);
-    let mut timeline = ending(next, covered, windows, current);
+    let mut timeline = ending(next, covered, windows, current, tuning);
     timeline.known = state.is_some();
     if timeline.state.returned && !before.returned {
         timeline.second = Second::Came;
@@ -200,11 +186,12 @@ fn ending(
     covered: Vec<f64>,
     windows: &[WindowCounts],
     current: Window,
+    tuning: &Tuning,
 ) -> Timeline {
     // Pauses of chance have no longest one.
-    let pauses = f64::from(state.idle) > IDLE;
-    let usual = f64::from(state.habit) * if pauses { PAUSE } else { 1.0 };
-    let late = lag(state.heard_until, current) > usual + SLACK;
+    let pauses = f64::from(state.idle) > tuning.idle;
+    let usual = f64::from(state.habit) * if pauses { tuning.pause } else { 1.0 };
+    let late = lag(state.heard_until, current) > usual + tuning.slack;
     let first = late && state.missing_windows == 0;
     state.missing_windows = if late && !state.ended {
         state.missing_windows.saturating_add(1)
@@ -292,9 +279,9 @@ fn waited(
     (windows_between(from, newest.span.end, current) - 1.0).max(0.0)
 }
 
-fn habit(known: bool, habit: f64, usual: f64) -> f64 {
+fn habit(known: bool, habit: f64, usual: f64, tuning: &Tuning) -> f64 {
     let next = if known && usual < habit {
-        habit + HABIT_FALL * (usual - habit)
+        habit + tuning.habit_fall * (usual - habit)
     } else {
         usual
     };

@@ -8,18 +8,7 @@ use super::super::{Claim, Plan, ServiceId, WindowCounts};
 use super::agents::Timeline;
 use super::mass::Pair;
 use crate::hint::Hint;
-
-/// A count this many times anything known is out of all proportion.
-const PROPORTION: f64 = 100.0;
-
-/// Counts up to this are never held apart, in root requests a window.
-const LEAST: f64 = 1e6;
-
-/// How many windows a claim goes on before it is believed.
-const BELIEVED_WINDOWS: u32 = 10;
-
-/// How far what was sampled of a claim may be off what its service's probabilities say, as a factor.
-const SAMPLED: f64 = 2.0;
+use crate::tuning::trust::Claims as Tuning;
 
 /// Finds the claims of the windows: each with the place of its window.
 pub(super) fn hold_apart(
@@ -27,16 +16,18 @@ pub(super) fn hold_apart(
     windows: &[WindowCounts],
     pairs: &mut Vec<Pair>,
     timelines: &mut [Timeline],
+    tuning: &Tuning,
 ) -> Vec<(usize, Claim)> {
     if previous.fleet.offered <= 0.0 {
         return Vec::new();
     }
-    let mut held = suspects(previous, windows, pairs, timelines);
+    let mut held = suspects(previous, windows, pairs, timelines, tuning);
     let services = Suspected::all(previous, windows.len(), pairs, &held);
     let hint = Hint::default();
     held.retain(|suspect| {
         let found = hint.find(&services, &suspect.service, |of| of.service);
-        found.is_some_and(|at| services[at].is_claimed(suspect.window, &pairs[suspect.pair]))
+        found
+            .is_some_and(|at| services[at].is_claimed(suspect.window, &pairs[suspect.pair], tuning))
     });
     let mut claims = vec![false; timelines.len()];
     for newest in held.iter().filter(|of| of.window + 1 == windows.len()) {
@@ -45,7 +36,7 @@ pub(super) fn hold_apart(
     for (timeline, claims) in timelines.iter_mut().zip(claims) {
         timeline.state.claims = match claims {
             true => timeline.state.claims.saturating_add(1),
-            false if timeline.state.claims < BELIEVED_WINDOWS => 0,
+            false if timeline.state.claims < tuning.believed_windows => 0,
             false => timeline.state.claims,
         };
     }
@@ -84,6 +75,7 @@ fn suspects(
     windows: &[WindowCounts],
     pairs: &[Pair],
     timelines: &[Timeline],
+    tuning: &Tuning,
 ) -> Vec<Suspect> {
     let mut found = Vec::new();
     for (window, counts) in windows.iter().enumerate() {
@@ -95,9 +87,9 @@ fn suspects(
             let offered = pair.offered(window);
             let usual = if pair.settled { pair.rate } else { 0.0 };
             let known = previous.fleet.offered.max(usual) * seconds;
-            if offered > LEAST
-                && offered > PROPORTION * known
-                && timelines[pair.timeline].state.claims < BELIEVED_WINDOWS
+            if offered > tuning.least
+                && offered > tuning.proportion * known
+                && timelines[pair.timeline].state.claims < tuning.believed_windows
             {
                 found.push(Suspect {
                     window,
@@ -158,18 +150,17 @@ impl Suspected {
     }
 
     /// Whether neither the other agents nor what was sampled speak for a count.
-    fn is_claimed(&self, window: usize, pair: &Pair) -> bool {
+    fn is_claimed(&self, window: usize, pair: &Pair, tuning: &Tuning) -> bool {
         let (offered, sampled) = pair.counts[window];
         let others = self.offered[window].saturating_sub(u128::from(offered));
-        offered as f64 > PROPORTION * others as f64 && !self.was_sampled(offered, sampled)
+        offered as f64 > tuning.proportion * others as f64
+            && !self.was_sampled(offered, sampled, tuning.sampled)
     }
 
     /// Whether as many were sampled as the probabilities of the service say.
-    fn was_sampled(&self, offered: u64, sampled: u64) -> bool {
+    fn was_sampled(&self, offered: u64, sampled: u64, within: f64) -> bool {
         let (least, most) = self.served;
         let (offered, sampled) = (offered as f64, sampled as f64);
-        sampled >= 1.0
-            && sampled >= offered * least / SAMPLED
-            && sampled <= offered * most * SAMPLED
+        sampled >= 1.0 && sampled >= offered * least / within && sampled <= offered * most * within
     }
 }

@@ -2,14 +2,7 @@
 
 use super::super::{AgentId, AgentRate, Plan, ServiceId, WindowCounts};
 use super::agents::{Timeline, place};
-
-/// How fast a usual rate follows. It only apportions trust, so it averages over about three windows:
-/// neither a burst nor a lull of one window decides.
-const GAIN: f64 = 0.3;
-
-/// How far a usual rate may rise in one window, as a factor: no agent weighs more than it has shown over
-/// time.
-const RISE: f64 = 2.0;
+use crate::tuning::trust::Usual as Tuning;
 
 /// An agent and a service of which it reports.
 #[derive(Debug, Clone)]
@@ -36,15 +29,15 @@ impl Pair {
     }
 
     /// Follows a window that has settled.
-    pub(super) fn follow(&mut self, window: usize, covered: f64, seconds: f64) {
+    pub(super) fn follow(&mut self, window: usize, covered: f64, seconds: f64, tuning: &Tuning) {
         if covered <= 0.0 || seconds <= 0.0 || !self.settled {
             return;
         }
         let counted = self.offered(window) / (seconds * covered);
         // A part of a window says as much less.
-        let next = self.rate + GAIN * covered * (counted - self.rate);
+        let next = self.rate + tuning.gain * covered * (counted - self.rate);
         self.rate = if self.rate > 0.0 {
-            next.min(RISE * self.rate)
+            next.min(tuning.rise * self.rate)
         } else {
             next
         };

@@ -16,6 +16,7 @@ use super::{
     AgentRate, AgentState, Claim, Plan, ServiceId, ServicePlan, Timestamp, Window, WindowCounts,
 };
 use crate::hint::Hint;
+use crate::tuning::Trust as Tuning;
 use agents::Timeline;
 use mass::{Pair, pairs};
 use service::{Context, ServiceReading};
@@ -27,18 +28,6 @@ pub const WINDOWS_READ_MAX: usize = 16;
 pub const AGENTS_MAX: usize = 200_000;
 /// See [`AGENTS_MAX`].
 pub const RATES_MAX: usize = 1_000_000;
-
-/// Counts of an agent that is this much later than its habit would settle a window are waited for.
-const SETTLE_SLACK: f64 = 0.1;
-
-/// Agents with less than this part of the fleet's usual traffic do not delay the settling of windows.
-const SETTLE_PART: f64 = 1e-3;
-
-/// How many windows an agent may be missing before it is forgotten: a day of minutes.
-pub(super) const FORGOTTEN_WINDOWS: u32 = 1440;
-
-/// A service of which less than this part is missing counts as heard.
-pub(super) const HEARD: f64 = 0.995;
 
 /// What the reports of the windows are worth.
 #[derive(Debug)]
@@ -123,17 +112,29 @@ impl Trust {
 }
 
 /// Reads the windows from the settled state of a plan on.
-pub(super) fn read(previous: &Plan, windows: &[WindowCounts]) -> Trust {
+pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -> Trust {
     let Some(current) = windows.last().map(|counts| counts.window) else {
         return Trust::nothing(previous);
     };
-    let mut timelines = agents::timelines(previous, windows);
+    let mut timelines = agents::timelines(previous, windows, &tuning.agents);
     let mut pairs = pairs(previous, windows, &timelines);
-    let claims = claims::hold_apart(previous, windows, &mut pairs, &mut timelines);
-    let settled = settle_from(previous, windows, &timelines, &pairs);
+    let claims = claims::hold_apart(
+        previous,
+        windows,
+        &mut pairs,
+        &mut timelines,
+        &tuning.claims,
+    );
+    let settled = settle_from(previous, windows, &timelines, &pairs, tuning);
     // Each pair occurs once and is large, so it is not moved until its place is known.
     pairs.sort_by_cached_key(|pair| (pair.service, pair.agent));
-    let context = Context::new(previous, windows, &timelines, settled);
+    let context = Context {
+        previous,
+        windows,
+        timelines: &timelines,
+        settled,
+        tuning,
+    };
     let mut services = Vec::new();
     for own in pairs.chunk_by_mut(|one, other| one.service == other.service) {
         services.push(context.read(own));
@@ -235,6 +236,7 @@ fn settle_from(
     windows: &[WindowCounts],
     timelines: &[Timeline],
     pairs: &[Pair],
+    tuning: &Tuning,
 ) -> Timestamp {
     let Some(current) = windows.last().map(|counts| counts.window) else {
         return previous.settled;
@@ -251,7 +253,7 @@ fn settle_from(
     for pair in pairs {
         mass[pair.timeline] += pair.mass;
     }
-    let least = SETTLE_PART * mass.iter().sum::<f64>();
+    let least = tuning.agents.settle_part * mass.iter().sum::<f64>();
     let waited = timelines
         .iter()
         .zip(mass)
@@ -260,7 +262,7 @@ fn settle_from(
             let unread = *mass <= 0.0 && timeline.state.habit >= 1.0;
             !timeline.is_missing() && (*mass >= least || unread)
         })
-        .map(|(timeline, _)| f64::from(timeline.state.habit) + SETTLE_SLACK)
+        .map(|(timeline, _)| f64::from(timeline.state.habit) + tuning.agents.settle_slack)
         .fold(0.0, f64::max);
     let back = (waited.floor() as i64).min(WINDOWS_READ_MAX as i64 - 1);
     let wanted = current

@@ -3,47 +3,9 @@
 use super::super::{Plan, ServiceId, Timestamp, Window, WindowCounts};
 use super::agents::{Second, Timeline};
 use super::mass::Pair;
-use super::{FORGOTTEN_WINDOWS, windows_between};
-use crate::common::EMPTY_BY_CHANCE;
+use super::windows_between;
 use crate::plan::AGES;
-
-/// How fast the part of new agents that report again is learned.
-const RETURN_GAIN: f64 = 0.5;
-
-/// How fast it is learned at what age new agents' counts come in.
-const AGE_GAIN: f64 = 0.3;
-
-/// New agents of a service in which fewer than this part report again leave no hole when they do not.
-const RETURN_LEAST: f64 = 0.05;
-
-/// An agent replaces another if it began at most this many windows before the other's last report, or
-/// this many after.
-const REPLACED_BEFORE: f64 = 1.0;
-const REPLACED_AFTER: f64 = 2.0;
-
-/// If this part of what an agent reported is replaced, so is the agent: rates scatter.
-const REPLACED: f64 = 0.7;
-
-/// For how many windows after agents fell silent a rise of the others counts as theirs.
-const MOVED_WINDOWS: u32 = 4;
-
-/// The relative scatter of a service's traffic from window to window.
-const NOISE: f64 = 0.03;
-
-/// By how many windows usual rates are behind: the gain of 0.3 makes it 2.3, and a window has not settled.
-const RATES_BEHIND: f64 = 3.3;
-
-/// How many standard deviations the others must have risen.
-const MOVED_DEVIATIONS: f64 = 3.0;
-
-/// A window of which this part is in is whole.
-const WHOLE: f64 = 0.9;
-
-/// Of a window of which this part is in, what agents count is known well enough to compare.
-const SOME: f64 = 0.25;
-
-/// How far the usual rates of missing agents follow the others' in one window, as a factor.
-const FOLLOWED: f64 = 4.0;
+use crate::tuning::Trust as Tuning;
 
 /// What one service's reports are worth.
 #[derive(Debug)]
@@ -66,27 +28,14 @@ pub(super) struct ServiceReading {
 
 /// What is the same for all services.
 pub(super) struct Context<'a> {
-    previous: &'a Plan,
-    windows: &'a [WindowCounts],
-    timelines: &'a [Timeline],
-    settled: Timestamp,
+    pub previous: &'a Plan,
+    pub windows: &'a [WindowCounts],
+    pub timelines: &'a [Timeline],
+    pub settled: Timestamp,
+    pub tuning: &'a Tuning,
 }
 
-impl<'a> Context<'a> {
-    pub(super) fn new(
-        previous: &'a Plan,
-        windows: &'a [WindowCounts],
-        timelines: &'a [Timeline],
-        settled: Timestamp,
-    ) -> Self {
-        Self {
-            previous,
-            windows,
-            timelines,
-            settled,
-        }
-    }
-
+impl Context<'_> {
     /// Reads a service; gives what its agents are expected to report from now on to its pairs.
     pub(super) fn read(&self, pairs: &mut [Pair]) -> ServiceReading {
         let service = pairs[0].service;
@@ -117,7 +66,8 @@ impl<'a> Context<'a> {
         let exposures = exposures.collect();
         let silent = (0..self.windows.len()).map(|window| {
             let due = covered[window] * self.windows[window].window.seconds();
-            due >= EMPTY_BY_CHANCE && pairs.iter().all(|pair| pair.offered(window) <= 0.0)
+            due >= self.tuning.service.empty_by_chance
+                && pairs.iter().all(|pair| pair.offered(window) <= 0.0)
         });
         let silent = silent.collect();
         let (mass, missing) = self.missing(pairs, agents_return);
@@ -206,7 +156,11 @@ impl<'a> Context<'a> {
                 }
                 _ => 0.0,
             };
-            let gain = if begun { 1.0 } else { AGE_GAIN };
+            let gain = if begun {
+                1.0
+            } else {
+                self.tuning.service.age_gain
+            };
             *rate += (gain * (counted - f64::from(*rate))) as f32;
         }
         ages
@@ -225,7 +179,7 @@ impl<'a> Context<'a> {
         };
         let (came, missed) = (of(Second::Came), of(Second::Missed));
         if came + missed > 0.0 {
-            before + RETURN_GAIN * (came / (came + missed) - before)
+            before + self.tuning.service.return_gain * (came / (came + missed) - before)
         } else {
             before
         }
@@ -248,8 +202,10 @@ impl<'a> Context<'a> {
         for pair in pairs {
             let timeline = self.timeline(pair);
             let state = &timeline.state;
-            let long_ago = state.missing_windows > FORGOTTEN_WINDOWS;
-            let once = timeline.is_missing() && !state.returned && agents_return < RETURN_LEAST;
+            let long_ago = state.missing_windows > self.tuning.agents.forgotten_windows;
+            let once = timeline.is_missing()
+                && !state.returned
+                && agents_return < self.tuning.service.return_least;
             let ended = state.ended && state.heard_until <= self.settled;
             if long_ago || once || ended {
                 (pair.mass, pair.rate) = (0.0, 0.0);
@@ -259,6 +215,7 @@ impl<'a> Context<'a> {
 
     /// Lets agents that began when others fell silent take their place.
     fn replace(&self, pairs: &mut [Pair], agents_return: f64) {
+        let tuning = &self.tuning.service;
         let window = self.windows[self.windows.len() - 1].window;
         let mut gone: Vec<usize> = Vec::new();
         for (at, pair) in pairs.iter().enumerate() {
@@ -282,15 +239,15 @@ impl<'a> Context<'a> {
             let mut left = whole;
             for &new in &begun[first..] {
                 let after = windows_between(onset, self.timeline(&pairs[new]).state.since, window);
-                if after > REPLACED_AFTER + self.unread(window) || left <= 0.0 {
+                if after > tuning.replaced_after + self.unread(window) || left <= 0.0 {
                     break;
                 }
                 let free = pairs[new].mass * (1.0 - pairs[new].replaces);
                 let since = |at: usize| self.timeline(&pairs[at]).state.since;
                 let younger = since(new) > since(lost);
-                if after < -REPLACED_BEFORE || !younger || free <= 0.0 {
+                if after < -tuning.replaced_before || !younger || free <= 0.0 {
                     // Later ones fell silent later still, and what has replaced another stays so.
-                    let done = after < -REPLACED_BEFORE || free <= 0.0;
+                    let done = after < -tuning.replaced_before || free <= 0.0;
                     first += usize::from(done && begun[first] == new);
                     continue;
                 }
@@ -298,7 +255,7 @@ impl<'a> Context<'a> {
                 pairs[new].replaces = (pairs[new].replaces + taken / pairs[new].mass).min(1.0);
                 left -= taken;
             }
-            let part = if whole > 0.0 && left <= (1.0 - REPLACED) * whole {
+            let part = if whole > 0.0 && left <= (1.0 - tuning.replaced) * whole {
                 0.0
             } else if whole > 0.0 {
                 left / whole
@@ -322,7 +279,7 @@ impl<'a> Context<'a> {
             let seconds = self.windows[window].window.seconds();
             let usual = covered * seconds;
             let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
-            (covered >= SOME * expected && usual > 0.0).then(|| offered / usual)
+            (covered >= self.tuning.service.some * expected && usual > 0.0).then(|| offered / usual)
         });
         newest.unwrap_or(1.0).clamp(0.0, 1.0)
     }
@@ -339,13 +296,14 @@ impl<'a> Context<'a> {
     fn have_moved(&self, pairs: &[Pair], agents_return: f64) -> bool {
         let (mass, missing) = self.missing(pairs, agents_return);
         // Usual rates are behind traffic that has been rising.
-        let risen = (RATES_BEHIND * self.previous.fleet.trend).exp().max(1.0);
+        let risen = (self.tuning.service.rates_behind * self.previous.fleet.trend)
+            .exp()
+            .max(1.0);
         let (mass, missing) = (risen * mass, risen * missing);
         let gone = |pair: &&Pair| self.timeline(pair).is_missing() && pair.mass > 0.0;
-        let recent = pairs
-            .iter()
-            .filter(gone)
-            .filter(|pair| self.timeline(pair).state.missing_windows <= MOVED_WINDOWS);
+        let recent = pairs.iter().filter(gone).filter(|pair| {
+            self.timeline(pair).state.missing_windows <= self.tuning.service.moved_windows
+        });
         let onset = recent
             .map(|pair| self.timeline(pair).state.heard_until)
             .max();
@@ -363,15 +321,16 @@ impl<'a> Context<'a> {
             let (covered, expected) = self.sum(heard(), window, agents_return);
             let part = covered / expected;
             let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
-            (part >= WHOLE && span.start >= onset && span.seconds() > 0.0)
+            (part >= self.tuning.service.whole && span.start >= onset && span.seconds() > 0.0)
                 .then(|| (offered / part / span.seconds(), span.seconds()))
         });
         let Some((seen, seconds)) = newest else {
             return false;
         };
         let part = missing / mass;
-        let deviation = (mass / seconds + (NOISE * mass).powi(2)).sqrt();
-        seen >= (1.0 - part / 2.0) * mass && seen - (mass - missing) > MOVED_DEVIATIONS * deviation
+        let deviation = (mass / seconds + (self.tuning.service.noise * mass).powi(2)).sqrt();
+        seen >= (1.0 - part / 2.0) * mass
+            && seen - (mass - missing) > self.tuning.service.moved_deviations * deviation
     }
 
     fn release(&self, pairs: &mut [Pair]) {
@@ -397,6 +356,7 @@ impl<'a> Context<'a> {
 
     /// Follows the windows that have settled. The missing follow the others.
     fn follow(&self, pairs: &mut [Pair]) {
+        let followed = self.tuning.service.followed;
         for (window, counts) in self.windows.iter().enumerate() {
             if counts.window.end > self.settled {
                 break;
@@ -408,12 +368,13 @@ impl<'a> Context<'a> {
                 let follows = !timeline.is_missing() && timeline.state.claims == 0;
                 if covered > 0.0 && pair.settled && follows {
                     before += pair.rate;
-                    pair.follow(window, covered, counts.window.seconds());
+                    let seconds = counts.window.seconds();
+                    pair.follow(window, covered, seconds, &self.tuning.usual);
                     after += pair.rate;
                 }
             }
             let factor = if before > 0.0 { after / before } else { 1.0 };
-            let factor = factor.clamp(1.0 / FOLLOWED, FOLLOWED);
+            let factor = factor.clamp(1.0 / followed, followed);
             for pair in pairs.iter_mut() {
                 let timeline = &self.timelines[pair.timeline];
                 let unheard = timeline.is_missing() || timeline.covered[window] <= 0.0;

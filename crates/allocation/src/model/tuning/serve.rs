@@ -1,0 +1,81 @@
+//! The constants of what is [served](crate::tuning::Serve).
+
+use super::constants;
+
+constants! {
+    /// Probabilities that stay.
+    Deadband {
+        /// A probability within this relative distance of its target stays. It matches the scatter of an
+        /// operation's rate between windows, so most of what would move is noise. Shares that scatter within it
+        /// have a fairness (Jain) of 0.99 or more. 0 lets every probability move.
+        band: f64 = 0.15,
+        /// The relative uncertainty of an operation with n requests in a window is this many times 1/√n.
+        deviations: f64 = 0.5,
+        /// The widest band, whatever the uncertainty.
+        band_most: f64 = 0.5,
+        /// How much less than their targets the kept probabilities may spend together, as a part of the budget.
+        /// They never spend more.
+        unspent_most: f64 = 0.003,
+    }
+
+    /// The correction of a lasting bias.
+    Trim {
+        /// The part by which one window moves the smoothed part of the budget that was sampled.
+        smoothing: f64 = 0.3,
+        /// The part of the relative error by which one window moves the factor: a bias is corrected within an
+        /// hour. Each window's scatter moves the factor too, and a steady fleet that scatters by 3 % is held 1 %
+        /// worse. 0 corrects nothing.
+        step: f64 = 0.02,
+        /// A window that was to sample this many traces counts for half: chance blurs it by a fifth. With 1,000,
+        /// fleets with a request per operation and window stayed 20 % too low for hours.
+        telling: f64 = 20.0,
+        /// A window that was to sample this many traces samples none by chance in less than one of 10,000.
+        none_by_chance: f64 = 10.0,
+        /// The least factor. At a bound, SDKs do not apply what they are served.
+        least: f64 = 0.8,
+        /// The largest factor.
+        most: f64 = 1.25,
+        /// The number of windows to skip after a change of the budget: until SDKs have polled the answer to it.
+        rest_windows: u32 = 3,
+        /// A window that sampled more than the budget by this many times the usual error of forecasts is cut to
+        /// it, and one that sampled less alike. So a step of all traffic teaches a steady fleet next to nothing,
+        /// and a fleet with bursts learns from its bursts. Leaving them out would teach it only what its calm
+        /// windows keep, which is less than the mean: traffic with heavy tails was kept 8 to 32 % too high.
+        outlying_deviations: f64 = 6.0,
+        /// The least of that cut, as a part of the budget.
+        outlying_least: f64 = 0.25,
+        /// The most of it.
+        outlying_most: f64 = 5.0,
+        /// A window of which less is in teaches nothing.
+        covered: f64 = 0.3,
+    }
+
+    /// What repeats every hour.
+    Clock {
+        /// The number of visits that a slot's mean is made of: the hours that are remembered.
+        visits: f64 = 6.0,
+        /// The number of hours by which the gate judges.
+        judged_hours: f64 = 2.0,
+        /// The squared error that the gate begins with, so that evidence opens it.
+        prior_error: f64 = 0.002,
+        /// How many windows that error counts for.
+        prior_windows: f64 = 10.0,
+        /// The gate is open if the slots have lowered the squared error by this part. By chance they raise it.
+        /// Infinite keeps it closed.
+        open: f64 = 0.05,
+        /// A window that keeps more than this many times what it was to keep counts as if it kept this.
+        ratio_most: f64 = 10.0,
+        /// The usual ratio is at least this; further off, SDKs do not apply what they are served.
+        usual_least: f64 = 0.1,
+        /// The most that a squared error counts for in the gate, so that one burst does not decide.
+        squared_most: f64 = 1.0,
+        /// The most that one counts for in the scatter, as a multiple of the usual.
+        outlying: f64 = 25.0,
+        /// The least usual squared error, for [`Clock::outlying`]: a scatter of 2 %.
+        scatter_least: f64 = 4e-4,
+        /// The least that a slot may expect, as a part of the usual.
+        expected_least: f64 = 0.1,
+        /// Less than this part of a window says nothing of it.
+        covered: f64 = 0.3,
+    }
+}

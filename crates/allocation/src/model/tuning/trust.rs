@@ -1,0 +1,101 @@
+//! The constants of [trust](crate::tuning::Trust). Windows are those of plans.
+
+use super::constants;
+
+constants! {
+    /// When an agent is late, idle, missing or gone.
+    Agents {
+        /// How much later than its habit an agent may be before it is missing, in windows. Delivery scatters
+        /// by seconds, an interval lasts a minute. Less makes agents missing by scatter; more takes as much
+        /// longer to see that one is silent.
+        slack: f64 = 0.25,
+        /// The part by which a habit follows an agent that reports earlier than before. A habit is the largest
+        /// recent lateness: it rises at once, and falls over about twenty reports. Faster, an agent that is late
+        /// now and then is missing each time; slower, plans look further ahead than they must for longer.
+        habit_fall: f64 = 0.05,
+        /// The part by which one report moves what is known of how often an agent has nothing to report: over
+        /// about five reports.
+        idle_gain: f64 = 0.2,
+        /// An agent that sends no reports for more than this part of the time has none to send when it is quiet.
+        /// More takes sparse agents for missing; less takes one lost report for a habit.
+        idle: f64 = 0.1,
+        /// How much longer than its longest recent pause an agent may pause, as a factor: pauses of chance have no
+        /// longest one.
+        pause: f64 = 2.0,
+        /// The part by which the least lateness, and the least pause, rise with a report: as [`Agents::habit_fall`].
+        soonest_rise: f64 = 0.05,
+        /// Counts of an agent that is this much later than its habit would settle a window are waited for, in
+        /// windows: the scatter of a habit that is just under a whole number of windows.
+        settle_slack: f64 = 0.1,
+        /// Agents with less than this part of the fleet's usual traffic do not delay the settling of windows:
+        /// what they add is less than the deadband.
+        settle_part: f64 = 1e-3,
+        /// How many windows an agent may be missing before it is forgotten: a day of minutes. Its part of the
+        /// budget is kept free until then.
+        forgotten_windows: u32 = 1440,
+        /// A service counts as heard if this part of its usual traffic is not missing. The rest is within the
+        /// scatter of usual rates; 1 would limit raises for a single idle agent.
+        heard: f64 = 0.995,
+        /// If less than this part of the fleet's usual traffic is heard, nobody is: the plan is frozen.
+        nobody: f64 = 1e-3,
+    }
+
+    /// What agents usually report. It only apportions trust.
+    Usual {
+        /// The part by which a usual rate follows a window: an average over about three, so that neither a burst
+        /// nor a lull of one decides.
+        gain: f64 = 0.3,
+        /// How far it may rise in one window, as a factor: no agent weighs more than it has shown over time.
+        rise: f64 = 2.0,
+    }
+
+    /// Where the traffic of missing agents went.
+    Service {
+        /// The part by which one plan's new agents move what is known of how many report again: half, because
+        /// a fleet of agents that report once shows it in its first windows.
+        return_gain: f64 = 0.5,
+        /// The part by which one window moves what is known of the age at which new agents' counts come in.
+        age_gain: f64 = 0.3,
+        /// New agents of a service in which fewer than this part report again leave no hole when they do not.
+        return_least: f64 = 0.05,
+        /// An agent replaces another if it began at most this many windows before the other's last report: a
+        /// rolling restart starts the new one first.
+        replaced_before: f64 = 1.0,
+        /// Or at most this many windows after it.
+        replaced_after: f64 = 2.0,
+        /// If this part of what an agent reported is replaced, so is the agent: rates scatter.
+        replaced: f64 = 0.7,
+        /// For how many windows after agents fell silent a rise of the others counts as theirs. A load balancer
+        /// moves traffic within one; what rises later has risen by itself.
+        moved_windows: u32 = 4,
+        /// The relative scatter of a service's traffic from window to window, as recordings show it.
+        noise: f64 = 0.03,
+        /// By how many windows usual rates are behind: 2.3 by [`Usual::gain`], and the window that has not settled.
+        rates_behind: f64 = 3.3,
+        /// By how many standard deviations the others must have risen. With three, chance releases missing
+        /// agents once in 700 windows.
+        moved_deviations: f64 = 3.0,
+        /// A window of which this part is in is whole enough to compare totals.
+        whole: f64 = 0.9,
+        /// A window of which this part is in shows to which level traffic has fallen.
+        some: f64 = 0.25,
+        /// A service has fallen silent in a window if this many of its root requests were due, and none came: less
+        /// than once in a hundred by chance, ln 100.
+        empty_by_chance: f64 = 4.6,
+        /// How far the usual rates of missing agents follow the others' in one window, as a factor: one absurd
+        /// window must not decide what is missing.
+        followed: f64 = 4.0,
+    }
+
+    /// Counts out of all proportion.
+    Claims {
+        /// A count this many times anything known is out of all proportion. Launches multiply traffic by ten.
+        proportion: f64 = 100.0,
+        /// Counts up to this are never held apart, in root requests a window: a fleet that begins may count them.
+        least: f64 = 1e6,
+        /// How many windows a claim goes on before it is believed.
+        believed_windows: u32 = 10,
+        /// How far what was sampled of a claim may be off what its service's probabilities say, as a factor.
+        sampled: f64 = 2.0,
+    }
+}
