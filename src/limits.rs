@@ -19,7 +19,7 @@ pub const STRATEGY_OPERATION_BYTES: usize = OperationName::LONGEST + 17;
 const _: () = assert!(LISTED_MAX * STRATEGY_OPERATION_BYTES <= STRATEGY_BYTES);
 
 /// The part of a plan's bytes for agents, groups and figures.
-const PLAN_REST_BYTES: u64 = 64 << 20;
+const PLAN_REST_BYTES: u64 = 62 << 20;
 
 /// The bytes of a plan that its services and operations may take.
 pub const PLAN_NAMES_BYTES: u64 = plan_codec::BYTES_MAX - PLAN_REST_BYTES;
@@ -34,7 +34,7 @@ pub const fn plan_names_bytes(services: u32, operations: u32) -> u64 {
 }
 
 /// The highest value of `--max-operations`. With the default of `--max-services`, a plan has room
-/// for 0.5 % more.
+/// for 0.3 % more.
 pub const OPERATIONS_MAX: u32 = 3_000_000;
 
 /// The highest value of `--max-services`.

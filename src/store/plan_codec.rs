@@ -15,6 +15,7 @@ mod explained;
 mod fleet;
 mod followed;
 mod guaranteed;
+mod kept;
 mod watermarks;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ use self::explained::Explained;
 use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
 use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
+use self::kept::Kept;
 use self::watermarks::Watermarks;
 use super::varint::Damage;
 use super::{StoreError, TooLarge, WriteFormat, frame};
@@ -53,9 +55,9 @@ pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 /// needs about three times this size to compute the next plan.
 pub const BYTES_MAX: u64 = 512 << 20;
 
-/// The most bytes of one operation: 5 numbers of 8 bytes, 15 of 4, 3 of 1, and 10 of variable
+/// The most bytes of one operation: 5 numbers of 8 bytes, 15 of 4, 4 of 1, and 10 of variable
 /// length, which take at most 52.
-pub const OPERATION_BYTES: u64 = 155;
+pub const OPERATION_BYTES: u64 = 156;
 
 /// The most bytes of one service: 5 numbers of 8 bytes, 5 of 4 and one for each age of a window, and 2 of
 /// variable length, which take at most 10.
@@ -145,7 +147,12 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
         WriteFormat::Previous => (PREVIOUS, bytes(&(first, Followed::<Seven>::of(plan)))),
         WriteFormat::Newest => {
             let followed = Followed::<Counted>::of(plan);
-            let later = (followed, Watermarks::of(plan), Clocked::of(plan));
+            let later = (
+                followed,
+                Watermarks::of(plan),
+                Clocked::of(plan),
+                Kept::of(plan),
+            );
             (VERSION, bytes(&(first, later)))
         }
     };
@@ -167,7 +174,7 @@ pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
 }
 
 /// What version 6 added.
-type Later = (Followed<Counted>, Watermarks, Clocked);
+type Later = (Followed<Counted>, Watermarks, Clocked, Kept);
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
     let written = body.first().copied().unwrap_or(VERSION);
@@ -202,10 +209,11 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         rest = after;
     }
     if version >= WITH_WATERMARKS {
-        let ((followed, watermarks, clocked), after): (Later, _) = take(rest)?;
+        let ((followed, watermarks, clocked, kept), after): (Later, _) = take(rest)?;
         followed.restore(&mut plan)?;
         watermarks.restore(&mut plan)?;
         clocked.restore(&mut plan)?;
+        kept.restore(&mut plan)?;
         rest = after;
     } else {
         if version >= WITH_REASONS {
@@ -315,6 +323,7 @@ fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
             belief_before: (before.rate >= 0.0).then_some(before),
             share: columns.share[at],
             probability: columns.probability[at],
+            turned: 0,
             binding: binding(columns.binding[at])?,
             reason: Reason::UNKNOWN,
             silent_windows: columns.silent_windows[at],

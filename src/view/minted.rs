@@ -140,6 +140,7 @@ mod tests {
             belief_before: None,
             share: 0.0,
             probability: 1.0,
+            turned: 0,
             binding: Binding::Level,
             reason: Reason::UNKNOWN,
             silent_windows,

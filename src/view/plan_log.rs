@@ -217,6 +217,7 @@ mod tests {
             belief_before: None,
             share: 0.0,
             probability,
+            turned: 0,
             binding: Binding::Level,
             reason: Reason::UNKNOWN,
             silent_windows: 0,

@@ -24,6 +24,7 @@ fn operation(binding: Binding, source: Source, bound: f32, target: f32) -> Opera
         belief_before: None,
         share: 0.25,
         probability: 0.0203,
+        turned: 0,
         binding,
         reason: Reason {
             bound,

@@ -349,6 +349,7 @@ const OPERATION: OperationPlan = OperationPlan {
     belief_before: None,
     share: 1.0,
     probability: 1.0,
+    turned: 0,
     binding: Binding::Level,
     reason: Reason::UNKNOWN,
     silent_windows: 0,

@@ -16,7 +16,7 @@ use estimate::{
 use judge::figures;
 pub use model::tuning;
 use model::{interval, names, plan, policy, reason, window};
-use serve::{clock, deadband, instructed, preview, trim};
+use serve::{clock, deadband, instructed, preview, served, trim};
 use share::{decide, fixed, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum};
 pub use share::{nested, solve};
 

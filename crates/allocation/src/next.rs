@@ -11,10 +11,12 @@ use super::limits::Rules;
 use super::listing::Unlisted;
 use super::lower_bound::Guarantees;
 use super::operation::Estimate;
+use super::served::{self, Due};
 use super::solve::amount;
 use super::state::State;
 use super::sum::exact_sum;
 use super::tally::SortedCounts;
+use super::trim::Kept;
 use super::trust::{self, Trust};
 use super::{
     Binding, Figures, FleetPlan, Hold, Inputs, OperationPlan, Plan, Policy, Reason, ServiceId,
@@ -80,10 +82,16 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
     let (offered, hold) = (state.demand(), hold(inputs, trust));
     let budget = amount(policy.budget);
     let part = part_sampled(previous, trust, inputs);
-    let trim = previous
-        .fleet
-        .trim
-        .after(previous, tally, part, budget, tuning);
+    let later = tuning.estimate.operation.later();
+    let due = Due::of(previous, tally, later);
+    let kept = Kept {
+        tally,
+        due,
+        lower_bound: previous.fleet.lower_bound_cost * tally.seconds * trust.covered,
+        part,
+        claimed: !trust.claims.is_empty(),
+    };
+    let trim = previous.fleet.trim.after(previous, kept, budget, tuning);
     let instructed = instructed(previous, policy, tuning);
     let stands = hold == Hold::Frozen && instructed.is_none();
     let bound = if hold == Hold::Frozen && !stands {
@@ -94,7 +102,6 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
     };
     let most = bound.most(&state.known);
     let from = instructed.as_ref().unwrap_or(previous);
-    let later = tuning.estimate.operation.later();
     let factor = trim.factor
         * previous
             .fleet
@@ -116,15 +123,19 @@ fn planned(previous: &Plan, policy: &Policy, inputs: &Inputs<'_>, read: &Read) -
     let peaks = &tuning.share.peaks;
     peaks::note(previous, &state.known, &mut decision.services, peaks);
     let lower_bound_cost = bound.cost(&decision.operations);
-    let mut figures = Figures::of(&rules, &decision.operations, decision.level, tally.seconds);
+    let changed = served::note(previous, &mut decision.operations);
     let clock = previous.fleet.clock.after(
         previous,
         *window,
-        figures.due_sampled,
+        tally.per_second(due.newest),
         part,
         &tuning.serve.clock,
     );
-    figures.due_sampled += previous.fleet.lower_bound_cost * trust.covered;
+    let figures = Figures {
+        due_sampled: tally.per_second(due.held) + previous.fleet.lower_bound_cost * trust.covered,
+        changed,
+        ..Figures::of(&rules, &decision.operations, decision.level)
+    };
     Plan {
         number: previous.number.saturating_add(1),
         term: inputs.term,

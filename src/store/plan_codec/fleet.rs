@@ -38,7 +38,8 @@ pub(super) struct Judged {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Trimmed {
     factor: f64,
-    sampled: f64,
+    /// Release 0.1.0 smoothed what was sampled here. It begins anew from 0.
+    smoothed: f64,
     rest_windows: u32,
 }
 
@@ -106,7 +107,7 @@ pub(super) fn figures(judged: &Judged) -> Figures {
 pub(super) fn trimmed(trim: &Trim) -> Trimmed {
     Trimmed {
         factor: trim.factor,
-        sampled: trim.sampled,
+        smoothed: 0.0,
         rest_windows: trim.rest_windows,
     }
 }
@@ -114,8 +115,9 @@ pub(super) fn trimmed(trim: &Trim) -> Trimmed {
 pub(super) fn trim(trimmed: &Trimmed) -> Trim {
     Trim {
         factor: trimmed.factor,
-        sampled: trimmed.sampled,
         rest_windows: trimmed.rest_windows,
+        balance: trimmed.factor,
+        ..Trim::default()
     }
 }
 

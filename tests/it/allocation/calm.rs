@@ -72,7 +72,7 @@ fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
     }
     let mut wild = scattering(4);
     wild.applied = 3.0;
-    for _ in 0..60 {
+    for _ in 0..80 {
         wild.pass();
     }
     let factor = wild.plan.fleet.trim.factor;
@@ -80,7 +80,7 @@ fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
 }
 
 #[test]
-fn a_step_of_all_traffic_teaches_the_trim_nothing() {
+fn a_step_of_all_traffic_is_made_up_for_by_next_to_nothing_at_a_time() {
     let mut fleet = scattering(5);
     let before = fleet.plan.fleet.trim.factor;
     for source in &mut fleet.sources {
@@ -90,7 +90,7 @@ fn a_step_of_all_traffic_teaches_the_trim_nothing() {
         fleet.pass();
     }
     let after = fleet.plan.fleet.trim.factor;
-    assert!((after / before - 1.0).abs() < 0.01, "{before} {after}");
+    assert!((0.98..1.0).contains(&(after / before)), "{before} {after}");
 }
 
 /// Traffic that comes every third window, in addition to constant traffic, counts towards the
@@ -115,7 +115,7 @@ fn traffic_that_comes_and_goes_teaches_the_trim_too() {
         }
     }
     let bias = kept / windows - 1.0;
-    assert!(bias.abs() < 0.005, "{bias}");
+    assert!(bias.abs() < 0.006, "{bias}");
 }
 
 #[test]

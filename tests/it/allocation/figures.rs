@@ -49,6 +49,26 @@ fn what_was_due_is_what_the_probabilities_before_would_have_kept() {
     assert!((due / 10.0 - 1.0).abs() < 0.05, "about the budget: {due}");
 }
 
+/// SDKs poll once an interval: most of a window's requests meet the plan before the newest.
+#[test]
+fn what_was_due_follows_the_two_plans_that_sdks_held() {
+    let policy = policy(10.0);
+    let (low, high): (&[(u32, u64)], &[(u32, u64)]) = (&[(1, 6_000)], &[(1, 60_000)]);
+    let first = plans(&policy, &[low, low]);
+    let second = plans(&policy, &[low, low, high]);
+    let third = plans(&policy, &[low, low, high, high]);
+    let (old, new) = (
+        first.operations[0].probability,
+        second.operations[0].probability,
+    );
+    assert!(new < old / 2.0, "{old} {new}");
+    let told = second.operations[0].probability_before();
+    assert!((told / old - 1.0).abs() < 0.04, "{told} for {old}");
+    let due = third.figures.due_sampled / 1_000.0;
+    let held = 0.35 * new + 0.65 * told;
+    assert!((due / held - 1.0).abs() < 1e-9, "{due} {held}");
+}
+
 #[test]
 fn coverage_counts_what_can_be_covered() {
     // Two traces per second over a hundred equal operations: 0.02 each, 6 in five minutes.

@@ -58,12 +58,13 @@ prop_compose! {
         numbers in prop::collection::vec(any_number(), 19),
         windows_read in any::<u32>(),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
-        trim in (any_number(), any_number(), any::<u32>()),
+        trim in (prop::array::uniform6(any_number()), any::<u32>()),
         common in any_common(),
         common_before in any_common(),
         clock in any_clock(),
     ) -> FleetPlan {
-        let trim = Trim { factor: trim.0, sampled: trim.1, rest_windows: trim.2 };
+        let ([factor, balance, owed, sampled, due, compliance], rest_windows) = trim;
+        let trim = Trim { factor, rest_windows, balance, owed, sampled, due, compliance };
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, lower_bound, lower_bound_cost, unseen_before,
@@ -129,13 +130,14 @@ prop_compose! {
         binding in any_binding(),
         reason in any_reason(),
         counts in any::<(u32, u64, u64, u32)>(),
+        turned in any::<i8>(),
     ) -> OperationPlan {
         let [offered, share, probability] = numbers;
         OperationPlan {
             operation: OperationId(ids.0),
             service: ServiceId(ids.1),
             overflow: ids.2,
-            offered, belief, belief_before, share, probability, binding, reason,
+            offered, belief, belief_before, share, probability, turned, binding, reason,
             silent_windows: counts.0,
             window_offered: counts.1,
             window_sampled: counts.2,
@@ -247,6 +249,12 @@ fn as_in_0_1_0(mut plan: Plan) -> Plan {
     plan.fleet.unseen_before = plan.fleet.unseen_sampled;
     plan.fleet.peak = 0.0;
     plan.fleet.clock = Clock::default();
+    plan.fleet.trim = Trim {
+        factor: plan.fleet.trim.factor,
+        rest_windows: plan.fleet.trim.rest_windows,
+        balance: plan.fleet.trim.factor,
+        ..Trim::default()
+    };
     plan.fleet.windows_read = 0;
     for service in &mut plan.services {
         *service = ServicePlan {
@@ -264,6 +272,7 @@ fn as_in_0_1_0(mut plan: Plan) -> Plan {
             operation.binding = Binding::RaiseLimit;
         }
         operation.silent_before = operation.silent_windows.saturating_sub(1);
+        operation.turned = 0;
         let beliefs = [
             Some(&mut operation.belief),
             operation.belief_before.as_mut(),
@@ -398,8 +407,9 @@ fn first_bytes_stay_readable() {
             level: 0.5,
             trim: Trim {
                 factor: 1.1,
-                sampled: 0.9,
                 rest_windows: 2,
+                balance: 1.1,
+                ..Trim::default()
             },
             ..FleetPlan::default()
         },

@@ -1,10 +1,10 @@
 //! Computes a plan's quality figures. They are for people; no later plan reads them.
 
+use crate::OperationPlan;
 use crate::defaults::weight;
 use crate::limits::Rules;
 use crate::solve::{Entry, amount, solve};
 use crate::sum::exact_sum;
-use crate::{OperationPlan, Plan};
 
 /// The period in which an operation should show a trace, in seconds.
 ///
@@ -12,14 +12,12 @@ use crate::{OperationPlan, Plan};
 /// Five minutes: what dashboards and alerts commonly look back over.
 const COVERAGE_SECONDS: f64 = 300.0;
 
-/// A probability that moved by less than this relative amount counts as unchanged.
-const CHANGE: f64 = 0.01;
-
 /// How well a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// Traces per second that the window would have kept if every SDK had applied the previous plan and its
-    /// lower bound. The reported sampled rate divided by this is 1 when SDKs comply.
+    /// Traces per second that the window would have kept if every SDK had applied the two plans before, as SDKs
+    /// do that poll once an interval, and the lower bound. The reported sampled rate divided by this is 1 when
+    /// SDKs comply.
     pub due_sampled: f64,
     /// The part of the operations with traffic in the next five minutes that is expected to show at least one
     /// trace, in [0, 1]; 1 if there are none.
@@ -49,64 +47,14 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// Judges a plan's operations, sorted by id, for a window of this many seconds.
-    pub(crate) fn of(
-        rules: &Rules<'_>,
-        operations: &[OperationPlan],
-        level: f64,
-        seconds: f64,
-    ) -> Self {
-        let served = Served::between(rules.previous, operations);
+    /// Judges a plan's operations, sorted by id, by themselves.
+    pub(crate) fn of(rules: &Rules<'_>, operations: &[OperationPlan], level: f64) -> Self {
         Self {
-            due_sampled: if seconds > 0.0 {
-                served.due / seconds
-            } else {
-                0.0
-            },
             coverage: coverage(operations),
             fairness: fairness(rules, operations, level),
-            changed: served.changed,
+            ..Self::default()
         }
     }
-}
-
-/// How a plan relates to the probabilities served before it.
-struct Served {
-    /// How many of the window's requests should have been kept.
-    due: f64,
-    /// The part of the probabilities that changed.
-    changed: f64,
-}
-
-impl Served {
-    fn between(previous: &Plan, operations: &[OperationPlan]) -> Self {
-        let mut listed = previous.operations.iter().peekable();
-        let (mut both, mut changed) = (0_u64, 0_u64);
-        let due = exact_sum(operations.iter().map(|plan| {
-            while listed
-                .next_if(|held| held.operation < plan.operation)
-                .is_some()
-            {}
-            let held = listed.next_if(|held| held.operation == plan.operation);
-            let served = match held {
-                Some(held) => {
-                    both += 1;
-                    changed += u64::from(differs(held.probability, plan.probability));
-                    held.probability
-                }
-                None => previous.default_probability(plan.service),
-            };
-            served * plan.window_offered as f64
-        }));
-        Self {
-            due,
-            changed: changed as f64 / both.max(1) as f64,
-        }
-    }
-}
-
-fn differs(before: f64, after: f64) -> bool {
-    (after - before).abs() > CHANGE * before.max(after)
 }
 
 /// Arrivals and sampling are independent, so the kept traces of an operation are a Poisson process with

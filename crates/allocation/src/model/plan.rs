@@ -272,6 +272,9 @@ pub struct OperationPlan {
     pub share: f64,
     /// What its SDKs are told, in [0, 1].
     pub probability: f64,
+    /// How far the plan moved the probability: the one served before over this one, as a logarithm. In sixteenths;
+    /// see [`OperationPlan::probability_before`].
+    pub turned: i8,
     /// What decided the share.
     pub binding: Binding,
     /// The numbers that led there.

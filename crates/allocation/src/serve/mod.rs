@@ -4,4 +4,5 @@ pub(crate) mod clock;
 pub(crate) mod deadband;
 pub(crate) mod instructed;
 pub(crate) mod preview;
+pub(crate) mod served;
 pub(crate) mod trim;

@@ -7,7 +7,7 @@ use crate::solve::amount;
 use crate::state::State;
 use crate::sum::exact_sum;
 use crate::tuning::Tuning;
-use crate::{Figures, FleetPlan, Hold, Plan, Policy};
+use crate::{Figures, FleetPlan, Hold, Plan, Policy, served};
 
 /// The plan that `current` would settle at under another policy, if traffic stayed as it is.
 ///
@@ -28,7 +28,12 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
     let mut decision = decide(&rules, &state, &bound, seconds);
     bound.note(&mut decision.services);
     let lower_bound_cost = bound.cost(&decision.operations);
-    let figures = Figures::of(&rules, &decision.operations, decision.level, seconds);
+    let changed = served::note(current, &mut decision.operations);
+    let figures = Figures {
+        due_sampled: current.figures.due_sampled,
+        changed,
+        ..Figures::of(&rules, &decision.operations, decision.level)
+    };
     Plan {
         configuration_revision: policy.revision,
         fleet: FleetPlan {

@@ -1,66 +1,93 @@
-//! Corrects the remaining bias slowly.
+//! Corrects slowly what is kept too much or too little on average.
 //!
-//! Demand is reported before sampling, so the budget holds by feed-forward alone. What remains is a bias
-//! that no demand report shows: SDKs that round, that hold old rates for longer, that keep traces by
-//! themselves, bursts that are longer than lulls are deep. The sampled counts show it, window by window and
-//! blurred by chance. So it is smoothed, followed slowly and bounded, and a single window counts for no more
-//! than traffic usually scatters.
+//! Demand is reported before sampling, so the budget holds by forecast alone. What remains is a bias: bursts are
+//! longer than lulls are deep, SDKs still hold the plan before, deadbands and holds leave something unspent. What
+//! the counts would have kept under the plans that SDKs held ([`Due`]) shows it, without the chance of single traces.
+//! That SDKs keep more or less than they are told is another bias: only sampled counts show it, and only as far as
+//! it stands out from chance.
 
+use crate::served::Due;
 use crate::tally::SortedCounts;
-use crate::tuning::{Tuning, serve};
+use crate::tuning::Tuning;
+use crate::tuning::serve::Trim as Constants;
 use crate::{Plan, peaks};
 
 /// The factor on the budget before it is shared, and its state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trim {
-    /// The factor.
+    /// The factor: balance and repayment, over what SDKs keep of what they are to keep.
     pub factor: f64,
-    /// The smoothed part of the budget that was sampled in the windows it was learned from; 0 before the first.
-    pub sampled: f64,
     /// Windows still to be skipped after a change of the budget.
     pub rest_windows: u32,
+    /// What makes up for forecasts that are wrong on average.
+    pub balance: f64,
+    /// What outlying windows kept too much, in windows of the budget; negative for too little.
+    pub owed: f64,
+    /// The traces that agents reported as sampled, fading with time.
+    pub sampled: f64,
+    /// The traces that SDKs were to keep of the same requests, fading alike.
+    pub due: f64,
+    /// What SDKs keep of what they are to keep, as it is corrected for.
+    pub compliance: f64,
 }
 
 impl Default for Trim {
     fn default() -> Self {
         Self {
             factor: 1.0,
-            sampled: 0.0,
             rest_windows: 0,
+            balance: 1.0,
+            owed: 0.0,
+            sampled: 0.0,
+            due: 0.0,
+            compliance: 1.0,
         }
     }
 }
 
+/// A window's counts, and what its SDKs held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept<'a> {
+    /// The counts that are in.
+    pub tally: &'a SortedCounts,
+    /// What they were to keep by their probabilities,
+    pub due: Due,
+    /// and by their lower bound, in traces.
+    pub lower_bound: f64,
+    /// The part of the window's traffic that is in.
+    pub part: f64,
+    /// Whether counts in it are held apart.
+    pub claimed: bool,
+}
+
+impl Kept<'_> {
+    fn held(&self) -> f64 {
+        self.due.held + self.lower_bound
+    }
+}
+
 impl Trim {
-    /// Learns from a window that was sampled by `previous`, and of which the counts of `part` are in; the budget
-    /// from now on is `budget_now`.
+    /// Learns from a window whose SDKs held `previous`; the budget from now on is `budget_now`.
     ///
-    /// Late reports do not change what was learned: a window is scaled by the part that was reported.
-    ///
-    /// # Source
-    /// An integral controller of the error, in the logarithm of the factor, with gain [`step`](serve::Trim::step), less where few
-    /// traces show the error. It does not use the logarithm of the error, which would leave a bias where errors
-    /// are skewed. It freezes instead of resetting while reports are missing, so that a gap does not undo what
-    /// was learned.
+    /// Late reports do not change what was learned: a window is scaled by the part that was reported. While
+    /// reports are missing nothing is learned, and nothing is lost.
     pub(crate) fn after(
         self,
         previous: &Plan,
-        tally: &SortedCounts,
-        part: f64,
+        kept: Kept<'_>,
         budget_now: f64,
-        all: &Tuning,
+        tuning: &Tuning,
     ) -> Self {
-        let tuning = &all.serve.trim;
-        let this = self.tamed(tuning);
+        let constants = &tuning.serve.trim;
+        let this = self.tamed(constants);
         if previous.number == 0 || budget_now != previous.fleet.budget {
             // What SDKs hold was decided for another budget, or guessed.
             return Self {
-                rest_windows: tuning.rest_windows,
+                rest_windows: constants.rest_windows,
                 ..this
             };
         }
-        let budget = previous.fleet.budget;
-        if part < tuning.covered {
+        if kept.part < constants.covered || kept.claimed {
             return this;
         }
         if this.rest_windows > 0 {
@@ -69,47 +96,124 @@ impl Trim {
                 ..this
             };
         }
-        let outlying = outlying(previous.fleet.common.deviation(&all.estimate), tuning);
-        let sampled = tally.per_second(tally.sampled) / part / budget;
-        let sampled = sampled.clamp(1.0 / outlying, outlying);
-        let binds = previous.fleet.level.is_finite()
-            && previous.fleet.level > 0.0
-            && !peaks::binds(previous, &all.share.peaks);
-        if !binds {
-            return this;
-        }
-        // What was to be sampled, not what was: otherwise bursts would count for more than lulls.
-        let traces = budget * tally.seconds * part;
-        // Agents that report no sampled counts say nothing of a bias.
-        let untold = this.sampled <= 0.0 || traces > tuning.none_by_chance;
-        if tally.sampled <= 0.0 && untold {
-            return this;
-        }
-        let smoothed = if this.sampled > 0.0 {
-            this.sampled + tuning.smoothing * (sampled - this.sampled)
+        let compared = this.compared(previous, kept, constants);
+        let binds = previous.fleet.level > 0.0 && !peaks::binds(previous, &tuning.share.peaks);
+        let balanced = if binds {
+            compared.balanced(previous, kept, tuning)
         } else {
-            sampled
+            compared
         };
-        let step = tuning.step * traces / (traces + tuning.telling);
+        balanced.combined(constants)
+    }
+
+    /// Moves the balance against the window's error, and sets aside what exceeds the usual.
+    ///
+    /// # Source
+    /// An integral controller of the error, in the logarithm of the factor. It does not use the logarithm of the
+    /// error, which would leave a bias where errors are skewed.
+    fn balanced(self, previous: &Plan, kept: Kept<'_>, tuning: &Tuning) -> Self {
+        let constants = &tuning.serve.trim;
+        let fleet = &previous.fleet;
+        let budget = kept.part * kept.tally.seconds * fleet.budget;
+        let compliance = self.compliance;
+        // Where the budget does not bind, only the plan before can have kept less than all that may be kept.
+        let most = if fleet.level.is_finite() {
+            kept.tally.offered
+        } else {
+            compliance * (kept.due.newest + kept.lower_bound)
+        };
+        let repayment = self.repayment(constants);
+        let wanted = budget.min(most) * repayment;
+        let error = (compliance * kept.held() - wanted) / budget;
+        if !error.is_finite() {
+            return self;
+        }
+        let outlying = constants.outlying_deviations * fleet.common.deviation(&tuning.estimate);
+        let outlying = outlying.clamp(constants.outlying_least, constants.outlying_most);
+        let taught = error.clamp(-outlying / (1.0 + outlying), outlying);
+        let repaid = (repayment - 1.0) * wanted / budget;
+        let owed = self.owed + repaid + error - taught;
         Self {
-            factor: (this.factor * (step * (1.0 - smoothed)).exp())
-                .clamp(tuning.least, tuning.most),
-            sampled: smoothed,
-            rest_windows: 0,
+            balance: constants.bounded(self.balance * (-constants.step * taught).exp()),
+            owed: owed.clamp(-constants.owed_most, constants.owed_most),
+            ..self
+        }
+    }
+
+    /// Remembers what SDKs kept beside what they were to keep. A window that was to keep more than the budget counts
+    /// no more than one that was to keep the budget, so a burst does not decide. One for which it matters which plan
+    /// an SDK held says nothing of SDKs.
+    fn compared(self, previous: &Plan, kept: Kept<'_>, constants: &Constants) -> Self {
+        let (sampled, due) = (kept.tally.sampled, kept.held());
+        let newest = kept.due.newest + kept.lower_bound;
+        if (newest - due).abs() > constants.unclear * due {
+            return self;
+        }
+        if sampled <= 0.0 && (self.sampled <= 0.0 || due > constants.none_by_chance) {
+            // Agents that report no sampled counts say nothing of a bias.
+            return self;
+        }
+        let budget = kept.part * kept.tally.seconds * previous.fleet.budget;
+        let weight = if due > budget { budget / due } else { 1.0 };
+        let remembered = 1.0 - 1.0 / constants.remembered_windows;
+        let this = Self {
+            sampled: remembered * self.sampled + weight * sampled,
+            due: remembered * self.due + weight * due,
+            ..self
+        };
+        let pace = constants.compliance_pace;
+        let most = constants.compliance_most;
+        let wanted = this.told(constants).clamp(1.0 / most, most) - self.compliance;
+        Self {
+            compliance: self.compliance + wanted.clamp(-pace, pace),
+            ..this
+        }
+    }
+
+    /// What SDKs keep of what they are to keep, as far as it stands out from chance.
+    ///
+    /// # Source
+    /// The positive part of the estimator of W. James and C. Stein («Estimation with quadratic loss», 1961): of the
+    /// deviation's square, only what exceeds its variance counts. Sampled counts scatter like a Poisson process.
+    fn told(&self, constants: &Constants) -> f64 {
+        if self.due <= 0.0 {
+            return 1.0;
+        }
+        let off = self.sampled / self.due - 1.0;
+        let variances = (self.due * off * off).max(f64::MIN_POSITIVE);
+        1.0 + off * (1.0 - constants.chance / variances).max(0.0)
+    }
+
+    /// The factor by which outlying windows are made up for.
+    fn repayment(&self, constants: &Constants) -> f64 {
+        (-self.owed / constants.owed_windows).exp()
+    }
+
+    fn combined(self, constants: &Constants) -> Self {
+        let whole = self.balance * self.repayment(constants);
+        Self {
+            factor: constants.bounded(whole / self.compliance),
+            ..self
         }
     }
 
     /// Falls back to the default if the stored values are out of range, as in a damaged plan.
-    fn tamed(self, tuning: &serve::Trim) -> Self {
-        let sound = (tuning.least..=tuning.most).contains(&self.factor)
-            && (0.0..=1.0 + tuning.outlying_most).contains(&self.sampled);
+    fn tamed(self, constants: &Constants) -> Self {
+        let count = |count: f64| count >= 0.0 && count.is_finite();
+        let factor = |factor: f64| constants.bounded(factor) == factor;
+        let sound = factor(self.factor)
+            && factor(self.balance)
+            && self.owed.abs() <= constants.owed_most
+            && count(self.sampled)
+            && count(self.due)
+            && (1.0 / constants.compliance_most..=constants.compliance_most)
+                .contains(&self.compliance);
         if sound { self } else { Self::default() }
     }
 }
 
-/// What a window may at most sample of the budget, and the inverse of what it must at least sample, to count in
-/// full.
-fn outlying(deviation: f64, tuning: &serve::Trim) -> f64 {
-    let cut = tuning.outlying_deviations * deviation;
-    1.0 + cut.clamp(tuning.outlying_least, tuning.outlying_most)
+impl Constants {
+    fn bounded(&self, factor: f64) -> f64 {
+        factor.clamp(self.least, self.most)
+    }
 }

@@ -313,6 +313,7 @@ pub(crate) fn plan_of(
         belief_before: estimate.before,
         share,
         probability,
+        turned: 0,
         binding,
         reason,
         silent_windows: estimate.silent_windows,

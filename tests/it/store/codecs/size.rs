@@ -22,6 +22,7 @@ const WIDEST: OperationPlan = OperationPlan {
     belief_before: Some(WIDEST_BELIEF),
     share: 1.0,
     probability: 1.0,
+    turned: i8::MIN,
     binding: Binding::Deadband,
     reason: Reason::UNKNOWN,
     silent_windows: u32::MAX,

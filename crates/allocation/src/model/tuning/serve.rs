@@ -20,15 +20,38 @@ constants! {
 
     /// The correction of a lasting bias.
     Trim {
-        /// The part by which one window moves the smoothed part of the budget that was sampled.
-        smoothing: f64 = 0.3,
-        /// The part of the relative error by which one window moves the factor: a bias is corrected within an
-        /// hour. Each window's scatter moves the factor too, and a steady fleet that scatters by 3 % is held 1 %
-        /// worse. 0 corrects nothing.
-        step: f64 = 0.02,
-        /// A window that was to sample this many traces counts for half: chance blurs it by a fifth. With 1,000,
-        /// fleets with a request per operation and window stayed 20 % too low for hours.
-        telling: f64 = 20.0,
+        /// The part of a window's relative error by which it moves the balance: half of a bias is corrected in 40
+        /// windows. Each window's scatter moves it too: with twice of it, a recording that scatters by 16 % is held
+        /// 1 % worse. 0 corrects nothing.
+        step: f64 = 1.0 / 60.0,
+        /// A window that kept more than the budget by this many times the usual error of forecasts is cut to it,
+        /// and one that kept less alike; the rest is owed. So a step of all traffic moves the balance of a steady
+        /// fleet by next to nothing, and a fleet with bursts learns from its bursts.
+        outlying_deviations: f64 = 6.0,
+        /// The least of that cut, as a part of the budget.
+        outlying_least: f64 = 0.25,
+        /// The most of it.
+        outlying_most: f64 = 5.0,
+        /// What is owed is made up for over this many windows. With fewer, less is kept for hours after a step; not
+        /// at all, and a recording with spikes keeps 1.5 % too much.
+        owed_windows: f64 = 600.0,
+        /// The most that can be owed, in windows of the budget: that is 3 % of the budget at a time.
+        owed_most: f64 = 20.0,
+        /// For how many windows what SDKs keep is remembered, beside what they are to keep. A change of theirs is
+        /// seen later with more, and chance weighs more with fewer.
+        remembered_windows: f64 = 120.0,
+        /// A window tells what SDKs keep only if the newest plan alone would have kept this part more or less of it
+        /// at most. With more, what SDKs are thought to hold in a step is taken for what they keep.
+        unclear: f64 = 0.1,
+        /// Of what SDKs keep too much or too little, the square must exceed so many times its variance: three
+        /// deviations. Infinite corrects nothing.
+        chance: f64 = 9.0,
+        /// How far the correction for it moves in one window at most. With more, an agent that says for some windows
+        /// that it samples nothing moves the whole fleet.
+        compliance_pace: f64 = 0.0035,
+        /// SDKs are taken to keep so many times what they are to keep at most, and its inverse at least: further off,
+        /// the factor is at its bound anyway.
+        compliance_most: f64 = 2.0,
         /// A window that was to sample this many traces samples none by chance in less than one of 10,000.
         none_by_chance: f64 = 10.0,
         /// The least factor. At a bound, SDKs do not apply what they are served.
@@ -37,15 +60,6 @@ constants! {
         most: f64 = 1.25,
         /// The number of windows to skip after a change of the budget: until SDKs have polled the answer to it.
         rest_windows: u32 = 3,
-        /// A window that sampled more than the budget by this many times the usual error of forecasts is cut to
-        /// it, and one that sampled less alike. So a step of all traffic teaches a steady fleet next to nothing,
-        /// and a fleet with bursts learns from its bursts. Leaving them out would teach it only what its calm
-        /// windows keep, which is less than the mean: traffic with heavy tails was kept 8 to 32 % too high.
-        outlying_deviations: f64 = 6.0,
-        /// The least of that cut, as a part of the budget.
-        outlying_least: f64 = 0.25,
-        /// The most of it.
-        outlying_most: f64 = 5.0,
         /// A window of which less is in teaches nothing.
         covered: f64 = 0.3,
     }

@@ -1,0 +1,104 @@
+//! What SDKs held while a window's requests came in.
+//!
+//! SDKs poll once an interval. So while a window lasts, some hold the plan made at its start, and the rest the
+//! one before. A plan keeps how far it moved each probability, so that the next plan knows both.
+
+use crate::sum::exact_sum;
+use crate::tally::SortedCounts;
+use crate::{OperationPlan, Plan};
+
+/// A move of a probability is kept in parts of a natural logarithm: to 3 %.
+const PARTS: f64 = 16.0;
+
+/// A probability that moved by less than this relative amount counts as unchanged.
+const CHANGE: f64 = 0.01;
+
+impl OperationPlan {
+    /// What its SDKs were told by the plan before, in [0, 1], to 3 %.
+    #[must_use]
+    pub fn probability_before(&self) -> f64 {
+        if self.turned == 0 {
+            return self.probability;
+        }
+        (self.probability * (f64::from(self.turned) / PARTS).exp()).min(1.0)
+    }
+}
+
+/// What a window would have kept of its counts, in traces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    /// By the plans that its SDKs held.
+    pub held: f64,
+    /// By the newest plan alone.
+    pub newest: f64,
+}
+
+impl Due {
+    /// The part `later` of a plan's use falls into the window after the next.
+    pub(crate) fn of(previous: &Plan, tally: &SortedCounts, later: f64) -> Self {
+        let mut listed = previous.operations.iter().peekable();
+        let both: Vec<(f64, f64)> = tally
+            .operations
+            .iter()
+            .map(|count| {
+                while listed
+                    .next_if(|held| held.operation < count.operation)
+                    .is_some()
+                {}
+                let held = listed.next_if(|held| held.operation == count.operation);
+                let (newest, before) = held.map_or_else(
+                    || {
+                        let default = previous.default_probability(count.service);
+                        (default, default)
+                    },
+                    |held| (held.probability, held.probability_before()),
+                );
+                let offered = count.offered as f64;
+                (newest * offered, before * offered)
+            })
+            .collect();
+        let newest = exact_sum(both.iter().map(|(newest, _)| *newest));
+        let before = exact_sum(both.iter().map(|(_, before)| *before));
+        Self {
+            held: (1.0 - later) * newest + later * before,
+            newest,
+        }
+    }
+}
+
+/// Notes how far each probability moved from the one that the previous plan served. Returns the part that moved by
+/// more than 1 %, of the operations that both plans list.
+pub(crate) fn note(previous: &Plan, operations: &mut [OperationPlan]) -> f64 {
+    let mut listed = previous.operations.iter().peekable();
+    let (mut both, mut changed) = (0_u64, 0_u64);
+    for plan in operations.iter_mut() {
+        while listed
+            .next_if(|held| held.operation < plan.operation)
+            .is_some()
+        {}
+        let held = listed.next_if(|held| held.operation == plan.operation);
+        let before = match held {
+            Some(held) => {
+                both += 1;
+                changed += u64::from(differs(held.probability, plan.probability));
+                held.probability
+            }
+            None => previous.default_probability(plan.service),
+        };
+        plan.turned = turned(before, plan.probability);
+    }
+    changed as f64 / both.max(1) as f64
+}
+
+/// How far a probability moved; 0 where it moved from or to nothing.
+fn turned(before: f64, after: f64) -> i8 {
+    if before == after || before <= 0.0 || after <= 0.0 {
+        return 0;
+    }
+    let parts = (PARTS * (before / after).ln()).round();
+    parts.clamp(f64::from(i8::MIN), f64::from(i8::MAX)) as i8
+}
+
+fn differs(before: f64, after: f64) -> bool {
+    (after - before).abs() > CHANGE * before.max(after)
+}
