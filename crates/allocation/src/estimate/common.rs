@@ -93,8 +93,9 @@ impl Common {
     /// Follows a window whose operations were expected as the trend says; returns its effect on all of
     /// them and the trend after it.
     ///
-    /// Each count's ratio to its expectation is weighted by the inverse of its variance. Steps are left
-    /// out. Empty windows count with the probability that they are empty by chance.
+    /// Each count's ratio to its expectation is weighted by the inverse of its variance. What they all scatter
+    /// together is added as `scatter`. Steps are left out. Empty windows count with the probability that they are
+    /// empty by chance.
     ///
     /// # Source
     /// A multi-process model (M. West and J. Harrison, «Bayesian Forecasting and Dynamic Models»,
@@ -107,6 +108,7 @@ impl Common {
         outlooks: impl Iterator<Item = Outlook>,
         trend: Trend,
         windows: f64,
+        scatter: f64,
         tuning: &Tuning,
     ) -> (Self, Shift, Trend) {
         let this = self.tamed(tuning);
@@ -119,7 +121,7 @@ impl Common {
             let (next, change, trend) = this.carried(windows, tuning).centred(tuning);
             return (next, Shift::alone(change), trend);
         }
-        let sampling = sums.sampling();
+        let sampling = sums.sampling() + scatter;
         let seen = sums.ratio() * trend.step();
         let forecast = this.forecast(tuning);
         let deviation = seen / forecast - 1.0;

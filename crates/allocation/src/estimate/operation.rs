@@ -191,10 +191,11 @@ pub(crate) fn advance(
         Match::Known(old, count) => Outlook::of(old, count, evidence, (trend.step(), names)),
         Match::New(_) => None,
     });
+    let scatter = evidence.trust.scatter(evidence.window);
     let (common, shift, trend) =
         fleet
             .common
-            .after(outlooks, trend, evidence.windows, evidence.tuning);
+            .after(outlooks, trend, evidence.windows, scatter, evidence.tuning);
     let priors = LazyCell::new(|| Priors::of(known));
     let planned = |estimate: Estimate| estimate.planned(trend, evidence.tuning);
     let mut estimates = Vec::with_capacity(known.len().max(counts.len()));

@@ -19,11 +19,11 @@ pub struct AgentState {
     pub heard_until: Timestamp,
     /// How late it usually is: by how many windows its counts are behind the end of a plan's window.
     pub habit: f32,
-    /// How late it is at least: by how many windows its counts are behind when it has traffic.
+    /// By how many windows its counts are behind when it has traffic: it has not reported sooner lately.
     pub soonest: f32,
     /// The part of the time for which it sends no report, because there is no traffic.
     pub idle: f32,
-    /// The least recent time between two of its reports for which it sent none, in windows.
+    /// The mean time between two of its reports for which it sent none, in windows.
     pub pause: f32,
     /// Whether it has reported more than once.
     pub returned: bool,

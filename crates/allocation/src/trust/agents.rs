@@ -67,8 +67,15 @@ pub(super) fn timelines(
     let sound = |state: &&AgentState| state.heard_until.0 <= latest;
     let mut known = previous.agents.iter().filter(sound).peekable();
     let mut found = Vec::with_capacity(previous.agents.len());
+    let usual = usual_pauses(previous);
     let follow = |state: Option<&AgentState>, reports: &[AgentReport]| {
-        follow(state, reports, windows, (previous.window, current), tuning)
+        follow(
+            state,
+            reports,
+            windows,
+            (previous.window, current),
+            (usual, tuning),
+        )
     };
     let gone = |state: &AgentState| follow(Some(state), &[]);
     for own in reports.chunk_by(|one, other| one.agent == other.agent) {
@@ -81,6 +88,23 @@ pub(super) fn timelines(
     }
     found.extend(known.map(gone));
     found
+}
+
+/// The mean part of the time for which agents send no reports, and how long they pause: what is expected of one that
+/// has just begun.
+fn usual_pauses(previous: &Plan) -> (f32, f32) {
+    let sound = |state: &&AgentState| state.idle.is_finite() && state.pause.is_finite();
+    let known = previous.agents.iter().filter(|state| state.returned);
+    let known = known.filter(sound);
+    let sums = known.fold((0.0, 0.0, 0.0), |(count, idle, pause), state| {
+        (count + 1.0, idle + state.idle, pause + state.pause)
+    });
+    let (count, idle, pause) = sums;
+    if count > 0.0 {
+        (idle / count, pause / count)
+    } else {
+        (0.0, 0.0)
+    }
 }
 
 /// Every report of the windows once: by agent, in the order of the time that they cover.
@@ -125,33 +149,18 @@ fn follow(
     reports: &[AgentReport],
     windows: &[WindowCounts],
     (previous, current): (Window, Window),
-    tuning: &Tuning,
+    (usual, tuning): ((f32, f32), &Tuning),
 ) -> Timeline {
-    let covered = covered(state, reports, windows);
+    // What is settled may be told again, as a late report. It is not what the next one follows on.
+    let unsettled = |report: &AgentReport| state.is_none_or(|of| report.span.end > of.until);
+    let first = reports.iter().position(unsettled).unwrap_or(reports.len());
+    let unsettled = &reports[first..];
+    let covered = covered(state, unsettled, windows);
     let Some(newest) = reports.iter().max_by_key(|report| report.span.end).copied() else {
         let state = *state.expect("an agent without reports was known before");
         return ending(state, covered, windows, current, tuning);
     };
-    let first = reports.iter().map(|report| report.span.start).min();
-    let before = state.map_or_else(
-        || AgentState {
-            agent: newest.agent,
-            epoch: 0,
-            sequence: UNPLACED,
-            until: Timestamp(i64::MIN),
-            since: first.unwrap_or(newest.span.start),
-            heard_until: Timestamp(i64::MIN),
-            habit: 0.0,
-            soonest: f32::MAX,
-            idle: 0.0,
-            pause: f32::MAX,
-            returned: false,
-            ended: false,
-            missing_windows: 0,
-            claims: 0,
-        },
-        |state| *state,
-    );
+    let before = state.map_or_else(|| unknown(reports, &newest, usual), |state| *state);
     let came = newest.span.end > before.heard_until;
     let mut next = before;
     next.heard_until = newest.span.end.max(before.heard_until);
@@ -162,12 +171,19 @@ fn follow(
         // One that has just fallen silent looks late as well. Only who comes late twice is.
         let usual = state.map_or(usual, |state| usual.min(lag_before(state, previous)));
         next.habit = habit(state.is_some(), f64::from(before.habit), usual, tuning) as f32;
-        let rise = (lag - f64::from(before.soonest)) * tuning.soonest_rise;
-        next.soonest = lag.min(f64::from(before.soonest) + rise.max(0.0)) as f32;
-        if let Some((part, pause)) = idle(state, reports, before.heard_until, current) {
-            next.idle += (tuning.idle_gain * (part - f64::from(before.idle))) as f32;
-            let rise = (pause - f64::from(before.pause)) * tuning.soonest_rise;
-            next.pause = pause.min(f64::from(before.pause) + rise.max(0.0)) as f32;
+        // What began after this was not in yet when the previous plan was made.
+        let new = reports.iter().filter(|of| of.span.end > before.heard_until);
+        let oldest = state.and(new.map(|report| report.span.start).min());
+        let least = oldest.map_or(0.0, |start| self::lag(start, previous));
+        next.soonest = f64::from(before.soonest).max(least).min(lag) as f32;
+        if let Some((part, pause)) = idle(state, unsettled, before.heard_until, current) {
+            let gain = if before.idle > 0.0 {
+                tuning.idle_gain
+            } else {
+                1.0
+            };
+            next.idle += (gain * (part - f64::from(before.idle))) as f32;
+            next.pause += (gain * (pause - f64::from(before.pause))) as f32;
         }
     }
     let again = reports.len() > 1 && reports[0].span != newest.span;
@@ -180,6 +196,27 @@ fn follow(
     timeline
 }
 
+/// An agent that has just begun: it is expected to pause as others do.
+fn unknown(reports: &[AgentReport], newest: &AgentReport, usual: (f32, f32)) -> AgentState {
+    let since = reports.iter().map(|report| report.span.start).min();
+    AgentState {
+        agent: newest.agent,
+        epoch: 0,
+        sequence: UNPLACED,
+        until: Timestamp(i64::MIN),
+        since: since.unwrap_or(newest.span.start),
+        heard_until: Timestamp(i64::MIN),
+        habit: 0.0,
+        soonest: 0.0,
+        idle: usual.0,
+        pause: usual.1,
+        returned: false,
+        ended: false,
+        missing_windows: 0,
+        claims: 0,
+    }
+}
+
 /// Judges whether the agent is later than usual.
 fn ending(
     mut state: AgentState,
@@ -188,9 +225,13 @@ fn ending(
     current: Window,
     tuning: &Tuning,
 ) -> Timeline {
-    // Pauses of chance have no longest one.
     let pauses = f64::from(state.idle) > tuning.idle;
-    let usual = f64::from(state.habit) * if pauses { tuning.pause } else { 1.0 };
+    let longest = if pauses {
+        (tuning.longest_pause * f64::from(state.pause)).min(tuning.pause_most)
+    } else {
+        0.0
+    };
+    let usual = f64::from(state.habit) + longest;
     let late = lag(state.heard_until, current) > usual + tuning.slack;
     let first = late && state.missing_windows == 0;
     state.missing_windows = if late && !state.ended {
@@ -214,15 +255,15 @@ fn ending(
     }
 }
 
-/// The part of the time between an agent's new reports for which it sent none, and the shortest such time in
-/// windows; none if there is nothing to tell it from.
+/// The part of the time between an agent's new reports for which it sent none, and the mean length of such a pause
+/// in windows; none if there is nothing to tell it from.
 fn idle(
     state: Option<&AgentState>,
     reports: &[AgentReport],
     since: Timestamp,
     current: Window,
 ) -> Option<(f64, f64)> {
-    let (mut quiet, mut all, mut least) = (0.0, 0.0, f64::INFINITY);
+    let (mut quiet, mut all, mut pauses) = (0.0, 0.0, 0.0);
     let mut before = state.map(begun);
     for report in reports {
         let next = before.filter(|before| is_next(before, report));
@@ -230,17 +271,16 @@ fn idle(
             let pause = windows_between(before.span.end, report.span.start, current).max(0.0);
             quiet += pause;
             all += windows_between(before.span.end, report.span.end, current).max(0.0);
-            least = least.min(pause);
+            pauses += 1.0;
         }
         before = Some(*report);
     }
-    (all > 0.0).then(|| ((quiet / all).min(1.0), least))
+    (all > 0.0).then(|| ((quiet / all).min(1.0), quiet / pauses))
 }
 
 /// Covers the time for which an agent would have reported any traffic by now.
 fn quiet(state: &AgentState, covered: &mut [f64], windows: &[WindowCounts], current: Window) {
-    // One that pauses regularly is not late by its pause.
-    let late = f64::from(state.soonest - state.pause).max(0.0);
+    let late = f64::from(state.soonest).max(0.0);
     let late = (late * current.milliseconds() as f64) as i64;
     let span = Window {
         start: state.heard_until,

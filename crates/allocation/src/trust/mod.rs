@@ -51,6 +51,8 @@ pub(super) struct Trust {
     held: Vec<(usize, ServiceId)>,
     /// The exposure of services without agents of their own, by window.
     others: Vec<f64>,
+    /// See [`lumps`].
+    lumps: f64,
 }
 
 impl Trust {
@@ -63,6 +65,22 @@ impl Trust {
             .service(service)
             .map_or(&self.others, |of| &of.exposures);
         of.get(window).copied().unwrap_or(0.0)
+    }
+
+    /// The part of the fleet's traffic in a window that is in, in [0, 1].
+    pub(super) fn part(&self, window: usize) -> f64 {
+        self.others.get(window).copied().unwrap_or(0.0)
+    }
+
+    /// The relative variance of the fleet's counts of a window, because only a part of it is in and agents report
+    /// in lumps.
+    pub(super) fn scatter(&self, window: usize) -> f64 {
+        let part = self.part(window);
+        if part > 0.0 {
+            self.lumps * (1.0 - part) / part
+        } else {
+            0.0
+        }
     }
 
     /// Whether a whole service fell silent in a window.
@@ -125,7 +143,9 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         &mut timelines,
         &tuning.claims,
     );
-    let settled = settle_from(previous, windows, &timelines, &pairs, tuning);
+    let masses = masses(&timelines, &pairs);
+    let settled = settle_from(previous, windows, &timelines, &masses, tuning);
+    let lumps = lumps(&timelines, &masses);
     // Each pair occurs once and is large, so it is not moved until its place is known.
     pairs.sort_by_cached_key(|pair| (pair.service, pair.agent));
     let context = Context {
@@ -163,6 +183,7 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         services,
         found: Hint::default(),
         others,
+        lumps,
     }
     .of_window(current)
 }
@@ -180,6 +201,7 @@ impl Trust {
             found: Hint::default(),
             held: Vec::new(),
             others: Vec::new(),
+            lumps: 0.0,
         }
     }
 
@@ -230,18 +252,51 @@ fn others(windows: &[WindowCounts], services: &[ServiceReading]) -> Vec<f64> {
     windows.iter().enumerate().map(each).collect()
 }
 
+/// What each agent usually reports, over all services.
+fn masses(timelines: &[Timeline], pairs: &[Pair]) -> Vec<f64> {
+    let mut masses = vec![0.0; timelines.len()];
+    for pair in pairs {
+        masses[pair.timeline] += pair.mass;
+    }
+    masses
+}
+
+/// How much the fleet's counts scatter because agents report in lumps: the relative variance of what is in of a window
+/// that is half in.
+///
+/// Of an agent that sends T reports in a window and is idle for a part i of the time, the reports that are in when the
+/// part x of the window is over have the relative variance (1−x)/x·i/T. Its mean pause, in windows, is i/T. Of one
+/// that may live for a single report, either all is in or nothing.
+fn lumps(timelines: &[Timeline], masses: &[f64]) -> f64 {
+    let all: f64 = masses.iter().sum();
+    let lump = |state: &AgentState| {
+        if state.returned {
+            f64::from(state.pause).max(0.0).min(WINDOWS_READ_MAX as f64)
+        } else {
+            1.0
+        }
+    };
+    let own = timelines.iter().zip(masses);
+    let squares: f64 = own.map(|(of, mass)| mass * mass * lump(&of.state)).sum();
+    if all > 0.0 {
+        squares / (all * all)
+    } else {
+        0.0
+    }
+}
+
 /// From where on windows may still change, by the habits of the agents that are not missing.
 fn settle_from(
     previous: &Plan,
     windows: &[WindowCounts],
     timelines: &[Timeline],
-    pairs: &[Pair],
+    masses: &[f64],
     tuning: &Tuning,
 ) -> Timestamp {
     let Some(current) = windows.last().map(|counts| counts.window) else {
         return previous.settled;
     };
-    if timelines.is_empty() && previous.operations.is_empty() && pairs.is_empty() {
+    if timelines.is_empty() && previous.operations.is_empty() {
         let came = windows.iter().any(|counts| !counts.operations.is_empty());
         return if came {
             current.start
@@ -249,18 +304,14 @@ fn settle_from(
             previous.settled
         };
     }
-    let mut mass = vec![0.0; timelines.len()];
-    for pair in pairs {
-        mass[pair.timeline] += pair.mass;
-    }
-    let least = tuning.agents.settle_part * mass.iter().sum::<f64>();
+    let least = tuning.agents.settle_part * masses.iter().sum::<f64>();
     let waited = timelines
         .iter()
-        .zip(mass)
+        .zip(masses)
         // One that is so late that its counts have never been read has no mass yet.
         .filter(|(timeline, mass)| {
-            let unread = *mass <= 0.0 && timeline.state.habit >= 1.0;
-            !timeline.is_missing() && (*mass >= least || unread)
+            let unread = **mass <= 0.0 && timeline.state.habit >= 1.0;
+            !timeline.is_missing() && (**mass >= least || unread)
         })
         .map(|(timeline, _)| f64::from(timeline.state.habit) + tuning.agents.settle_slack)
         .fold(0.0, f64::max);

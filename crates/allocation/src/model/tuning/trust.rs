@@ -13,17 +13,19 @@ constants! {
         /// recent lateness: it rises at once, and falls over about twenty reports. Faster, an agent that is late
         /// now and then is missing each time; slower, plans look further ahead than they must for longer.
         habit_fall: f64 = 0.05,
-        /// The part by which one report moves what is known of how often an agent has nothing to report: over
-        /// about five reports.
+        /// The part by which one plan moves what is known of how often an agent has nothing to report, and for how
+        /// long: over about five plans with a report of it.
         idle_gain: f64 = 0.2,
         /// An agent that sends no reports for more than this part of the time has none to send when it is quiet.
         /// More takes sparse agents for missing; less takes one lost report for a habit.
         idle: f64 = 0.1,
-        /// How much longer than its longest recent pause an agent may pause, as a factor: pauses of chance have no
-        /// longest one.
-        pause: f64 = 2.0,
-        /// The part by which the least lateness, and the least pause, rise with a report: as [`Agents::habit_fall`].
-        soonest_rise: f64 = 0.05,
+        /// How many times its mean pause an agent may pause before it is missing. Pauses of chance are longer than
+        /// that once in 20,000 times; the mean is of few, so with 5 they are missing every hour. More takes as much
+        /// longer to see that one is silent.
+        longest_pause: f64 = 10.0,
+        /// But at most for this many windows: after a quiet night, one that falls silent must not be taken for idle
+        /// for days.
+        pause_most: f64 = 30.0,
         /// Counts of an agent that is this much later than its habit would settle a window are waited for, in
         /// windows: the scatter of a habit that is just under a whole number of windows.
         settle_slack: f64 = 0.1,
