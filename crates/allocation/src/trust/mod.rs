@@ -154,6 +154,7 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         timelines: &timelines,
         settled,
         tuning,
+        behind: service::behind(previous, tuning),
     };
     let mut services = Vec::new();
     for own in pairs.chunk_by_mut(|one, other| one.service == other.service) {

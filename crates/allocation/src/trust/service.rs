@@ -33,6 +33,19 @@ pub(super) struct Context<'a> {
     pub timelines: &'a [Timeline],
     pub settled: Timestamp,
     pub tuning: &'a Tuning,
+    /// How far usual rates are behind traffic that has been rising, as a factor.
+    pub behind: f64,
+}
+
+/// How far usual rates are behind traffic that has been rising, as a factor: by what is planned for.
+pub(super) fn behind(previous: &Plan, tuning: &Tuning) -> f64 {
+    let rates = previous.rates.iter().map(|of| f64::from(of.rate));
+    let behind = previous.fleet.offered / rates.sum::<f64>();
+    if behind > 1.0 {
+        behind.min(tuning.service.behind_most)
+    } else {
+        1.0
+    }
 }
 
 impl Context<'_> {
@@ -239,7 +252,9 @@ impl Context<'_> {
             let mut left = whole;
             for &new in &begun[first..] {
                 let after = windows_between(onset, self.timeline(&pairs[new]).state.since, window);
-                if after > tuning.replaced_after + self.unread(window) || left <= 0.0 {
+                // What is left of one that is replaced is scatter: its successor's rate, not another agent.
+                let replaced = left <= (1.0 - tuning.replaced) * whole;
+                if after > tuning.replaced_after + self.unread(window) || replaced {
                     break;
                 }
                 let free = pairs[new].mass * (1.0 - pairs[new].replaces);
@@ -295,11 +310,7 @@ impl Context<'_> {
     /// Whether the rest of the service has risen by what is missing since a short while.
     fn have_moved(&self, pairs: &[Pair], agents_return: f64) -> bool {
         let (mass, missing) = self.missing(pairs, agents_return);
-        // Usual rates are behind traffic that has been rising.
-        let risen = (self.tuning.service.rates_behind * self.previous.fleet.trend)
-            .exp()
-            .max(1.0);
-        let (mass, missing) = (risen * mass, risen * missing);
+        let (mass, missing) = (self.behind * mass, self.behind * missing);
         let gone = |pair: &&Pair| self.timeline(pair).is_missing() && pair.mass > 0.0;
         let recent = pairs.iter().filter(gone).filter(|pair| {
             self.timeline(pair).state.missing_windows <= self.tuning.service.moved_windows
@@ -315,22 +326,41 @@ impl Context<'_> {
                 .iter()
                 .filter(|pair| !self.timeline(pair).is_missing())
         };
-        // The newest window since then that the others have reported almost whole.
-        let newest = (0..self.windows.len()).rev().find_map(|window| {
-            let span = self.windows[window].window;
-            let (covered, expected) = self.sum(heard(), window, agents_return);
-            let part = covered / expected;
-            let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
-            (part >= self.tuning.service.whole && span.start >= onset && span.seconds() > 0.0)
-                .then(|| (offered / part / span.seconds(), span.seconds()))
-        });
-        let Some((seen, seconds)) = newest else {
-            return false;
-        };
+        let tuning = &self.tuning.service;
         let part = missing / mass;
-        let deviation = (mass / seconds + (self.tuning.service.noise * mass).powi(2)).sqrt();
-        seen >= (1.0 - part / 2.0) * mass
-            && seen - (mass - missing) > self.tuning.service.moved_deviations * deviation
+        let rose = |window: usize| {
+            let span = self.windows[window].window;
+            let seconds = span.seconds();
+            let (covered, expected) = self.sum(heard(), window, agents_return);
+            // Since then, and reported almost whole.
+            if covered < tuning.whole * expected || span.start < onset || seconds <= 0.0 {
+                return None;
+            }
+            let offered: f64 = heard().map(|pair| pair.offered(window)).sum();
+            let seen = offered / seconds * expected / covered;
+            let own = mass / seconds + (tuning.noise * mass).powi(2);
+            let deviation = (own + self.scatter(heard(), window)).sqrt();
+            let far = seen - (mass - missing) > tuning.moved_deviations * deviation;
+            Some(far && seen >= (1.0 - part / 2.0) * mass)
+        };
+        let rose: Vec<bool> = (0..self.windows.len()).filter_map(rose).collect();
+        rose.len() >= tuning.moved_least && rose.iter().all(|rose| *rose)
+    }
+
+    /// The variance of what some agents count together in a window, as far as it shows in how differently they have
+    /// risen or fallen; in root requests per second, squared.
+    fn scatter<'p>(&self, pairs: impl Iterator<Item = &'p Pair> + Clone, window: usize) -> f64 {
+        let seconds = self.windows[window].window.seconds();
+        let seen = |pair: &Pair| pair.offered(window) / seconds;
+        let sum = |of: &dyn Fn(&Pair) -> f64| pairs.clone().map(of).sum::<f64>();
+        let risen = sum(&seen) / sum(&|pair| pair.mass);
+        let squares = sum(&|pair| (seen(pair) - risen * pair.mass).powi(2));
+        let count = pairs.clone().count() as f64;
+        if count > 1.0 && squares.is_finite() {
+            squares * count / (count - 1.0)
+        } else {
+            0.0
+        }
     }
 
     fn release(&self, pairs: &mut [Pair]) {

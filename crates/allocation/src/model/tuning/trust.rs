@@ -70,10 +70,14 @@ constants! {
         /// For how many windows after agents fell silent a rise of the others counts as theirs. A load balancer
         /// moves traffic within one; what rises later has risen by itself.
         moved_windows: u32 = 4,
+        /// How many windows must show the rise. One busy operation may rise by a tenth in one, and that is what one
+        /// of eight agents counts.
+        moved_least: usize = 2,
         /// The relative scatter of a service's traffic from window to window, as recordings show it.
         noise: f64 = 0.03,
-        /// By how many windows usual rates are behind: 2.3 by [`Usual::gain`], and the window that has not settled.
-        rates_behind: f64 = 3.3,
+        /// How far usual rates may be behind rising traffic, as a factor: 3.3 windows, 2.3 by [`Usual::gain`] and the
+        /// one that has not settled, of the steepest trend. More takes traffic that has moved for a trend.
+        behind_most: f64 = 1.18,
         /// By how many standard deviations the others must have risen. With three, chance releases missing
         /// agents once in 700 windows.
         moved_deviations: f64 = 3.0,
