@@ -202,6 +202,31 @@ fn agents_that_send_nothing_when_idle_cost_no_budget() {
     }
 }
 
+/// A report across the end of a window leaves a little of a burst in the window beside it.
+#[test]
+fn operations_that_fire_every_five_intervals_are_expected_however_late_reports_are() {
+    let fires = |rank: usize, interval: usize| match (rank % 3, interval % 5 == rank / 3 % 5) {
+        (0, true) => 5.0,
+        (0, false) => 0.0,
+        _ => 1.0,
+    };
+    let error = |late| {
+        let run = agents(with(fleet_of(fires)), |_, agent| {
+            agent.delay = Delay::fixed(seconds(late));
+        });
+        let errors = Seen::of(&run).errors.split_off(EVENT + 10);
+        errors.iter().map(|error| error.abs()).sum::<f64>() / errors.len() as f64
+    };
+    let on_time = error(0);
+    for (late, times) in [(75, 1.5), (180, 2.5)] {
+        let error = error(late);
+        assert!(
+            error < times * on_time,
+            "{late} s late: {error} instead of {on_time}"
+        );
+    }
+}
+
 #[test]
 fn agents_that_live_for_one_report_cost_no_budget() {
     let live_once = |run| {

@@ -5,6 +5,7 @@
 //! that is seen again is learned, and a new name is expected with that probability.
 
 use crate::operation::{Estimate, Evidence};
+use crate::outlook::is_edge;
 use crate::tuning::estimate::Names as Tuning;
 use crate::{Plan, ServiceId};
 
@@ -41,6 +42,7 @@ impl NamesReturn {
     /// Learns from a window which of those known before it came again.
     pub(crate) fn follow(&mut self, known: &[Estimate], evidence: Evidence<'_>) {
         let mut seen: Vec<(ServiceId, f64, f64)> = Vec::new();
+        let rates = &evidence.tuning.operation;
         let mut counts = evidence.tally.operations.iter().peekable();
         let once = |old: &&Estimate| old.belief.once && old.silent_windows == 0 && !old.overflow;
         for old in known.iter().filter(once) {
@@ -51,10 +53,17 @@ impl NamesReturn {
             if !evidence.is_covered(old.service) {
                 continue;
             }
-            let came = counts.next_if(|count| count.operation == old.operation);
-            let came = f64::from(u8::from(came.is_some()));
+            let count = counts.next_if(|count| count.operation == old.operation);
+            let counted = count.map_or(0.0, |count| count.offered as f64);
+            let expected = old.belief.rate * evidence.exposure(old.service);
+            if is_edge(expected, counted, rates) {
+                // It has just begun.
+                continue;
+            }
+            let came = f64::from(u8::from(
+                counted > 0.0 && !is_edge(counted, expected, rates),
+            ));
             // One that stays may be missing by chance.
-            let expected = old.belief.rate * evidence.tally.seconds;
             seen.push((old.service, came, came.max(-(-expected).exp_m1())));
         }
         seen.sort_by_key(|(service, ..)| *service);

@@ -14,7 +14,7 @@ use std::cell::LazyCell;
 
 use crate::common::{Common, Shift, Trend};
 use crate::defaults::Priors;
-use crate::outlook::Outlook;
+use crate::outlook::{Outlook, is_edge};
 use crate::peaks;
 use crate::presence::Presence;
 use crate::rhythm::Rhythm;
@@ -289,11 +289,18 @@ fn follow(
     let followed =
         (expected + gain * (outlook.counted - expected)) / evidence.exposure(old.service);
     let rate = followed / if outlook.step { 1.0 } else { shift.own };
-    let (comes, was_silent) = (count.is_some(), old.silent_windows > 0);
+    let (comes, was_silent) = (outlook.comes, old.silent_windows > 0);
     let rhythm =
         Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows, &evidence.tuning.rhythm);
+    // What it was seen by first may have been the edge of this window.
+    let edge = is_edge(
+        outlook.expected,
+        outlook.counted,
+        &evidence.tuning.operation,
+    );
+    let once = old.belief.once && (!comes || edge);
     // At once: one that pauses first has yet to show how often it comes.
-    let again = old.belief.once && comes && old.silent_windows == 0;
+    let again = old.belief.once && !once && old.silent_windows == 0;
     let presence = if again {
         Presence::new(1.0, &evidence.tuning.presence)
     } else {
@@ -312,17 +319,14 @@ fn follow(
     );
     Estimate {
         belief: Belief {
-            once: old.belief.once && !comes,
-            fell: if comes {
-                outlook.step && outlook.counted < outlook.expected
-            } else {
-                old.belief.fell
-            },
+            once,
+            fell: outlook.edge || outlook.step && outlook.counted < outlook.expected,
             ..belief(rate, variance, presence, rhythm, peak)
         },
-        silent_windows: match count {
-            Some(_) => 0,
-            None => old.silent_windows.saturating_add(1),
+        silent_windows: if comes {
+            0
+        } else {
+            old.silent_windows.saturating_add(1)
         },
         ..still(old, count)
     }

@@ -12,8 +12,12 @@ use crate::tuning::estimate::Operation as Tuning;
 pub(crate) struct Outlook {
     /// Root requests expected, if it has traffic.
     pub expected: f64,
-    /// Root requests counted.
+    /// Root requests counted; none if they may be another window's.
     pub counted: f64,
+    /// Whether it had requests of its own.
+    pub comes: bool,
+    /// Whether its requests may be another window's.
+    pub edge: bool,
     /// The relative variance of what was expected: the rate may have drifted since.
     pub variance: f64,
     /// The relative variance of a count around what is expected.
@@ -34,11 +38,22 @@ impl Outlook {
     ) -> Option<Self> {
         let tuning = evidence.tuning;
         let exposure = evidence.exposure(old.service);
-        if exposure <= 0.0 || (count.is_none() && !evidence.is_covered(old.service)) {
+        if exposure <= 0.0 {
             return None;
         }
         let expected = tame(old.belief.rate * change) * exposure;
         let counted = count.map_or(0.0, |count| count.offered as f64);
+        let whole = expected * evidence.tally.seconds / exposure;
+        let edge = count.is_some()
+            && !old.belief.fell
+            && (old.belief.once || f64::from(old.belief.stay) < tuning.presence.pauses)
+            && is_edge(counted, whole, &tuning.operation)
+            && is_step(expected, counted, &tuning.operation);
+        let comes = count.is_some() && !edge;
+        if !comes && !evidence.is_covered(old.service) {
+            return None;
+        }
+        let counted = if comes { counted } else { 0.0 };
         let variance_before = f64::from(old.belief.variance);
         let variance = (variance_before + tuning.operation.drift() * evidence.windows)
             .clamp(0.0, tuning.operation.variance_most());
@@ -60,9 +75,11 @@ impl Outlook {
             presence: if evidence.trust.is_silent(old.service, evidence.window) {
                 before.present(before.after(Some(empty()), &tuning.presence).present)
             } else {
-                before.after(count.is_none().then(empty), &tuning.presence)
+                before.after((!comes).then(empty), &tuning.presence)
             },
-            step: count.is_some() && is_step(expected, counted, &tuning.operation),
+            step: comes && is_step(expected, counted, &tuning.operation),
+            comes,
+            edge,
         })
     }
 
@@ -80,6 +97,11 @@ impl Outlook {
 fn empty(expected: f64, variance: f64, tuning: &Tuning) -> f64 {
     let variance = variance + tuning.noise * tuning.noise;
     (-(expected * variance).ln_1p() / variance).exp()
+}
+
+/// Whether a count may be the edge of what another window holds.
+pub(crate) fn is_edge(count: f64, of: f64, tuning: &Tuning) -> bool {
+    count < tuning.edge * of && is_step(of, count, tuning)
 }
 
 /// Whether noise explains the difference between an expected and a seen count.

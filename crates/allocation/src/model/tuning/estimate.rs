@@ -18,6 +18,11 @@ constants! {
         /// and the window both scatter. With four deviations, a large count steps when it changes by more than a
         /// factor of 2.2.
         step_noise: f64 = 0.3,
+        /// A count of less than this part of what is expected of a whole window may be the edge of another window's:
+        /// a report across the end of a window is spread evenly. Reports of a sixth of a window leave 3 to 4 % there.
+        /// A second one in a row is believed, and each one of an operation that has not paused before. 0 believes
+        /// each at once.
+        edge: f64 = 0.1,
         /// The number of root requests a prior counts for when a new operation's own count is small.
         prior_count: f64 = 1.0,
         /// The exposure from which on an operation without a count had no traffic. Below it, its traffic may be
@@ -70,6 +75,8 @@ constants! {
         wake: f64 = 0.02,
         /// However long an operation has been on without a gap, it is assumed to end in one window of a thousand.
         stay_most: f64 = 0.999,
+        /// An operation that stays with less than this probability comes and goes: it has paused twice.
+        pauses: f64 = 0.85,
         /// An empty window is empty by chance if the operation had traffic with at least this probability;
         /// otherwise the operation is silent.
         present: f64 = 0.5,
