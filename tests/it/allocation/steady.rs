@@ -73,8 +73,8 @@ fn names_that_change_all_at_once_stay_near_the_budget() {
         after[3..].iter().all(|error| error.abs() < 0.05),
         "{after:?}"
     );
-    assert!(fleet.plan.fleet.unseen_reserve > 0.0);
-    assert!(fleet.plan.fleet.unseen_reserve <= 0.05 * BUDGET);
+    // They took the place of others, and nothing says that more will come.
+    assert!(fleet.plan.fleet.unseen_reserve <= 0.01 * BUDGET);
 }
 
 #[test]

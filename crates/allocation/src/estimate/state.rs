@@ -106,14 +106,15 @@ impl State {
                 state.forecast = state.demand();
             }
             let windows = windows_since(end, counts.window);
-            state.advance(Evidence {
+            let evidence = Evidence {
                 tally: &tallies[at],
                 trust,
                 window: at,
                 windows,
                 tuning: &inputs.tuning.estimate,
                 peaks: &inputs.tuning.share.peaks,
-            });
+            };
+            state.advance(evidence, previous.fleet.expected_sampled);
             end = counts.window.end;
         }
         if settles {
@@ -144,7 +145,8 @@ impl State {
         self.before = self.fleet.clone();
     }
 
-    fn advance(&mut self, evidence: Evidence<'_>) {
+    /// Follows a window, of which a plan expected to sample `planned`, in traces per second.
+    fn advance(&mut self, evidence: Evidence<'_>, planned: f64) {
         let tally = evidence.tally;
         let unseen = self.known.is_empty();
         self.fleet.names_return.follow(&self.known, evidence);
@@ -154,7 +156,10 @@ impl State {
             .map(|known| u128::from(known.window_sampled))
             .sum::<u128>();
         if !unseen && !tally.operations.is_empty() {
-            let cost = tally.per_second(sampled as f64);
+            // What takes the place of names that fell silent costs nothing: a deploy renames them.
+            let planned = planned * evidence.trust.part(evidence.window);
+            let more = (tally.per_second(tally.sampled) - planned).max(0.0);
+            let cost = tally.per_second(sampled as f64).min(more);
             let gain = evidence.tuning.names.unseen_gain;
             self.fleet.unseen_sampled += gain * (cost - self.fleet.unseen_sampled);
         }

@@ -51,15 +51,17 @@ fn names_that_never_come_back_take_no_more_than_their_part_of_the_traffic() {
 
 #[test]
 fn a_deploy_of_new_names_is_right_after_two_plans() {
-    let mut run = steady();
-    let traffic = (*run.traffic).clone();
-    let renames = vec![Rename {
-        part: 0.3,
-        at: EVENT,
-    }];
-    run.traffic = Arc::new(run.faults.rename(traffic, renames, 3));
-    let seen = Seen::of(&run);
-    let (over, under) = seen.extremes(EVENT..INTERVALS);
-    assert!(over < 0.2 && under > -0.3, "{under} to {over}");
-    seen.assert_kept(EVENT + 4, "30 % renamed");
+    for part in [0.3, 1.0] {
+        let mut run = steady();
+        let traffic = (*run.traffic).clone();
+        let renames = vec![Rename { part, at: EVENT }];
+        run.traffic = Arc::new(run.faults.rename(traffic, renames, 3));
+        let seen = Seen::of(&run);
+        let (over, under) = seen.extremes(EVENT..INTERVALS);
+        assert!(over < 0.2 && under > -0.3, "{part}: {under} to {over}");
+        seen.assert_kept(EVENT + 4, &format!("{part} renamed"));
+        // A deploy says nothing of names that come later.
+        let reserve = seen.plans[EVENT + 2].fleet.unseen_reserve;
+        assert!(reserve < 0.03 * BUDGET, "{part}: {reserve} reserved");
+    }
 }
