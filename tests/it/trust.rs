@@ -136,7 +136,7 @@ fn fleet(name: &str, agents: usize) -> Vec<Agent> {
 async fn silent(agents: usize) {
     let mut world = World::settled(8).await;
     let mut gone = world.agents.split_off(8 - agents);
-    world.stays(12, 0.6, 1.15).await;
+    world.stays(12, 0.8, 1.1).await;
     let plan = world.app.plan().await.unwrap();
     assert_eq!(plan["agents_missing"], agents, "{plan}");
     // What they counted meanwhile is lost.
@@ -156,8 +156,11 @@ async fn agents_that_fall_silent_raise_nothing_for_as_long_as_it_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_that_all_restart_under_new_names_are_no_new_traffic() {
     let mut world = World::settled(4).await;
-    world.agents = fleet("restarted", 4);
-    world.stays(8, 0.5, 1.5).await;
+    // An agent that begins at a full second would count again what the one before it has reported.
+    let new = world.agents.iter().enumerate();
+    let new = new.map(|(number, old)| old.replaced_by(&format!("restarted-{number}")));
+    world.agents = new.collect();
+    world.stays(8, 0.8, 1.2).await;
     world.meets(BUDGET, 3).await;
     world.stop().await;
 }
@@ -279,7 +282,7 @@ async fn an_agent_with_absurd_counts_does_not_move_the_plan() {
             assert_eq!(world.app.report(&report).await.0, 200);
         }
     }
-    world.stays(10, 0.4, 1.6).await;
+    world.stays(10, 0.8, 1.2).await;
     world.meets(BUDGET, 2).await;
     world.stop().await;
 }

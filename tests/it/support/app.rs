@@ -169,6 +169,14 @@ impl Agent {
         }
     }
 
+    /// The process that takes the place of this one: its first report begins where the last one ended.
+    pub fn replaced_by(&self, name: &str) -> Self {
+        Self {
+            reported_until: self.reported_until,
+            ..Self::every(name, self.every_seconds)
+        }
+    }
+
     /// The next report: everything since the last one, at these rates per second.
     pub fn next(&mut self, services: &[(&str, &[(&str, f64)])]) -> Option<Value> {
         let until = SystemClock.now().trunc_subsecs(1);
