@@ -17,6 +17,7 @@ RUN mkdir src \
 # cargo goes by time stamps, and the copied files may be older than the empty program.
 COPY openapi.yaml ./
 COPY migrations migrations
+COPY proto proto
 COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --no-default-features --bin weir
@@ -45,9 +46,10 @@ WORKDIR /var/lib/weir
 # address, where the health check finds it; to reach it from an operator's network, set
 # WEIR_ADMIN_LISTEN=0.0.0.0:8778 and WEIR_INSECURE_ADMIN=true, and publish its port nowhere else.
 ENV WEIR_LISTEN=0.0.0.0:5778 \
+    WEIR_GRPC_LISTEN=0.0.0.0:14250 \
     WEIR_DATA_DIR=/var/lib/weir \
     WEIR_LOG_FORMAT=json
-EXPOSE 5778 8778
+EXPOSE 5778 14250 8778
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["/usr/local/bin/weir", "health"]

@@ -21,7 +21,6 @@ use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current};
 use crate::names::{AgentNames, Dictionary};
-use crate::net::descriptors;
 use crate::net::listener::Listener;
 use crate::settings::{Database, Settings, TimingSettings};
 use crate::snapshot::Served;
@@ -50,8 +49,10 @@ pub enum AppError {
         source: StoreError,
     },
     /// A listener could not be opened.
-    #[error("could not listen on {address}")]
+    #[error("could not listen on {address} ({flag})")]
     Listen {
+        /// The flag that sets the address.
+        flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -73,6 +74,7 @@ pub struct App {
     parts: Parts,
     committer: CommitterTask,
     sdk: Listener,
+    grpc: Option<Listener>,
     admin: Listener,
 }
 
@@ -88,7 +90,7 @@ struct Parts {
 }
 
 impl App {
-    /// Opens the database, loads the last plan and binds both listeners.
+    /// Opens the database, loads the last plan and binds the listeners.
     ///
     /// # Errors
     /// Says which of these failed; nothing runs then.
@@ -139,13 +141,17 @@ impl App {
             plan_state,
         };
         let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
-        let shares = descriptors::shares(parts.settings.listeners.max_connections);
-        let sdk = parts.sdk_listener(committer, shares)?;
+        let shares = parts.shares();
+        let strategies = parts.strategies();
+        let grpc = parts.grpc_listener(&strategies, shares)?;
+        let port = grpc.as_ref().map(|grpc| grpc.address().port());
+        let sdk = parts.sdk_listener(committer, &strategies, port, shares)?;
         let admin = parts.admin_listener(shares)?;
         Ok(Self {
             parts,
             committer: task,
             sdk,
+            grpc,
             admin,
         })
     }
@@ -154,6 +160,12 @@ impl App {
     #[must_use]
     pub fn sdk_address(&self) -> SocketAddr {
         self.sdk.address()
+    }
+
+    /// The address that SDKs connect to that speak gRPC; none if it is off.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(Listener::address)
     }
 
     /// The address that operators connect to.
@@ -172,6 +184,7 @@ impl App {
             parts,
             committer,
             sdk,
+            grpc,
             admin,
         } = self;
         let mut supervisor = Supervisor::new(Arc::clone(&parts.shared.metrics));
@@ -190,11 +203,13 @@ impl App {
         // Reports are checked against the database's time. So no report is accepted before that is
         // known, unless the database does not answer.
         let _ = tokio::time::timeout(FIRST_ASK, parts.shared.leadership.asked()).await;
-        parts.log_start(&sdk, &admin);
+        parts.log_start(&sdk, grpc.as_ref(), &admin);
         for (name, listener) in [
-            (TaskName::SdkListener, sdk),
-            (TaskName::AdminListener, admin),
+            (TaskName::SdkListener, Some(sdk)),
+            (TaskName::GrpcListener, grpc),
+            (TaskName::AdminListener, Some(admin)),
         ] {
+            let Some(listener) = listener else { continue };
             supervisor.require(name, |stop| async move {
                 listener.serve(stop).await.map_err(Into::into)
             });
@@ -304,9 +319,11 @@ where
 }
 
 impl Parts {
-    fn log_start(&self, sdk: &Listener, admin: &Listener) {
+    fn log_start(&self, sdk: &Listener, grpc: Option<&Listener>, admin: &Listener) {
+        let grpc = grpc.map(|grpc| grpc.address().to_string());
         tracing::info!(
             sdk = %sdk.address(),
+            grpc = %grpc.as_deref().unwrap_or("off"),
             admin = %admin.address(),
             database = self.settings.database.place().describe(),
             interval = %humantime::format_duration(self.shared.interval),
@@ -332,7 +349,11 @@ impl Parts {
         }
         let (start, whole) = (Instant::now(), self.settings.listeners.stop_timeout);
         let at = |tenths: u32| start + whole * tenths / 10;
-        let listeners = [TaskName::SdkListener, TaskName::AdminListener];
+        let listeners = [
+            TaskName::SdkListener,
+            TaskName::GrpcListener,
+            TaskName::AdminListener,
+        ];
         let mut in_time = supervisor.stop(&listeners, at(6)).await;
         // The handlers have ended, and with them the last senders, so the queue empties.
         in_time &= supervisor.stop(&[TaskName::Committer], at(8)).await;

@@ -14,6 +14,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod configuration;
+pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod ingest;

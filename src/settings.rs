@@ -22,6 +22,7 @@ pub use database::{Database, DatabaseSettings, DatabaseUrl};
 pub use limits::LimitSettings;
 pub use listeners::ListenerSettings;
 pub use logging::{LogFormat, LogSettings};
+pub use parse::AddressOrOff;
 pub use timing::TimingSettings;
 
 use crate::store::FleetSettings;
@@ -61,14 +62,15 @@ impl Settings {
         Self::from_arg_matches(&matches).expect("every flag has a default or is optional")
     }
 
-    /// Settings for an embedded Weir, as in a demonstration: free ports on loopback, SQLite in
-    /// `data_dir`, defaults for the rest.
+    /// Settings for an embedded Weir, as in a demonstration: free ports on loopback, no gRPC, SQLite
+    /// in `data_dir`, defaults for the rest.
     #[must_use]
     pub fn embedded(interval: Duration, grace: Duration, data_dir: &Path) -> Self {
         let mut settings = Self::defaults();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.listeners.listen = loopback;
         settings.listeners.admin_listen = loopback;
+        settings.listeners.grpc_listen = AddressOrOff(None);
         settings.timing.interval = Some(interval);
         settings.timing.grace = Some(grace);
         settings.database.data_dir = data_dir.to_owned();
@@ -165,6 +167,10 @@ mod tests {
             (["--interval", "0s"], "must be between 1s and 1h"),
             (["--interval", "1000500us"], "must be whole milliseconds"),
             (["--listen", "here"], "give an IP address and a port"),
+            (
+                ["--grpc-listen", "no"],
+                "give an IP address and a port, like 127.0.0.1:14250, or off",
+            ),
             (["--max-services", "-"], "must be a whole number"),
             (["--max-services", "0"], "must be between 1 and 1000000"),
             (["--log", "weir=loud"], "invalid"),

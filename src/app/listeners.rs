@@ -1,4 +1,4 @@
-//! The two listeners: their routes, and how much they accept at once.
+//! The listeners: their routes, and how much they accept at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,19 @@ use super::{AppError, Parts};
 use crate::api::admin::{self, Admin};
 use crate::api::reports::{self, Reports};
 use crate::api::{health, health::Health};
+use crate::grpc::elsewhere::Elsewhere;
+use crate::grpc::{self, Services};
 use crate::http::body::{BodyRoom, check_announced};
 use crate::http::problem::Problem;
 use crate::http::routes::register;
 use crate::ingest::{Committer, Ingest, ReportLimits};
 use crate::net::connection::TimeLimits;
-use crate::net::descriptors::Shares;
+use crate::net::descriptors::{self, Shares};
 use crate::net::hosts::AllowedHosts;
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
-use crate::protocols::encoded::Encoded;
-use crate::protocols::jaeger::{self, Jaeger, Json};
+use crate::protocols::encoded::{Encoded, StrategyFormat};
+use crate::protocols::jaeger::file::File;
+use crate::protocols::jaeger::{self, About, Json, Polls, Protobuf, SamplingManager, protobuf};
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 
 /// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s. An agent
@@ -43,38 +46,92 @@ const LARGEST_REPORTS: usize = 4;
 /// need most of those.
 const HISTORIES: usize = 2;
 
+/// What SDKs are served, encoded in every format that a listener sends.
+#[derive(Clone)]
+pub(super) struct Strategies {
+    json: Data<Polls<Json>>,
+    file: Data<File>,
+}
+
+impl Strategies {
+    /// Registers the paths for SDKs.
+    fn register(&self, config: &mut ServiceConfig) {
+        config
+            .app_data(Data::clone(&self.json))
+            .app_data(Data::clone(&self.file));
+        register(config, jaeger::ROUTES);
+    }
+}
+
 impl Parts {
-    /// Binds the listener of SDKs and agents.
-    pub(super) fn sdk_listener(
-        &self,
-        committer: Committer,
-        shares: Shares,
-    ) -> Result<Listener, AppError> {
-        let reports = Data::new(self.reports(committer));
-        let jaeger = Data::new(self.jaeger());
-        let health = Data::new(self.health());
-        let bounds = ListenerBounds {
+    /// How many connections each listener may have.
+    pub(super) fn shares(&self) -> Shares {
+        let listeners = &self.settings.listeners;
+        let grpc = listeners.grpc_listen.0;
+        let grpc = grpc.map_or(0, |_| listeners.grpc_max_connections);
+        descriptors::shares(listeners.max_connections, grpc)
+    }
+
+    /// Encodes what is served, now and whenever a plan is installed.
+    pub(super) fn strategies(&self) -> Strategies {
+        let json = self.polls(Json);
+        let file = File::attach(&self.shared.served, json.about.clone());
+        Strategies {
+            json: Data::new(json),
+            file: Data::new(file),
+        }
+    }
+
+    fn polls<F: StrategyFormat>(&self, format: F) -> Polls<F> {
+        Polls {
+            strategies: Encoded::attach(&self.shared.served, format),
+            about: About {
+                metrics: Arc::clone(&self.shared.metrics),
+                clock: self.clock(),
+                stale_after_seconds: self.stale_after_seconds(),
+            },
+        }
+    }
+
+    /// The bounds of a listener for SDKs.
+    fn sdk_bounds(&self, connections: usize) -> ListenerBounds {
+        ListenerBounds {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
-            connections: shares.sdk,
+            connections,
             time: TimeLimits {
                 answer: SDK_ANSWER,
                 idle: self.settings.listeners.idle_timeout,
             },
             drain: self.drain(),
-        };
+        }
+    }
+
+    /// Binds the listener of SDKs and agents. Clients that speak HTTP/2 hear that gRPC is served at
+    /// `grpc_port`.
+    pub(super) fn sdk_listener(
+        &self,
+        committer: Committer,
+        strategies: &Strategies,
+        grpc_port: Option<u16>,
+        shares: Shares,
+    ) -> Result<Listener, AppError> {
+        let reports = Data::new(self.reports(committer));
+        let health = Data::new(self.health());
+        let bounds = self.sdk_bounds(shares.sdk);
         let gates = Gates {
             hosts: None,
             expected: Some(Arc::new({
                 let reports = Data::clone(&reports);
                 move |head| reports.check_announced(head)
             })),
+            http2: Some(Arc::new(Elsewhere::new(where_grpc_is(grpc_port)))),
         };
+        let strategies = strategies.clone();
         let routes = move |config: &mut ServiceConfig| {
             config
                 .app_data(Data::clone(&reports))
-                .app_data(Data::clone(&jaeger))
                 .app_data(Data::clone(&health));
-            register(config, jaeger::ROUTES);
+            strategies.register(config);
             register(config, reports::ROUTES);
             register(config, health::ROUTES);
         };
@@ -83,7 +140,58 @@ impl Parts {
             sdk_counts(&self.shared.metrics),
         );
         let bound = listen("sdk", address, bounds, counts, gates, routes);
-        bound.map_err(|source| AppError::Listen { address, source })
+        bound.map_err(|source| AppError::Listen {
+            flag: "--listen",
+            address,
+            source,
+        })
+    }
+
+    /// Binds the listener of SDKs that speak gRPC; none if it is off. It answers polls over HTTP/1.1,
+    /// too, because Jaeger's port does.
+    pub(super) fn grpc_listener(
+        &self,
+        strategies: &Strategies,
+        shares: Shares,
+    ) -> Result<Option<Listener>, AppError> {
+        let Some(address) = self.settings.listeners.grpc_listen.0 else {
+            return Ok(None);
+        };
+        let health = Data::new(self.health());
+        let gates = Gates {
+            http2: Some(Arc::new(self.grpc_services())),
+            ..Gates::default()
+        };
+        let strategies = strategies.clone();
+        let routes = move |config: &mut ServiceConfig| {
+            config.app_data(Data::clone(&health));
+            strategies.register(config);
+            register(config, health::ROUTES);
+        };
+        let bounds = self.sdk_bounds(shares.grpc);
+        let counts = grpc_counts(&self.shared.metrics);
+        match listen("grpc", address, bounds, counts, gates, routes) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(source) => Err(AppError::Listen {
+                flag: "--grpc-listen, which may be off",
+                address,
+                source,
+            }),
+        }
+    }
+
+    /// The services of the gRPC listener, with their health and their reflection.
+    fn grpc_services(&self) -> Services {
+        let polls = self.polls(Protobuf);
+        let health = grpc::health::service(self.stopping.clone(), vec![protobuf::SERVICE]);
+        let descriptors = [protobuf::DESCRIPTOR, grpc::health::DESCRIPTOR];
+        let [newer, older] = grpc::reflection::services(&descriptors);
+        Services::new(vec![
+            Arc::new(SamplingManager { polls }),
+            health,
+            newer,
+            older,
+        ])
     }
 
     fn reports(&self, committer: Committer) -> Reports {
@@ -105,15 +213,6 @@ impl Parts {
         let dictionary = Arc::clone(&self.shared.dictionary);
         let metrics = Arc::clone(&self.shared.metrics);
         Ingest::new(dictionary, committer, self.clock(), limits, metrics)
-    }
-
-    fn jaeger(&self) -> Jaeger {
-        Jaeger {
-            strategies: Encoded::attach(&self.shared.served, Json),
-            metrics: Arc::clone(&self.shared.metrics),
-            clock: self.clock(),
-            stale_after_seconds: self.stale_after_seconds(),
-        }
     }
 
     fn health(&self) -> Health {
@@ -144,6 +243,7 @@ impl Parts {
             expected: Some(Arc::new(|head| {
                 check_announced(head.headers(), admin::LARGEST_BODY)
             })),
+            http2: None,
         };
         let routes = move |config: &mut ServiceConfig| {
             let (query, path) = extractors();
@@ -160,7 +260,11 @@ impl Parts {
             admin_counts(&self.shared.metrics),
         );
         let bound = listen("admin", address, bounds, counts, gates, routes);
-        bound.map_err(|source| AppError::Listen { address, source })
+        bound.map_err(|source| AppError::Listen {
+            flag: "--admin-listen",
+            address,
+            source,
+        })
     }
 
     fn admin(&self) -> Admin {
@@ -188,6 +292,16 @@ impl Parts {
     }
 }
 
+/// What gRPC clients hear that come to the listener for HTTP/1.1.
+fn where_grpc_is(port: Option<u16>) -> String {
+    match port {
+        Some(port) => format!(
+            "this port of weir speaks HTTP/1.1 only; gRPC is on port {port} (--grpc-listen)"
+        ),
+        None => "this port of weir speaks HTTP/1.1 only; gRPC is off (--grpc-listen)".into(),
+    }
+}
+
 /// Extractors whose errors are problem documents.
 fn extractors() -> (QueryConfig, PathConfig) {
     let malformed = |detail: String| Problem::Malformed {
@@ -207,6 +321,16 @@ fn sdk_counts(metrics: &Metrics) -> ListenerCounts {
         most: metrics.sdk_connections_max.clone(),
         evicted: metrics.sdk_connections_evicted.clone(),
         malformed: metrics.malformed_requests.of(ListenerName::Sdk).clone(),
+        panicked: panicked(metrics),
+    }
+}
+
+fn grpc_counts(metrics: &Metrics) -> ListenerCounts {
+    ListenerCounts {
+        open: metrics.grpc_connections.clone(),
+        most: metrics.grpc_connections_max.clone(),
+        evicted: metrics.grpc_connections_evicted.clone(),
+        malformed: metrics.malformed_requests.of(ListenerName::Grpc).clone(),
         panicked: panicked(metrics),
     }
 }

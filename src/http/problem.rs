@@ -86,6 +86,23 @@ struct Document<'a> {
 }
 
 impl Problem {
+    /// The media type of a problem document.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
+    /// The document that clients read.
+    #[must_use]
+    pub fn document(&self) -> Vec<u8> {
+        let (status, kind, title) = self.kind();
+        let document = Document {
+            kind: format!("urn:weir:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            field: self.field(),
+        };
+        serde_json::to_vec(&document).expect("strings and numbers serialise")
+    }
+
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
@@ -168,16 +185,8 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, kind, title) = self.kind();
-        let document = Document {
-            kind: format!("urn:weir:problem:{kind}"),
-            title,
-            status: status.as_u16(),
-            detail: self.detail(),
-            field: self.field(),
-        };
-        let mut response = HttpResponseBuilder::new(status);
-        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        let mut response = HttpResponseBuilder::new(self.status_code());
+        response.insert_header((CONTENT_TYPE, Self::MEDIA_TYPE));
         match self {
             Self::Unavailable {
                 retry_after_seconds,
@@ -190,7 +199,7 @@ impl ResponseError for Problem {
             }
             _ => {}
         }
-        response.body(serde_json::to_vec(&document).expect("strings and numbers serialise"))
+        response.body(self.document())
     }
 }
 

@@ -7,6 +7,7 @@
 //! reads no answers, as many as its buffers hold. So this type reads nothing from a client that
 //! does not read, and only a little at a time from any other.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::http2::{Io, PREFACE};
 use super::places::Place;
 
 /// How often a connection is checked before its time limit closes it. So the limit is exact to a
@@ -56,6 +58,8 @@ const FIRST_BYTES: usize = 1024;
 /// A connection with a time limit.
 pub struct Connection {
     io: TcpStream,
+    /// The first bytes, if they were read to see what the client speaks and not taken since.
+    first: Vec<u8>,
     progress: Progress,
     place: Place,
 }
@@ -65,9 +69,47 @@ impl Connection {
     pub(super) fn new(io: TcpStream, place: Place, limits: TimeLimits) -> Self {
         Self {
             io,
+            first: Vec::new(),
             progress: Progress::new(limits),
             place,
         }
+    }
+
+    /// Reads the first bytes, and returns whether they are those of HTTP/2.
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        loop {
+            let compared = self.first.len().min(PREFACE.len());
+            if self.first[..compared] != PREFACE[..compared] {
+                return Ok(false);
+            }
+            if compared == PREFACE.len() {
+                return Ok(true);
+            }
+            if poll_fn(|context| self.read_ahead(context)).await? == 0 {
+                // The client has gone, as the server will see.
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads as much as the server would after an answer.
+    fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut few = [MaybeUninit::uninit(); FIRST_BYTES];
+        let mut read = ReadBuf::uninit(&mut few[..FIRST_BYTES - self.first.len()]);
+        match Pin::new(&mut self.io).poll_read(context, &mut read) {
+            Poll::Pending if self.place.is_lost(context) => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+            }
+            step => step.map_ok(|()| {
+                self.first.extend_from_slice(read.filled());
+                read.filled().len()
+            }),
+        }
+    }
+
+    /// Gives the connection to the HTTP/2 server, which has its own rules.
+    pub(super) fn into_http2(self) -> Io {
+        Io::new(self.io, self.first.into(), self.place)
     }
 
     /// Reads the first bytes after an answer. If there may be more, they have to wait.
@@ -76,6 +118,9 @@ impl Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            return self.take_first(buffer);
+        }
         let mut few = [MaybeUninit::uninit(); FIRST_BYTES];
         let length = buffer.remaining().min(FIRST_BYTES);
         let mut first = ReadBuf::uninit(&mut few[..length]);
@@ -85,6 +130,17 @@ impl Connection {
         }
         buffer.put_slice(first.filled());
         step
+    }
+
+    /// Takes the bytes that were read ahead.
+    fn take_first(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.len() == FIRST_BYTES {
+            self.progress.read_in_turn = TURN_BYTES;
+        }
+        let length = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..length]);
+        self.first.drain(..length);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -208,7 +264,7 @@ impl AsyncRead for Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let step = if self.progress.asked {
+        let step = if self.progress.asked && self.first.is_empty() {
             Pin::new(&mut self.io).poll_read(context, buffer)
         } else {
             self.read_first(context, buffer)

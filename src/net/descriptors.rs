@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors reserved for everything except connections to the SDK listener: the database, the
-/// admin listener, the workers.
+/// Descriptors reserved for everything except connections of SDKs and agents: the database, the admin
+/// listener, the workers.
 const KEPT: u64 = 512;
 
 /// The most connections to the admin listener: operators, probes and a few Prometheus servers.
@@ -18,16 +18,18 @@ const ADMIN_PART: u64 = 4;
 pub struct Shares {
     /// The SDK listener.
     pub sdk: usize,
+    /// The gRPC listener.
+    pub grpc: usize,
     /// The admin listener.
     pub admin: usize,
 }
 
-/// Shares the descriptors out, after raising the process's limit to its hard limit. The SDK
-/// listener gets `wanted` connections if there are enough descriptors.
+/// Shares the descriptors out, after raising the process's limit to its hard limit. The SDK and the
+/// gRPC listener get as many connections as are wanted of each, if there are enough descriptors.
 ///
 /// More connections would take the descriptors that the database needs.
 #[must_use]
-pub fn shares(wanted: usize) -> Shares {
+pub fn shares(sdk: usize, grpc: usize) -> Shares {
     let asked = Rlimit {
         current: getrlimit(Resource::Nofile).maximum,
         ..getrlimit(Resource::Nofile)
@@ -36,25 +38,33 @@ pub fn shares(wanted: usize) -> Shares {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
     let limit = getrlimit(Resource::Nofile).current;
-    let shares = of(limit, wanted);
-    if shares.sdk < wanted {
+    let shares = of(limit, sdk, grpc);
+    if (shares.sdk, shares.grpc) != (sdk, grpc) {
         tracing::warn!(
             limit,
-            wanted,
-            connections = shares.sdk,
-            "fewer connections than --max-connections: raise the limit of open files (ulimit -n)"
+            sdk = shares.sdk,
+            grpc = shares.grpc,
+            "fewer connections than --max-connections and --grpc-max-connections: raise the limit \
+             of open files (ulimit -n)"
         );
     }
     shares
 }
 
 /// The shares under a limit; `None` means no limit.
-fn of(limit: Option<u64>, wanted: usize) -> Shares {
+fn of(limit: Option<u64>, sdk: usize, grpc: usize) -> Shares {
     let limit = limit.unwrap_or(u64::MAX);
     let room = limit.saturating_sub(KEPT).max(limit / 2).max(1);
     let admin = ((limit - room.min(limit)) / ADMIN_PART).clamp(1, ADMIN_MOST);
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    // If there is too little, each gets its part of what there is.
+    let grpc_room = match sdk.saturating_add(grpc) {
+        wanted if wanted <= room => grpc,
+        wanted => (room as u128 * grpc as u128 / wanted as u128) as usize,
+    };
     Shares {
-        sdk: usize::try_from(room).unwrap_or(usize::MAX).min(wanted),
+        sdk: sdk.min(room - grpc_room).max(1),
+        grpc: grpc_room.max(grpc.min(1)),
         admin: usize::try_from(admin).unwrap_or(usize::MAX),
     }
 }
@@ -66,30 +76,18 @@ mod tests {
     #[test]
     fn most_of_what_is_kept_stays_for_the_database() {
         for limit in [Some(64), Some(256), Some(1024), Some(65_536), None] {
-            let shares = of(limit, 10_000);
-            let kept = limit.unwrap_or(u64::MAX) - shares.sdk as u64;
+            let shares = of(limit, 10_000, 2_000);
+            let kept = limit.unwrap_or(u64::MAX) - (shares.sdk + shares.grpc) as u64;
             assert!((shares.admin as u64) * 2 < kept, "{limit:?}: {shares:?}");
         }
-        assert_eq!(
-            of(Some(1024), 10_000),
-            Shares {
-                sdk: 512,
-                admin: 128
-            }
-        );
-        assert_eq!(
-            of(Some(65_536), 10_000),
-            Shares {
-                sdk: 10_000,
-                admin: 128
-            }
-        );
-        assert_eq!(
-            of(Some(256), 10_000),
-            Shares {
-                sdk: 128,
-                admin: 32
-            }
-        );
+        let shares = |limit, sdk, grpc| {
+            let Shares { sdk, grpc, admin } = of(Some(limit), sdk, grpc);
+            [sdk, grpc, admin]
+        };
+        assert_eq!(shares(1024, 10_000, 2_000), [427, 85, 128]);
+        assert_eq!(shares(1024, 10_000, 0), [512, 0, 128]);
+        assert_eq!(shares(1024, 100, 20), [100, 20, 128]);
+        assert_eq!(shares(65_536, 10_000, 2_000), [10_000, 2_000, 128]);
+        assert_eq!(shares(256, 10_000, 2_000), [107, 21, 32]);
     }
 }

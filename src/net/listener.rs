@@ -30,12 +30,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, TimeLimits};
 use super::hosts::AllowedHosts;
+use super::http2::{Calls, Http2};
 use super::places::Places;
 use crate::http::problem::{Problem, not_found};
 use crate::telemetry::metrics::{Counter, Gauge};
 
 /// How long a client may take to send the head of the first request, from connecting.
-const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const HEAD_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a client may take to disconnect after its connection was closed.
 const DISCONNECT_TIME_LIMIT: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ pub struct ListenerBounds {
 }
 
 impl ListenerBounds {
-    fn connections_each(&self) -> usize {
+    pub(super) fn connections_each(&self) -> usize {
         self.connections.div_ceil(self.workers)
     }
 }
@@ -88,7 +89,7 @@ pub struct ListenerCounts {
 /// Decides from the head of a request whether it is accepted.
 pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
 
-/// The checks of a listener.
+/// The checks of a listener, and what it answers apart from its routes.
 #[derive(Clone, Default)]
 pub struct Gates {
     /// The host names that it answers to; any, if not given.
@@ -96,6 +97,8 @@ pub struct Gates {
     /// Whether the announced body will be read. Checked before a client that waits for
     /// `100 Continue` is told to send it.
     pub expected: Option<HeadCheck>,
+    /// What answers clients that speak HTTP/2; if not given, they get an error of HTTP/1.1.
+    pub http2: Option<Arc<dyn Calls>>,
 }
 
 /// A listener that is bound. It serves once it is run.
@@ -183,7 +186,11 @@ where
     let stopping = server.graceful_shutdown_signal();
     server.listen(name, listener, move || {
         let (stopping, routes) = (stopping.clone(), routes.clone());
-        let Gates { hosts, expected } = gates.clone();
+        let Gates {
+            hosts,
+            expected,
+            http2,
+        } = gates.clone();
         let answers = Routes::new()
             .default_service(web::to(not_found))
             .configure(|config| routes(config))
@@ -200,9 +207,12 @@ where
             }
         });
         let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
+            .graceful_shutdown_signal({
                 let stopping = stopping.clone();
-                async move { stopping.notified().await }
+                move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                }
             })
             .keep_alive(bounds.time.idle)
             .client_request_timeout(HEAD_TIME_LIMIT)
@@ -216,22 +226,49 @@ where
             counts.open.clone(),
             counts.evicted.clone(),
         );
+        let http2 = http2.map(|calls| Rc::new(Http2::new(calls, &bounds, &counts)));
+        let heard = fn_service(move |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            let connection = Connection::new(io, places.take(), bounds.time);
+            heard(connection, peer, http2.clone())
+        });
+        let spoken = apply_fn_factory(http, move |heard: Heard, http1| match heard {
+            Heard::Http1(connection, peer) => Either::Left(http1.call((connection, peer))),
+            Heard::Http2(connection, http2) => {
+                let stopping = stopping.clone();
+                let stopped = async move { stopping.notified().await };
+                Either::Right(http2.serve(connection.into_http2(), stopped))
+            }
+        });
         let counts = counts.clone();
-        let placed = fn_service(move |io: TcpStream| ready(Ok(placed(io, &places, bounds.time))));
-        apply_fn_factory(placed.and_then(http), move |io: TcpStream, connections| {
+        apply_fn_factory(heard.and_then(spoken), move |io: TcpStream, connections| {
             counted(connections.call(io), counts.clone())
         })
     })
 }
 
-/// A connection with its place, and the address of its client.
-fn placed(
-    io: TcpStream,
-    places: &Rc<Places>,
-    limits: TimeLimits,
-) -> (Connection, Option<SocketAddr>) {
-    let peer = io.peer_addr().ok();
-    (Connection::new(io, places.take(), limits), peer)
+/// A connection whose protocol is known.
+enum Heard {
+    Http1(Connection, Option<SocketAddr>),
+    Http2(Connection, Http2),
+}
+
+/// Finds out what a client speaks, where it may speak HTTP/2.
+async fn heard(
+    mut connection: Connection,
+    peer: Option<SocketAddr>,
+    http2: Option<Rc<Http2>>,
+) -> Result<Heard, DispatchError> {
+    if let Some(http2) = http2 {
+        let speaks = tokio::time::timeout(HEAD_TIME_LIMIT, connection.speaks_http2()).await;
+        if speaks.map_err(|_| DispatchError::SlowRequestTimeout)?? {
+            return Ok(match http2.another() {
+                Some(http2) => Heard::Http2(connection, http2),
+                None => Heard::Http1(connection, peer),
+            });
+        }
+    }
+    Ok(Heard::Http1(connection, peer))
 }
 
 /// Whether a client that waits for `100 Continue` may continue.

@@ -6,5 +6,6 @@
 pub mod connection;
 pub mod descriptors;
 pub mod hosts;
+pub mod http2;
 pub mod listener;
 mod places;

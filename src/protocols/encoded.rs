@@ -18,6 +18,23 @@ use crate::snapshot::{Audience, Served, ServedStrategy, Snapshot};
 pub trait StrategyFormat: Send + Sync + 'static {
     /// Encodes a service's strategy. Equal strategies must give equal bytes.
     fn encode(&self, strategy: &ServedStrategy<'_>) -> Vec<u8>;
+
+    /// The bytes that [`StrategyFormat::frame`] puts in front of a body.
+    const HEAD: usize = 0;
+
+    /// Adds what a body needs in front of it on the wire; most protocols need nothing.
+    fn frame(&self, body: Vec<u8>, _packing: Packing) -> Bytes {
+        body.into()
+    }
+}
+
+/// Whether a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// It is not.
+    Plain,
+    /// With gzip.
+    Gzip,
 }
 
 /// A body, both plain and compressed.
@@ -29,12 +46,16 @@ pub struct Body {
 
 impl Body {
     /// Reuses `previous` if its plain body is the same: compressing costs more than encoding.
-    fn new(plain: Vec<u8>, previous: Option<&Self>) -> Self {
+    pub(super) fn new<F: StrategyFormat>(
+        format: &F,
+        body: Vec<u8>,
+        previous: Option<&Self>,
+    ) -> Self {
         match previous {
-            Some(previous) if previous.plain == plain => previous.clone(),
+            Some(previous) if previous.plain[F::HEAD..] == body => previous.clone(),
             _ => Self {
-                gzip: pack(&plain),
-                plain: plain.into(),
+                gzip: format.frame(pack(&body), Packing::Gzip),
+                plain: format.frame(body, Packing::Plain),
             },
         }
     }
@@ -52,10 +73,11 @@ impl Body {
     }
 }
 
-fn pack(body: &[u8]) -> Bytes {
+/// Compresses with gzip.
+fn pack(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body).expect("a vector takes every byte");
-    Bytes::from(encoder.finish().expect("a vector takes every byte"))
+    encoder.finish().expect("a vector takes every byte")
 }
 
 /// A snapshot, with the bodies of all its services.
@@ -75,12 +97,12 @@ impl Bodies {
         let services = snapshot.services().map(|(name, service)| {
             let plain = format.encode(&snapshot.strategy(service));
             let before = previous.and_then(|previous| previous.services.get(name));
-            (Arc::clone(name), Body::new(plain, before))
+            (Arc::clone(name), Body::new(format, plain, before))
         });
         let unknown = format.encode(&snapshot.default_strategy());
         Self {
             services: services.collect(),
-            unknown: Body::new(unknown, previous.map(|previous| &previous.unknown)),
+            unknown: Body::new(format, unknown, previous.map(|previous| &previous.unknown)),
             snapshot: Arc::clone(snapshot),
         }
     }

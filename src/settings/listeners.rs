@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse::{HOUR, SECOND, address, count, duration};
+use super::parse::{AddressOrOff, HOUR, SECOND, address, address_or_off, count, duration};
 
-/// The two listeners.
+/// The listeners.
 #[derive(Debug, Clone, Args)]
 pub struct ListenerSettings {
     /// Address for SDKs and agents, who poll strategies and send reports. Port 0 takes a free port
@@ -19,6 +19,16 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub listen: SocketAddr,
+    /// Address for SDKs that poll strategies over gRPC (HTTP/2 without TLS), or off. It also answers
+    /// polls over HTTP/1.1
+    #[arg(
+        long,
+        env = "WEIR_GRPC_LISTEN",
+        default_value = "127.0.0.1:14250",
+        value_name = "ADDRESS",
+        value_parser = address_or_off
+    )]
+    pub grpc_listen: AddressOrOff,
     /// Address for operators: the admin API and health. Must be loopback unless --insecure-admin is
     /// given
     #[arg(
@@ -42,7 +52,18 @@ pub struct ListenerSettings {
         value_parser = count(1_usize, 1_000_000)
     )]
     pub max_connections: usize,
-    /// How long a connection to the SDK listener may be idle between two requests, 1s to 1h
+    /// Most open connections on the gRPC listener, 1 to 1000000. One takes several times the memory
+    /// of one on the SDK listener
+    #[arg(
+        long,
+        env = "WEIR_GRPC_MAX_CONNECTIONS",
+        default_value = "2000",
+        value_name = "N",
+        value_parser = count(1_usize, 1_000_000)
+    )]
+    pub grpc_max_connections: usize,
+    /// How long a connection to the SDK or the gRPC listener may be idle between two requests, 1s to
+    /// 1h
     #[arg(
         long,
         env = "WEIR_IDLE_TIMEOUT",

@@ -18,7 +18,7 @@ pub struct LogSettings {
     #[arg(
         long,
         env = "WEIR_LOG",
-        default_value = "info,actix_server=warn,tokio_cron_scheduler=warn",
+        default_value = "info,actix_server=warn,h2=error,tokio_cron_scheduler=warn",
         value_name = "DIRECTIVES",
         value_parser = directives
     )]

@@ -16,6 +16,19 @@ pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
     parsed.map_err(|_| "give an IP address and a port, like 127.0.0.1:5778".into())
 }
 
+/// An IP address and a port, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressOrOff(pub Option<SocketAddr>);
+
+/// An IP address and a port, or `off`.
+pub(crate) fn address_or_off(value: &str) -> Result<AddressOrOff, String> {
+    if value == "off" {
+        return Ok(AddressOrOff(None));
+    }
+    let parsed = value.parse().map(|address| AddressOrOff(Some(address)));
+    parsed.map_err(|_| "give an IP address and a port, like 127.0.0.1:14250, or off".into())
+}
+
 /// A duration within a range.
 pub(crate) fn duration(
     least: Duration,

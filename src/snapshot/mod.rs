@@ -19,8 +19,7 @@ use crate::store::{Incarnation, PlanMark};
 
 /// A protocol that sends snapshots, and encodes each before it is asked for.
 pub trait Audience: Send + Sync + 'static {
-    /// Takes the next snapshot. Called for one snapshot at a time, not on the threads that answer
-    /// polls.
+    /// Takes the next snapshot. Called for one snapshot at a time, on a thread of its own.
     fn take(&self, snapshot: &Arc<Snapshot>);
 
     /// The size of all encoded bodies in bytes, uncompressed.
@@ -97,9 +96,12 @@ impl Served {
         self.highest
             .fetch_max(snapshot.plan.number, Ordering::Relaxed);
         let next = Arc::new(snapshot);
-        for audience in audiences.iter() {
-            audience.take(&next);
-        }
+        // Compressing a large plan takes longer than anything else here.
+        std::thread::scope(|scope| {
+            for audience in audiences.iter() {
+                scope.spawn(|| audience.take(&next));
+            }
+        });
         self.measure(&audiences);
         self.current.store(next);
     }

@@ -201,6 +201,13 @@ metrics! {
         sdk_connections_max: Gauge = "weir_sdk_connections_max",
         /// Idle connections closed because the SDK listener was full and a new client came.
         sdk_connections_evicted: Counter = "weir_sdk_connections_evicted_total",
+        /// Connections open on the gRPC listener.
+        grpc_connections: Gauge = "weir_grpc_connections",
+        /// Most connections that may be open on the gRPC listener; 0 if it is off. One more
+        /// replaces the one idle for longest, or waits if none is idle.
+        grpc_connections_max: Gauge = "weir_grpc_connections_max",
+        /// Idle connections closed because the gRPC listener was full and a new client came.
+        grpc_connections_evicted: Counter = "weir_grpc_connections_evicted_total",
         /// Connections open on the admin listener.
         admin_connections: Gauge = "weir_admin_connections",
         /// Most connections that may be open on the admin listener. One more replaces the one idle
@@ -208,11 +215,19 @@ metrics! {
         admin_connections_max: Gauge = "weir_admin_connections_max",
         /// Idle connections closed because the admin listener was full and a new client came.
         admin_connections_evicted: Counter = "weir_admin_connections_evicted_total",
-        /// Connections closed because a request could not be read as HTTP, by listener.
+        /// Connections closed because a request could not be read as HTTP/1.1 or HTTP/2, by
+        /// listener.
         malformed_requests: By<ListenerName, Counter> = "weir_malformed_requests_total",
-        /// Polls, by outcome: known service, unknown service (served the fleet's default), or
-        /// malformed.
-        polls: By<PollOutcome, Counter> = "weir_polls_total",
+        /// Polls, by protocol and outcome: known service, unknown service (served the fleet's
+        /// default), or malformed.
+        polls: By<(PollProtocol, PollOutcome), Counter> = "weir_polls_total",
+        /// Requests for the file of all strategies, by outcome: sent, or unchanged since the client
+        /// fetched it.
+        file_requests: By<FileOutcome, Counter> = "weir_strategies_file_requests_total",
+        /// Size of the file of all strategies, before compression.
+        file_bytes: Gauge = "weir_strategies_file_bytes",
+        /// Operations that the file of all strategies leaves out, because it would be too large.
+        file_omitted: Gauge = "weir_strategies_file_omitted_operations",
         /// Reports, by outcome.
         reports: By<ReportOutcome, Counter> = "weir_reports_total",
         /// Root requests before sampling in the reports this replica counted.

@@ -58,6 +58,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     }
     // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
+        ("GET /strategies.json", "If-None-Match"),
         ("POST /v1/reports", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
         ("PUT /v1/configuration", "If-Match"),

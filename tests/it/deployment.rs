@@ -126,11 +126,12 @@ fn kubernetes_probes_what_there_is_and_shows_the_admin_port_to_nobody() {
         .collect()
     };
     let service = kubernetes("service.yaml");
-    assert_eq!(ports(&service["spec"]["ports"]), ["sdk".to_owned()].into());
+    let open = BTreeSet::from(["sdk", "grpc"].map(str::to_owned));
+    assert_eq!(ports(&service["spec"]["ports"]), open);
     let policy = kubernetes("network-policy.yaml");
     let ingress = policy["spec"]["ingress"].as_array().unwrap();
     assert_eq!(ingress.len(), 1);
-    assert_eq!(ports(&ingress[0]["ports"]), ["sdk".to_owned()].into());
+    assert_eq!(ports(&ingress[0]["ports"]), open);
     assert_eq!(policy["spec"]["policyTypes"][0], "Ingress");
 
     let labels = &pod["metadata"]["labels"];

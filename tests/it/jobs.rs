@@ -328,7 +328,8 @@ async fn an_operation_that_nobody_reports_makes_room() {
     assert_eq!(names.find("shop", "POST /buy"), None, "silent for an hour");
 }
 
-const OPERATION: OperationPlan = OperationPlan {
+/// An operation of a plan.
+pub const OPERATION: OperationPlan = OperationPlan {
     operation: OperationId(0),
     service: ServiceId(0),
     overflow: false,

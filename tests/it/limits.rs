@@ -5,6 +5,7 @@ use std::path::Path;
 use weir::allocation::LISTED_MAX;
 use weir::configuration::{Configuration, GROUPS_MAX, OPERATIONS_MAX, SERVICES_MAX};
 use weir::ingest::ReportLimits;
+use weir::protocols::jaeger::file;
 use weir::settings::{Settings, TimingSettings};
 
 /// The first cells of the rows of a table: what is bounded, and the bound.
@@ -48,6 +49,11 @@ fn the_page_states_the_bounds_of_the_code() {
             "open connections",
             written(settings.listeners.max_connections),
         ),
+        (
+            "open connections, gRPC",
+            written(settings.listeners.grpc_max_connections),
+        ),
+        ("the file of all strategies", mebibytes(file::BYTES_MAX)),
         (
             "bytes, before and after decompression",
             mebibytes(limits.max_report_bytes),

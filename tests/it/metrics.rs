@@ -196,7 +196,7 @@ async fn polls_are_counted_by_what_they_got() {
     }
     let scrape = Scrape::of(&app).await;
     for (outcome, count) in [("known", 3.0), ("unknown", 2.0), ("malformed", 2.0)] {
-        let series = format!("weir_polls_total{{outcome=\"{outcome}\"}}");
+        let series = format!("weir_polls_total{{outcome=\"{outcome}\",protocol=\"http\"}}");
         assert_eq!(scrape.value(&series), count, "{outcome}");
     }
     app.stop().await;

@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &[]),
     ("http", &[]),
     ("net", &["http", "telemetry"]),
+    ("grpc", &["health", "http", "net"]),
     ("supervise", &["telemetry"]),
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "health", "telemetry"]),
@@ -54,7 +55,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "view",
         ],
     ),
-    ("protocols", &["clock", "http", "snapshot", "telemetry"]),
+    (
+        "protocols",
+        &["clock", "grpc", "http", "net", "snapshot", "telemetry"],
+    ),
     ("limits", &["allocation", "store"]),
     ("settings", &["limits", "store"]),
     (
@@ -68,7 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("prometheus::", &["telemetry"]),
-    ("StatusCode", &["http", "api", "protocols"]),
+    ("StatusCode", &["http", "grpc", "api", "protocols"]),
     ("std::env", &["settings", "cli"]),
     ("Utc::now", &["clock"]),
     ("SystemTime", &["clock"]),

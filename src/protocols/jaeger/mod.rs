@@ -1,37 +1,45 @@
-//! Jaeger remote sampling over HTTP: returns the current strategy of a service.
+//! Jaeger remote sampling: returns the current strategy of a service, over HTTP and over gRPC, and
+//! the strategies of all services as a file.
 //!
-//! A poll looks up a body in the snapshot and sends it: no database, no lock, no encoder. The only
-//! answers are 200 and 400, because clients understand no other. Compression is the only thing that
-//! depends on a request header.
+//! A poll looks up a body in the snapshot and sends it: no database, no lock, no encoder. Compression
+//! is the only thing that depends on a request header.
 
+pub mod file;
+mod grpc;
+mod http;
 mod json;
+pub mod protobuf;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use actix_web::http::header::{
-    ACCEPT_ENCODING, AGE, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, Encoding, Header,
-    HeaderName, HeaderValue, VARY,
-};
-use actix_web::web::{Data, to};
-use actix_web::{HttpRequest, HttpResponse};
-
 use crate::clock::Clock;
-use crate::http::problem::Problem;
-use crate::http::routes::Route;
-use crate::protocols::encoded::Encoded;
-use crate::telemetry::metrics::{Metrics, PollOutcome};
+use crate::protocols::encoded::{Body, Encoded, StrategyFormat};
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::{Metrics, PollOutcome, PollProtocol};
 
-const PLAN: HeaderName = HeaderName::from_static("weir-plan");
-const STALE: HeaderName = HeaderName::from_static("weir-plan-stale");
-
+pub use grpc::SamplingManager;
+pub use http::ROUTES;
 pub use json::Json;
+pub use protobuf::Protobuf;
 
-/// What the handler needs.
+/// The header with the number of the plan that an answer is from.
+const PLAN_HEADER: &str = "weir-plan";
+
+/// The header that says whether that plan is older than it should be.
+const STALE_HEADER: &str = "weir-plan-stale";
+
+/// What answers polls in one format.
 #[derive(Clone)]
-pub struct Jaeger {
+pub struct Polls<F> {
     /// The bodies to send.
-    pub strategies: Arc<Encoded<Json>>,
+    pub strategies: Arc<Encoded<F>>,
+    /// What is said beside them.
+    pub about: About,
+}
+
+/// Says how old a plan is, and counts polls.
+#[derive(Clone)]
+pub struct About {
     /// The metrics of polls.
     pub metrics: Arc<Metrics>,
     /// The time all replicas agree on.
@@ -40,136 +48,44 @@ pub struct Jaeger {
     pub stale_after_seconds: f64,
 }
 
-/// The paths that the clients use, depending on the endpoint they are configured with. The routes
-/// need a [`Jaeger`] as application data.
-pub const ROUTES: &[Route] = &[
-    polled("/"),
-    polled("/sampling"),
-    polled("/sampling/"),
-    polled("/api/sampling"),
-    polled("/api/sampling/sampling"),
-];
-
-/// Ignores other parameters, because some clients do not encode the service's name.
-const fn polled(path: &'static str) -> Route {
-    Route::new("GET", path, || to(strategy))
-        .query(&["service"])
-        .ignoring_others()
-        .unidentified()
+/// What is said of a plan beside a body: versions never go into the body, because a client refuses
+/// fields that it does not know.
+#[derive(Debug, Clone, Copy)]
+struct PlanAge {
+    number: u64,
+    /// Its age in seconds, and whether that is too old; none before the first plan.
+    age: Option<(u64, bool)>,
 }
 
-async fn strategy(request: HttpRequest, jaeger: Data<Jaeger>) -> Result<HttpResponse, Problem> {
-    let polls = &jaeger.metrics.polls;
-    let service =
-        service(request.query_string()).inspect_err(|_| polls.of(PollOutcome::Malformed).inc())?;
-    let bodies = jaeger.strategies.load();
-    let snapshot = bodies.snapshot();
-    let (outcome, body) = match bodies.service(&service) {
-        Some(known) => (PollOutcome::Known, known),
-        None => (PollOutcome::Unknown, bodies.unknown()),
-    };
-    polls.of(outcome).inc();
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
-        .insert_header((VARY, HeaderValue::from_static("accept-encoding")))
-        .insert_header((PLAN, HeaderValue::from(snapshot.plan().number)));
-    if let Some(age) = snapshot.age_seconds(jaeger.clock.now()) {
-        let stale = if age > jaeger.stale_after_seconds {
-            "true"
-        } else {
-            "false"
-        };
-        response
-            .insert_header((AGE, HeaderValue::from(age as u64)))
-            .insert_header((STALE, HeaderValue::from_static(stale)));
-    }
-    if accepts_gzip(&request) {
-        response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-        return Ok(response.body(body.gzip()));
-    }
-    Ok(response.body(body.plain()))
-}
-
-/// The `service` parameter, which must be given exactly once.
-fn service(query: &str) -> Result<Cow<'_, str>, Problem> {
-    // Nearly every poll looks like this. Anything else is decoded.
-    let plain = query.strip_prefix("service=");
-    if let Some(name) = plain.filter(|name| !name.contains(['&', '+', '%'])) {
-        return Ok(Cow::Borrowed(name));
-    }
-    let mut found = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "service")
-        .map(|(_, value)| value);
-    match (found.next(), found.next()) {
-        (Some(service), None) => Ok(service),
-        _ => Err(Problem::Malformed {
-            field: "service".into(),
-            detail: "must be given exactly once".into(),
-        }),
-    }
-}
-
-/// Whether the client prefers gzip.
-fn accepts_gzip(request: &HttpRequest) -> bool {
-    let offers = match request.headers().get(ACCEPT_ENCODING) {
-        None => return false,
-        // Most clients send exactly this, so it is answered without negotiation.
-        Some(offer) if offer == "gzip" => return true,
-        Some(_) => AcceptEncoding::parse(request).ok(),
-    };
-    let supported = [Encoding::gzip(), Encoding::identity()];
-    offers.and_then(|offers| offers.negotiate(supported.iter())) == Some(Encoding::gzip())
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn the_service_stands_in_the_query_once() {
-        for query in [
-            "service=a+b",
-            "service=a%20b",
-            "x=1&service=a%20b&y",
-            "service=a+b&Service=c",
-        ] {
-            assert_eq!(service(query).unwrap(), "a b", "{query}");
-        }
-        assert_eq!(service("service=").unwrap(), "");
-        for query in [
-            "",
-            "services=a",
-            "service=a&service=b",
-            "service=a&service=a",
-        ] {
-            assert!(service(query).is_err(), "{query}");
+impl About {
+    fn plan(&self, snapshot: &Snapshot) -> PlanAge {
+        let age = snapshot.age_seconds(self.clock.now());
+        PlanAge {
+            number: snapshot.plan().number,
+            age: age.map(|seconds| (seconds as u64, seconds > self.stale_after_seconds)),
         }
     }
 
-    #[test]
-    fn gzip_is_sent_to_those_who_offer_it() {
-        let accepts = |offer: &str| {
-            accepts_gzip(
-                &TestRequest::get()
-                    .insert_header((ACCEPT_ENCODING, offer))
-                    .to_http_request(),
-            )
+    fn count(&self, protocol: PollProtocol, outcome: PollOutcome) {
+        self.metrics.polls.of((protocol, outcome)).inc();
+    }
+}
+
+impl<F: StrategyFormat> Polls<F> {
+    /// Answers the poll of a service: `take` gets its body, or the fleet's default if the plan does
+    /// not know it.
+    fn answer<T>(
+        &self,
+        protocol: PollProtocol,
+        service: &str,
+        take: impl FnOnce(&Body, PlanAge) -> T,
+    ) -> T {
+        let bodies = self.strategies.load();
+        let (outcome, body) = match bodies.service(service) {
+            Some(known) => (PollOutcome::Known, known),
+            None => (PollOutcome::Unknown, bodies.unknown()),
         };
-        assert!(accepts("gzip"));
-        assert!(accepts("GZIP"));
-        assert!(accepts("gzip, deflate, br, zstd"));
-        assert!(accepts("deflate, gzip;q=0.5"));
-        assert!(!accepts("identity, gzip;q=0"));
-        assert!(!accepts("gzip;q=0"));
-        assert!(
-            !accepts("identity, gzip;q=0.5"),
-            "the client prefers it plain"
-        );
-        assert!(!accepts("gzip;q=nonsense"));
-        assert!(!accepts(""));
-        assert!(!accepts_gzip(&TestRequest::get().to_http_request()));
+        self.about.count(protocol, outcome);
+        take(body, self.about.plan(bodies.snapshot()))
     }
 }

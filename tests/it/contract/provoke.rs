@@ -12,6 +12,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use weir::configuration::Configuration;
+use weir::protocols::jaeger::file;
 
 use self::whole::PREVIEW;
 use super::answer::Answer;
@@ -62,7 +63,7 @@ impl Given {
     }
 
     async fn get(&mut self, app: &TestApp, path: &str, query: &str, expected: u16) -> Answer {
-        let listener = if POLLED.contains(&path) {
+        let listener = if POLLED.contains(&path) || path == file::PATH {
             &app.sdk
         } else {
             &app.admin
@@ -216,6 +217,7 @@ pub async fn in_operation(given: &mut Given) {
         given.get(&app, path, "?service=", 200).await;
         given.get(&app, path, "", 400).await;
     }
+    strategies_file(given, &app).await;
     for path in PARTS
         .map(|part| part.path)
         .into_iter()
@@ -235,6 +237,16 @@ pub async fn in_operation(given: &mut Given) {
     reports(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
+}
+
+async fn strategies_file(given: &mut Given, app: &TestApp) {
+    let sent = given.get(app, file::PATH, "", 200).await;
+    let tag = sent.header("etag").unwrap().to_owned();
+    let request = app.client.get(format!("{}{}", app.sdk, file::PATH));
+    // The file may have changed since, so the client says that it has any.
+    assert!(tag.starts_with("W/"), "{tag}");
+    let unchanged = Answer::of(request.header("If-None-Match", "*")).await;
+    given.note("GET", file::PATH, 304, &unchanged);
 }
 
 async fn configuration(given: &mut Given, app: &TestApp, part: &Part) {

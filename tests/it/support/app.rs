@@ -25,6 +25,8 @@ pub fn config(flags: &[&str]) -> Settings {
         "weir",
         "--listen",
         "127.0.0.1:0",
+        "--grpc-listen",
+        "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
     ];
@@ -36,6 +38,7 @@ pub fn config(flags: &[&str]) -> Settings {
 /// A running Weir.
 pub struct TestApp {
     pub sdk: String,
+    pub grpc: Option<String>,
     pub admin: String,
     pub client: reqwest::Client,
     stop: CancellationToken,
@@ -63,12 +66,14 @@ impl TestApp {
 
     fn run(app: App) -> Self {
         let sdk = format!("http://{}", app.sdk_address());
+        let grpc = app.grpc_address().map(|grpc| format!("http://{grpc}"));
         let admin = format!("http://{}", app.admin_address());
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20));
         Self {
             sdk,
+            grpc,
             admin,
             client: client.build().expect("a client"),
             stop,
@@ -111,6 +116,11 @@ impl TestApp {
             .await;
         assert_eq!(status, 200, "{body}");
         body
+    }
+
+    /// The URL of the gRPC listener, which was not turned off.
+    pub fn grpc(&self) -> &str {
+        self.grpc.as_deref().expect("gRPC is on")
     }
 
     pub async fn report(&self, body: &Value) -> (u16, Value) {

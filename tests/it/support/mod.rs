@@ -4,6 +4,7 @@ pub mod agents;
 pub mod app;
 pub mod client;
 pub mod disk;
+pub mod grpc;
 pub mod pooler;
 pub mod postgres;
 pub mod preload;

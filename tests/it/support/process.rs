@@ -97,6 +97,8 @@ impl WeirCommand {
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(&self.flags)
+            // By the environment, because the release before does not know the flag.
+            .env("WEIR_GRPC_LISTEN", "127.0.0.1:0")
             // The line that names the addresses must be written, and without colours.
             .env_remove("RUST_LOG")
             .env("NO_COLOR", "1")
@@ -140,8 +142,7 @@ impl WallClock {
 #[derive(Debug)]
 pub struct WeirProcess {
     child: Child,
-    sdk_url: String,
-    admin_url: String,
+    addresses: Addresses,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -161,14 +162,12 @@ impl WeirProcess {
         });
         let mut process = Self {
             child,
-            sdk_url: String::new(),
-            admin_url: String::new(),
+            addresses: Addresses::default(),
             log,
         };
         match tokio::time::timeout(PROCESS_DEADLINE, addresses).await {
-            Ok(Ok((sdk, admin))) => {
-                process.sdk_url = format!("http://{sdk}");
-                process.admin_url = format!("http://{admin}");
+            Ok(Ok(addresses)) => {
+                process.addresses = addresses;
                 process
             }
             Ok(Err(_)) => panic!("weir ended before it listened"),
@@ -178,17 +177,28 @@ impl WeirProcess {
 
     /// The URL for SDKs and agents, without a slash at the end.
     pub fn sdk_url(&self) -> &str {
-        &self.sdk_url
+        &self.addresses.sdk
+    }
+
+    /// The URL for SDKs that speak gRPC, which was not turned off.
+    pub fn grpc_url(&self) -> &str {
+        let grpc = self.addresses.grpc.as_deref();
+        grpc.expect("this release has gRPC, and it is on")
     }
 
     /// The URL for operators, without a slash at the end.
     pub fn admin_url(&self) -> &str {
-        &self.admin_url
+        &self.addresses.admin
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The most memory it has used so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))
             .expect("the process runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = peak.and_then(|line| line.split_whitespace().next());
@@ -248,12 +258,7 @@ impl WeirProcess {
     /// program.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh")
-            .args([
-                "-c",
-                "kill -s \"$0\" \"$1\"",
-                name,
-                &self.child.id().to_string(),
-            ])
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id().to_string()])
             .status()
             .expect("there is a shell");
         assert!(sent.success(), "SIG{name} to a running weir");
@@ -274,7 +279,7 @@ impl Drop for WeirProcess {
 }
 
 /// Reads a process's log, so that its pipe never fills, and finds the addresses in it.
-fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(String, String)>) {
+fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<Addresses>) {
     let mut found = Some(found);
     for line in BufReader::new(stderr).lines() {
         let Ok(line) = line else { break };
@@ -288,8 +293,16 @@ fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<(
     }
 }
 
+/// The URLs of a process's listeners, without a slash at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Addresses {
+    sdk: String,
+    grpc: Option<String>,
+    admin: String,
+}
+
 /// The bound addresses in the log line about listening.
-fn addresses(line: &str) -> Option<(String, String)> {
+fn addresses(line: &str) -> Option<Addresses> {
     // In the text format or as JSON.
     let field = |name: &str| {
         let (_, rest) = [format!(" {name}="), format!("\"{name}\":\"")]
@@ -297,8 +310,15 @@ fn addresses(line: &str) -> Option<(String, String)> {
             .find_map(|start| line.split_once(start.as_str()))?;
         rest.split([' ', '"']).next().map(str::to_owned)
     };
-    line.contains("listening")
-        .then(|| Some((field("sdk")?, field("admin")?)))?
+    let url = |address: String| format!("http://{address}");
+    let read = || {
+        Some(Addresses {
+            sdk: url(field("sdk")?),
+            grpc: field("grpc").filter(|grpc| grpc != "off").map(url),
+            admin: url(field("admin")?),
+        })
+    };
+    line.contains("listening").then(read)?
 }
 
 /// The library that shifts a process's clock, for programs with threads.
@@ -320,13 +340,19 @@ fn libfaketime() -> PathBuf {
 
 #[test]
 fn addresses_are_read_from_the_line_about_listening() {
-    let line =
-        "2026-11-20T09:00:00Z  INFO weir::app: listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
-    let expected = ("127.0.0.1:41233".to_owned(), "127.0.0.1:34233".to_owned());
-    assert_eq!(addresses(line), Some(expected.clone()));
-    let json =
-        r#"{"message":"listening","sdk":"127.0.0.1:41233","admin":"127.0.0.1:34233","plan":0}"#;
-    assert_eq!(addresses(json), Some(expected));
+    let line = "2026-11-20T09:00:00Z  INFO weir::app: listening sdk=127.0.0.1:41233 \
+                grpc=127.0.0.1:41299 admin=127.0.0.1:34233";
+    let expected = |grpc: Option<&str>| Addresses {
+        sdk: "http://127.0.0.1:41233".into(),
+        grpc: grpc.map(Into::into),
+        admin: "http://127.0.0.1:34233".into(),
+    };
+    let with_grpc = Some(expected(Some("http://127.0.0.1:41299")));
+    assert_eq!(addresses(line), with_grpc);
+    let json = r#"{"message":"listening","sdk":"127.0.0.1:41233","grpc":"127.0.0.1:41299","admin":"127.0.0.1:34233"}"#;
+    assert_eq!(addresses(json), with_grpc);
+    let before = "listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
+    assert_eq!(addresses(before), Some(expected(None)));
     assert_eq!(
         addresses("2026-11-20T09:00:00Z  INFO weir::app: leaving"),
         None

@@ -49,6 +49,8 @@ labels! {
         FleetSettings = "fleet_settings",
         /// Answers SDKs and agents.
         SdkListener = "sdk_listener",
+        /// Answers SDKs that speak gRPC.
+        GrpcListener = "grpc_listener",
         /// Answers operators.
         AdminListener = "admin_listener",
         /// Serves one connection; there are many.

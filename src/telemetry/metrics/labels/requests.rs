@@ -9,8 +9,24 @@ labels! {
         Known = "known",
         /// With the fleet's default.
         Unknown = "unknown",
-        /// With a problem: the service was not given exactly once.
+        /// With an error: the service was not given exactly once, or the message cannot be read.
         Malformed = "malformed",
+    }
+
+    /// How a poll came.
+    PollProtocol as "protocol" {
+        /// JSON over HTTP/1.1, on either listener.
+        Http = "http",
+        /// Protobuf over gRPC.
+        Grpc = "grpc",
+    }
+
+    /// How the file of all strategies was answered.
+    FileOutcome as "outcome" {
+        /// With the file.
+        Sent = "sent",
+        /// The client has it already.
+        Unchanged = "unchanged",
     }
 
     /// How a report was answered.
@@ -99,6 +115,8 @@ labels! {
     ListenerName as "listener" {
         /// The listener for SDKs and agents.
         Sdk = "sdk",
+        /// The listener for SDKs that speak gRPC.
+        Grpc = "grpc",
         /// The listener for operators.
         Admin = "admin",
     }
