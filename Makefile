@@ -1,13 +1,13 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint upgrade soak soak-ha bench bench-build arena arena-trust arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778, operators on 127.0.0.1:8778
+run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778 and (gRPC) :14250, operators on 127.0.0.1:8778
 	$(CARGO) run --release --locked -- serve
 
 setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime, Prometheus, Node.js
@@ -20,6 +20,11 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --test soak_ha --locked -- -D warnings
+
+# The JDK and Maven are not in `make setup`: nothing else needs them.
+interop: ## Runs the published OpenTelemetry Java SDK against Weir (needs a JDK from 17 and Maven)
+	mvn --quiet --batch-mode --file tests/interop/java/pom.xml package
+	$(CARGO) test --locked --test it -- --ignored --nocapture interop::
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways
@@ -71,4 +76,4 @@ check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities w
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean
-	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules
+	rm -rf tests/interop/javascript/node_modules tests/interop/java/target tests/grafana/node_modules

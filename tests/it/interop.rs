@@ -163,6 +163,59 @@ async fn sample_with_node(process: &WeirProcess) -> BTreeMap<String, u64> {
     serde_json::from_value(printed["sampled"].clone()).expect("counts by operation")
 }
 
+/// `make interop` builds the Java client and runs this.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Maven and a JDK: make interop"]
+async fn java_sdk_samples_at_the_rates_served_over_grpc() {
+    let served = weir_with_distinct_rates().await;
+    let (strategy, sampled) = measure_at_one_plan(&served.client, async || {
+        let arguments = [BUSY, QUIET, UNLISTED];
+        let ended = java(served.process.grpc_url(), &arguments).await;
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "java: {errors}");
+        let printed: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        serde_json::from_value(printed["sampled"].clone()).expect("counts by operation")
+    })
+    .await;
+    assert_sampled_as_served(&strategy, &sampled);
+}
+
+/// Whoever gives it the wrong port reads in its log where gRPC is.
+#[tokio::test]
+#[ignore = "needs Maven and a JDK: make interop"]
+async fn java_sdk_logs_where_grpc_is() {
+    let folder = TempDir::new().unwrap();
+    let command = WeirProcess::command().flag("--data-dir", folder.path());
+    let weir = command.start().await;
+    let ended = java(weir.sdk_url(), &[BUSY]).await;
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success(), "it takes no strategy over");
+    let (_, port) = weir.grpc_url().rsplit_once(':').unwrap();
+    let expected = format!("gRPC is on port {port} (--grpc-listen)");
+    assert!(errors.contains(&expected), "{errors}");
+}
+
+/// Runs the Java client to its end.
+async fn java(endpoint: &str, operations: &[&str]) -> std::process::Output {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/interop/java/target");
+    assert!(folder.join("libraries").exists(), "run `make interop`");
+    tokio::process::Command::new("java")
+        .current_dir(folder)
+        .args([
+            "-cp",
+            "interop-1.jar:libraries/*",
+            "Sample",
+            endpoint,
+            SERVICE,
+        ])
+        .arg(DECISIONS.to_string())
+        .args(operations)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("there is a JDK")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rust_sdk_samples_at_the_rates_served() {
     let served = weir_with_distinct_rates().await;
