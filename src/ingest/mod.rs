@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use amendments::{Amendments, ChangesOfKind, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use head::{Head, ReportError, ReportLimits};
-pub use report::{Number, OperationEntry, Report, ReportBuilder, ServiceEntry};
+pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};

@@ -25,6 +25,36 @@ pub enum Number {
     Other,
 }
 
+/// A name as a protocol read it.
+#[derive(Debug, Clone)]
+pub enum ReportedName<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Bytes that need not be UTF-8.
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl ReportedName<'_> {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for ReportedName<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for ReportedName<'a> {
+    fn from(bytes: Cow<'a, [u8]>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 /// A report with valid names and numbers only, and what was changed to make it valid.
 #[derive(Debug)]
 pub struct Report<'a> {
@@ -150,22 +180,29 @@ impl<'a> ReportBuilder<'a> {
         })
     }
 
+    /// Makes room for this many operations, so that the list of them does not grow step by step.
+    pub fn expect(&mut self, operations: usize) {
+        let operations = operations.min(ReportLimits::OPERATIONS);
+        self.report.operations.reserve(operations);
+    }
+
     /// Begins the next service. A name that is not valid UTF-8 is folded.
-    pub fn service(&mut self, name: Cow<'a, [u8]>, instances: Number) {
+    pub fn service(&mut self, name: impl Into<ReportedName<'a>>, instances: Number) {
         let index = self.services;
         self.services += 1;
         self.operations = 0;
         let kept = if self.report.services.len() < ReportLimits::OPERATIONS {
-            text(name, ServiceName::check)
+            text(name.into(), ServiceName::check)
         } else {
-            Err((FoldReason::TooMany, name))
+            Err((FoldReason::TooMany, name.into()))
         };
         let name = match kept {
             Ok(name) => name,
             Err((reason, name)) => {
+                let names = (name.as_bytes(), &[][..]);
                 self.report
                     .amendments
-                    .fold(index, Field::Service, reason, (&name, &[]));
+                    .fold(index, Field::Service, reason, names);
                 self.place = Destination::Fleet;
                 return;
             }
@@ -190,7 +227,12 @@ impl<'a> ReportBuilder<'a> {
     }
 
     /// Adds an operation to the current service.
-    pub fn operation(&mut self, name: Cow<'a, [u8]>, offered: Number, sampled: Number) {
+    pub fn operation(
+        &mut self,
+        name: impl Into<ReportedName<'a>>,
+        offered: Number,
+        sampled: Number,
+    ) {
         let (service, index) = (self.services.saturating_sub(1), self.operations);
         self.operations += 1;
         let Some(counts) = self.counts(service, index, offered, sampled) else {
@@ -201,9 +243,9 @@ impl<'a> ReportBuilder<'a> {
             return;
         };
         let kept = if self.report.operations.len() < ReportLimits::OPERATIONS {
-            text(name, OperationName::check)
+            text(name.into(), OperationName::check)
         } else {
-            Err((FoldReason::TooMany, name))
+            Err((FoldReason::TooMany, name.into()))
         };
         match kept {
             Ok(name) => self.push(name, counts),
@@ -213,7 +255,7 @@ impl<'a> ReportBuilder<'a> {
                     service,
                     Field::Operation(index),
                     reason,
-                    (within.as_bytes(), &name),
+                    (within.as_bytes(), name.as_bytes()),
                 );
                 if let Some(folded) = overflow.and_then(|at| self.report.operations.get_mut(at)) {
                     folded.add(counts);
@@ -305,22 +347,28 @@ impl OperationEntry<'_> {
 
 /// A valid name, or why it is not valid.
 fn text(
-    name: Cow<'_, [u8]>,
+    name: ReportedName<'_>,
     check: fn(&str) -> Result<(), NameError>,
-) -> Result<Cow<'_, str>, (FoldReason, Cow<'_, [u8]>)> {
-    let text = match &name {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
-        Cow::Owned(bytes) => std::str::from_utf8(bytes)
-            .map(|text| Cow::Owned(text.to_owned()))
-            .ok(),
+) -> Result<Cow<'_, str>, (FoldReason, ReportedName<'_>)> {
+    let text = match name {
+        ReportedName::Text(text) => text,
+        ReportedName::Bytes(Cow::Borrowed(bytes)) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => return Err((FoldReason::NotUnicode, name)),
+        },
+        ReportedName::Bytes(Cow::Owned(bytes)) => match String::from_utf8(bytes) {
+            Ok(text) => Cow::Owned(text),
+            Err(error) => {
+                let bytes = Cow::Owned(error.into_bytes());
+                return Err((FoldReason::NotUnicode, ReportedName::Bytes(bytes)));
+            }
+        },
     };
-    let Some(text) = text else {
-        return Err((FoldReason::NotUnicode, name));
+    let reason = match check(&text) {
+        Ok(()) => return Ok(text),
+        Err(NameError::Empty) => FoldReason::Empty,
+        Err(NameError::TooLong(_)) => FoldReason::TooLong,
+        Err(NameError::ControlCharacter) => FoldReason::ControlCharacter,
     };
-    match check(&text) {
-        Ok(()) => Ok(text),
-        Err(NameError::Empty) => Err((FoldReason::Empty, name)),
-        Err(NameError::TooLong(_)) => Err((FoldReason::TooLong, name)),
-        Err(NameError::ControlCharacter) => Err((FoldReason::ControlCharacter, name)),
-    }
+    Err((reason, ReportedName::Text(text)))
 }

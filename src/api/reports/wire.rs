@@ -14,10 +14,12 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
-use crate::ingest::{Head, Number, Report, ReportBuilder, ReportError};
+use crate::ingest::{Head, Number, Report, ReportBuilder, ReportError, ReportedName};
 
+/// A body, with names of the type `N`.
 #[derive(Deserialize)]
-struct Body<'a> {
+#[serde(bound(deserialize = "N: Deserialize<'de>"))]
+struct Body<'a, N> {
     #[serde(borrow)]
     agent: Cow<'a, str>,
     epoch: Uuid,
@@ -26,24 +28,25 @@ struct Body<'a> {
     window_seconds: f64,
     #[serde(default)]
     last: bool,
-    #[serde(borrow)]
-    services: Vec<Service<'a>>,
+    services: Vec<Service<N>>,
 }
 
 #[derive(Deserialize)]
-struct Service<'a> {
-    #[serde(borrow, default)]
-    service: Option<Name<'a>>,
+#[serde(bound(deserialize = "N: Deserialize<'de>"))]
+struct Service<N> {
+    #[serde(default)]
+    service: Option<N>,
     #[serde(default = "one")]
     instances: Count,
-    #[serde(borrow, default)]
-    operations: Vec<Operation<'a>>,
+    #[serde(default)]
+    operations: Vec<Operation<N>>,
 }
 
 #[derive(Deserialize)]
-struct Operation<'a> {
-    #[serde(borrow, default)]
-    operation: Option<Name<'a>>,
+#[serde(bound(deserialize = "N: Deserialize<'de>"))]
+struct Operation<N> {
+    #[serde(default)]
+    operation: Option<N>,
     #[serde(default)]
     offered: Count,
     #[serde(default)]
@@ -64,30 +67,50 @@ pub fn parse<'a>(
     body: &'a [u8],
     begin: impl FnOnce(&Head<'_>) -> Result<ReportBuilder<'a>, ReportError>,
 ) -> Result<Report<'a>, Problem> {
-    let body: Body<'a> = serde_json::from_slice(body).map_err(|_| explain(body))?;
-    let head = Head {
-        agent: body.agent,
-        epoch: body.epoch,
-        sequence: body.sequence,
-        window_start: body.window_start,
-        window_seconds: body.window_seconds,
-        last: body.last,
-    };
-    let report = begin(&head).map_err(refused)?;
-    Ok(fill(report, body.services))
+    // Mostly, all names are text. Then the body's UTF-8 is checked once, instead of string by string.
+    let text = std::str::from_utf8(body).ok();
+    let read = text.and_then(|text| serde_json::from_str::<Body<'a, TextName<'a>>>(text).ok());
+    if let Some(body) = read {
+        return body.begin(begin);
+    }
+    let read = serde_json::from_slice::<Body<'a, AnyName<'a>>>(body);
+    read.map_err(|_| explain(body))?.begin(begin)
 }
 
-fn fill<'a>(mut report: ReportBuilder<'a>, services: Vec<Service<'a>>) -> Report<'a> {
-    let bytes = |name: Option<Name<'a>>| name.unwrap_or_default().0;
+impl<'a, N: Into<ReportedName<'a>>> Body<'a, N> {
+    /// Checks the head, and fills the report.
+    fn begin(
+        self,
+        begin: impl FnOnce(&Head<'_>) -> Result<ReportBuilder<'a>, ReportError>,
+    ) -> Result<Report<'a>, Problem> {
+        let head = Head {
+            agent: self.agent,
+            epoch: self.epoch,
+            sequence: self.sequence,
+            window_start: self.window_start,
+            window_seconds: self.window_seconds,
+            last: self.last,
+        };
+        let report = begin(&head).map_err(refused)?;
+        Ok(fill(report, self.services))
+    }
+}
+
+fn fill<'a, N: Into<ReportedName<'a>>>(
+    mut report: ReportBuilder<'a>,
+    services: Vec<Service<N>>,
+) -> Report<'a> {
+    let named = |name: Option<N>| name.map_or(Cow::Borrowed("").into(), N::into);
+    report.expect(services.iter().map(|of| of.operations.len()).sum());
     for service in services {
-        report.service(bytes(service.service), service.instances.0);
+        report.service(named(service.service), service.instances.0);
         for operation in service.operations {
             let Operation {
                 operation,
                 offered,
                 sampled,
             } = operation;
-            report.operation(bytes(operation), offered.0, sampled.0);
+            report.operation(named(operation), offered.0, sampled.0);
         }
     }
     report.finish()
@@ -96,7 +119,7 @@ fn fill<'a>(mut report: ReportBuilder<'a>, services: Vec<Service<'a>>) -> Report
 /// Parses a refused body again, more slowly, to find the field.
 fn explain(body: &[u8]) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let read: Result<Body<'_>, _> = serde_path_to_error::deserialize(&mut reader);
+    let read: Result<Body<'_, AnyName<'_>>, _> = serde_path_to_error::deserialize(&mut reader);
     let (path, error) = match read {
         Ok(_) => match reader.end() {
             Err(error) => (String::new(), error),
@@ -144,11 +167,26 @@ fn refused(error: ReportError) -> Problem {
     }
 }
 
-/// A name's bytes. They need not be UTF-8 and may contain control characters: ingest checks that.
-#[derive(Default)]
-struct Name<'a>(Cow<'a, [u8]>);
+/// A name that is text.
+#[derive(Deserialize)]
+struct TextName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+impl<'a> From<TextName<'a>> for ReportedName<'a> {
+    fn from(name: TextName<'a>) -> Self {
+        name.0.into()
+    }
+}
+
+/// A name's bytes. They need not be UTF-8 and may contain control characters: ingest checks that.
+struct AnyName<'a>(Cow<'a, [u8]>);
+
+impl<'a> From<AnyName<'a>> for ReportedName<'a> {
+    fn from(name: AnyName<'a>) -> Self {
+        name.0.into()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for AnyName<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_bytes(NameVisitor).map(Self)
     }
@@ -330,6 +368,16 @@ mod tests {
         let report = read(&bytes).unwrap();
         assert_eq!(report.names().next().unwrap(), ("checkout", "__other__"));
         assert_eq!(report.amendments.folded.total(), 1);
+        for (escaped, name) in [
+            ("caf\\u00e9 \\\"1\\\"", "café \"1\""),
+            ("a\\n", "__other__"),
+            ("a\n", "__other__"),
+        ] {
+            let bytes = body(|b| b["services"][0]["operations"][0]["operation"] = "NAME".into());
+            let text = String::from_utf8(bytes).unwrap().replace("NAME", escaped);
+            let report = read(text.as_bytes()).unwrap();
+            assert_eq!(report.names().next().unwrap(), ("checkout", name));
+        }
         for value in ["null", "true", "\"7\"", "[[1]]", "{\"a\":{}}", "-7", "1.5"] {
             let bytes = body(|b| b["services"][0]["operations"][0]["offered"] = 777.into());
             let text = String::from_utf8(bytes).unwrap().replace("777", value);

@@ -59,10 +59,19 @@ fn check(text: &str, longest: usize) -> Result<(), NameError> {
     if text.len() > longest {
         return Err(NameError::TooLong(longest));
     }
-    if text.chars().any(char::is_control) {
+    if has_control(text) {
         return Err(NameError::ControlCharacter);
     }
     Ok(())
+}
+
+/// Whether a text has control characters: U+0000 to U+001F, and U+007F to U+009F.
+///
+/// Every name of every report is checked. So characters are decoded only if a byte may begin a control
+/// character; those from U+0080 on begin with the byte C2.
+fn has_control(text: &str) -> bool {
+    let is_suspect = |byte: u8| byte < 0x20 || byte == 0x7f || byte == 0xc2;
+    text.bytes().any(is_suspect) && text.chars().any(char::is_control)
 }
 
 macro_rules! name {
