@@ -11,6 +11,7 @@ mod forget;
 mod rising;
 mod shards;
 
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use crate::allocation::{
@@ -22,7 +23,7 @@ pub use agents::{AgentNames, NamesOfAgents, agent_id};
 pub use dictionary::{Dictionary, ResolveError, Resolved};
 pub use forget::{Forgotten, forget};
 use rising::{Numbered, Rising};
-use shards::{Keyed, Shard, Shards};
+use shards::{Keyed, Shard, Shards, hash_of_name};
 
 /// An operation, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,10 @@ impl Keyed for Service {
         key
     }
 
+    fn hash(hasher: &RandomState, name: &str) -> u64 {
+        hash_of_name(hasher, name)
+    }
+
     fn key(&self) -> &str {
         &self.name
     }
@@ -120,6 +125,12 @@ impl Keyed for Operation {
 
     fn group((service, _): Self::Key<'_>) -> Self::Group<'_> {
         service
+    }
+
+    fn hash(hasher: &RandomState, (service, name): (ServiceId, &str)) -> u64 {
+        // The same names occur in many services. Spreads them; the number is not an outsider's choice.
+        let spread = u64::from(service.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        hash_of_name(hasher, name) ^ spread
     }
 
     fn key(&self) -> (ServiceId, &str) {

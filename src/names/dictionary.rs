@@ -246,7 +246,8 @@ impl Dictionary {
         wanted: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Resolved, Vec<(ServiceName, OperationName)>> {
         let names = self.names();
-        let mut rows = Vec::new();
+        // The callers' iterators know how many they have at most.
+        let mut rows = Vec::with_capacity(wanted.size_hint().1.unwrap_or_default());
         let mut missing = Vec::new();
         let mut look_up = LookUp::new(&names);
         for (service, operation) in wanted {

@@ -1,6 +1,6 @@
 //! A hash map. Its copies share the shards that do not change.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -12,7 +12,7 @@ const SHARDS: usize = 1024;
 /// An entry that is found by a part of itself, its key.
 pub trait Keyed: Clone {
     /// The key.
-    type Key<'a>: Hash + Copy;
+    type Key<'a>: Copy;
 
     /// What chooses the shard: entries that are looked up together should be in one shard, where
     /// they are near each other in memory.
@@ -21,11 +21,22 @@ pub trait Keyed: Clone {
     /// The group of a key.
     fn group(key: Self::Key<'_>) -> Self::Group<'_>;
 
+    /// The hash of a key, which outsiders choose: they must not be able to make many that are equal.
+    fn hash(hasher: &RandomState, key: Self::Key<'_>) -> u64;
+
     /// The key of this entry.
     fn key(&self) -> Self::Key<'_>;
 
     /// Whether this entry has the key.
     fn is(&self, key: Self::Key<'_>) -> bool;
+}
+
+/// The hash of a name. It is computed for every name of every report, so it takes the bytes alone; the
+/// hash of a `str` takes a byte more, in a step of its own.
+pub fn hash_of_name(hasher: &RandomState, name: &str) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(name.as_bytes());
+    state.finish()
 }
 
 /// Entries by key.
@@ -62,7 +73,7 @@ impl<T> Copy for Shard<'_, T> {}
 impl<'s, T: Keyed> Shard<'s, T> {
     /// The entry with a key of the shard's group.
     pub fn get(self, key: T::Key<'_>) -> Option<&'s T> {
-        let hash = self.hasher.hash_one(key);
+        let hash = T::hash(self.hasher, key);
         self.entries.find(hash, |held| held.is(key))
     }
 }
@@ -83,14 +94,14 @@ impl<T: Keyed> Shards<T> {
 
     /// Adds an entry, or replaces the one with the same key.
     pub fn put(&mut self, entry: T) {
-        let hash = self.hasher.hash_one(entry.key());
+        let hash = T::hash(&self.hasher, entry.key());
         let place = self.place(T::group(entry.key()));
         let hasher = &self.hasher;
         let shard = Arc::make_mut(&mut self.shards[place]);
         match shard.find_mut(hash, |held| held.is(entry.key())) {
             Some(held) => *held = entry,
             None => {
-                shard.insert_unique(hash, entry, |held| hasher.hash_one(held.key()));
+                shard.insert_unique(hash, entry, |held| T::hash(hasher, held.key()));
             }
         }
     }
