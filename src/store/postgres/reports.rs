@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use sqlx::Row;
 use uuid::Uuid;
 
 use super::Postgres;
@@ -60,19 +61,6 @@ const INSERT_DELTAS: &str = "\
 -- reports: insert deltas
 insert into delta (bucket_start_ms, bucket_end_ms, payload)
 select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])";
-
-#[derive(sqlx::FromRow)]
-struct MarkRow {
-    agent: String,
-    epoch: Uuid,
-    last_sequence: i64,
-    seen: i64,
-    used_ms: i64,
-    /// If this is present, the row is not a mark but a valid incarnation.
-    incarnation: Option<Uuid>,
-    /// If this is present, the row says which formats to write.
-    write_format: Option<i64>,
-}
 
 /// The state of the database that a batch is decided with.
 struct Locked<'a> {
@@ -177,7 +165,7 @@ async fn lock<'a>(
 ) -> Result<Locked<'a>, Fault> {
     let (agents, epochs): (Vec<&str>, Vec<Uuid>) = keys.iter().copied().unzip();
     let states: Vec<Uuid> = states.iter().map(|state| state.0).collect();
-    let rows: Vec<MarkRow> = sqlx::query_as(LOCK_MARKS)
+    let rows = sqlx::query(LOCK_MARKS)
         .bind(agents)
         .bind(epochs)
         .bind(states)
@@ -188,15 +176,19 @@ async fn lock<'a>(
     // During a restore, the table may be empty.
     let mut format = WriteFormat::Previous;
     for row in &rows {
-        if let Some(incarnation) = row.incarnation {
+        // If one of these is present, the row is not a mark but a valid incarnation, or says which
+        // formats to write.
+        if let Some(incarnation) = row.try_get(5)? {
             known.insert(Incarnation(incarnation));
-        } else if let Some(number) = row.write_format {
+            continue;
+        }
+        if let Some(number) = row.try_get(6)? {
             format = compatibility::format(number);
-        } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch)) {
-            marks.insert(
-                keys[found],
-                reports::mark(row.last_sequence, row.seen, row.used_ms),
-            );
+            continue;
+        }
+        if let Ok(found) = keys.binary_search(&(row.try_get(0)?, row.try_get(1)?)) {
+            let mark = reports::mark(row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+            marks.insert(keys[found], mark);
         }
     }
     Ok(Locked {

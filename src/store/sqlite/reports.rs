@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Sqlite, dictionary};
@@ -17,14 +17,16 @@ const READ_MARKS: &str = "\
 -- reports: read marks
 select mark.agent, mark.epoch, mark.last_sequence, mark.seen, mark.used_ms, null as write_format
 from json_each($1) as wanted
-cross join mark on mark.agent = wanted.value ->> 0 and mark.epoch = wanted.value ->> 1
+cross join mark on mark.agent = substr(wanted.value, 37) and mark.epoch = substr(wanted.value, 1, 36)
 union all
 select '', '', 0, 0, 0, write_format from compatibility";
 
+/// See [`line`] for the columns of a line.
 const WRITE_MARKS: &str = "\
 -- reports: write marks
 insert into mark (agent, epoch, last_sequence, seen, used_ms)
-select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+select substr(value, 97), substr(value, 1, 36), cast(substr(value, 37, 20) as integer),
+    cast(substr(value, 57, 20) as integer), cast(substr(value, 77, 20) as integer)
 from json_each($1)
 where true
 on conflict (agent, epoch) do update
@@ -33,25 +35,6 @@ set last_sequence = excluded.last_sequence, seen = excluded.seen, used_ms = excl
 const INSERT_DELTA: &str = "\
 -- reports: insert delta
 insert into delta (bucket_start_ms, bucket_end_ms, payload) values ($1, $2, $3)";
-
-#[derive(sqlx::FromRow)]
-struct MarkRow {
-    agent: String,
-    epoch: String,
-    last_sequence: i64,
-    seen: i64,
-    used_ms: i64,
-    /// If this is present, the row is not a mark but says which formats to write.
-    write_format: Option<i64>,
-}
-
-impl MarkRow {
-    fn epoch(&self) -> Result<Uuid, Fault> {
-        let agent = &self.agent;
-        Uuid::parse_str(&self.epoch)
-            .map_err(|error| Fault::corrupt(format!("mark.epoch of agent {agent}"), error))
-    }
-}
 
 /// Stores a batch of reports.
 pub(super) async fn commit(
@@ -81,22 +64,26 @@ async fn read_marks<'a>(
     connection: &mut SqliteConnection,
     keys: &[MarkKey<'a>],
 ) -> Result<(BTreeMap<MarkKey<'a>, Mark>, WriteFormat), Fault> {
-    let wanted = serde_json::json!(keys).to_string();
-    let rows: Vec<MarkRow> = sqlx::query_as(READ_MARKS)
+    let wanted = list(keys.iter().map(|(agent, epoch)| format!("{epoch}{agent}")));
+    let rows = sqlx::query(READ_MARKS)
         .bind(wanted)
         .fetch_all(connection)
         .await?;
     let mut marks = BTreeMap::new();
     // During a restore, the table may be empty.
     let mut format = WriteFormat::Previous;
-    for row in rows {
-        if let Some(number) = row.write_format {
+    for row in &rows {
+        // If this is present, the row is not a mark but says which formats to write.
+        if let Some(number) = row.try_get(5)? {
             format = compatibility::format(number);
-        } else if let Ok(found) = keys.binary_search(&(row.agent.as_str(), row.epoch()?)) {
-            marks.insert(
-                keys[found],
-                reports::mark(row.last_sequence, row.seen, row.used_ms),
-            );
+            continue;
+        }
+        let agent: &str = row.try_get(0)?;
+        let epoch = Uuid::try_parse(row.try_get(1)?)
+            .map_err(|error| Fault::corrupt(format!("mark.epoch of agent {agent}"), error))?;
+        if let Ok(found) = keys.binary_search(&(agent, epoch)) {
+            let mark = reports::mark(row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+            marks.insert(keys[found], mark);
         }
     }
     Ok((marks, format))
@@ -109,17 +96,23 @@ async fn write_marks(
     if marks.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = marks
-        .iter()
-        .map(|((agent, epoch), mark)| {
-            let (last_sequence, seen, used_ms) = reports::mark_cells(mark);
-            (agent, epoch, last_sequence, seen, used_ms)
-        })
-        .collect();
-    let rows = serde_json::json!(rows).to_string();
+    let rows = list(marks.iter().map(line));
     sqlx::query(WRITE_MARKS)
         .bind(rows)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// A mark: its epoch in 36 characters, its numbers in 20 each, its agent. Columns of a fixed width cost
+/// SQLite a fraction of what it takes to parse a list in a list.
+fn line(((agent, epoch), mark): (&MarkKey<'_>, &Mark)) -> String {
+    let (last_sequence, seen, used_ms) = reports::mark_cells(mark);
+    format!("{epoch}{last_sequence:20}{seen:20}{used_ms:20}{agent}")
+}
+
+/// A list of lines, for `json_each`.
+fn list(lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
+    serde_json::to_string(&lines).expect("text is JSON")
 }

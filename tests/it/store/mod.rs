@@ -181,6 +181,7 @@ on_both_backends! {
         extremes_come_back
         counts_are_written_in_the_chosen_format
         agents_are_named_in_pages
+        the_largest_sequences_are_remembered
         an_empty_report_counts_and_adds_nothing
         a_corrupt_delta_is_named
         a_caller_who_leaves_halfway_harms_nothing

@@ -224,11 +224,27 @@ pub async fn epochs_and_agents_are_told_apart(fixture: &Fixture) {
         one,
         restarted,
         small("1", 5),
+        small(" 1", 5),
+        small("\\u0031", 5),
         small("Ünï", 5),
         small("ünï", 5),
     ];
-    assert_eq!(store.commit_reports(&others).await.unwrap(), [Counted; 5]);
-    assert_eq!(store.commit_reports(&others).await.unwrap(), [Duplicate; 5]);
+    assert_eq!(store.commit_reports(&others).await.unwrap(), [Counted; 7]);
+    assert_eq!(store.commit_reports(&others).await.unwrap(), [Duplicate; 7]);
+}
+
+pub async fn the_largest_sequences_are_remembered(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let largest = i64::MAX.unsigned_abs();
+    // The second fills the mark's last bit, which is the sign of its number in the database.
+    for expected in [Counted, Duplicate] {
+        for sequence in [largest - 63, largest] {
+            let answer = store.commit_reports(&[small("a", sequence)]).await;
+            assert_eq!(answer.unwrap(), [expected]);
+        }
+    }
+    let late = store.commit_reports(&[small("a", largest - 64)]).await;
+    assert_eq!(late.unwrap(), [TooFarBehind]);
 }
 
 pub async fn deltas_are_read_by_their_buckets_start(fixture: &Fixture) {
