@@ -1,11 +1,27 @@
-//! Finds entries of sorted lists, where one is looked up many times in a row.
-//!
-//! Operations are sorted by number, and a service's operations get theirs together. So a million of them ask
-//! for ten thousand services in runs, and a search for each would cost more than what is done with it.
+//! Matches sorted lists: side by side, or an entry at a time.
 
 use std::cell::Cell;
 
-/// Where the last entry was found.
+/// Each item with the entry of a list that has its key. Both are sorted by it.
+pub(super) fn beside<T, B, K: Ord>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    list: &[B],
+    of: impl Fn(&B) -> K,
+) -> impl Iterator<Item = (T, Option<&B>)> {
+    let mut list = list.iter().peekable();
+    items.map(move |item| {
+        let key = key(&item);
+        while list.next_if(|entry| of(entry) < key).is_some() {}
+        let found = list.next_if(|entry| of(entry) == key);
+        (item, found)
+    })
+}
+
+/// Where an entry of a sorted list was found last.
+///
+/// Operations are sorted by number, and a service's operations get theirs together. So a million of them ask
+/// for ten thousand services in runs, and a search for each would cost more than what is done with it.
 #[derive(Debug, Default)]
 pub(super) struct Hint(Cell<usize>);
 

@@ -1,23 +1,28 @@
 //! Computes a plan from counts and a policy. Everything here is a pure function of its arguments: no I/O,
 //! no clock, no randomness, no dependencies. Read [`Plan`] first, then [`next_plan`].
 
+mod assemble;
 mod estimate;
 mod hint;
 mod judge;
 mod model;
 mod next;
+mod seen;
 mod serve;
 mod share;
 mod trust;
 
 use estimate::{
-    common, course, defaults, names_return, operation, outlook, presence, rhythm, state, tally,
+    common, course, names_return, operation, outlook, presence, priors, rhythm, state, tally,
 };
 use judge::figures;
 pub use model::tuning;
 use model::{interval, names, plan, policy, reason, window};
-use serve::{clock, deadband, instructed, preview, served, trim};
-use share::{decide, fixed, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum};
+use serve::{clock, deadband, instructed, preview, served, stand, trim};
+use share::{
+    assign, budget, decide, fixed, hierarchy, instances, level, limits, listing, lower_bound,
+    peaks, sum, unknown,
+};
 pub use share::{nested, solve};
 
 pub use clock::{Clock, SLOTS};

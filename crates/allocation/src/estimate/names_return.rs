@@ -4,6 +4,7 @@
 //! names that never come back. So a service's new names are a process of their own: the part of them
 //! that is seen again is learned, and a new name is expected with that probability.
 
+use crate::hint::beside;
 use crate::operation::{Estimate, Evidence};
 use crate::outlook::is_edge;
 use crate::tuning::estimate::Names as Tuning;
@@ -43,17 +44,13 @@ impl NamesReturn {
     pub(crate) fn follow(&mut self, known: &[Estimate], evidence: Evidence<'_>) {
         let mut seen: Vec<(ServiceId, f64, f64)> = Vec::new();
         let rates = &evidence.tuning.operation;
-        let mut counts = evidence.tally.operations.iter().peekable();
         let once = |old: &&Estimate| old.belief.once && old.silent_windows == 0 && !old.overflow;
-        for old in known.iter().filter(once) {
-            while counts
-                .next_if(|count| count.operation < old.operation)
-                .is_some()
-            {}
+        let counts = &evidence.tally.operations;
+        let once = known.iter().filter(once);
+        for (old, count) in beside(once, |old| old.operation, counts, |of| of.operation) {
             if !evidence.is_covered(old.service) {
                 continue;
             }
-            let count = counts.next_if(|count| count.operation == old.operation);
             let counted = count.map_or(0.0, |count| count.offered as f64);
             let expected = old.belief.rate * evidence.exposure(old.service);
             if is_edge(expected, counted, rates) {

@@ -13,10 +13,10 @@
 use std::cell::LazyCell;
 
 use crate::common::{Common, Shift, Trend};
-use crate::defaults::Priors;
 use crate::outlook::{Outlook, is_edge};
 use crate::peaks;
 use crate::presence::Presence;
+use crate::priors::Priors;
 use crate::rhythm::Rhythm;
 use crate::state::Shared;
 use crate::tally::SortedCounts;

@@ -1,8 +1,7 @@
 //! Computes a plan's quality figures. They are for people; no later plan reads them.
 
 use crate::OperationPlan;
-use crate::defaults::weight;
-use crate::limits::Rules;
+use crate::limits::{Rules, weight};
 use crate::solve::{Entry, amount, solve};
 use crate::sum::exact_sum;
 

@@ -1,8 +1,10 @@
 //! The plan: what one interval decided, numbered and immutable.
 
-use crate::defaults::initial_probability;
+use crate::hint::beside;
+use crate::operation::Estimate;
 use crate::solve::amount;
 use crate::tuning::share::Unknown;
+use crate::unknown::initial_probability;
 use crate::{
     AgentRate, AgentState, Claim, Clock, Common, Figures, GroupName, OperationId, Policy, Reason,
     ServiceId, Source, Timestamp, Trim, Whole, Window,
@@ -75,6 +77,28 @@ impl Plan {
     pub fn level(&self, service: ServiceId) -> f64 {
         self.service(service)
             .map_or(self.fleet.level, |plan| plan.level)
+    }
+
+    /// The estimates (sorted by operation), each with what this plan lists for it.
+    pub(crate) fn listed<'a>(
+        &'a self,
+        estimates: &'a [Estimate],
+    ) -> impl Iterator<Item = (&'a Estimate, Option<&'a OperationPlan>)> {
+        let key = |estimate: &&Estimate| estimate.operation;
+        beside(estimates.iter(), key, &self.operations, |plan| {
+            plan.operation
+        })
+    }
+
+    /// Another plan's operations, each with what this plan lists for it.
+    pub(crate) fn held<'a>(
+        &'a self,
+        operations: &'a [OperationPlan],
+    ) -> impl Iterator<Item = (&'a OperationPlan, Option<&'a OperationPlan>)> {
+        let key = |plan: &&OperationPlan| plan.operation;
+        beside(operations.iter(), key, &self.operations, |plan| {
+            plan.operation
+        })
     }
 
     /// The figures of one service; none if the plan does not know it.
@@ -211,6 +235,19 @@ pub struct ServicePlan {
     pub names_return_before: f32,
     /// Its highest recent offered rate, in root requests per second.
     pub peak: f64,
+}
+
+impl ServicePlan {
+    /// The plans of all services that have operations, sorted.
+    pub(crate) fn all(
+        operations: &[OperationPlan],
+        plan: impl FnMut(ServiceId) -> Self,
+    ) -> Vec<Self> {
+        let mut services: Vec<_> = operations.iter().map(|plan| plan.service).collect();
+        services.sort_unstable();
+        services.dedup();
+        services.into_iter().map(plan).collect()
+    }
 }
 
 impl Default for ServicePlan {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::defaults::probability;
-use crate::solve::{Priority, amount};
+use crate::solve::{Priority, amount, probability};
 use crate::{GroupName, OperationId, ServiceId, Source};
 
 /// The operators' configuration, checked, with ids in place of names.

@@ -119,16 +119,11 @@ fn candidates(
     operations: &[OperationPlan],
 ) -> Vec<Candidate> {
     let tuning = &rules.tuning.serve.deadband;
-    let mut listed = rules.previous.operations.iter().peekable();
     let (least, most) = (tuning.band, tuning.band_most);
     let deviations = tuning.deviations;
     let mut found = Vec::new();
-    for (index, (plan, limit)) in operations.iter().zip(limits).enumerate() {
-        while listed
-            .next_if(|held| held.operation < plan.operation)
-            .is_some()
-        {}
-        let held = listed.next_if(|held| held.operation == plan.operation);
+    let held = rules.previous.held(operations).zip(limits).enumerate();
+    for (index, ((plan, held), limit)) in held {
         let free = matches!(plan.binding, Binding::Level | Binding::Floor);
         let Some(held) = held.filter(|_| free && plan.probability > 0.0) else {
             continue;

@@ -5,4 +5,5 @@ pub(crate) mod deadband;
 pub(crate) mod instructed;
 pub(crate) mod preview;
 pub(crate) mod served;
+pub(crate) mod stand;
 pub(crate) mod trim;

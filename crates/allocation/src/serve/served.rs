@@ -3,6 +3,7 @@
 //! SDKs poll once an interval. So while a window lasts, some hold the plan made at its start, and the rest the
 //! one before. A plan keeps how far it moved each probability, so that the next plan knows both.
 
+use crate::hint::beside;
 use crate::sum::exact_sum;
 use crate::tally::SortedCounts;
 use crate::{OperationPlan, Plan};
@@ -36,27 +37,22 @@ pub(crate) struct Due {
 impl Due {
     /// The part `later` of a plan's use falls into the window after the next.
     pub(crate) fn of(previous: &Plan, tally: &SortedCounts, later: f64) -> Self {
-        let mut listed = previous.operations.iter().peekable();
-        let both: Vec<(f64, f64)> = tally
-            .operations
-            .iter()
-            .map(|count| {
-                while listed
-                    .next_if(|held| held.operation < count.operation)
-                    .is_some()
-                {}
-                let held = listed.next_if(|held| held.operation == count.operation);
-                let (newest, before) = held.map_or_else(
-                    || {
-                        let default = previous.default_probability(count.service);
-                        (default, default)
-                    },
-                    |held| (held.probability, held.probability_before()),
-                );
-                let offered = count.offered as f64;
-                (newest * offered, before * offered)
-            })
-            .collect();
+        let counts = tally.operations.iter();
+        let listed = &previous.operations;
+        let both: Vec<(f64, f64)> =
+            beside(counts, |count| count.operation, listed, |of| of.operation)
+                .map(|(count, held)| {
+                    let (newest, before) = held.map_or_else(
+                        || {
+                            let default = previous.default_probability(count.service);
+                            (default, default)
+                        },
+                        |held| (held.probability, held.probability_before()),
+                    );
+                    let offered = count.offered as f64;
+                    (newest * offered, before * offered)
+                })
+                .collect();
         let newest = exact_sum(both.iter().map(|(newest, _)| *newest));
         let before = exact_sum(both.iter().map(|(_, before)| *before));
         Self {
@@ -69,14 +65,10 @@ impl Due {
 /// Notes how far each probability moved from the one that the previous plan served. Returns the part that moved by
 /// more than 1 %, of the operations that both plans list.
 pub(crate) fn note(previous: &Plan, operations: &mut [OperationPlan]) -> f64 {
-    let mut listed = previous.operations.iter().peekable();
     let (mut both, mut changed) = (0_u64, 0_u64);
-    for plan in operations.iter_mut() {
-        while listed
-            .next_if(|held| held.operation < plan.operation)
-            .is_some()
-        {}
-        let held = listed.next_if(|held| held.operation == plan.operation);
+    let listed = &previous.operations;
+    let plans = operations.iter_mut();
+    for (plan, held) in beside(plans, |plan| plan.operation, listed, |of| of.operation) {
         let before = match held {
             Some(held) => {
                 both += 1;

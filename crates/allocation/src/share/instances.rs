@@ -9,12 +9,13 @@
 //! Too few instances cost more than the operator reserved; too many cost only a part of the guarantee.
 //! So estimates rise at once, fall slowly, and do not fall while reports are missing.
 
+use crate::hint::beside;
 use crate::solve::amount;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Tuning;
 use crate::tuning::share::Instances;
-use crate::{Plan, ServiceId};
+use crate::{Plan, ServiceId, ServicePlan};
 
 /// More instances than any fleet has, so that no product of them leaves the range of `f64`.
 const INSTANCES_MAX: f64 = 1e12;
@@ -80,10 +81,7 @@ impl InstanceEvidence {
         let mut ids: Vec<_> = ids.collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut held = previous.services.iter().peekable();
-        let mut follow = |service| {
-            while held.next_if(|plan| plan.service < service).is_some() {}
-            let held = held.next_if(|plan| plan.service == service);
+        let follow = |(service, held): (ServiceId, Option<&ServicePlan>)| {
             let held = held.map_or(0.0, |plan| amount(plan.instances).min(INSTANCES_MAX));
             let found = self.counted.binary_search_by_key(&service, |(id, ..)| *id);
             let counted = match found.ok().map(|at| self.counted[at]) {
@@ -95,7 +93,13 @@ impl InstanceEvidence {
             let current = lookup(&self.current, service).unwrap_or(0.0);
             (service, counted.max(current))
         };
-        ids.into_iter().map(&mut follow).collect()
+        let held = beside(
+            ids.into_iter(),
+            |id| *id,
+            &previous.services,
+            |plan| plan.service,
+        );
+        held.map(follow).collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Computes what one operation may get: the policy's bounds, the last probability, missing reports.
 
-use crate::defaults::{initial_probability, probability, raised, unknown_max, weight};
 use crate::names_return::NamesReturn;
 use crate::operation::Estimate;
-use crate::solve::{Entry, amount};
+use crate::solve::{Entry, amount, probability};
 use crate::trust::Trust;
 use crate::tuning::{Share, Tuning};
+use crate::unknown::{initial_probability, raised, unknown_max};
 use crate::{Binding, Bounds, Hold, Plan, Policy, ServiceId, Source, peaks};
 
 /// The rules that hold for every operation of one plan.
@@ -263,5 +263,17 @@ impl<'a> Rules<'a> {
             // Newly named: what it was served until now is the default, which says nothing of it.
             None => (1.0, Binding::ProbabilityOne),
         }
+    }
+}
+
+/// `weight · offered^exponent`.
+pub(crate) fn weight(offered: f64, exponent: f64, weight: f64) -> f64 {
+    // The most common exponents need no logarithm.
+    if exponent > 0.0 && exponent < 1.0 {
+        weight * offered.powf(exponent)
+    } else if exponent >= 1.0 {
+        weight * offered
+    } else {
+        weight
     }
 }

@@ -6,11 +6,11 @@
 
 use std::cmp::Reverse;
 
-use crate::defaults::rules_default;
 use crate::limits::{Limit, Rules};
 use crate::operation::Estimate;
 use crate::solve::Solution;
 use crate::sum::ExactSum;
+use crate::unknown::rules_default;
 use crate::{OperationId, Policy, ServiceId};
 
 /// The most operations that one strategy lists: the busiest, and those that an operator bounds by

@@ -11,8 +11,7 @@
 //! split: the sum of min(L, l_j) exceeds neither n·L nor d. An even split costs the most, so the worst case
 //! is what is counted.
 
-use crate::decide::SharedBudget;
-use crate::defaults::rules_default;
+use crate::budget::SharedBudget;
 use crate::instances::InstanceEvidence;
 use crate::limits::Limit;
 use crate::operation::Estimate;
@@ -21,6 +20,7 @@ use crate::sum::exact_sum;
 use crate::trust::Trust;
 use crate::tuning::Tuning;
 use crate::tuning::share::{LowerBound, Unknown};
+use crate::unknown::rules_default;
 use crate::{Hold, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId, ServicePlan};
 
 /// The guarantees of one plan.

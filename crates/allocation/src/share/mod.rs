@@ -1,5 +1,7 @@
 //! Shares the budget: the bounds of each operation, the water level, and what SDKs keep by themselves.
 
+pub(crate) mod assign;
+pub(crate) mod budget;
 pub(crate) mod decide;
 pub(crate) mod fixed;
 pub(crate) mod hierarchy;
@@ -12,3 +14,4 @@ pub mod nested;
 pub(crate) mod peaks;
 pub mod solve;
 pub(crate) mod sum;
+pub(crate) mod unknown;

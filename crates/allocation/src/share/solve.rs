@@ -167,6 +167,15 @@ pub(crate) fn amount(value: f64) -> f64 {
     }
 }
 
+/// Cuts a value to a probability; NaN becomes `otherwise`.
+pub(crate) fn probability(value: f64, otherwise: f64) -> f64 {
+    if value.is_nan() {
+        otherwise
+    } else {
+        value.clamp(0.0, 1.0)
+    }
+}
+
 /// An entry's share as a function of the level: flat, rising by its weight, flat.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ramp {

@@ -1,0 +1,86 @@
+//! Writes what was seen and decided into a plan.
+
+use super::decide::Decision;
+use super::seen::Seen;
+use super::solve::amount;
+use super::sum::exact_sum;
+use super::{Clock, Figures, FleetPlan, Inputs, Plan, Policy, Trim, Window, peaks};
+
+/// What a plan decides.
+pub(super) struct Decided {
+    pub trim: Trim,
+    pub clock: Clock,
+    pub decision: Decision,
+    pub lower_bound: f64,
+    pub lower_bound_cost: f64,
+    pub figures: Figures,
+    pub observed_offered: f64,
+    pub observed_sampled: f64,
+}
+
+/// The plan after a window.
+pub(super) fn assemble(
+    previous: &Plan,
+    policy: &Policy,
+    inputs: &Inputs<'_>,
+    seen: Seen,
+    decided: Decided,
+    window: Window,
+) -> Plan {
+    let fleet = fleet(previous, policy, inputs, &seen, &decided);
+    let (decision, figures, trust) = (decided.decision, decided.figures, seen.trust);
+    Plan {
+        number: previous.number.saturating_add(1),
+        term: inputs.term,
+        configuration_revision: policy.revision,
+        window,
+        fleet,
+        figures,
+        groups: decision.groups,
+        services: decision.services,
+        operations: decision.operations,
+        settled: trust.settled,
+        agents: trust.agents,
+        rates: trust.rates,
+        claims: trust.claims,
+    }
+}
+
+fn fleet(
+    previous: &Plan,
+    policy: &Policy,
+    inputs: &Inputs<'_>,
+    seen: &Seen,
+    decided: &Decided,
+) -> FleetPlan {
+    let (trust, state, decision) = (&seen.trust, &seen.state, &decided.decision);
+    let offered = state.demand();
+    let shares = decision.operations.iter().map(|plan| plan.share);
+    FleetPlan {
+        budget: amount(policy.budget),
+        offered,
+        expected_sampled: exact_sum(shares) + decided.lower_bound_cost,
+        observed_offered: decided.observed_offered,
+        observed_sampled: decided.observed_sampled,
+        level: decision.level,
+        completeness: trust.completeness * inputs.readable.clamp(0.0, 1.0),
+        covered: trust.covered,
+        hold: seen.hold,
+        unseen_reserve: decision.unseen_reserve,
+        unseen_sampled: state.fleet.unseen_sampled,
+        unseen_before: state.before.unseen_sampled,
+        peak: peaks::of_fleet(previous, offered, &inputs.tuning.share.peaks),
+        windows_read: u32::try_from(inputs.windows.len()).unwrap_or(u32::MAX),
+        trend: state.fleet.trend.per_window(),
+        trend_before: state.before.trend.per_window(),
+        common: state.fleet.common,
+        common_before: state.before.common,
+        default_probability: decision.default_probability,
+        missing: decision.missing,
+        trim: decided.trim,
+        clock: decided.clock,
+        lower_bound: decided.lower_bound,
+        lower_bound_cost: decided.lower_bound_cost,
+        forecast_offered: state.forecast,
+    }
+}

@@ -1,0 +1,125 @@
+//! Turns shares into probabilities, and names what decided them.
+
+use crate::hierarchy::Local;
+use crate::limits::{Limit, Rules};
+use crate::operation::Estimate;
+use crate::solve::probability;
+use crate::{Binding, OperationPlan, Reason, Source};
+
+/// Turns a share into a probability and names what decided it.
+///
+/// The levels are the one it shares at, and the one that it would share at if nothing were held back.
+pub(crate) fn assign(
+    rules: &Rules<'_>,
+    estimate: &Estimate,
+    limit: &Limit,
+    share: f64,
+    pin_scale: f64,
+    (local, free): (Local, Local),
+) -> OperationPlan {
+    let Limit { entry, .. } = limit;
+    let reason = |bound: f64, source, target: f64| Reason {
+        bound: bound as f32,
+        source,
+        weight: (entry.weight / estimate.presence()) as f32,
+        target: target as f32,
+    };
+    if let Some(default) = limit.pin.filter(|_| limit.is_default) {
+        return by_default(estimate, default);
+    }
+    if let Some(pin) = limit.pin {
+        let probability = pin * pin_scale;
+        let share = probability * estimate.demand();
+        let reason = reason(pin, limit.source, pin);
+        return plan_of(estimate, share, probability, Binding::Pin, reason);
+    }
+    if share >= entry.cap {
+        // Exactly the limit: rounding could be off by one bit, and a hold must not be.
+        let most = limit.probability_max;
+        let (source, target) = match limit.binding {
+            Binding::Cap => (limit.source, most),
+            Binding::RaiseLimit | Binding::Hold | Binding::Peak => {
+                (Source::Fleet, without_ceiling(estimate, limit, free))
+            }
+            _ => (local.source, most),
+        };
+        return plan_of(
+            estimate,
+            share,
+            most,
+            limit.binding,
+            reason(most, source, target),
+        );
+    }
+    let excess = rules.tuning.estimate.operation.unbiased * estimate.inverse_excess();
+    let probability = unbiased(share / estimate.demand(), limit, excess);
+    let (binding, bound, source) = if share <= entry.floor && entry.floor > 0.0 {
+        let floor = entry.floor / estimate.presence();
+        (Binding::Floor, floor, limit.floor_source)
+    } else {
+        (Binding::Level, local.level, local.source)
+    };
+    plan_of(
+        estimate,
+        share,
+        probability,
+        binding,
+        reason(bound, source, probability),
+    )
+}
+
+/// What an operation gets that strategies do not list.
+pub(crate) fn by_default(estimate: &Estimate, default: f64) -> OperationPlan {
+    let reason = Reason {
+        bound: default as f32,
+        source: Source::Fleet,
+        weight: 1.0,
+        target: default as f32,
+    };
+    let share = default * estimate.demand();
+    plan_of(estimate, share, default, Binding::Cap, reason)
+}
+
+/// The share by level, floor and caps alone, whatever was served before.
+fn without_ceiling(estimate: &Estimate, limit: &Limit, local: Local) -> f64 {
+    let Limit { entry, .. } = limit;
+    let share = (entry.weight * local.level).max(entry.floor);
+    probability(share / estimate.demand(), 1.0).min(limit.cap_probability)
+}
+
+/// Corrects a share divided by an estimate for the estimate's scatter.
+///
+/// Over many windows the mean of `1/estimate` exceeds `1/mean`, and the budget would be overspent by
+/// that. An operation near probability 1 cannot overspend, so there the correction fades.
+fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
+    let quotient = quotient.min(limit.probability_max);
+    let corrected = quotient / (1.0 + excess * (1.0 - quotient));
+    corrected.max(limit.probability_min.min(quotient))
+}
+
+/// An operation's plan, as estimated and decided.
+pub(crate) fn plan_of(
+    estimate: &Estimate,
+    share: f64,
+    probability: f64,
+    binding: Binding,
+    reason: Reason,
+) -> OperationPlan {
+    OperationPlan {
+        operation: estimate.operation,
+        service: estimate.service,
+        overflow: estimate.overflow,
+        offered: estimate.demand(),
+        belief: estimate.belief,
+        belief_before: estimate.before,
+        share,
+        probability,
+        turned: 0,
+        binding,
+        reason,
+        silent_windows: estimate.silent_windows,
+        silent_before: estimate.silent_before,
+        window_offered: estimate.window_offered,
+        window_sampled: estimate.window_sampled,
+    }
+}

@@ -1,0 +1,114 @@
+//! Computes what is served to names that no plan lists.
+
+use crate::hierarchy::Local;
+use crate::limits::{Limit, Rules, weight};
+use crate::operation::Estimate;
+use crate::priors::Priors;
+use crate::solve::probability;
+use crate::tuning::share::Unknown as Tuning;
+use crate::{Bounds, OperationPlan, Policy, ServiceId};
+
+/// Below one in 10⁹ no fleet keeps a trace, so doubling from there would never recover.
+const AS_GOOD_AS_ZERO: f64 = 1e-9;
+
+/// The highest probability at which the budget holds if it is served to the whole fleet. It bounds every
+/// default, because SDKs may ask under names that no plan lists.
+pub(crate) fn unknown_max(budget: f64, offered: f64, tuning: &Tuning) -> f64 {
+    if offered > 0.0 {
+        (budget / offered).min(tuning.most)
+    } else {
+        tuning.most
+    }
+}
+
+/// The probability while nothing is known at all.
+pub(crate) fn initial_probability(policy: &Policy, tuning: &Tuning) -> f64 {
+    if policy.budget > 0.0 {
+        probability(policy.initial_probability, 0.0).min(tuning.most)
+    } else {
+        0.0
+    }
+}
+
+/// A probability raised by a factor; from zero, at least the value an unknown operation starts with.
+pub(crate) fn raised(served: f64, start: f64, factor: f64) -> f64 {
+    if served < AS_GOOD_AS_ZERO {
+        start
+    } else {
+        factor * served
+    }
+}
+
+/// Whether an overflow entry's own probability is its service's default.
+pub(crate) fn rules_default(overflow: &Estimate, tuning: &Tuning) -> bool {
+    overflow.demand() >= tuning.overflow_demand
+}
+
+/// The probability of an operation of which only its service's bounds and a prior are known: what the
+/// water level would give it.
+pub(crate) fn at_level(level: f64, prior: f64, exponent: f64, bounds: &Bounds) -> f64 {
+    let share = weight(prior, exponent, bounds.weight) * level;
+    let wanted = (share / prior).min(bounds.cap / prior);
+    probability(wanted, 0.0).min(bounds.probability_max)
+}
+
+/// The default probability of a service: like its overflow entry, else like its named operations.
+pub(crate) struct Defaults<'a> {
+    rules: &'a Rules<'a>,
+    priors: Priors,
+    ruling: Vec<(ServiceId, f64)>,
+}
+
+impl<'a> Defaults<'a> {
+    /// `estimates`, `limits` and `operations` have the same order.
+    pub(crate) fn of(
+        rules: &'a Rules<'a>,
+        estimates: &[Estimate],
+        limits: &[Limit],
+        operations: &[OperationPlan],
+    ) -> Self {
+        Self {
+            rules,
+            priors: Priors::of(estimates),
+            ruling: ruling(estimates, limits, operations, &rules.tuning.share.unknown),
+        }
+    }
+
+    /// What is served for operations of a service that no plan lists.
+    pub(crate) fn of_service(&self, service: ServiceId, local: Local) -> f64 {
+        if let Ok(index) = self.ruling.binary_search_by_key(&service, |(id, _)| *id) {
+            return self.ruling[index].1;
+        }
+        let rules = self.rules;
+        let (bounds, _) = rules.policy.service_bounds(service);
+        let like_named = self.priors.of_service(service).map_or(1.0, |prior| {
+            at_level(local.level, prior, rules.weight_exponent, &bounds)
+        });
+        let wanted = bounds.pin.unwrap_or(like_named);
+        let (ceiling, _) = rules.ceiling(service, rules.from.default_probability(service));
+        wanted.min(rules.unknown_max).min(ceiling)
+    }
+}
+
+/// The probabilities that are the defaults of their services: those of overflow entries with
+/// demand, and of operations that strategies do not list.
+fn ruling(
+    estimates: &[Estimate],
+    limits: &[Limit],
+    operations: &[OperationPlan],
+    tuning: &Tuning,
+) -> Vec<(ServiceId, f64)> {
+    let rules = |estimate: &Estimate, limit: &Limit| {
+        limit.is_default || estimate.overflow && rules_default(estimate, tuning)
+    };
+    let mut ruling: Vec<_> = estimates
+        .iter()
+        .zip(limits)
+        .zip(operations)
+        .filter(|((estimate, limit), _)| rules(estimate, limit))
+        .map(|((estimate, _), plan)| (estimate.service, plan.probability))
+        .collect();
+    ruling.sort_unstable_by_key(|(service, _)| *service);
+    ruling.dedup_by_key(|(service, _)| *service);
+    ruling
+}
