@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -55,6 +55,9 @@ arena: ## Plays Weir against the rules of other systems and writes the tables of
 
 arena-trust: ## Prints the arena's table of agents that are late, silent, new or gone (ROW=part of a row's name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --trust $(if $(ROW),--only '$(ROW)')
+
+arena-ablation: ## Prints what each part of the allocation is worth (RECORDINGS=folder for recorded traffic too)
+	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --ablation $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))')
 
 arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=start of a name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --goals --recordings '$(abspath $(RECORDINGS))' $(if $(ONLY),--only '$(ONLY)')

@@ -216,10 +216,11 @@ impl Common {
         for (logarithm, (course, _)) in logarithms.iter_mut().zip(followers) {
             *logarithm = -self.windows / 2.0 * course.error.ln();
         }
-        let best = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let best = logarithms.iter().copied().fold(f64::MIN, f64::max);
         let parts = logarithms.map(|logarithm| (logarithm - best).exp());
         let all: f64 = parts.iter().sum();
-        parts.map(|part| part / all)
+        // Without any follower, nothing is in common.
+        parts.map(|part| part / all.max(f64::MIN_POSITIVE))
     }
 
     /// Moves the mean level into the change that estimates are multiplied by.

@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
+mod ablation;
 mod bout;
 mod figures;
 mod goals;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Play only the table of agents that are late, silent, new or gone
     #[arg(long)]
     trust: bool,
+    /// Play only the table of what each part of the allocation is worth
+    #[arg(long, conflicts_with_all = ["trust", "only"])]
+    ablation: bool,
     /// Play only the goals on the recordings
     #[arg(long, requires = "recordings")]
     goals: bool,
@@ -91,6 +95,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Some(folder) => workload::recordings(folder)?,
         None => Vec::new(),
     };
+    if arguments.ablation {
+        let table = ablation::table(&recordings)?;
+        return put(arguments, &[("ablation", table)]);
+    }
     if arguments.goals {
         let mut recordings = recordings;
         if let Some(only) = &arguments.only {
@@ -113,6 +121,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut sections = Vec::new();
     if arguments.only.is_none() {
         sections.push(("trust", trust::table(None)?));
+        sections.push(("ablation", ablation::table(&recordings)?));
     }
     if !synthetic.is_empty() {
         sections.push(("targets synthetic", targets::synthetic(&synthetic)));

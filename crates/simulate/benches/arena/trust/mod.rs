@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ask::{Played, Seen};
+pub use case::Case;
 use rows::Row;
 
 /// How many seeds are played.
@@ -36,6 +37,17 @@ pub fn table(only: Option<&str>) -> Result<String, String> {
         return Err("there is no such row".to_owned());
     }
     Ok(written(&rows, &played(&rows)))
+}
+
+/// The cases of some rows.
+pub fn cases(names: &[&str]) -> Vec<(String, Case)> {
+    let rows = rows::all();
+    let row = |name: &&str| {
+        let found = rows.iter().find(|row| row.name == *name);
+        let found = found.unwrap_or_else(|| panic!("there is no row {name}"));
+        (found.name.clone(), (found.case)())
+    };
+    names.iter().map(row).collect()
 }
 
 fn played(rows: &[Row]) -> Vec<Done> {

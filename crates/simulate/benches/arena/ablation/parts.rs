@@ -1,0 +1,200 @@
+//! The parts, and how each is switched off.
+
+use weir_allocation::Tuning;
+use weir_allocation::tuning::estimate::{PACES, Pace};
+
+/// A part of the allocation.
+pub struct Part {
+    pub name: &'static str,
+    switch: fn(&mut Tuning),
+    /// Its code: files, and in them items; whole files where there are none.
+    pub code: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Part {
+    /// The tuning without it.
+    pub fn off(&self) -> Tuning {
+        let mut tuning = Tuning::DEFAULT;
+        (self.switch)(&mut tuning);
+        tuning
+    }
+}
+
+/// Larger than any count of them.
+const NEVER: f64 = 1e9;
+
+/// Four, three and two of the followers.
+const FOUR: [Pace; 4] = [PACES[0], PACES[2], PACES[4], PACES[6]];
+const THREE: [Pace; 3] = [PACES[0], PACES[2], PACES[6]];
+const TWO: [Pace; 2] = [PACES[1], PACES[5]];
+
+/// All parts, room by room.
+pub fn all() -> Vec<Part> {
+    [estimate(), names(), served(), trust()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn estimate() -> Vec<Part> {
+    vec![
+        Part {
+            name: "the common course",
+            switch: |of| (of.estimate.common.paces, of.estimate.common.own_most) = (&[], 0.0),
+            code: &[("estimate/common.rs", &[]), ("estimate/course.rs", &[])],
+        },
+        Part {
+            name: "its slopes",
+            switch: |of| of.estimate.common.paces = &PACES[..4],
+            code: &[],
+        },
+        Part {
+            name: "three of the seven followers",
+            switch: |of| of.estimate.common.paces = &FOUR,
+            code: &[],
+        },
+        Part {
+            name: "four of the seven followers",
+            switch: |of| of.estimate.common.paces = &THREE,
+            code: &[],
+        },
+        Part {
+            name: "five of the seven followers",
+            switch: |of| of.estimate.common.paces = &TWO,
+            code: &[],
+        },
+        Part {
+            name: "jumps of the common course",
+            switch: |of| of.estimate.common.jump_deviations = NEVER,
+            code: &[
+                ("estimate/common.rs", &["fn jumped", "fn begun_anew"]),
+                ("estimate/course.rs", &["fn begun_anew", "fn missed"]),
+            ],
+        },
+        Part {
+            name: "the estimates' own moves (own)",
+            switch: |of| of.estimate.common.own_most = 0.0,
+            code: &[("estimate/common.rs", &["fn own", "struct Shift"])],
+        },
+        Part {
+            name: "steps of operations",
+            switch: |of| of.estimate.operation.step_deviations = NEVER,
+            code: &[("estimate/outlook.rs", &["fn is_step"])],
+        },
+        Part {
+            name: "presence",
+            switch: |of| {
+                (
+                    of.estimate.presence.learning,
+                    of.estimate.presence.stay_most,
+                ) = (0.0, 1.0)
+            },
+            code: &[("estimate/presence.rs", &[])],
+        },
+        Part {
+            name: "rhythm",
+            switch: |of| of.estimate.rhythm.believed = 0.0,
+            code: &[("estimate/rhythm.rs", &[])],
+        },
+        Part {
+            name: "the correction of quotients (unbiased)",
+            switch: |of| of.estimate.operation.unbiased = 0.0,
+            code: &[
+                ("share/assign.rs", &["fn unbiased"]),
+                ("estimate/operation.rs", &["fn inverse_excess"]),
+            ],
+        },
+    ]
+}
+
+fn names() -> Vec<Part> {
+    vec![
+        Part {
+            name: "priors of new operations",
+            switch: |of| of.estimate.operation.prior_count = 0.0,
+            code: &[("estimate/priors.rs", &[])],
+        },
+        Part {
+            name: "names that never come again",
+            switch: |of| (of.estimate.names.least, of.estimate.names.seldom) = (1.0, 0.0),
+            code: &[
+                ("estimate/names_return.rs", &[]),
+                ("share/limits.rs", &["fn may_be_gone"]),
+            ],
+        },
+        Part {
+            name: "the reserve for the unseen",
+            switch: |of| of.estimate.names.unseen_gain = 0.0,
+            code: &[("share/decide.rs", &["fn unseen_reserve"])],
+        },
+    ]
+}
+
+fn served() -> Vec<Part> {
+    vec![
+        Part {
+            name: "peaks",
+            switch: |of| of.share.peaks.most = NEVER,
+            code: &[("share/peaks.rs", &[])],
+        },
+        Part {
+            name: "the deadband",
+            switch: |of| (of.serve.deadband.band, of.serve.deadband.band_most) = (0.0, 0.0),
+            code: &[("serve/deadband.rs", &[])],
+        },
+        Part {
+            name: "the trim",
+            switch: |of| {
+                let trim = &mut of.serve.trim;
+                (trim.step, trim.owed_most, trim.chance) = (0.0, 0.0, f64::INFINITY);
+            },
+            code: &[("serve/trim.rs", &[]), ("serve/served.rs", &[])],
+        },
+        Part {
+            name: "the clock",
+            switch: |of| of.serve.clock.open = f64::INFINITY,
+            code: &[("serve/clock.rs", &[])],
+        },
+    ]
+}
+
+fn trust() -> Vec<Part> {
+    vec![
+        Part {
+            name: "limits on raises while agents are missing",
+            switch: |of| of.trust.agents.heard = 0.0,
+            code: &[("share/limits.rs", &["fn ceiling"])],
+        },
+        Part {
+            name: "idle agents",
+            switch: |of| of.trust.agents.idle = NEVER,
+            code: &[("trust/agents.rs", &["fn idle", "fn quiet"])],
+        },
+        Part {
+            name: "agents that report once",
+            switch: |of| (of.trust.service.return_gain, of.trust.service.age_gain) = (0.0, 0.0),
+            code: &[(
+                "trust/service.rs",
+                &["fn agents_return", "fn new_agents", "fn by_age"],
+            )],
+        },
+        Part {
+            name: "agents that replace others",
+            switch: |of| of.trust.service.replaced_after = -NEVER,
+            code: &[(
+                "trust/service.rs",
+                &["fn replace", "fn fallen", "fn unread"],
+            )],
+        },
+        Part {
+            name: "traffic that moved",
+            switch: |of| of.trust.service.moved_windows = 0,
+            code: &[("trust/service.rs", &["fn have_moved", "fn release"])],
+        },
+        Part {
+            name: "claims",
+            switch: |of| of.trust.claims.least = f64::INFINITY,
+            code: &[("trust/claims.rs", &[])],
+        },
+    ]
+}
