@@ -1,6 +1,6 @@
 //! How a plan rates itself: what was due, coverage, fairness, what changed.
 
-use weir::allocation::{Binding, OperationId, Plan, Policy, WindowCounts};
+use weir::allocation::{OperationId, Plan, Policy, WindowCounts};
 
 use super::fleet::{agent, count, counts, next, policy};
 
@@ -98,20 +98,15 @@ fn coverage_asked_for_is_a_floor_as_far_as_the_budget_goes() {
     let windows: [&[(u32, u64)]; 3] = [&fleet, &fleet, &fleet];
     let plan = plans(&asked(2.0), &windows);
     assert_eq!(plan.fleet.missing, 0.0);
-    let bound = |id| {
-        let found = plan
-            .operations
-            .iter()
-            .find(|plan| plan.operation == OperationId(id));
-        found.unwrap().binding
+    let share = |id| {
+        let mut operations = plan.operations.iter();
+        let found = operations.find(|plan| plan.operation == OperationId(id));
+        found.unwrap().share
     };
-    assert_eq!(bound(1), Binding::Floor);
-    assert_eq!(bound(100), Binding::Level);
-    assert!(
-        plan.operations
-            .iter()
-            .all(|plan| plan.share >= floor * 0.999)
-    );
+    for id in 1..=99 {
+        assert!((share(id) / floor - 1.0).abs() < 0.001, "{}", share(id));
+    }
+    assert!((share(100) / (2.0 - 99.0 * floor) - 1.0).abs() < 0.01);
     assert!(plan.figures.coverage > 0.94, "{}", plan.figures.coverage);
     assert!(
         plan.figures.fairness < 0.995,

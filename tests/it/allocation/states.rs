@@ -123,7 +123,7 @@ fn a_raise_is_limited_by_what_the_missing_may_still_count() {
     };
     // A fall is to be confirmed by a second window.
     world.pass(half);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let before = probabilities(&world.plan);
         world.pass(half);
         for ((_, before), plan) in before.into_iter().zip(&world.plan.operations) {

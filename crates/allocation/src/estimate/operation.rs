@@ -117,16 +117,6 @@ impl Estimate {
     pub(crate) fn demand(&self) -> f64 {
         self.rate * self.presence
     }
-
-    /// How much the mean of 1/estimate exceeds 1/mean, relative to it, while the rate stays constant: the
-    /// estimate's relative variance.
-    pub(crate) fn inverse_excess(&self) -> f64 {
-        if self.is_silent {
-            0.0
-        } else {
-            f64::from(self.belief.variance)
-        }
-    }
 }
 
 /// What a window shows, and how much of it is in.

@@ -131,8 +131,6 @@ fn candidates(
         let requests = plan.offered * seconds;
         let band = (deviations / requests.sqrt()).clamp(least, most);
         let moved = held.probability / plan.probability - 1.0;
-        // A probability chosen from earlier windows is independent of this window's noise, so its cost needs no
-        // correction for it.
         let share = held.probability * plan.offered;
         let fits = held.probability <= limit.probability_max && share >= limit.entry.floor;
         // As a factor, symmetric in both directions: otherwise cuts would be easier than raises.

@@ -1,7 +1,7 @@
 //! Turns shares into probabilities, and names what decided them.
 
 use crate::hierarchy::Local;
-use crate::limits::{Limit, Rules};
+use crate::limits::Limit;
 use crate::operation::Estimate;
 use crate::solve::probability;
 use crate::{Binding, OperationPlan, Reason, Source};
@@ -10,7 +10,6 @@ use crate::{Binding, OperationPlan, Reason, Source};
 ///
 /// The levels are the one it shares at, and the one that it would share at if nothing were held back.
 pub(crate) fn assign(
-    rules: &Rules<'_>,
     estimate: &Estimate,
     limit: &Limit,
     share: f64,
@@ -51,8 +50,7 @@ pub(crate) fn assign(
             reason(most, source, target),
         );
     }
-    let excess = rules.tuning.estimate.operation.unbiased * estimate.inverse_excess();
-    let probability = unbiased(share / estimate.demand(), limit, excess);
+    let probability = (share / estimate.demand()).min(limit.probability_max);
     let (binding, bound, source) = if share <= entry.floor && entry.floor > 0.0 {
         let floor = entry.floor / estimate.presence();
         (Binding::Floor, floor, limit.floor_source)
@@ -85,16 +83,6 @@ fn without_ceiling(estimate: &Estimate, limit: &Limit, local: Local) -> f64 {
     let Limit { entry, .. } = limit;
     let share = (entry.weight * local.level).max(entry.floor);
     probability(share / estimate.demand(), 1.0).min(limit.cap_probability)
-}
-
-/// Corrects a share divided by an estimate for the estimate's scatter.
-///
-/// Over many windows the mean of `1/estimate` exceeds `1/mean`, and the budget would be overspent by
-/// that. An operation near probability 1 cannot overspend, so there the correction fades.
-fn unbiased(quotient: f64, limit: &Limit, excess: f64) -> f64 {
-    let quotient = quotient.min(limit.probability_max);
-    let corrected = quotient / (1.0 + excess * (1.0 - quotient));
-    corrected.max(limit.probability_min.min(quotient))
 }
 
 /// An operation's plan, as estimated and decided.

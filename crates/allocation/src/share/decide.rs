@@ -75,7 +75,7 @@ pub(crate) fn decide(
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| {
             let levels = (local(estimate.service), free(estimate.service));
-            assign(rules, estimate, limit, *share, shared.pin_scale, levels)
+            assign(estimate, limit, *share, shared.pin_scale, levels)
         })
         .collect();
     let pool = |service| local(service).node;

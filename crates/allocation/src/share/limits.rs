@@ -35,8 +35,6 @@ pub(crate) struct Rules<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
     pub entry: Entry,
-    /// The probability its bounds guarantee, limited by its share.
-    pub probability_min: f64,
     /// The highest probability it may be served.
     pub probability_max: f64,
     /// What set [`Limit::probability_max`].
@@ -190,7 +188,6 @@ impl<'a> Rules<'a> {
         };
         Limit {
             entry,
-            probability_min: bounds.probability_min,
             probability_max,
             binding,
             source: if most <= cap_probability && most < 1.0 {

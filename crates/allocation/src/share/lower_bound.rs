@@ -155,7 +155,6 @@ impl Guarantees {
     /// What the bound keeps beside a plan's probabilities, in traces per second.
     pub(crate) fn cost(&self, operations: &[OperationPlan]) -> f64 {
         let each = |plan: &OperationPlan| {
-            // The share, not the probability, is the mean of what is kept over the estimate's scatter.
             let missed = (1.0 - plan.share / plan.offered).clamp(0.0, 1.0);
             missed * self.of_operation(plan.service, plan.overflow, plan.offered)
         };

@@ -32,9 +32,6 @@ constants! {
         /// interval, so a plan serves the second half of the next window and the first half of the one after,
         /// both later by the grace. From 1 to 2.
         ahead: f64 = 1.65,
-        /// The part of an estimate's relative variance that a share divided by it is corrected for: over many
-        /// windows the mean of 1/estimate exceeds 1/mean by that. 0 corrects nothing.
-        unbiased: f64 = 1.0,
     }
 
     /// What all operations have in common.

@@ -96,14 +96,6 @@ fn estimate() -> Vec<Part> {
             switch: |of| of.estimate.rhythm.believed = 0.0,
             code: &[("estimate/rhythm.rs", &[])],
         },
-        Part {
-            name: "the correction of quotients (unbiased)",
-            switch: |of| of.estimate.operation.unbiased = 0.0,
-            code: &[
-                ("share/assign.rs", &["fn unbiased"]),
-                ("estimate/operation.rs", &["fn inverse_excess"]),
-            ],
-        },
     ]
 }
 
