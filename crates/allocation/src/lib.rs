@@ -12,16 +12,14 @@ mod serve;
 mod share;
 mod trust;
 
-use estimate::{
-    common, course, names_return, operation, outlook, presence, priors, rhythm, state, tally,
-};
+use estimate::{common, course, names_return, operation, outlook, presence, rhythm, state, tally};
 use judge::figures;
 pub use model::tuning;
 use model::{interval, names, plan, policy, reason, window};
 use serve::{clock, deadband, instructed, preview, served, stand, trim};
 use share::{
     assign, budget, decide, fixed, hierarchy, instances, level, limits, listing, lower_bound,
-    peaks, sum, unknown,
+    peaks, priors, sum, unknown,
 };
 pub use share::{nested, solve};
 
