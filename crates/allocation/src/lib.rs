@@ -15,11 +15,11 @@ mod trust;
 use estimate::{common, course, names_return, operation, outlook, presence, rhythm, state, tally};
 use judge::figures;
 pub use model::tuning;
-use model::{interval, names, plan, policy, reason, window};
+use model::{fleet_plan, interval, names, operation_plan, plan, policy, window};
 use serve::{clock, deadband, instructed, preview, served, stand, trim};
 use share::{
-    assign, budget, decide, fixed, hierarchy, instances, level, limits, listing, lower_bound,
-    peaks, priors, sum, unknown,
+    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks,
+    priors, sum, unknown,
 };
 pub use share::{nested, solve};
 
@@ -27,6 +27,7 @@ pub use clock::{Clock, SLOTS};
 pub use common::Common;
 pub use course::Course;
 pub use figures::Figures;
+pub use fleet_plan::{FleetPlan, Hold};
 pub use listing::{LISTED_MAX, magnitude};
 pub use model::agents::{AgentRate, AgentState, Claim};
 pub use names::{
@@ -34,12 +35,10 @@ pub use names::{
     OperationId, OperationName, ServiceId, ServiceName,
 };
 pub use next::next_plan;
-pub use plan::{
-    AGES, Belief, Binding, FleetPlan, GroupPlan, Hold, OperationPlan, Plan, ServicePlan,
-};
+pub use operation_plan::{Belief, Binding, OperationPlan, Reason, Source};
+pub use plan::{AGES, GroupPlan, Plan, ServicePlan};
 pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
 pub use preview::preview;
-pub use reason::{Reason, Source};
 pub use solve::Priority;
 pub use trim::Trim;
 pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};

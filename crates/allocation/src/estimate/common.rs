@@ -98,11 +98,7 @@ impl Common {
     /// empty by chance.
     ///
     /// # Source
-    /// A multi-process model (M. West and J. Harrison, «Bayesian Forecasting and Dynamic Models»,
-    /// 1997, chapter 12) whose past fades (A. E. Raftery, M. Kárný and P. Ettler, «Online prediction
-    /// under model uncertainty via dynamic model averaging», Technometrics 52, 2010). Each course is
-    /// a Kalman filter of a random walk; slopes are Holt's, damped (E. S. Gardner and E. McKenzie,
-    /// «Forecasting trends in time series», Management Science 31, 1985).
+    /// docs/allocation.md, *The common course*: dynamic model averaging of Kalman filters with damped slopes.
     pub(crate) fn after(
         self,
         outlooks: impl Iterator<Item = Outlook>,

@@ -4,11 +4,9 @@
 //! nothing can oscillate. Learning goes by windows, not by seconds: what a count is worth depends on its
 //! size, not on its duration.
 //!
-//! A scalar Kalman filter follows each operation's rate on a relative scale: an estimate, its variance,
-//! and the gain that follows from both. The estimate of a new operation converges like the mean of its
-//! counts and then settles at a steady gain. The common change of all operations is removed
-//! [first](crate::common). Whether an operation has traffic at all is tracked
-//! [separately](crate::presence), including its [period](crate::rhythm).
+//! A scalar Kalman filter follows each operation's rate on a relative scale: docs/allocation.md, *The rate of an
+//! operation*. The common change of all operations is removed [first](crate::common). Whether an operation has
+//! traffic at all is tracked [separately](crate::presence), including its [period](crate::rhythm).
 
 use crate::common::{Common, Shift, Trend};
 use crate::outlook::{Outlook, is_edge};
@@ -255,8 +253,7 @@ fn carried(
 /// would also weigh more. An empty window counts with the probability that it is empty by chance.
 ///
 /// # Source
-/// The Kalman filter of a random walk: with the variance p before and r of the noise, the gain is
-/// p/(p+r) and the variance after is (1−gain)·p.
+/// docs/allocation.md, *The rate of an operation*.
 fn follow(
     old: &Estimate,
     count: Option<&OperationCount>,

@@ -1,8 +1,7 @@
 //! Finds the level at which entries spend a budget, by repeatedly halving the undecided entries.
 
-use crate::fixed::{Unit, Units};
 use crate::solve::{Filled, Priority, Ramp, fill};
-use crate::sum::ExactSum;
+use crate::sum::{ExactSum, Unit, Units};
 
 /// From this many entries on, the level is first guessed from a sample.
 const SAMPLED_FROM: usize = 8192;

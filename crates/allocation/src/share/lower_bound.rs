@@ -4,12 +4,8 @@
 //! every operation in every instance, so its cost grows with the number of instances. The operator
 //! reserves a part of the budget for it, and the bound follows from the number of instances.
 //!
-//! An instance j with offered rate l_j of an operation, probability p and lower bound L keeps p·l_j, and
-//! of the rest whatever it has credits for. Credits accrue at L, are used no faster than requests arrive,
-//! and a credit used for a request that is kept anyway adds nothing. So the bound adds at most
-//! (1−p)·min(L, l_j). Over n instances that is at most (1−p)·min(n·L, d), however the demand d = Σ l_j is
-//! split: the sum of min(L, l_j) exceeds neither n·L nor d. An even split costs the most, so the worst case
-//! is what is counted.
+//! What it adds at most is derived in docs/allocation.md, *Sharing*: an even split of the demand over the
+//! instances costs the most, so the worst case is what is counted.
 
 use crate::budget::SharedBudget;
 use crate::instances::InstanceEvidence;

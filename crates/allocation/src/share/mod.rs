@@ -3,7 +3,6 @@
 pub(crate) mod assign;
 pub(crate) mod budget;
 pub(crate) mod decide;
-pub(crate) mod fixed;
 pub(crate) mod hierarchy;
 pub(crate) mod instances;
 pub(crate) mod level;

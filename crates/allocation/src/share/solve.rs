@@ -9,10 +9,9 @@
 //!
 //! [`nested`](crate::nested) adds the budgets of whole services and groups.
 
-use crate::fixed::Unit;
 use crate::level::find_level;
 use crate::nested::{self, Node};
-use crate::sum::{ExactSum, exact_sum};
+use crate::sum::{ExactSum, Unit, exact_sum};
 
 /// Amounts and weights are cut to this, so that no quotient, product or sum of them leaves the range of
 /// `f64`: a hundred orders of magnitude above any fleet.
