@@ -173,8 +173,11 @@ pub(crate) fn advance(
     let matched = || matches(known, counts);
     let (trend, names) = (fleet.trend, &fleet.names_return);
     let outlooks = matched().filter_map(|matched| match matched {
-        Match::Known(old, count) => Outlook::of(old, count, evidence, (trend.step(), names)),
-        Match::New(_) => None,
+        // Whether names that were seen once come again says nothing of the others.
+        Match::Known(old, count) if !old.belief.once => {
+            Outlook::of(old, count, evidence, (trend.step(), names))
+        }
+        Match::Known(..) | Match::New(_) => None,
     });
     let scatter = evidence.trust.scatter(evidence.window);
     let (common, shift, trend) =

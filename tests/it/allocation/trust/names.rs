@@ -65,3 +65,28 @@ fn a_deploy_of_new_names_is_right_after_two_plans() {
         assert!(reserve < 0.03 * BUDGET, "{part}: {reserve} reserved");
     }
 }
+
+/// Two thousand names come once. That they fall silent says nothing of the traffic that goes on.
+#[test]
+fn names_that_come_once_do_not_pull_the_others_down() {
+    use super::super::fleet::{again, agent, count, counts, next, policy};
+    let policy = policy(BUDGET);
+    let (busy, steady) = (900_000, 60_000);
+    let window = |number: i64| {
+        let mut operations = vec![count(1, steady), count(2, busy)];
+        if number == 5 {
+            operations.extend((0..2_000).map(|name| count(10 + name, 180)));
+        }
+        let offered = operations.iter().map(|count| count.offered).sum();
+        counts(number, operations, vec![agent(1, offered)])
+    };
+    let mut plan = next(&Plan::genesis(&policy), &policy, &window(0));
+    for number in 1..20 {
+        plan = again(&plan, &policy, &window(number - 1), &window(number));
+        let kept =
+            |at: usize, offered: u64| plan.operations[at].probability * offered as f64 / 60.0;
+        let kept = kept(0, steady) + kept(1, busy);
+        assert!(kept < 1.05 * BUDGET, "window {number}: {kept}");
+        assert!(plan.fleet.trend > -0.005, "{}", plan.fleet.trend);
+    }
+}

@@ -76,8 +76,8 @@ constants! {
         /// The relative scatter of a service's traffic from window to window, as recordings show it.
         noise: f64 = 0.03,
         /// How far usual rates may be behind rising traffic, as a factor: 3.3 windows, 2.3 by [`Usual::gain`] and the
-        /// one that has not settled, of the steepest trend. More takes traffic that has moved for a trend.
-        behind_most: f64 = 1.18,
+        /// one that has not settled, of 3 %, the steepest of mornings. More takes traffic that has moved for a trend.
+        behind_most: f64 = 1.1,
         /// By how many standard deviations the others must have risen. With three, chance releases missing
         /// agents once in 700 windows.
         moved_deviations: f64 = 3.0,
