@@ -13,6 +13,7 @@ mod build;
 mod cycle;
 mod fleet;
 mod growth;
+mod grpc;
 mod plot;
 mod polls;
 mod reports;
@@ -38,6 +39,9 @@ fn main() {
     {
         return bare::serve(file, copies.parse().unwrap());
     }
+    if let [grpc::ARGUMENT, file] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return grpc::serve(file);
+    }
     let plot = arguments.iter().position(|given| given == "--plot");
     let plot = plot.map(|at| arguments[at + 1].as_str());
     let named = arguments.iter().map(String::as_str);
@@ -53,6 +57,9 @@ fn main() {
     runtime.block_on(async {
         if asked("polls") {
             polls::run().await;
+        }
+        if asked("grpc") {
+            grpc::run().await;
         }
         if asked("reports") {
             reports::run().await;
