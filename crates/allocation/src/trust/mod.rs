@@ -9,6 +9,7 @@
 
 mod agents;
 mod claims;
+mod gone;
 mod mass;
 mod service;
 

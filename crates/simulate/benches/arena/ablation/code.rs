@@ -35,6 +35,7 @@ fn item_of<'a>(text: &'a str, item: &str) -> Option<Vec<&'a str>> {
         let rest = line
             .trim()
             .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ")
             .trim_start_matches("pub ");
         let next = rest.strip_prefix(item).and_then(|rest| rest.chars().next());
         next.is_some_and(|next| !next.is_alphanumeric() && next != '_')

@@ -168,15 +168,12 @@ fn trust() -> Vec<Part> {
         Part {
             name: "agents that replace others",
             switch: |of| of.trust.service.replaced_after = -NEVER,
-            code: &[(
-                "trust/service.rs",
-                &["fn replace", "fn fallen", "fn unread"],
-            )],
+            code: &[("trust/gone.rs", &["fn replace", "fn fallen", "fn unread"])],
         },
         Part {
             name: "traffic that moved",
             switch: |of| of.trust.service.moved_windows = 0,
-            code: &[("trust/service.rs", &["fn have_moved", "fn release"])],
+            code: &[("trust/gone.rs", &["fn have_moved", "fn release"])],
         },
         Part {
             name: "claims",
