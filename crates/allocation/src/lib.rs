@@ -12,14 +12,16 @@ mod serve;
 mod share;
 mod trust;
 
-use estimate::{common, course, names_return, operation, outlook, presence, rhythm, state, tally};
+use estimate::{
+    common, course, names_return, operation, outlook, presence, priors, rhythm, state, tally,
+};
 use judge::figures;
 pub use model::tuning;
 use model::{fleet_plan, interval, names, operation_plan, plan, policy, window};
 use serve::{clock, deadband, instructed, preview, served, stand, trim};
 use share::{
-    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks,
-    priors, sum, unknown,
+    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum,
+    unknown,
 };
 pub use share::{nested, solve};
 

@@ -83,7 +83,7 @@ fn decided(
         tuning,
     );
     let from = instructed.as_ref().unwrap_or(previous);
-    let rules = rules.raising(from, trust);
+    let rules = rules.raising(from, trust, &state.fleet.names_return);
     let mut decision = if stands {
         stand(previous, policy, state)
     } else {

@@ -6,6 +6,7 @@ pub(crate) mod names_return;
 pub(crate) mod operation;
 pub(crate) mod outlook;
 pub(crate) mod presence;
+pub(crate) mod priors;
 pub(crate) mod rhythm;
 pub(crate) mod state;
 pub(crate) mod tally;

@@ -8,10 +8,13 @@
 //! operation*. The common change of all operations is removed [first](crate::common). Whether an operation has
 //! traffic at all is tracked [separately](crate::presence), including its [period](crate::rhythm).
 
+use std::cell::LazyCell;
+
 use crate::common::{Common, Shift, Trend};
 use crate::outlook::{Outlook, is_edge};
 use crate::peaks;
 use crate::presence::Presence;
+use crate::priors::Priors;
 use crate::rhythm::Rhythm;
 use crate::state::Shared;
 use crate::tally::SortedCounts;
@@ -184,6 +187,7 @@ pub(crate) fn advance(
         fleet
             .common
             .after(outlooks, trend, evidence.windows, scatter, evidence.tuning);
+    let priors = LazyCell::new(|| Priors::of(known));
     let planned = |estimate: Estimate| estimate.planned(trend, evidence.tuning);
     let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
     for matched in matched() {
@@ -197,7 +201,7 @@ pub(crate) fn advance(
             }
             Match::New(count) if evidence.exposure(count.service) > 0.0 => {
                 let stays = names.of_service(count.service);
-                estimates.push(planned(first_seen(count, evidence, stays)));
+                estimates.push(planned(first_seen(count, &priors, evidence, stays)));
             }
             Match::New(_) => {}
         }
@@ -319,10 +323,29 @@ fn follow(
 }
 
 /// Starts an operation from its first count.
-fn first_seen(count: &OperationCount, evidence: Evidence<'_>, stays: f64) -> Estimate {
+///
+/// A small count says little, and the operation may have begun late in the window. So the median of
+/// comparable operations is mixed in with the weight [`prior_count`](crate::tuning::estimate::Operation::prior_count): upwards at most as far as the count
+/// allows, and never downwards, because the budget must hold for what was counted.
+fn first_seen<F: FnOnce() -> Priors>(
+    count: &OperationCount,
+    priors: &LazyCell<Priors, F>,
+    evidence: Evidence<'_>,
+    stays: f64,
+) -> Estimate {
     let tuning = evidence.tuning;
     let counted = count.offered as f64;
-    let rate = counted / evidence.exposure(count.service);
+    let exposure = evidence.exposure(count.service);
+    let seen = counted / exposure;
+    let prior = if count.overflow {
+        None
+    } else {
+        priors.of_service(count.service)
+    };
+    let most = (counted + tuning.operation.step_deviations * (counted + 1.0).sqrt()) / exposure;
+    let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
+    let weight = tuning.operation.prior_count;
+    let rate = (counted * seen + weight * prior) / (counted + weight);
     Estimate {
         operation: count.operation,
         service: count.service,

@@ -1,5 +1,6 @@
 //! Computes what one operation may get: the policy's bounds, the last probability, missing reports.
 
+use crate::names_return::NamesReturn;
 use crate::operation::Estimate;
 use crate::solve::{Entry, amount, probability};
 use crate::trust::Trust;
@@ -17,6 +18,7 @@ pub(crate) struct Rules<'a> {
     pub from: &'a Plan,
     pub hold: Hold,
     pub trust: Option<&'a Trust>,
+    pub names_return: Option<&'a NamesReturn>,
     /// The budget that is shared, in traces per second: the fleet's budget, trimmed, minus the most that SDKs
     /// keep by themselves.
     pub budget: f64,
@@ -82,6 +84,7 @@ impl<'a> Rules<'a> {
             from: previous,
             hold,
             trust: None,
+            names_return: None,
             budget,
             weight_exponent: probability(policy.weight_exponent, 0.0),
             unknown_max,
@@ -92,10 +95,16 @@ impl<'a> Rules<'a> {
 
     /// The same rules with raises that start from another plan than the previous one, and as far as the counts
     /// may be believed.
-    pub(crate) fn raising(self, from: &'a Plan, trust: &'a Trust) -> Self {
+    pub(crate) fn raising(
+        self,
+        from: &'a Plan,
+        trust: &'a Trust,
+        names_return: &'a NamesReturn,
+    ) -> Self {
         Self {
             from,
             trust: Some(trust),
+            names_return: Some(names_return),
             ..self
         }
     }
@@ -202,11 +211,17 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Whether a name may never come again: it has just come, or has not come again since. Then it keeps no more
-    /// than its part of all traffic.
+    /// Whether a name may never come again: it has just come, or those of its service seldom do. Then it keeps
+    /// no more than its part of all traffic.
     fn may_be_gone(&self, estimate: &Estimate) -> bool {
+        let seldom = || {
+            let found = self
+                .names_return
+                .map(|names| names.of_service(estimate.service));
+            found.is_some_and(|part| part < self.tuning.estimate.names.seldom)
+        };
         let begun = self.from_before && !self.previous.operations.is_empty();
-        begun && estimate.belief.once && (estimate.is_new || estimate.silent_windows > 0)
+        begun && estimate.belief.once && (estimate.is_new || seldom())
     }
 
     /// An operation's floor in traces per second, and whose it is.

@@ -11,7 +11,6 @@ pub(crate) mod listing;
 pub(crate) mod lower_bound;
 pub mod nested;
 pub(crate) mod peaks;
-pub(crate) mod priors;
 pub mod solve;
 pub(crate) mod sum;
 pub(crate) mod unknown;

@@ -23,6 +23,8 @@ constants! {
         /// A second one in a row is believed, and each one of an operation that has not paused before. 0 believes
         /// each at once.
         edge: f64 = 0.1,
+        /// The number of root requests a prior counts for when a new operation's own count is small.
+        prior_count: f64 = 1.0,
         /// The exposure from which on an operation without a count had no traffic. Below it, its traffic may be
         /// where nothing has been reported yet.
         covered: f64 = 0.9,
@@ -96,6 +98,9 @@ constants! {
         prior: f64 = 2.0,
         /// However many names never came again, the next one may, with this probability; 1 expects all of them.
         least: f64 = 0.001,
+        /// If fewer of a service's new names than this come again, names with ids are among them: each keeps no
+        /// more than its part of all traffic until it has come again.
+        seldom: f64 = 0.5,
         /// The smoothing of what unseen operations cost: over about fifteen windows, because new operations come
         /// in deploys.
         unseen_gain: f64 = 0.07,

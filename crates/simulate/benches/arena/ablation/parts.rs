@@ -102,8 +102,13 @@ fn estimate() -> Vec<Part> {
 fn names() -> Vec<Part> {
     vec![
         Part {
+            name: "priors of new operations",
+            switch: |of| of.estimate.operation.prior_count = 0.0,
+            code: &[("estimate/priors.rs", &[])],
+        },
+        Part {
             name: "names that never come again",
-            switch: |of| of.estimate.names.least = 1.0,
+            switch: |of| (of.estimate.names.least, of.estimate.names.seldom) = (1.0, 0.0),
             code: &[
                 ("estimate/names_return.rs", &[]),
                 ("share/limits.rs", &["fn may_be_gone"]),
