@@ -53,7 +53,8 @@ fn what_was_due_is_what_the_probabilities_before_would_have_kept() {
 #[test]
 fn what_was_due_follows_the_two_plans_that_sdks_held() {
     let policy = policy(10.0);
-    let (low, high): (&[(u32, u64)], &[(u32, u64)]) = (&[(1, 6_000)], &[(1, 60_000)]);
+    let low: &[(u32, u64)] = &[(1, 6_000)];
+    let high: &[(u32, u64)] = &[(1, 60_000)];
     let first = plans(&policy, &[low, low]);
     let second = plans(&policy, &[low, low, high]);
     let third = plans(&policy, &[low, low, high, high]);
