@@ -20,7 +20,7 @@ use clap::{Args, Command, FromArgMatches};
 
 pub use database::{Database, DatabaseSettings, DatabaseUrl};
 pub use limits::LimitSettings;
-pub use listeners::ListenerSettings;
+pub use listeners::{GRPC_DEFAULT, ListenerSettings};
 pub use logging::{LogFormat, LogSettings};
 pub use parse::AddressOrOff;
 pub use timing::TimingSettings;

@@ -1,5 +1,6 @@
 //! The listeners: their routes, and how much they accept at once.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, list
 use crate::protocols::encoded::{Encoded, StrategyFormat};
 use crate::protocols::jaeger::file::File;
 use crate::protocols::jaeger::{self, About, Json, Polls, Protobuf, SamplingManager, protobuf};
+use crate::settings::GRPC_DEFAULT;
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 
 /// How long a request to the SDK listener may take. A body may take 10 s and a commit 8 s. An agent
@@ -172,6 +174,14 @@ impl Parts {
         let counts = grpc_counts(&self.shared.metrics);
         match listen("grpc", address, bounds, counts, gates, routes) {
             Ok(listener) => Ok(Some(listener)),
+            Err(source) if address == GRPC_DEFAULT && source.kind() == ErrorKind::AddrInUse => {
+                tracing::warn!(
+                    %address,
+                    "gRPC is off, because its default address is in use: give --grpc-listen an \
+                     address, or off"
+                );
+                Ok(None)
+            }
             Err(source) => Err(AppError::Listen {
                 flag: "--grpc-listen, which may be off",
                 address,

@@ -1,11 +1,14 @@
 //! The addresses for SDKs, agents and operators, and their limits.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::parse::{AddressOrOff, HOUR, SECOND, address, address_or_off, count, duration};
+
+/// Where SDKs poll over gRPC unless told otherwise: Jaeger's port.
+pub const GRPC_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 14250));
 
 /// The listeners.
 #[derive(Debug, Clone, Args)]
@@ -20,11 +23,11 @@ pub struct ListenerSettings {
     )]
     pub listen: SocketAddr,
     /// Address for SDKs that poll strategies over gRPC (HTTP/2 without TLS), or off. It also answers
-    /// polls over HTTP/1.1
+    /// polls over HTTP/1.1. If the default is in use, a warning says so, and gRPC is off
     #[arg(
         long,
         env = "WEIR_GRPC_LISTEN",
-        default_value = "127.0.0.1:14250",
+        default_value_t = AddressOrOff(Some(GRPC_DEFAULT)),
         value_name = "ADDRESS",
         value_parser = address_or_off
     )]

@@ -1,6 +1,7 @@
 //! Parsers for the values of flags. Their errors complete clap's sentence: "invalid value '…' for
 //! '--flag': …".
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,6 +20,15 @@ pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
 /// An IP address and a port, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressOrOff(pub Option<SocketAddr>);
+
+impl fmt::Display for AddressOrOff {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(formatter),
+            None => formatter.write_str("off"),
+        }
+    }
+}
 
 /// An IP address and a port, or `off`.
 pub(crate) fn address_or_off(value: &str) -> Result<AddressOrOff, String> {

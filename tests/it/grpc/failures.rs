@@ -242,6 +242,23 @@ async fn a_connection_that_breaks_the_protocol_is_ended_and_counted() {
     app.stop().await;
 }
 
+/// As Jaeger or a second replica on the same machine does.
+#[tokio::test]
+async fn a_default_port_that_is_taken_turns_grpc_off_and_says_so() {
+    // Whoever holds it, it is taken.
+    let _held = std::net::TcpListener::bind("127.0.0.1:14250");
+    let directory = tempfile::tempdir().unwrap();
+    let command = WeirProcess::command()
+        .flag("--data-dir", directory.path())
+        .environment("WEIR_GRPC_LISTEN", "127.0.0.1:14250");
+    let weir = command.start().await;
+    assert_eq!(
+        weir.logged("gRPC is off, because its default address is in use")
+            .len(),
+        1
+    );
+}
+
 #[tokio::test]
 async fn no_client_can_fill_the_log() {
     let directory = tempfile::tempdir().unwrap();
