@@ -8,7 +8,7 @@ pub struct FleetPlan {
     /// The wanted sampled rate, in traces per second.
     pub budget: f64,
     /// The offered rate that is planned for, in root requests per second: the sum of the operations'
-    /// estimates, without what is no longer reported.
+    /// estimates. Operations that are no longer reported are left out.
     pub offered: f64,
     /// The sampled rate this plan expects, in traces per second.
     pub expected_sampled: f64,

@@ -170,7 +170,7 @@ impl Trim {
         }
     }
 
-    /// What SDKs keep of what they are to keep, as far as it stands out from chance.
+    /// The part that SDKs keep of what they are to keep. A deviation counts only where it exceeds chance.
     ///
     /// # Source
     /// The positive part of the estimator of W. James and C. Stein («Estimation with quadratic loss», 1961): of the

@@ -127,8 +127,8 @@ impl Context<'_> {
         rose.len() >= tuning.moved_least && rose.iter().all(|rose| *rose)
     }
 
-    /// The variance of what some agents count together in a window, as far as it shows in how differently they have
-    /// risen or fallen; in root requests per second, squared.
+    /// The variance of what some agents count together in a window, in root requests per second, squared. It is
+    /// estimated from how differently these agents have risen or fallen.
     fn scatter<'p>(&self, pairs: impl Iterator<Item = &'p Pair> + Clone, window: usize) -> f64 {
         let seconds = self.windows[window].window.seconds();
         let seen = |pair: &Pair| pair.offered(window) / seconds;

@@ -213,7 +213,7 @@ impl FromStr for Claimed {
             })
         });
         claimed.ok_or(NotAFault(
-            "REQUESTS@FROM:COUNT, like 1000000000000@61:5 for an agent that claims so many requests in each of five intervals",
+            "REQUESTS@FROM:COUNT, like 1000000000000@61:5 for an agent that claims a trillion requests in each of five intervals",
         ))
     }
 }

@@ -43,13 +43,13 @@ constants! {
         /// A window tells what SDKs keep only if the newest plan alone would have kept this part more or less of it
         /// at most. With more, what SDKs are thought to hold in a step is taken for what they keep.
         unclear: f64 = 0.1,
-        /// Of what SDKs keep too much or too little, the square must exceed so many times its variance: three
-        /// deviations. Infinite corrects nothing.
+        /// SDKs are corrected for when they are off by three standard deviations: by this many variances, squared.
+        /// Infinite corrects nothing.
         chance: f64 = 9.0,
         /// How far the correction for it moves in one window at most. With more, an agent that says for some windows
         /// that it samples nothing moves the whole fleet.
         compliance_pace: f64 = 0.0035,
-        /// SDKs are taken to keep so many times what they are to keep at most, and its inverse at least: further off,
+        /// The correction assumes that SDKs keep at most twice what they are to keep, and at least half. Further off,
         /// the factor is at its bound anyway.
         compliance_most: f64 = 2.0,
         /// A window that was to sample this many traces samples none by chance in less than one of 10,000.

@@ -7,7 +7,7 @@ use super::super::case::{Case, EVENT, SERVICES, agents, phase};
 use super::{HOUR, Row, kept};
 use weir_simulate::virtual_time::{Agent, Delay, Timing};
 
-/// What is asked of a fleet that is as it is from the beginning: all, after so many intervals.
+/// What is asked of a fleet whose agents behave the same from the beginning, once it has settled.
 const SETTLED: usize = 8;
 
 fn seconds(seconds: u64) -> Duration {
