@@ -11,6 +11,7 @@ mod head;
 mod instances;
 mod renumber;
 mod report;
+mod source;
 mod totals;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use amendments::{Amendments, ChangesOfKind, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use head::{Head, ReportError, ReportLimits};
 pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
+pub use source::{Convention, Counted, Point, SourceExport, Temporality};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
