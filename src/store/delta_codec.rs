@@ -1,13 +1,16 @@
 //! Encodes a delta's counts as bytes.
 //!
-//! One delta contains what one group commit adds to one bucket. Ids are in ascending order, so gaps
-//! and small counts take a byte each: about 3 bytes per operation, 4 per service, and 25 per report
-//! of one service. General compression would gain nothing.
+//! One delta contains what one group commit adds to one bucket, in two cells. Ids are in ascending
+//! order, so gaps and small counts take a byte each: about 3 bytes per operation, 4 per service, and 25
+//! per report of one service. General compression would gain nothing.
 //!
-//! Version 3: the byte 3; the operations; the services; the agents; the reports that came late
-//! ([`agents`]). Version 2: the byte 2; the operations; of each agent the covered milliseconds instead
-//! of reports, and one count ([`previous`]); the services. It is still written until no replica of the
-//! release before will come back. Version 1, which ended before the services, is still read.
+//! The payload has the format of release 0.1.0. Version 2: the byte 2; the operations; of each agent
+//! the covered milliseconds and one count ([`previous`]); the services. Version 1, which ended before
+//! the services, is still read.
+//!
+//! The reports say more about agents, so they take the place of the payload's list of them
+//! ([`agents`]). Until no replica of the release before will come back, the payload lists the agents,
+//! and there are no reports.
 //!
 //! A list begins with its length. An operation is its id's gap, offered, sampled; a service its id's
 //! gap and instance-milliseconds. Numbers without a stated width are variable-length.
@@ -21,17 +24,15 @@ mod tests;
 use crate::allocation::{OperationId, ServiceCount, ServiceId, Window};
 
 use super::varint::{Damage, Reader, put};
-use super::{Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta, WriteFormat};
+use super::{
+    Admission, BucketCounts, BucketOperation, ResolvedReport, StoreError, StoredDelta, WriteFormat,
+};
 
-const VERSION: u8 = 3;
-
-/// The version that release 0.1.0 reads.
-const PREVIOUS: u8 = 2;
+const VERSION: u8 = 2;
 
 /// The oldest version that can be read, followed by what later versions added.
 const OLDEST: u8 = 1;
 const WITH_SERVICES: u8 = 2;
-const WITH_REPORTS: u8 = 3;
 
 /// The deltas of a batch: one for each bucket to which its counted reports add something, in
 /// ascending order of buckets.
@@ -42,10 +43,7 @@ pub(super) fn deltas(
 ) -> Vec<StoredDelta> {
     let sums = merge::sum(batch, admissions).into_iter();
     sums.filter(|counts| !is_empty(counts, format))
-        .map(|counts| StoredDelta {
-            bucket: counts.bucket,
-            payload: encode(&counts, format),
-        })
+        .map(|counts| encode(&counts, format))
         .collect()
 }
 
@@ -59,26 +57,27 @@ fn is_empty(counts: &BucketCounts, format: WriteFormat) -> bool {
 }
 
 /// Encodes counts with ascending ids.
-fn encode(counts: &BucketCounts, format: WriteFormat) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(
-        9 + counts.operations.len() * 4 + counts.agents.len() * 28 + counts.services.len() * 5,
-    );
-    match format {
+fn encode(counts: &BucketCounts, format: WriteFormat) -> StoredDelta {
+    let mut payload =
+        Vec::with_capacity(9 + counts.operations.len() * 4 + counts.services.len() * 5);
+    payload.push(VERSION);
+    put_operations(&mut payload, &counts.operations);
+    let reports = match format {
         WriteFormat::Previous => {
-            bytes.push(PREVIOUS);
-            put_operations(&mut bytes, &counts.operations);
-            previous::put_agents(&mut bytes, counts);
-            put_services(&mut bytes, &counts.services);
+            previous::put_agents(&mut payload, counts);
+            None
         }
         WriteFormat::Newest => {
-            bytes.push(VERSION);
-            put_operations(&mut bytes, &counts.operations);
-            put_services(&mut bytes, &counts.services);
-            agents::put_agents(&mut bytes, counts);
-            agents::put_late(&mut bytes, counts);
+            previous::put_no_agents(&mut payload);
+            Some(agents::encode(counts))
         }
+    };
+    put_services(&mut payload, &counts.services);
+    StoredDelta {
+        bucket: counts.bucket,
+        payload,
+        reports,
     }
-    bytes
 }
 
 fn put_operations(bytes: &mut Vec<u8>, operations: &[BucketOperation]) {
@@ -102,8 +101,24 @@ fn put_services(bytes: &mut Vec<u8>, services: &[ServiceCount]) {
     }
 }
 
-/// Decodes the counts of a bucket.
-pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damage> {
+/// What a delta adds to its bucket.
+///
+/// # Errors
+/// Names the cell that cannot be read.
+pub(super) fn decode(delta: &StoredDelta) -> Result<BucketCounts, StoreError> {
+    let cell = |name| {
+        let start = delta.bucket.start.0;
+        move |damage: Damage| damage.of(format!("delta.{name} of a row of bucket_start_ms {start}"))
+    };
+    let mut counts = payload(delta.bucket, &delta.payload).map_err(cell("payload"))?;
+    if let Some(bytes) = &delta.reports {
+        agents::decode(bytes, &mut counts).map_err(cell("reports"))?;
+    }
+    Ok(counts)
+}
+
+/// The counts of a payload, and the agents that it lists.
+fn payload(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damage> {
     let mut reader = Reader::new(bytes);
     let [version] = reader.take()?;
     if !(OLDEST..=VERSION).contains(&version) {
@@ -114,15 +129,9 @@ pub(super) fn decode(bucket: Window, bytes: &[u8]) -> Result<BucketCounts, Damag
         operations: operations(&mut reader)?,
         ..BucketCounts::default()
     };
-    if version >= WITH_REPORTS {
+    previous::read_agents(&mut reader, &mut counts)?;
+    if version >= WITH_SERVICES {
         counts.services = services(&mut reader)?;
-        agents::read_agents(&mut reader, &mut counts)?;
-        agents::read_late(&mut reader, &mut counts)?;
-    } else {
-        previous::read_agents(&mut reader, &mut counts)?;
-        if version >= WITH_SERVICES {
-            counts.services = services(&mut reader)?;
-        }
     }
     reader.end()?;
     Ok(counts)

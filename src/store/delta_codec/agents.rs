@@ -1,6 +1,6 @@
-//! The agents of a delta in version 3.
+//! The reports of a delta, and what each agent counted.
 //!
-//! An agent is its id in 8 bytes, the highest first; its reports; its counts. Ids ascend.
+//! Version 1: the byte 1; the agents; the late reports. An agent is its id in 8 bytes, the highest first; its reports; its counts. Ids ascend.
 //!
 //! * A report is 4 bytes of its epoch; its sequence; the milliseconds from the bucket's start to its
 //!   end, with their sign; twice its length in milliseconds, plus one for an agent's last report.
@@ -13,13 +13,37 @@ use crate::allocation::{AgentCount, AgentId, AgentReport, ServiceId, Timestamp, 
 use crate::store::BucketCounts;
 use crate::store::varint::{Damage, Reader, put, put_signed};
 
+const VERSION: u8 = 1;
+
 /// The least bytes of a report, a count and an agent.
 const REPORT_BYTES: usize = 7;
 const COUNT_BYTES: usize = 3;
 const AGENT_BYTES: usize = 10;
 
-/// Appends the reports and counts of a bucket, which are sorted by agent.
-pub(super) fn put_agents(bytes: &mut Vec<u8>, counts: &BucketCounts) {
+/// The reports and counts of a bucket, which are sorted by agent.
+pub(super) fn encode(counts: &BucketCounts) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(3 + counts.agents.len() * 28 + counts.late.len() * 22);
+    bytes.push(VERSION);
+    put_agents(&mut bytes, counts);
+    put_late(&mut bytes, counts);
+    bytes
+}
+
+/// Adds what [`encode`] wrote to the counts of a bucket, in place of the agents that the payload lists.
+pub(super) fn decode(bytes: &[u8], counts: &mut BucketCounts) -> Result<(), Damage> {
+    let mut reader = Reader::new(bytes);
+    let [version] = reader.take()?;
+    if version != VERSION {
+        return Err(Damage::version(version, VERSION));
+    }
+    counts.agents.clear();
+    counts.reports.clear();
+    read_agents(&mut reader, counts)?;
+    read_late(&mut reader, counts)?;
+    reader.end()
+}
+
+fn put_agents(bytes: &mut Vec<u8>, counts: &BucketCounts) {
     put(bytes, Agents::of(counts).count() as u64);
     for (agent, reports, sums) in Agents::of(counts) {
         bytes.extend(agent.0.to_be_bytes());
@@ -39,8 +63,7 @@ pub(super) fn put_agents(bytes: &mut Vec<u8>, counts: &BucketCounts) {
     }
 }
 
-/// Appends the late reports of a bucket.
-pub(super) fn put_late(bytes: &mut Vec<u8>, counts: &BucketCounts) {
+fn put_late(bytes: &mut Vec<u8>, counts: &BucketCounts) {
     put(bytes, counts.late.len() as u64);
     for report in &counts.late {
         bytes.extend(report.agent.0.to_be_bytes());
@@ -56,11 +79,7 @@ fn put_report(bytes: &mut Vec<u8>, bucket: Window, report: &AgentReport) {
     put(bytes, length << 1 | u64::from(report.last));
 }
 
-/// Reads what [`put_agents`] wrote.
-pub(super) fn read_agents(
-    reader: &mut Reader<'_>,
-    counts: &mut BucketCounts,
-) -> Result<(), Damage> {
+fn read_agents(reader: &mut Reader<'_>, counts: &mut BucketCounts) -> Result<(), Damage> {
     let mut previous = None;
     for _ in 0..reader.count(AGENT_BYTES)? {
         let agent = AgentId(u64::from_be_bytes(reader.take()?));
@@ -105,8 +124,7 @@ fn read_counts(
     Ok(())
 }
 
-/// Reads what [`put_late`] wrote.
-pub(super) fn read_late(reader: &mut Reader<'_>, counts: &mut BucketCounts) -> Result<(), Damage> {
+fn read_late(reader: &mut Reader<'_>, counts: &mut BucketCounts) -> Result<(), Damage> {
     for _ in 0..reader.count(8 + REPORT_BYTES)? {
         let agent = AgentId(u64::from_be_bytes(reader.take()?));
         let report = read_report(reader, counts.bucket, agent)?;

@@ -1,5 +1,5 @@
-//! The agents of a delta in versions 1 and 2: of each its id in 8 bytes, the highest first; offered;
-//! the milliseconds of the bucket that its reports cover.
+//! The agents of a payload: of each its id in 8 bytes, the highest first; offered; the milliseconds of
+//! the bucket that its reports cover.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,11 @@ pub(super) fn put_agents(bytes: &mut Vec<u8>, counts: &BucketCounts) {
         put(bytes, offered);
         put(bytes, covered.cast_unsigned());
     }
+}
+
+/// Appends an empty list: the delta's reports say which agents there are.
+pub(super) fn put_no_agents(bytes: &mut Vec<u8>) {
+    put(bytes, 0);
 }
 
 /// Reads agents. Each becomes a report at the end of the bucket, which is as long as what was covered.

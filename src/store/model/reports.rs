@@ -73,6 +73,7 @@ pub struct StoredDelta {
     /// The bucket that it adds to.
     pub bucket: Window,
     pub(in crate::store) payload: Vec<u8>,
+    pub(in crate::store) reports: Option<Vec<u8>>,
 }
 
 impl StoredDelta {
@@ -81,10 +82,7 @@ impl StoredDelta {
     /// # Errors
     /// [`StoreError::NewerFormat`] or [`StoreError::Corrupt`]. Other deltas can still be read.
     pub fn counts(&self) -> Result<BucketCounts, StoreError> {
-        delta_codec::decode(self.bucket, &self.payload).map_err(|damage| {
-            let start = self.bucket.start.0;
-            damage.of(format!("delta.payload of a row of bucket_start_ms {start}"))
-        })
+        delta_codec::decode(self)
     }
 }
 

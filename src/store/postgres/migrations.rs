@@ -17,33 +17,38 @@ use crate::store::fault::{self, Fault};
 /// The number of the advisory lock for migrations in schema `public`: «weirmigr» in ASCII.
 const LOCK: i64 = 0x7765_6972_6d69_6772;
 
-/// Every migration, oldest first.
-fn all() -> Vec<Migration> {
-    let first = include_str!("../../../migrations/postgres/0001_first_tables.sql");
-    let formats = include_str!("../../../migrations/postgres/0005_settlement_and_formats.sql");
-    let fleet = include_str!("../../../migrations/postgres/0006_fleet.sql");
-    let identity = include_str!("../../../migrations/postgres/0007_plan_identity.sql");
-    let shared = include_str!("../../../migrations/postgres/0008_more_fleet_settings.sql");
-    let simple = |version, name, sql: &'static str| {
+/// A migration from its file.
+macro_rules! migration {
+    ($version:literal, $name:literal, $file:literal) => {
         Migration::new(
-            version,
-            Cow::Borrowed(name),
+            $version,
+            Cow::Borrowed($name),
             MigrationType::Simple,
-            sql.into_sql_str(),
+            include_str!(concat!("../../../migrations/postgres/", $file)).into_sql_str(),
             false,
         )
     };
-    let incarnations = include_str!("../../../migrations/postgres/0002_incarnations.sql");
-    let partitions =
-        include_str!("../../../migrations/postgres/0003_partitions_by_their_owner.sql");
+}
+
+/// Every migration, oldest first.
+fn all() -> Vec<Migration> {
     vec![
-        simple(1, "first tables", first),
-        simple(2, "incarnations", incarnations),
-        simple(3, "partitions by their owner", partitions),
-        simple(5, "settlement and formats", formats),
-        simple(6, "fleet", fleet),
-        simple(7, "plan identity", identity),
-        simple(8, "more fleet settings", shared),
+        migration!(1, "first tables", "0001_first_tables.sql"),
+        migration!(2, "incarnations", "0002_incarnations.sql"),
+        migration!(
+            3,
+            "partitions by their owner",
+            "0003_partitions_by_their_owner.sql"
+        ),
+        migration!(
+            5,
+            "settlement and formats",
+            "0005_settlement_and_formats.sql"
+        ),
+        migration!(6, "fleet", "0006_fleet.sql"),
+        migration!(7, "plan identity", "0007_plan_identity.sql"),
+        migration!(8, "more fleet settings", "0008_more_fleet_settings.sql"),
+        migration!(9, "reports of a delta", "0009_reports_of_a_delta.sql"),
     ]
 }
 

@@ -59,8 +59,8 @@ where mark.agent = wanted.agent and mark.epoch = wanted.epoch";
 
 const INSERT_DELTAS: &str = "\
 -- reports: insert deltas
-insert into delta (bucket_start_ms, bucket_end_ms, payload)
-select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])";
+insert into delta (bucket_start_ms, bucket_end_ms, payload, reports)
+select * from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[])";
 
 /// The state of the database that a batch is decided with.
 struct Locked<'a> {
@@ -247,10 +247,15 @@ async fn insert_deltas(
     let starts: Vec<i64> = deltas.iter().map(|delta| delta.bucket.start.0).collect();
     let ends: Vec<i64> = deltas.iter().map(|delta| delta.bucket.end.0).collect();
     let payloads: Vec<&[u8]> = deltas.iter().map(|delta| &*delta.payload).collect();
+    let reports: Vec<Option<&[u8]>> = deltas
+        .iter()
+        .map(|delta| delta.reports.as_deref())
+        .collect();
     sqlx::query(INSERT_DELTAS)
         .bind(starts)
         .bind(ends)
         .bind(payloads)
+        .bind(reports)
         .execute(connection)
         .await?;
     Ok(())

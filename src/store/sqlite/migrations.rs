@@ -9,30 +9,33 @@ use super::compatibility;
 use super::connection::Connections;
 use crate::store::fault::Fault;
 
-/// Every migration, oldest first.
-fn all() -> Vec<Migration> {
-    let first = include_str!("../../../migrations/sqlite/0001_first_tables.sql");
-    let formats = include_str!("../../../migrations/sqlite/0005_settlement_and_formats.sql");
-    let fleet = include_str!("../../../migrations/sqlite/0006_fleet.sql");
-    let identity = include_str!("../../../migrations/sqlite/0007_plan_identity.sql");
-    let shared = include_str!("../../../migrations/sqlite/0008_more_fleet_settings.sql");
-    let simple = |version, name, sql: &'static str| {
+/// A migration from its file.
+macro_rules! migration {
+    ($version:literal, $name:literal, $file:literal) => {
         Migration::new(
-            version,
-            Cow::Borrowed(name),
+            $version,
+            Cow::Borrowed($name),
             MigrationType::Simple,
-            sql.into_sql_str(),
+            include_str!(concat!("../../../migrations/sqlite/", $file)).into_sql_str(),
             false,
         )
     };
-    let incarnations = include_str!("../../../migrations/sqlite/0002_incarnations.sql");
+}
+
+/// Every migration, oldest first.
+fn all() -> Vec<Migration> {
     vec![
-        simple(1, "first tables", first),
-        simple(2, "incarnations", incarnations),
-        simple(5, "settlement and formats", formats),
-        simple(6, "fleet", fleet),
-        simple(7, "plan identity", identity),
-        simple(8, "more fleet settings", shared),
+        migration!(1, "first tables", "0001_first_tables.sql"),
+        migration!(2, "incarnations", "0002_incarnations.sql"),
+        migration!(
+            5,
+            "settlement and formats",
+            "0005_settlement_and_formats.sql"
+        ),
+        migration!(6, "fleet", "0006_fleet.sql"),
+        migration!(7, "plan identity", "0007_plan_identity.sql"),
+        migration!(8, "more fleet settings", "0008_more_fleet_settings.sql"),
+        migration!(9, "reports of a delta", "0009_reports_of_a_delta.sql"),
     ]
 }
 

@@ -34,7 +34,7 @@ set last_sequence = excluded.last_sequence, seen = excluded.seen, used_ms = excl
 
 const INSERT_DELTA: &str = "\
 -- reports: insert delta
-insert into delta (bucket_start_ms, bucket_end_ms, payload) values ($1, $2, $3)";
+insert into delta (bucket_start_ms, bucket_end_ms, payload, reports) values ($1, $2, $3, $4)";
 
 /// Stores a batch of reports.
 pub(super) async fn commit(
@@ -53,6 +53,7 @@ pub(super) async fn commit(
             .bind(delta.bucket.start.0)
             .bind(delta.bucket.end.0)
             .bind(delta.payload)
+            .bind(delta.reports)
             .execute(&mut *transaction)
             .await?;
     }

@@ -15,10 +15,10 @@ use crate::store::{Incarnation, Rows, StoredDelta};
 /// state of the database.
 const READ_DELTAS: &str = "\
 -- reports: read deltas
-select null as bucket_start_ms, null as bucket_end_ms, null as payload, incarnation
+select null as bucket_start_ms, null as bucket_end_ms, null as payload, null as reports, incarnation
 from dictionary
 union all
-select bucket_start_ms, bucket_end_ms, payload, null
+select bucket_start_ms, bucket_end_ms, payload, reports, null
 from delta
 where bucket_start_ms >= $1 and bucket_start_ms < $2";
 
@@ -78,6 +78,7 @@ pub async fn stream<B: Backend>(
             let delta = StoredDelta {
                 bucket: bucket(&row)?,
                 payload: row.bytes("payload")?.to_vec(),
+                reports: row.bytes_or_null("reports")?.map(<[u8]>::to_vec),
             };
             if rows.send(delta).await.is_err() {
                 // The receiver has gone, and computes nothing from a part of the rows.

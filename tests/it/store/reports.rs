@@ -395,16 +395,20 @@ pub async fn an_empty_report_counts_and_adds_nothing(fixture: &Fixture) {
 }
 
 pub async fn a_corrupt_delta_is_named(fixture: &Fixture) {
-    let store = fixture.open().await;
-    store.commit_reports(&[small("a", 1)]).await.unwrap();
-    fixture
-        .tamper("update delta set payload = substr(payload, 1, 3)")
-        .await;
-    let what = corrupt_cell(store.read_deltas(EVERYTHING).await);
-    assert_eq!(
-        what,
-        format!("delta.payload of a row of bucket_start_ms {NINE}")
-    );
+    for cell in ["payload", "reports"] {
+        let store = fixture.open().await;
+        store.set_write_format(WriteFormat::Newest).await.unwrap();
+        store.commit_reports(&[small("a", 1)]).await.unwrap();
+        let damage = format!("update delta set {cell} = substr({cell}, 1, 2)");
+        fixture.tamper(&damage).await;
+        let what = corrupt_cell(store.read_deltas(EVERYTHING).await);
+        assert_eq!(
+            what,
+            format!("delta.{cell} of a row of bucket_start_ms {NINE}")
+        );
+        fixture.tamper("delete from delta").await;
+        fixture.tamper("delete from mark").await;
+    }
 }
 
 pub async fn a_closed_store_is_unavailable(fixture: &Fixture) {

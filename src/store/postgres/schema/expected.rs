@@ -47,6 +47,7 @@ pub const TABLES: &[Table] = &[
             "bucket_start_ms int8",
             "bucket_end_ms int8",
             "payload bytea",
+            "reports bytea",
         ],
         indexes: &["index bucket_start_ms"],
     },
