@@ -14,6 +14,7 @@ use crate::jobs::{
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
 use crate::view::minted::MintingLog;
+use crate::view::not_applied::NotAppliedLog;
 
 /// The background tasks, in the order in which they are told to stop.
 pub(super) const TASKS: [TaskName; 5] = [
@@ -90,6 +91,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         shared: shared.clone(),
         grace: *grace,
         minting: MintingLog::default(),
+        not_applied: NotAppliedLog::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);
     [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]

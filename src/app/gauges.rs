@@ -18,6 +18,7 @@ use crate::telemetry::metrics::{
 };
 use crate::view::agents::AgentFigures;
 use crate::view::minted::minting;
+use crate::view::not_applied::not_applying;
 use crate::view::plan_summary::{binding_label, hold_label};
 
 /// Sets the gauges that derive from state.
@@ -61,6 +62,8 @@ impl StateGauges {
             tell_agents(metrics, snapshot.plan());
             let minting = minting(snapshot.plan()).len();
             metrics.services_minting_names.set(minting as f64);
+            let not_applying = not_applying(snapshot.plan()).len();
+            metrics.services_not_applying.set(not_applying as f64);
         }
         self.tell_process(metrics);
     }

@@ -24,6 +24,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
 use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcome};
 use crate::view::minted::MintingLog;
+use crate::view::not_applied::NotAppliedLog;
 use crate::view::plan_log::{self, PlanChanges};
 
 /// How long before a window closes a trigger may come and wait for it. Triggers come every second,
@@ -38,6 +39,8 @@ pub struct Recompute {
     pub grace: Duration,
     /// Names the services that mint names in the log.
     pub minting: MintingLog,
+    /// Names the services that do not apply their strategy in the log.
+    pub not_applied: NotAppliedLog,
 }
 
 /// Held while a plan is computed, published and installed.
@@ -329,6 +332,7 @@ impl Recompute {
         self.shared.metrics.probabilities_changed.inc_by(changed);
         plan_log::log(before, plan, &changes, names, took);
         self.minting.log(plan, names);
+        self.not_applied.log(plan, names);
     }
 
     /// Logs what the served plan holds apart. The names of agents may have to be read, so this waits

@@ -165,6 +165,9 @@ metrics! {
         /// Services that mint names, in the served plan: less than half of their new operations are
         /// reported again.
         services_minting_names: Gauge = "weir_services_minting_names",
+        /// Services that sampled nearly everything in the served plan's window, although they are served
+        /// at most half: their SDKs do not apply the strategy.
+        services_not_applying: Gauge = "weir_services_not_applying",
         /// Counts the served plan holds apart, because they are out of all proportion.
         claims: Gauge = "weir_plan_claims",
         /// SDK instances of all services, as the served plan counts them.

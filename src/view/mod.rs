@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod explanation;
 pub mod minted;
+pub mod not_applied;
 pub mod plan_log;
 pub mod plan_summary;
 pub mod silent;

@@ -76,6 +76,7 @@ async fn alerts_about_the_fleet_fire_and_clear() {
         fleet::late_agents,
         fleet::wild_claims,
         fleet::minted_names,
+        fleet::strategy_not_applied,
         fleet::too_many_names,
     );
 }

@@ -15,6 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::ReasonDocument;
 use crate::view::minted::{EXAMPLES, seen_once};
+use crate::view::not_applied::Applied;
 use crate::view::plan_summary::{binding_label, finite};
 
 /// Entries on one page by default, and at most.
@@ -83,6 +84,7 @@ struct ServiceDocument {
     level_traces_per_second: Option<f64>,
     names_return: f64,
     names_seen_once: Vec<String>,
+    applies_strategy: Option<bool>,
 }
 
 /// Lists services by name.
@@ -127,16 +129,20 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         level_traces_per_second: finite(plan.level(held.id)),
         names_return: planned.map_or(1.0, |of| f64::from(of.names_return)),
         names_seen_once: Vec::new(),
+        applies_strategy: None,
     };
+    let mut applied = Applied::default();
     let mut once = Vec::new();
     for (name, operation) in snapshot.operations(held) {
         if seen_once(operation) {
             once.push((Reverse(operation.operation), name));
         }
+        applied.add(operation);
         document.operations += 1;
         document.offered_per_second += operation.offered;
         document.share_traces_per_second += operation.share;
     }
+    document.applies_strategy = applied.verdict();
     once.sort_unstable();
     let newest = once.iter().take(EXAMPLES);
     document.names_seen_once = newest.map(|(_, name)| (*name).to_owned()).collect();

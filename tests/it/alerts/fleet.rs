@@ -138,6 +138,22 @@ pub async fn wild_claims(world: Arc<World>) {
     weir.app.stop().await;
 }
 
+/// The SDKs of a service sample everything, whatever they are served; then they do not.
+pub async fn strategy_not_applied(world: Arc<World>) {
+    let job = "weir-not-applied";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    weir.app.set_budget(1.0).await;
+    world.clears(job, "WeirStrategyNotApplied").await;
+    weir.fleet.behave(|manners| manners.keeps_everything = true);
+    world.fires(job, "WeirStrategyNotApplied").await;
+    let (_, services) = weir.app.admin_get("/v1/services").await;
+    assert_eq!(services["services"][0]["applies_strategy"], false);
+    weir.fleet
+        .behave(|manners| manners.keeps_everything = false);
+    world.clears(job, "WeirStrategyNotApplied").await;
+    weir.app.stop().await;
+}
+
 /// An agent reports names with ids in them; then it does not.
 pub async fn minted_names(world: Arc<World>) {
     let job = "weir-minted";

@@ -332,6 +332,7 @@ impl Replica {
                 shared: shared.clone(),
                 grace: GRACE,
                 minting: Default::default(),
+                not_applied: Default::default(),
             }),
             maintain: Maintain {
                 shared: shared.clone(),
