@@ -58,31 +58,41 @@ pub(super) fn renamed(before: &Snapshot, names: &Names) -> Vec<OperationId> {
     renamed.map(|(_, _, operation)| operation).collect()
 }
 
+/// A plan, and the history that belongs to it. What they were made from is not needed any more.
+pub(super) struct ComputedPlan {
+    plan: Plan,
+    history: Vec<HistoryRow>,
+}
+
 /// Computes the plan that follows the previous one.
-///
-/// # Errors
-/// The plan is too large.
-pub(super) fn prepare(
+pub(super) fn compute(
     previous: &Plan,
     policy: &Policy,
     inputs: Inputs<'_>,
-    names: Arc<Names>,
     stored_as: StoredAs,
-) -> Result<PreparedPlan, Unstorable> {
-    let StoredAs {
-        number,
-        published_at,
-        format,
-    } = stored_as;
+) -> ComputedPlan {
     let mut plan = allocation::next_plan(previous, policy, inputs);
-    plan.number = number;
+    plan.number = stored_as.number;
     let windows = inputs.windows.iter();
     let history = windows
         .filter_map(|counts| {
             let answer = answer(counts, previous, &plan, inputs.readable);
-            Some(history(counts, answer?, format))
+            Some(history(counts, answer?, stored_as.format))
         })
         .collect();
+    ComputedPlan { plan, history }
+}
+
+/// Encodes a plan.
+///
+/// # Errors
+/// The plan is too large.
+pub(super) fn prepare(
+    computed: ComputedPlan,
+    names: Arc<Names>,
+    stored_as: StoredAs,
+) -> Result<PreparedPlan, Unstorable> {
+    let ComputedPlan { plan, history } = computed;
     let summary = PlanSummary::from(&plan);
     let stored = StoredPlan {
         number: plan.number,
@@ -91,9 +101,9 @@ pub(super) fn prepare(
         names: names.incarnation(),
         window: plan.window,
         configuration_revision: plan.configuration_revision,
-        published_at,
+        published_at: stored_as.published_at,
         summary: serde_json::to_string(&summary).expect("names and finite numbers serialise"),
-        body: plan_codec::encode(&plan, format).map_err(Unstorable)?,
+        body: plan_codec::encode(&plan, stored_as.format).map_err(Unstorable)?,
     };
     Ok(PreparedPlan {
         plan,

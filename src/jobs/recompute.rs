@@ -13,7 +13,7 @@ use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
 use super::follow::{blocking_under, load_current};
-use super::prepare::{PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
+use super::prepare::{self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
 use super::windows::{WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
@@ -278,7 +278,10 @@ impl Recompute {
                 published_at,
                 format: read.format,
             };
-            prepare(previous, &policy, inputs, names, stored_as)
+            let computed = prepare::compute(previous, &policy, inputs, stored_as);
+            // The counts are not needed any more, and encoding needs memory.
+            drop(windows);
+            prepare(computed, names, stored_as)
         })
         .await
     }

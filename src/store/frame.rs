@@ -1,6 +1,9 @@
 //! The frame around stored columns of numbers: a version byte, then one zstd frame.
 
-use std::io::Read;
+use std::io::{self, BufWriter, IntoInnerError, Read, Write};
+
+use serde::Serialize;
+use zstd::stream::write::Encoder;
 
 use super::varint::Damage;
 
@@ -17,16 +20,64 @@ pub struct TooLarge {
     pub most: u64,
 }
 
-/// Checks that content is small enough for [`unwrap`] with `largest`.
-pub(super) fn check(content: &[u8], largest: u64) -> Result<(), TooLarge> {
-    let bytes = content.len() as u64;
-    if bytes <= largest {
-        return Ok(());
+/// Bytes that are compressed at once.
+const AT_ONCE: usize = 128 * 1024;
+
+/// Wraps content that is written part by part. It is compressed as it comes, so it is never in memory
+/// as a whole.
+pub(super) struct Wrapping(BufWriter<Counted<Encoder<'static, Vec<u8>>>>);
+
+impl Wrapping {
+    /// Begins a frame of one version.
+    pub fn new(version: u8) -> Self {
+        let encoder = Encoder::new(vec![version], LEVEL).expect("the level is one that zstd has");
+        let counted = Counted {
+            bytes: 0,
+            to: encoder,
+        };
+        Self(BufWriter::with_capacity(AT_ONCE, counted))
     }
-    Err(TooLarge {
-        bytes,
-        most: largest,
-    })
+
+    /// Appends a part in postcard.
+    pub fn put(&mut self, part: &impl Serialize) {
+        postcard::to_io(part, &mut self.0).expect("numbers and lists of known length serialise");
+    }
+
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// Refuses content that is too large for [`unwrap`] with `largest`.
+    pub fn end(self, largest: u64) -> Result<Vec<u8>, TooLarge> {
+        let counted = self.0.into_inner().map_err(IntoInnerError::into_error);
+        let counted = counted.expect(INTO_MEMORY);
+        if counted.bytes > largest {
+            return Err(TooLarge {
+                bytes: counted.bytes,
+                most: largest,
+            });
+        }
+        Ok(counted.to.finish().expect(INTO_MEMORY))
+    }
+}
+
+const INTO_MEMORY: &str = "compression into memory does not fail";
+
+/// Counts what is written.
+struct Counted<W> {
+    bytes: u64,
+    to: W,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Wraps content.
@@ -74,12 +125,26 @@ mod tests {
 
     #[test]
     fn what_is_never_read_is_refused_before_it_is_written() {
-        assert_eq!(check(&[7; 100], 100), Ok(()));
         let refused = TooLarge {
             bytes: 100,
             most: 99,
         };
-        assert_eq!(check(&[7; 100], 99), Err(refused));
+        assert_eq!(wrapped().end(99), Err(refused));
+    }
+
+    #[test]
+    fn parts_come_back_as_one() {
+        let bytes = wrapped().end(100).unwrap();
+        let content = [[vec![59], vec![7; 59]], [vec![39], vec![8; 39]]].concat();
+        assert_eq!(unwrap(3, &bytes, 100), Ok(content.concat()));
+    }
+
+    /// A frame of two lists, which are a byte longer each with their lengths.
+    fn wrapped() -> Wrapping {
+        let mut wrapping = Wrapping::new(3);
+        wrapping.put(&vec![7_u8; 59]);
+        wrapping.put(&vec![8_u8; 39]);
+        wrapping
     }
 
     #[test]

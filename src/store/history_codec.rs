@@ -15,6 +15,8 @@
 
 mod table;
 
+use std::borrow::Cow;
+
 use crate::allocation::OperationId;
 
 use super::varint::{Damage, Reader, put};
@@ -63,9 +65,13 @@ pub struct HistoryOperation {
 /// ascending order of ids.
 #[must_use]
 pub fn encode(operations: &[HistoryOperation], format: WriteFormat) -> Vec<u8> {
-    let mut sorted = operations.to_vec();
-    sorted.sort_by_key(|entry| entry.operation);
-    sorted.dedup_by_key(|entry| entry.operation);
+    let mut sorted = Cow::Borrowed(operations);
+    // A million operations are not copied without need.
+    if !operations.is_sorted_by(|one, next| one.operation < next.operation) {
+        let sorted = sorted.to_mut();
+        sorted.sort_by_key(|entry| entry.operation);
+        sorted.dedup_by_key(|entry| entry.operation);
+    }
     match format {
         WriteFormat::Previous => frame::wrap(WHOLE, &table::encode(&sorted)),
         WriteFormat::Newest => indexed(&sorted),

@@ -16,13 +16,13 @@ mod fleet;
 mod followed;
 mod guaranteed;
 mod kept;
+mod operations;
 mod watermarks;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AGES, Belief, Binding, Figures, FleetPlan, OperationId, OperationPlan, Plan, Reason, ServiceId,
-    ServicePlan, Timestamp, Trim, Window,
+    AGES, Figures, FleetPlan, Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
 use self::agents::Agents;
@@ -32,6 +32,7 @@ use self::fleet::{Fleet, figures, fleet, fleet_columns, judged, trim, trimmed};
 use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
 use self::kept::Kept;
+use self::operations::{Operations, operation_columns, operations};
 use self::watermarks::Watermarks;
 use super::varint::Damage;
 use super::{StoreError, TooLarge, WriteFormat, frame};
@@ -72,11 +73,9 @@ pub const AGENT_BYTES: u64 = 82;
 pub const RATE_BYTES: u64 = 23;
 
 /// The beginning of every version. Its fields may only change with a new version.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Document {
     number: u64,
-    /// Bodies in the database call it `epoch`.
-    #[serde(rename = "epoch")]
     term: u64,
     configuration_revision: u64,
     window_milliseconds: (i64, i64),
@@ -92,76 +91,43 @@ struct Services {
     default_probability: Vec<f64>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Operations {
-    operation: Vec<u32>,
-    service: Vec<u32>,
-    overflow: Vec<bool>,
-    offered: Vec<f64>,
-    belief: Beliefs,
-    /// A negative rate means none.
-    belief_before: Beliefs,
-    share: Vec<f64>,
-    probability: Vec<f64>,
-    binding: Vec<u8>,
-    silent_windows: Vec<u32>,
-    window_offered: Vec<u64>,
-    window_sampled: Vec<u64>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Beliefs {
-    rate: Vec<f64>,
-    variance: Vec<f32>,
-    presence: Vec<f32>,
-    stay: Vec<f32>,
-    wake: Vec<f32>,
-}
-
 /// Encodes a plan.
 ///
 /// # Errors
 /// Refuses a plan that could never be read because it decompresses to more than [`BYTES_MAX`].
 pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
-    let document = Document {
-        number: plan.number,
-        term: plan.term,
-        configuration_revision: plan.configuration_revision,
-        window_milliseconds: (plan.window.start.0, plan.window.end.0),
-        fleet: fleet_columns(&plan.fleet),
-        services: service_columns(&plan.services),
-        operations: operation_columns(&plan.operations, format),
-        agents: match format {
-            WriteFormat::Previous => Agents::of(plan),
-            WriteFormat::Newest => Agents::default(),
-        },
-    };
-    let first = (
-        document,
-        judged(&plan.figures),
-        trimmed(&plan.fleet.trim),
-        Explained::of(plan),
-        Guaranteed::of(plan),
-    );
-    let (version, content) = match format {
-        WriteFormat::Previous => (PREVIOUS, bytes(&(first, Followed::<Seven>::of(plan)))),
+    let mut body = frame::Wrapping::new(match format {
+        WriteFormat::Previous => PREVIOUS,
+        WriteFormat::Newest => VERSION,
+    });
+    // Each part is freed before the next one is made.
+    put_document(&mut body, plan, format);
+    body.put(&(judged(&plan.figures), trimmed(&plan.fleet.trim)));
+    body.put(&Explained::of(plan));
+    body.put(&Guaranteed::of(plan));
+    match format {
+        WriteFormat::Previous => body.put(&Followed::<Seven>::of(plan)),
         WriteFormat::Newest => {
-            let followed = Followed::<Counted>::of(plan);
-            let later = (
-                followed,
-                Watermarks::of(plan),
-                Clocked::of(plan),
-                Kept::of(plan),
-            );
-            (VERSION, bytes(&(first, later)))
+            body.put(&Followed::<Counted>::of(plan));
+            body.put(&Watermarks::of(plan));
+            body.put(&Clocked::of(plan));
+            body.put(&Kept::of(plan));
         }
-    };
-    frame::check(&content, BYTES_MAX)?;
-    Ok(frame::wrap(version, &content))
+    }
+    body.end(BYTES_MAX)
 }
 
-fn bytes(whole: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(whole).expect("numbers and lists of known length serialise")
+/// Puts the fields of a [`Document`], in their order.
+fn put_document(body: &mut frame::Wrapping, plan: &Plan, format: WriteFormat) {
+    body.put(&(plan.number, plan.term, plan.configuration_revision));
+    body.put(&(plan.window.start.0, plan.window.end.0));
+    body.put(&fleet_columns(&plan.fleet));
+    body.put(&service_columns(&plan.services));
+    body.put(&operation_columns(&plan.operations, format));
+    body.put(&match format {
+        WriteFormat::Previous => Agents::of(plan),
+        WriteFormat::Newest => Agents::default(),
+    });
 }
 
 /// Decodes a plan.
@@ -275,149 +241,10 @@ fn services(columns: &Services, level: f64) -> Result<Vec<ServicePlan>, Damage> 
     Ok((0..count).map(row).collect())
 }
 
-fn operation_columns(operations: &[OperationPlan], format: WriteFormat) -> Operations {
-    let mut columns = Operations::default();
-    for row in operations {
-        columns.operation.push(row.operation.0);
-        columns.service.push(row.service.0);
-        columns.overflow.push(row.overflow);
-        columns.offered.push(row.offered);
-        columns.belief.push(&row.belief);
-        columns
-            .belief_before
-            .push(row.belief_before.as_ref().unwrap_or(&NO_BELIEF));
-        columns.share.push(row.share);
-        columns.probability.push(row.probability);
-        columns.binding.push(binding_code(row.binding, format));
-        columns.silent_windows.push(row.silent_windows);
-        columns.window_offered.push(row.window_offered);
-        columns.window_sampled.push(row.window_sampled);
-    }
-    columns
-}
-
-fn operations(columns: &Operations) -> Result<Vec<OperationPlan>, Damage> {
-    let count = columns.operation.len();
-    let lengths = [
-        columns.service.len(),
-        columns.overflow.len(),
-        columns.offered.len(),
-        columns.share.len(),
-        columns.probability.len(),
-        columns.binding.len(),
-        columns.silent_windows.len(),
-        columns.window_offered.len(),
-        columns.window_sampled.len(),
-    ];
-    same_length(count, &lengths)?;
-    same_length(count, &columns.belief.lengths())?;
-    same_length(count, &columns.belief_before.lengths())?;
-    let row = |at: usize| {
-        let before = columns.belief_before.at(at);
-        Ok(OperationPlan {
-            operation: OperationId(columns.operation[at]),
-            service: ServiceId(columns.service[at]),
-            overflow: columns.overflow[at],
-            offered: columns.offered[at],
-            belief: columns.belief.at(at),
-            belief_before: (before.rate >= 0.0).then_some(before),
-            share: columns.share[at],
-            probability: columns.probability[at],
-            turned: 0,
-            binding: binding(columns.binding[at])?,
-            reason: Reason::UNKNOWN,
-            silent_windows: columns.silent_windows[at],
-            silent_before: 0,
-            window_offered: columns.window_offered[at],
-            window_sampled: columns.window_sampled[at],
-        })
-    };
-    (0..count).map(row).collect()
-}
-
-/// The stored value for no belief.
-const NO_BELIEF: Belief = Belief {
-    rate: -1.0,
-    variance: 0.0,
-    presence: 0.0,
-    stay: 0.0,
-    wake: 0.0,
-    gap: 0,
-    since: 0,
-    regular: 0.0,
-    peak: 0.0,
-    once: false,
-    fell: false,
-};
-
-impl Beliefs {
-    fn push(&mut self, belief: &Belief) {
-        self.rate.push(belief.rate);
-        self.variance.push(belief.variance);
-        self.presence.push(belief.presence);
-        self.stay.push(belief.stay);
-        self.wake.push(belief.wake);
-    }
-
-    fn lengths(&self) -> [usize; 5] {
-        [
-            self.rate.len(),
-            self.variance.len(),
-            self.presence.len(),
-            self.stay.len(),
-            self.wake.len(),
-        ]
-    }
-
-    fn at(&self, at: usize) -> Belief {
-        Belief {
-            rate: self.rate[at],
-            variance: self.variance[at],
-            presence: self.presence[at],
-            stay: self.stay[at],
-            wake: self.wake[at],
-            ..Belief::default()
-        }
-    }
-}
-
 fn same_length(count: usize, others: &[usize]) -> Result<(), Damage> {
     if others.iter().all(|other| *other == count) {
         Ok(())
     } else {
         Err(Damage::Malformed)
-    }
-}
-
-/// Release 0.1.0 does not know all bindings, so it is told the nearest.
-fn binding_code(binding: Binding, format: WriteFormat) -> u8 {
-    match binding {
-        Binding::Level => 0,
-        Binding::Floor => 1,
-        Binding::Cap => 2,
-        Binding::Pin => 3,
-        Binding::ProbabilityOne => 4,
-        Binding::RaiseLimit => 5,
-        Binding::Hold => 6,
-        Binding::Deadband => 7,
-        Binding::Peak => match format {
-            WriteFormat::Previous => binding_code(Binding::RaiseLimit, format),
-            WriteFormat::Newest => 8,
-        },
-    }
-}
-
-fn binding(code: u8) -> Result<Binding, Damage> {
-    match code {
-        0 => Ok(Binding::Level),
-        1 => Ok(Binding::Floor),
-        2 => Ok(Binding::Cap),
-        3 => Ok(Binding::Pin),
-        4 => Ok(Binding::ProbabilityOne),
-        5 => Ok(Binding::RaiseLimit),
-        6 => Ok(Binding::Hold),
-        7 => Ok(Binding::Deadband),
-        8 => Ok(Binding::Peak),
-        _ => Err(Damage::OutOfRange),
     }
 }
