@@ -8,6 +8,8 @@ use super::{Clock, Figures, FleetPlan, Inputs, Plan, Policy, Trim, Window, peaks
 
 /// What a plan decides.
 pub(super) struct Decided {
+    /// The offered rate that is planned for.
+    pub offered: f64,
     pub trim: Trim,
     pub clock: Clock,
     pub decision: Decision,
@@ -23,7 +25,7 @@ pub(super) fn assemble(
     previous: &Plan,
     policy: &Policy,
     inputs: &Inputs<'_>,
-    seen: Seen,
+    seen: Seen<'_>,
     decided: Decided,
     window: Window,
 ) -> Plan {
@@ -50,11 +52,11 @@ fn fleet(
     previous: &Plan,
     policy: &Policy,
     inputs: &Inputs<'_>,
-    seen: &Seen,
+    seen: &Seen<'_>,
     decided: &Decided,
 ) -> FleetPlan {
     let (trust, state, decision) = (&seen.trust, &seen.state, &decided.decision);
-    let offered = state.demand();
+    let offered = decided.offered;
     let shares = decision.operations.iter().map(|plan| plan.share);
     FleetPlan {
         budget: amount(policy.budget),

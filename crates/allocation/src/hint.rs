@@ -18,6 +18,32 @@ pub(super) fn beside<T, B, K: Ord>(
     })
 }
 
+/// An item that is known, and perhaps in another list, too; or only in the other.
+pub(super) enum Match<'a, 'b, A, B> {
+    Known(&'a A, Option<&'b B>),
+    New(&'b B),
+}
+
+/// Merges a list with what another one says of its keys. Both are sorted by it.
+pub(super) fn matches<'a, 'b, A, B, K: Ord>(
+    known: &'a [A],
+    key: impl Fn(&A) -> K,
+    other: &'b [B],
+    of: impl Fn(&B) -> K,
+) -> impl Iterator<Item = Match<'a, 'b, A, B>> {
+    let (mut known, mut other) = (known.iter().peekable(), other.iter().peekable());
+    std::iter::from_fn(move || {
+        let first = known.peek().map(|known| key(known));
+        let is_new = |entry: &&B| first.as_ref().is_none_or(|first| of(entry) < *first);
+        if let Some(entry) = other.next_if(is_new) {
+            return Some(Match::New(entry));
+        }
+        let known = known.next()?;
+        let found = other.next_if(|entry| Some(of(entry)) == first);
+        Some(Match::Known(known, found))
+    })
+}
+
 /// Where an entry of a sorted list was found last.
 ///
 /// Operations are sorted by number, and a service's operations get theirs together. So a million of them ask

@@ -9,19 +9,23 @@
 //!
 //! docs/allocation.md has the mathematics, [`Tuning`](super::Tuning) every constant.
 
+use std::mem;
+
 use super::assemble::{Decided, assemble};
 use super::decide::decide;
 use super::instances::InstanceEvidence;
 use super::instructed::instructed;
 use super::limits::Rules;
 use super::lower_bound::Guarantees;
+use super::operation::Estimate;
 use super::seen::Seen;
 use super::served::{self, Due};
 use super::solve::{amount, probability};
 use super::stand::stand;
+use super::state;
 use super::tally::SortedCounts;
 use super::trim::Kept;
-use super::{Figures, Hold, Inputs, Plan, Policy, Window, interval, peaks};
+use super::{Figures, Hold, Inputs, Plan, Policy, Window, WindowCounts, interval, peaks};
 
 /// Computes the plan that follows `previous`.
 ///
@@ -40,22 +44,25 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
         readable: probability(inputs.readable, 0.0),
         ..inputs
     };
-    let seen = Seen::read(previous, &inputs);
-    let decided = decided(previous, policy, &inputs, &seen, window);
+    let mut seen = Seen::read(previous, &inputs);
+    let known = mem::take(&mut seen.state.known);
+    let decided = decided(previous, policy, &inputs, &seen, known, window);
     assemble(previous, policy, &inputs, seen, decided, window)
 }
 
-/// Decides by what is known.
+/// Decides by what is known of each operation.
 fn decided(
     previous: &Plan,
     policy: &Policy,
     inputs: &Inputs<'_>,
-    seen: &Seen,
+    seen: &Seen<'_>,
+    known: Vec<Estimate>,
     window: Window,
 ) -> Decided {
     let (trust, state, tuning) = (&seen.trust, &seen.state, inputs.tuning);
     let (budget, part) = (amount(policy.budget), seen.part_sampled);
-    let empty = SortedCounts::of(&Default::default(), &[]);
+    let nothing = WindowCounts::default();
+    let empty = SortedCounts::of(&nothing, &[]);
     let tally = seen.tallies.last().unwrap_or(&empty);
     let before = &previous.fleet;
     let later = tuning.estimate.operation.later();
@@ -70,24 +77,26 @@ fn decided(
     let trim = before.trim.after(previous, kept, budget, tuning);
     let clock = before.clock.factor(window, later, &tuning.serve.clock);
 
+    let offered = state::demand(&known);
     let instructed = instructed(previous, policy, tuning);
     let stands = seen.hold == Hold::Frozen && instructed.is_none();
-    let bound = guarantees(previous, policy, inputs, seen, stands);
+    let bound = guarantees(previous, policy, inputs, (seen, &known), stands);
     let rules = Rules::new(
         policy,
         previous,
         seen.hold,
-        state.demand(),
+        offered,
         trim.factor * clock,
-        bound.most(&state.known),
+        bound.most(&known),
         tuning,
     );
     let from = instructed.as_ref().unwrap_or(previous);
     let rules = rules.raising(from, trust, &state.fleet.names_return);
     let mut decision = if stands {
-        stand(previous, policy, state)
+        stand(previous, policy, known)
     } else {
-        decide(&rules, state, &bound, tally.seconds)
+        let unseen_sampled = state.fleet.unseen_sampled;
+        decide(&rules, known, unseen_sampled, &bound, tally.seconds)
     };
 
     bound.note(&mut decision.services);
@@ -95,7 +104,7 @@ fn decided(
     state.note(&mut decision.services);
     peaks::note(
         previous,
-        &state.known,
+        &decision.operations,
         &mut decision.services,
         &tuning.share.peaks,
     );
@@ -103,6 +112,7 @@ fn decided(
     let newest = tally.per_second(due.newest);
     let clock = &before.clock;
     Decided {
+        offered,
         lower_bound: bound.traces_per_second,
         lower_bound_cost: bound.cost(&decision.operations),
         clock: clock.after(previous, window, newest, part, &tuning.serve.clock),
@@ -123,10 +133,10 @@ fn guarantees(
     previous: &Plan,
     policy: &Policy,
     inputs: &Inputs<'_>,
-    seen: &Seen,
+    (seen, known): (&Seen<'_>, &[Estimate]),
     stands: bool,
 ) -> Guarantees {
-    let (known, tuning) = (&seen.state.known, inputs.tuning);
+    let tuning = inputs.tuning;
     if seen.hold == Hold::Frozen && !stands {
         return Guarantees::settled(previous, policy, known, tuning);
     }

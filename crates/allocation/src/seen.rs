@@ -7,9 +7,9 @@ use super::trust::{self, Trust};
 use super::{Hold, Inputs, Plan};
 
 /// What is known after the windows.
-pub(super) struct Seen {
+pub(super) struct Seen<'a> {
     /// The counts of each window.
-    pub tallies: Vec<SortedCounts>,
+    pub tallies: Vec<SortedCounts<'a>>,
     /// Which of them are believed.
     pub trust: Trust,
     /// How much traffic they show.
@@ -20,11 +20,11 @@ pub(super) struct Seen {
     pub part_sampled: f64,
 }
 
-impl Seen {
+impl<'a> Seen<'a> {
     /// Reads the windows from what a plan knew; `inputs.retired` is sorted.
-    pub(super) fn read(previous: &Plan, inputs: &Inputs<'_>) -> Self {
+    pub(super) fn read(previous: &Plan, inputs: &Inputs<'a>) -> Self {
         let sorted = |counts| SortedCounts::of(counts, inputs.retired);
-        let tallies: Vec<SortedCounts> = inputs.windows.iter().map(sorted).collect();
+        let tallies: Vec<SortedCounts<'a>> = inputs.windows.iter().map(sorted).collect();
         let trust = trust::read(previous, inputs.windows, &inputs.tuning.trust);
         let trust = trust.readable(inputs.readable);
         Self {

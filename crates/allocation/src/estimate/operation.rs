@@ -8,9 +8,10 @@
 //! operation*. The common change of all operations is removed [first](crate::common). Whether an operation has
 //! traffic at all is tracked [separately](crate::presence), including its [period](crate::rhythm).
 
-use std::cell::LazyCell;
+use std::ops::Deref;
 
 use crate::common::{Common, Shift, Trend};
+use crate::hint::{Match, beside, matches};
 use crate::outlook::{Outlook, is_edge};
 use crate::peaks;
 use crate::presence::Presence;
@@ -21,22 +22,20 @@ use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Estimate as Tuning;
 use crate::tuning::share::Peaks;
-use crate::{Belief, OperationCount, OperationId, OperationPlan, ServiceId};
+use crate::{Belief, Binding, OperationCount, OperationPlan, Reason, ServiceId};
 
 /// The lowest rate, in root requests per second: a share divided by it is still a probability, and a
 /// million such operations cost nothing.
 const LEAST_RATE: f64 = 1e-12;
 
-/// An operation, with its belief before and after a window.
+/// An operation after a window.
+///
+/// It holds what the next plan will list. So a list of a million estimates is turned into that plan's list in
+/// place, and each window is followed in place, too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimate {
-    pub operation: OperationId,
-    pub service: ServiceId,
-    pub overflow: bool,
-    /// The belief before the first window that may still change; none if the operation was first seen since.
-    pub before: Option<Belief>,
-    /// The belief after the newest window.
-    pub belief: Belief,
+    /// What the next plan will list. What it decides is still that of the plan before.
+    plan: OperationPlan,
     /// Whether the newest window is the first in which it was seen.
     pub is_new: bool,
     /// See [`Estimate::rate`].
@@ -45,32 +44,32 @@ pub(crate) struct Estimate {
     presence: f64,
     /// Whether it had no traffic in the window, and not by chance.
     pub is_silent: bool,
-    pub silent_windows: u32,
-    /// The same before the first window that may still change.
-    pub silent_before: u32,
-    pub window_offered: u64,
-    pub window_sampled: u64,
+}
+
+impl Deref for Estimate {
+    type Target = OperationPlan;
+
+    fn deref(&self) -> &OperationPlan {
+        &self.plan
+    }
 }
 
 impl Estimate {
     /// Reads an operation of a plan, of a fleet with this trend.
     pub(crate) fn of(plan: &OperationPlan, trend: Trend, tuning: &Tuning) -> Self {
+        let mut estimate = Self::new(*plan, false);
+        estimate.plan_ahead(trend, tuning);
+        estimate
+    }
+
+    fn new(plan: OperationPlan, is_new: bool) -> Self {
         Self {
-            operation: plan.operation,
-            service: plan.service,
-            overflow: plan.overflow,
-            before: plan.belief_before,
-            belief: plan.belief,
-            is_new: false,
+            plan,
+            is_new,
             rate: 0.0,
             presence: 0.0,
             is_silent: false,
-            silent_windows: plan.silent_windows,
-            silent_before: plan.silent_before,
-            window_offered: plan.window_offered,
-            window_sampled: plan.window_sampled,
         }
-        .planned(trend, tuning)
     }
 
     /// Reads what a plan knew before its first window that may still change; none if the operation was first
@@ -87,17 +86,46 @@ impl Estimate {
     }
 
     /// Works out what the belief says of the time when a plan made now is used.
-    fn planned(self, trend: Trend, tuning: &Tuning) -> Self {
+    fn plan_ahead(&mut self, trend: Trend, tuning: &Tuning) {
         let presence = Presence::of(&self.belief);
         let (by_chance, later) = (presence.expected(), tuning.operation.later());
         let expected =
             Rhythm::of(&self.belief).expected(presence.present, presence.stay, by_chance, later);
-        Self {
-            rate: tame(self.belief.rate * trend.ahead(tuning)),
-            presence: Presence::tame(expected),
-            is_silent: self.window_offered == 0 && presence.present < tuning.presence.present,
-            ..self
+        self.rate = tame(self.belief.rate * trend.ahead(tuning));
+        self.presence = Presence::tame(expected);
+        self.is_silent = self.window_offered == 0 && presence.present < tuning.presence.present;
+    }
+
+    /// Remembers what is believed: the windows that follow may still change.
+    pub(crate) fn settle(&mut self) {
+        self.plan.belief_before = Some(self.plan.belief);
+        self.plan.silent_before = self.plan.silent_windows;
+    }
+
+    /// What the plan lists, with what it decides.
+    pub(crate) fn decided(
+        self,
+        share: f64,
+        probability: f64,
+        binding: Binding,
+        reason: Reason,
+    ) -> OperationPlan {
+        OperationPlan {
+            offered: self.demand(),
+            share,
+            probability,
+            turned: 0,
+            binding,
+            reason,
+            ..self.plan
         }
+    }
+
+    /// Takes over a window's counts.
+    fn count(&mut self, count: Option<&OperationCount>) {
+        self.is_new = false;
+        self.plan.window_offered = count.map_or(0, |count| count.offered);
+        self.plan.window_sampled = count.map_or(0, |count| count.sampled);
     }
 
     /// The offered rate while it has traffic, when a plan made now is used, in root requests per
@@ -120,7 +148,7 @@ impl Estimate {
 /// What a window shows, and how much of it is in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence<'a> {
-    pub tally: &'a SortedCounts,
+    pub tally: &'a SortedCounts<'a>,
     pub trust: &'a Trust,
     /// The place of the window among those that are read.
     pub window: usize,
@@ -142,90 +170,59 @@ impl Evidence<'_> {
     }
 }
 
-/// An operation known, counted, or both.
-enum Match<'a> {
-    Known(&'a Estimate, Option<&'a OperationCount>),
-    New(&'a OperationCount),
-}
-
-/// Merges estimates and counts, both sorted by operation.
-fn matches<'a>(
-    known: &'a [Estimate],
-    counts: &'a [OperationCount],
-) -> impl Iterator<Item = Match<'a>> {
-    let (mut known, mut counts) = (known.iter().peekable(), counts.iter().peekable());
-    std::iter::from_fn(move || {
-        let first = known.peek().map(|known| known.operation);
-        let new = counts.next_if(|count| first.is_none_or(|first| count.operation < first));
-        if let Some(count) = new {
-            return Some(Match::New(count));
-        }
-        let known = known.next()?;
-        let count = counts.next_if(|count| count.operation == known.operation);
-        Some(Match::Known(known, count))
-    })
-}
-
 /// Carries the estimates (sorted by operation) and what they have in common over a window.
 pub(crate) fn advance(
-    known: &[Estimate],
+    known: &mut Vec<Estimate>,
     fleet: &Shared,
     evidence: Evidence<'_>,
-) -> (Vec<Estimate>, Common, Trend) {
-    let counts = &evidence.tally.operations;
-    let matched = || matches(known, counts);
+) -> (Common, Trend) {
+    let counts = &evidence.tally.operations[..];
     let (trend, names) = (fleet.trend, &fleet.names_return);
-    let outlooks = matched().filter_map(|matched| match matched {
+    let mut new = Vec::new();
+    let matched = matches(known, |old| old.operation, counts, |of| of.operation);
+    let outlooks = matched.filter_map(|matched| match matched {
         // Whether names that were seen once come again says nothing of the others.
         Match::Known(old, count) if !old.belief.once => {
             Outlook::of(old, count, evidence, (trend.step(), names))
         }
-        Match::Known(..) | Match::New(_) => None,
+        Match::Known(..) => None,
+        Match::New(count) => {
+            new.push(count);
+            None
+        }
     });
     let scatter = evidence.trust.scatter(evidence.window);
     let (common, shift, trend) =
         fleet
             .common
             .after(outlooks, trend, evidence.windows, scatter, evidence.tuning);
-    let priors = LazyCell::new(|| Priors::of(known));
-    let planned = |estimate: Estimate| estimate.planned(trend, evidence.tuning);
-    let mut estimates = Vec::with_capacity(known.len().max(counts.len()));
-    for matched in matched() {
-        match matched {
-            Match::Known(old, count) => {
-                let outlook = Outlook::of(old, count, evidence, (shift.change, names));
-                estimates.push(planned(match outlook {
-                    Some(outlook) => follow(old, count, &outlook, evidence, shift),
-                    None => carried(old, count, evidence, shift),
-                }));
-            }
-            Match::New(count) if evidence.exposure(count.service) > 0.0 => {
-                let stays = names.of_service(count.service);
-                estimates.push(planned(first_seen(count, &priors, evidence, stays)));
-            }
-            Match::New(_) => {}
+    new.retain(|count| evidence.exposure(count.service) > 0.0);
+    let priors = (!new.is_empty()).then(|| Priors::of(known));
+    let olds = known.iter_mut();
+    for (old, count) in beside(olds, |old| old.operation, counts, |of| of.operation) {
+        match Outlook::of(old, count, evidence, (shift.change, names)) {
+            Some(outlook) => follow(old, count, &outlook, evidence, shift),
+            None => carry(old, count, evidence, shift),
+        }
+        old.plan_ahead(trend, evidence.tuning);
+    }
+    if let Some(priors) = priors {
+        known.extend(new.into_iter().map(|count| {
+            let stays = names.of_service(count.service);
+            let mut estimate = first_seen(count, &priors, evidence, stays);
+            estimate.plan_ahead(trend, evidence.tuning);
+            estimate
+        }));
+        // New names have the highest numbers, so nearly always they are in order.
+        if !known.is_sorted_by_key(|known| known.operation) {
+            known.sort_by_key(|known| known.operation);
         }
     }
-    (estimates, common, trend)
-}
-
-/// The operation with a window's counts and the belief that it had.
-fn still(old: &Estimate, count: Option<&OperationCount>) -> Estimate {
-    Estimate {
-        is_new: false,
-        window_offered: count.map_or(0, |count| count.offered),
-        window_sampled: count.map_or(0, |count| count.sampled),
-        ..*old
-    }
+    (common, trend)
 }
 
 /// Carries a belief over a window that shows nothing of the operation: it changes as the fleet does.
-fn carried(
-    old: &Estimate,
-    count: Option<&OperationCount>,
-    evidence: Evidence<'_>,
-    shift: Shift,
-) -> Estimate {
+fn carry(old: &mut Estimate, count: Option<&OperationCount>, evidence: Evidence<'_>, shift: Shift) {
     let before = &old.belief;
     let presence = Presence::of(before);
     let (rhythm, present) = Rhythm::of(before).carried(
@@ -238,20 +235,18 @@ fn carried(
     let tuning = &evidence.tuning.operation;
     let variance = f64::from(before.variance) + tuning.drift() * evidence.windows;
     let rate = before.rate * shift.change;
-    Estimate {
-        belief: Belief {
-            once: before.once,
-            fell: before.fell,
-            ..belief(
-                rate,
-                variance.min(tuning.variance_most()),
-                presence,
-                rhythm,
-                f64::from(before.peak),
-            )
-        },
-        ..still(old, count)
-    }
+    old.plan.belief = Belief {
+        once: before.once,
+        fell: before.fell,
+        ..belief(
+            rate,
+            variance.min(tuning.variance_most()),
+            presence,
+            rhythm,
+            f64::from(before.peak),
+        )
+    };
+    old.count(count);
 }
 
 /// Follows a window.
@@ -262,12 +257,12 @@ fn carried(
 /// # Source
 /// docs/allocation.md, *The rate of an operation*.
 fn follow(
-    old: &Estimate,
+    old: &mut Estimate,
     count: Option<&OperationCount>,
     outlook: &Outlook,
     evidence: Evidence<'_>,
     shift: Shift,
-) -> Estimate {
+) {
     let Outlook {
         expected, variance, ..
     } = *outlook;
@@ -307,19 +302,17 @@ fn follow(
         evidence.windows,
         evidence.peaks,
     );
-    Estimate {
-        belief: Belief {
-            once,
-            fell: outlook.edge || outlook.step && outlook.counted < outlook.expected,
-            ..belief(rate, variance, presence, rhythm, peak)
-        },
-        silent_windows: if comes {
-            0
-        } else {
-            old.silent_windows.saturating_add(1)
-        },
-        ..still(old, count)
-    }
+    old.plan.belief = Belief {
+        once,
+        fell: outlook.edge || outlook.step && outlook.counted < outlook.expected,
+        ..belief(rate, variance, presence, rhythm, peak)
+    };
+    old.plan.silent_windows = if comes {
+        0
+    } else {
+        old.silent_windows.saturating_add(1)
+    };
+    old.count(count);
 }
 
 /// Starts an operation from its first count.
@@ -327,9 +320,9 @@ fn follow(
 /// A small count says little, and the operation may have begun late in the window. So the median of
 /// comparable operations is mixed in with the weight [`prior_count`](crate::tuning::estimate::Operation::prior_count): upwards at most as far as the count
 /// allows, and never downwards, because the budget must hold for what was counted.
-fn first_seen<F: FnOnce() -> Priors>(
+fn first_seen(
     count: &OperationCount,
-    priors: &LazyCell<Priors, F>,
+    priors: &Priors,
     evidence: Evidence<'_>,
     stays: f64,
 ) -> Estimate {
@@ -346,30 +339,29 @@ fn first_seen<F: FnOnce() -> Priors>(
     let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
     let weight = tuning.operation.prior_count;
     let rate = (counted * seen + weight * prior) / (counted + weight);
-    Estimate {
+    let presence = Presence::new(if count.overflow { 1.0 } else { stays }, &tuning.presence);
+    let variance = first_variance(counted, tuning);
+    let plan = OperationPlan {
         operation: count.operation,
         service: count.service,
         overflow: count.overflow,
-        before: None,
+        offered: 0.0,
         belief: Belief {
             once: true,
-            ..belief(
-                rate,
-                first_variance(counted, tuning),
-                Presence::new(if count.overflow { 1.0 } else { stays }, &tuning.presence),
-                Rhythm::NEW,
-                0.0,
-            )
+            ..belief(rate, variance, presence, Rhythm::NEW, 0.0)
         },
-        is_new: true,
-        rate: 0.0,
-        presence: 0.0,
-        is_silent: false,
+        belief_before: None,
+        share: 0.0,
+        probability: 0.0,
+        turned: 0,
+        binding: Binding::Level,
+        reason: Reason::UNKNOWN,
         silent_windows: 0,
         silent_before: 0,
         window_offered: count.offered,
         window_sampled: count.sampled,
-    }
+    };
+    Estimate::new(plan, true)
 }
 
 /// The relative variance of an estimate that one count shows.

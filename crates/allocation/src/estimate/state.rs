@@ -80,7 +80,7 @@ impl State {
     pub(crate) fn read(
         previous: &Plan,
         inputs: &Inputs<'_>,
-        tallies: &[SortedCounts],
+        tallies: &[SortedCounts<'_>],
         trust: &Trust,
     ) -> Self {
         let retired = inputs.retired;
@@ -125,7 +125,7 @@ impl State {
 
     /// The offered rate that the next window is planned for, in root requests per second.
     pub(crate) fn demand(&self) -> f64 {
-        exact_sum(self.known.iter().map(|known| known.demand()))
+        demand(&self.known)
     }
 
     /// Writes into each service's plan which part of its new names come again.
@@ -139,8 +139,7 @@ impl State {
     /// Remembers the state: what follows may still change.
     fn settle(&mut self) {
         for known in &mut self.known {
-            known.before = Some(known.belief);
-            known.silent_before = known.silent_windows;
+            known.settle();
         }
         self.before = self.fleet.clone();
     }
@@ -150,8 +149,8 @@ impl State {
         let tally = evidence.tally;
         let unseen = self.known.is_empty();
         self.fleet.names_return.follow(&self.known, evidence);
-        let (known, common, trend) = advance(&self.known, &self.fleet, evidence);
-        let new = known.iter().filter(|known| known.is_new);
+        let (common, trend) = advance(&mut self.known, &self.fleet, evidence);
+        let new = self.known.iter().filter(|known| known.is_new);
         let sampled = new
             .map(|known| u128::from(known.window_sampled))
             .sum::<u128>();
@@ -163,16 +162,20 @@ impl State {
             let gain = evidence.tuning.names.unseen_gain;
             self.fleet.unseen_sampled += gain * (cost - self.fleet.unseen_sampled);
         }
-        self.known = known;
         self.fleet.common = common;
         self.fleet.trend = trend;
     }
 }
 
+/// The offered rate that the next window is planned for, in root requests per second.
+pub(crate) fn demand(known: &[Estimate]) -> f64 {
+    exact_sum(known.iter().map(Estimate::demand))
+}
+
 /// Whether the previous plan's window, read again, says what it said then.
 fn unchanged(
     previous: &Plan,
-    tallies: &[SortedCounts],
+    tallies: &[SortedCounts<'_>],
     trust: &Trust,
     windows: &[WindowCounts],
 ) -> bool {

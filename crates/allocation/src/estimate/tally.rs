@@ -1,16 +1,20 @@
 //! Brings a window's counts into the one order that all later steps rely on.
 
+use std::borrow::Cow;
+
 use crate::{OperationCount, OperationId, ServiceCount, WindowCounts};
 
 /// The counts of a window: each key once, sorted, without empty entries.
+///
+/// Counts that already are in this order are borrowed: a million of them take 31 MiB a window.
 #[derive(Debug)]
-pub(crate) struct SortedCounts {
+pub(crate) struct SortedCounts<'a> {
     /// The window's length in seconds.
     pub seconds: f64,
     /// The window's length in milliseconds.
     pub milliseconds: i64,
     /// Operations with at least one root request, by id.
-    pub operations: Vec<OperationCount>,
+    pub operations: Cow<'a, [OperationCount]>,
     /// Services whose instances were heard, by id.
     pub services: Vec<ServiceCount>,
     /// Root requests before sampling, over all operations.
@@ -19,10 +23,14 @@ pub(crate) struct SortedCounts {
     pub sampled: f64,
 }
 
-impl SortedCounts {
+impl<'a> SortedCounts<'a> {
     /// Sorts the counts and adds up repeated keys, without retired operations (sorted by id).
-    pub(crate) fn of(counts: &WindowCounts, retired: &[OperationId]) -> Self {
-        let operations = operations(counts, retired);
+    pub(crate) fn of(counts: &'a WindowCounts, retired: &[OperationId]) -> Self {
+        let operations = if is_sorted(&counts.operations, retired) {
+            Cow::Borrowed(&counts.operations[..])
+        } else {
+            Cow::Owned(sorted(&counts.operations, retired))
+        };
         Self {
             seconds: counts.window.seconds(),
             milliseconds: counts.window.milliseconds(),
@@ -48,9 +56,17 @@ impl SortedCounts {
     }
 }
 
-fn operations(counts: &WindowCounts, retired: &[OperationId]) -> Vec<OperationCount> {
+/// Whether counts are already as [`sorted`] returns them.
+fn is_sorted(counts: &[OperationCount], retired: &[OperationId]) -> bool {
+    let sound = |count: &OperationCount| count.offered > 0 && count.sampled <= count.offered;
+    let counted = |id: &OperationId| counts.binary_search_by_key(id, |count| count.operation);
+    counts.iter().all(sound)
+        && counts.is_sorted_by(|one, next| one.operation < next.operation)
+        && retired.iter().all(|id| counted(id).is_err())
+}
+
+fn sorted(counts: &[OperationCount], retired: &[OperationId]) -> Vec<OperationCount> {
     let mut list: Vec<OperationCount> = counts
-        .operations
         .iter()
         .filter(|count| count.offered > 0)
         .filter(|count| retired.binary_search(&count.operation).is_err())

@@ -25,7 +25,8 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
     let bound = Guarantees::settled(current, policy, &state.known, tuning);
     let rules = Rules::settled(policy, current, offered, bound.most(&state.known), tuning);
     let seconds = current.window.seconds();
-    let mut decision = decide(&rules, &state, &bound, seconds);
+    let unseen_sampled = state.fleet.unseen_sampled;
+    let mut decision = decide(&rules, state.known, unseen_sampled, &bound, seconds);
     bound.note(&mut decision.services);
     let lower_bound_cost = bound.cost(&decision.operations);
     let changed = served::note(current, &mut decision.operations);

@@ -36,7 +36,7 @@ pub(crate) struct Due {
 
 impl Due {
     /// The part `later` of a plan's use falls into the window after the next.
-    pub(crate) fn of(previous: &Plan, tally: &SortedCounts, later: f64) -> Self {
+    pub(crate) fn of(previous: &Plan, tally: &SortedCounts<'_>, later: f64) -> Self {
         let counts = tally.operations.iter();
         let listed = &previous.operations;
         let both: Vec<(f64, f64)> =

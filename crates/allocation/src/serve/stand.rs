@@ -1,16 +1,18 @@
 //! Leaves every probability as it was served, while nobody is heard.
 
-use crate::assign::{by_default, plan_of};
+use crate::assign::by_default;
 use crate::decide::Decision;
+use crate::hint::beside;
 use crate::listing::Unlisted;
-use crate::state::State;
+use crate::operation::Estimate;
 use crate::{Binding, OperationPlan, Plan, Policy, Reason, ServicePlan, Source};
 
 /// What the previous plan decided, for what is known now.
-pub(crate) fn stand(previous: &Plan, policy: &Policy, state: &State) -> Decision {
-    let left_out = Unlisted::among(policy, &state.known);
-    let operations: Vec<OperationPlan> = previous
-        .listed(&state.known)
+pub(crate) fn stand(previous: &Plan, policy: &Policy, known: Vec<Estimate>) -> Decision {
+    let left_out = Unlisted::among(policy, &known);
+    let key = |estimate: &Estimate| estimate.operation;
+    let (estimates, listed) = (known.into_iter(), &previous.operations);
+    let operations: Vec<OperationPlan> = beside(estimates, key, listed, |of| of.operation)
         .enumerate()
         .map(|(at, (estimate, listed))| {
             let unlisted = || previous.default_probability(estimate.service);
@@ -26,7 +28,7 @@ pub(crate) fn stand(previous: &Plan, policy: &Policy, state: &State) -> Decision
                 target: listed.map_or(probability as f32, |plan| plan.reason.target),
                 ..held
             };
-            plan_of(estimate, share, probability, Binding::Hold, reason)
+            estimate.decided(share, probability, Binding::Hold, reason)
         })
         .collect();
     let services = ServicePlan::all(&operations, |service| ServicePlan {

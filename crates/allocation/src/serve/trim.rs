@@ -49,7 +49,7 @@ impl Default for Trim {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept<'a> {
     /// The counts that are in.
-    pub tally: &'a SortedCounts,
+    pub tally: &'a SortedCounts<'a>,
     /// What they were to keep by their probabilities,
     pub due: Due,
     /// and by their lower bound, in traces.

@@ -10,7 +10,7 @@ use crate::{Binding, OperationPlan, Reason, Source};
 ///
 /// The levels are the one it shares at, and the one that it would share at if nothing were held back.
 pub(crate) fn assign(
-    estimate: &Estimate,
+    estimate: Estimate,
     limit: &Limit,
     share: f64,
     pin_scale: f64,
@@ -30,7 +30,7 @@ pub(crate) fn assign(
         let probability = pin * pin_scale;
         let share = probability * estimate.demand();
         let reason = reason(pin, limit.source, pin);
-        return plan_of(estimate, share, probability, Binding::Pin, reason);
+        return estimate.decided(share, probability, Binding::Pin, reason);
     }
     if share >= entry.cap {
         // Exactly the limit: rounding could be off by one bit, and a hold must not be.
@@ -38,17 +38,11 @@ pub(crate) fn assign(
         let (source, target) = match limit.binding {
             Binding::Cap => (limit.source, most),
             Binding::RaiseLimit | Binding::Hold | Binding::Peak => {
-                (Source::Fleet, without_ceiling(estimate, limit, free))
+                (Source::Fleet, without_ceiling(&estimate, limit, free))
             }
             _ => (local.source, most),
         };
-        return plan_of(
-            estimate,
-            share,
-            most,
-            limit.binding,
-            reason(most, source, target),
-        );
+        return estimate.decided(share, most, limit.binding, reason(most, source, target));
     }
     let probability = (share / estimate.demand()).min(limit.probability_max);
     let (binding, bound, source) = if share <= entry.floor && entry.floor > 0.0 {
@@ -57,8 +51,7 @@ pub(crate) fn assign(
     } else {
         (Binding::Level, local.level, local.source)
     };
-    plan_of(
-        estimate,
+    estimate.decided(
         share,
         probability,
         binding,
@@ -67,7 +60,7 @@ pub(crate) fn assign(
 }
 
 /// What an operation gets that strategies do not list.
-pub(crate) fn by_default(estimate: &Estimate, default: f64) -> OperationPlan {
+pub(crate) fn by_default(estimate: Estimate, default: f64) -> OperationPlan {
     let reason = Reason {
         bound: default as f32,
         source: Source::Fleet,
@@ -75,7 +68,7 @@ pub(crate) fn by_default(estimate: &Estimate, default: f64) -> OperationPlan {
         target: default as f32,
     };
     let share = default * estimate.demand();
-    plan_of(estimate, share, default, Binding::Cap, reason)
+    estimate.decided(share, default, Binding::Cap, reason)
 }
 
 /// The share by level, floor and caps alone, whatever was served before.
@@ -83,31 +76,4 @@ fn without_ceiling(estimate: &Estimate, limit: &Limit, local: Local) -> f64 {
     let Limit { entry, .. } = limit;
     let share = (entry.weight * local.level).max(entry.floor);
     probability(share / estimate.demand(), 1.0).min(limit.cap_probability)
-}
-
-/// An operation's plan, as estimated and decided.
-pub(crate) fn plan_of(
-    estimate: &Estimate,
-    share: f64,
-    probability: f64,
-    binding: Binding,
-    reason: Reason,
-) -> OperationPlan {
-    OperationPlan {
-        operation: estimate.operation,
-        service: estimate.service,
-        overflow: estimate.overflow,
-        offered: estimate.demand(),
-        belief: estimate.belief,
-        belief_before: estimate.before,
-        share,
-        probability,
-        turned: 0,
-        binding,
-        reason,
-        silent_windows: estimate.silent_windows,
-        silent_before: estimate.silent_before,
-        window_offered: estimate.window_offered,
-        window_sampled: estimate.window_sampled,
-    }
 }

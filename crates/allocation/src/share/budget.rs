@@ -3,9 +3,10 @@
 use crate::hierarchy::Hierarchy;
 use crate::limits::Limit;
 use crate::lower_bound::Guarantees;
+use crate::nested;
 use crate::operation::Estimate;
-use crate::solve::{Entry, Solution, solve, solve_nested};
-use crate::sum::exact_sum;
+use crate::solve::{Entry, Solution, amount, solve_each};
+use crate::sum::ExactSum;
 
 /// The budget, shared.
 pub(crate) struct SharedBudget {
@@ -19,70 +20,92 @@ pub(crate) struct SharedBudget {
 /// Shares a budget from which the maximum cost of the lower bound has been deducted.
 ///
 /// The part of the lower bound that the probabilities keep anyway is shared as well. Higher
-/// probabilities keep more of it, so this never overspends.
+/// probabilities keep more of it, so this never overspends. `entry` says as what each operation shares.
 pub(crate) fn share_beside(
     bound: &Guarantees,
     hierarchy: &Hierarchy,
     estimates: &[Estimate],
     limits: &[Limit],
+    entry: fn(&Limit) -> Entry,
     budget: f64,
 ) -> SharedBudget {
-    let shared = share(hierarchy, estimates, limits, budget);
+    let fixed = Fixed::of(estimates, limits);
+    let share = |budget: f64| {
+        let left = budget - fixed.pinned();
+        fixed.beside(budget, solution(hierarchy, estimates, limits, entry, left))
+    };
+    let shared = share(budget);
     let anyway = bound.kept_anyway(estimates, limits, &shared);
     if anyway > 0.0 {
-        share(hierarchy, estimates, limits, budget + anyway)
+        share(budget + anyway)
     } else {
         shared
     }
 }
 
-/// Pays for the pins first, so that they are scaled down last, and shares the rest.
-fn share(
+/// Shares what pins leave.
+fn solution(
     hierarchy: &Hierarchy,
     estimates: &[Estimate],
     limits: &[Limit],
-    budget: f64,
-) -> SharedBudget {
-    let (defaults, pins) = (
-        pinned(estimates, limits, true),
-        pinned(estimates, limits, false),
-    );
-    let pinned = defaults + pins;
-    let entries: Vec<Entry> = limits.iter().map(|limit| limit.entry).collect();
-    let left = budget - pinned;
-    let solution = if hierarchy.is_flat() {
-        solve(&entries, left)
-    } else {
-        let home = |estimate: &Estimate| hierarchy.home(estimate.service);
-        let homes: Vec<u32> = estimates.iter().map(home).collect();
-        solve_nested(&entries, &homes, &hierarchy.nodes(estimates, limits), left)
-    };
-    let exceeding = pinned + floors(estimates, limits) - budget;
-    let missing = solution.missing + (pinned - budget).max(0.0);
-    SharedBudget {
-        solution,
-        pin_scale: if pinned > budget {
-            (budget - defaults).max(0.0) / pins
-        } else {
-            1.0
-        },
-        missing: missing.max(exceeding),
+    entry: fn(&Limit) -> Entry,
+    left: f64,
+) -> Solution {
+    let entry = |at: usize| entry(&limits[at]);
+    if hierarchy.is_flat() {
+        return solve_each(limits.len(), entry, left);
     }
+    let home = |estimate: &Estimate| hierarchy.home(estimate.service);
+    let homes: Vec<u32> = estimates.iter().map(home).collect();
+    let nodes = hierarchy.nodes(estimates, limits);
+    nested::solve(entry, &homes, &nodes, amount(left))
 }
 
-/// What is fixed as a service's default or by an operator, in traces per second.
-fn pinned(estimates: &[Estimate], limits: &[Limit], defaults: bool) -> f64 {
-    let pins = estimates.iter().zip(limits);
-    let pins = pins.filter(|(_, limit)| limit.is_default == defaults);
-    exact_sum(pins.filter_map(|(estimate, limit)| Some(limit.pin? * estimate.demand())))
+/// What operations get whatever the budget, in traces per second.
+struct Fixed {
+    /// What is fixed as a service's default.
+    defaults: f64,
+    /// What an operator fixed.
+    pins: f64,
+    /// The floors of the others, limited by demand and caps but not by the pace of raises.
+    floors: f64,
 }
 
-/// The sum of the floors in traces per second, limited by demand and caps but not by the pace of raises.
-fn floors(estimates: &[Estimate], limits: &[Limit]) -> f64 {
-    let unpinned = estimates
-        .iter()
-        .zip(limits)
-        .filter(|(_, limit)| limit.pin.is_none());
-    let most = |estimate: &Estimate, limit: &Limit| limit.cap_probability * estimate.demand();
-    exact_sum(unpinned.map(|(estimate, limit)| limit.entry.floor.min(most(estimate, limit))))
+impl Fixed {
+    fn of(estimates: &[Estimate], limits: &[Limit]) -> Self {
+        let [mut defaults, mut pins, mut floors] = [(); 3].map(|()| ExactSum::new());
+        for (estimate, limit) in estimates.iter().zip(limits) {
+            let demand = estimate.demand();
+            match limit.pin {
+                Some(default) if limit.is_default => defaults.add(default * demand),
+                Some(pin) => pins.add(pin * demand),
+                None => floors.add(limit.entry.floor.min(limit.cap_probability * demand)),
+            }
+        }
+        Self {
+            defaults: defaults.total(),
+            pins: pins.total(),
+            floors: floors.total(),
+        }
+    }
+
+    fn pinned(&self) -> f64 {
+        self.defaults + self.pins
+    }
+
+    /// Pays for the pins first, so that they are scaled down last. The solution shares the rest.
+    fn beside(&self, budget: f64, solution: Solution) -> SharedBudget {
+        let pinned = self.pinned();
+        let exceeding = pinned + self.floors - budget;
+        let missing = solution.missing + (pinned - budget).max(0.0);
+        SharedBudget {
+            solution,
+            pin_scale: if pinned > budget {
+                (budget - self.defaults).max(0.0) / self.pins
+            } else {
+                1.0
+            },
+            missing: missing.max(exceeding),
+        }
+    }
 }

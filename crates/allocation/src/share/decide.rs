@@ -7,10 +7,11 @@ use crate::hierarchy::{Hierarchy, Local};
 use crate::limits::{Limit, Rules};
 use crate::listing::Unlisted;
 use crate::lower_bound::Guarantees;
-use crate::solve::{Solution, amount, probability};
-use crate::state::State;
-use crate::unknown::{Defaults, initial_probability};
-use crate::{Binding, GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks};
+use crate::operation::Estimate;
+use crate::priors::Priors;
+use crate::solve::{Entry, Solution, amount, probability};
+use crate::unknown::Defaults;
+use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks};
 
 /// What a plan decides, as opposed to what it has seen.
 pub(crate) struct Decision {
@@ -23,35 +24,37 @@ pub(crate) struct Decision {
     pub operations: Vec<OperationPlan>,
 }
 
-/// Shares the budget again.
+/// Shares the budget again. `unseen_sampled` is what operations not seen yet have been costing, in traces per
+/// second.
 pub(crate) fn decide(
     rules: &Rules<'_>,
-    state: &State,
+    known: Vec<Estimate>,
+    unseen_sampled: f64,
     bound: &Guarantees,
     seconds: f64,
 ) -> Decision {
     let mut limits: Vec<Limit> = rules
         .from
-        .listed(&state.known)
+        .listed(&known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
-    peaks::bound(rules, &state.known, &mut limits);
+    peaks::bound(rules, &known, &mut limits);
     let hierarchy = Hierarchy::of(rules.policy);
-    let unseen_reserve = unseen_reserve(rules, state);
-    let share = |limits: &[Limit]| {
+    let unseen_reserve = unseen_reserve(rules, unseen_sampled);
+    let share = |limits: &[Limit], entry: fn(&Limit) -> Entry| {
         let budget = rules.budget - unseen_reserve;
-        share_beside(bound, &hierarchy, &state.known, limits, budget)
+        share_beside(bound, &hierarchy, &known, limits, entry, budget)
     };
-    let mut shared = share(&limits);
-    let unlisted = Unlisted::among(rules.policy, &state.known);
+    let mut shared = share(&limits, limited);
+    let unlisted = Unlisted::among(rules.policy, &known);
     if !unlisted.is_empty() {
         let SharedBudget {
             solution,
             pin_scale,
             ..
         } = &shared;
-        unlisted.serve_defaults(rules, &state.known, solution, *pin_scale, &mut limits);
-        shared = share(&limits);
+        unlisted.serve_defaults(rules, &known, solution, *pin_scale, &mut limits);
+        shared = share(&limits, limited);
     }
     let mut locals = hierarchy.locals(&shared.solution.nodes, shared.solution.level);
     if rules.budget <= 0.0 {
@@ -60,17 +63,19 @@ pub(crate) fn decide(
         locals.iter_mut().for_each(|local| local.level = 0.0);
     }
     let binds = shared.solution.level.is_finite();
-    let lifted = (!binds).then(|| lifted(&limits)).flatten();
-    let free = lifted.map(|limits| {
-        let Solution { nodes, level, .. } = share(&limits).solution;
+    // If the budget does not bind only because raises are limited or held, the level is infinite,
+    // and does not show which probabilities will be reached.
+    let free = (!binds && limits.iter().any(Limit::is_held)).then(|| {
+        let Solution { nodes, level, .. } = share(&limits, lifted).solution;
         hierarchy.locals(&nodes, level)
     });
     let free = free.as_ref().unwrap_or(&locals);
     let free = |service| free[hierarchy.home(service) as usize];
     let local = |service| locals[hierarchy.home(service) as usize];
-    let mut operations: Vec<OperationPlan> = state
-        .known
-        .iter()
+    let priors = Priors::of(&known);
+    // The estimates become the plan's operations in place.
+    let mut operations: Vec<OperationPlan> = known
+        .into_iter()
         .zip(&limits)
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| {
@@ -78,24 +83,11 @@ pub(crate) fn decide(
             assign(estimate, limit, *share, shared.pin_scale, levels)
         })
         .collect();
+    operations.shrink_to_fit();
     let pool = |service| local(service).node;
     deadband::settle(rules, &limits, pool, seconds, &mut operations);
-    let group = |service| hierarchy.group(hierarchy.home(service));
-    let (services, default_probability) = if operations.is_empty() {
-        let unknown = &rules.tuning.share.unknown;
-        (Vec::new(), initial_probability(rules.policy, unknown))
-    } else {
-        let defaults = Defaults::of(rules, &state.known, &limits, &operations);
-        let default = |service| defaults.of_service(service, local(service));
-        let services = ServicePlan::all(&operations, |service| ServicePlan {
-            service,
-            default_probability: default(service),
-            level: local(service).level,
-            group: group(service),
-            ..ServicePlan::default()
-        });
-        (services, default(OVERFLOW_SERVICE))
-    };
+    let defaults = Defaults::of(rules, priors, &limits, &operations);
+    let (services, default_probability) = services(&defaults, &hierarchy, &locals, &operations);
     Decision {
         level: shared.solution.level,
         missing: shared.missing,
@@ -107,32 +99,45 @@ pub(crate) fn decide(
     }
 }
 
-/// The limits without raise limits and holds; none if there are no such limits.
-///
-/// If the budget does not bind only because of them, the level is infinite, and does not show
-/// which probabilities will be reached.
-fn lifted(limits: &[Limit]) -> Option<Vec<Limit>> {
-    let held = |limit: &Limit| {
-        matches!(
-            limit.binding,
-            Binding::RaiseLimit | Binding::Hold | Binding::Peak
-        )
-    };
-    if !limits.iter().any(held) {
-        return None;
+/// The services of the operations, and the default probability of services that are not among them.
+fn services(
+    defaults: &Defaults<'_>,
+    hierarchy: &Hierarchy,
+    locals: &[Local],
+    operations: &[OperationPlan],
+) -> (Vec<ServicePlan>, f64) {
+    if operations.is_empty() {
+        return (Vec::new(), defaults.initial());
     }
-    let lifted = limits.iter().map(|limit| {
-        let mut lifted = *limit;
-        lifted.entry.cap = limit.entry.demand * limit.cap_probability;
-        lifted
+    let local = |service| locals[hierarchy.home(service) as usize];
+    let default = |service| defaults.of_service(service, local(service));
+    let services = ServicePlan::all(operations, |service| ServicePlan {
+        service,
+        default_probability: default(service),
+        level: local(service).level,
+        group: hierarchy.group(hierarchy.home(service)),
+        ..ServicePlan::default()
     });
-    Some(lifted.collect())
+    (services, default(OVERFLOW_SERVICE))
+}
+
+/// What an operation shares as.
+fn limited(limit: &Limit) -> Entry {
+    limit.entry
+}
+
+/// The same without limits on raises and holds.
+fn lifted(limit: &Limit) -> Entry {
+    Entry {
+        cap: limit.entry.demand * limit.cap_probability,
+        ..limit.entry
+    }
 }
 
 /// The reserve for operations not seen yet: what they have been costing.
-fn unseen_reserve(rules: &Rules<'_>, state: &State) -> f64 {
+fn unseen_reserve(rules: &Rules<'_>, unseen_sampled: f64) -> f64 {
     let part = probability(rules.policy.unseen_reserve_max, 0.0);
-    amount(state.fleet.unseen_sampled).min(part * rules.budget)
+    amount(unseen_sampled).min(part * rules.budget)
 }
 
 /// The figures of every group.

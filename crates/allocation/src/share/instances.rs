@@ -31,7 +31,7 @@ pub(crate) struct InstanceEvidence {
 
 impl InstanceEvidence {
     /// Reads the windows that a plan is made from.
-    pub(crate) fn of(tallies: &[SortedCounts], trust: &Trust, tuning: &Tuning) -> Self {
+    pub(crate) fn of(tallies: &[SortedCounts<'_>], trust: &Trust, tuning: &Tuning) -> Self {
         let Some(newest) = tallies.last() else {
             return Self {
                 current: Vec::new(),
@@ -104,7 +104,7 @@ impl InstanceEvidence {
 }
 
 /// The mean number of a service's instances in a window of which a part is in.
-fn mean(tally: &SortedCounts, service: ServiceId, part: f64) -> f64 {
+fn mean(tally: &SortedCounts<'_>, service: ServiceId, part: f64) -> f64 {
     let milliseconds = tally.milliseconds as f64 * part.min(1.0);
     let found = tally
         .services

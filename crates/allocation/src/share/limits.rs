@@ -52,6 +52,14 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
+    /// Whether it may be served less than its caps allow, because of what it was served before.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(
+            self.binding,
+            Binding::RaiseLimit | Binding::Hold | Binding::Peak
+        )
+    }
+
     /// Fixes the operation at its service's default probability.
     pub(crate) fn serve_default(&mut self, default: f64) {
         self.pin = Some(default);

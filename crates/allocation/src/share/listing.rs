@@ -104,7 +104,8 @@ impl Unlisted {
 
     /// The index of the service whose default an operation is served; none if it has its own probability.
     fn default_of(&self, rules: &Rules<'_>, at: usize, estimate: &Estimate) -> Option<usize> {
-        let overflow = estimate.overflow && rules_default(estimate, &rules.tuning.share.unknown);
+        let unknown = &rules.tuning.share.unknown;
+        let overflow = estimate.overflow && rules_default(estimate.demand(), unknown);
         if self.holds(at) || overflow {
             self.services.binary_search(&estimate.service).ok()
         } else {

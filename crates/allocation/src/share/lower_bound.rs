@@ -201,7 +201,7 @@ fn serve(services: &mut [ServiceGuarantee], known: &[Estimate], unknown: &Unknow
     for estimate in known {
         match place(services, estimate.service) {
             Some(at) if !estimate.overflow => named[at] += 1,
-            Some(at) => unnamed[at] |= rules_default(estimate, unknown),
+            Some(at) => unnamed[at] |= rules_default(estimate.demand(), unknown),
             None => {}
         }
     }

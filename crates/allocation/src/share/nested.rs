@@ -32,13 +32,16 @@ impl Default for Node {
 }
 
 /// Shares a budget; see [`solve_nested`](crate::solve::solve_nested).
-pub(crate) fn solve(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f64) -> Solution {
+pub(crate) fn solve(
+    entry: impl Fn(usize) -> Entry,
+    homes: &[u32],
+    nodes: &[Node],
+    budget: f64,
+) -> Solution {
     let layout = Layout::of(homes, nodes);
-    let priority = |place: usize| entries[layout.order[place] as usize].priority;
+    let priority = |place: usize| entry(layout.order[place] as usize).priority;
     let places = layout.order.iter();
-    let mut ramps: Vec<Ramp> = places
-        .map(|entry| Ramp::of(&entries[*entry as usize]))
-        .collect();
+    let mut ramps: Vec<Ramp> = places.map(|at| Ramp::of(&entry(*at as usize))).collect();
     let mut levels = vec![Levels::default(); nodes.len()];
     // Inner nodes follow their parents, so start at the last.
     for (number, node) in nodes.iter().enumerate().rev() {
@@ -47,9 +50,9 @@ pub(crate) fn solve(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f6
         levels[number] = bound(node, &mut ramps[start..end], own);
     }
     let filled = fill(&ramps, budget, priority);
-    let mut shares = vec![0.0; entries.len()];
-    for (entry, share) in layout.order.iter().zip(filled.shares(&ramps)) {
-        shares[*entry as usize] = share;
+    let mut shares = vec![0.0; homes.len()];
+    for (at, share) in layout.order.iter().zip(filled.shares(&ramps)) {
+        shares[*at as usize] = share;
     }
     Solution {
         level: filled.level(),

@@ -9,7 +9,7 @@ use crate::limits::{Limit, Rules};
 use crate::operation::Estimate;
 use crate::solve::{Entry, amount, solve};
 use crate::tuning::share::Peaks as Tuning;
-use crate::{Binding, Plan, ServiceId, ServicePlan};
+use crate::{Binding, OperationPlan, Plan, ServiceId, ServicePlan};
 
 /// The peak of a rate after a window.
 pub(crate) fn after(peak: f64, rate: f64, windows: f64, tuning: &Tuning) -> f64 {
@@ -141,14 +141,12 @@ fn faded(rules: &Rules<'_>, estimates: &[Estimate]) -> Vec<Faded> {
 /// Writes each service's peak into the plan.
 pub(crate) fn note(
     previous: &Plan,
-    estimates: &[Estimate],
+    operations: &[OperationPlan],
     services: &mut [ServicePlan],
     tuning: &Tuning,
 ) {
-    let now = estimates
-        .iter()
-        .map(|known| (known.service, known.demand()));
-    let now = demands(services, now);
+    let offered = |plan: &OperationPlan| (plan.service, plan.offered);
+    let now = demands(services, operations.iter().map(offered));
     let held = |service| previous.service(service).map_or(0.0, |held| held.peak);
     let rises = services.iter().zip(&now);
     let rises = rises
@@ -156,8 +154,7 @@ pub(crate) fn note(
         .count();
     // What one window shows is no peak.
     let before = if rises > 0 {
-        let before = previous.operations.iter();
-        demands(services, before.map(|plan| (plan.service, plan.offered)))
+        demands(services, previous.operations.iter().map(offered))
     } else {
         now.clone()
     };

@@ -132,8 +132,13 @@ impl Default for Levels {
 /// problem», Mathematical Programming 112 (2008).
 #[must_use]
 pub fn solve(entries: &[Entry], budget: f64) -> Solution {
-    let ramps: Vec<Ramp> = entries.iter().map(Ramp::of).collect();
-    let filled = fill(&ramps, amount(budget), |at| entries[at].priority);
+    solve_each(entries.len(), |at| entries[at], budget)
+}
+
+/// The same for a number of entries that are not in a list.
+pub(crate) fn solve_each(count: usize, entry: impl Fn(usize) -> Entry, budget: f64) -> Solution {
+    let ramps: Vec<Ramp> = (0..count).map(|at| Ramp::of(&entry(at))).collect();
+    let filled = fill(&ramps, amount(budget), |at| entry(at).priority);
     Solution {
         level: filled.level(),
         shares: filled.shares(&ramps),
@@ -154,7 +159,7 @@ pub fn solve(entries: &[Entry], budget: f64) -> Solution {
 /// If a home is not a node, or a node does not follow its parent.
 #[must_use]
 pub fn solve_nested(entries: &[Entry], homes: &[u32], nodes: &[Node], budget: f64) -> Solution {
-    nested::solve(entries, homes, nodes, amount(budget))
+    nested::solve(|at| entries[at], homes, nodes, amount(budget))
 }
 
 /// Cuts a rate to the range that is computed with; NaN and negatives become 0.

@@ -2,7 +2,6 @@
 
 use crate::hierarchy::Local;
 use crate::limits::{Limit, Rules, weight};
-use crate::operation::Estimate;
 use crate::priors::Priors;
 use crate::solve::probability;
 use crate::tuning::share::Unknown as Tuning;
@@ -40,8 +39,8 @@ pub(crate) fn raised(served: f64, start: f64, factor: f64) -> f64 {
 }
 
 /// Whether an overflow entry's own probability is its service's default.
-pub(crate) fn rules_default(overflow: &Estimate, tuning: &Tuning) -> bool {
-    overflow.demand() >= tuning.overflow_demand
+pub(crate) fn rules_default(demand: f64, tuning: &Tuning) -> bool {
+    demand >= tuning.overflow_demand
 }
 
 /// The probability of an operation of which only its service's bounds and a prior are known: what the
@@ -60,18 +59,23 @@ pub(crate) struct Defaults<'a> {
 }
 
 impl<'a> Defaults<'a> {
-    /// `estimates`, `limits` and `operations` have the same order.
+    /// `limits` and `operations` have the same order.
     pub(crate) fn of(
         rules: &'a Rules<'a>,
-        estimates: &[Estimate],
+        priors: Priors,
         limits: &[Limit],
         operations: &[OperationPlan],
     ) -> Self {
         Self {
             rules,
-            priors: Priors::of(estimates),
-            ruling: ruling(estimates, limits, operations, &rules.tuning.share.unknown),
+            priors,
+            ruling: ruling(limits, operations, &rules.tuning.share.unknown),
         }
+    }
+
+    /// What is served while no operation is known.
+    pub(crate) fn initial(&self) -> f64 {
+        initial_probability(self.rules.policy, &self.rules.tuning.share.unknown)
     }
 
     /// What is served for operations of a service that no plan lists.
@@ -93,20 +97,18 @@ impl<'a> Defaults<'a> {
 /// The probabilities that are the defaults of their services: those of overflow entries with
 /// demand, and of operations that strategies do not list.
 fn ruling(
-    estimates: &[Estimate],
     limits: &[Limit],
     operations: &[OperationPlan],
     tuning: &Tuning,
 ) -> Vec<(ServiceId, f64)> {
-    let rules = |estimate: &Estimate, limit: &Limit| {
-        limit.is_default || estimate.overflow && rules_default(estimate, tuning)
+    let rules = |limit: &Limit, plan: &OperationPlan| {
+        limit.is_default || plan.overflow && rules_default(plan.offered, tuning)
     };
-    let mut ruling: Vec<_> = estimates
+    let mut ruling: Vec<_> = limits
         .iter()
-        .zip(limits)
         .zip(operations)
-        .filter(|((estimate, limit), _)| rules(estimate, limit))
-        .map(|((estimate, _), plan)| (estimate.service, plan.probability))
+        .filter(|(limit, plan)| rules(limit, plan))
+        .map(|(_, plan)| (plan.service, plan.probability))
         .collect();
     ruling.sort_unstable_by_key(|(service, _)| *service);
     ruling.dedup_by_key(|(service, _)| *service);
