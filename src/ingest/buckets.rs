@@ -93,6 +93,7 @@ pub(super) fn spread(
         sequence: report.sequence,
         names: numbers.names,
         buckets,
+        state: None,
     }
 }
 

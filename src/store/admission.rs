@@ -64,6 +64,16 @@ pub(super) fn admit(mark: Option<Mark>, sequence: u64) -> (Admission, Mark) {
     (Admission::Counted, filled)
 }
 
+/// Decides about one state of a source: it counts only if it follows the stored one.
+pub(super) fn admit_state(mark: Option<Mark>, number: u64) -> (Admission, Option<Mark>) {
+    let before = mark.map_or(0, |mark| mark.last_sequence);
+    if before.checked_add(1) != Some(number) {
+        return (Admission::Duplicate, mark);
+    }
+    let (admission, next) = admit(mark, number);
+    (admission, Some(next))
+}
+
 /// The decision about a batch, and the marks to store.
 #[derive(Debug)]
 pub(super) struct BatchDecision<'a> {
@@ -93,11 +103,17 @@ pub(super) fn decide<'a>(
     for report in batch {
         let key = key(report);
         let before = changed.get(&key).or_else(|| stored.get(&key)).copied();
-        let (mut admission, mut after) = admit(before, report.sequence);
+        let (mut admission, after) = match report.state {
+            None => {
+                let (admission, after) = admit(before, report.sequence);
+                (admission, Some(after))
+            }
+            Some(_) => admit_state(before, report.sequence),
+        };
         if admission == Admission::Counted && !known.contains(&report.names) {
             admission = Admission::OtherNames;
         }
-        if admission == Admission::Counted {
+        if let Some(mut after) = after.filter(|_| admission == Admission::Counted) {
             after.used_milliseconds = after.used_milliseconds.max(newest_end(report));
             changed.insert(key, after);
         }
@@ -107,6 +123,20 @@ pub(super) fn decide<'a>(
         admissions,
         changed,
     }
+}
+
+/// The next states of the sources whose reports are counted, by key.
+pub(super) fn states<'a>(
+    batch: &'a [ResolvedReport],
+    admissions: &[Admission],
+) -> BTreeMap<MarkKey<'a>, &'a [u8]> {
+    let counted = batch
+        .iter()
+        .zip(admissions)
+        .filter(|(_, admission)| **admission == Admission::Counted);
+    let states =
+        counted.filter_map(|(report, _)| Some((key(report), &*report.state.as_ref()?.bytes)));
+    states.collect()
 }
 
 /// The incarnations in which a batch's numbers were found, each once.
@@ -121,7 +151,8 @@ fn key(report: &ResolvedReport) -> MarkKey<'_> {
 
 fn newest_end(report: &ResolvedReport) -> i64 {
     let ends = report.buckets.iter().map(|bucket| bucket.bucket.end.0);
-    ends.max().unwrap_or(0)
+    let heard = report.state.iter().map(|state| state.heard.0);
+    ends.chain(heard).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -172,6 +203,17 @@ mod tests {
         let (_, mark) = admit(None, 1);
         let (_, mark) = admit(Some(mark), 1 << 40);
         assert_eq!((mark.last_sequence, mark.seen), (1 << 40, 1));
+    }
+
+    #[test]
+    fn a_state_counts_only_if_it_follows_the_stored_one() {
+        let (admission, first) = admit_state(None, 1);
+        assert_eq!(admission, Admission::Counted);
+        let (admission, second) = admit_state(first, 2);
+        assert_eq!(admission, Admission::Counted);
+        for (mark, number) in [(None, 0), (None, 2), (first, 1), (first, 3), (second, 2)] {
+            assert_eq!(admit_state(mark, number), (Admission::Duplicate, mark));
+        }
     }
 
     proptest! {

@@ -16,9 +16,10 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::naming::{Additions, Known};
 use super::{
-    Admission, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, StoredPlan,
+    Admission, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, SourceState,
+    StoredPlan,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp};
 
 /// The purpose of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +240,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// See [`Store::commit_reports`](super::Store::commit_reports).
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, Fault>;
+
+    /// See [`Store::source_states`](super::Store::source_states).
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, Fault>;
 
     /// See [`Store::acquire_lease`](super::Store::acquire_lease).
     async fn acquire_lease(

@@ -36,9 +36,9 @@ pub use guarded::Guarded;
 pub use model::{
     Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewPlan, Placement, PlanMark, PoolState, Publication,
-    ResolvedReport, Retention, RevisionMark, Revisions, Settlement, Settling, Step, StoredDelta,
-    StoredPlan, UNKNOWN_SEQUENCE, WriteFormat,
+    Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark, PoolState,
+    Publication, ResolvedReport, Retention, RevisionMark, Revisions, Settlement, Settling,
+    SourceState, Step, StoredDelta, StoredPlan, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
@@ -60,7 +60,17 @@ pub trait Store: Send + Sync + 'static {
     /// The batch has at most one report of each (agent, epoch). The transaction locks the marks in
     /// sorted order, checks each report's incarnation against the database, and sums the accepted
     /// reports into one delta per bucket. After an error, nothing may be acknowledged.
+    ///
+    /// A report with a state of its source counts only if its sequence follows the stored one, or is 1
+    /// and nothing is stored. The state is stored with it.
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, StoreError>;
+
+    /// What is stored of sources, by agent and epoch, in the order given; none of one that was never
+    /// heard, or not for long ([`Store::maintain`]).
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, StoreError>;
 
     /// Sends every delta of the buckets that start in the range, in no particular order. Returns
     /// the state of the dictionary at that moment: it contains the names of all numbers that were

@@ -100,6 +100,7 @@ impl Replica {
                 operations: operations.collect(),
                 ..BucketCounts::default()
             }],
+            state: None,
         };
         self.shared.store.commit_reports(&[report]).await.unwrap();
     }

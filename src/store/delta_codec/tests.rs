@@ -93,6 +93,7 @@ fn report(buckets: Vec<BucketCounts>) -> ResolvedReport {
         sequence: 0,
         names: crate::store::Incarnation::EMPTY,
         buckets,
+        state: None,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
     Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -31,6 +31,17 @@ impl<B: Backend> Store for Guarded<B> {
         }
         let attempt = || self.limited.0.commit_reports(batch);
         self.write(StoreCall::CommitReports, attempt).await
+    }
+
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, StoreError> {
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attempt = || self.limited.0.source_states(sources);
+        self.read(StoreCall::SourceStates, attempt).await
     }
 
     async fn stream_deltas(

@@ -99,6 +99,7 @@ impl<B: Backend> Inspect for Limited<B> {
 fn during(call: StoreCall) -> &'static str {
     match call {
         StoreCall::CommitReports => "committing reports",
+        StoreCall::SourceStates => "reading the states of sources",
         StoreCall::ReadDeltas => "reading deltas",
         StoreCall::AgentNames => "reading the names of agents",
         StoreCall::NextBucket => "looking for the next bucket",

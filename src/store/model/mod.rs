@@ -25,6 +25,7 @@ pub use names::{
 };
 pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
 pub use reports::{
-    Admission, BucketCounts, BucketOperation, ResolvedReport, StoredDelta, UNKNOWN_SEQUENCE,
+    Admission, BucketCounts, BucketOperation, NextState, ResolvedReport, SourceState, StoredDelta,
+    UNKNOWN_SEQUENCE,
 };
 pub use retention::{Maintained, Retention, Revisions};

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::Incarnation;
-use crate::allocation::{AgentCount, AgentName, AgentReport, OperationId, ServiceCount, Window};
+use crate::allocation::{
+    AgentCount, AgentName, AgentReport, OperationId, ServiceCount, Timestamp, Window,
+};
 use crate::store::{StoreError, delta_codec};
 
 /// One report, parsed, with its names resolved and its counts spread over buckets.
@@ -20,6 +22,27 @@ pub struct ResolvedReport {
     /// What it adds to each bucket that its window covers, and to the bucket in which it arrived if it
     /// is late. Each bucket occurs once.
     pub buckets: Vec<BucketCounts>,
+    /// The next state of a source that sends the values of streams. The sequence is the number of this
+    /// state: the report counts only if the stored one has the number before.
+    pub state: Option<NextState>,
+}
+
+/// What is known of a source after a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextState {
+    /// The state. The store does not read it.
+    pub bytes: Vec<u8>,
+    /// When the source was heard: it is remembered from then on as long as one that was counted then.
+    pub heard: Timestamp,
+}
+
+/// What is stored of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceState {
+    /// How often it has changed.
+    pub number: u64,
+    /// The state; none if there are only reports of an agent, without states.
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// What a report adds to one bucket, or what a stored delta contains.
@@ -91,7 +114,7 @@ impl StoredDelta {
 pub enum Admission {
     /// Its counts are stored, durably and once.
     Counted,
-    /// It was counted before; nothing was added.
+    /// It was counted before, or another state of its source came before it; nothing was added.
     Duplicate,
     /// Its sequence is so far behind the newest of its epoch that nobody knows whether it was
     /// counted; nothing was added. The agent must take a new epoch.

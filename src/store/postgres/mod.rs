@@ -33,10 +33,10 @@ use super::fault::{self, Fault};
 use super::guarded::limited;
 use super::naming::{Additions, Known};
 use super::{
-    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, Store,
-    StoreError,
+    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows,
+    SourceState, Store, StoreError,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp};
 use partitions::{HISTORY, PLAN, PLAN_BODY, Partitions};
 use pool::Pool;
 use transaction::{Limits, Transaction};
@@ -158,6 +158,13 @@ impl Backend for Postgres {
 
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, Fault> {
         reports::commit(self, batch).await
+    }
+
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, Fault> {
+        reports::source_states(self, sources).await
     }
 
     async fn acquire_lease(

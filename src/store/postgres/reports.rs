@@ -1,6 +1,6 @@
 //! Tables `mark` and `delta`: reports in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::Row;
 use uuid::Uuid;
@@ -9,11 +9,13 @@ use super::Postgres;
 use super::connection::Connection;
 use super::partitions::DELTA;
 use super::transaction::{Limits, Transaction};
+use crate::allocation::AgentName;
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
 use crate::store::tables::reports;
 use crate::store::{
-    Admission, Incarnation, ResolvedReport, StoredDelta, WriteFormat, compatibility, delta_codec,
+    Admission, Incarnation, ResolvedReport, SourceState, StoredDelta, WriteFormat, compatibility,
+    delta_codec,
 };
 
 /// Locks in sorted order, so that two commits with the same agents wait for each other instead of
@@ -56,6 +58,22 @@ set last_sequence = wanted.last_sequence, seen = wanted.seen, used_ms = wanted.u
 from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
     as wanted (agent, epoch, last_sequence, seen, used_ms)
 where mark.agent = wanted.agent and mark.epoch = wanted.epoch";
+
+/// The marks of sources. Those of agents have no state, and their statement does not get slower.
+const UPDATE_SOURCES: &str = "\
+-- reports: update sources
+update mark
+set last_sequence = wanted.last_sequence, seen = wanted.seen, used_ms = wanted.used_ms,
+    state = wanted.state
+from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[])
+    as wanted (agent, epoch, last_sequence, seen, used_ms, state)
+where mark.agent = wanted.agent and mark.epoch = wanted.epoch";
+
+const READ_STATES: &str = "\
+-- reports: read states
+select mark.agent, mark.epoch, mark.last_sequence, mark.state
+from mark
+join unnest($1::text[], $2::uuid[]) as wanted (agent, epoch) using (agent, epoch)";
 
 const INSERT_DELTAS: &str = "\
 -- reports: insert deltas
@@ -150,10 +168,15 @@ async fn admit(
         stored.extend(lock(connection, &lost, &[]).await?.marks);
         decision = admission::decide(batch, &stored, &known);
     }
-    for key in &inserted {
-        decision.changed.remove(key);
-    }
-    update_marks(connection, MarkColumns::new(decision.changed.iter())).await?;
+    let states = admission::states(batch, &decision.admissions);
+    let sources = decision.changed.iter();
+    let sources = MarkColumns::new(sources.filter(|(key, _)| states.contains_key(*key)));
+    update_sources(connection, sources, states.values().copied().collect()).await?;
+    let agents = decision.changed.iter().filter(|(key, _)| {
+        let written = inserted.binary_search(key).is_ok() || states.contains_key(*key);
+        !written
+    });
+    update_marks(connection, MarkColumns::new(agents)).await?;
     Ok((decision.admissions, format))
 }
 
@@ -235,6 +258,52 @@ async fn update_marks(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Writes the marks of sources with their states, which are in the same order.
+async fn update_sources(
+    connection: &mut Connection,
+    marks: MarkColumns<'_>,
+    states: Vec<&[u8]>,
+) -> Result<(), sqlx::Error> {
+    if marks.agent.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(UPDATE_SOURCES)
+        .bind(marks.agent)
+        .bind(marks.epoch)
+        .bind(marks.last_sequence)
+        .bind(marks.seen)
+        .bind(marks.used_ms)
+        .bind(states)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What is stored of sources, in the order given.
+pub(super) async fn source_states(
+    postgres: &Postgres,
+    sources: &[(AgentName, Uuid)],
+) -> Result<Vec<Option<SourceState>>, Fault> {
+    let agents: Vec<&str> = sources.iter().map(|(agent, _)| agent.as_str()).collect();
+    let epochs: Vec<Uuid> = sources.iter().map(|(_, epoch)| *epoch).collect();
+    let mut transaction = Transaction::begin(&postgres.pool, Limits::Glance).await?;
+    let rows = sqlx::query(READ_STATES)
+        .bind(agents)
+        .bind(epochs)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    let mut found: HashMap<(&str, Uuid), SourceState> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let state = reports::source_state(row.try_get(2)?, row.try_get(3)?);
+        found.insert((row.try_get(0)?, row.try_get(1)?), state);
+    }
+    let states = sources
+        .iter()
+        .map(|(agent, epoch)| found.get(&(agent.as_str(), *epoch)).cloned());
+    Ok(states.collect())
 }
 
 async fn insert_deltas(

@@ -36,6 +36,7 @@ fn all() -> Vec<Migration> {
         migration!(7, "plan identity", "0007_plan_identity.sql"),
         migration!(8, "more fleet settings", "0008_more_fleet_settings.sql"),
         migration!(9, "reports of a delta", "0009_reports_of_a_delta.sql"),
+        migration!(10, "source states", "0010_source_states.sql"),
     ]
 }
 

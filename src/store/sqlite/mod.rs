@@ -29,10 +29,10 @@ use super::fault::Fault;
 use super::guarded::limited::run;
 use super::naming::{Additions, Known};
 use super::{
-    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, Store,
-    StoreError,
+    Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows,
+    SourceState, Store, StoreError,
 };
-use crate::allocation::{OperationId, OperationName, ServiceName, Timestamp};
+use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp};
 use crate::clock::{Clock, SystemClock};
 use connection::Connections;
 use transaction::Transaction;
@@ -107,6 +107,13 @@ impl Backend for Sqlite {
 
     async fn commit_reports(&self, batch: &[ResolvedReport]) -> Result<Vec<Admission>, Fault> {
         reports::commit(self, batch).await
+    }
+
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, Fault> {
+        reports::source_states(self, sources).await
     }
 
     async fn acquire_lease(

@@ -6,10 +6,13 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Sqlite, dictionary};
+use crate::allocation::AgentName;
 use crate::store::admission::{self, Mark, MarkKey};
 use crate::store::fault::Fault;
 use crate::store::tables::reports;
-use crate::store::{Admission, ResolvedReport, WriteFormat, compatibility, delta_codec};
+use crate::store::{
+    Admission, ResolvedReport, SourceState, WriteFormat, compatibility, delta_codec,
+};
 
 /// The cross join makes SQLite loop over the few wanted keys and look each up. Also returns the formats
 /// to write.
@@ -32,6 +35,14 @@ where true
 on conflict (agent, epoch) do update
 set last_sequence = excluded.last_sequence, seen = excluded.seen, used_ms = excluded.used_ms";
 
+const WRITE_STATE: &str = "\
+-- reports: write state
+update mark set state = $3 where agent = $1 and epoch = $2";
+
+const READ_STATE: &str = "\
+-- reports: read state
+select last_sequence, state from mark where agent = $1 and epoch = $2";
+
 const INSERT_DELTA: &str = "\
 -- reports: insert delta
 insert into delta (bucket_start_ms, bucket_end_ms, payload, reports) values ($1, $2, $3, $4)";
@@ -48,6 +59,14 @@ pub(super) async fn commit(
     let known = dictionary::known(&mut transaction, &incarnations).await?;
     let decision = admission::decide(batch, &stored, &known);
     write_marks(&mut transaction, &decision.changed).await?;
+    for ((agent, epoch), state) in admission::states(batch, &decision.admissions) {
+        sqlx::query(WRITE_STATE)
+            .bind(agent)
+            .bind(epoch.to_string())
+            .bind(state)
+            .execute(&mut *transaction)
+            .await?;
+    }
     for delta in delta_codec::deltas(batch, &decision.admissions, format) {
         sqlx::query(INSERT_DELTA)
             .bind(delta.bucket.start.0)
@@ -59,6 +78,28 @@ pub(super) async fn commit(
     }
     transaction.commit().await?;
     Ok(decision.admissions)
+}
+
+/// What is stored of sources, in the order given.
+pub(super) async fn source_states(
+    sqlite: &Sqlite,
+    sources: &[(AgentName, Uuid)],
+) -> Result<Vec<Option<SourceState>>, Fault> {
+    let mut transaction = sqlite.connections.read().await?;
+    let mut states = Vec::with_capacity(sources.len());
+    for (agent, epoch) in sources {
+        let row = sqlx::query(READ_STATE)
+            .bind(agent.as_str())
+            .bind(epoch.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        states.push(match row {
+            Some(row) => Some(reports::source_state(row.try_get(0)?, row.try_get(1)?)),
+            None => None,
+        });
+    }
+    transaction.commit().await?;
+    Ok(states)
 }
 
 async fn read_marks<'a>(

@@ -9,7 +9,7 @@ use crate::allocation::{AgentName, Timestamp, Window};
 use crate::store::admission::Mark;
 use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::Fault;
-use crate::store::{Incarnation, Rows, StoredDelta};
+use crate::store::{Incarnation, Rows, SourceState, StoredDelta};
 
 /// The state of the names comes as a row of its own: one statement is one round trip, and sees one
 /// state of the database.
@@ -50,6 +50,14 @@ pub fn mark_cells(mark: &Mark) -> (i64, i64, i64) {
         mark.seen.cast_signed(),
         mark.used_milliseconds,
     )
+}
+
+/// What is stored of a source: `last_sequence` and `state` of its mark.
+pub fn source_state(last_sequence: i64, state: Option<Vec<u8>>) -> SourceState {
+    SourceState {
+        number: last_sequence.cast_unsigned(),
+        bytes: state,
+    }
 }
 
 fn bucket(row: &impl Row) -> Result<Window, Fault> {

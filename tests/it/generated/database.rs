@@ -16,8 +16,8 @@ use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
     Maintained, NewPlan, Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention,
-    RevisionMark, Rows, Settlement, Settling, Store, StoreError, StoredDelta, StoredPlan,
-    WriteFormat,
+    RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
+    StoredPlan, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -138,6 +138,14 @@ impl Store for Link {
             }
         }
         self.heard(admissions)
+    }
+
+    async fn source_states(
+        &self,
+        sources: &[(AgentName, Uuid)],
+    ) -> Result<Vec<Option<SourceState>>, StoreError> {
+        self.way()?;
+        self.store.source_states(sources).await
     }
 
     async fn stream_deltas(

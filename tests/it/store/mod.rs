@@ -21,6 +21,7 @@ mod postgres_migrations;
 pub mod postgres_schema;
 mod postgres_tls;
 mod reports;
+mod sources;
 mod sqlite_alone;
 
 use std::sync::Arc;
@@ -186,6 +187,13 @@ on_both_backends! {
         a_corrupt_delta_is_named
         a_caller_who_leaves_halfway_harms_nothing
         a_closed_store_is_unavailable
+    }
+    sources {
+        a_state_counts_only_if_it_follows_the_stored_one
+        sources_and_agents_are_committed_together
+        of_two_replicas_one_moves_the_state
+        a_state_goes_back_with_its_counts
+        a_state_goes_with_its_mark
     }
     dictionary {
         it_starts_with_the_overflow_entry

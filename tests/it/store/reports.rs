@@ -67,10 +67,11 @@ pub fn report(agent: &str, sequence: u64, buckets: Vec<BucketCounts>) -> Resolve
         sequence,
         names: Incarnation::EMPTY,
         buckets,
+        state: None,
     }
 }
 
-fn small(agent: &str, sequence: u64) -> ResolvedReport {
+pub fn small(agent: &str, sequence: u64) -> ResolvedReport {
     report(
         agent,
         sequence,
@@ -78,9 +79,9 @@ fn small(agent: &str, sequence: u64) -> ResolvedReport {
     )
 }
 
-type Totals = BTreeMap<(Window, OperationId), (u64, u64)>;
+pub type Totals = BTreeMap<(Window, OperationId), (u64, u64)>;
 
-fn totals<'a>(parts: impl IntoIterator<Item = &'a BucketCounts>) -> Totals {
+pub fn totals<'a>(parts: impl IntoIterator<Item = &'a BucketCounts>) -> Totals {
     let mut totals = Totals::new();
     for part in parts {
         for entry in &part.operations {

@@ -121,6 +121,7 @@ pub const TABLES: &[Table] = &[
             "last_sequence int8",
             "seen int8",
             "used_ms int8",
+            "state bytea",
         ],
         indexes: &["unique agent, epoch"],
     },

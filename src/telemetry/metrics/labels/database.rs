@@ -7,6 +7,8 @@ labels! {
     StoreCall as "call" {
         /// Stores a group of reports.
         CommitReports = "commit_reports",
+        /// Reads what is known of sources of OpenTelemetry.
+        SourceStates = "source_states",
         /// Reads counts.
         ReadDeltas = "read_deltas",
         /// Reads the names of agents.
