@@ -91,6 +91,7 @@ impl Drop for WaitingGauge {
 /// Passes reports to the task that commits them.
 #[derive(Clone)]
 pub struct Committer {
+    store: Arc<dyn Store>,
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -109,6 +110,7 @@ impl Committer {
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> (Self, CommitterTask) {
         let (sender, receiver) = mpsc::channel(QUEUE_REPORTS);
         let committer = Self {
+            store: Arc::clone(&store),
             queue: sender,
             room: Arc::new(Semaphore::new(QUEUE_COUNTS)),
             metrics: Arc::clone(&metrics),
@@ -121,6 +123,11 @@ impl Committer {
                 metrics,
             },
         )
+    }
+
+    /// Where it commits.
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
     }
 
     /// Commits a report with its group, and returns after the transaction.

@@ -7,11 +7,14 @@
 mod amendments;
 mod buckets;
 mod commit;
+mod export;
 mod head;
 mod instances;
 mod renumber;
 mod report;
 mod source;
+mod states;
+mod streams;
 mod totals;
 
 use std::sync::Arc;
@@ -19,17 +22,19 @@ use std::time::Duration;
 
 pub use amendments::{Amendments, ChangesOfKind, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
+pub use export::Exported;
 pub use head::{Head, ReportError, ReportLimits};
 pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
-pub use source::{Convention, Counted, Point, SourceExport, Temporality};
+pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
-use crate::store::{Admission, ResolvedReport, StoreError};
+use crate::store::{Admission, ResolvedReport, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
 use buckets::Numbers;
 use instances::ServiceInstances;
+use states::States;
 use totals::ReportTotals;
 
 /// How often a log line reports changes to reports. A bad span name is in every report of its
@@ -44,6 +49,8 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     limits: ReportLimits,
     metrics: Arc<Metrics>,
+    store: Arc<dyn Store>,
+    states: Arc<States>,
 }
 
 /// A report whose names are resolved, ready to be committed. It takes no more memory than its
@@ -114,11 +121,14 @@ impl Ingest {
         limits: ReportLimits,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let gauge = metrics.source_state_bytes.clone();
         Self {
             dictionary,
+            store: committer.store(),
             committer,
             clock,
             limits,
+            states: Arc::new(States::new(STATE_BYTES, gauge)),
             metrics,
         }
     }
@@ -248,6 +258,9 @@ impl From<CommitError> for IngestError {
 
 /// How often a report is committed before it is refused because its numbers are no longer valid.
 const ATTEMPTS: usize = 3;
+
+/// The states of sources that a replica remembers, in bytes: some 30,000 sources.
+const STATE_BYTES: usize = 64 << 20;
 
 /// The longest time for looking up a report's names, and again for committing it. After that the
 /// report is refused, and the agent sends it again.

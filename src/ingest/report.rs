@@ -162,21 +162,40 @@ impl<'a> ReportBuilder<'a> {
         if i64::try_from(head.sequence).is_err() {
             return Err(ReportError::Sequence);
         }
-        Ok(Self {
-            report: Report {
-                agent,
-                epoch: head.epoch,
-                sequence: head.sequence,
-                window: head::window(head, limits, now)?,
-                last: head.last,
-                amendments: Amendments::default(),
-                services: Vec::new(),
-                operations: Vec::new(),
-            },
+        Ok(Self::begin(Report {
+            agent,
+            epoch: head.epoch,
+            sequence: head.sequence,
+            window: head::window(head, limits, now)?,
+            last: head.last,
+            amendments: Amendments::default(),
+            services: Vec::new(),
+            operations: Vec::new(),
+        }))
+    }
+
+    fn begin(report: Report<'a>) -> Self {
+        Self {
+            report,
             fleet_overflow: Counts::default(),
             services: 0,
             operations: 0,
             place: Destination::Fleet,
+        }
+    }
+
+    /// Begins a report of a source. Its window is within the limits by how it was made, but may be longer
+    /// than an agent's.
+    pub(super) fn of_source(agent: AgentName, epoch: Uuid, sequence: u64, window: Window) -> Self {
+        Self::begin(Report {
+            agent,
+            epoch,
+            sequence,
+            window,
+            last: false,
+            amendments: Amendments::default(),
+            services: Vec::new(),
+            operations: Vec::new(),
         })
     }
 

@@ -56,18 +56,37 @@ pub enum Counted<'a> {
     },
     /// Requests before sampling, whether they are roots or not.
     Requests {
-        /// How the metric is named; of two conventions in one source, one counts.
+        /// What was asked; each family has its own conventions.
+        family: Family,
+        /// How the metric is named; of two conventions of a family in one source, one counts.
         convention: Convention,
         /// The span's name when the sampler is asked.
         at_start: Cow<'a, str>,
         /// The span's name at its end, if the metric says it.
         at_end: Option<Cow<'a, str>>,
     },
+    /// What a sampler decided itself: root requests before sampling, and how many of them it sampled.
+    Decisions {
+        /// The span's name at start; empty for the rest of the service.
+        at_start: Cow<'a, str>,
+        /// How many were sampled.
+        sampled: u64,
+    },
     /// Spans that a Collector saw, after sampling.
     Calls {
         /// The span's name at its end.
         at_end: Cow<'a, str>,
     },
+}
+
+/// The kinds of requests that have metrics of their own. A process may name those of one kind by the
+/// stable convention and those of the other by the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Requests over HTTP.
+    Http,
+    /// Remote procedure calls.
+    Rpc,
 }
 
 /// The semantic conventions by which a metric is named.

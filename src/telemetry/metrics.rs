@@ -250,6 +250,14 @@ metrics! {
         /// Operations in counted reports whose requests are not counted, by what is wrong with
         /// the number of offered requests.
         entries_ignored: By<IgnoreReason, Counter> = "weir_report_entries_ignored_total",
+        /// Points of sources of OpenTelemetry that are not counted, by what is wrong with them. Of a
+        /// stream that begins with a baseline, what comes next is counted.
+        points_uncounted: By<UncountedReason, Counter> = "weir_source_points_uncounted_total",
+        /// States of sources that another replica had moved on. Their export was counted at the
+        /// next attempt.
+        source_states_overtaken: Counter = "weir_source_states_overtaken_total",
+        /// Memory of the states of sources that this replica remembers.
+        source_state_bytes: Gauge = "weir_source_state_bytes",
         /// Time from the end of a report's window until its counts were durable.
         ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
         /// Reports waiting for their commit.

@@ -40,6 +40,7 @@ mod reports;
 mod restore;
 mod rights;
 mod simulate;
+mod sources;
 mod step_back;
 mod stopping;
 mod store;

@@ -4,11 +4,13 @@ mod database;
 mod plans;
 mod process;
 mod requests;
+mod sources;
 
 pub use database::*;
 pub use plans::*;
 pub use process::*;
 pub use requests::*;
+pub use sources::*;
 
 /// A label.
 pub trait Label: Copy + 'static {

@@ -1,0 +1,192 @@
+//! What is known of a source between its exports.
+
+use std::collections::BTreeMap;
+
+use super::deltas::Deltas;
+use crate::ingest::source::{Convention, Counted, Family};
+
+/// Streams of one source. Those that were not heard for longest are forgotten first.
+pub const STREAMS: usize = 2000;
+
+/// Names whose share of the requests is remembered, and their length in bytes together.
+const WEIGHTS: usize = 100;
+const WEIGHT_BYTES: usize = 4096;
+
+/// By what a source's requests are counted, from the worst to the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Measure {
+    /// By spans after sampling.
+    #[default]
+    Calls,
+    /// By requests, whether they are roots or not.
+    Requests,
+    /// By root requests.
+    Roots,
+    /// By what the sampler decided.
+    Decisions,
+}
+
+impl Measure {
+    /// All of them, by number.
+    pub const ALL: [Self; 4] = [Self::Calls, Self::Requests, Self::Roots, Self::Decisions];
+
+    /// What a point counts by.
+    pub fn of(counted: &Counted<'_>) -> Self {
+        match counted {
+            Counted::Calls { .. } => Self::Calls,
+            Counted::Requests { .. } => Self::Requests,
+            Counted::Roots { .. } => Self::Roots,
+            Counted::Decisions { .. } => Self::Decisions,
+        }
+    }
+}
+
+/// The conventions by which a source has named its requests, a bit for each of each family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Conventions(pub u8);
+
+impl Conventions {
+    fn bit(family: Family, convention: Convention) -> u8 {
+        1 << (2 * family as u8 + convention as u8)
+    }
+
+    /// Whether requests of this family were named so.
+    pub fn has(self, family: Family, convention: Convention) -> bool {
+        self.0 & Self::bit(family, convention) != 0
+    }
+}
+
+/// A stream is known by its series and its start.
+pub type StreamKey = (u64, u64);
+
+/// What of a cumulative stream was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// The time of its newest value.
+    pub time_ns: u64,
+    /// Its highest value.
+    pub value: u64,
+}
+
+/// What is known of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceState {
+    /// When it was first heard; 0 if it never was.
+    pub since_ns: u64,
+    /// The newest time of a stream that was forgotten.
+    pub forgotten_ns: u64,
+    /// The best measure that it has ever sent. Only this one counts.
+    pub best: Measure,
+    /// How it names its requests.
+    pub conventions: Conventions,
+    /// Up to when its requests were counted.
+    pub counted_until_ns: u64,
+    /// Up to when they were counted by a worse measure than the best.
+    pub other_until_ns: u64,
+    /// Its cumulative streams.
+    pub counters: BTreeMap<StreamKey, Counter>,
+    /// Its streams of deltas.
+    pub deltas: Deltas,
+    /// The requests by name at start of the last export that had some.
+    pub weights: Vec<(String, u64)>,
+}
+
+impl SourceState {
+    /// The state of a source of which something is lost: nothing of its streams counts before `now`.
+    pub fn lost(now_ns: u64) -> Self {
+        Self {
+            since_ns: now_ns,
+            forgotten_ns: now_ns,
+            ..Self::default()
+        }
+    }
+
+    /// Notes what the points of an export of this time count by. What was counted by a worse measure is not
+    /// counted again: the first export by a better one only begins to count.
+    pub fn measured<'p>(&mut self, points: impl Iterator<Item = &'p Counted<'p>>, time_ns: u64) {
+        let before = (self.best, self.conventions);
+        let mut better = false;
+        for counted in points {
+            self.best = self.best.max(Measure::of(counted));
+            if let Counted::Requests {
+                family, convention, ..
+            } = counted
+            {
+                self.conventions.0 |= Conventions::bit(*family, *convention);
+                better |= *convention == Convention::Stable
+                    && !before.1.has(*family, Convention::Stable)
+                    && before.1.has(*family, Convention::Old);
+            }
+        }
+        let better = self.best > before.0 || better && self.best == Measure::Requests;
+        if better && self.counted_until_ns > 0 {
+            self.other_until_ns = self.counted_until_ns.max(time_ns);
+        }
+    }
+
+    /// Whether points of this kind are read: those of the best measure, and requests beside roots, because
+    /// they say how roots are split.
+    pub fn reads(&self, counted: &Counted<'_>) -> bool {
+        let measure = Measure::of(counted);
+        match counted {
+            Counted::Requests {
+                family, convention, ..
+            } => {
+                matches!(self.best, Measure::Requests | Measure::Roots)
+                    && (*convention == Convention::Stable
+                        || !self.conventions.has(*family, Convention::Stable))
+            }
+            _ => measure == self.best,
+        }
+    }
+
+    /// Whether the requests of a point since `from_ns` were counted by another measure.
+    pub fn counted_otherwise(&self, counted: &Counted<'_>, from_ns: u64) -> bool {
+        let better = match counted {
+            Counted::Requests { convention, .. } => {
+                self.best == Measure::Requests && *convention == Convention::Stable
+            }
+            _ => Measure::of(counted) == self.best,
+        };
+        better && from_ns < self.other_until_ns
+    }
+
+    /// Remembers the requests by name, those of the busiest names.
+    pub fn weigh(&mut self, mut weights: Vec<(String, u64)>) {
+        if self.best != Measure::Roots {
+            // Requests are counted under their own names.
+            self.weights.clear();
+            return;
+        }
+        weights.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        weights.truncate(WEIGHTS);
+        let mut bytes = 0;
+        weights.retain(|(name, _)| {
+            bytes += name.len();
+            bytes <= WEIGHT_BYTES
+        });
+        self.weights = weights;
+    }
+
+    /// Forgets streams if there are too many.
+    pub fn shrink(&mut self) {
+        self.forget(self.counters.len().saturating_sub(STREAMS));
+    }
+
+    /// Forgets the streams that were not heard for longest.
+    pub fn forget(&mut self, streams: usize) {
+        if streams == 0 {
+            return;
+        }
+        let mut oldest: Vec<(u64, StreamKey)> = self
+            .counters
+            .iter()
+            .map(|(key, counter)| (counter.time_ns, *key))
+            .collect();
+        oldest.sort_unstable();
+        for (time_ns, key) in oldest.into_iter().take(streams) {
+            self.forgotten_ns = self.forgotten_ns.max(time_ns);
+            self.counters.remove(&key);
+        }
+    }
+}
