@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -61,6 +61,9 @@ arena-ablation: ## Prints what each part of the allocation is worth (RECORDINGS=
 
 arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=start of a name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --goals --recordings '$(abspath $(RECORDINGS))' $(if $(ONLY),--only '$(ONLY)')
+
+otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
+	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

@@ -2,3 +2,4 @@
 
 pub mod encoded;
 pub mod jaeger;
+pub mod otlp;

@@ -32,6 +32,7 @@ mod metrics;
 mod minted;
 mod names;
 mod operators;
+mod otlp;
 mod outage;
 mod polls;
 mod replay;

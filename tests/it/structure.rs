@@ -57,7 +57,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "protocols",
-        &["clock", "grpc", "http", "net", "snapshot", "telemetry"],
+        &[
+            "allocation",
+            "clock",
+            "grpc",
+            "http",
+            "ingest",
+            "net",
+            "snapshot",
+            "telemetry",
+        ],
     ),
     ("limits", &["allocation", "store"]),
     ("settings", &["limits", "store"]),

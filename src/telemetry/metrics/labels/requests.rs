@@ -91,6 +91,26 @@ labels! {
         TooLarge = "too_large",
     }
 
+    /// Why a data point of a metric that counts requests was not counted.
+    LeftOutReason as "reason" {
+        /// It counts something else: spans that are not roots, or not of a server or consumer.
+        NotARequest = "not_a_request",
+        /// It has no value: its stream has ended.
+        NoValue = "no_value",
+        /// It does not say what was asked: the method, the procedure or the span's name.
+        NoName = "no_name",
+        /// Its value is negative, not a number, or too large.
+        NotACount = "not_a_count",
+        /// Its sum may fall.
+        NotMonotonic = "not_monotonic",
+        /// Its metric is neither cumulative nor a delta.
+        NoTemporality = "no_temporality",
+        /// It does not say when it was read.
+        NoTime = "no_time",
+        /// The export already has the largest number of points or sources.
+        TooMany = "too_many",
+    }
+
     /// Where requests without an entry of their own were counted.
     OverflowEntry as "entry" {
         /// In their service's overflow entry.
