@@ -143,9 +143,10 @@ impl App {
         let (committer, task) = Committer::new(Arc::clone(&parts.shared.store), metrics);
         let shares = parts.shares();
         let strategies = parts.strategies();
-        let grpc = parts.grpc_listener(&strategies, shares)?;
+        let exports = parts.exports(committer);
+        let grpc = parts.grpc_listener(&exports, &strategies, shares)?;
         let port = grpc.as_ref().map(|grpc| grpc.address().port());
-        let sdk = parts.sdk_listener(committer, &strategies, port, shares)?;
+        let sdk = parts.sdk_listener(exports, &strategies, port, shares)?;
         let admin = parts.admin_listener(shares)?;
         Ok(Self {
             parts,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{HttpResponse, ResponseError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -25,6 +26,7 @@ use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, list
 use crate::protocols::encoded::{Encoded, StrategyFormat};
 use crate::protocols::jaeger::file::File;
 use crate::protocols::jaeger::{self, About, Json, Polls, Protobuf, SamplingManager, protobuf};
+use crate::protocols::otlp::{self, Exports};
 use crate::settings::GRPC_DEFAULT;
 use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 
@@ -38,7 +40,7 @@ const ADMIN_ANSWER: Duration = Duration::from_secs(60);
 /// How long a connection to the admin listener may be idle after an answer.
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
-/// Bytes of reports that may be held at once while they arrive and until they are parsed.
+/// Bytes of reports and exports that may be held at once while they arrive and until they are parsed.
 const REPORT_BYTES: usize = 64 << 20;
 
 /// The memory must hold at least this many of the largest reports, compressed and decompressed.
@@ -112,19 +114,23 @@ impl Parts {
     /// `grpc_port`.
     pub(super) fn sdk_listener(
         &self,
-        committer: Committer,
+        exports: Exports,
         strategies: &Strategies,
         grpc_port: Option<u16>,
         shares: Shares,
     ) -> Result<Listener, AppError> {
-        let reports = Data::new(self.reports(committer));
+        let reports = Data::new(self.reports(&exports));
+        let exports = Data::new(exports);
         let health = Data::new(self.health());
         let bounds = self.sdk_bounds(shares.sdk);
         let gates = Gates {
             hosts: None,
             expected: Some(Arc::new({
-                let reports = Data::clone(&reports);
-                move |head| reports.check_announced(head)
+                let (reports, exports) = (Data::clone(&reports), Data::clone(&exports));
+                move |head| match exports.expects(head) {
+                    Some(checked) => checked,
+                    None => refused(reports.check_announced(head)),
+                }
             })),
             http2: Some(Arc::new(Elsewhere::new(where_grpc_is(grpc_port)))),
         };
@@ -132,9 +138,11 @@ impl Parts {
         let routes = move |config: &mut ServiceConfig| {
             config
                 .app_data(Data::clone(&reports))
+                .app_data(Data::clone(&exports))
                 .app_data(Data::clone(&health));
             strategies.register(config);
             register(config, reports::ROUTES);
+            register(config, otlp::ROUTES);
             register(config, health::ROUTES);
         };
         let (address, counts) = (
@@ -153,6 +161,7 @@ impl Parts {
     /// too, because Jaeger's port does.
     pub(super) fn grpc_listener(
         &self,
+        exports: &Exports,
         strategies: &Strategies,
         shares: Shares,
     ) -> Result<Option<Listener>, AppError> {
@@ -161,7 +170,7 @@ impl Parts {
         };
         let health = Data::new(self.health());
         let gates = Gates {
-            http2: Some(Arc::new(self.grpc_services())),
+            http2: Some(Arc::new(self.grpc_services(exports))),
             ..Gates::default()
         };
         let strategies = strategies.clone();
@@ -191,27 +200,41 @@ impl Parts {
     }
 
     /// The services of the gRPC listener, with their health and their reflection.
-    fn grpc_services(&self) -> Services {
+    fn grpc_services(&self, exports: &Exports) -> Services {
         let polls = self.polls(Protobuf);
-        let health = grpc::health::service(self.stopping.clone(), vec![protobuf::SERVICE]);
-        let descriptors = [protobuf::DESCRIPTOR, grpc::health::DESCRIPTOR];
+        let mut names = vec![protobuf::SERVICE];
+        names.extend(otlp::grpc::SERVICES);
+        let health = grpc::health::service(self.stopping.clone(), names);
+        let descriptors = [
+            protobuf::DESCRIPTOR,
+            otlp::grpc::DESCRIPTOR,
+            grpc::health::DESCRIPTOR,
+        ];
         let [newer, older] = grpc::reflection::services(&descriptors);
-        Services::new(vec![
-            Arc::new(SamplingManager { polls }),
-            health,
-            newer,
-            older,
-        ])
+        let mut services = vec![Arc::new(SamplingManager { polls }), health, newer, older];
+        services.extend(otlp::grpc::services(exports));
+        Services::new(services)
     }
 
-    fn reports(&self, committer: Committer) -> Reports {
+    /// What takes exports, on both listeners.
+    pub(super) fn exports(&self, committer: Committer) -> Exports {
         let bytes_max = self.settings.limits.max_report_bytes;
         let largest = bytes_max.saturating_mul(LARGEST_REPORTS);
-        Reports {
+        Exports {
             ingest: self.ingest(committer),
             room: BodyRoom::of(largest.max(REPORT_BYTES)),
             bytes_max,
             metrics: Arc::clone(&self.shared.metrics),
+        }
+    }
+
+    /// What takes reports, in the same room.
+    fn reports(&self, exports: &Exports) -> Reports {
+        Reports {
+            ingest: exports.ingest.clone(),
+            room: exports.room.clone(),
+            bytes_max: exports.bytes_max,
+            metrics: Arc::clone(&exports.metrics),
         }
     }
 
@@ -251,7 +274,7 @@ impl Parts {
         let gates = Gates {
             hosts: Some(hosts),
             expected: Some(Arc::new(|head| {
-                check_announced(head.headers(), admin::LARGEST_BODY)
+                refused(check_announced(head.headers(), admin::LARGEST_BODY))
             })),
             http2: None,
         };
@@ -310,6 +333,11 @@ fn where_grpc_is(port: Option<u16>) -> String {
         ),
         None => "this port of weir speaks HTTP/1.1 only; gRPC is off (--grpc-listen)".into(),
     }
+}
+
+/// The answer to a body that will not be read.
+fn refused(checked: Result<(), Problem>) -> Result<(), Box<HttpResponse>> {
+    checked.map_err(|problem| Box::new(problem.error_response()))
 }
 
 /// Extractors whose errors are problem documents.

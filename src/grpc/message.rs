@@ -5,12 +5,15 @@
 //! gRPC over HTTP/2 (`PROTOCOL-HTTP2.md`), and `statuscodes.md` for the code of each failure.
 
 use std::io::Read;
+use std::ops::Deref;
 
 use actix_web::web::{Buf, Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use hyper::body::{Body, Frame};
 use hyper::{HeaderMap, Request};
 use tonic::Status;
+
+use crate::http::body::{BodyRoom, NoRoom, Reservation, UNPACKED_AT_ONCE};
 
 /// The bytes in front of a message.
 pub const HEADER: usize = 5;
@@ -73,9 +76,47 @@ pub async fn read<B>(request: Request<B>, limit: usize) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    Ok(receive(request, Received::new(limit, None)).await?.bytes)
+}
+
+/// Reads the message of a unary request, of at most `limit` bytes before and after decompression, if
+/// there is room for it.
+///
+/// # Errors
+/// gRPC's own status for what is wrong with it; `UNAVAILABLE` if there is no room.
+pub async fn read_in<B>(
+    room: &BodyRoom,
+    request: Request<B>,
+    limit: usize,
+) -> Result<Message, Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let room = room.reserve().map_err(no_room)?;
+    receive(request, Received::new(limit, Some(room))).await
+}
+
+/// A message, with the room that it occupies while it exists.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Bytes,
+    _room: Option<Reservation>,
+}
+
+impl Deref for Message {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn receive<B>(request: Request<B>, mut received: Received) -> Result<Message, Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let encoding = Encoding::of(request.headers())?;
     let mut body = request.into_body();
-    let mut received = Received::new(limit);
     while let Some(frame) = next(&mut body).await {
         let frame = frame.map_err(|_| Status::cancelled("the request was not sent to its end"))?;
         if let Ok(data) = frame.into_data() {
@@ -93,6 +134,7 @@ async fn next<B: Body + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B:
 struct Received {
     bytes: Pieces,
     limit: usize,
+    room: Option<Reservation>,
 }
 
 /// Nearly every request comes in one piece, which is not copied.
@@ -130,10 +172,11 @@ impl Pieces {
 }
 
 impl Received {
-    fn new(limit: usize) -> Self {
+    fn new(limit: usize, room: Option<Reservation>) -> Self {
         Self {
             bytes: Pieces::One(Bytes::new()),
             limit,
+            room,
         }
     }
 
@@ -149,6 +192,9 @@ impl Received {
         if had + data.len() > HEADER + self.limit && self.header().is_some() {
             return Err(Status::unimplemented("the method takes one message"));
         }
+        if let Some(room) = &mut self.room {
+            room.cover(had + data.len()).map_err(no_room)?;
+        }
         self.bytes.add(data);
         match self.header() {
             Some((_, length)) if length > self.limit => Err(too_large(self.limit)),
@@ -159,7 +205,7 @@ impl Received {
         }
     }
 
-    fn message(self, encoding: Encoding) -> Result<Bytes, Status> {
+    fn message(self, encoding: Encoding) -> Result<Message, Status> {
         let Some((packed, length)) = self.header() else {
             return Err(Status::unimplemented("the method takes one message"));
         };
@@ -169,8 +215,11 @@ impl Received {
             return Err(Status::internal("the message ends early"));
         }
         match (packed, encoding) {
-            (0, _) => Ok(message),
-            (1, Encoding::Gzip) => unpack(&message, self.limit),
+            (0, _) => Ok(Message {
+                bytes: message,
+                _room: self.room,
+            }),
+            (1, Encoding::Gzip) => unpack(&message, self.limit, self.room.as_ref()),
             (1, Encoding::Identity) => Err(Status::internal(
                 "the message is marked as compressed, and grpc-encoding does not say how",
             )),
@@ -181,19 +230,37 @@ impl Received {
     }
 }
 
-fn unpack(packed: &[u8], limit: usize) -> Result<Bytes, Status> {
+fn unpack(packed: &[u8], limit: usize, room: Option<&Reservation>) -> Result<Message, Status> {
+    let mut held = room
+        .map(Reservation::another)
+        .transpose()
+        .map_err(no_room)?;
+    let mut packed = MultiGzDecoder::new(packed).take(limit as u64 + 1);
     let mut message = Vec::new();
-    let most = limit as u64 + 1;
-    let unpacked = MultiGzDecoder::new(packed)
-        .take(most)
-        .read_to_end(&mut message);
-    match unpacked {
-        Err(_) => Err(Status::internal("the message is not valid gzip")),
-        Ok(_) if message.len() > limit => Err(too_large(limit)),
-        Ok(_) => Ok(message.into()),
+    loop {
+        let before = message.len();
+        if let Some(held) = &mut held {
+            let more = (before + UNPACKED_AT_ONCE).min(limit);
+            held.cover(more).map_err(no_room)?;
+        }
+        let mut step = (&mut packed).take(UNPACKED_AT_ONCE as u64);
+        match step.read_to_end(&mut message) {
+            Err(_) => return Err(Status::internal("the message is not valid gzip")),
+            Ok(_) if message.len() > limit => return Err(too_large(limit)),
+            Ok(0) => break,
+            Ok(_) => {}
+        }
     }
+    Ok(Message {
+        bytes: message.into(),
+        _room: held,
+    })
 }
 
 fn too_large(limit: usize) -> Status {
     Status::resource_exhausted(format!("the message has more than {limit} bytes"))
+}
+
+fn no_room(NoRoom: NoRoom) -> Status {
+    Status::unavailable(NoRoom::DETAIL)
 }

@@ -139,6 +139,18 @@ pub fn ready(answer: Response<Body>) -> Answering {
     Box::pin(std::future::ready(answer))
 }
 
+/// Reads a request within a time limit.
+///
+/// # Errors
+/// The reading's own, or `DEADLINE_EXCEEDED`.
+pub async fn in_time<T>(
+    limit: Duration,
+    reading: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let read = tokio::time::timeout(limit, reading).await;
+    read.unwrap_or_else(|_| Err(Status::deadline_exceeded("the request took too long")))
+}
+
 /// A failure, as gRPC clients read it.
 #[must_use]
 pub fn failed(status: Status) -> Response<Body> {

@@ -25,7 +25,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const UNIT_BYTES: usize = 1024;
 
 /// How many bytes are decompressed before more room is reserved.
-const UNPACKED_AT_ONCE: usize = 256 * 1024;
+pub const UNPACKED_AT_ONCE: usize = 256 * 1024;
 
 /// The memory that all bodies may take together, from their arrival until they have been read.
 ///
@@ -42,25 +42,68 @@ impl BodyRoom {
         Self(Arc::new(Semaphore::new(units)))
     }
 
-    fn none_yet(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.take(0)
-    }
-
-    fn take(&self, units: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&self.0).try_acquire_many_owned(units);
-        taken.map_err(|_| Problem::Unavailable {
-            detail: "too many large bodies are being read",
-            retry_after_seconds: 2,
+    /// A reservation of nothing yet.
+    ///
+    /// # Errors
+    /// If the room is closed, which it never is.
+    pub fn reserve(&self) -> Result<Reservation, NoRoom> {
+        Ok(Reservation {
+            room: self.clone(),
+            held: self.take(0)?,
         })
     }
 
-    /// Extends the reservation to this many bytes.
-    fn cover(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Problem> {
+    fn take(&self, units: usize) -> Result<OwnedSemaphorePermit, NoRoom> {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0).try_acquire_many_owned(units);
+        taken.map_err(|_| NoRoom)
+    }
+}
+
+/// There is no room for a body. It can be sent again.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{}", Self::DETAIL)]
+pub struct NoRoom;
+
+impl NoRoom {
+    /// What the sender reads.
+    pub const DETAIL: &'static str = "too many large bodies are being read";
+}
+
+impl From<NoRoom> for Problem {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::Unavailable {
+            detail: NoRoom::DETAIL,
+            retry_after_seconds: 2,
+        }
+    }
+}
+
+/// The part of the room that one body takes, while this exists.
+#[derive(Debug)]
+pub struct Reservation {
+    room: BodyRoom,
+    held: OwnedSemaphorePermit,
+}
+
+impl Reservation {
+    /// Another one in the same room.
+    ///
+    /// # Errors
+    /// As [`BodyRoom::reserve`].
+    pub fn another(&self) -> Result<Self, NoRoom> {
+        self.room.reserve()
+    }
+
+    /// Extends it to this many bytes.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let units = bytes.div_ceil(UNIT_BYTES);
-        let more = units.saturating_sub(held.num_permits());
+        let more = units.saturating_sub(self.held.num_permits());
         if more > 0 {
-            held.merge(self.take(more)?);
+            self.held.merge(self.room.take(more)?);
         }
         Ok(())
     }
@@ -70,7 +113,7 @@ impl BodyRoom {
 #[derive(Debug)]
 pub struct Body {
     bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _room: Reservation,
 }
 
 impl Deref for Body {
@@ -105,8 +148,22 @@ pub async fn read_json_in(
     payload: Payload,
     limit: usize,
 ) -> Result<Body, Problem> {
-    let encoding = Encoding::of(request)?;
     check_type(request)?;
+    read_in(room, request, payload, limit).await
+}
+
+/// Reads a body of any type, of at most `limit` bytes before and after decompression, if there is room
+/// for it.
+///
+/// # Errors
+/// Says what is wrong with the body or its encoding, or that there is no room for it.
+pub async fn read_in(
+    room: &BodyRoom,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<Body, Problem> {
+    let encoding = Encoding::of(request)?;
     check_announced(request.headers(), limit)?;
     let raw = tokio::time::timeout(TIME_LIMIT, read(payload, limit, room));
     let raw = raw.await.map_err(|_| Problem::TooSlow)??;
@@ -164,14 +221,8 @@ impl Encoding {
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), Problem> {
-    let json = match request.headers().get(CONTENT_TYPE) {
-        Some(given) => given.to_str().is_ok_and(|given| {
-            let essence = given.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case("application/json")
-        }),
-        None => false,
-    };
-    if json {
+    let given = media_type(request.headers());
+    if given.is_some_and(|given| given.eq_ignore_ascii_case("application/json")) {
         Ok(())
     } else {
         Err(Problem::Unsupported(
@@ -180,8 +231,15 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
+/// The media type of a body, without its parameters.
+#[must_use]
+pub fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    given.split(';').next().map(str::trim)
+}
+
 async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Body, Problem> {
-    let (mut bytes, mut held) = (Vec::new(), room.none_yet()?);
+    let (mut bytes, mut held) = (Vec::new(), room.reserve()?);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::Malformed {
             field: String::new(),
@@ -190,18 +248,18 @@ async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Bod
         if bytes.len() + chunk.len() > limit {
             return Err(Problem::TooLarge(limit));
         }
-        room.cover(&mut held, bytes.len() + chunk.len())?;
+        held.cover(bytes.len() + chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(Body { bytes, _room: held })
 }
 
 fn unpack(packed: impl Read, limit: usize, room: &BodyRoom) -> Result<Body, Problem> {
-    let (mut bytes, mut held) = (Vec::new(), room.none_yet()?);
+    let (mut bytes, mut held) = (Vec::new(), room.reserve()?);
     let mut packed = packed.take(limit as u64 + 1);
     loop {
         let before = bytes.len();
-        room.cover(&mut held, (before + UNPACKED_AT_ONCE).min(limit))?;
+        held.cover((before + UNPACKED_AT_ONCE).min(limit))?;
         let step = (&mut packed)
             .take(UNPACKED_AT_ONCE as u64)
             .read_to_end(&mut bytes);

@@ -29,7 +29,7 @@ pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
-use crate::store::{Admission, ResolvedReport, Store, StoreError};
+use crate::store::{Admission, Passing, ResolvedReport, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
 use buckets::Numbers;
@@ -91,6 +91,26 @@ pub enum IngestError {
     /// A fault of Weir's own ended the commit; sending it again is safe.
     #[error("the commit panicked")]
     Panicked,
+}
+
+impl IngestError {
+    /// What the sender reads if it can send the same again later: then it counts once, whether or not
+    /// it was stored before. None if that does not help, or if nobody knows why it failed.
+    #[must_use]
+    pub fn passing(&self) -> Option<&'static str> {
+        match self {
+            Self::TooFarBehind | Self::Panicked => None,
+            Self::Overloaded => Some("too many reports are waiting for the database"),
+            Self::Late => Some("the database did not answer in time"),
+            Self::Unsettled => Some("the names in the database keep changing"),
+            Self::Stopping => Some(Passing::Stopping.detail()),
+            Self::Store(source) => match (source.passing(), &**source) {
+                (Some(passing), _) => Some(passing.detail()),
+                (None, StoreError::Unsound { .. }) => Some(StoreError::UNSOUND),
+                (None, _) => None,
+            },
+        }
+    }
 }
 
 /// How a report was acknowledged.

@@ -32,7 +32,7 @@ use super::connection::{Connection, TimeLimits};
 use super::hosts::AllowedHosts;
 use super::http2::{Calls, Http2};
 use super::places::Places;
-use crate::http::problem::{Problem, not_found};
+use crate::http::problem::not_found;
 use crate::telemetry::metrics::{Counter, Gauge};
 
 /// How long a client may take to send the head of the first request, from connecting.
@@ -86,8 +86,8 @@ pub struct ListenerCounts {
     pub panicked: Counter,
 }
 
-/// Decides from the head of a request whether it is accepted.
-pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Problem> + Send + Sync>;
+/// Decides from the head of a request whether it is accepted. If it is not, the answer says why.
+pub type HeadCheck = Arc<dyn Fn(&RequestHead) -> Result<(), Box<HttpResponse>> + Send + Sync>;
 
 /// The checks of a listener, and what it answers apart from its routes.
 #[derive(Clone, Default)]
@@ -279,7 +279,7 @@ async fn heard(
 fn expect(expected: Option<&HeadCheck>, request: Request) -> Result<Request, HttpResponse> {
     match expected.map_or(Ok(()), |expected| expected(request.head())) {
         Ok(()) => Ok(request),
-        Err(problem) => Err(problem.error_response()),
+        Err(refused) => Err(*refused),
     }
 }
 

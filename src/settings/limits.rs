@@ -37,7 +37,7 @@ pub struct LimitSettings {
         value_parser = count(1, OPERATIONS_MAX)
     )]
     pub max_operations: Option<u32>,
-    /// Largest report accepted, in bytes after decompression, 1024 to 268435456
+    /// Largest report or export accepted, in bytes after decompression, 1024 to 268435456
     #[arg(
         long,
         env = "WEIR_MAX_REPORT_BYTES",

@@ -59,6 +59,11 @@ impl StoreError {
         }
     }
 
+    /// What a client reads while nothing is written because the tables are not as Weir needs them.
+    /// `/readyz` and the log name what is missing.
+    pub const UNSOUND: &'static str =
+        "the database is being restored, or lacks something that Weir needs";
+
     /// Whether the database has no room for writes. Reads still work.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -258,6 +258,14 @@ metrics! {
         source_states_overtaken: Counter = "weir_source_states_overtaken_total",
         /// Memory of the states of sources that this replica remembers.
         source_state_bytes: Gauge = "weir_source_state_bytes",
+        /// Exports of OTLP, by what they hold, how they came, and outcome. Only metrics are counted.
+        otlp_exports: By<(Signal, ExportProtocol, ExportOutcome), Counter> =
+            "weir_otlp_exports_total",
+        /// Data points of exports that were accepted, of metrics that count requests.
+        otlp_points: Counter = "weir_otlp_points_total",
+        /// Data points of metrics that count requests which were left out when their export was
+        /// read, by the reason. Other metrics are not counted here.
+        otlp_points_left_out: By<LeftOutReason, Counter> = "weir_otlp_points_left_out_total",
         /// Time from the end of a report's window until its counts were durable.
         ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
         /// Reports waiting for their commit.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use weir::api::{admin, health, reports};
 use weir::http::routes::Route;
-use weir::protocols::jaeger;
+use weir::protocols::{jaeger, otlp};
 
 use self::answer::Answer;
 use self::document::{Document, METHODS, object};
@@ -20,7 +20,12 @@ use crate::support::app::TestApp;
 
 /// Every registered route, and whether it is the admin listener's.
 fn routes() -> Vec<(bool, Route)> {
-    let sdk = [reports::ROUTES, jaeger::ROUTES, health::ROUTES];
+    let sdk = [
+        reports::ROUTES,
+        otlp::ROUTES,
+        jaeger::ROUTES,
+        health::ROUTES,
+    ];
     let admin = [admin::ROUTES, health::ROUTES];
     let sdk = sdk.concat().into_iter().map(|route| (false, route));
     let admin = admin.concat().into_iter().map(|route| (true, route));
@@ -59,7 +64,10 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
         ("GET /strategies.json", "If-None-Match"),
+        ("POST /v1/logs", "Content-Encoding"),
+        ("POST /v1/metrics", "Content-Encoding"),
         ("POST /v1/reports", "Content-Encoding"),
+        ("POST /v1/traces", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
         ("PUT /v1/configuration", "If-Match"),
         ("PUT /v1/coverage", "If-Match"),

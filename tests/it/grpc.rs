@@ -135,7 +135,11 @@ async fn health_checks_are_answered_and_say_that_a_stop_has_begun() {
     let asked = |service: &str| HealthCheckRequest {
         service: service.into(),
     };
-    for service in ["", "jaeger.api_v2.SamplingManager"] {
+    for service in [
+        "",
+        "jaeger.api_v2.SamplingManager",
+        "opentelemetry.proto.collector.metrics.v1.MetricsService",
+    ] {
         let health = client.check(asked(service)).await.unwrap().into_inner();
         assert_eq!(health.status(), ServingStatus::Serving, "{service}");
     }
@@ -155,11 +159,14 @@ async fn health_checks_are_answered_and_say_that_a_stop_has_begun() {
 
 #[tokio::test]
 async fn reflection_lists_the_services_and_describes_them() {
-    const SERVICES: [&str; 4] = [
+    const SERVICES: [&str; 7] = [
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "jaeger.api_v2.SamplingManager",
+        "opentelemetry.proto.collector.logs.v1.LogsService",
+        "opentelemetry.proto.collector.metrics.v1.MetricsService",
+        "opentelemetry.proto.collector.trace.v1.TraceService",
     ];
     let (app, _directory) = start(&[]).await;
     let channel = channel(app.grpc()).await;
@@ -171,16 +178,17 @@ async fn reflection_lists_the_services_and_describes_them() {
                 host: String::new(),
                 message_request: Some(asked),
             };
-            let symbol = "jaeger.api_v2.SamplingManager.GetSamplingStrategy";
+            let file = |symbol: &str| ask(MessageRequest::FileContainingSymbol(symbol.into()));
             let asked = tokio_stream::iter([
                 ask(MessageRequest::ListServices(String::new())),
-                ask(MessageRequest::FileContainingSymbol(symbol.into())),
+                file("jaeger.api_v2.SamplingManager.GetSamplingStrategy"),
+                file("opentelemetry.proto.metrics.v1.Metric"),
             ]);
             let mut client =
                 $version::server_reflection_client::ServerReflectionClient::new(channel.clone());
             let answers = client.server_reflection_info(asked).await.unwrap();
             let answers: Vec<_> = answers.into_inner().collect().await;
-            let [listed, described] = &answers[..] else {
+            let [listed, polls, exports] = &answers[..] else {
                 panic!("an answer to each: {answers:?}");
             };
             let listed = listed.as_ref().unwrap().message_response.as_ref().unwrap();
@@ -190,16 +198,12 @@ async fn reflection_lists_the_services_and_describes_them() {
             let mut names: Vec<&str> = listed.service.iter().map(|one| one.name.as_str()).collect();
             names.sort_unstable();
             assert_eq!(names, SERVICES);
-            let described = described
-                .as_ref()
-                .unwrap()
-                .message_response
-                .as_ref()
-                .unwrap();
-            assert!(matches!(
-                described,
-                MessageResponse::FileDescriptorResponse(_)
-            ));
+            for described in [polls, exports] {
+                let described = described.as_ref().unwrap();
+                let described = described.message_response.as_ref().unwrap();
+                let is_described = matches!(described, MessageResponse::FileDescriptorResponse(_));
+                assert!(is_described);
+            }
         }};
     }
     reflected!(v1);

@@ -6,6 +6,7 @@ use weir::allocation::LISTED_MAX;
 use weir::configuration::{Configuration, GROUPS_MAX, OPERATIONS_MAX, SERVICES_MAX};
 use weir::ingest::ReportLimits;
 use weir::protocols::jaeger::file;
+use weir::protocols::otlp;
 use weir::settings::{Settings, TimingSettings};
 
 /// The first cells of the rows of a table: what is bounded, and the bound.
@@ -61,6 +62,18 @@ fn the_page_states_the_bounds_of_the_code() {
         (
             "operations, and services, in one report",
             written(ReportLimits::OPERATIONS),
+        ),
+        (
+            "data points in one export, of metrics that are counted",
+            written(otlp::POINTS_MAX),
+        ),
+        (
+            "resources in one export, with such points",
+            written(otlp::SOURCES_MAX),
+        ),
+        (
+            "bytes of an export, before and after decompression",
+            mebibytes(limits.max_report_bytes),
         ),
         ("age of a window", hours(TimingSettings::REPORT_AGE_MAX)),
         ("services", written(names.services as usize)),

@@ -21,7 +21,6 @@ use actix_web::web::to;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::UNSOUND;
 use crate::clock::Clock;
 use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
@@ -123,7 +122,7 @@ impl From<StoreError> for Problem {
                 retry_after_seconds: 2,
             },
             (None, StoreError::Unsound { .. }) => Self::Unavailable {
-                detail: UNSOUND,
+                detail: StoreError::UNSOUND,
                 retry_after_seconds: 10,
             },
             (None, _) => {

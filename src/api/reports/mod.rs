@@ -12,12 +12,11 @@ use actix_web::{HttpRequest, Responder};
 pub use self::wire::parse;
 
 use self::answer::Answer;
-use super::UNSOUND;
 use crate::http::body::{self, BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Accepted, Acknowledged, Ingest, IngestError, Pending};
-use crate::store::{Passing, StoreError};
+use crate::store::StoreError;
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Metrics, ReportOutcome};
 use crate::telemetry::seldom::log_seldom;
@@ -140,32 +139,26 @@ fn outcome(taken: &Result<Accepted, RefusedReport>) -> ReportOutcome {
 
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
-        let unavailable = |detail| Self::Unavailable {
-            detail,
-            retry_after_seconds: 2,
-        };
+        if let Some(detail) = error.passing() {
+            return Self::Unavailable {
+                detail,
+                retry_after_seconds: 2,
+            };
+        }
         match error {
             IngestError::TooFarBehind => Self::Conflict(
                 "the sequence is too far behind the newest of its epoch; take a new epoch".into(),
             ),
-            IngestError::Overloaded => unavailable("too many reports are waiting for the database"),
-            IngestError::Late => unavailable("the database did not answer in time"),
-            IngestError::Unsettled => unavailable("the names in the database keep changing"),
-            IngestError::Stopping => unavailable(Passing::Stopping.detail()),
-            // The panic is logged where it happens.
-            IngestError::Panicked => Self::Internal,
-            IngestError::Store(source) => match (source.passing(), &*source) {
-                (Some(passing), _) => unavailable(passing.detail()),
-                (None, StoreError::Unsound { .. }) => unavailable(UNSOUND),
-                (None, _) => {
-                    log_seldom!(
-                        error,
-                        error = chain(&*source),
-                        "a report could not be stored"
-                    );
-                    Self::Internal
-                }
-            },
+            IngestError::Store(source) => {
+                log_seldom!(
+                    error,
+                    error = chain(&*source),
+                    "a report could not be stored"
+                );
+                Self::Internal
+            }
+            // The panic is logged where it happens; everything else passes.
+            _ => Self::Internal,
         }
     }
 }

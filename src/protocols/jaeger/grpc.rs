@@ -3,8 +3,6 @@
 //! The answers are those of HTTP for the same service. A poll that cannot be read gets gRPC's own
 //! status for what is wrong with it.
 
-use std::time::Duration;
-
 use hyper::body::Incoming;
 use hyper::header::{AGE, HeaderName, HeaderValue};
 use hyper::{Request, Response};
@@ -14,7 +12,9 @@ use tonic::body::Body;
 
 use super::protobuf::{METHOD, SERVICE, SamplingStrategyParameters};
 use super::{PLAN_HEADER, PlanAge, Polls, Protobuf, STALE_HEADER};
-use crate::grpc::{BODY_TIME_LIMIT, SMALL_REQUEST, Service, failed, message, method, ready, unary};
+use crate::grpc::{
+    BODY_TIME_LIMIT, SMALL_REQUEST, Service, failed, in_time, message, method, ready, unary,
+};
 use crate::net::http2::Answering;
 use crate::telemetry::metrics::{PollOutcome, PollProtocol};
 
@@ -63,14 +63,6 @@ async fn answer(
             response
         }),
     )
-}
-
-async fn in_time<T>(
-    limit: Duration,
-    reading: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
-    let read = tokio::time::timeout(limit, reading).await;
-    read.unwrap_or_else(|_| Err(Status::deadline_exceeded("the request took too long")))
 }
 
 /// Says which plan an answer is from, as over HTTP.

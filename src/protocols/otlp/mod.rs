@@ -4,15 +4,21 @@
 //! [`read_metrics`], which gives the points that count, by source. Nothing here takes differences: what
 //! a stream said before is known where reports are taken in ([`crate::ingest`]).
 
+mod answer;
 mod attribute;
 mod digest;
+mod exports;
 mod extract;
+pub mod grpc;
+mod http;
 mod json;
 mod measure;
 mod protobuf;
 mod source;
 
+pub use exports::Exports;
 pub use extract::{Extracted, LeftOut, POINTS_MAX, SOURCES_MAX};
+pub use http::ROUTES;
 
 use attribute::{ATTRIBUTES_MAX, DEPTH_MAX};
 use extract::Extraction;

@@ -78,6 +78,27 @@ impl<A: Label, B: Label> Labels for (A, B) {
     }
 }
 
+impl<A: Label, B: Label, C: Label> Labels for (A, B, C) {
+    fn names() -> Vec<&'static str> {
+        vec![A::NAME, B::NAME, C::NAME]
+    }
+
+    fn all() -> Vec<Self> {
+        let rest = <(B, C)>::all();
+        let with_each = |a: &A| rest.iter().map(|(b, c)| (*a, *b, *c)).collect::<Vec<_>>();
+        A::ALL.iter().flat_map(with_each).collect()
+    }
+
+    fn values(self) -> Vec<&'static str> {
+        vec![self.0.value(), self.1.value(), self.2.value()]
+    }
+
+    fn index(self) -> usize {
+        let rest = B::ALL.len() * C::ALL.len();
+        self.0.place() * rest + (self.1, self.2).index()
+    }
+}
+
 /// Defines enums that are labels.
 macro_rules! labels {
     ($(

@@ -104,6 +104,9 @@ impl Answer {
     }
 
     fn decoded(&self, kind: &str) -> Value {
+        if kind == "application/x-protobuf" {
+            return Value::from(String::from_utf8_lossy(&self.body));
+        }
         let text = std::str::from_utf8(&self.body).expect("UTF-8");
         match kind {
             "application/yaml" => value(&YamlLoader::load_from_str(text).expect("YAML")[0]),

@@ -1,5 +1,6 @@
 //! Causes every situation in which Weir answers, one after the other.
 
+mod exports;
 pub mod faults;
 mod lists;
 mod whole;
@@ -235,6 +236,7 @@ pub async fn in_operation(given: &mut Given) {
     whole::preview(given, &app).await;
     whole::revisions(given, &app).await;
     reports(given, &app).await;
+    exports::in_operation(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
 }
@@ -337,6 +339,7 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         );
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
+    let exported = exports::PATHS.map(|path| (path, ask(&app.sdk, "POST", path)));
     let (report, budget, coverage, lower_bound, whole, preview) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
@@ -345,6 +348,9 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         ask(&app.admin, "PUT", "/v1/configuration"),
         ask(&app.admin, "POST", PREVIEW),
     );
+    for (path, answer) in exported {
+        given.note("POST", path, 503, &answer.await.unwrap());
+    }
     given.note("POST", "/v1/reports", 408, &report.unwrap());
     given.note("PUT", "/v1/budget", 408, &budget.unwrap());
     given.note("PUT", "/v1/coverage", 408, &coverage.unwrap());

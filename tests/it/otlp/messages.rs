@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use prost::Message;
+use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage};
 use serde_json::Value;
 
@@ -16,11 +17,14 @@ pub const FILES: [&str; 3] = [
 
 pub const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest";
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+/// What the committed `.proto` files say.
+pub fn compiled() -> FileDescriptorSet {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let compiled = protox::compile(FILES, [folder]).expect("they compile");
-    DescriptorPool::from_file_descriptor_set(compiled).expect("they are sound")
-});
+    protox::compile(FILES, [folder]).expect("they compile")
+}
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::from_file_descriptor_set(compiled()).expect("they are sound"));
 
 /// The message of this name in protobuf, from what it is in JSON. Fields that are not in the `.proto`
 /// files are left out.
@@ -29,6 +33,13 @@ pub fn protobuf(name: &str, json: &Value) -> Vec<u8> {
     let options = DeserializeOptions::new().deny_unknown_fields(false);
     let read = DynamicMessage::deserialize_with_options(message, json, &options);
     read.expect("the message in JSON").encode_to_vec()
+}
+
+/// A message of protobuf as JSON.
+pub fn json(name: &str, bytes: &[u8]) -> Value {
+    let message = POOL.get_message_by_name(name).expect("a file has it");
+    let read = DynamicMessage::decode(message, bytes).expect("the message");
+    serde_json::to_value(read).expect("it is JSON")
 }
 
 /// An export that was written by hand.

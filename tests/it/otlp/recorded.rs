@@ -35,6 +35,7 @@ fn sums(said: &Extracted<'_>) -> BTreeMap<String, u64> {
                 Counted::Roots { .. } => "roots".to_owned(),
                 Counted::Requests { at_start, .. } => at_start.to_string(),
                 Counted::Calls { .. } => "calls".to_owned(),
+                Counted::Decisions { .. } => panic!("OTLP has none: {point:?}"),
             };
             *sums
                 .entry(format!("{} {counted}", source.service))

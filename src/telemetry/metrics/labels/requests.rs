@@ -91,6 +91,54 @@ labels! {
         TooLarge = "too_large",
     }
 
+    /// What an export of OTLP holds.
+    Signal as "signal" {
+        /// Metrics, of which requests are counted.
+        Metrics = "metrics",
+        /// Traces, of which nothing is counted.
+        Traces = "traces",
+        /// Logs, of which nothing is counted.
+        Logs = "logs",
+    }
+
+    /// How an export came, by the names that OTEL_EXPORTER_OTLP_PROTOCOL has for it.
+    ExportProtocol as "protocol" {
+        /// Protobuf over gRPC.
+        Grpc = "grpc",
+        /// Protobuf over HTTP/1.1.
+        HttpProtobuf = "http/protobuf",
+        /// JSON over HTTP/1.1.
+        HttpJson = "http/json",
+        /// A type that is not known, over HTTP/1.1.
+        HttpOther = "http/other",
+    }
+
+    /// How an export was answered.
+    ExportOutcome as "outcome" {
+        /// Everything in it was accepted.
+        Accepted = "accepted",
+        /// Something in it was not counted, and the answer says what.
+        Partial = "partial",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// Its body was too large.
+        TooLarge = "too_large",
+        /// Its body took too long to arrive.
+        TooSlow = "too_slow",
+        /// Its type or encoding was not known.
+        Unsupported = "unsupported",
+        /// Too many reports and exports were waiting.
+        Overloaded = "overloaded",
+        /// The database did not answer in time.
+        Late = "late",
+        /// The database was away.
+        Unavailable = "unavailable",
+        /// The database was going back in time, or names were being removed.
+        Unsettled = "unsettled",
+        /// An internal error.
+        Internal = "internal",
+    }
+
     /// Why a data point of a metric that counts requests was not counted.
     LeftOutReason as "reason" {
         /// It counts something else: spans that are not roots, or not of a server or consumer.

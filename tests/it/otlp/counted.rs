@@ -1,0 +1,79 @@
+//! What is exported is counted once, whatever it came over.
+
+use serde_json::{Value, json};
+use weir::clock::{Clock, SystemClock};
+
+use super::messages::{METRICS, protobuf};
+use super::start;
+use crate::support::app::TestApp;
+use crate::support::grpc::{Raw, framed};
+use crate::support::scrape::Scrape;
+
+const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+
+/// An export of a process that has started a minute ago, and has had this many requests so far.
+fn export(requests: u64, seconds_ago: u64) -> Value {
+    let now = SystemClock.timestamp().0.unsigned_abs() * 1_000_000;
+    let second = 1_000_000_000;
+    let minute = now / (60 * second) * 60 * second;
+    let point = json!({
+        "attributes": [{ "key": "http.request.method", "value": { "stringValue": "GET" } }],
+        "startTimeUnixNano": (minute - 60 * second).to_string(),
+        "timeUnixNano": (now - seconds_ago * second).to_string(),
+        "count": requests.to_string(),
+    });
+    let metric = json!({
+        "name": "http.server.request.duration",
+        "histogram": { "aggregationTemporality": 2, "dataPoints": [point] },
+    });
+    json!({ "resourceMetrics": [{
+        "resource": { "attributes": [
+            { "key": "service.name", "value": { "stringValue": "checkout" } },
+            { "key": "service.instance.id", "value": { "stringValue": "a" } },
+        ] },
+        "scopeMetrics": [{ "metrics": [metric] }],
+    }] })
+}
+
+async fn over_http(app: &TestApp, kind: &str, body: Vec<u8>) {
+    let request = app.client.post(format!("{}/v1/metrics", app.sdk));
+    let answer = request
+        .header("Content-Type", kind)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let said = answer.text().await.unwrap();
+    assert!(["", "{}"].contains(&&*said), "{said}");
+}
+
+async fn offered(app: &TestApp) -> f64 {
+    Scrape::of(app).await.value("weir_reported_offered_total")
+}
+
+#[tokio::test]
+async fn a_source_is_the_same_in_every_encoding_and_over_every_protocol() {
+    let (app, _directory) = start(&[]).await;
+    let (first, second, third) = (export(100, 3), export(150, 2), export(225, 1));
+    let json = |export: &Value| export.to_string().into_bytes();
+    over_http(&app, "application/json", json(&first)).await;
+    assert_eq!(offered(&app).await, 100.0);
+    // Its sender did not hear the answer.
+    over_http(&app, "application/x-protobuf", protobuf(METRICS, &first)).await;
+    assert_eq!(offered(&app).await, 100.0);
+    let mut raw = Raw::connect(app.grpc()).await;
+    for _ in 0..2 {
+        let answer = raw
+            .call(EXPORT, &[], framed(0, &protobuf(METRICS, &second)))
+            .await;
+        assert_eq!(answer.code(), Some(0), "{answer:?}");
+        assert_eq!(answer.body.len(), 5, "nothing is rejected");
+        assert_eq!(offered(&app).await, 150.0);
+    }
+    over_http(&app, "application/json", json(&third)).await;
+    // Overtaken on its way.
+    over_http(&app, "application/json", json(&second)).await;
+    assert_eq!(offered(&app).await, 225.0);
+    app.stop().await;
+}
