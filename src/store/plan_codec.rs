@@ -1,7 +1,7 @@
 //! Encodes a plan as columns of numbers: lossless, and the same bytes for the same plan.
 //!
 //! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
-//! `Guaranteed`, `Followed`, `Watermarks` and `Clocked` in postcard. Every number is decoded bit for bit, including infinite
+//! `Guaranteed`, `Followed`, `Watermarks`, `Clocked`, `Kept` and `Polled` in postcard. Every number is decoded bit for bit, including infinite
 //! levels, because the next plan is computed from this one, and every replica must compute what the
 //! leader did.
 //!
@@ -17,6 +17,7 @@ mod followed;
 mod guaranteed;
 mod kept;
 mod operations;
+mod polled;
 mod watermarks;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ use self::followed::{Counted, Followed, Seven};
 use self::guaranteed::Guaranteed;
 use self::kept::Kept;
 use self::operations::{Operations, operation_columns, operations};
+use self::polled::Polled;
 use self::watermarks::Watermarks;
 use super::varint::Damage;
 use super::{StoreError, TooLarge, WriteFormat, frame};
@@ -60,9 +62,9 @@ pub const BYTES_MAX: u64 = 512 << 20;
 /// length, which take at most 52.
 pub const OPERATION_BYTES: u64 = 156;
 
-/// The most bytes of one service: 5 numbers of 8 bytes, 5 of 4 and one for each age of a window, and 2 of
-/// variable length, which take at most 10.
-pub const SERVICE_BYTES: u64 = 70 + 4 * AGES as u64;
+/// The most bytes of one service: 5 numbers of 8 bytes, 9 of 4 and one for each age of a window, and 4 of
+/// variable length, which take at most 20.
+pub const SERVICE_BYTES: u64 = 96 + 4 * AGES as u64;
 
 /// The most bytes of one agent: 4 numbers of 4 bytes, 1 of 1, and 8 of variable length, which take at most
 /// 65.
@@ -112,6 +114,7 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
             body.put(&Watermarks::of(plan));
             body.put(&Clocked::of(plan));
             body.put(&Kept::of(plan));
+            body.put(&Polled::of(plan));
         }
     }
     body.end(BYTES_MAX)
@@ -140,7 +143,7 @@ pub fn decode(body: &[u8]) -> Result<Plan, StoreError> {
 }
 
 /// What version 6 added.
-type Later = (Followed<Counted>, Watermarks, Clocked, Kept);
+type Later = (Followed<Counted>, Watermarks, Clocked, Kept, Polled);
 
 fn read(body: &[u8]) -> Result<Plan, Damage> {
     let written = body.first().copied().unwrap_or(VERSION);
@@ -175,11 +178,12 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         rest = after;
     }
     if version >= WITH_WATERMARKS {
-        let ((followed, watermarks, clocked, kept), after): (Later, _) = take(rest)?;
+        let ((followed, watermarks, clocked, kept, polled), after): (Later, _) = take(rest)?;
         followed.restore(&mut plan)?;
         watermarks.restore(&mut plan)?;
         clocked.restore(&mut plan)?;
         kept.restore(&mut plan)?;
+        polled.restore(&mut plan)?;
         rest = after;
     } else {
         if version >= WITH_REASONS {

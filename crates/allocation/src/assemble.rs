@@ -72,6 +72,7 @@ fn fleet(
         unseen_sampled: state.fleet.unseen_sampled,
         unseen_before: state.before.unseen_sampled,
         peak: peaks::of_fleet(previous, offered, &inputs.tuning.share.peaks),
+        polled: trust.polled,
         windows_read: u32::try_from(inputs.windows.len()).unwrap_or(u32::MAX),
         trend: state.fleet.trend.per_window(),
         trend_before: state.before.trend.per_window(),

@@ -32,6 +32,7 @@ pub use figures::Figures;
 pub use fleet_plan::{FleetPlan, Hold};
 pub use listing::{LISTED_MAX, magnitude};
 pub use model::agents::{AgentRate, AgentState, Claim};
+pub use model::polls::PollState;
 pub use names::{
     AgentId, AgentName, GroupName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,
@@ -47,7 +48,8 @@ pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};
 pub use tuning::Tuning;
 pub use tuning::estimate::COURSES;
 pub use window::{
-    AgentCount, AgentReport, OperationCount, ServiceCount, Timestamp, Window, WindowCounts,
+    AgentCount, AgentReport, OperationCount, PollCount, ServiceCount, Timestamp, Window,
+    WindowCounts,
 };
 
 /// What one computation reads.

@@ -51,7 +51,7 @@ impl WindowSums {
 
     /// The window's counts. An operation whose name was removed is counted in the fleet's overflow
     /// entry. A service whose name was removed is left out, because it is not served, and so are the
-    /// agents' counts of it.
+    /// agents' counts of it. Polls are read elsewhere.
     pub(in crate::jobs) fn counts(self, names: &Names) -> WindowCounts {
         let mut strangers = OperationCount {
             operation: OperationRow::OVERFLOW.operation,
@@ -101,6 +101,7 @@ impl WindowSums {
             reports: self.reports,
             agents,
             late: self.late,
+            polls: None,
         }
     }
 }

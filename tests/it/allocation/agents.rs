@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use weir::allocation::{
     AgentCount, AgentId, AgentReport, AgentState, Inputs, OperationCount, OperationId, Plan,
-    Policy, ServiceId, Timestamp, WINDOWS_READ_MAX, Window, WindowCounts, next_plan,
+    Policy, PollCount, PollState, ServiceId, Timestamp, WINDOWS_READ_MAX, Window, WindowCounts,
+    next_plan,
 };
 
 use super::fleet::{WINDOW_MILLISECONDS, policy, window};
@@ -101,6 +102,8 @@ pub struct World {
     sent: Vec<(Sent, Vec<u64>)>,
     /// The number of the next window.
     number: i64,
+    /// The polls of service 1 in each window, where they are known.
+    polls: BTreeMap<i64, u32>,
 }
 
 impl World {
@@ -111,6 +114,7 @@ impl World {
             policy,
             sent: Vec::new(),
             number: 0,
+            polls: BTreeMap::new(),
         }
     }
 
@@ -148,6 +152,12 @@ impl World {
         kept / (WINDOW_MILLISECONDS as f64 / 1000.0) / budget
     }
 
+    /// The same for a window in which SDKs of service 1 polled.
+    pub fn pass_polled(&mut self, polls: u32, traffic: impl FnOnce(i64) -> Vec<Sent>) -> f64 {
+        self.polls.insert(self.number, polls);
+        self.pass(traffic)
+    }
+
     /// The probability that an operation is served.
     pub fn served(&self, service: u32, operation: u32) -> f64 {
         let found = self.plan.operations.iter();
@@ -162,6 +172,12 @@ impl World {
     pub fn agent(&self, agent: u64) -> Option<AgentState> {
         let known = self.plan.agents.iter();
         known.copied().find(|state| state.agent == AgentId(agent))
+    }
+
+    /// What is known of the polls of service 1.
+    pub fn polls(&self) -> PollState {
+        let service = self.plan.service(ServiceId(1));
+        service.map_or_else(PollState::default, |service| service.polls)
     }
 
     /// The windows that the next plan is made from, with what has arrived.
@@ -214,6 +230,10 @@ impl World {
             reports,
             agents: agents.into_iter().map(agent).collect(),
             late,
+            polls: self.polls.get(&number).map(|&polls| {
+                let service = ServiceId(1);
+                vec![PollCount { service, polls }]
+            }),
         }
     }
 }

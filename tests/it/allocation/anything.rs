@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use weir::allocation::{
     AgentCount, AgentId, AgentReport, Bounds, Group, GroupName, OperationCount, OperationId,
-    Policy, Priority, ServiceCount, ServiceId, ServicePolicy, Timestamp, Whole, Window,
+    Policy, PollCount, Priority, ServiceCount, ServiceId, ServicePolicy, Timestamp, Whole, Window,
     WindowCounts,
 };
 
@@ -120,17 +120,26 @@ pub fn any_window() -> impl Strategy<Value = WindowCounts> {
         prop::collection::vec(any_report(), 0..8),
         prop::collection::vec(any_agent_count(), 0..6),
         prop::collection::vec(any_report(), 0..3),
+        prop::option::of(prop::collection::vec(any_polls(), 0..4)),
     )
         .prop_map(
-            |(window, operations, services, reports, agents, late)| WindowCounts {
+            |(window, operations, services, reports, agents, late, polls)| WindowCounts {
                 window,
                 operations,
                 services,
                 reports,
                 agents,
                 late,
+                polls,
             },
         )
+}
+
+fn any_polls() -> impl Strategy<Value = PollCount> {
+    (0..3u32, prop_oneof![any::<u32>(), 0..1000u32]).prop_map(|(id, polls)| PollCount {
+        service: ServiceId(id),
+        polls,
+    })
 }
 
 fn any_span() -> impl Strategy<Value = Window> {
@@ -209,6 +218,10 @@ fn split(window: &WindowCounts) -> WindowCounts {
         };
         [half, rest]
     };
+    let of_polls = |seen: &PollCount| {
+        let half = seen.polls / 2;
+        [half, seen.polls - half].map(|polls| PollCount { polls, ..*seen })
+    };
     // Reports of earlier releases have no sequence that tells them apart.
     let twice = |report: &AgentReport| vec![*report; 1 + usize::from(report.sequence < u64::MAX)];
     WindowCounts {
@@ -218,6 +231,10 @@ fn split(window: &WindowCounts) -> WindowCounts {
         reports: window.reports.iter().flat_map(twice).collect(),
         agents: window.agents.iter().flat_map(of_agents).collect(),
         late: window.late.iter().flat_map(twice).collect(),
+        polls: window
+            .polls
+            .as_ref()
+            .map(|all| all.iter().flat_map(of_polls).collect()),
     }
 }
 
@@ -231,18 +248,19 @@ pub fn shuffled() -> impl Strategy<Value = (WindowCounts, WindowCounts)> {
             Just(split.reports).prop_shuffle(),
             Just(split.agents).prop_shuffle(),
             Just(split.late).prop_shuffle(),
+            Just(split.polls.clone().unwrap_or_default()).prop_shuffle(),
         );
-        let shuffled =
-            lists.prop_map(
-                move |(operations, services, reports, agents, late)| WindowCounts {
-                    window: split.window,
-                    operations,
-                    services,
-                    reports,
-                    agents,
-                    late,
-                },
-            );
+        let shuffled = lists.prop_map(
+            move |(operations, services, reports, agents, late, polls)| WindowCounts {
+                window: split.window,
+                operations,
+                services,
+                reports,
+                agents,
+                late,
+                polls: split.polls.as_ref().map(|_| polls),
+            },
+        );
         (Just(window), shuffled)
     })
 }

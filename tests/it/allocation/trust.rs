@@ -2,6 +2,7 @@
 
 mod names;
 mod operators;
+mod polls;
 mod properties;
 mod unheard;
 

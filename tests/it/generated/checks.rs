@@ -356,6 +356,7 @@ fn counts(window: Window, deltas: &[BucketCounts], names: &Names) -> WindowCount
         reports,
         agents: agents.into_iter().map(agent).collect(),
         late,
+        polls: None,
     }
 }
 

@@ -31,6 +31,7 @@ fn as_in_0_1_0(mut plan: Plan) -> Plan {
         ..Trim::default()
     };
     plan.fleet.windows_read = 0;
+    plan.fleet.polled = false;
     for service in &mut plan.services {
         *service = ServicePlan {
             service: service.service,

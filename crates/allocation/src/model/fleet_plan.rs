@@ -34,6 +34,8 @@ pub struct FleetPlan {
     pub unseen_before: f64,
     /// The highest recent offered rate, in root requests per second.
     pub peak: f64,
+    /// Whether the polls of all replicas are known of the newest window that has settled.
+    pub polled: bool,
     /// How many windows the plan was made from: one more than its agents are usually late.
     pub windows_read: u32,
     /// The probability for services nobody has reported.

@@ -1,6 +1,6 @@
 //! A changed interval: converts what a plan counts in windows.
 
-use crate::{Belief, Plan, WINDOWS_READ_MAX, Window};
+use crate::{Belief, Plan, PollState, WINDOWS_READ_MAX, Window};
 
 /// The previous plan as if its windows had been as long as `window`; none if they were.
 ///
@@ -22,6 +22,10 @@ pub(crate) fn converted(previous: &Plan, window: Window) -> Option<Plan> {
         operation.silent_before = windows(operation.silent_before);
         operation.belief = without_rhythm(operation.belief);
         operation.belief_before = operation.belief_before.map(without_rhythm);
+    }
+    for service in &mut plan.services {
+        // Polls are counted by window, and scatter differently in windows of another length.
+        service.polls = PollState::default();
     }
     for agent in &mut plan.agents {
         agent.missing_windows = windows(agent.missing_windows);

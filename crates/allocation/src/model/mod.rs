@@ -7,5 +7,6 @@ pub(crate) mod names;
 pub(crate) mod operation_plan;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod polls;
 pub mod tuning;
 pub(crate) mod window;

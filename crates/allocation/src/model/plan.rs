@@ -6,8 +6,8 @@ use crate::solve::amount;
 use crate::tuning::share::Unknown;
 use crate::unknown::initial_probability;
 use crate::{
-    AgentRate, AgentState, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy, ServiceId,
-    Timestamp, Whole, Window,
+    AgentRate, AgentState, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy, PollState,
+    ServiceId, Timestamp, Whole, Window,
 };
 
 /// One interval's decision for the whole fleet.
@@ -147,6 +147,8 @@ pub struct ServicePlan {
     pub names_return_before: f32,
     /// Its highest recent offered rate, in root requests per second.
     pub peak: f64,
+    /// How often its SDKs ask, and what that says of missing agents.
+    pub polls: PollState,
 }
 
 impl ServicePlan {
@@ -179,6 +181,7 @@ impl Default for ServicePlan {
             names_return: 1.0,
             names_return_before: 1.0,
             peak: 0.0,
+            polls: PollState::default(),
         }
     }
 }

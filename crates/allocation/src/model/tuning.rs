@@ -57,6 +57,8 @@ constants! {
         usual: trust::Usual = trust::Usual::DEFAULT,
         /// Where the traffic of missing agents went.
         service: trust::Service = trust::Service::DEFAULT,
+        /// What polls say of it.
+        polls: trust::Polls = trust::Polls::DEFAULT,
         /// Counts out of all proportion.
         claims: trust::Claims = trust::Claims::DEFAULT,
     }

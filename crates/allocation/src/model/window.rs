@@ -106,6 +106,15 @@ pub struct ServiceCount {
     pub instance_milliseconds: u64,
 }
 
+/// How often the SDKs of one service asked for their strategy in one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PollCount {
+    /// Which service.
+    pub service: crate::ServiceId,
+    /// The polls that were answered, over all replicas.
+    pub polls: u32,
+}
+
 /// Everything reported for one window. A key occurs once in each list; the order does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WindowCounts {
@@ -121,4 +130,6 @@ pub struct WindowCounts {
     pub agents: Vec<AgentCount>,
     /// Reports that arrived in the window and cover only time before the window that precedes it.
     pub late: Vec<AgentReport>,
+    /// The polls of all services; services without polls may be left out. None if those of a replica are not known.
+    pub polls: Option<Vec<PollCount>>,
 }

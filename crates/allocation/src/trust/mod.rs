@@ -10,7 +10,9 @@
 mod agents;
 mod claims;
 mod gone;
+mod kept;
 mod mass;
+mod polls;
 mod service;
 
 use super::{
@@ -19,7 +21,9 @@ use super::{
 use crate::hint::Hint;
 use crate::tuning::Trust as Tuning;
 use agents::Timeline;
+use kept::{heaviest, kept};
 use mass::{Pair, pairs};
+use polls::Polled;
 use service::{Context, ServiceReading};
 
 /// The most windows that one plan is made from.
@@ -45,6 +49,8 @@ pub(super) struct Trust {
     pub completeness: f64,
     /// The part of the newest window that is in, in [0, 1].
     pub covered: f64,
+    /// Whether the polls of the newest window that has settled are known.
+    pub polled: bool,
     services: Vec<ServiceReading>,
     /// Where one was found last.
     found: Hint,
@@ -105,6 +111,7 @@ impl Trust {
             if let Some(found) = self.service(plan.service) {
                 plan.agents_return = found.agents_return as f32;
                 plan.new_agents = found.new_agents;
+                plan.polls = found.polls;
             }
         }
     }
@@ -149,11 +156,13 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
     let lumps = lumps(&timelines, &masses);
     // Each pair occurs once and is large, so it is not moved until its place is known.
     pairs.sort_by_cached_key(|pair| (pair.service, pair.agent));
+    let polled = Polled::of(windows);
     let context = Context {
         previous,
         windows,
         timelines: &timelines,
         settled,
+        polled: &polled,
         tuning,
         behind: service::behind(previous, tuning),
     };
@@ -161,6 +170,8 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
     for own in pairs.chunk_by_mut(|one, other| one.service == other.service) {
         services.push(context.read(own));
     }
+    let newest = context.settling().last();
+    let is_polled = newest.map_or(previous.fleet.polled, |window| polled.is_known(window));
     let total = |of: fn(&ServiceReading) -> f64| services.iter().map(of).sum::<f64>();
     let (mass, missing) = (total(|of| of.mass), total(|of| of.missing));
     let others = others(windows, &services);
@@ -182,6 +193,7 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         settled,
         completeness,
         covered: others.last().copied().unwrap_or(0.0),
+        polled: is_polled,
         services,
         found: Hint::default(),
         others,
@@ -199,6 +211,7 @@ impl Trust {
             settled: previous.settled,
             completeness: 0.0,
             covered: 0.0,
+            polled: previous.fleet.polled,
             services: Vec::new(),
             found: Hint::default(),
             held: Vec::new(),
@@ -324,72 +337,6 @@ fn settle_from(
         .saturating_sub(back.saturating_mul(current.milliseconds()));
     // A plan of a clock that was ahead does not settle what comes now.
     Timestamp(wanted.max(previous.settled.0.min(current.start.0)))
-}
-
-/// The pairs with the most traffic, if there are too many.
-fn heaviest(mut pairs: Vec<Pair>) -> Vec<Pair> {
-    if pairs.len() > RATES_MAX {
-        let order = |one: &Pair, other: &Pair| {
-            let key = |pair: &Pair| (pair.agent, pair.service);
-            other
-                .rate
-                .total_cmp(&one.rate)
-                .then(key(one).cmp(&key(other)))
-        };
-        pairs.sort_by(order);
-        pairs.truncate(RATES_MAX);
-    }
-    pairs
-}
-
-/// The agents and rates that are stored: not those that are gone for good.
-fn kept(
-    timelines: Vec<Timeline>,
-    mut pairs: Vec<Pair>,
-    settled: Timestamp,
-) -> (Vec<AgentState>, Vec<AgentRate>) {
-    pairs.sort_by_cached_key(|pair| (pair.agent, pair.service));
-    let rates: Vec<AgentRate> = pairs
-        .iter()
-        .filter(|pair| pair.rate > 0.0)
-        .map(|pair| AgentRate {
-            agent: pair.agent,
-            service: pair.service,
-            rate: pair.rate as f32,
-            replaces: pair.replaces as f32,
-        })
-        .collect();
-    let stays = |timeline: &Timeline| {
-        let state = &timeline.state;
-        let ended = state.ended && state.heard_until <= settled;
-        let has_rate = || {
-            let found = rates.binary_search_by_key(&state.agent, |rate| rate.agent);
-            found.is_ok()
-        };
-        // As long as its reports are read again, it must not look new.
-        let read_again = state.heard_until > settled;
-        !ended && (state.missing_windows == 0 || read_again || has_rate())
-    };
-    let agents = timelines.into_iter().filter(stays);
-    let mut agents: Vec<AgentState> = agents.map(|timeline| timeline.state).collect();
-    if agents.len() > AGENTS_MAX {
-        let rate = |state: &AgentState| {
-            let first = rates.partition_point(|rate| rate.agent < state.agent);
-            let own = rates[first..]
-                .iter()
-                .take_while(|rate| rate.agent == state.agent);
-            own.map(|rate| f64::from(rate.rate)).sum::<f64>()
-        };
-        agents.sort_by_cached_key(|state| (std::cmp::Reverse(rate(state).to_bits()), state.agent));
-        agents.truncate(AGENTS_MAX);
-        agents.sort_unstable_by_key(|state| state.agent);
-    }
-    let known = |rate: &AgentRate| {
-        let found = agents.binary_search_by_key(&rate.agent, |state| state.agent);
-        found.is_ok()
-    };
-    let rates = rates.iter().copied().filter(known).collect();
-    (agents, rates)
 }
 
 /// How many windows lie between two instants.

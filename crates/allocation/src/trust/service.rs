@@ -1,8 +1,9 @@
 //! Reads one service: which part of its traffic is in, and which is missing.
 
-use super::super::{Plan, ServiceId, Timestamp, WindowCounts};
+use super::super::{Plan, PollState, ServiceId, Timestamp, WindowCounts};
 use super::agents::{Second, Timeline};
 use super::mass::Pair;
+use super::polls::Polled;
 use crate::plan::AGES;
 use crate::tuning::Trust as Tuning;
 
@@ -23,6 +24,7 @@ pub(super) struct ServiceReading {
     pub heard: f64,
     pub agents_return: f64,
     pub new_agents: [f32; AGES],
+    pub polls: PollState,
 }
 
 /// What is the same for all services.
@@ -31,6 +33,7 @@ pub(super) struct Context<'a> {
     pub windows: &'a [WindowCounts],
     pub timelines: &'a [Timeline],
     pub settled: Timestamp,
+    pub polled: &'a Polled,
     pub tuning: &'a Tuning,
     /// How far usual rates are behind traffic that has been rising, as a factor.
     pub behind: f64,
@@ -53,11 +56,13 @@ impl Context<'_> {
         let service = pairs[0].service;
         let agents_return = self.agents_return(service, pairs);
         self.bound_newcomers(pairs);
-        self.forget(pairs, agents_return);
+        let stood = self.polls_before(service).stood;
+        self.forget(pairs, agents_return, stood);
         self.replace(pairs, agents_return);
         if self.have_moved(pairs, agents_return) {
             self.release(pairs);
         }
+        let polls = self.read_polls(service, pairs, agents_return);
         let new_agents = self.new_agents(service, pairs);
         let (mut covered, mut expected) = (Vec::new(), Vec::new());
         for window in 0..self.windows.len() {
@@ -99,6 +104,7 @@ impl Context<'_> {
             },
             agents_return,
             new_agents,
+            polls,
         }
     }
 
@@ -209,12 +215,13 @@ impl Context<'_> {
         }
     }
 
-    /// Forgets who ended, who has been missing for very long, and who was not expected again.
-    fn forget(&self, pairs: &mut [Pair], agents_return: f64) {
+    /// Forgets who ended, who has been missing for very long, and who was not expected again. Whose SDKs still asked
+    /// a while ago has not been missing for very long: `stood` windows have passed since then.
+    fn forget(&self, pairs: &mut [Pair], agents_return: f64, stood: u32) {
         for pair in pairs {
             let timeline = self.timeline(pair);
             let state = &timeline.state;
-            let long_ago = state.missing_windows > self.tuning.agents.forgotten_windows;
+            let long_ago = state.missing_windows.min(stood) > self.tuning.agents.forgotten_windows;
             let once = timeline.is_missing()
                 && !state.returned
                 && agents_return < self.tuning.service.return_least;

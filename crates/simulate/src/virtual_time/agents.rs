@@ -26,6 +26,10 @@ pub struct Agent {
     pub reports: Option<u64>,
     /// The intervals in which it is there.
     pub lives: Range<usize>,
+    /// How many SDKs of each of its services poll; 0 if nobody counts polls.
+    pub sdks: u32,
+    /// The intervals in which they do not.
+    pub sdks_silent: Range<usize>,
 }
 
 impl Agent {
@@ -42,6 +46,8 @@ impl Agent {
             busy: 1.0,
             reports: None,
             lives: 0..usize::MAX,
+            sdks: 0,
+            sdks_silent: 0..0,
         }
     }
 

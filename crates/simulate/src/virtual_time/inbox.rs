@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use weir_allocation::{
-    AgentCount, AgentReport, OperationCount, Timestamp, WINDOWS_READ_MAX, Window, WindowCounts,
+    AgentCount, AgentReport, OperationCount, PollCount, Timestamp, WINDOWS_READ_MAX, Window,
+    WindowCounts,
 };
 
 /// What arrives for one window between two plans.
@@ -73,9 +74,12 @@ impl Inbox {
         windows.entry(window).or_default().append(batch);
     }
 
-    /// Closes the next window: what has arrived by now can be read.
-    pub(super) fn close(&mut self) {
+    /// Closes the next window with its polls: what has arrived by now can be read.
+    pub(super) fn close(&mut self, polls: Option<Vec<PollCount>>) {
         self.open();
+        if let Some(newest) = self.windows.back_mut() {
+            newest.polls = polls;
+        }
         let later = self.due.split_off(&(self.newest + 1));
         for (window, batch) in std::mem::replace(&mut self.due, later)
             .into_values()

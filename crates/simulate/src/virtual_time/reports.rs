@@ -8,6 +8,7 @@
 //! which requests belong to which window.
 
 mod class;
+mod polls;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use super::seat::Seat;
 use super::{Timing, draw};
 use crate::traffic::Traffic;
 use class::{Class, NEVER, Piece, Route};
+use polls::Polls;
 use weir_allocation::{
     AgentCount, OperationCount, OperationId, ServiceId, Timestamp, WindowCounts,
 };
@@ -39,6 +41,7 @@ pub struct Reports<'a> {
     groups: Vec<Group>,
     inbox: Inbox,
     arrivals: StdRng,
+    polls: Polls,
 }
 
 /// Services that the same agents report.
@@ -56,7 +59,7 @@ impl<'a> Reports<'a> {
         timing: &Timing,
         agents: &[Agent],
         faults: &AgentFaults,
-        arrivals: StdRng,
+        mut arrivals: StdRng,
     ) -> Self {
         let interval = (timing.interval.as_millis() as i64).max(1);
         let begin = BEGIN / interval * interval;
@@ -73,6 +76,7 @@ impl<'a> Reports<'a> {
             seats: seats.collect(),
             groups: groups(traffic, agents),
             inbox: Inbox::new(begin, interval),
+            polls: Polls::new(timing, agents, traffic.services().len(), &mut arrivals),
             arrivals,
         }
     }
@@ -102,7 +106,8 @@ impl<'a> Reports<'a> {
             self.show(piece, number, has_requests);
         }
         self.claim(number);
-        self.inbox.close();
+        let polls = self.polls.next();
+        self.inbox.close(polls);
     }
 
     /// What the leader reads when the interval has closed: the windows from `settled` on.

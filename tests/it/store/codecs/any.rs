@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use weir::allocation::{
     AGES, AgentId, AgentRate, AgentState, Belief, Binding, COURSES, Claim, Clock, Common, Course,
-    Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan, Reason,
-    SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
+    Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan, PollState,
+    Reason, SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
 };
 
 fn any_number() -> impl Strategy<Value = f64> {
@@ -49,6 +49,7 @@ prop_compose! {
     fn any_fleet()(
         numbers in prop::collection::vec(any_number(), 19),
         windows_read in any::<u32>(),
+        polled in any::<bool>(),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
         trim in (prop::array::uniform6(any_number()), any::<u32>()),
         common in any_common(),
@@ -66,7 +67,7 @@ prop_compose! {
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost, common, common_before,
             clock,
-            unseen_before, peak, windows_read,
+            unseen_before, peak, windows_read, polled,
         }
     }
 }
@@ -144,10 +145,14 @@ prop_compose! {
         numbers in prop::array::uniform5(any_number()),
         parts in prop::array::uniform5(0.0f32..=1.0),
         new_agents in prop::collection::vec(0.0f32..1e30, AGES),
+        polls in prop::array::uniform4(0.0f32..1e30),
+        (windows, stood) in any::<(u32, u32)>(),
     ) -> ServicePlan {
         let [default_probability, level, instances, lower_bound, peak] = numbers;
         let [heard, covered, agents_return, names_return, names_return_before] = parts;
+        let [usual, variance, traffic, released] = polls;
         ServicePlan {
+            polls: PollState { usual, variance, traffic, windows, released, stood },
             service: ServiceId(service),
             default_probability, level, instances, lower_bound, peak,
             group: None,

@@ -1,8 +1,8 @@
 //! The largest encoded size of an operation and of a service.
 
 use weir::allocation::{
-    AgentId, AgentRate, AgentState, Belief, Binding, OperationId, OperationPlan, Plan, Reason,
-    ServiceId, ServicePlan, Timestamp,
+    AgentId, AgentRate, AgentState, Belief, Binding, OperationId, OperationPlan, Plan, PollState,
+    Reason, ServiceId, ServicePlan, Timestamp,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{WriteFormat, plan_codec};
@@ -90,6 +90,11 @@ fn nothing_takes_more_bytes_than_is_reckoned_with() {
     let size = |services: u64, operations: u64, agents: u64, rates: u64| {
         let service = ServicePlan {
             service: ServiceId(u32::MAX),
+            polls: PollState {
+                windows: u32::MAX,
+                stood: u32::MAX - 1,
+                ..PollState::default()
+            },
             ..ServicePlan::default()
         };
         let plan = Plan {

@@ -93,6 +93,34 @@ constants! {
         followed: f64 = 4.0,
     }
 
+    /// What polls say of the traffic of missing agents.
+    Polls {
+        /// The part by which one window moves what is known of how often SDKs ask: over about ten windows, so that
+        /// the scatter of one counts for little, and a service that grows is followed within a quarter of an hour.
+        gain: f64 = 0.1,
+        /// In how many windows that must have been learned before it says anything: those of one smoothing.
+        least_windows: u32 = 10,
+        /// For how many windows agents must have been missing. A restart or a failover is over by then.
+        missing_windows: u32 = 10,
+        /// The part of the reserve that one plan releases: half of it in ten, and the rest in fifteen more. If agents
+        /// and polls are cut off alike and the traffic goes on, nobody can tell; this is how long operators have to
+        /// say so.
+        step: f64 = 0.05,
+        /// The part of what is left that one plan releases at most, so that the fall ends gently: estimates follow
+        /// its slope. Without it, 6 % of the budget too much are kept for a few plans afterwards.
+        last_steps: f64 = 0.15,
+        /// From this part on, all is released: the rest is less than the deadband.
+        whole: f64 = 0.97,
+        /// By how many standard deviations polls must fall to say that the traffic has ended: once in 700 windows
+        /// by chance, and the next window takes it back.
+        deviations: f64 = 3.0,
+        /// The part of the polls of missing agents' SDKs that must be missing to say that their traffic has ended.
+        /// Half, because polls count instances and not requests, and instances differ.
+        fallen: f64 = 0.5,
+        /// If no more than this part is missing, their traffic goes on.
+        stand: f64 = 0.25,
+    }
+
     /// Counts out of all proportion.
     Claims {
         /// A count this many times anything known is out of all proportion. Launches multiply traffic by ten.

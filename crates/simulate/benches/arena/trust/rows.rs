@@ -3,6 +3,7 @@
 mod late;
 mod names;
 mod operators;
+mod polls;
 mod unheard;
 
 use super::ask::Ask;
@@ -45,7 +46,13 @@ impl Row {
 
 /// All rows.
 pub fn all() -> Vec<Row> {
-    let rooms = [late::rows, unheard::rows, operators::rows, names::rows];
+    let rooms = [
+        late::rows,
+        unheard::rows,
+        polls::rows,
+        operators::rows,
+        names::rows,
+    ];
     rooms.iter().flat_map(|rows| rows()).collect()
 }
 
