@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::room::Crowding;
+use super::windows::POLL_WINDOWS;
 use super::{Job, JobContext};
 use crate::allocation::{OperationId, Plan, Timestamp, WINDOWS_READ_MAX};
 use crate::clock::{Clock, date};
@@ -181,6 +182,7 @@ impl Maintain {
                 before(self.history),
                 settled,
             ),
+            polls_before: before(POLL_WINDOWS * self.shared.interval + self.grace),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             revisions: Configuration::REVISIONS,

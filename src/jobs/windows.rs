@@ -18,6 +18,10 @@ pub(super) use sums::WindowSums;
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
 
+/// How many windows a replica is expected to write its polls, after one that it has written. A replica that is cut
+/// off from the database still answers polls, and those would look as if they had ended. It is an hour of minutes.
+pub(super) const POLL_WINDOWS: u32 = 64;
+
 /// The last window that has closed: its end plus the grace has passed.
 pub(super) fn last_closed(now: Timestamp, interval: Duration, grace: Duration) -> Window {
     let length = interval.as_millis() as i64;

@@ -15,6 +15,7 @@ pub mod history_codec;
 mod model;
 mod naming;
 pub mod plan_codec;
+mod polls_codec;
 pub mod postgres;
 mod soundness;
 pub mod sqlite;
@@ -36,9 +37,10 @@ pub use guarded::Guarded;
 pub use model::{
     Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark, PoolState,
-    Publication, ResolvedReport, Retention, RevisionMark, Revisions, Settlement, Settling,
-    SourceState, Step, StoredDelta, StoredPlan, UNKNOWN_SEQUENCE, WriteFormat,
+    Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark, PollsAsked,
+    PoolState, Publication, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Revisions,
+    Settlement, Settling, SourceState, Step, StoredDelta, StoredPlan, StoredPolls,
+    UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
@@ -88,6 +90,17 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&AgentName>,
         limit: u32,
     ) -> Result<Vec<AgentName>, StoreError>;
+
+    /// Writes the polls that a replica answered in a window. They take the place of what the replica wrote of that
+    /// window before.
+    async fn commit_polls(&self, polls: &ReplicaPolls) -> Result<(), StoreError>;
+
+    /// The polls of all replicas, in no particular order, and the state of the dictionary at that moment. Rows whose
+    /// numbers are from another past than the database's are left out.
+    async fn read_polls(
+        &self,
+        asked: PollsAsked,
+    ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError>;
 
     /// The first bucket from an instant on that has deltas. If several of different length start
     /// together, the longest.

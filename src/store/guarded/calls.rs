@@ -13,13 +13,14 @@ use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
-    compatibility, configuration, dictionary, fleet, history, lease, plans, reports,
+    compatibility, configuration, dictionary, fleet, history, lease, plans, polls, reports,
 };
 use crate::store::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
-    Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention, RevisionMark, Rows,
-    Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredPlan, WriteFormat,
+    Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaPolls, ResolvedReport,
+    Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError,
+    StoredDelta, StoredPlan, StoredPolls, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -60,6 +61,19 @@ impl<B: Backend> Store for Guarded<B> {
     ) -> Result<Vec<AgentName>, StoreError> {
         let attempt = || reports::agent_names(&self.limited.0, after, limit);
         self.read(StoreCall::AgentNames, attempt).await
+    }
+
+    async fn commit_polls(&self, polls: &ReplicaPolls) -> Result<(), StoreError> {
+        let attempt = || polls::write(&self.limited.0, polls);
+        self.write(StoreCall::CommitPolls, attempt).await
+    }
+
+    async fn read_polls(
+        &self,
+        asked: PollsAsked,
+    ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError> {
+        let attempt = || polls::read(&self.limited.0, asked);
+        self.read(StoreCall::ReadPolls, attempt).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
@@ -258,6 +272,7 @@ async fn maintain<B: Backend>(
     retention: Retention,
 ) -> Result<Maintained, Fault> {
     backend.maintain(now, retention).await?;
+    polls::delete(backend, retention.polls_before).await?;
     dictionary::forget(backend, retention.dictionary_states).await?;
     let revisions = configuration::prune(backend, retention.revisions).await?;
     Ok(Maintained {

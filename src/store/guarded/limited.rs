@@ -101,6 +101,8 @@ fn during(call: StoreCall) -> &'static str {
         StoreCall::CommitReports => "committing reports",
         StoreCall::SourceStates => "reading the states of sources",
         StoreCall::ReadDeltas => "reading deltas",
+        StoreCall::CommitPolls => "writing the polls of a window",
+        StoreCall::ReadPolls => "reading polls",
         StoreCall::AgentNames => "reading the names of agents",
         StoreCall::NextBucket => "looking for the next bucket",
         StoreCall::ReadDictionary => "reading the dictionary",

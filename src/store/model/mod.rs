@@ -10,6 +10,7 @@ mod history;
 mod lease;
 mod names;
 mod plans;
+mod polls;
 mod reports;
 mod retention;
 
@@ -24,6 +25,7 @@ pub use names::{
     Step,
 };
 pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
+pub use polls::{PollsAsked, ReplicaPolls, StoredPolls};
 pub use reports::{
     Admission, BucketCounts, BucketOperation, NextState, ResolvedReport, SourceState, StoredDelta,
     UNKNOWN_SEQUENCE,

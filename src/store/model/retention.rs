@@ -7,6 +7,8 @@ use crate::allocation::Timestamp;
 pub struct Retention {
     /// Deltas of buckets that start before this.
     pub deltas_before: Timestamp,
+    /// Polls of windows that start before this.
+    pub polls_before: Timestamp,
     /// History rows and plan summaries before this.
     pub history_before: Timestamp,
     /// Plan bodies published before this. The current plan's body always stays.

@@ -20,6 +20,7 @@ const KEYS: &[(&str, &str)] = &[
     ("plan", "number"),
     ("plan_body", "number"),
     ("plan_head", "only_row"),
+    ("polls", "bucket_start_ms, replica"),
     ("service", "service_id"),
     ("service", "name"),
 ];

@@ -10,4 +10,5 @@ pub(super) mod fleet;
 pub(super) mod history;
 pub(super) mod lease;
 pub(super) mod plans;
+pub(super) mod polls;
 pub(super) mod reports;

@@ -15,9 +15,9 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Maintained, NewPlan, Placement, PlanMark, PoolState, Publication, ResolvedReport, Retention,
-    RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
-    StoredPlan, WriteFormat,
+    Maintained, NewPlan, Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
+    StoreError, StoredDelta, StoredPlan, StoredPolls, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -177,6 +177,20 @@ impl Store for Link {
     ) -> Result<Vec<AgentName>, StoreError> {
         self.way()?;
         self.store.agent_names(after, limit).await
+    }
+
+    async fn commit_polls(&self, polls: &ReplicaPolls) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.commit_polls(polls).await?;
+        self.heard(())
+    }
+
+    async fn read_polls(
+        &self,
+        asked: PollsAsked,
+    ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError> {
+        self.way()?;
+        self.store.read_polls(asked).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {

@@ -18,9 +18,10 @@ fn at(milliseconds: i64) -> Timestamp {
 }
 
 /// A retention that lets everything that ends before an instant be deleted.
-fn before(instant: Timestamp) -> Retention {
+pub(super) fn before(instant: Timestamp) -> Retention {
     Retention {
         deltas_before: instant,
+        polls_before: instant,
         history_before: instant,
         plan_bodies_before: instant,
         agents_before: instant,

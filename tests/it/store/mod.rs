@@ -14,6 +14,7 @@ mod maintenance;
 mod pages;
 mod pgbouncer;
 mod plans;
+mod polls;
 mod postgres_alone;
 mod postgres_connections;
 mod postgres_durable;
@@ -92,7 +93,7 @@ impl Fixture {
 }
 
 /// Every table that is not a partition, referenced tables first.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "service",
     "operation",
     "dictionary",
@@ -106,6 +107,7 @@ const TABLES: [&str; 13] = [
     "configuration",
     "history",
     "settlement",
+    "polls",
 ];
 
 impl Fixture {
@@ -258,6 +260,15 @@ on_both_backends! {
         a_number_published_anew_is_another_plan
         a_lease_is_fenced_by_its_holder_too
         a_plan_of_the_release_before_has_an_identity_too
+    }
+    polls {
+        they_come_back_by_window_and_replica
+        a_row_written_again_is_replaced
+        of_earlier_windows_only_who_counted_is_read
+        numbers_of_another_past_are_left_out
+        they_come_with_the_state_of_their_names
+        a_corrupt_row_is_named
+        old_ones_go
     }
     history {
         rows_come_back_oldest_first

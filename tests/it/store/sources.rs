@@ -183,6 +183,7 @@ pub async fn a_state_goes_with_its_mark(fixture: &Fixture) {
         deltas_before: Timestamp(NINE),
         history_before: Timestamp(NINE),
         plan_bodies_before: Timestamp(NINE),
+        polls_before: Timestamp(NINE),
         agents_before: window(5).start,
         revisions: Revisions { most: 9, bytes: 99 },
         dictionary_states: 9,

@@ -163,6 +163,20 @@ pub const TABLES: &[Table] = &[
         indexes: &["unique only_row"],
     },
     Table {
+        name: "polls",
+        partitioned_by: None,
+        columns: &[
+            "bucket_start_ms int8",
+            "replica uuid",
+            "bucket_end_ms int8",
+            "from_ms int8",
+            "until_ms int8",
+            "incarnation uuid",
+            "payload bytea",
+        ],
+        indexes: &["unique bucket_start_ms, replica"],
+    },
+    Table {
         name: "service",
         partitioned_by: None,
         columns: &["service_id int8", "name text", "operations int8"],

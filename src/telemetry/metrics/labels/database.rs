@@ -11,6 +11,10 @@ labels! {
         SourceStates = "source_states",
         /// Reads counts.
         ReadDeltas = "read_deltas",
+        /// Stores the polls of a window.
+        CommitPolls = "commit_polls",
+        /// Reads polls.
+        ReadPolls = "read_polls",
         /// Reads the names of agents.
         AgentNames = "agent_names",
         /// Reads names.
