@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    Job, LeaseKeeper, Maintain, Patience, PlanFollower, Recompute, RetentionPace, Runner,
-    Scheduler, Settle,
+    Job, LeaseKeeper, Maintain, Patience, PlanFollower, PollWriter, Recompute, RetentionPace,
+    Runner, Scheduler, Settle,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -17,7 +17,8 @@ use crate::view::minted::MintingLog;
 use crate::view::not_applied::NotAppliedLog;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 5] = [
+pub(super) const TASKS: [TaskName; 6] = [
+    TaskName::PollWriter,
     TaskName::FleetSettings,
     TaskName::Scheduler,
     TaskName::Runner,
@@ -59,7 +60,16 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
             Ok(())
         }
     });
-    let keeper = Arc::new(keeper(parts));
+    let replica = Uuid::new_v4();
+    let counted = shared.clone();
+    supervisor.keep(TaskName::PollWriter, move |stop| {
+        let writer = PollWriter::new(counted.clone(), replica);
+        async move {
+            writer.run(stop).await;
+            Ok(())
+        }
+    });
+    let keeper = Arc::new(keeper(parts, replica));
     let kept = Arc::clone(&keeper);
     supervisor.keep(TaskName::LeaseKeeper, move |stop| {
         let keeper = Arc::clone(&kept);
@@ -97,7 +107,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
     [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]
 }
 
-fn keeper(parts: &Parts) -> LeaseKeeper {
+fn keeper(parts: &Parts, replica: Uuid) -> LeaseKeeper {
     let Parts {
         shared, database, ..
     } = parts;
@@ -106,7 +116,7 @@ fn keeper(parts: &Parts) -> LeaseKeeper {
         clock: Arc::clone(&shared.clock),
         leadership: shared.leadership.clone(),
         database: database.clone(),
-        holder: Uuid::new_v4(),
+        holder: replica,
         time_to_live: LeaseKeeper::time_to_live(shared.interval),
         patience: Patience::of(shared.interval),
         metrics: Arc::clone(&shared.metrics),

@@ -99,6 +99,7 @@ fn tell_plan(metrics: &Metrics, plan: &Plan) {
     metrics.plan_operations.set(plan.operations.len() as f64);
     metrics.plan_agents.set(plan.agents.len() as f64);
     metrics.claims.set(plan.claims.len() as f64);
+    metrics.polls_known.set(flag(plan.fleet.polled));
     metrics.windows_read.set(f64::from(plan.fleet.windows_read));
     let instances = plan.services.iter().map(|service| service.instances);
     metrics.plan_instances.set(instances.sum());
@@ -155,6 +156,9 @@ fn tell_agents(metrics: &Metrics, plan: &Plan) {
     metrics
         .services_unheard
         .set(figures.services_unheard as f64);
+    metrics
+        .services_released
+        .set(figures.services_released as f64);
 }
 
 /// Sets the series of all groups. A configuration has few.

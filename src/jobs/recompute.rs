@@ -14,9 +14,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::follow::{blocking_under, load_current};
 use super::prepare::{self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
-use super::windows::{WindowRead, last_closed, to_read};
+use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
-use crate::allocation::{Inputs, Plan, Timestamp, Window, WindowCounts};
+use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
 use crate::configuration::Configuration;
 use crate::names::Names;
@@ -50,6 +50,8 @@ type Publishing = Arc<OwnedMutexGuard<()>>;
 struct Read {
     /// The windows from what may still change of the previous plan's to the one that closed.
     windows: Vec<WindowRead>,
+    /// The polls of each window, if all are known.
+    polls: Vec<Option<Vec<PollCount>>>,
     configuration: Configuration,
     revision: u64,
     format: WriteFormat,
@@ -228,7 +230,14 @@ impl Recompute {
             let reason = "it cannot read the counts that newer replicas write";
             self.shared.leadership.give_up(reason);
         }
-        let states: Vec<Incarnation> = read.iter().map(|window| window.names).collect();
+        let mut states: Vec<Incarnation> = read.iter().map(|window| window.names).collect();
+        let format = store.write_format().await?;
+        let polls = match format {
+            // Replicas of the release before answer polls and do not count them.
+            WriteFormat::Previous => None,
+            WriteFormat::Newest => PollsRead::read(&self.shared, windows).await,
+        };
+        states.extend(polls.as_ref().map(|polls| polls.names));
         let Some(names) = dictionary.names_of(&states).await? else {
             return Ok(None);
         };
@@ -238,7 +247,8 @@ impl Recompute {
             windows: read,
             configuration,
             revision: revision.revision,
-            format: store.write_format().await?,
+            polls: polls.map_or_else(|| vec![None; windows.len()], |polls| polls.windows),
+            format,
             names,
         }))
     }
@@ -256,8 +266,12 @@ impl Recompute {
         blocking_under(Arc::clone(publishing), move || {
             let windows = read.windows;
             let readable = windows.iter().map(WindowRead::readable).fold(1.0, f64::min);
-            let counts = |counted: WindowRead| counted.sums.counts(&names);
-            let windows: Vec<WindowCounts> = windows.into_iter().map(counts).collect();
+            let counts = |(counted, polls): (WindowRead, _)| WindowCounts {
+                polls,
+                ..counted.sums.counts(&names)
+            };
+            let windows: Vec<WindowCounts> =
+                windows.into_iter().zip(read.polls).map(counts).collect();
             let policy = read.configuration.policy(read.revision, &names);
             let genesis = Plan::genesis(&policy);
             let previous = match parent.from_nothing {

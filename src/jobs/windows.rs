@@ -1,5 +1,6 @@
 //! Finds the window that is due, and reads its counts.
 
+mod polls;
 mod sums;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use crate::allocation::{Timestamp, WINDOWS_READ_MAX, Window};
 use crate::store::{BucketCounts, Incarnation, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
+pub(super) use polls::PollsRead;
 pub(super) use sums::WindowSums;
 
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.

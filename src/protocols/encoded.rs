@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::snapshot::{Audience, Served, ServedStrategy, Snapshot};
+use crate::snapshot::{Audience, PollCounter, Served, ServedStrategy, Snapshot};
 
 /// A wire format of the strategy for the SDKs of one service.
 pub trait StrategyFormat: Send + Sync + 'static {
@@ -80,10 +80,16 @@ fn pack(body: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes every byte")
 }
 
+/// The body of a service, and what counts how often it is asked for.
+struct EncodedService {
+    body: Body,
+    polls: Arc<PollCounter>,
+}
+
 /// A snapshot, with the bodies of all its services.
 pub struct Bodies {
     snapshot: Arc<Snapshot>,
-    services: HashMap<Arc<str>, Body>,
+    services: HashMap<Arc<str>, EncodedService>,
     /// For services that are not in the snapshot.
     unknown: Body,
 }
@@ -96,8 +102,12 @@ impl Bodies {
     ) -> Self {
         let services = snapshot.services().map(|(name, service)| {
             let plain = format.encode(&snapshot.strategy(service));
-            let before = previous.and_then(|previous| previous.services.get(name));
-            (Arc::clone(name), Body::new(format, plain, before))
+            let before = previous.and_then(|previous| previous.service(name));
+            let encoded = EncodedService {
+                body: Body::new(format, plain, before),
+                polls: Arc::clone(&service.polls),
+            };
+            (Arc::clone(name), encoded)
         });
         let unknown = format.encode(&snapshot.default_strategy());
         Self {
@@ -116,7 +126,15 @@ impl Bodies {
     /// A service's body; none if the plan does not contain the service.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Body> {
-        self.services.get(name)
+        Some(&self.services.get(name)?.body)
+    }
+
+    /// The same for a poll, which is counted.
+    #[must_use]
+    pub fn poll(&self, name: &str) -> Option<&Body> {
+        let found = self.services.get(name)?;
+        found.polls.count();
+        Some(&found.body)
     }
 
     /// The body for services that are not in the plan: the fleet's default.
@@ -126,7 +144,7 @@ impl Bodies {
     }
 
     fn bytes(&self) -> usize {
-        let known = self.services.values();
+        let known = self.services.values().map(|of| &of.body);
         known
             .chain([&self.unknown])
             .map(|body| body.plain.len())

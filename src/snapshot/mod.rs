@@ -3,6 +3,8 @@
 //! A reader takes the current snapshot and never waits. A writer builds the next snapshot aside,
 //! lets every protocol encode it, and swaps it in whole. Begin with [`Served`].
 
+mod polls;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,6 +18,8 @@ use uuid::Uuid;
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
+
+pub use polls::PollCounter;
 
 /// A protocol that sends snapshots, and encodes each before it is asked for.
 pub trait Audience: Send + Sync + 'static {
@@ -91,8 +95,9 @@ impl Served {
     /// Swaps a snapshot in, whatever its number. The caller must hold
     /// [`JobContext::publishing`](crate::jobs::JobContext), so that the served plan is the last one
     /// that the database returned.
-    pub fn install(&self, snapshot: Snapshot) {
+    pub fn install(&self, mut snapshot: Snapshot) {
         let audiences = self.audiences();
+        snapshot.count_on(&self.current.load());
         self.highest
             .fetch_max(snapshot.plan.number, Ordering::Relaxed);
         let next = Arc::new(snapshot);
@@ -143,6 +148,8 @@ pub struct ServiceSnapshot {
     pub instances: f64,
     /// The traces per second that each instance samples of every operation at least.
     pub lower_bound: f64,
+    /// Its polls.
+    pub polls: Arc<PollCounter>,
     operations: Range<usize>,
 }
 
@@ -201,6 +208,7 @@ impl Snapshot {
                     default_probability: service.default_probability,
                     instances: service.instances,
                     lower_bound: service.lower_bound,
+                    polls: Arc::default(),
                     operations,
                 },
             );

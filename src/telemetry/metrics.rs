@@ -162,6 +162,11 @@ metrics! {
         windows_read: Gauge = "weir_plan_windows_read",
         /// Services with agents that are missing, in the served plan.
         services_unheard: Gauge = "weir_services_unheard",
+        /// Services in the served plan of whose missing agents a part is no longer expected, because
+        /// their SDKs have stopped asking.
+        services_released: Gauge = "weir_services_released",
+        /// 1 when the served plan knows how often SDKs asked all replicas, else 0.
+        polls_known: Gauge = "weir_plan_polls_known",
         /// Services that mint names, in the served plan: less than half of their new operations are
         /// reported again.
         services_minting_names: Gauge = "weir_services_minting_names",

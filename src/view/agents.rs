@@ -85,6 +85,8 @@ pub struct AgentFigures {
     pub late_seconds: f64,
     /// The services of which agents are missing.
     pub services_unheard: usize,
+    /// The services of whose missing agents a part is no longer expected, because their SDKs have stopped asking.
+    pub services_released: usize,
 }
 
 impl AgentFigures {
@@ -109,6 +111,10 @@ impl AgentFigures {
         let unheard = |heard: f32| f64::from(heard) < HEARD;
         let services = plan.services.iter();
         figures.services_unheard = services.filter(|service| unheard(service.heard)).count();
+        let services = plan.services.iter();
+        figures.services_released = services
+            .filter(|service| service.polls.released > 0.0)
+            .count();
         figures
     }
 

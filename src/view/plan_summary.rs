@@ -43,6 +43,8 @@ pub struct PlanSummary {
     pub agents_missing: usize,
     /// The services of which agents are missing.
     pub services_unheard: usize,
+    /// The services of whose missing agents a part is no longer expected, because their SDKs have stopped asking.
+    pub services_released: usize,
     /// The counts that are held apart.
     pub claims: usize,
     /// Whether probabilities were held for want of counts.
@@ -156,6 +158,7 @@ impl From<&Plan> for PlanSummary {
             agents_late_seconds: agents.late_seconds,
             agents_missing: agents.count(AgentStanding::Missing),
             services_unheard: agents.services_unheard,
+            services_released: agents.services_released,
             claims: plan.claims.len(),
             hold: hold_label(fleet.hold).value(),
             trim: fleet.trim.factor,

@@ -34,6 +34,7 @@ mod names;
 mod operators;
 mod otlp;
 mod outage;
+mod polled;
 mod polls;
 mod replay;
 mod replicas;

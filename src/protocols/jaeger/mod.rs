@@ -81,7 +81,7 @@ impl<F: StrategyFormat> Polls<F> {
         take: impl FnOnce(&Body, PlanAge) -> T,
     ) -> T {
         let bodies = self.strategies.load();
-        let (outcome, body) = match bodies.service(service) {
+        let (outcome, body) = match bodies.poll(service) {
             Some(known) => (PollOutcome::Known, known),
             None => (PollOutcome::Unknown, bodies.unknown()),
         };

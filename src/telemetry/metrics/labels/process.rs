@@ -39,6 +39,8 @@ labels! {
         LeaseKeeper = "lease_keeper",
         /// Follows the current plan.
         Follower = "follower",
+        /// Writes how often SDKs poll.
+        PollWriter = "poll_writer",
         /// Triggers jobs.
         Scheduler = "scheduler",
         /// Runs jobs.

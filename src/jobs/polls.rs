@@ -1,0 +1,104 @@
+//! Writes how often SDKs asked this replica: a row for each window.
+//!
+//! Nothing of a poll reaches the database when it is answered. So the leader learns of the polls of all replicas from
+//! these rows. A replica writes one for every window, also when nobody polled. Otherwise its silence would look like
+//! that of the SDKs.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::JobContext;
+use crate::allocation::{Timestamp, Window};
+use crate::clock::Clock;
+use crate::store::ReplicaPolls;
+
+/// How long it sleeps at most before it looks at the clock again, which may be adjusted meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How late the counters may be taken, as a part of the interval. If they are taken later, too many polls of the next
+/// window are among them, and nothing is written.
+const LATE_PART: u32 = 4;
+
+/// How long writing a row may take. A window without it says nothing, and the next one is due.
+const WRITE: Duration = Duration::from_secs(2);
+
+/// Takes the counters of polls at the end of each window, and writes them.
+pub struct PollWriter {
+    shared: JobContext,
+    replica: Uuid,
+    /// Since when the counters count.
+    since: Timestamp,
+}
+
+impl PollWriter {
+    /// Begins to count now.
+    #[must_use]
+    pub fn new(shared: JobContext, replica: Uuid) -> Self {
+        // What was counted before belongs to no window that is written.
+        let _ = shared.served.snapshot().take_polls();
+        Self {
+            since: shared.clock.timestamp(),
+            shared,
+            replica,
+        }
+    }
+
+    /// Writes rows until told to stop, and then the row of the window that has begun. It ends early, so the leader
+    /// knows that no more rows come.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let window = Window::aligned(self.since, self.shared.interval.as_millis() as i64);
+            let ended = stop.run_until_cancelled(self.end_of(window)).await;
+            let taken = self.take(window);
+            self.write(taken).await;
+            if ended.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of a window, or until the clock is set back to before it.
+    async fn end_of(&self, window: Window) {
+        loop {
+            let now = self.shared.clock.timestamp();
+            let left = u64::try_from(window.end.0.saturating_sub(now.0)).unwrap_or(0);
+            if left == 0 || now < window.start {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
+        }
+    }
+
+    /// Takes the counters; none if what they counted belongs to another time than the window.
+    fn take(&mut self, window: Window) -> Option<ReplicaPolls> {
+        let snapshot = self.shared.served.snapshot();
+        let services = snapshot.take_polls();
+        let (since, now) = (self.since, self.shared.clock.timestamp());
+        let late = (self.shared.interval / LATE_PART).as_millis() as i64;
+        if now < since || now.0 > window.end.0.saturating_add(late) {
+            self.since = now;
+            return None;
+        }
+        self.since = window.end;
+        Some(ReplicaPolls {
+            window,
+            replica: self.replica,
+            counted: Window {
+                start: since,
+                end: now.min(window.end),
+            },
+            names: snapshot.named_in(),
+            services,
+        })
+    }
+
+    /// Writes a row. A failure was logged by the store. Then the window is without this replica's polls, which the
+    /// leader sees.
+    async fn write(&self, polls: Option<ReplicaPolls>) {
+        if let Some(polls) = polls {
+            let _ = tokio::time::timeout(WRITE, self.shared.store.commit_polls(&polls)).await;
+        }
+    }
+}
