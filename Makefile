@@ -21,10 +21,10 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --test soak_ha --locked -- -D warnings
 
-# The JDK and Maven are not in `make setup`: nothing else needs them.
-interop: ## Runs the published OpenTelemetry Java SDK against Weir (needs a JDK from 17 and Maven)
-	mvn --quiet --batch-mode --file tests/interop/java/pom.xml package
-	$(CARGO) test --locked --test it -- --ignored --nocapture interop::
+# Go, the JDK and Maven are not in `make setup`: nothing else needs them.
+interop: setup ## Runs the published SDKs and clients against Weir (needs Go, a JDK from 17, Maven, Python)
+	@scripts/interop
+	$(CARGO) test --locked --test it -- --include-ignored interop::
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways
@@ -82,4 +82,4 @@ check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities w
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean
-	rm -rf tests/interop/javascript/node_modules tests/interop/java/target tests/grafana/node_modules
+	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules
