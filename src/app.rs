@@ -4,6 +4,7 @@ mod background;
 mod fleet;
 mod gauges;
 mod listeners;
+mod xray;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub struct App {
     committer: CommitterTask,
     sdk: Listener,
     grpc: Option<Listener>,
+    xray: Option<Listener>,
     admin: Listener,
 }
 
@@ -146,6 +148,7 @@ impl App {
         let exports = parts.exports(committer);
         let grpc = parts.grpc_listener(&exports, &strategies, shares)?;
         let port = grpc.as_ref().map(|grpc| grpc.address().port());
+        let xray = parts.xray_listener(exports.ingest.clone(), shares)?;
         let sdk = parts.sdk_listener(exports, &strategies, port, shares)?;
         let admin = parts.admin_listener(shares)?;
         Ok(Self {
@@ -153,6 +156,7 @@ impl App {
             committer: task,
             sdk,
             grpc,
+            xray,
             admin,
         })
     }
@@ -167,6 +171,12 @@ impl App {
     #[must_use]
     pub fn grpc_address(&self) -> Option<SocketAddr> {
         self.grpc.as_ref().map(Listener::address)
+    }
+
+    /// The address that clients connect to that speak X-Ray's protocol; none if it is off.
+    #[must_use]
+    pub fn xray_address(&self) -> Option<SocketAddr> {
+        self.xray.as_ref().map(Listener::address)
     }
 
     /// The address that operators connect to.
@@ -186,6 +196,7 @@ impl App {
             committer,
             sdk,
             grpc,
+            xray,
             admin,
         } = self;
         let mut supervisor = Supervisor::new(Arc::clone(&parts.shared.metrics));
@@ -204,10 +215,11 @@ impl App {
         // Reports are checked against the database's time. So no report is accepted before that is
         // known, unless the database does not answer.
         let _ = tokio::time::timeout(FIRST_ASK, parts.shared.leadership.asked()).await;
-        parts.log_start(&sdk, grpc.as_ref(), &admin);
+        parts.log_start(&sdk, grpc.as_ref(), xray.as_ref(), &admin);
         for (name, listener) in [
             (TaskName::SdkListener, Some(sdk)),
             (TaskName::GrpcListener, grpc),
+            (TaskName::XrayListener, xray),
             (TaskName::AdminListener, Some(admin)),
         ] {
             let Some(listener) = listener else { continue };
@@ -320,11 +332,20 @@ where
 }
 
 impl Parts {
-    fn log_start(&self, sdk: &Listener, grpc: Option<&Listener>, admin: &Listener) {
-        let grpc = grpc.map(|grpc| grpc.address().to_string());
+    fn log_start(
+        &self,
+        sdk: &Listener,
+        grpc: Option<&Listener>,
+        xray: Option<&Listener>,
+        admin: &Listener,
+    ) {
+        let address = |listener: Option<&Listener>| {
+            listener.map_or("off".to_owned(), |listener| listener.address().to_string())
+        };
         tracing::info!(
             sdk = %sdk.address(),
-            grpc = %grpc.as_deref().unwrap_or("off"),
+            grpc = %address(grpc),
+            xray = %address(xray),
             admin = %admin.address(),
             database = self.settings.database.place().describe(),
             interval = %humantime::format_duration(self.shared.interval),
@@ -353,6 +374,7 @@ impl Parts {
         let listeners = [
             TaskName::SdkListener,
             TaskName::GrpcListener,
+            TaskName::XrayListener,
             TaskName::AdminListener,
         ];
         let mut in_time = supervisor.stop(&listeners, at(6)).await;

@@ -72,8 +72,13 @@ impl Parts {
     pub(super) fn shares(&self) -> Shares {
         let listeners = &self.settings.listeners;
         let grpc = listeners.grpc_listen.0;
-        let grpc = grpc.map_or(0, |_| listeners.grpc_max_connections);
-        descriptors::shares(listeners.max_connections, grpc)
+        let xray = listeners.xray_listen.0;
+        descriptors::shares(Shares {
+            sdk: listeners.max_connections,
+            grpc: grpc.map_or(0, |_| listeners.grpc_max_connections),
+            xray: xray.map_or(0, |_| listeners.xray_max_connections),
+            admin: 0,
+        })
     }
 
     /// Encodes what is served, now and whenever a plan is installed.
@@ -98,7 +103,7 @@ impl Parts {
     }
 
     /// The bounds of a listener for SDKs.
-    fn sdk_bounds(&self, connections: usize) -> ListenerBounds {
+    pub(super) fn sdk_bounds(&self, connections: usize) -> ListenerBounds {
         ListenerBounds {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             connections,
@@ -248,7 +253,7 @@ impl Parts {
         Ingest::new(dictionary, committer, self.clock(), limits, metrics)
     }
 
-    fn health(&self) -> Health {
+    pub(super) fn health(&self) -> Health {
         Health {
             served: Arc::clone(&self.shared.served),
             database: self.database.clone(),
@@ -336,12 +341,12 @@ fn where_grpc_is(port: Option<u16>) -> String {
 }
 
 /// The answer to a body that will not be read.
-fn refused(checked: Result<(), Problem>) -> Result<(), Box<HttpResponse>> {
+pub(super) fn refused(checked: Result<(), Problem>) -> Result<(), Box<HttpResponse>> {
     checked.map_err(|problem| Box::new(problem.error_response()))
 }
 
 /// Extractors whose errors are problem documents.
-fn extractors() -> (QueryConfig, PathConfig) {
+pub(super) fn extractors() -> (QueryConfig, PathConfig) {
     let malformed = |detail: String| Problem::Malformed {
         field: String::new(),
         detail,
@@ -359,7 +364,7 @@ fn sdk_counts(metrics: &Metrics) -> ListenerCounts {
         most: metrics.sdk_connections_max.clone(),
         evicted: metrics.sdk_connections_evicted.clone(),
         malformed: metrics.malformed_requests.of(ListenerName::Sdk).clone(),
-        panicked: panicked(metrics),
+        panicked: connections_panicked(metrics),
     }
 }
 
@@ -369,7 +374,7 @@ fn grpc_counts(metrics: &Metrics) -> ListenerCounts {
         most: metrics.grpc_connections_max.clone(),
         evicted: metrics.grpc_connections_evicted.clone(),
         malformed: metrics.malformed_requests.of(ListenerName::Grpc).clone(),
-        panicked: panicked(metrics),
+        panicked: connections_panicked(metrics),
     }
 }
 
@@ -379,11 +384,11 @@ fn admin_counts(metrics: &Metrics) -> ListenerCounts {
         most: metrics.admin_connections_max.clone(),
         evicted: metrics.admin_connections_evicted.clone(),
         malformed: metrics.malformed_requests.of(ListenerName::Admin).clone(),
-        panicked: panicked(metrics),
+        panicked: connections_panicked(metrics),
     }
 }
 
-fn panicked(metrics: &Metrics) -> crate::telemetry::metrics::Counter {
+pub(super) fn connections_panicked(metrics: &Metrics) -> crate::telemetry::metrics::Counter {
     let series = (TaskName::Connection, TaskOutcome::Panicked);
     metrics.task_ends.of(series).clone()
 }

@@ -3,3 +3,4 @@
 pub mod encoded;
 pub mod jaeger;
 pub mod otlp;
+pub mod xray;

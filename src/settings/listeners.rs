@@ -32,6 +32,15 @@ pub struct ListenerSettings {
         value_parser = address_or_off
     )]
     pub grpc_listen: AddressOrOff,
+    /// Address for clients of X-Ray's centralised sampling (its port is 2000), or off
+    #[arg(
+        long,
+        env = "WEIR_XRAY_LISTEN",
+        default_value_t = AddressOrOff(None),
+        value_name = "ADDRESS",
+        value_parser = address_or_off
+    )]
+    pub xray_listen: AddressOrOff,
     /// Address for operators: the admin API and health. Must be loopback unless --insecure-admin is
     /// given
     #[arg(
@@ -65,7 +74,16 @@ pub struct ListenerSettings {
         value_parser = count(1_usize, 1_000_000)
     )]
     pub grpc_max_connections: usize,
-    /// How long a connection to the SDK or the gRPC listener may be idle between two requests, 1s to
+    /// Most open connections on the X-Ray listener, 1 to 1000000
+    #[arg(
+        long,
+        env = "WEIR_XRAY_MAX_CONNECTIONS",
+        default_value = "2000",
+        value_name = "N",
+        value_parser = count(1_usize, 1_000_000)
+    )]
+    pub xray_max_connections: usize,
+    /// How long a connection to the SDK, the gRPC or the X-Ray listener may be idle between two requests, 1s to
     /// 1h
     #[arg(
         long,

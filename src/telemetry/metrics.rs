@@ -216,6 +216,13 @@ metrics! {
         grpc_connections_max: Gauge = "weir_grpc_connections_max",
         /// Idle connections closed because the gRPC listener was full and a new client came.
         grpc_connections_evicted: Counter = "weir_grpc_connections_evicted_total",
+        /// Connections open on the X-Ray listener.
+        xray_connections: Gauge = "weir_xray_connections",
+        /// Most connections that may be open on the X-Ray listener; 0 if it is off. One more
+        /// replaces the one idle for longest, or waits if none is idle.
+        xray_connections_max: Gauge = "weir_xray_connections_max",
+        /// Idle connections closed because the X-Ray listener was full and a new client came.
+        xray_connections_evicted: Counter = "weir_xray_connections_evicted_total",
         /// Connections open on the admin listener.
         admin_connections: Gauge = "weir_admin_connections",
         /// Most connections that may be open on the admin listener. One more replaces the one idle
@@ -236,6 +243,9 @@ metrics! {
         file_bytes: Gauge = "weir_strategies_file_bytes",
         /// Operations that the file of all strategies leaves out, because it would be too large.
         file_omitted: Gauge = "weir_strategies_file_omitted_operations",
+        /// Calls over X-Ray's protocol, by call and outcome. What is not counted is lost, because
+        /// clients tell it once.
+        xray_calls: By<(XrayCall, XrayOutcome), Counter> = "weir_xray_calls_total",
         /// Reports, by outcome.
         reports: By<ReportOutcome, Counter> = "weir_reports_total",
         /// Root requests before sampling in the reports this replica counted.

@@ -53,3 +53,4 @@ mod support;
 mod trust;
 mod unreadable;
 mod upgrade;
+mod xray;

@@ -39,6 +39,7 @@ pub fn config(flags: &[&str]) -> Settings {
 pub struct TestApp {
     pub sdk: String,
     pub grpc: Option<String>,
+    pub xray: Option<String>,
     pub admin: String,
     pub client: reqwest::Client,
     stop: CancellationToken,
@@ -67,6 +68,7 @@ impl TestApp {
     fn run(app: App) -> Self {
         let sdk = format!("http://{}", app.sdk_address());
         let grpc = app.grpc_address().map(|grpc| format!("http://{grpc}"));
+        let xray = app.xray_address().map(|xray| format!("http://{xray}"));
         let admin = format!("http://{}", app.admin_address());
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
@@ -74,6 +76,7 @@ impl TestApp {
         Self {
             sdk,
             grpc,
+            xray,
             admin,
             client: client.build().expect("a client"),
             stop,
@@ -121,6 +124,11 @@ impl TestApp {
     /// The URL of the gRPC listener, which was not turned off.
     pub fn grpc(&self) -> &str {
         self.grpc.as_deref().expect("gRPC is on")
+    }
+
+    /// The URL of the X-Ray listener, which was turned on.
+    pub fn xray(&self) -> &str {
+        self.xray.as_deref().expect("X-Ray is on")
     }
 
     pub async fn report(&self, body: &Value) -> (u16, Value) {

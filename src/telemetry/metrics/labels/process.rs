@@ -53,6 +53,8 @@ labels! {
         SdkListener = "sdk_listener",
         /// Answers SDKs that speak gRPC.
         GrpcListener = "grpc_listener",
+        /// Answers clients that speak X-Ray's protocol.
+        XrayListener = "xray_listener",
         /// Answers operators.
         AdminListener = "admin_listener",
         /// Serves one connection; there are many.

@@ -29,6 +29,26 @@ labels! {
         Unchanged = "unchanged",
     }
 
+    /// What a client asked for over X-Ray's protocol.
+    XrayCall as "call" {
+        /// Rules: what requests are told apart by.
+        Rules = "rules",
+        /// Targets: the rates, after telling what its sampler counted.
+        Targets = "targets",
+    }
+
+    /// How a call over X-Ray's protocol was answered.
+    XrayOutcome as "outcome" {
+        /// In full.
+        Answered = "answered",
+        /// Some of the statistics were wrong, and were left out.
+        Partial = "partial",
+        /// Nothing of the statistics could be counted.
+        NotCounted = "not_counted",
+        /// With an error: the call cannot be read.
+        Malformed = "malformed",
+    }
+
     /// How a report was answered.
     ReportOutcome as "outcome" {
         /// Its counts were stored.
@@ -185,6 +205,8 @@ labels! {
         Sdk = "sdk",
         /// The listener for SDKs that speak gRPC.
         Grpc = "grpc",
+        /// The listener for clients that speak X-Ray's protocol.
+        Xray = "xray",
         /// The listener for operators.
         Admin = "admin",
     }
