@@ -226,6 +226,29 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_export_is_read_or_refused(
+        export in 0..4usize,
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, written()), 1..4),
+    ) {
+        let mut bytes = [
+            "Time;\"{service_name=\"\"a\"\", span_name=\"\"b\"\"}\";c\n2021-03-01 11:00:00+01;1,5;NaN\n",
+            "sep=,\n\"Series\",\"Time\",\"Value\"\n\"{job=\"\"a\"\",route=\"\"/\"\"}\",1614596400.5,\"3,000\"\n",
+            "ts,ServiceName,SpanName,calls_total\nMar 1, 2021 @ 11:00:00.000 UTC,a,b,1e3\n",
+            r#"{"data":{"resultType":"matrix","result":[{"metric":{"job":"a"},"values":[[1614596400,"1"]]}]}}"#,
+        ][export].as_bytes().to_vec();
+        for (place, length, text) in cuts {
+            let from = place.index(bytes.len() + 1);
+            let to = (from + length).min(bytes.len());
+            bytes.splice(from..to, text.into_bytes());
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        if let Ok(traffic) = read_traffic(file.path()) {
+            prop_assert!(traffic.rows() > 0 && !traffic.operations().is_empty());
+        }
+    }
+
+    #[test]
     fn bytes_of_any_kind_are_no_traffic_file(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&bytes).unwrap();

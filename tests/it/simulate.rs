@@ -1,5 +1,6 @@
 //! `weir simulate`: a recorded or synthetic fleet against the engine, in virtual time.
 
+mod exports;
 mod formats;
 
 use std::collections::HashMap;

@@ -1,6 +1,5 @@
 //! Recorded traffic files: their formats, and what can be wrong with them.
-//!
-//! The header decides which of these formats a file has, not its name or size.
+//! The content decides which of these formats a file has, not its name or size.
 //!
 //! * **Azure Functions invocations**: `HashOwner,HashApp,HashFunction,Trigger,1,2,…`, one line per
 //!   function and one column per minute. The app becomes the service, the function the operation.
@@ -11,23 +10,32 @@
 //!   `root_spans` it is not a row of time: a line with 0 there is an operation that never begins a
 //!   trace, and is left out.
 //! * **A list**: `timestamp,service,operation,count` in any order, one count a line; the service or
-//!   the operation may be missing. Counts of the same operation and time are added up.
-//! * **A table**: `timestamp,<operation>,<operation>,…`, one line per row of time; an empty cell is 0.
-//!   With one column only it is a single series.
+//!   the operation may be missing, or one column name the series. Counts of the same operation and
+//!   time are added up. [`words`] knows the names of the columns.
+//! * **A table**: `timestamp,<series>,<series>,…`, one line per row of time; an empty cell is 0.
+//!   A series is named by its labels, or is an operation ([`series`]). With one column only it is a
+//!   single series.
 //!
-//! Times may be dates with times, times of day, seconds since 1970 or plain numbers. The length of
-//! a row and the missing rows follow from them, unless [`ReadOptions`] gives them.
+//! Times may have dates, be times of day, count from 1970, or be
+//! plain numbers ([`stamp`]). The length of a row and the missing rows follow from them, unless
+//! [`ReadOptions`] gives them.
 //!
-//! A file comes from outside, so everything about it is bounded.
+//! What is assumed becomes a note of the [`Recording`]. What could be read in two ways is refused. A
+//! file comes from outside, so everything about it is bounded.
 
 mod columns;
 mod fault;
+mod growth;
 mod header;
 mod line;
 mod list;
+mod number;
+mod series;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod time;
+mod words;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -148,7 +156,7 @@ fn parse(bytes: impl BufRead, reading: &ReadOptions) -> Result<Recording, At> {
     }
 }
 
-/// Makes a recording from the operations of a file, whose counts are on the file's own rows.
+/// Makes a recording from the operations of a file, whose counts are on the even rows.
 ///
 /// # Errors
 /// Two operations with the same name, as their indexes.
@@ -159,13 +167,9 @@ fn recorded(
     mut notes: Vec<String>,
 ) -> Result<Recording, super::traffic::RepeatedOperation> {
     notes.extend(axis.notes(gaps));
-    let laid = operations
-        .into_iter()
-        .map(|(service, operation, counts)| (service, operation, axis.lay(counts)))
-        .collect();
     Ok(Recording {
         row_seconds: axis.row_seconds,
-        traffic: Traffic::new(axis.labels, laid)?,
+        traffic: Traffic::new(axis.labels, operations)?,
         notes,
     })
 }
@@ -173,13 +177,7 @@ fn recorded(
 impl Axis {
     /// What was done about uneven rows.
     fn notes(&self, gaps: Gaps) -> Vec<String> {
-        let mut notes = Vec::new();
-        if !self.timed {
-            notes.push(format!(
-                "the names of the rows are not times: each row is assumed to last {} s (--row-seconds)",
-                self.row_seconds
-            ));
-        }
+        let mut notes = self.assumed.clone();
         if self.missing > 0 {
             let what = match gaps {
                 Gaps::Zero => "they are played as no traffic (--gaps close leaves them out)",
@@ -221,19 +219,4 @@ fn operation(text: &str) -> Result<OperationName, RecordingFault> {
         what: "operation",
         why,
     })
-}
-
-/// A whole number, which some tools write as `3.0`.
-fn count(cell: &str) -> Result<u32, RecordingFault> {
-    let whole = match cell.split_once('.') {
-        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => {
-            whole
-        }
-        _ => cell,
-    };
-    whole
-        .parse()
-        .ok()
-        .filter(|&count| count <= LARGEST_COUNT)
-        .ok_or_else(|| RecordingFault::count(cell))
 }

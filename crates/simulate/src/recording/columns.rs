@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::fault::{At, RecordingFault, at};
+use super::growth::Growth;
 use super::header::{Table, Wide};
 use super::line::{Line, Lines};
-use super::time::Axis;
+use super::number::{Numbers, Rounding};
+use super::time::{Axis, Times};
 use super::{
-    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_SERVICE, ReadOptions, Recording, bounded,
-    count, operation, recorded, service,
+    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, ReadOptions, Recording, bounded, operation,
+    recorded, service,
 };
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
@@ -22,9 +24,15 @@ pub(super) fn operations<R: BufRead>(
 ) -> Result<Recording, At> {
     let gaps = reading.gaps.unwrap_or(Gaps::Close);
     let first_count = wide.first_count;
-    let axis = Axis::of(wide.labels.clone(), wide.unit, true, gaps, reading)
+    let times = Times {
+        labels: wide.labels.clone(),
+        unit: wide.unit,
+        in_order: true,
+        may_be_names: true,
+    };
+    let axis = Axis::of(times, gaps, reading)
         .map_err(|(place, fault)| at(1, first_count + place, fault))?;
-    let mut known = Known::default();
+    let mut known = Known::new(Numbers::new(lines.separator()));
     while let Some(line) = lines.next()? {
         let number = line.number;
         let faulty = |(column, fault)| at(number, column, fault);
@@ -41,8 +49,10 @@ pub(super) fn operations<R: BufRead>(
     if known.rows.is_empty() {
         return Err(at(1, 0, RecordingFault::NoOperations));
     }
-    let notes = known.notes();
-    recorded(axis, gaps, known.rows, notes).map_err(|repeated| {
+    let mut notes = known.notes();
+    notes.extend(known.numbers.notes()?);
+    let laid = laid(&axis, known.rows);
+    recorded(axis, gaps, laid, notes).map_err(|repeated| {
         let line = |place: usize| known.lines[place];
         let column = wide.operation;
         at(
@@ -53,9 +63,15 @@ pub(super) fn operations<R: BufRead>(
     })
 }
 
+/// Maps counts on the file's own rows to the even ones.
+fn laid(axis: &Axis, rows: Vec<OperationRow>) -> Vec<OperationRow> {
+    let lay = |(service, operation, counts)| (service, operation, axis.lay(counts));
+    rows.into_iter().map(lay).collect()
+}
+
 /// The operations read so far.
-#[derive(Default)]
 struct Known {
+    numbers: Numbers,
     rows: Vec<OperationRow>,
     lines: Vec<u64>,
     seen: HashMap<(ServiceName, OperationName), SeenOperation>,
@@ -73,6 +89,17 @@ enum Added {
 }
 
 impl Known {
+    fn new(numbers: Numbers) -> Self {
+        Self {
+            numbers,
+            rows: Vec::new(),
+            lines: Vec::new(),
+            seen: HashMap::new(),
+            rootless: 0,
+            added_up: 0,
+        }
+    }
+
     fn add(&mut self, wide: &Wide, line: &Line) -> Result<Added, (usize, RecordingFault)> {
         let expected = wide.first_count + wide.labels.len();
         if line.len() != expected {
@@ -86,13 +113,14 @@ impl Known {
         let service = service(line.cell(wide.service)?).map_err(in_column(wide.service))?;
         let operation = operation(line.cell(wide.operation)?).map_err(in_column(wide.operation))?;
         if let Some(column) = wide.roots
-            && count(line.cell(column)?).map_err(in_column(column))? == 0
+            && self.numbers.read(line, column)? == 0.0
         {
             self.rootless += 1;
             return Ok(Added::Again);
         }
+        let mut rounding = Rounding::default();
         let counts = (wide.first_count..expected)
-            .map(|column| count(line.cell(column)?).map_err(in_column(column)))
+            .map(|column| Ok(rounding.next(self.numbers.read(line, column)?)))
             .collect::<Result<Vec<u32>, _>>()?;
         if wide.apart.is_empty() {
             self.rows.push((service, operation, counts));
@@ -149,71 +177,92 @@ pub(super) fn rows<R: BufRead>(
     let gaps = reading
         .gaps
         .unwrap_or(if single { Gaps::Zero } else { Gaps::Close });
-    let service = service(NO_SERVICE).map_err(|fault| at(1, 0, fault))?;
-    let mut operations: Vec<OperationRow> = Vec::with_capacity(table.operations.len());
-    for (column, name) in table.operations.iter().enumerate() {
-        let name = operation(name).map_err(|fault| at(1, table.column(column), fault))?;
-        operations.push((service.clone(), name, Vec::new()));
-    }
-    let (mut labels, mut numbers) = (Vec::new(), Vec::new());
-    let mut empty = 0_usize;
+    let mut read = Rows::of(&table, Numbers::new(lines.separator()));
     while let Some(line) = lines.next()? {
         let number = line.number;
         let faulty = |(column, fault)| at(number, column, fault);
-        empty += row(&table, line, &mut operations).map_err(faulty)?;
-        labels.push(line.cell(table.time).map_err(faulty)?.to_owned());
-        numbers.push(number);
-        bounded(labels.len(), MOST_ROWS, "rows of time").map_err(|fault| faulty((0, fault)))?;
-        bounded(labels.len() * operations.len(), MOST_COUNTS, "counts")
-            .map_err(|fault| faulty((0, fault)))?;
+        read.add(&table, line).map_err(faulty)?;
     }
-    if labels.is_empty() {
+    if read.labels.is_empty() {
         return Err(at(1, 0, RecordingFault::NoOperations));
     }
-    let axis = Axis::of(labels, table.unit, true, gaps, reading)
-        .map_err(|(place, fault)| at(numbers[place], table.time, fault))?;
-    bounded(axis.labels.len() * operations.len(), MOST_COUNTS, "counts")
-        .map_err(|fault| at(1, 0, fault))?;
-    let note = (empty > 0).then(|| format!("{empty} empty cells are read as 0"));
-    recorded(axis, gaps, operations, note.into_iter().collect()).map_err(|repeated| {
-        at(
-            1,
-            table.column(repeated.second),
-            RecordingFault::Repeated(1),
-        )
-    })
+    let times = Times {
+        labels: read.labels,
+        unit: table.unit,
+        in_order: true,
+        may_be_names: false,
+    };
+    let axis = Axis::of(times, gaps, reading)
+        .map_err(|(place, fault)| at(read.numbers_of_lines[place], table.time, fault))?;
+    bounded(
+        axis.labels.len() * table.operations.len(),
+        MOST_COUNTS,
+        "counts",
+    )
+    .map_err(|fault| at(1, 0, fault))?;
+    let mut growth = Growth::default();
+    let mut notes = table.notes;
+    notes.extend(read.numbers.notes()?);
+    let named = table.operations.into_iter().zip(read.counts);
+    let rows = named.map(|((service, operation), counts)| (service, operation, counts));
+    let laid = laid(&axis, rows.collect());
+    for (.., counts) in &laid {
+        growth.begin();
+        counts
+            .iter()
+            .for_each(|&count| growth.add(f64::from(count)));
+    }
+    notes.extend(growth.note(table.counts).map_err(|fault| at(1, 0, fault))?);
+    recorded(axis, gaps, laid, notes).map_err(|_| at(1, 0, RecordingFault::Repeated(1)))
 }
 
-impl Table {
-    /// The column of an operation.
-    fn column(&self, operation: usize) -> usize {
-        operation + usize::from(operation >= self.time)
-    }
+/// The rows of time read so far.
+struct Rows {
+    numbers: Numbers,
+    labels: Vec<String>,
+    numbers_of_lines: Vec<u64>,
+    /// Of every operation.
+    counts: Vec<Vec<u32>>,
+    rounding: Vec<Rounding>,
+    /// Of every operation in one row.
+    sums: Vec<f64>,
 }
 
-/// Adds the counts of one row of time. Returns how many were empty.
-fn row(
-    table: &Table,
-    line: &Line,
-    operations: &mut [OperationRow],
-) -> Result<usize, (usize, RecordingFault)> {
-    let expected = operations.len() + 1;
-    if line.len() != expected {
-        let found = line.len();
-        return Err((
-            found.min(expected),
-            RecordingFault::Cells { found, expected },
-        ));
+impl Rows {
+    fn of(table: &Table, numbers: Numbers) -> Self {
+        let operations = table.operations.len();
+        Self {
+            numbers,
+            labels: Vec::new(),
+            numbers_of_lines: Vec::new(),
+            counts: vec![Vec::new(); operations],
+            rounding: vec![Rounding::default(); operations],
+            sums: vec![0.0; operations],
+        }
     }
-    let mut empty = 0;
-    for (place, (_, _, counts)) in operations.iter_mut().enumerate() {
-        let column = table.column(place);
-        let cell = line.cell(column)?;
-        empty += usize::from(cell.is_empty());
-        counts.push(match cell {
-            "" => 0,
-            cell => count(cell).map_err(|fault| (column, fault))?,
-        });
+
+    /// Adds the counts of one row of time.
+    fn add(&mut self, table: &Table, line: &Line) -> Result<(), (usize, RecordingFault)> {
+        let expected = table.places.len() + 1;
+        if line.len() != expected {
+            let found = line.len();
+            return Err((
+                found.min(expected),
+                RecordingFault::Cells { found, expected },
+            ));
+        }
+        self.sums.fill(0.0);
+        for (series, &place) in table.places.iter().enumerate() {
+            let column = series + usize::from(series >= table.time);
+            self.sums[place] += self.numbers.read(line, column)?;
+        }
+        for (place, counts) in self.counts.iter_mut().enumerate() {
+            counts.push(self.rounding[place].next(self.sums[place]));
+        }
+        self.labels.push(line.cell(table.time)?.to_owned());
+        self.numbers_of_lines.push(line.number);
+        bounded(self.labels.len(), MOST_ROWS, "rows of time").map_err(|fault| (0, fault))?;
+        bounded(self.labels.len() * self.counts.len(), MOST_COUNTS, "counts")
+            .map_err(|fault| (0, fault))
     }
-    Ok(empty)
 }

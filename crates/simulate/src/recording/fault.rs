@@ -56,6 +56,76 @@ pub enum RecordingFault {
         "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
     )]
     UnknownHeader,
+    /// The first line has a time where a name should be.
+    #[error(
+        "{0:?} is a time, not the name of a column: the first line must name the columns, like timestamp,service,operation,count"
+    )]
+    NoHeader(String),
+    /// No column has times.
+    #[error(
+        "no column of {0} has times: export a range with a column named timestamp, not the values of one moment"
+    )]
+    NoTimes(String),
+    /// No column has counts.
+    #[error(
+        "no column of {0} is known to have counts: count the requests per time, service and operation, and name the column count"
+    )]
+    NoCounts(String),
+    /// The lines are spans.
+    #[error(
+        "a line for every span, and no counts: count the spans without a parent per minute, ServiceName and SpanName, and export timestamp,service,operation,count"
+    )]
+    Spans,
+    /// The numbers are rates.
+    #[error(
+        "{0:?} is a rate: export the requests of each row of time, such as increase(…[5m]) with a step of 5m, and name them count"
+    )]
+    Rate(String),
+    /// The numbers are readings of a counter.
+    #[error(
+        "the counts of {0} only grow, as the readings of a counter do: export its increase, such as increase(…[5m]) with a step of 5m"
+    )]
+    Counter(String),
+    /// The series are buckets of a histogram.
+    #[error(
+        "the series are buckets of a histogram (le), each of which contains the ones before: export its …_count"
+    )]
+    Buckets,
+    /// A column of a table is not an operation.
+    #[error(
+        "{0:?} is not the name of an operation: leave the column out, or export timestamp,service,operation,count"
+    )]
+    NotRequests(String),
+    /// Two columns or labels may be meant.
+    #[error("{one:?} and {other:?} may both be {what}: keep one of them")]
+    Two {
+        /// What both may be.
+        what: &'static str,
+        /// The first.
+        one: String,
+        /// The second.
+        other: String,
+    },
+    /// A column may have names that are missing.
+    #[error(
+        "no column is known to be the {what}, and {name:?} may be: rename it {what}, or leave it out"
+    )]
+    Perhaps {
+        /// What is missing.
+        what: &'static str,
+        /// The column.
+        name: String,
+    },
+    /// A series is named by a number.
+    #[error(
+        "the series {0:?} is named by a number, as of a status, and not by its operation: export sum by (service_name, span_name) (increase(…))"
+    )]
+    Status(String),
+    /// The labels of a series name nothing.
+    #[error(
+        "the labels {0} name neither a service nor an operation: export sum by (service_name, span_name) (increase(…))"
+    )]
+    Unnamed(String),
     /// The header has no row of time.
     #[error("the header has no column of counts")]
     NoRows,
@@ -99,11 +169,18 @@ pub enum RecordingFault {
         why: NameError,
     },
     /// A cell is not a count.
-    #[error("{found:?} is not a count (a whole number from 0 to {LARGEST_COUNT})")]
+    #[error(
+        "{found:?} is not a count (a number from 0 to {LARGEST_COUNT}, without a sign or a unit)"
+    )]
     Count {
         /// The cell's beginning.
         found: String,
     },
+    /// A number could be two.
+    #[error(
+        "{0:?} may have a decimal mark or group its thousands: write all numbers of the file without groups, and with a decimal point"
+    )]
+    DoubtfulNumber(String),
     /// A row's time cannot be read, or is of another kind than the others.
     #[error("{found:?} is not a time like {first:?}")]
     Time {
@@ -112,6 +189,19 @@ pub enum RecordingFault {
         /// The time of the first row, which decides the kind.
         first: String,
     },
+    /// A row's time is written in a way that is not known, or could be two times.
+    #[error("{found:?} is not a time that can be read: {advice}")]
+    UnknownTime {
+        /// The cell's beginning.
+        found: String,
+        /// What to write instead.
+        advice: &'static str,
+    },
+    /// The times are numbers, and their unit is not known.
+    #[error(
+        "the times are numbers like {0:?}, and nothing says their unit: write dates, name the column second, minute or hour, or say how long a row lasts with weir simulate --row-seconds"
+    )]
+    NoUnit(String),
     /// The same operation is on an earlier line.
     #[error("the same operation is already on line {0}")]
     Repeated(u64),

@@ -1,7 +1,15 @@
 //! Parses the header of a file, which says what its lines contain.
 
+mod list;
+
 use super::fault::{RecordingFault, shortened};
+use super::growth::Counts;
 use super::line::Line;
+use super::series::{SeriesNames, is_labelled, lowest};
+use super::stamp::Stamp;
+use super::time::Unit;
+use super::words::{Role, TimeRole, is_no_operation, is_total, role, words};
+use weir_allocation::{OperationName, ServiceName};
 
 /// The arrangement of the counts in a file.
 #[derive(Debug)]
@@ -25,135 +33,116 @@ pub(super) struct Wide {
     /// up.
     pub apart: Vec<usize>,
     pub labels: Vec<String>,
-    /// The unit of a label that is a bare number, in seconds.
-    pub unit: Option<f64>,
+    pub unit: Unit,
 }
 
 #[derive(Debug)]
 pub(super) struct Long {
     pub columns: usize,
     pub time: usize,
-    pub service: Option<usize>,
-    pub operation: Option<usize>,
+    pub names: NameColumns,
     pub count: usize,
-    pub unit: Option<f64>,
-    /// The names of the columns that are not used.
-    pub unused: Vec<String>,
+    pub unit: Unit,
+    pub counts: Counts,
+    /// What was assumed, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Where a line with one count has its names.
+#[derive(Debug)]
+pub(super) enum NameColumns {
+    /// A column each; one of them may be missing.
+    Each {
+        service: Option<usize>,
+        operation: Option<usize>,
+    },
+    /// One with the name or the labels of a series.
+    Series(usize),
 }
 
 #[derive(Debug)]
 pub(super) struct Table {
     pub time: usize,
-    /// The names of the other columns.
-    pub operations: Vec<String>,
-    pub unit: Option<f64>,
+    /// The operation of every other column. Several columns may have the same.
+    pub places: Vec<usize>,
+    pub operations: Vec<(ServiceName, OperationName)>,
+    pub unit: Unit,
+    pub counts: Counts,
+    pub notes: Vec<String>,
 }
 
 /// The first columns of the Azure Functions data set, in any spelling of its copies.
 const AZURE: [&str; 4] = ["owner", "app", "function", "trigger"];
-const SERVICE: &[&str] = &["service", "service_name", "servicename"];
-const OPERATION: &[&str] = &["operation", "operation_name", "operationname"];
-/// Other names for the columns of services, operations or counts, in files with one column for
-/// each.
-const LONG_SERVICE: &[&str] = &["app", "application", "component"];
-const LONG_OPERATION: &[&str] = &["function", "endpoint", "route", "span_name", "name"];
-const COUNT: &[&str] = &[
-    "count",
-    "counts",
-    "requests",
-    "request_count",
-    "root_requests",
-    "root_spans",
-    "invocations",
-    "offered",
-    "calls",
-    "hits",
-    "total",
-];
-/// Words in the name of a column of times, and the unit of a bare number in it, in seconds.
-const TIME: &[(&str, Option<f64>)] = &[
-    ("timestamp", None),
-    ("time", None),
-    ("ts", None),
-    ("date", None),
-    ("datetime", None),
-    ("window", None),
-    ("bucket", None),
-    ("interval", None),
-    ("second", Some(1.0)),
-    ("seconds", Some(1.0)),
-    ("minute", Some(60.0)),
-    ("minutes", Some(60.0)),
-    ("hour", Some(3600.0)),
-    ("day", Some(86_400.0)),
-];
 /// The most columns in a file with one count per line.
 const MOST_LONG_COLUMNS: usize = 32;
+
+/// What is wrong with a header, and in which column, counted from 0.
+type Refused = (usize, RecordingFault);
 
 /// Recognises a header.
 ///
 /// # Errors
 /// Names the column, counted from 0.
-pub(super) fn parse(line: &Line) -> Result<Layout, (usize, RecordingFault)> {
-    let names = Names::of(line)?;
-    if let Some(wide) = names.azure().or_else(|| names.own()) {
+pub(super) fn parse(line: &Line) -> Result<Layout, Refused> {
+    let header = Header::of(line)?;
+    if let Some(wide) = header.azure().or_else(|| header.own()) {
         let labels = labels(line, wide.first_count)?;
         return Ok(Layout::Wide(Wide { labels, ..wide }));
     }
-    if let Some(long) = names.long(line)? {
-        return Ok(Layout::Long(long));
+    let time = header.time()?;
+    if header.has_names() {
+        return header.long(line, time).map(Layout::Long);
     }
-    let Some((time, unit)) = names.time() else {
-        return Err((0, RecordingFault::UnknownHeader));
-    };
-    let mut operations = labels(line, 0)?;
-    operations.remove(time);
-    if operations.is_empty() {
-        return Err((line.len(), RecordingFault::NoRows));
+    match time {
+        Some((column, time)) => table(line, column, time).map(Layout::Table),
+        None => Err(header.unknown()),
     }
-    Ok(Layout::Table(Table {
-        time,
-        operations,
-        unit,
-    }))
 }
 
-/// The first columns' names, in lower case.
-struct Names(Vec<String>);
+/// The first columns' names, and what they contain.
+struct Header {
+    names: Vec<String>,
+    roles: Vec<Role>,
+    /// The columns of the whole line.
+    columns: usize,
+}
 
-impl Names {
-    fn of(line: &Line) -> Result<Self, (usize, RecordingFault)> {
-        let name = |column: usize| {
-            let cell = line.cell(column)?;
-            Ok(cell.to_ascii_lowercase().replace(['-', ' '], "_"))
-        };
-        (0..line.len().min(MOST_LONG_COLUMNS))
-            .map(name)
-            .collect::<Result<_, _>>()
-            .map(Self)
+impl Header {
+    fn of(line: &Line) -> Result<Self, Refused> {
+        let first = 0..line.len().min(MOST_LONG_COLUMNS);
+        let names = first.map(|column| line.cell(column).map(str::to_owned));
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        Ok(Self {
+            roles: names.iter().map(|name| column_role(name)).collect(),
+            names,
+            columns: line.len(),
+        })
     }
 
-    fn get(&self, column: usize) -> &str {
-        self.0.get(column).map_or("", String::as_str)
+    fn role(&self, column: usize) -> Role {
+        self.roles.get(column).copied().unwrap_or(Role::Unknown)
     }
 
-    fn is(&self, column: usize, words: &[&str]) -> bool {
-        words.contains(&self.get(column))
+    fn name(&self, column: usize) -> String {
+        match self.names.get(column) {
+            Some(name) if !name.is_empty() => shortened(name),
+            _ => format!("column {}", column + 1),
+        }
     }
 
-    /// The first column of times, and the unit of a bare number in it.
-    fn time(&self) -> Option<(usize, Option<f64>)> {
-        let mut names = self.0.iter().enumerate();
-        names.find_map(|(column, name)| Some((column, time(name)?)))
+    /// Whether a column names services or operations.
+    fn has_names(&self) -> bool {
+        self.roles
+            .iter()
+            .any(|role| matches!(role, Role::Service(_) | Role::Operation(_) | Role::Series))
     }
 
     fn azure(&self) -> Option<Wide> {
         let begins = |(column, word): (usize, &&str)| {
-            self.get(column)
-                .trim_start_matches("hash")
-                .starts_with(word)
+            let name = self.names.get(column).map(|name| name.to_ascii_lowercase());
+            name.is_some_and(|name| name.trim_start_matches("hash").starts_with(word))
         };
-        let known = AZURE.iter().enumerate().all(begins);
+        let known = AZURE.iter().enumerate().all(begins) && !self.is_list(4);
         known.then(|| Wide {
             service: 1,
             operation: 2,
@@ -161,70 +150,179 @@ impl Names {
             first_count: 4,
             apart: vec![0, 3],
             labels: Vec::new(),
-            unit: Some(60.0),
+            unit: Unit {
+                number: Some(60.0),
+                row: Some(60.0),
+            },
         })
     }
 
     fn own(&self) -> Option<Wide> {
-        let (service, operation) = if self.is(0, SERVICE) && self.is(1, OPERATION) {
-            (0, 1)
-        } else if self.is(0, OPERATION) && self.is(1, SERVICE) {
-            (1, 0)
-        } else {
-            return None;
+        let (service, operation) = match (self.role(0), self.role(1)) {
+            (Role::Service(0), Role::Operation(0)) => (0, 1),
+            (Role::Operation(0), Role::Service(0)) => (1, 0),
+            _ => return None,
         };
-        // Then a count of one row of time follows, unless the columns continue like those of a
-        // list.
-        let one_count_a_line = (2..self.0.len()).any(|column| time(self.get(column)).is_some())
-            && (2..self.0.len()).any(|column| self.is(column, COUNT));
-        let roots = (self.get(2) == "root_spans").then_some(2);
-        (!one_count_a_line).then(|| Wide {
+        let roots = (words(&self.name(2)) == ["root", "spans"]).then_some(2);
+        let first_count = if roots.is_some() { 3 } else { 2 };
+        (!self.is_list(first_count)).then(|| Wide {
             service,
             operation,
             roots,
-            first_count: if roots.is_some() { 3 } else { 2 },
+            first_count,
             apart: Vec::new(),
             labels: Vec::new(),
-            unit: None,
+            unit: Unit::default(),
         })
     }
 
-    /// The columns of a file with one count per line; none if a required one is missing.
-    fn long(&self, line: &Line) -> Result<Option<Long>, (usize, RecordingFault)> {
-        let columns = line.len();
-        if columns > MOST_LONG_COLUMNS {
-            return Ok(None);
-        }
-        let find = |words: &[&str]| (0..columns).find(|&column| self.is(column, words));
-        let service = find(SERVICE).or_else(|| find(LONG_SERVICE));
-        let operation = find(OPERATION).or_else(|| find(LONG_OPERATION));
-        let (Some((time, unit)), Some(count)) = (self.time(), find(COUNT)) else {
+    /// Whether the columns from `first` on are not rows of time, but those of a list.
+    fn is_list(&self, first: usize) -> bool {
+        let named = |column: usize| {
+            let name = &self.names[column];
+            let known = matches!(self.role(column), Role::Rate | Role::Count(_));
+            is_no_operation(name) || known || (known_name(self.role(column)) && !name.contains(' '))
+        };
+        (first..self.names.len()).any(named)
+    }
+
+    /// The column of times.
+    fn time(&self) -> Result<Option<(usize, TimeRole)>, Refused> {
+        let times: Vec<(usize, TimeRole)> = self
+            .roles
+            .iter()
+            .enumerate()
+            .filter_map(|(column, role)| match role {
+                Role::Time(time) => Some((column, *time)),
+                _ => None,
+            })
+            .collect();
+        let Some(&(column, time)) = times.iter().min_by_key(|(_, time)| time.rank) else {
             return Ok(None);
         };
-        if service.is_none() && operation.is_none() {
-            return Ok(None);
+        let doubtful = |(other, role): &&(usize, TimeRole)| {
+            let parts = time.part && role.part && role.exact;
+            *other != column && time.exact && (parts || role.rank == time.rank)
+        };
+        match times.iter().find(doubtful) {
+            Some((other, _)) => Err((*other, self.two("the time", column, *other))),
+            None => Ok(Some((column, time))),
         }
-        let used = [Some(time), service, operation, Some(count)];
-        let mut unused = Vec::new();
-        for column in (0..columns).filter(|&column| !used.contains(&Some(column))) {
-            unused.push(shortened(line.cell(column)?));
+    }
+
+    fn two(&self, what: &'static str, one: usize, other: usize) -> RecordingFault {
+        RecordingFault::Two {
+            what,
+            one: self.name(one),
+            other: self.name(other),
         }
-        Ok(Some(Long {
-            columns,
-            time,
-            service,
-            operation,
-            count,
-            unit,
-            unused,
-        }))
+    }
+
+    fn lowest(
+        &self,
+        what: &'static str,
+        rank: impl Fn(Role) -> Option<u8>,
+    ) -> Result<Option<usize>, Refused> {
+        let ranks = self.roles.iter().map(|role| rank(*role));
+        lowest(ranks).map_err(|(one, other)| (other, self.two(what, one, other)))
+    }
+
+    fn all(&self) -> String {
+        shortened(&self.names.join(", "))
+    }
+
+    /// Why a header without a column of times is not known.
+    fn unknown(&self) -> Refused {
+        let time = |name: &String| {
+            Stamp::is_meant(name)
+                && matches!(Stamp::parse(name), Some(stamp) if !matches!(stamp, Stamp::Number(_)))
+        };
+        match self.names.iter().position(time) {
+            Some(column) if self.columns > 1 => {
+                (column, RecordingFault::NoHeader(self.name(column)))
+            }
+            _ => (0, RecordingFault::UnknownHeader),
+        }
     }
 }
 
-/// Whether a column with this name contains times, and the unit of a bare number in it.
-fn time(name: &str) -> Option<Option<f64>> {
-    let known = |word: &str| TIME.iter().find(|(known, _)| *known == word);
-    name.split('_').find_map(known).map(|(_, unit)| *unit)
+/// Whether a column of this role is not a row of time.
+fn known_name(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Service(_) | Role::Operation(0) | Role::Series | Role::Span | Role::Label
+    )
+}
+
+/// Reads the header of a file with one line per row of time.
+fn table(line: &Line, time: usize, role: TimeRole) -> Result<Table, Refused> {
+    let names = labels(line, 0)?;
+    if names.len() < 2 {
+        return Err((line.len(), RecordingFault::NoRows));
+    }
+    let mut table = Table {
+        time,
+        places: Vec::with_capacity(names.len() - 1),
+        operations: Vec::new(),
+        unit: role.unit,
+        counts: Counts::Plain,
+        notes: Vec::new(),
+    };
+    let mut series = SeriesNames::default();
+    let mut known = std::collections::HashMap::new();
+    let single = names.len() == 2;
+    for (column, name) in names
+        .iter()
+        .enumerate()
+        .filter(|(column, _)| *column != time)
+    {
+        let refused = |fault| (column, fault);
+        unplayable(name, single).map_err(refused)?;
+        if is_total(metric(name)) {
+            table.counts = Counts::Total(shortened(metric(name)));
+        }
+        let named = series.named(name).map_err(refused)?;
+        let next = table.operations.len();
+        let place = *known.entry(named.clone()).or_insert(next);
+        if place == next {
+            table.operations.push(named);
+        }
+        table.places.push(place);
+    }
+    if table.counts == Counts::Plain {
+        table.counts = series.counts();
+    }
+    table.notes = series.notes();
+    Ok(table)
+}
+
+/// What a column contains. The labels of a series say nothing about it.
+fn column_role(name: &str) -> Role {
+    if !is_labelled(name) {
+        return role(name);
+    }
+    match role(metric(name)) {
+        Role::Rate => Role::Rate,
+        _ => Role::Unknown,
+    }
+}
+
+/// The name of a series without its labels.
+fn metric(name: &str) -> &str {
+    name.split('{').next().unwrap_or(name).trim()
+}
+
+/// Refuses a column that is not of requests.
+fn unplayable(name: &str, single: bool) -> Result<(), RecordingFault> {
+    match column_role(name) {
+        Role::Rate => Err(RecordingFault::Rate(shortened(name))),
+        Role::Count(_) if single => Ok(()),
+        Role::Measure | Role::Label if single => Err(RecordingFault::NotRequests(shortened(name))),
+        _ if !is_labelled(name) && is_no_operation(name) => {
+            Err(RecordingFault::NotRequests(shortened(name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The names of the columns from `first` on.

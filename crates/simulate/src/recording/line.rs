@@ -6,13 +6,17 @@ use std::ops::Range;
 use super::fault::{At, RecordingFault, at};
 use super::{LONGEST_LINE, MOST_CELLS};
 
+/// What may be between cells.
+const SEPARATORS: &[u8] = b",;\t|";
+
 /// Reads a file line by line. A quoted cell must end on the line where it began, because names of
 /// services and operations contain no line breaks.
 pub(super) struct Lines<R> {
     from: R,
     number: u64,
     raw: Vec<u8>,
-    separator: u8,
+    /// Unknown until the header is read.
+    separator: Option<u8>,
     line: Line,
 }
 
@@ -82,7 +86,7 @@ impl<R: BufRead> Lines<R> {
             from,
             number: 0,
             raw: Vec::new(),
-            separator: b',',
+            separator: None,
             line: Line::default(),
         }
     }
@@ -105,31 +109,50 @@ impl<R: BufRead> Lines<R> {
             while matches!(self.raw.last(), Some(b'\n' | b'\r')) {
                 self.raw.pop();
             }
-            if !self.raw.is_empty() {
+            if !self.raw.is_empty() && !self.is_before_header() {
                 break;
             }
         }
-        if self.line.number == 0 {
-            self.begin();
-        }
         self.line.number = self.number;
+        let separator = self.separator();
         self.line
-            .split(&self.raw, self.separator)
+            .split(&self.raw, separator)
             .map_err(|(column, fault)| at(self.number, column, fault))?;
         Ok(Some(&self.line))
     }
 
-    /// Skips what an editor may have put in front, and detects the separator. A spreadsheet exports
-    /// semicolons if the comma is part of a number; a database exports tabs.
-    fn begin(&mut self) {
+    /// The byte between the cells.
+    pub fn separator(&self) -> u8 {
+        self.separator.unwrap_or(b',')
+    }
+
+    /// Removes what an editor may have put in front, and finds the separator. Returns whether the line
+    /// says the separator, and no more; a spreadsheet is told it so.
+    ///
+    /// Otherwise it is the first one outside of quotes. A spreadsheet exports semicolons if the comma is
+    /// part of a number; a database exports tabs or bars.
+    fn is_before_header(&mut self) -> bool {
+        if self.line.number > 0 {
+            return false;
+        }
         if self.raw.starts_with(b"\xef\xbb\xbf") {
             self.raw.drain(..3);
         }
-        let other = |byte: &&u8| matches!(byte, b';' | b'\t');
-        if !self.raw.contains(&b',')
-            && let Some(&separator) = self.raw.iter().find(other)
-        {
-            self.separator = separator;
+        if self.separator.is_some() {
+            return false;
         }
+        if let Some([separator]) = self.raw.strip_prefix(b"sep=")
+            && SEPARATORS.contains(separator)
+        {
+            self.separator = Some(*separator);
+            return true;
+        }
+        let mut quoted = false;
+        let separator = self.raw.iter().find(|&&byte| {
+            quoted ^= byte == b'"';
+            !quoted && SEPARATORS.contains(&byte)
+        });
+        self.separator = separator.copied();
+        false
     }
 }

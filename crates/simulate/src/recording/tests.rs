@@ -1,5 +1,7 @@
 //! Every format, as small files, and files that must be refused.
 
+mod exports;
+
 use super::*;
 use weir_allocation::NameError;
 
@@ -132,7 +134,9 @@ fn a_table_has_an_operation_a_column() {
     let recording = read_text(text);
     assert_eq!(counts(&recording, "recorded", "AMZN"), [57, 0]);
     assert_eq!(recording.row_seconds, 300.0);
-    assert_eq!(recording.notes, ["1 empty cells are read as 0"]);
+    let notes = recording.notes.join("\n");
+    assert!(notes.contains("1 cells without a number"), "{notes}");
+    assert!(notes.contains("operations of one service"), "{notes}");
 }
 
 #[test]
@@ -168,14 +172,12 @@ fn a_fault_is_named_with_line_and_column() {
     let cells = |found, expected| RecordingFault::Cells { found, expected };
     for (lines, expected) in [
         ("a,b,1,-2\n", (2, 4, RecordingFault::count("-2"))),
-        ("a,b,1,2\na,c,1.5,0\n", (3, 3, RecordingFault::count("1.5"))),
         (
             "a,b,1,1000000001\n",
             (2, 4, RecordingFault::count("1000000001")),
         ),
-        ("a,b,1,\n", (2, 4, RecordingFault::count(""))),
-        ("a,b,1,1e3\n", (2, 4, RecordingFault::count("1e3"))),
-        ("a,b,NaN,1\n", (2, 3, RecordingFault::count("NaN"))),
+        ("a,b,1,2\na,c,1k,0\n", (3, 3, RecordingFault::count("1k"))),
+        ("a,b,1,+Inf\n", (2, 4, RecordingFault::count("+Inf"))),
         ("a,b,1\n", (2, 4, cells(3, 4))),
         ("a,b,1,2,3\n", (2, 5, cells(5, 4))),
         (",b,1,2\n", (2, 1, name("service", NameError::Empty))),
@@ -272,7 +274,6 @@ fn a_faulty_header_is_refused() {
         "",
         "AAPL,AMZN\n1,2\n",
         "HashOwner,HashApp,HashFunction,Average,Count\no,a,f,1,2\n",
-        "{\"resourceSpans\":[]}\n",
     ] {
         assert_eq!(
             fault(text),

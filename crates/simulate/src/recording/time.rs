@@ -1,10 +1,11 @@
 //! The times of a file's rows, and the even rows that they are mapped to.
 
+mod read;
+
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
-
-use super::fault::{RecordingFault, shortened};
+use super::fault::RecordingFault;
+use super::stamp::written;
 use super::{Gaps, MOST_ROWS, ReadOptions};
 
 /// The length of a row if nothing says it, in milliseconds: a minute.
@@ -13,72 +14,25 @@ const DEFAULT_ROW: i64 = 60_000;
 const REGULAR: f64 = 0.95;
 const DAY: i64 = 86_400_000;
 
-/// The time in a row's name, in milliseconds, or a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stamp {
-    /// A date and a time.
-    Instant(i64),
-    /// A time of day.
-    Clock(i64),
-    /// A position in a sequence.
-    Number(i64),
+/// What the times of a file mean, beside what they say.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Unit {
+    /// What a bare number counts, in seconds.
+    pub number: Option<f64>,
+    /// The least a row lasts, in seconds: a column named `minute` has no shorter rows.
+    pub row: Option<f64>,
 }
 
-impl Stamp {
-    fn parse(label: &str) -> Option<Self> {
-        if !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit()) {
-            return number(label.parse().ok()?);
-        }
-        if let Ok(instant) = DateTime::parse_from_rfc3339(label) {
-            return Some(Self::Instant(instant.timestamp_millis()));
-        }
-        let instant = label.trim_end_matches('Z').replace(['T', '/'], " ");
-        let instant = instant.split(' ').collect::<Vec<_>>();
-        let (date, time) = match instant.as_slice() {
-            [year, month, day, rest @ ..] if !year.contains(['-', ':']) => {
-                (format!("{year}-{month}-{day}"), rest)
-            }
-            [time] if time.contains(':') => return Some(Self::Clock(clock(time)?)),
-            [date, rest @ ..] => ((*date).to_owned(), rest),
-            [] => return None,
-        };
-        let date = NaiveDate::parse_from_str(&date, "%Y-%m-%d").ok()?;
-        let time = match time {
-            [] => 0,
-            [time] => clock(time)?,
-            _ => return None,
-        };
-        let midnight = NaiveDateTime::new(date, NaiveTime::MIN).and_utc();
-        Some(Self::Instant(midnight.timestamp_millis() + time))
-    }
-
-    fn is_like(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
-    }
-}
-
-/// A large number counts from 1970; its size shows the unit.
-fn number(number: i64) -> Option<Stamp> {
-    const FROM: [(i64, i64, i64); 4] = [
-        (100_000_000_000_000_000, 1, 1_000_000),
-        (100_000_000_000_000, 1, 1000),
-        (100_000_000_000, 1, 1),
-        (100_000_000, 1000, 1),
-    ];
-    let unit = FROM.iter().find(|(from, ..)| number >= *from);
-    Some(match unit {
-        Some((_, times, over)) => Stamp::Instant(number * times / over),
-        None => Stamp::Number(number),
-    })
-}
-
-/// A time of day in milliseconds.
-fn clock(text: &str) -> Option<i64> {
-    let time = ["%H:%M:%S%.f", "%H:%M"]
-        .iter()
-        .find_map(|format| NaiveTime::parse_from_str(text, format).ok())?;
-    let seconds = i64::from(time.num_seconds_from_midnight());
-    Some(1000 * seconds + i64::from(time.nanosecond() / 1_000_000))
+/// The times of a file's rows.
+#[derive(Debug)]
+pub(super) struct Times {
+    /// As they are in the file.
+    pub labels: Vec<String>,
+    pub unit: Unit,
+    /// They follow each other in the file, so a clock that goes back has passed midnight.
+    pub in_order: bool,
+    /// They may be mere names, like `t0`.
+    pub may_be_names: bool,
 }
 
 /// Even rows of time, and the place of each row of the file among them.
@@ -94,33 +48,34 @@ pub(super) struct Axis {
     pub gaps: usize,
     /// Rows with the same time as another one.
     pub doubled: usize,
-    /// Whether the names contain times.
-    pub timed: bool,
+    /// What the file does not say and was assumed, in sentences.
+    pub assumed: Vec<String>,
 }
 
 impl Axis {
-    /// Maps the file's rows to even ones. `in_order` says that they follow each other in the file,
-    /// so a clock that goes back has passed midnight.
+    /// Maps the file's rows to even ones.
     ///
     /// # Errors
     /// The index of a row whose time cannot be read.
     pub fn of(
-        labels: Vec<String>,
-        unit: Option<f64>,
-        in_order: bool,
+        times: Times,
         gaps: Gaps,
         reading: &ReadOptions,
     ) -> Result<Self, (usize, RecordingFault)> {
         let asked = reading
             .row_seconds
             .map(|seconds| (1000.0 * seconds).round() as i64);
-        let Some(times) = times(&labels, unit, in_order, asked.unwrap_or(DEFAULT_ROW))? else {
-            return Ok(Self::untimed(labels, asked.unwrap_or(DEFAULT_ROW)));
+        let mut assumed = Vec::new();
+        let Some(read) = times.read(asked, &mut assumed)? else {
+            return Ok(Self::untimed(times.labels, asked.unwrap_or(DEFAULT_ROW)));
         };
+        let (labels, times, unit) = (times.labels, read, times.unit);
         let mut sorted: Vec<i64> = times.clone();
         sorted.sort_unstable();
-        let named = unit.map(|seconds| (1000.0 * seconds) as i64);
-        let row = asked.unwrap_or_else(|| length(&sorted, named)).max(1);
+        let named = unit.row.map(|seconds| (1000.0 * seconds) as i64);
+        let row = asked
+            .unwrap_or_else(|| length(&sorted, named, &mut assumed))
+            .max(1);
         let first = sorted.first().copied().unwrap_or(0);
         // Half a row of tolerance, so that rows a moment late or early keep their place.
         let even = |time: i64| ((time - first) + row / 2) / row;
@@ -151,20 +106,23 @@ impl Axis {
             missing,
             gaps: stretches,
             doubled,
-            timed: true,
+            assumed,
         })
     }
 
     /// Rows without times follow each other in the order of the file.
     fn untimed(labels: Vec<String>, row: i64) -> Self {
+        let row_seconds = row as f64 / 1000.0;
         Self {
+            assumed: vec![format!(
+                "the names of the rows are not times: each row is assumed to last {row_seconds} s (--row-seconds)"
+            )],
             places: (0..labels.len()).collect(),
             labels,
-            row_seconds: row as f64 / 1000.0,
+            row_seconds,
             missing: 0,
             gaps: 0,
             doubled: 0,
-            timed: false,
         }
     }
 
@@ -201,45 +159,12 @@ fn names(
     names.into_iter().zip(steps).map(named).collect()
 }
 
-/// The times of the rows in milliseconds; none if the first row's name is not a time.
-fn times(
-    labels: &[String],
-    unit: Option<f64>,
-    in_order: bool,
-    row: i64,
-) -> Result<Option<Vec<i64>>, (usize, RecordingFault)> {
-    let Some(first) = labels.first().and_then(|label| Stamp::parse(label)) else {
-        return Ok(None);
-    };
-    let unit = unit.map_or(row, |seconds| (1000.0 * seconds) as i64);
-    let mut days = 0;
-    let mut before = i64::MIN;
-    let mut times = Vec::with_capacity(labels.len());
-    for (place, label) in labels.iter().enumerate() {
-        let stamp = Stamp::parse(label).filter(|stamp| stamp.is_like(first));
-        let unlike = || RecordingFault::Time {
-            found: shortened(label),
-            first: shortened(&labels[0]),
-        };
-        times.push(match stamp.ok_or_else(|| (place, unlike()))? {
-            Stamp::Instant(time) => time,
-            Stamp::Number(number) => number.saturating_mul(unit),
-            Stamp::Clock(time) => {
-                days += i64::from(in_order && time < before);
-                before = time;
-                days * DAY + time
-            }
-        });
-    }
-    Ok(Some(times))
-}
-
 /// How long a row lasts.
 ///
 /// If the file names the unit of its times, the length is the greatest common divisor of all steps,
 /// but at least the unit. Otherwise it is the smallest step, if nearly all others are multiples of
 /// it. Otherwise the times are not exact, and it is the median step.
-fn length(sorted: &[i64], named: Option<i64>) -> i64 {
+fn length(sorted: &[i64], named: Option<i64>, assumed: &mut Vec<String>) -> i64 {
     let mut steps: Vec<i64> = sorted
         .windows(2)
         .map(|pair| pair[1] - pair[0])
@@ -247,6 +172,12 @@ fn length(sorted: &[i64], named: Option<i64>) -> i64 {
         .collect();
     steps.sort_unstable();
     let Some(&smallest) = steps.first() else {
+        if named.is_none() && assumed.is_empty() {
+            assumed.push(format!(
+                "there is one row of time only: it is assumed to last {} s (--row-seconds)",
+                DEFAULT_ROW / 1000
+            ));
+        }
         return named.unwrap_or(DEFAULT_ROW);
     };
     if let Some(unit) = named {
@@ -254,10 +185,14 @@ fn length(sorted: &[i64], named: Option<i64>) -> i64 {
     }
     let multiples = steps.iter().filter(|step| **step % smallest == 0).count();
     if multiples as f64 >= REGULAR * steps.len() as f64 {
-        smallest
-    } else {
-        steps[steps.len() / 2]
+        return smallest;
     }
+    let median = steps[steps.len() / 2];
+    assumed.push(format!(
+        "the times are not even: a row is assumed to last {} s, their median distance (--row-seconds)",
+        median as f64 / 1000.0
+    ));
+    median
 }
 
 /// The greatest common divisor.
@@ -269,65 +204,22 @@ fn divisor(one: i64, other: i64) -> i64 {
     }
 }
 
-/// The name of a row that the file does not have.
-fn written(milliseconds: i64) -> String {
-    let after = |time: &DateTime<_>| time.timestamp() >= 10 * DAY / 1000;
-    match DateTime::from_timestamp_millis(milliseconds).filter(after) {
-        Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
-        None => format!(
-            "{}:{:02}",
-            milliseconds / 3_600_000,
-            milliseconds / 60_000 % 60
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn instant(text: &str) -> i64 {
-        match Stamp::parse(text) {
-            Some(Stamp::Instant(time)) => time,
-            other => panic!("{text}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_instant_is_read_in_every_usual_spelling() {
-        let expected = instant("2022-08-22T03:53:00Z");
-        for text in [
-            "2022-08-22 03:53",
-            "2022-08-22 03:53:00",
-            "2022-08-22 03:53:00.000",
-            "2022-08-22T03:53:00",
-            "2022/08/22 03:53",
-            "2022-08-22T05:53:00+02:00",
-            "1661140380",
-            "1661140380000",
-            "1661140380000000",
-        ] {
-            assert_eq!(instant(text), expected, "{text}");
-        }
-        assert_eq!(instant("2022-08-22"), expected - (3 * 60 + 53) * 60_000);
-        for text in [
-            "t0",
-            "",
-            "2022-13-01",
-            "24:61",
-            "1.5",
-            "-3",
-            "2022-08-22 03:53 CET",
-        ] {
-            assert_eq!(Stamp::parse(text), None, "{text}");
-        }
-        assert_eq!(Stamp::parse("09:01"), Some(Stamp::Clock(541 * 60_000)));
-        assert_eq!(Stamp::parse("480"), Some(Stamp::Number(480)));
-    }
-
     fn axis(labels: &[&str], gaps: Gaps) -> Axis {
-        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Axis::of(labels, None, true, gaps, &ReadOptions::default()).unwrap()
+        let reading = ReadOptions::default();
+        Axis::of(times(labels), gaps, &reading).unwrap()
+    }
+
+    fn times(labels: &[&str]) -> Times {
+        Times {
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            unit: Unit::default(),
+            in_order: true,
+            may_be_names: true,
+        }
     }
 
     #[test]
@@ -359,6 +251,17 @@ mod tests {
     fn a_clock_that_falls_back_has_passed_midnight() {
         let axis = axis(&["23:58", "23:59", "00:00", "00:01"], Gaps::Zero);
         assert_eq!(axis.places, [0, 1, 2, 3]);
+        let axis = self::axis(&["00:01", "00:00", "23:59", "23:57"], Gaps::Zero);
+        assert_eq!(axis.places, [4, 3, 2, 0]);
+        let list = |labels: &[&str]| {
+            let mut times = times(labels);
+            times.in_order = false;
+            Axis::of(times, Gaps::Zero, &ReadOptions::default())
+                .unwrap()
+                .places
+        };
+        assert_eq!(list(&["23:58", "23:59", "00:00", "00:01"]), [0, 1, 2, 3]);
+        assert_eq!(list(&["10:01", "10:00", "10:02"]), [1, 0, 2]);
     }
 
     #[test]
@@ -370,11 +273,27 @@ mod tests {
 
     #[test]
     fn a_span_too_long_for_its_rows_is_refused_and_not_filled() {
-        let labels = ["1", "2", "99999999"].map(str::to_owned).to_vec();
-        let error = Axis::of(labels, None, true, Gaps::Zero, &ReadOptions::default()).unwrap_err();
+        let times = times(&["1", "2", "99999999"]);
+        let error = Axis::of(times, Gaps::Zero, &ReadOptions::default()).unwrap_err();
         assert!(
             matches!(error, (2, RecordingFault::TooMany { .. })),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn numbers_without_a_unit_are_rows_or_refused() {
+        let axis = axis(&["3", "4", "6"], Gaps::Zero);
+        assert_eq!((axis.row_seconds, axis.labels.len()), (60.0, 4));
+        assert!(axis.assumed[0].contains("without a unit"), "{axis:?}");
+        let seconds = ["0", "300", "900"];
+        let error = Axis::of(times(&seconds), Gaps::Zero, &ReadOptions::default()).unwrap_err();
+        assert_eq!(error, (1, RecordingFault::NoUnit("300".into())));
+        let asked = ReadOptions {
+            row_seconds: Some(300.0),
+            ..ReadOptions::default()
+        };
+        let axis = Axis::of(times(&seconds), Gaps::Zero, &asked).unwrap();
+        assert_eq!(axis.places, [0, 1, 3]);
     }
 }

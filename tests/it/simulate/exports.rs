@@ -1,0 +1,320 @@
+//! What databases and Grafana export is played, or refused by a sentence that says what to
+//! export instead.
+
+use weir::cli::simulate::simulate;
+
+use super::Recorded;
+
+/// Ten minutes from 2021-03-01 11:00 UTC, in seconds since 1970.
+fn minutes() -> impl Iterator<Item = u64> {
+    (0..10).map(|minute| 1_614_596_400 + 60 * minute)
+}
+
+/// Lines of two operations of a service: 100 and 7 requests a minute.
+fn list(header: &str, line: impl Fn(u64, &str, u64) -> String) -> String {
+    let mut text = header.to_owned();
+    for time in minutes() {
+        for (operation, count) in [("GET /", 100), ("POST /cart", 7)] {
+            text.push('\n');
+            text.push_str(&line(time, operation, count));
+        }
+    }
+    text
+}
+
+fn minute(time: u64) -> u64 {
+    (time - 1_614_596_400) / 60
+}
+
+/// The same traffic as each system exports it.
+fn exports() -> Vec<(&'static str, String)> {
+    let wide = |header: &str, separator: &str| {
+        let mut text = header.to_owned();
+        for time in minutes() {
+            let cells = [
+                format!("2021-03-01 11:{:02}:00", minute(time)),
+                "100".into(),
+                "7".into(),
+            ];
+            text.push_str(&format!("\r\n{}", cells.join(separator)));
+        }
+        text
+    };
+    vec![
+        (
+            "OpenTelemetry in ClickHouse",
+            list(
+                "Timestamp,ServiceName,SpanName,count()",
+                |time, of, count| {
+                    format!(
+                        "2021-03-01 11:{:02}:00.000000000,cart,{of},{count}",
+                        minute(time)
+                    )
+                },
+            ),
+        ),
+        (
+            "BigQuery",
+            list(
+                "minute_start,service_name,span_name,request_count",
+                |time, of, count| {
+                    format!("2021-03-01 11:{:02}:00 UTC,cart,{of},{count}", minute(time))
+                },
+            ),
+        ),
+        (
+            "PostgreSQL",
+            list("ts|service|endpoint|count", |time, of, count| {
+                format!("2021-03-01 11:{:02}:00+00|cart|{of}|{count}", minute(time))
+            }),
+        ),
+        (
+            "pandas",
+            list(
+                "timestamp,service_name,operation_name,requests",
+                |time, of, count| format!("{time}.0,cart,{of},{count}.0"),
+            ),
+        ),
+        (
+            "Grafana's table",
+            list(
+                "\"Time\",\"service_name\",\"span_name\",\"Value #A\"",
+                |time, of, count| format!("{}000,cart,{of},{count}", time),
+            ),
+        ),
+        (
+            "Grafana, joined by time",
+            wide(
+                "\u{feff}sep=,\r\n\"Time\",\"{service_name=\"\"cart\"\", span_name=\"\"GET /\"\"}\",\"{service_name=\"\"cart\"\", span_name=\"\"POST /cart\"\"}\"",
+                ",",
+            ),
+        ),
+        (
+            "Grafana with semicolons",
+            wide(
+                "Time;calls {service_name=\"cart\", span_name=\"GET /\"};calls {service_name=\"cart\", span_name=\"POST /cart\"}",
+                ";",
+            ),
+        ),
+        (
+            "Grafana, series as rows",
+            list("\"Series\";\"Time\";\"Value\"", |time, of, count| {
+                format!(
+                    "\"{{service_name=\"\"cart\"\", span_name=\"\"{of}\"\"}}\";2021-03-01T12:{:02}:00+01:00;{count}",
+                    minute(time)
+                )
+            }),
+        ),
+        (
+            "span metrics by status",
+            list(
+                "timestamp,service.name,span.name,status.code,traces_span_metrics_calls_total",
+                |time, of, count| {
+                    format!(
+                        "{time},cart,{of},OK,{}\n{time},cart,{of},ERROR,3",
+                        count - 3
+                    )
+                },
+            ),
+        ),
+        (
+            "Kibana",
+            list(
+                "\"@timestamp per minute\",\"Top values of service.name\",\"Top values of transaction.name\",\"Count of records\"",
+                |time, of, count| {
+                    format!(
+                        "\"Mar 1, 2021 @ 11:{:02}:00.000\",cart,{of},{count}",
+                        minute(time)
+                    )
+                },
+            ),
+        ),
+        (
+            "Datadog",
+            list("timestamp,service,resource_name,hits", |time, of, count| {
+                format!("{time}000000,cart,{of},{count}")
+            }),
+        ),
+        (
+            "nothing where nothing came",
+            list("time,service,operation,count", |time, of, count| {
+                format!("{time}000000000,cart,{of},{count}\n{time}000000000,cart,GET /none,NaN")
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn what_systems_export_plays_the_same_traffic() {
+    for (system, text) in exports() {
+        let recorded = Recorded::file(&text);
+        let offered = &recorded.played(&[])["offered"];
+        assert_eq!(offered.iter().sum::<f64>(), 1070.0, "{system}");
+        assert_eq!(*offered, vec![107.0; 10], "{system}");
+        let runs = recorded.args(&[]).prepare().unwrap().runs;
+        let traffic = &runs[0].traffic;
+        let operations: Vec<&str> = traffic
+            .operations()
+            .iter()
+            .map(|of| of.name.as_str())
+            .collect();
+        for operation in ["GET /", "POST /cart"] {
+            assert!(operations.contains(&operation), "{system}: {operations:?}");
+        }
+        assert_eq!(traffic.services().len(), 1, "{system}");
+        assert_eq!(traffic.services()[0].name.as_str(), "cart", "{system}");
+    }
+}
+
+#[test]
+fn rare_requests_are_not_rounded_away() {
+    let mut text = "timestamp,service,operation,count".to_owned();
+    (0..20).for_each(|minute| text.push_str(&format!("\n10:{minute:02},a,x,0.3")));
+    let offered = &Recorded::file(&text).played(&[])["offered"];
+    assert_eq!(offered.iter().sum::<f64>(), 6.0);
+}
+
+#[test]
+fn what_is_assumed_is_said() {
+    for (text, said) in [
+        (
+            "time,app,handler,Value\n10:00,a,/,1\n10:01,a,/,1\n",
+            "app is read as the service",
+        ),
+        (
+            "time,app,handler,Value\n10:00,a,/,1\n10:01,a,/,1\n",
+            "Value is read as the count",
+        ),
+        (
+            "time,service,weird,operation\n10:00,a,1,x\n10:01,a,1,x\n",
+            "weird is read as the count",
+        ),
+        (
+            "time,service,count\n10:00,a,1\n10:01,a,1\n",
+            "nothing names the operations",
+        ),
+        (
+            "time,route,count\n10:00,a,1\n10:01,a,1\n",
+            "nothing names the services",
+        ),
+        (
+            "time,service,operation,count\n1,a,x,1\n2,a,x,1\n",
+            "numbers without a unit",
+        ),
+        (
+            "time,service,operation,count\n10:00,a,x,1\n",
+            "one row of time only",
+        ),
+        (
+            "time,service,operation,count\n10:00,a,x,1.5\n10:01,a,x,\n",
+            "have a fraction",
+        ),
+        (
+            "time,service,operation,count\n10:00,a,x,1.5\n10:01,a,x,\n",
+            "without a number",
+        ),
+        (
+            "time,service,operation,pod,count\n10:00,a,x,p,1\n10:01,a,x,q,1\n",
+            "only pod",
+        ),
+        (
+            "time,GET /,POST /\n10:00,1,2\n10:01,1,2\n",
+            "operations of one service",
+        ),
+    ] {
+        let notes = Recorded::file(text).args(&[]).prepare().unwrap().notes;
+        assert!(
+            notes.iter().any(|note| note.contains(said)),
+            "{said}: {notes:?}"
+        );
+    }
+}
+
+#[test]
+fn what_could_be_misread_is_refused_with_a_way_out() {
+    let list = |line: &str| format!("timestamp,service,operation,count\n{line}\n");
+    let counter: String = (0..9)
+        .map(|at| format!("10:0{at},a,x,{}\n", 90 + at))
+        .collect();
+    for (text, said) in [
+        (list("03/01/2021 11:00,a,x,1"), "day and the month"),
+        (list("2021-03-01 11:00 CET,a,x,1"), "write UTC or an offset"),
+        (list("1.61E+09,a,x,1"), "write all digits"),
+        (list("2021030111,a,x,1"), "may be a date"),
+        (list("soon,a,x,1"), "write times like"),
+        (list("0,a,x,1\n300,a,x,1"), "--row-seconds"),
+        (
+            list("2021-03-01T11:00:00Z,a,x,1\n2021-03-01 11:01:00,a,x,1"),
+            "is not a time like",
+        ),
+        (list("10:00,a,x,3.03 K"), "without a sign or a unit"),
+        (list("10:00,a,x,-3"), "is not a count"),
+        (
+            list("10:00;a;x;3.000")
+                .replace("p,s", "p;s")
+                .replace(",o", ";o")
+                .replace(",c", ";c"),
+            "thousands",
+        ),
+        (
+            format!("time,service,operation,calls_total\n{counter}"),
+            "only grow",
+        ),
+        (
+            "date,time,service,count\n2021-03-01,11:00,a,1\n".into(),
+            "may both be the time",
+        ),
+        (
+            "time,operation_name,resource_name,count\n10:00,a,b,1\n".into(),
+            "may both be the operation",
+        ),
+        (
+            "time,ServiceName,Foo,count\n10:00,a,x,1\n".into(),
+            "rename it operation",
+        ),
+        ("service_name,span_name,Value\na,x,1\n".into(), "has times"),
+        (
+            "Timestamp,TraceId,SpanId,ServiceName,SpanName,Duration\n10:00,1,2,a,x,3\n".into(),
+            "line for every span",
+        ),
+        (
+            "time,service,operation,p99\n10:00,a,x,1\n".into(),
+            "count the requests",
+        ),
+        (
+            "Time,\"rate(calls_total[5m])\"\n10:00,1\n".into(),
+            "is a rate",
+        ),
+        (
+            "time,service,operation,rps\n10:00,a,x,1\n".into(),
+            "is a rate",
+        ),
+        (
+            "Time,\"{status_code=\"\"200\"\"}\"\n10:00,1\n".into(),
+            "sum by (service_name, span_name)",
+        ),
+        (
+            "Series;Time;Value\n200;10:00;1\n500;10:00;1\n".into(),
+            "named by a number",
+        ),
+        (
+            "Time,calls,errors\n10:00,5,1\n".into(),
+            "not the name of an operation",
+        ),
+        (
+            "time,\"calls{service_name=\"\"a\"\", le=\"\"5\"\"}\"\n10:00,5\n".into(),
+            "buckets",
+        ),
+        (
+            "2021-03-01 11:00:00,a,x,5\n".into(),
+            "first line must name the columns",
+        ),
+    ] {
+        let error = simulate(&Recorded::file(&text).args(&[]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(said), "{text}: {error}");
+        assert!(error.contains("traffic.csv:"), "{text}: {error}");
+        assert!(error.len() < 500, "{error}");
+    }
+}
