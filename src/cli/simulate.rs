@@ -35,9 +35,10 @@ pub use run::simulate;
 /// Flags of `weir simulate`.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
-    /// File with recorded traffic. Its format is recognised by its header:
-    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<operation>,…
-    /// or Azure Functions invocations
+    /// File with recorded traffic, plain or gzip. Its format is recognised by its content:
+    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<series>,…
+    /// or Series;Time;Value of Grafana or the JSON of Prometheus' query_range or Azure Functions
+    /// invocations
     #[arg(
         long,
         value_name = "FILE",

@@ -15,8 +15,9 @@
 //! * **A table**: `timestamp,<series>,<series>,…`, one line per row of time; an empty cell is 0.
 //!   A series is named by its labels, or is an operation ([`series`]). With one column only it is a
 //!   single series.
+//! * **JSON**: the answer of Prometheus to `query_range` ([`json`]).
 //!
-//! Times may have dates, be times of day, count from 1970, or be
+//! Each may be compressed with gzip. Times may have dates, be times of day, count from 1970, or be
 //! plain numbers ([`stamp`]). The length of a row and the missing rows follow from them, unless
 //! [`ReadOptions`] gives them.
 //!
@@ -24,9 +25,11 @@
 //! file comes from outside, so everything about it is bounded.
 
 mod columns;
+mod container;
 mod fault;
 mod growth;
 mod header;
+mod json;
 mod line;
 mod list;
 mod number;
@@ -42,10 +45,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use clap::ValueEnum;
+use flate2::bufread::MultiGzDecoder;
 
 use super::traffic::{OperationRow, Traffic};
 use weir_allocation::{OperationName, ServiceName};
 
+use container::{Content, content};
 use fault::{At, at};
 pub use fault::{RecordingError, RecordingFault};
 use header::Layout;
@@ -68,6 +73,8 @@ pub const MOST_COUNTS: usize = 160_000_000;
 /// The largest count of one operation in one row of time.
 pub const LARGEST_COUNT: u32 = 1_000_000_000;
 
+/// How much is read at once, in bytes.
+const BUFFER: usize = 1 << 16;
 /// The service of operations in a file without services.
 const NO_SERVICE: &str = "recorded";
 /// The operation of services in a file without operations.
@@ -129,9 +136,9 @@ pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording, RecordingEr
     }
     // Reading one byte more than allowed detects a file that is too large, even if its size is
     // unknown.
-    let mut bytes = BufReader::with_capacity(1 << 16, opened).take(LARGEST_FILE + 1);
-    let parsed = parse(&mut bytes, reading);
-    if bytes.limit() == 0 {
+    let mut bytes = BufReader::with_capacity(BUFFER, opened).take(LARGEST_FILE + 1);
+    let (parsed, left) = parse(&mut bytes, reading);
+    if left == 0 || bytes.limit() == 0 {
         return Err(RecordingError::TooLarge(file));
     }
     parsed.map_err(|at| RecordingError::Faulty {
@@ -142,7 +149,31 @@ pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording, RecordingEr
     })
 }
 
-fn parse(bytes: impl BufRead, reading: &ReadOptions) -> Result<Recording, At> {
+/// Reads a file that may be compressed. Returns how many bytes more it could have had, too.
+fn parse(mut bytes: impl BufRead, reading: &ReadOptions) -> (Result<Recording, At>, u64) {
+    match content(&mut bytes) {
+        Ok(Content::Gzip) => {
+            let plain = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(bytes));
+            let mut plain = plain.take(LARGEST_FILE + 1);
+            let parsed = content(&mut plain).and_then(|content| match content {
+                Content::Gzip => Err(at(1, 0, RecordingFault::COMPRESSED_TWICE)),
+                content => parse_text(content, &mut plain, reading),
+            });
+            (parsed, plain.limit())
+        }
+        Ok(content) => (parse_text(content, bytes, reading), LARGEST_FILE),
+        Err(at) => (Err(at), LARGEST_FILE),
+    }
+}
+
+fn parse_text(
+    content: Content,
+    bytes: impl BufRead,
+    reading: &ReadOptions,
+) -> Result<Recording, At> {
+    if content == Content::Json {
+        return json::read(bytes, reading);
+    }
     let mut lines = Lines::new(bytes);
     let Some(first) = lines.next()? else {
         return Err(at(1, 0, RecordingFault::UnknownHeader));

@@ -1,5 +1,7 @@
-//! What databases and Grafana export is played, or refused by a sentence that says what to
+//! What databases, Grafana and Prometheus export is played, or refused by a sentence that says what to
 //! export instead.
+
+use std::io::Write;
 
 use weir::cli::simulate::simulate;
 
@@ -24,6 +26,26 @@ fn list(header: &str, line: impl Fn(u64, &str, u64) -> String) -> String {
 
 fn minute(time: u64) -> u64 {
     (time - 1_614_596_400) / 60
+}
+
+/// The answer of Prometheus, with fractions that add up to whole requests.
+fn answer() -> String {
+    let series = |operation: &str, count: f64| {
+        let value = |time: u64| {
+            let fraction = if time % 120 == 0 { 0.25 } else { -0.25 };
+            format!("[{time},\"{}\"]", count + fraction)
+        };
+        let values: Vec<String> = minutes().map(value).collect();
+        format!(
+            r#"{{"metric":{{"service_name":"cart","span_name":"{operation}"}},"values":[{}]}}"#,
+            values.join(",")
+        )
+    };
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{},{}]}}}}"#,
+        series("GET /", 100.0),
+        series("POST /cart", 7.0)
+    )
 }
 
 /// The same traffic as each system exports it.
@@ -141,6 +163,7 @@ fn exports() -> Vec<(&'static str, String)> {
                 format!("{time}000000000,cart,{of},{count}\n{time}000000000,cart,GET /none,NaN")
             }),
         ),
+        ("Prometheus", answer()),
     ]
 }
 
@@ -150,7 +173,9 @@ fn what_systems_export_plays_the_same_traffic() {
         let recorded = Recorded::file(&text);
         let offered = &recorded.played(&[])["offered"];
         assert_eq!(offered.iter().sum::<f64>(), 1070.0, "{system}");
-        assert_eq!(*offered, vec![107.0; 10], "{system}");
+        if system != "Prometheus" {
+            assert_eq!(*offered, vec![107.0; 10], "{system}");
+        }
         let runs = recorded.args(&[]).prepare().unwrap().runs;
         let traffic = &runs[0].traffic;
         let operations: Vec<&str> = traffic
@@ -164,6 +189,17 @@ fn what_systems_export_plays_the_same_traffic() {
         assert_eq!(traffic.services().len(), 1, "{system}");
         assert_eq!(traffic.services()[0].name.as_str(), "cart", "{system}");
     }
+}
+
+#[test]
+fn a_compressed_export_is_played() {
+    let recorded = Recorded::file("");
+    let file = std::fs::File::create(recorded.path("traffic.csv")).unwrap();
+    let mut to = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    to.write_all(answer().as_bytes()).unwrap();
+    to.finish().unwrap();
+    let offered = &recorded.played(&[])["offered"];
+    assert_eq!(offered.iter().sum::<f64>(), 1070.0);
 }
 
 #[test]
@@ -309,6 +345,19 @@ fn what_could_be_misread_is_refused_with_a_way_out() {
             "2021-03-01 11:00:00,a,x,5\n".into(),
             "first line must name the columns",
         ),
+        ("{\"resourceSpans\":[]}".into(), "query_range"),
+        (answer().replace("matrix", "vector"), "query_range"),
+        (
+            "{\"status\":\"error\",\"error\":\"parse error\"}".into(),
+            "parse error",
+        ),
+        (
+            "{\"a\":1}\n{\"a\":2}\n".into(),
+            "timestamp,service,operation,count",
+        ),
+        ("PK\u{3}\u{4}workbook".into(), "save it as CSV"),
+        ("# HELP calls_total Calls.\n".into(), "query a range"),
+        ("<html>sign in</html>".into(), "web page"),
     ] {
         let error = simulate(&Recorded::file(&text).args(&[]))
             .unwrap_err()

@@ -51,6 +51,35 @@ pub(super) fn at(line: u64, column: usize, fault: RecordingFault) -> At {
 /// What is wrong at one place of a traffic file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingFault {
+    /// The file has a format that is not read.
+    #[error("the file is {seen}: {instead}")]
+    Foreign {
+        /// The format.
+        seen: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// The file is JSON, but not an answer to a range query.
+    #[error(
+        "JSON, but not the answer of Prometheus to query_range: export that, or CSV with timestamp,service,operation,count"
+    )]
+    OtherJson,
+    /// The answer is of one moment.
+    #[error(
+        "the answer has a {0:?} and no matrix: send the query to query_range, with start, end and step"
+    )]
+    NotARange(String),
+    /// The query failed.
+    #[error("the answer is an error, {0:?}: mend the query, and save its answer")]
+    FailedQuery(String),
+    /// The values are native histograms.
+    #[error("the values are native histograms: query histogram_count(increase(…))")]
+    NativeHistogram,
+    /// The values are raw samples.
+    #[error(
+        "the values are an export of raw samples: send increase(…[1m]) to query_range, with a step of 1m"
+    )]
+    Samples,
     /// The header has no known format.
     #[error(
         "not a known header: expected service,operation,<time>,… or HashOwner,HashApp,HashFunction,Trigger,<minute>,… or timestamp,service,operation,count or timestamp,<operation>,…"
@@ -211,6 +240,11 @@ pub enum RecordingFault {
 }
 
 impl RecordingFault {
+    pub(super) const COMPRESSED_TWICE: Self = Self::Foreign {
+        seen: "compressed twice",
+        instead: "decompress it once",
+    };
+
     pub(super) fn too_many(what: &'static str, most: usize) -> Self {
         Self::TooMany { what, most }
     }

@@ -78,6 +78,12 @@ impl Stamp {
         }
     }
 
+    /// A time in seconds since 1970, as in an answer in JSON.
+    pub fn of_seconds(seconds: f64) -> Option<i64> {
+        let sound = (EPOCH_FROM as f64..EPOCH_UNTIL as f64).contains(&seconds);
+        sound.then(|| (1000.0 * seconds).round() as i64)
+    }
+
     pub fn is_like(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }

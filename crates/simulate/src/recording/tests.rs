@@ -7,11 +7,14 @@ use weir_allocation::NameError;
 
 fn read_text(text: &str) -> Recording {
     parse(text.as_bytes(), &ReadOptions::default())
+        .0
         .unwrap_or_else(|at| panic!("{text:?}: {}:{} {}", at.line, at.column, at.fault))
 }
 
 fn fault(text: &str) -> (u64, usize, RecordingFault) {
-    let at = parse(text.as_bytes(), &ReadOptions::default()).expect_err("is faulty");
+    let at = parse(text.as_bytes(), &ReadOptions::default())
+        .0
+        .expect_err("is faulty");
     (at.line, at.column, at.fault)
 }
 
@@ -91,7 +94,7 @@ fn rows_that_the_own_format_lacks_are_closed_and_said() {
         gaps: Some(Gaps::Zero),
         ..ReadOptions::default()
     };
-    let recording = parse(text.as_bytes(), &filled).unwrap();
+    let recording = parse(text.as_bytes(), &filled).0.unwrap();
     assert_eq!(counts(&recording, "s", "o"), [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
     assert_eq!(recording.traffic.labels()[2], "2022-08-22 03:55:00");
 }
@@ -162,7 +165,10 @@ fn asked_row_seconds_win_over_times() {
         ..ReadOptions::default()
     };
     let text = "service,operation,t0,t1\na,b,1,2\n";
-    assert_eq!(parse(text.as_bytes(), &reading).unwrap().row_seconds, 10.0);
+    assert_eq!(
+        parse(text.as_bytes(), &reading).0.unwrap().row_seconds,
+        10.0
+    );
 }
 
 #[test]
@@ -295,7 +301,9 @@ fn a_faulty_header_is_refused() {
 #[test]
 fn bytes_that_are_not_text_are_refused() {
     let bytes: &[u8] = b"service,operation,t\na,\xff\xfe,1\n";
-    let at = parse(bytes, &ReadOptions::default()).expect_err("is faulty");
+    let at = parse(bytes, &ReadOptions::default())
+        .0
+        .expect_err("is faulty");
     assert_eq!(
         (at.line, at.column, at.fault),
         (2, 2, RecordingFault::NotText)
