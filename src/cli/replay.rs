@@ -20,7 +20,7 @@ use crate::clock::SystemClock;
 use crate::settings::TimingSettings;
 use crate::settings::parse::{count, duration, number};
 use crate::simulate::client::{Client, ClientError};
-use crate::simulate::recording::{RecordingError, read_traffic};
+use crate::simulate::recording::{ReadOptions, Recording, RecordingError, read};
 use crate::simulate::{FleetShape, Play, Schedule, Traffic};
 
 pub use session::{Conclusion, Outputs, Session};
@@ -28,9 +28,10 @@ pub use session::{Conclusion, Outputs, Session};
 /// Flags of `weir replay`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// File with recorded traffic. Its format is recognised by its header:
-    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<operation>,…
-    /// or Azure Functions invocations
+    /// File with recorded traffic, plain or gzip. Its format is recognised by its content:
+    /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<series>,…
+    /// or Series;Time;Value of Grafana or the JSON of Prometheus' query_range or Azure Functions
+    /// invocations
     #[arg(long, value_name = "FILE")]
     pub traffic: PathBuf,
     /// The budget for the run. The previous one is restored at the end, and when a signal ends the
@@ -155,7 +156,8 @@ impl ReplayArgs {
     pub fn prepare(&self) -> Result<Play, ReplayError> {
         let poll_interval = self.poll_interval.unwrap_or(self.interval);
         let report_interval = self.report_interval.unwrap_or(self.interval / 6);
-        let traffic = read_traffic(&self.traffic)?;
+        let Recording { traffic, notes, .. } = read(&self.traffic, &ReadOptions::default())?;
+        notes.iter().for_each(|note| say(&format!("note: {note}")));
         if self.instances * traffic.services().len() > MOST_SDKS {
             return Err(self.too_many_sdks(&traffic));
         }
