@@ -254,6 +254,10 @@ fn what_is_assumed_is_said() {
             "only pod",
         ),
         (
+            "time,service,span_name,calls_total\n10:00,a,x,1\n10:01,a,x,1\n",
+            "not a rate",
+        ),
+        (
             "time,GET /,POST /\n10:00,1,2\n10:01,1,2\n",
             "operations of one service",
         ),

@@ -212,6 +212,7 @@ pub(super) fn rows<R: BufRead>(
             .iter()
             .for_each(|&count| growth.add(f64::from(count)));
     }
+    notes.extend(table.counts.queried(axis.row_seconds));
     notes.extend(growth.note(table.counts).map_err(|fault| at(1, 0, fault))?);
     recorded(axis, gaps, laid, notes).map_err(|_| at(1, 0, RecordingFault::Repeated(1)))
 }

@@ -63,3 +63,14 @@ pub(super) enum Counts {
     /// Nothing.
     Plain,
 }
+
+impl Counts {
+    /// What values of a query are read as.
+    pub fn queried(&self, row_seconds: f64) -> Option<String> {
+        (*self != Self::Plain).then(|| {
+            format!(
+                "a value is read as the requests of a row, {row_seconds} s: it must be an increase() over that time, not a rate"
+            )
+        })
+    }
+}

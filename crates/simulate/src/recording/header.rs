@@ -233,17 +233,19 @@ impl Header {
 
     /// Why a header without a column of times is not known.
     fn unknown(&self) -> Refused {
-        let time = |name: &String| {
-            Stamp::is_meant(name)
-                && matches!(Stamp::parse(name), Some(stamp) if !matches!(stamp, Stamp::Number(_)))
-        };
-        match self.names.iter().position(time) {
+        match self.names.iter().position(|name| is_instant(name)) {
             Some(column) if self.columns > 1 => {
                 (column, RecordingFault::NoHeader(self.name(column)))
             }
             _ => (0, RecordingFault::UnknownHeader),
         }
     }
+}
+
+/// Whether a column is called by a time.
+fn is_instant(name: &str) -> bool {
+    let stamp = Stamp::parse(name).filter(|_| Stamp::is_meant(name));
+    stamp.is_some_and(|stamp| !matches!(stamp, Stamp::Number(_)))
 }
 
 /// Whether a column of this role is not a row of time.

@@ -79,14 +79,9 @@ pub(super) fn read(bytes: impl Read, reading: &ReadOptions) -> Result<Recording,
     let mut notes = answer.names.notes();
     notes.extend(answer.numbers.notes()?);
     let known = answer.metric.map_or(Counts::Queried, Counts::Total);
-    let mut recording = answer
+    answer
         .list
-        .recorded(Unit::default(), 0, known, notes, reading)?;
-    recording.notes.push(format!(
-        "a value counts the requests since the one before, {} s earlier: the range of increase() must be that long, too",
-        recording.row_seconds
-    ));
-    Ok(recording)
+        .recorded(Unit::default(), 0, known, notes, reading)
 }
 
 impl Answer {

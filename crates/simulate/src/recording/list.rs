@@ -78,6 +78,7 @@ impl List {
         let counts = axis.labels.len().saturating_mul(self.operations.len());
         bounded(counts, MOST_COUNTS, "counts").map_err(|fault| at(1, 0, fault))?;
         let (rows, growth) = self.rows(&axis);
+        notes.extend(known.queried(axis.row_seconds));
         notes.extend(growth.note(known).map_err(|fault| at(1, 0, fault))?);
         recorded(axis, gaps, rows, notes).map_err(|_| at(1, 0, RecordingFault::Repeated(1)))
     }

@@ -269,6 +269,21 @@ fn faults_of_lists_and_tables_are_placed_too() {
             "service,operation,00:00,t1\na,b,1,2\n".into(),
             (1, 4, time("t1", "00:00")),
         ),
+        (
+            "service,operation,00:00,total\na,b,1,1\n".into(),
+            (1, 4, time("total", "00:00")),
+        ),
+        (
+            "app,route,00:00,00:01\na,b,1,1\n".into(),
+            (
+                1,
+                1,
+                RecordingFault::Perhaps {
+                    what: "service",
+                    name: "app".into(),
+                },
+            ),
+        ),
     ] {
         assert_eq!(fault(&text), expected, "{text:?}");
     }

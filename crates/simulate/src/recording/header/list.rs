@@ -1,6 +1,6 @@
 //! Finds the columns of a file with one count per line.
 
-use super::{Header, Long, MOST_LONG_COLUMNS, NameColumns, Refused};
+use super::{Header, Long, MOST_LONG_COLUMNS, NameColumns, Refused, is_instant};
 use crate::recording::fault::RecordingFault;
 use crate::recording::growth::Counts;
 use crate::recording::line::Line;
@@ -29,7 +29,7 @@ impl Header {
         })?;
         let series = self.roles.iter().position(|role| *role == Role::Series);
         let Some((time, TimeRole { unit, .. })) = time else {
-            return Err((0, RecordingFault::NoTimes(self.all())));
+            return Err(self.no_times());
         };
         let (service, operation, names) = match (service, operation, series) {
             (None, None, Some(series)) => (None, None, NameColumns::Series(series)),
@@ -54,6 +54,24 @@ impl Header {
             },
             notes,
         })
+    }
+
+    /// Why no column has times. If columns are called by times, one of the others is not known.
+    fn no_times(&self) -> Refused {
+        let Some(first) = self.names.iter().position(|name| is_instant(name)) else {
+            return (0, RecordingFault::NoTimes(self.all()));
+        };
+        let beside = |column: &usize| *column > 1 && !is_instant(&self.names[*column]);
+        match (0..self.names.len()).find(beside) {
+            Some(column) => {
+                let (found, first) = (self.name(column), self.name(first));
+                (column, RecordingFault::Time { found, first })
+            }
+            None => {
+                let (what, name) = ("service", self.name(0));
+                (0, RecordingFault::Perhaps { what, name })
+            }
+        }
     }
 
     /// The column of counts: one that is called so, or the only one left.

@@ -24,7 +24,7 @@ fn an_answer_of_prometheus_is_read_whole_or_in_part() {
         for said in [
             "fraction",
             "only status",
-            "range of increase()",
+            "an increase() over that time",
             "without a number",
         ] {
             assert!(notes.contains(said), "{notes}");
