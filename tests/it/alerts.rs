@@ -18,12 +18,13 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 30] = [
+const WITH_A_FAULT: [&str; 31] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
     "WeirGroupFloorsInfeasible",
     "WeirAgentsMissing",
+    "WeirAgentsReleased",
     "WeirAgentsLate",
     "WeirClaimsHeldApart",
     "WeirNamesMinted",
@@ -73,6 +74,7 @@ async fn alerts_about_the_fleet_fire_and_clear() {
         fleet::greedy_floors,
         fleet::greedy_floors_in_a_group,
         fleet::silence,
+        fleet::silence_of_agents_and_sdks,
         fleet::late_agents,
         fleet::wild_claims,
         fleet::minted_names,

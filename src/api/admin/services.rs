@@ -9,7 +9,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::allocation::{OperationPlan, Plan};
+use crate::allocation::{OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
@@ -85,6 +85,8 @@ struct ServiceDocument {
     names_return: f64,
     names_seen_once: Vec<String>,
     applies_strategy: Option<bool>,
+    usual_polls_per_second: Option<f64>,
+    released: f64,
 }
 
 /// Lists services by name.
@@ -111,6 +113,13 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
     }))
 }
 
+/// How often its SDKs ask while all agents are heard; none until enough windows have shown it.
+fn usual_polls(service: &ServicePlan, window: Window) -> Option<f64> {
+    let polls = service.polls;
+    let learned = polls.windows >= Tuning::DEFAULT.trust.polls.least_windows;
+    learned.then(|| f64::from(polls.usual) / window.seconds().max(0.001))
+}
+
 fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
     let plan = snapshot.plan();
@@ -130,6 +139,8 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         names_return: planned.map_or(1.0, |of| f64::from(of.names_return)),
         names_seen_once: Vec::new(),
         applies_strategy: None,
+        usual_polls_per_second: planned.and_then(|of| usual_polls(of, plan.window)),
+        released: planned.map_or(0.0, |of| f64::from(of.polls.released)),
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();

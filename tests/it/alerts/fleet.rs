@@ -9,6 +9,8 @@ use super::traffic::{AGENTS, Fleet, Manners, SERVICE};
 use super::world::World;
 use crate::support::app::TestApp;
 
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// A Weir with a fleet of its own, under a job's name.
 struct Watched {
     app: TestApp,
@@ -111,6 +113,42 @@ pub async fn silence(world: Arc<World>) {
     world.fires(job, "WeirAgentsMissing").await;
     weir.fleet.behave(|manners| manners.heard = AGENTS);
     world.clears(job, "WeirAgentsMissing").await;
+    weir.app.stop().await;
+}
+
+/// Waits until it is known how often SDKs usually poll.
+async fn polls_are_learned(app: &TestApp) {
+    let learned = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            let (_, services) = app.admin_get("/v1/services").await;
+            if services["services"][0]["usual_polls_per_second"].is_number() {
+                return;
+            }
+            pace.tick().await;
+        }
+    };
+    let learned = tokio::time::timeout(DEADLINE, learned).await;
+    learned.expect("the usual polls are known in time");
+}
+
+/// Three of four agents stop reporting and their SDKs stop polling, and all start again.
+pub async fn silence_of_agents_and_sdks(world: Arc<World>) {
+    let job = "weir-released";
+    let manners = Manners {
+        polls: 10,
+        ..Manners::default()
+    };
+    let weir = Watched::start(&world, job, &[], manners).await;
+    polls_are_learned(&weir.app).await;
+    let behave = |agents| {
+        weir.fleet
+            .behave(|manners| (manners.heard, manners.polling) = (agents, agents));
+    };
+    behave(1);
+    world.fires(job, "WeirAgentsReleased").await;
+    behave(AGENTS);
+    world.clears(job, "WeirAgentsReleased").await;
     weir.app.stop().await;
 }
 

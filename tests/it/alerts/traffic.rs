@@ -30,6 +30,10 @@ const REPORTS: usize = 20;
 pub struct Manners {
     /// The number of agents that report; the others are silent.
     pub heard: usize,
+    /// The number of agents whose SDKs poll.
+    pub polling: usize,
+    /// How often they poll each time.
+    pub polls: usize,
     /// How long after its end a report is delivered.
     pub late: Duration,
     /// Whether the first agent reports a million times what it counted.
@@ -46,6 +50,8 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             heard: AGENTS,
+            polling: AGENTS,
+            polls: 1,
             late: Duration::ZERO,
             exaggerates: false,
             keeps_everything: false,
@@ -115,10 +121,14 @@ impl Agent {
         let mut reported_until = now();
         loop {
             pace.tick().await;
-            self.poll().await;
+            let manners = *self.manners.borrow();
+            if self.number < manners.polling {
+                for _ in 0..manners.polls {
+                    self.poll().await;
+                }
+            }
             let until = now();
             let from = std::mem::replace(&mut reported_until, until);
-            let manners = *self.manners.borrow();
             if self.number >= manners.heard {
                 continue;
             }

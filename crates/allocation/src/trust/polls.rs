@@ -145,12 +145,14 @@ impl Context<'_> {
 }
 
 impl PollState {
-    /// Follows a window in which all agents are heard: the mean of the first windows, then a smoothed one.
+    /// Follows a window in which all agents are heard: the mean of the first windows, then a smoothed one. The very
+    /// first is replaced by the second: polls are counted from when the service is first served, in the midst of it.
     fn follow(&mut self, polls: f64, traffic: f64, tuning: &Tuning) {
-        self.windows = self.windows.saturating_add(1);
-        let gain = tuning.gain.max(1.0 / f64::from(self.windows));
+        let before = f64::from(self.windows.max(1));
+        let gain = tuning.gain.max(1.0 / before);
         let off = polls - f64::from(self.usual);
-        let square = if self.windows == 1 { polls } else { off * off };
+        let square = if self.windows < 2 { polls } else { off * off };
+        self.windows = self.windows.saturating_add(1);
         let moved = |from: f32, to: f64| (f64::from(from) + gain * (to - f64::from(from))) as f32;
         self.variance = moved(self.variance, square);
         self.usual = moved(self.usual, polls);
