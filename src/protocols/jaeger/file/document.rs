@@ -146,6 +146,7 @@ impl Fit {
         let fitting = services.iter().take_while(fits).count();
         let (mut each, mut kept) = (0, 0);
         for rank in ranks(&services[..fitting]) {
+            // What does not fit is not looked at: of a large plan that is nearly all.
             let Some(left) = room.checked_sub(rank.bytes) else {
                 break;
             };
@@ -171,18 +172,19 @@ struct Rank {
 }
 
 /// The first operations of all services, their second ones, and so on.
-fn ranks(services: &[Service<'_>]) -> Vec<Rank> {
-    let mut ranks = Vec::new();
-    for service in services {
-        for (at, (name, probability)) in service.strategy.operations().enumerate() {
-            if ranks.len() == at {
-                ranks.push(Rank::default());
-            }
-            ranks[at].operations += 1;
-            ranks[at].bytes += length(&Strategy::of(Some(name), probability));
+fn ranks(services: &[Service<'_>]) -> impl Iterator<Item = Rank> {
+    let services = services.iter();
+    let mut left: Vec<_> = services
+        .map(|service| service.strategy.operations())
+        .collect();
+    std::iter::from_fn(move || {
+        let mut rank = Rank::default();
+        for (name, probability) in left.iter_mut().filter_map(Iterator::next) {
+            rank.operations += 1;
+            rank.bytes += length(&Strategy::of(Some(name), probability));
         }
-    }
-    ranks
+        (rank.operations > 0).then_some(rank)
+    })
 }
 
 /// The length of an element of a list, with its comma.
