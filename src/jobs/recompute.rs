@@ -365,16 +365,20 @@ impl Recompute {
 
     async fn install(&self, publishing: Publishing, prepared: PreparedPlan) {
         let to = Arc::clone(&self.shared.served);
+        let PreparedPlan {
+            plan,
+            stored,
+            history,
+            names,
+        } = prepared;
+        let published = Published {
+            identity: stored.identity,
+            at: stored.published_at,
+        };
+        // Encoding needs memory.
+        drop((stored, history));
         blocking_under(publishing, move || {
-            let published = Published {
-                identity: prepared.stored.identity,
-                at: prepared.stored.published_at,
-            };
-            to.install(Snapshot::build(
-                prepared.plan,
-                Some(published),
-                &prepared.names,
-            ));
+            to.install(Snapshot::build(plan, Some(published), &names));
         })
         .await;
     }

@@ -316,12 +316,12 @@ fn order(plan: &Plan, names: &Names) -> Vec<ListedOperation> {
         })
         .collect();
     keys.sort_unstable();
-    keys.into_iter()
-        .filter_map(|(_, _, index)| {
-            let name = names.operation(plan.operations[index].operation)?;
-            Some(ListedOperation { index, name })
-        })
-        .collect()
+    let mut order = Vec::with_capacity(keys.len());
+    order.extend(keys.into_iter().filter_map(|(_, _, index)| {
+        let name = names.operation(plan.operations[index].operation)?;
+        Some(ListedOperation { index, name })
+    }));
+    order
 }
 
 /// Whether a service is the one that stands for all unknown services.
