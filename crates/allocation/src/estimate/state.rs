@@ -68,8 +68,11 @@ impl State {
 
     fn of(known: impl Iterator<Item = Estimate>, fleet: Shared, retired: &[OperationId]) -> Self {
         let stays = |known: &Estimate| retired.binary_search(&known.operation).is_err();
+        // A filter does not say how many it leaves, and a list of a million grows by copies.
+        let mut list = Vec::with_capacity(known.size_hint().1.unwrap_or(0));
+        list.extend(known.filter(stays));
         Self {
-            known: known.filter(stays).collect(),
+            known: list,
             before: fleet.clone(),
             fleet,
             forecast: 0.0,

@@ -137,7 +137,8 @@ impl Deadband<'_> {
         pool: impl Fn(ServiceId) -> u32,
         operations: &[OperationPlan],
     ) -> Vec<Candidate> {
-        let mut found = Vec::new();
+        // Nearly all of them.
+        let mut found = Vec::with_capacity(operations.len());
         let held = rules.previous.held(operations).zip(self.limits).enumerate();
         for (index, ((plan, held), limit)) in held {
             let free = matches!(plan.binding, Binding::Level | Binding::Floor);
