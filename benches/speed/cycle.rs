@@ -69,9 +69,9 @@ impl Cycle {
     pub fn print(&self, database: &str) {
         let what = format!("a plan of {} operations, {database}", self.operations);
         let figure = format!("{} ({})", seconds(self.seconds()), self.phases());
-        Row::new(what, figure, "≤ 5 s").print();
+        Row::new(what, figure, "≤ 1.7 s").print();
         let memory = format!("{:.0} MiB", self.peak_memory_mib);
-        Row::new("— resident memory at its peak", memory, "≤ 1.5 GiB").print();
+        Row::new("— resident memory at its peak", memory, "≤ 1.4 GiB").print();
     }
 }
 
