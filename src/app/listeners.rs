@@ -250,7 +250,8 @@ impl Parts {
         };
         let dictionary = Arc::clone(&self.shared.dictionary);
         let metrics = Arc::clone(&self.shared.metrics);
-        Ingest::new(dictionary, committer, self.clock(), limits, metrics)
+        let served = Arc::clone(&self.shared.served);
+        Ingest::new(dictionary, committer, self.clock(), limits, metrics, served)
     }
 
     pub(super) fn health(&self) -> Health {

@@ -105,6 +105,7 @@ fn sent(report: &Report<'_>) -> AgentReport {
         sequence: report.sequence,
         span: report.window,
         last: report.last,
+        basis: report.basis,
     }
 }
 
@@ -334,6 +335,7 @@ mod tests {
             sequence: 3,
             span: window(50_000, 60_000),
             last: true,
+            basis: Default::default(),
         };
         let minute = Duration::from_secs(60);
         assert_eq!(late(sent, minute, Timestamp(61_000)), None);

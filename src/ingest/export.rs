@@ -11,11 +11,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
+use super::precedence::{self, Standing, basis_label};
 use super::report::{Number, ReportBuilder};
 use super::states::SourceKey;
 use super::streams::{self, Counts, Instants, Said, SourceState, Taken, Unreadable};
 use super::{Acknowledged, Ingest, IngestError, Pending, SourceExport, in_time};
-use crate::allocation::{AgentName, Timestamp, Window};
+use crate::allocation::{AgentCount, AgentName, Basis, Timestamp, Window};
+use crate::names::agent_id;
 use crate::store::{self, Admission, NextState, ResolvedReport, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
@@ -166,17 +168,63 @@ impl Ingest {
             };
             return self.commit_silent(report).await;
         };
+        let pending = self.counted(export, (agent, *epoch), counts, next.number);
+        let mut pending = pending.await?;
+        pending.named.report.state = Some(state);
+        Ok(self.commit(pending).await?.acknowledged)
+    }
+
+    /// The report of what an export counts, ready to be committed.
+    async fn counted(
+        &self,
+        export: &SourceExport<'_>,
+        (agent, epoch): (&AgentName, Uuid),
+        counts: &Counts<'_>,
+        number: u64,
+    ) -> Result<Pending, IngestError> {
         let window = bounded(counts, self.limits.bucket.as_millis() as i64);
-        let mut builder = ReportBuilder::of_source(agent.clone(), *epoch, next.number, window);
+        let basis = precedence::basis(counts);
+        let source = (agent.clone(), epoch);
+        let mut builder = ReportBuilder::of_source(source, number, window, basis);
+        let Standing::Counts { probability } = self.standing(&export.service, basis) else {
+            let offered = counts.entries.iter().map(|entry| entry.offered);
+            let offered = offered.fold(0, u64::saturating_add);
+            let left_out = &self.metrics.source_requests_left_out;
+            left_out.of(basis_label(basis)).inc_by(offered);
+            return self.left_out(export, builder).await;
+        };
         builder.service(export.service.clone(), Number::Whole(1));
         builder.expect(counts.entries.len());
         for entry in counts.entries.iter().filter(|entry| entry.offered > 0) {
-            let (offered, sampled) = (Number::Whole(entry.offered), Number::Whole(entry.sampled));
+            let offered = match basis {
+                Basis::Calls => precedence::offered(entry.offered, probability),
+                _ => entry.offered,
+            };
+            let (offered, sampled) = (Number::Whole(offered), Number::Whole(entry.sampled));
             builder.operation(entry.name.clone(), offered, sampled);
         }
-        let mut pending: Pending = self.resolve(builder.finish()).await?;
-        pending.named.report.state = Some(state);
-        Ok(self.commit(pending).await?.acknowledged)
+        self.resolve(builder.finish()).await
+    }
+
+    /// A report that counts nothing. It says that the source is there, and of which service.
+    async fn left_out(
+        &self,
+        export: &SourceExport<'_>,
+        builder: ReportBuilder<'_>,
+    ) -> Result<Pending, IngestError> {
+        let mut pending = self.resolve(builder.finish()).await?;
+        let service = pending.named.names.find_service(&export.service);
+        let report = &mut pending.named.report;
+        let newest = report.buckets.iter_mut().rfind(|of| !of.reports.is_empty());
+        if let (Some(service), Some(bucket)) = (service, newest) {
+            bucket.agents.push(AgentCount {
+                agent: agent_id(&report.agent),
+                service: Some(service),
+                offered: 0,
+                sampled: 0,
+            });
+        }
+        Ok(pending)
     }
 
     /// Commits a state without counts.

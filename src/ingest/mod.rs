@@ -10,6 +10,7 @@ mod commit;
 mod export;
 mod head;
 mod instances;
+mod precedence;
 mod renumber;
 mod report;
 mod source;
@@ -24,11 +25,13 @@ pub use amendments::{Amendments, ChangesOfKind, Field, Spot};
 pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use export::Exported;
 pub use head::{Head, ReportError, ReportLimits};
+pub use precedence::basis_label;
 pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
 pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
+use crate::snapshot::Served;
 use crate::store::{Admission, Passing, ResolvedReport, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
@@ -51,6 +54,7 @@ pub struct Ingest {
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
     states: Arc<States>,
+    served: Arc<Served>,
 }
 
 /// A report whose names are resolved, ready to be committed. It takes no more memory than its
@@ -140,6 +144,7 @@ impl Ingest {
         clock: Arc<dyn Clock>,
         limits: ReportLimits,
         metrics: Arc<Metrics>,
+        served: Arc<Served>,
     ) -> Self {
         let gauge = metrics.source_state_bytes.clone();
         Self {
@@ -149,6 +154,7 @@ impl Ingest {
             clock,
             limits,
             states: Arc::new(States::new(STATE_BYTES, gauge)),
+            served,
             metrics,
         }
     }

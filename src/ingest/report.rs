@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use super::amendments::{Amendments, Field};
 use super::head::{self, Head, ReportError, ReportLimits};
-use crate::allocation::{AgentName, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window};
+use crate::allocation::{
+    AgentName, Basis, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window,
+};
 use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason};
 
 /// A number as a protocol read it.
@@ -68,6 +70,8 @@ pub struct Report<'a> {
     pub window: Window,
     /// Whether the agent said that it is its last report.
     pub last: bool,
+    /// By what it was counted.
+    pub basis: Basis,
     /// What was folded, clamped or ignored.
     pub amendments: Amendments,
     services: Vec<ServiceEntry<'a>>,
@@ -168,6 +172,7 @@ impl<'a> ReportBuilder<'a> {
             sequence: head.sequence,
             window: head::window(head, limits, now)?,
             last: head.last,
+            basis: Basis::Reports,
             amendments: Amendments::default(),
             services: Vec::new(),
             operations: Vec::new(),
@@ -186,13 +191,19 @@ impl<'a> ReportBuilder<'a> {
 
     /// Begins a report of a source. Its window is within the limits by how it was made, but may be longer
     /// than an agent's.
-    pub(super) fn of_source(agent: AgentName, epoch: Uuid, sequence: u64, window: Window) -> Self {
+    pub(super) fn of_source(
+        (agent, epoch): (AgentName, Uuid),
+        sequence: u64,
+        window: Window,
+        basis: Basis,
+    ) -> Self {
         Self::begin(Report {
             agent,
             epoch,
             sequence,
             window,
             last: false,
+            basis,
             amendments: Amendments::default(),
             services: Vec::new(),
             operations: Vec::new(),

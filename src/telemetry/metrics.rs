@@ -268,6 +268,9 @@ metrics! {
         /// Points of sources of OpenTelemetry that are not counted, by what is wrong with them. Of a
         /// stream that begins with a baseline, what comes next is counted.
         points_uncounted: By<UncountedReason, Counter> = "weir_source_points_uncounted_total",
+        /// Requests that are not counted because their service is counted by something better, by what
+        /// counted them.
+        source_requests_left_out: By<CountBasis, Counter> = "weir_source_requests_left_out_total",
         /// States of sources that another replica had moved on. Their export was counted at the
         /// next attempt.
         source_states_overtaken: Counter = "weir_source_states_overtaken_total",

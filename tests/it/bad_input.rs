@@ -130,6 +130,7 @@ fn window(operations: Vec<OperationCount>) -> WindowCounts {
             sequence: 1,
             span: window,
             last: false,
+            basis: Default::default(),
         }],
         agents: vec![AgentCount {
             agent: AgentId(1),

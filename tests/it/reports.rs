@@ -72,6 +72,7 @@ async fn what_a_report_says_of_its_agent_is_stored() {
             end: Timestamp(start.timestamp_millis() + 2500),
         },
         last: true,
+        basis: Default::default(),
     };
     let (noted, counted): (Vec<_>, Vec<_>) =
         deltas.iter().partition(|delta| !delta.late.is_empty());

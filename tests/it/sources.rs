@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
-use weir::allocation::{OVERFLOW_NAME, Timestamp};
+use weir::allocation::{Basis, OVERFLOW_NAME, Plan, ServicePlan, Timestamp};
 use weir::clock::{Clock, SystemClock};
 use weir::ingest::{
     Committer, Convention, Counted, Exported, Family, Ingest, IngestError, Point, ReportLimits,
     SourceExport, Temporality,
 };
 use weir::names::Dictionary;
+use weir::snapshot::{Served, Snapshot};
 use weir::store::postgres::PostgresStore;
 use weir::store::{BucketCounts, DictionaryLimits, Store};
+use weir::telemetry::metrics::{CountBasis, Metrics};
 
 use crate::support::postgres::TestDatabase;
 use crate::support::stored::ReadWhole;
@@ -30,6 +32,8 @@ struct Replica {
     ingest: Ingest,
     store: Arc<dyn Store>,
     dictionary: Arc<Dictionary>,
+    served: Arc<Served>,
+    metrics: Arc<Metrics>,
 }
 
 impl Replica {
@@ -50,13 +54,34 @@ impl Replica {
             bucket: BUCKET,
             age: Duration::from_secs(3600),
         };
-        let clock = Arc::new(SystemClock);
-        let names = Arc::clone(&dictionary);
+        let (clock, names) = (Arc::new(SystemClock), Arc::clone(&dictionary));
+        let served = Arc::new(Served::new(Plan::default()));
+        let metrics: Arc<Metrics> = Arc::default();
+        let (counted, plans) = (Arc::clone(&metrics), Arc::clone(&served));
         Self {
-            ingest: Ingest::new(names, committer, clock, limits, Arc::default()),
+            ingest: Ingest::new(names, committer, clock, limits, counted, plans),
             store,
             dictionary,
+            served,
+            metrics,
         }
+    }
+
+    /// Serves a plan that leaves out what is worse than this.
+    async fn serve(&self, basis: Option<Basis>) {
+        self.dictionary.refresh().await.unwrap();
+        let names = self.dictionary.names();
+        let plan = Plan {
+            number: 1,
+            services: vec![ServicePlan {
+                service: names.find_service("shop").expect("it was counted"),
+                default_probability: 0.25,
+                basis,
+                ..ServicePlan::default()
+            }],
+            ..Plan::default()
+        };
+        self.served.install(Snapshot::build(plan, None, &names));
     }
 
     async fn export(&self, points: &[Point<'_>]) -> Result<Exported, IngestError> {
@@ -348,4 +373,50 @@ async fn a_state_that_cannot_be_read_counts_nothing_twice() {
     }
     let all: u64 = first.counted().await.values().map(|of| of.0).sum();
     assert_eq!(all, 40 * (3 + 1 + 1));
+}
+
+/// Requests that something better counts are left out for good, and their source is still followed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_sources_the_best_is_counted() {
+    let database = TestDatabase::create().await;
+    let replica = Replica::start(&database).await;
+    let began_ns = now_ns() - 60 * SECOND;
+    let export = async |number: u64, counted: Counted<'static>, at: u64, value: u64| {
+        let stream = point(1, counted, began_ns, began_ns + at * SECOND, value);
+        let exports = vec![source(number.into(), vec![stream])];
+        replica.ingest.export(exports).await.unwrap();
+        let counted = replica.counted().await;
+        counted.values().map(|of| of.0).sum::<u64>()
+    };
+    let calls = || Counted::Calls {
+        at_end: "GET /cart".into(),
+    };
+    assert_eq!(
+        export(1, roots(true), 10, 100).await,
+        100,
+        "nobody counted it before"
+    );
+    replica.serve(Some(Basis::Reports)).await;
+    assert_eq!(export(2, requests("GET"), 10, 70).await, 100);
+    assert_eq!(export(3, calls(), 10, 9).await, 100);
+    assert_eq!(export(1, roots(true), 20, 110).await, 100);
+    replica.serve(Some(Basis::Roots)).await;
+    assert_eq!(
+        export(1, roots(true), 30, 120).await,
+        110,
+        "only what is new"
+    );
+    assert_eq!(export(3, calls(), 15, 10).await, 110);
+    let left_out = |basis| replica.metrics.source_requests_left_out.of(basis).get();
+    let found = [CountBasis::Requests, CountBasis::Calls, CountBasis::Roots].map(left_out);
+    assert_eq!(found, [70, 9 + 1, 10]);
+    // They are heard all the same.
+    let deltas = replica.deltas().await;
+    let silent = deltas.iter().flat_map(|delta| &delta.agents);
+    assert_eq!(silent.filter(|count| count.offered == 0).count(), 4);
+    // Nothing better has been heard for long.
+    replica.serve(None).await;
+    assert_eq!(export(2, requests("GET"), 20, 75).await, 115);
+    // Of a service that is counted by spans alone, each stands for those that were not sampled.
+    assert_eq!(export(3, calls(), 20, 12).await, 115 + 2 * 4);
 }

@@ -23,7 +23,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("snapshot", &["allocation", "names", "store"]),
     (
         "ingest",
-        &["allocation", "clock", "names", "store", "telemetry"],
+        &[
+            "allocation",
+            "clock",
+            "names",
+            "snapshot",
+            "store",
+            "telemetry",
+        ],
     ),
     (
         "jobs",

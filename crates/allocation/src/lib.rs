@@ -48,7 +48,7 @@ pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};
 pub use tuning::Tuning;
 pub use tuning::estimate::COURSES;
 pub use window::{
-    AgentCount, AgentReport, OperationCount, PollCount, ServiceCount, Timestamp, Window,
+    AgentCount, AgentReport, Basis, OperationCount, PollCount, ServiceCount, Timestamp, Window,
     WindowCounts,
 };
 

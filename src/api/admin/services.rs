@@ -9,8 +9,9 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::allocation::{OperationPlan, Plan, ServicePlan, Tuning, Window};
+use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
+use crate::ingest::basis_label;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::ReasonDocument;
@@ -87,6 +88,27 @@ struct ServiceDocument {
     applies_strategy: Option<bool>,
     usual_polls_per_second: Option<f64>,
     released: f64,
+    sources: Vec<SourceDocument>,
+}
+
+/// What counts a service's requests.
+#[derive(Serialize)]
+struct SourceDocument {
+    basis: &'static str,
+    late_seconds: f64,
+    left_out: bool,
+}
+
+/// What counts a service's requests, the best first.
+fn sources(plan: &Plan, service: &ServicePlan) -> Vec<SourceDocument> {
+    let bases = Basis::ALL.into_iter().zip(service.bases);
+    let heard = bases.filter_map(|(basis, until)| Some((basis, until?)));
+    let heard = heard.map(|(basis, until)| SourceDocument {
+        basis: basis_label(basis).value(),
+        late_seconds: plan.window.end.0.saturating_sub(until.0).max(0) as f64 / 1000.0,
+        left_out: service.leaves_out(basis),
+    });
+    heard.collect()
 }
 
 /// Lists services by name.
@@ -141,6 +163,7 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         applies_strategy: None,
         usual_polls_per_second: planned.and_then(|of| usual_polls(of, plan.window)),
         released: planned.map_or(0.0, |of| f64::from(of.polls.released)),
+        sources: planned.map_or_else(Vec::new, |of| sources(plan, of)),
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();

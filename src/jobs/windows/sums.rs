@@ -277,6 +277,7 @@ mod tests {
                 end: Timestamp(60_000),
             },
             last: false,
+            basis: Default::default(),
         };
         let mut sums = WindowSums::new(window);
         for (agent, start, sequence) in [

@@ -3,20 +3,21 @@
 //! Version 1: the byte 1; the agents; the late reports. An agent is its id in 8 bytes, the highest first; its reports; its counts. Ids ascend.
 //!
 //! * A report is 4 bytes of its epoch; its sequence; the milliseconds from the bucket's start to its
-//!   end, with their sign; twice its length in milliseconds, plus one for an agent's last report.
+//!   end, with their sign; twice its length in milliseconds, plus one for an agent's last report; the number
+//!   of its basis.
 //! * A count is the gap of its service, offered, sampled. 0 means no service; a service is its id and
 //!   one.
 //!
 //! A late report is its agent's id in 8 bytes, and the report.
 
-use crate::allocation::{AgentCount, AgentId, AgentReport, ServiceId, Timestamp, Window};
+use crate::allocation::{AgentCount, AgentId, AgentReport, Basis, ServiceId, Timestamp, Window};
 use crate::store::BucketCounts;
 use crate::store::varint::{Damage, Reader, put, put_signed};
 
 const VERSION: u8 = 1;
 
 /// The least bytes of a report, a count and an agent.
-const REPORT_BYTES: usize = 7;
+const REPORT_BYTES: usize = 8;
 const COUNT_BYTES: usize = 3;
 const AGENT_BYTES: usize = 10;
 
@@ -77,6 +78,7 @@ fn put_report(bytes: &mut Vec<u8>, bucket: Window, report: &AgentReport) {
     put_signed(bytes, report.span.end.0.wrapping_sub(bucket.start.0));
     let length = report.span.milliseconds().cast_unsigned();
     put(bytes, length << 1 | u64::from(report.last));
+    bytes.push(report.basis as u8);
 }
 
 fn read_agents(reader: &mut Reader<'_>, counts: &mut BucketCounts) -> Result<(), Damage> {
@@ -148,6 +150,8 @@ fn read_report(
     let length = reader.number()?;
     let start = end.checked_sub_unsigned(length >> 1);
     let start = start.ok_or(Damage::OutOfRange)?;
+    let [basis] = reader.take()?;
+    let basis = Basis::ALL.get(usize::from(basis));
     Ok(AgentReport {
         agent,
         epoch,
@@ -157,6 +161,7 @@ fn read_report(
             end: Timestamp(end),
         },
         last: length & 1 == 1,
+        basis: *basis.ok_or(Damage::OutOfRange)?,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::allocation::{AgentCount, AgentId, AgentReport, Timestamp, Window};
+use crate::allocation::{AgentCount, AgentId, AgentReport, Basis, Timestamp, Window};
 use crate::store::varint::{Damage, Reader, put};
 use crate::store::{BucketCounts, UNKNOWN_SEQUENCE};
 
@@ -62,6 +62,7 @@ pub(super) fn read_agents(
                 sequence: UNKNOWN_SEQUENCE,
                 span: Window { start, end },
                 last: false,
+                basis: Basis::Reports,
             });
         }
     }

@@ -32,6 +32,7 @@ prop_compose! {
             sequence,
             span: Window { start: Timestamp(end - length), end: Timestamp(end) },
             last,
+            basis: Default::default(),
         }
     }
 }
@@ -307,6 +308,7 @@ fn first_bytes_stay_readable() {
                 end: Timestamp(1000),
             },
             last: false,
+            basis: Default::default(),
         }],
         ..BucketCounts::default()
     };
@@ -369,6 +371,7 @@ fn a_report_takes_few_bytes() {
             end: Timestamp(60_000),
         },
         last: false,
+        basis: Default::default(),
     };
     let counts = BucketCounts {
         bucket: Window {
@@ -411,6 +414,7 @@ fn a_delta_that_says_nothing_is_not_written() {
         sequence: 2,
         span: window(0),
         last: false,
+        basis: Default::default(),
     });
     let batch = [report(vec![bucket.clone()])];
     assert_eq!(deltas(&batch, &counted, WriteFormat::Previous), []);

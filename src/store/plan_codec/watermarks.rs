@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::same_length;
 use crate::allocation::{
-    AGES, AgentId, AgentRate, AgentState, Claim, OperationPlan, Plan, ServiceId, ServicePlan,
-    Timestamp,
+    AGES, AgentId, AgentRate, AgentState, Basis, Claim, OperationPlan, Plan, ServiceId,
+    ServicePlan, Timestamp,
 };
 use crate::store::varint::Damage;
 
@@ -32,6 +32,10 @@ struct Services {
     names_return: Vec<f32>,
     names_return_before: Vec<f32>,
     peak: Vec<f64>,
+    /// By how many milliseconds each basis is behind the end of the plan's window.
+    bases: Vec<[Option<i64>; Basis::ALL.len()]>,
+    /// One more than the number of the basis from which on all is counted; 0 for none.
+    basis: Vec<u8>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -100,7 +104,7 @@ impl Watermarks {
             unseen_before: plan.fleet.unseen_before,
             peak: plan.fleet.peak,
             windows_read: plan.fleet.windows_read,
-            services: Services::of(&plan.services),
+            services: Services::of(&plan.services, plan.window.end),
             operations: Operations::of(&plan.operations),
             agents: Agents::of(&plan.agents, plan.window.end),
             rates: Rates::of(&plan.rates),
@@ -114,7 +118,7 @@ impl Watermarks {
         plan.fleet.unseen_before = self.unseen_before;
         plan.fleet.peak = self.peak;
         plan.fleet.windows_read = self.windows_read;
-        self.services.restore(&mut plan.services)?;
+        self.services.restore(&mut plan.services, plan.window.end)?;
         self.operations.restore(&mut plan.operations)?;
         plan.agents = self.agents.read(plan.window.end)?;
         plan.rates = self.rates.read()?;
@@ -133,8 +137,9 @@ pub(super) fn without(plan: &mut Plan) {
 }
 
 impl Services {
-    fn of(services: &[ServicePlan]) -> Self {
+    fn of(services: &[ServicePlan], end: Timestamp) -> Self {
         let mut columns = Self::default();
+        let behind = |until: Timestamp| end.0.wrapping_sub(until.0);
         for row in services {
             columns.heard.push(row.heard);
             columns.covered.push(row.covered);
@@ -143,11 +148,17 @@ impl Services {
             columns.names_return.push(row.names_return);
             columns.names_return_before.push(row.names_return_before);
             columns.peak.push(row.peak);
+            let bases = row.bases.map(|until| until.map(behind));
+            columns.bases.push(bases);
+            columns
+                .basis
+                .push(row.basis.map_or(0, |basis| basis as u8 + 1));
         }
         columns
     }
 
-    fn restore(&self, services: &mut [ServicePlan]) -> Result<(), Damage> {
+    fn restore(&self, services: &mut [ServicePlan], end: Timestamp) -> Result<(), Damage> {
+        let until = |behind: i64| Timestamp(end.0.wrapping_sub(behind));
         let lengths = [
             self.heard.len(),
             self.covered.len(),
@@ -156,6 +167,8 @@ impl Services {
             self.names_return.len(),
             self.names_return_before.len(),
             self.peak.len(),
+            self.bases.len(),
+            self.basis.len(),
         ];
         same_length(services.len(), &lengths)?;
         for (at, row) in services.iter_mut().enumerate() {
@@ -166,6 +179,11 @@ impl Services {
             row.names_return = self.names_return[at];
             row.names_return_before = self.names_return_before[at];
             row.peak = self.peak[at];
+            row.bases = self.bases[at].map(|behind| behind.map(until));
+            row.basis = match usize::from(self.basis[at]).checked_sub(1) {
+                None => None,
+                Some(place) => Some(*Basis::ALL.get(place).ok_or(Damage::OutOfRange)?),
+            };
         }
         Ok(())
     }

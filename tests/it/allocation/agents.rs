@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use weir::allocation::{
-    AgentCount, AgentId, AgentReport, AgentState, Inputs, OperationCount, OperationId, Plan,
+    AgentCount, AgentId, AgentReport, AgentState, Basis, Inputs, OperationCount, OperationId, Plan,
     Policy, PollCount, PollState, ServiceId, Timestamp, WINDOWS_READ_MAX, Window, WindowCounts,
     next_plan,
 };
@@ -30,6 +30,8 @@ pub struct Sent {
     pub last: bool,
     /// The part of what was sampled that the report states.
     pub stated: f64,
+    /// By what it was counted.
+    pub basis: Basis,
     /// Service, operation, and root requests.
     pub counts: Vec<(u32, u32, u64)>,
 }
@@ -45,6 +47,7 @@ pub fn sent(agent: u64, window: i64) -> Sent {
         arrives: window,
         last: false,
         stated: 1.0,
+        basis: Basis::Reports,
         counts: vec![(1, 1, 6_000), (1, 2, 600)],
     }
 }
@@ -90,6 +93,7 @@ impl Sent {
             sequence: self.sequence,
             span: self.span(),
             last: self.last,
+            basis: self.basis,
         }
     }
 }

@@ -168,6 +168,7 @@ fn any_report() -> impl Strategy<Value = AgentReport> {
             sequence,
             span,
             last,
+            basis: Default::default(),
         },
     )
 }

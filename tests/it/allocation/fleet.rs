@@ -76,6 +76,7 @@ pub fn hear(counts: &mut WindowCounts, agents: &[Heard]) {
             end: Timestamp(window.start.0 + heard.covered_milliseconds),
         },
         last: false,
+        basis: Default::default(),
     };
     let count = |heard: &Heard| AgentCount {
         agent: AgentId(heard.agent),

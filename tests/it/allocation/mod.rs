@@ -2,6 +2,7 @@
 
 mod agents;
 mod anything;
+mod bases;
 mod bounds;
 mod calm;
 mod common;

@@ -317,6 +317,7 @@ impl Replica {
                 Arc::clone(&shared.clock) as Arc<dyn Clock>,
                 limits,
                 Arc::clone(&shared.metrics),
+                Arc::clone(&shared.served),
             ),
             keeper: LeaseKeeper {
                 store: Arc::clone(&shared.store),

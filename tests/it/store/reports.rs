@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use weir::allocation::{
-    AgentCount, AgentId, AgentName, AgentReport, OperationId, ServiceCount, ServiceId, Timestamp,
-    Window,
+    AgentCount, AgentId, AgentName, AgentReport, Basis, OperationId, ServiceCount, ServiceId,
+    Timestamp, Window,
 };
 use weir::store::Admission::{Counted, Duplicate, TooFarBehind};
 use weir::store::{
@@ -48,6 +48,7 @@ pub fn bucket(window: Window, agent: u64, operations: &[BucketOperation]) -> Buc
             sequence: 0,
             span: window,
             last: false,
+            basis: Basis::Reports,
         }],
         agents: vec![AgentCount {
             agent: AgentId(agent),
@@ -303,6 +304,7 @@ pub async fn extremes_come_back(fixture: &Fixture) {
                 end: Timestamp(i64::MAX),
             },
             last: true,
+            basis: Basis::Calls,
         }],
         agents: vec![AgentCount {
             agent: AgentId(u64::MAX),
@@ -319,6 +321,7 @@ pub async fn extremes_come_back(fixture: &Fixture) {
                 end: Timestamp(-5),
             },
             last: true,
+            basis: Basis::Roots,
         }],
     };
     let batch = [report(&longest, u64::MAX, vec![huge.clone()])];

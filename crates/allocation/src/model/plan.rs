@@ -6,8 +6,8 @@ use crate::solve::amount;
 use crate::tuning::share::Unknown;
 use crate::unknown::initial_probability;
 use crate::{
-    AgentRate, AgentState, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy, PollState,
-    ServiceId, Timestamp, Whole, Window,
+    AgentRate, AgentState, Basis, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy,
+    PollState, ServiceId, Timestamp, Whole, Window,
 };
 
 /// One interval's decision for the whole fleet.
@@ -149,9 +149,20 @@ pub struct ServicePlan {
     pub peak: f64,
     /// How often its SDKs ask, and what that says of missing agents.
     pub polls: PollState,
+    /// Up to when its requests were counted by each basis, in the order of [`Basis::ALL`]; none if never.
+    pub bases: [Option<Timestamp>; Basis::ALL.len()],
+    /// Counts by a basis of a worse rank than this one are left out; none while all are counted.
+    pub basis: Option<Basis>,
 }
 
 impl ServicePlan {
+    /// Whether counts by a basis count what a better one counts already.
+    #[must_use]
+    pub fn leaves_out(&self, basis: Basis) -> bool {
+        self.basis
+            .is_some_and(|counted| counted.rank() < basis.rank())
+    }
+
     /// The plans of all services that have operations, sorted.
     pub(crate) fn all(
         operations: &[OperationPlan],
@@ -182,6 +193,8 @@ impl Default for ServicePlan {
             names_return_before: 1.0,
             peak: 0.0,
             polls: PollState::default(),
+            bases: [None; Basis::ALL.len()],
+            basis: None,
         }
     }
 }

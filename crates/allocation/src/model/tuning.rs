@@ -61,6 +61,8 @@ constants! {
         polls: trust::Polls = trust::Polls::DEFAULT,
         /// Counts out of all proportion.
         claims: trust::Claims = trust::Claims::DEFAULT,
+        /// By what requests are counted.
+        bases: trust::Bases = trust::Bases::DEFAULT,
     }
 
     /// How much traffic each operation offers.

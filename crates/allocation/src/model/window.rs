@@ -64,6 +64,42 @@ pub struct OperationCount {
     pub sampled: u64,
 }
 
+/// By what requests were counted, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Basis {
+    /// By agents and samplers that count root requests themselves.
+    #[default]
+    Reports,
+    /// By the metric of an SDK that counts root requests.
+    Roots,
+    /// By metrics that count requests, whether they are roots or not. Nobody says which were sampled.
+    Requests,
+    /// By spans after sampling.
+    Calls,
+}
+
+impl Basis {
+    /// All of them, the best first.
+    pub const ALL: [Self; 4] = [Self::Reports, Self::Roots, Self::Requests, Self::Calls];
+
+    /// Its place when the same requests are counted twice: 0 is the best. Processes that count roots and
+    /// processes that count all requests are different ones, so neither replaces the other.
+    #[must_use]
+    pub const fn rank(self) -> usize {
+        match self {
+            Self::Reports => 0,
+            Self::Roots | Self::Requests => 1,
+            Self::Calls => 2,
+        }
+    }
+
+    /// Whether it says independently of the plan which requests were sampled.
+    #[must_use]
+    pub const fn says_sampled(self) -> bool {
+        matches!(self, Self::Reports | Self::Roots)
+    }
+}
+
 /// One report of an agent, without its counts.
 ///
 /// A report that covers parts of several windows occurs in each of them.
@@ -80,6 +116,8 @@ pub struct AgentReport {
     pub span: Window,
     /// Whether the agent said that it is its last one.
     pub last: bool,
+    /// By what it was counted.
+    pub basis: Basis,
 }
 
 /// What one agent reported of one service in one window.

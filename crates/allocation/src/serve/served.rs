@@ -6,7 +6,7 @@
 use crate::hint::beside;
 use crate::sum::exact_sum;
 use crate::tally::SortedCounts;
-use crate::{OperationPlan, Plan};
+use crate::{OperationPlan, Plan, ServiceId};
 
 /// A move of a probability is kept in parts of a natural logarithm: to 3 %.
 const PARTS: f64 = 16.0;
@@ -32,11 +32,19 @@ pub(crate) struct Due {
     pub held: f64,
     /// By the newest plan alone.
     pub newest: f64,
+    /// The part of `held` of which reports say what was sampled, in [0, 1].
+    pub said: f64,
 }
 
 impl Due {
     /// The part `later` of a plan's use falls into the window after the next.
-    pub(crate) fn of(previous: &Plan, tally: &SortedCounts<'_>, later: f64) -> Self {
+    /// Of the services in `unsaid`, a part of the requests comes without sampled counts.
+    pub(crate) fn of(
+        previous: &Plan,
+        tally: &SortedCounts<'_>,
+        later: f64,
+        unsaid: &[(ServiceId, f64)],
+    ) -> Self {
         let counts = tally.operations.iter();
         let listed = &previous.operations;
         let both: Vec<(f64, f64)> =
@@ -55,10 +63,21 @@ impl Due {
                 .collect();
         let newest = exact_sum(both.iter().map(|(newest, _)| *newest));
         let before = exact_sum(both.iter().map(|(_, before)| *before));
-        Self {
-            held: (1.0 - later) * newest + later * before,
-            newest,
-        }
+        let mix = |newest: f64, before: f64| (1.0 - later) * newest + later * before;
+        let held = mix(newest, before);
+        let part = |service| {
+            let found = unsaid.binary_search_by_key(&service, |of| of.0);
+            found.map_or(0.0, |place| unsaid[place].1)
+        };
+        let said = if unsaid.is_empty() || held <= 0.0 {
+            1.0
+        } else {
+            let services = tally.operations.iter().map(|count| count.service);
+            let parts = both.iter().zip(services);
+            let without = parts.map(|((newest, before), of)| part(of) * mix(*newest, *before));
+            (1.0 - exact_sum(without) / held).clamp(0.0, 1.0)
+        };
+        Self { held, newest, said }
     }
 }
 

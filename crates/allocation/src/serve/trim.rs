@@ -144,17 +144,19 @@ impl Trim {
     /// no more than one that was to keep the budget, so a burst does not decide. One for which it matters which plan
     /// an SDK held says nothing of SDKs.
     fn compared(self, previous: &Plan, kept: Kept<'_>, constants: &Constants) -> Self {
-        let (sampled, due) = (kept.tally.sampled, kept.held());
+        let (sampled, held) = (kept.tally.sampled, kept.held());
         let newest = kept.due.newest + kept.lower_bound;
-        if (newest - due).abs() > constants.unclear * due {
+        if (newest - held).abs() > constants.unclear * held {
             return self;
         }
+        // What was sampled of the other requests is not known, so nothing is compared with it.
+        let due = held * kept.due.said;
         if sampled <= 0.0 && (self.sampled <= 0.0 || due > constants.none_by_chance) {
             // Agents that report no sampled counts say nothing of a bias.
             return self;
         }
         let budget = kept.part * kept.tally.seconds * previous.fleet.budget;
-        let weight = if due > budget { budget / due } else { 1.0 };
+        let weight = if held > budget { budget / held } else { 1.0 };
         let remembered = 1.0 - 1.0 / constants.remembered_windows;
         let this = Self {
             sampled: remembered * self.sampled + weight * sampled,

@@ -1,12 +1,14 @@
 //! Follows each agent: which windows its reports cover, how late it usually is, whether it is missing.
 
-use super::super::{AgentId, AgentReport, AgentState, Plan, Timestamp, Window, WindowCounts};
+use super::super::{
+    AgentId, AgentReport, AgentState, Basis, Plan, Timestamp, Window, WindowCounts,
+};
 use super::windows_between;
 use crate::trust::WINDOWS_READ_MAX;
 use crate::tuning::trust::Agents as Tuning;
 
 /// A report whose place among the others is not known, as earlier releases stored it.
-const UNPLACED: u64 = u64::MAX;
+pub(super) const UNPLACED: u64 = u64::MAX;
 
 /// An agent in the windows that are read.
 #[derive(Debug)]
@@ -134,6 +136,7 @@ fn begun(state: &AgentState) -> AgentReport {
             end: state.until,
         },
         last: false,
+        basis: Basis::Reports,
     }
 }
 

@@ -8,6 +8,7 @@
 //! See docs/trust.md for the states of an agent and what each makes of demand and of raises.
 
 mod agents;
+pub(crate) mod bases;
 mod claims;
 mod gone;
 mod kept;

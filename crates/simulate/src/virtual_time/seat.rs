@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::agents::{Agent, AgentFaults};
-use weir_allocation::{AgentId, AgentReport, Timestamp, Window};
+use weir_allocation::{AgentId, AgentReport, Basis, Timestamp, Window};
 
 /// A report, from the time its first request may come.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ impl Report {
             sequence: self.sequence?,
             span: self.span,
             last: self.last,
+            basis: Basis::Reports,
         })
     }
 }

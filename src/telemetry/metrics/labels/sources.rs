@@ -3,6 +3,18 @@
 use super::{Label, labels};
 
 labels! {
+    /// By what requests were counted.
+    CountBasis as "basis" {
+        /// By agents and samplers that count root requests themselves.
+        Reports = "reports",
+        /// By the metric of an SDK that counts root requests.
+        Roots = "roots",
+        /// By metrics that count requests, whether they are roots or not.
+        Requests = "requests",
+        /// By spans after sampling.
+        Calls = "calls",
+    }
+
     /// Why a point is not counted.
     UncountedReason as "reason" {
         /// It has no time.

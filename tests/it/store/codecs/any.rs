@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use weir::allocation::{
-    AGES, AgentId, AgentRate, AgentState, Belief, Binding, COURSES, Claim, Clock, Common, Course,
-    Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan, PollState,
-    Reason, SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
+    AGES, AgentId, AgentRate, AgentState, Basis, Belief, Binding, COURSES, Claim, Clock, Common,
+    Course, Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan,
+    PollState, Reason, SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
 };
 
 fn any_number() -> impl Strategy<Value = f64> {
@@ -147,6 +147,8 @@ prop_compose! {
         new_agents in prop::collection::vec(0.0f32..1e30, AGES),
         polls in prop::array::uniform4(0.0f32..1e30),
         (windows, stood) in any::<(u32, u32)>(),
+        basis in prop::option::of(prop::sample::select(Basis::ALL.to_vec())),
+        bases in prop::array::uniform4(prop::option::of(any::<i64>())),
     ) -> ServicePlan {
         let [default_probability, level, instances, lower_bound, peak] = numbers;
         let [heard, covered, agents_return, names_return, names_return_before] = parts;
@@ -158,6 +160,8 @@ prop_compose! {
             group: None,
             heard, covered, agents_return, names_return, names_return_before,
             new_agents: new_agents.try_into().expect("one for each age"),
+            bases: bases.map(|until| until.map(Timestamp)),
+            basis,
         }
     }
 }

@@ -121,6 +121,20 @@ constants! {
         stand: f64 = 0.25,
     }
 
+    /// By what requests are counted.
+    Bases {
+        /// For how many windows after it was heard a basis keeps worse ones out: as far back as a plan reads
+        /// windows that come late. With less, a worse one begins while the better one is merely late, and
+        /// requests are counted twice; with more, a service is not counted for longer after its agents went.
+        held_windows: f64 = 16.0,
+        /// But at least for this long, in seconds: five of the exports that SDKs send every minute.
+        held_least: f64 = 300.0,
+        /// A better basis replaces worse ones once it counts this part of what they count. While agents are
+        /// being rolled out, it counts less, and leaving out the others would hide traffic. More than this, and
+        /// the scatter of usual rates keeps both.
+        replaces: f64 = 0.8,
+    }
+
     /// Counts out of all proportion.
     Claims {
         /// A count this many times anything known is out of all proportion. Launches multiply traffic by ten.
