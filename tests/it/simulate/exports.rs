@@ -48,20 +48,8 @@ fn answer() -> String {
     )
 }
 
-/// The same traffic as each system exports it.
-fn exports() -> Vec<(&'static str, String)> {
-    let wide = |header: &str, separator: &str| {
-        let mut text = header.to_owned();
-        for time in minutes() {
-            let cells = [
-                format!("2021-03-01 11:{:02}:00", minute(time)),
-                "100".into(),
-                "7".into(),
-            ];
-            text.push_str(&format!("\r\n{}", cells.join(separator)));
-        }
-        text
-    };
+/// The same traffic as databases export it.
+fn databases() -> Vec<(&'static str, String)> {
     vec![
         (
             "OpenTelemetry in ClickHouse",
@@ -97,6 +85,24 @@ fn exports() -> Vec<(&'static str, String)> {
                 |time, of, count| format!("{time}.0,cart,{of},{count}.0"),
             ),
         ),
+    ]
+}
+
+/// The same traffic as Grafana exports it.
+fn grafana() -> Vec<(&'static str, String)> {
+    let wide = |header: &str, separator: &str| {
+        let mut text = header.to_owned();
+        for time in minutes() {
+            let cells = [
+                format!("2021-03-01 11:{:02}:00", minute(time)),
+                "100".into(),
+                "7".into(),
+            ];
+            text.push_str(&format!("\r\n{}", cells.join(separator)));
+        }
+        text
+    };
+    vec![
         (
             "Grafana's table",
             list(
@@ -127,6 +133,12 @@ fn exports() -> Vec<(&'static str, String)> {
                 )
             }),
         ),
+    ]
+}
+
+/// The same traffic as other systems export it.
+fn others() -> Vec<(&'static str, String)> {
+    vec![
         (
             "span metrics by status",
             list(
@@ -169,7 +181,8 @@ fn exports() -> Vec<(&'static str, String)> {
 
 #[test]
 fn what_systems_export_plays_the_same_traffic() {
-    for (system, text) in exports() {
+    let exports = [databases(), grafana(), others()];
+    for (system, text) in exports.into_iter().flatten() {
         let recorded = Recorded::file(&text);
         let offered = &recorded.played(&[])["offered"];
         assert_eq!(offered.iter().sum::<f64>(), 1070.0, "{system}");
@@ -270,104 +283,106 @@ fn what_is_assumed_is_said() {
     }
 }
 
+/// Checks that a file is refused with its place and with these words.
+fn assert_refused(text: &str, said: &str) {
+    let error = simulate(&Recorded::file(text).args(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(said), "{text}: {error}");
+    assert!(error.contains("traffic.csv:"), "{text}: {error}");
+    assert!(error.len() < 500, "{error}");
+}
+
 #[test]
-fn what_could_be_misread_is_refused_with_a_way_out() {
-    let list = |line: &str| format!("timestamp,service,operation,count\n{line}\n");
-    let counter: String = (0..9)
-        .map(|at| format!("10:0{at},a,x,{}\n", 90 + at))
-        .collect();
-    for (text, said) in [
-        (list("03/01/2021 11:00,a,x,1"), "day and the month"),
-        (list("2021-03-01 11:00 CET,a,x,1"), "write UTC or an offset"),
-        (list("1.61E+09,a,x,1"), "write all digits"),
-        (list("2021030111,a,x,1"), "may be a date"),
-        (list("soon,a,x,1"), "write times like"),
-        (list("0,a,x,1\n300,a,x,1"), "--row-seconds"),
+fn times_and_numbers_that_could_be_two_are_refused() {
+    for (line, said) in [
+        ("03/01/2021 11:00,a,x,1", "day and the month"),
+        ("2021-03-01 11:00 CET,a,x,1", "write UTC or an offset"),
+        ("1.61E+09,a,x,1", "write all digits"),
+        ("2021030111,a,x,1", "may be a date"),
+        ("soon,a,x,1", "write times like"),
+        ("0,a,x,1\n300,a,x,1", "--row-seconds"),
+        ("44256,a,x,1\n44257,a,x,1", "--row-seconds"),
         (
-            list("2021-03-01T11:00:00Z,a,x,1\n2021-03-01 11:01:00,a,x,1"),
+            "2021-03-01T11:00:00Z,a,x,1\n2021-03-01 11:01:00,a,x,1",
             "is not a time like",
         ),
-        (list("10:00,a,x,3.03 K"), "without a sign or a unit"),
-        (list("10:00,a,x,-3"), "is not a count"),
+        ("10:00,a,x,3.03 K", "without a sign or a unit"),
+        ("10:00,a,x,-3", "is not a count"),
+        ("10:00,a,x,\"3,000\"\n10:01,a,x,\"2,5\"", "thousands"),
+    ] {
+        assert_refused(
+            &format!("timestamp,service,operation,count\n{line}\n"),
+            said,
+        );
+    }
+    assert_refused("time;service;count\n10:00;a;3.000\n", "thousands");
+    assert_refused(
+        "date,time,service,count\n2021-03-01,11:00,a,1\n",
+        "may both be the time",
+    );
+}
+
+#[test]
+fn columns_that_could_be_misread_are_refused() {
+    for (header, said) in [
         (
-            list("10:00;a;x;3.000")
-                .replace("p,s", "p;s")
-                .replace(",o", ";o")
-                .replace(",c", ";c"),
-            "thousands",
-        ),
-        (
-            format!("time,service,operation,calls_total\n{counter}"),
-            "only grow",
-        ),
-        (
-            "date,time,service,count\n2021-03-01,11:00,a,1\n".into(),
-            "may both be the time",
-        ),
-        (
-            "time,operation_name,resource_name,count\n10:00,a,b,1\n".into(),
+            "time,operation_name,resource_name,count",
             "may both be the operation",
         ),
+        ("time,ServiceName,Foo,count", "rename it operation"),
+        ("service_name,span_name,status,Value", "has times"),
+        ("Timestamp,TraceId,SpanName,Duration", "line for every span"),
+        ("time,service,operation,p99", "count the requests"),
+        ("time,service,operation,rps", "is a rate"),
+        ("time,service,operation,req/s", "is a rate"),
+        ("time,\"rate(calls_total[5m])\",b,c", "is a rate"),
+        ("time,calls,errors,c", "not the name of an operation"),
         (
-            "time,ServiceName,Foo,count\n10:00,a,x,1\n".into(),
-            "rename it operation",
-        ),
-        ("service_name,span_name,Value\na,x,1\n".into(), "has times"),
-        (
-            "Timestamp,TraceId,SpanId,ServiceName,SpanName,Duration\n10:00,1,2,a,x,3\n".into(),
-            "line for every span",
-        ),
-        (
-            "time,service,operation,p99\n10:00,a,x,1\n".into(),
-            "count the requests",
-        ),
-        (
-            "Time,\"rate(calls_total[5m])\"\n10:00,1\n".into(),
-            "is a rate",
-        ),
-        (
-            "time,service,operation,rps\n10:00,a,x,1\n".into(),
-            "is a rate",
-        ),
-        (
-            "Time,\"{status_code=\"\"200\"\"}\"\n10:00,1\n".into(),
+            "time,\"{status_code=\"\"200\"\"}\",b,c",
             "sum by (service_name, span_name)",
         ),
         (
-            "Series;Time;Value\n200;10:00;1\n500;10:00;1\n".into(),
-            "named by a number",
-        ),
-        (
-            "Time,calls,errors\n10:00,5,1\n".into(),
-            "not the name of an operation",
-        ),
-        (
-            "time,\"calls{service_name=\"\"a\"\", le=\"\"5\"\"}\"\n10:00,5\n".into(),
+            "time,\"calls{service_name=\"\"a\"\", le=\"\"5\"\"}\",b,c",
             "buckets",
         ),
         (
-            "2021-03-01 11:00:00,a,x,5\n".into(),
+            "2021-03-01 11:00:00,a,x,5",
             "first line must name the columns",
         ),
-        ("{\"resourceSpans\":[]}".into(), "query_range"),
-        (answer().replace("matrix", "vector"), "query_range"),
+    ] {
+        assert_refused(&format!("{header}\n10:00,1,2,3\n"), said);
+    }
+    assert_refused(
+        "Series;Time;Value\n200;10:00;1\n500;10:00;1\n",
+        "named by a number",
+    );
+    let counter: String = (0..9)
+        .map(|at| format!("10:0{at},a,x,{}\n", 90 + at))
+        .collect();
+    assert_refused(
+        &format!("time,service,operation,calls_total\n{counter}"),
+        "only grow",
+    );
+}
+
+#[test]
+fn other_formats_are_refused_by_what_they_are() {
+    for (text, said) in [
+        ("{\"resourceSpans\":[]}", "query_range"),
+        (&answer().replace("matrix", "vector"), "query_range"),
         (
-            "{\"status\":\"error\",\"error\":\"parse error\"}".into(),
+            "{\"status\":\"error\",\"error\":\"parse error\"}",
             "parse error",
         ),
         (
-            "{\"a\":1}\n{\"a\":2}\n".into(),
+            "{\"a\":1}\n{\"a\":2}\n",
             "timestamp,service,operation,count",
         ),
-        ("PK\u{3}\u{4}workbook".into(), "save it as CSV"),
-        ("# HELP calls_total Calls.\n".into(), "query a range"),
-        ("<html>sign in</html>".into(), "web page"),
+        ("PK\u{3}\u{4}workbook", "save it as CSV"),
+        ("# HELP calls_total Calls.\n", "query a range"),
+        ("<html>sign in</html>", "web page"),
     ] {
-        let error = simulate(&Recorded::file(&text).args(&[]))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(said), "{text}: {error}");
-        assert!(error.contains("traffic.csv:"), "{text}: {error}");
-        assert!(error.len() < 500, "{error}");
+        assert_refused(text, said);
     }
 }

@@ -224,6 +224,7 @@ impl<'de> Visitor<'de> for TopSeed<'_> {
                         return Err(self.0.stop(RecordingFault::NotARange(shortened(&found))));
                     }
                 }
+                "timestamps" => return Err(self.0.stop(RecordingFault::Samples)),
                 "error" => {
                     let said: String = map.next_value()?;
                     return Err(self.0.stop(RecordingFault::FailedQuery(shortened(&said))));

@@ -289,6 +289,9 @@ mod tests {
         let seconds = ["0", "300", "900"];
         let error = Axis::of(times(&seconds), Gaps::Zero, &ReadOptions::default()).unwrap_err();
         assert_eq!(error, (1, RecordingFault::NoUnit("300".into())));
+        let days = ["18687", "18688"];
+        let error = Axis::of(times(&days), Gaps::Zero, &ReadOptions::default()).unwrap_err();
+        assert_eq!(error, (1, RecordingFault::NoUnit("18688".into())));
         let asked = ReadOptions {
             row_seconds: Some(300.0),
             ..ReadOptions::default()

@@ -7,8 +7,8 @@ mod known;
 
 use super::time::Unit;
 use known::{
-    BESIDE_TIMES, COUNT, COUNT_ENDS, LABELS, MEASURES, OPERATION, RATES, SERIES, SERVICE, SPAN,
-    TIMES, UNITS, VALUES,
+    BESIDE_TIMES, COUNT, COUNT_ENDS, LABELS, MEASURES, OPERATION, OTHER_END, RATES, SERIES,
+    SERVICE, SPAN, TIMES, UNITS, VALUES,
 };
 
 /// What a column or label contains. Where several contain the same, the one of the lowest rank is
@@ -50,7 +50,6 @@ pub(super) fn role(name: &str) -> Role {
     let words = words(name);
     let joined = words.concat();
     let is = |known: &[&str]| known.contains(&joined.as_str());
-    let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     if is(&SPAN) {
         return Role::Span;
     }
@@ -61,22 +60,12 @@ pub(super) fn role(name: &str) -> Role {
         return Role::Bucket;
     }
     if let Some(rank) = names(&SERVICE, &joined, &["servicename"])
-        && !has(&[
-            "peer",
-            "client",
-            "source",
-            "upstream",
-            "downstream",
-            "parent",
-        ])
+        && !words.iter().any(|word| OTHER_END.contains(&word.as_str()))
     {
         return Role::Service(rank);
     }
-    if let Some(rank) = names(
-        &OPERATION,
-        &joined,
-        &["spanname", "operationname", "transactionname"],
-    ) {
+    let ends = ["spanname", "operationname", "transactionname"];
+    if let Some(rank) = names(&OPERATION, &joined, &ends) {
         return Role::Operation(rank);
     }
     if is(&LABELS) || joined.starts_with("service") {
@@ -88,6 +77,12 @@ pub(super) fn role(name: &str) -> Role {
     if is(&COUNT) {
         return Role::Count(0);
     }
+    quantity(&words)
+}
+
+/// What a column of this name contains, if it is of times or of numbers.
+fn quantity(words: &[String]) -> Role {
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     let percentile = |word: &String| {
         word.strip_prefix('p')
             .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -102,7 +97,7 @@ pub(super) fn role(name: &str) -> Role {
     if has(&MEASURES) || waited || words.iter().any(percentile) {
         return Role::Measure;
     }
-    if let Some(time) = time(&words) {
+    if let Some(time) = time(words) {
         return Role::Time(time);
     }
     if COUNT_ENDS.contains(&last) || first == "count" {

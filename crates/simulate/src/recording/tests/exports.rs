@@ -67,6 +67,10 @@ fn other_json_is_refused_by_what_it_is() {
         ),
         (one(r#""histograms":[]"#), RecordingFault::NativeHistogram),
         (
+            r#"{"metric":{"job":"a"},"values":[1],"timestamps":[1614596400000]}"#.to_owned(),
+            RecordingFault::Samples,
+        ),
+        (
             one(r#""values":[1,2],"timestamps":[3,4]"#),
             RecordingFault::OtherJson,
         ),

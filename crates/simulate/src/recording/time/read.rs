@@ -77,6 +77,8 @@ impl Times {
         assumed: &mut Vec<String>,
     ) -> Result<Vec<i64>, (usize, RecordingFault)> {
         const ONE: i64 = 1000;
+        /// Larger numbers are days or minutes since some year.
+        const MOST_NUMBERED: i64 = 10_000;
         let number = |stamp: &Stamp| match *stamp {
             Stamp::Number(number) => number,
             _ => 0,
@@ -90,9 +92,11 @@ impl Times {
                     0 => ONE,
                     step => step,
                 };
-                if asked.is_none() && step != ONE {
-                    let example = self.labels[1].clone();
-                    return Err((1, RecordingFault::NoUnit(shortened(&example))));
+                let first = numbers.iter().min().copied().unwrap_or(0);
+                if asked.is_none() && (step != ONE || first >= MOST_NUMBERED * ONE) {
+                    let place = usize::from(self.labels.len() > 1);
+                    let example = shortened(&self.labels[place]);
+                    return Err((place, RecordingFault::NoUnit(example)));
                 }
                 if asked.is_none() {
                     assumed.push(format!(

@@ -13,6 +13,15 @@ pub(super) const SERVICE: [&[&str]; 3] = [
     ],
     &["job", "exportedjob"],
 ];
+/// Words in the name of a service at the other end of a call.
+pub(super) const OTHER_END: [&str; 6] = [
+    "peer",
+    "client",
+    "source",
+    "upstream",
+    "downstream",
+    "parent",
+];
 pub(super) const OPERATION: [&[&str]; 2] = [
     &[
         "operation",
