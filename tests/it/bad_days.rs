@@ -8,6 +8,7 @@ mod bodies;
 mod clock;
 mod connections;
 mod database;
+mod exports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

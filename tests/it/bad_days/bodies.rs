@@ -11,19 +11,19 @@ use super::{Poller, agents, assert_memory_bounded, metric, serves_a_plan};
 use crate::support::process::WeirProcess;
 
 /// A body, its encoding, and the expected answer.
-struct Hostile {
-    what: &'static str,
-    encoding: &'static str,
-    body: Vec<u8>,
-    status: u16,
+pub struct Hostile {
+    pub what: &'static str,
+    pub encoding: &'static str,
+    pub body: Vec<u8>,
+    pub status: u16,
 }
 
 impl Hostile {
-    fn plain(what: &'static str, body: impl Into<Vec<u8>>, status: u16) -> Self {
+    pub fn plain(what: &'static str, body: impl Into<Vec<u8>>, status: u16) -> Self {
         Self::encoded(what, "identity", body.into(), status)
     }
 
-    fn encoded(what: &'static str, encoding: &'static str, body: Vec<u8>, status: u16) -> Self {
+    pub fn encoded(what: &'static str, encoding: &'static str, body: Vec<u8>, status: u16) -> Self {
         Self {
             what,
             encoding,
@@ -33,9 +33,9 @@ impl Hostile {
     }
 }
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
-fn gzip(body: &[u8], times: usize) -> Vec<u8> {
+pub fn gzip(body: &[u8], times: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..times {
         encoder.write_all(body).unwrap();
@@ -145,7 +145,7 @@ fn texts() -> Vec<Hostile> {
     ]
 }
 
-async fn start(flags: &[(&str, &str)]) -> (WeirProcess, tempfile::TempDir) {
+pub async fn start(flags: &[(&str, &str)]) -> (WeirProcess, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let command = WeirProcess::command()
         .flag("--data-dir", folder.path())
