@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -64,6 +64,16 @@ arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=s
 
 otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
+
+# Needs cargo-fuzz (`cargo install cargo-fuzz`) and a C++ compiler. The sanitizers are not stable yet, which
+# RUSTC_BOOTSTRAP allows. SECONDS=n for another time.
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz: SECONDS ?= 60
+fuzz: ## Reads damaged exports of OTLP for a minute in each encoding (needs cargo-fuzz)
+	mkdir -p fuzz/corpus/otlp_protobuf fuzz/corpus/otlp_json
+	$(CARGO) fuzz run otlp_protobuf fuzz/corpus/otlp_protobuf fuzz/seeds/otlp_protobuf -- \
+		-max_total_time=$(SECONDS) -max_len=16384
+	$(CARGO) fuzz run otlp_json fuzz/corpus/otlp_json tests/otlp -- -max_total_time=$(SECONDS) -max_len=16384
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

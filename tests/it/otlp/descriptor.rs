@@ -1,11 +1,12 @@
-//! The `.proto` files and their committed descriptor say the same.
+//! What is committed beside its source, in another form, is the same: the descriptor of the `.proto`
+//! files, and the exports that fuzzing begins with.
 
 use std::path::Path;
 
 use prost::Message;
 use weir::protocols::otlp::grpc::DESCRIPTOR;
 
-use super::messages::compiled;
+use super::messages::{FIXTURES, METRICS, compiled, fixture, protobuf};
 
 /// Writes the descriptor instead of comparing it.
 const WRITE: &str = "WEIR_BLESS";
@@ -23,4 +24,18 @@ fn the_committed_descriptor_is_that_of_the_files() {
         std::fs::write(path, &compiled).unwrap();
     }
     assert!(compiled == DESCRIPTOR, "set {WRITE}=1 to write it again");
+}
+
+#[test]
+fn the_exports_that_fuzzing_begins_with_are_those_of_json() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/otlp_protobuf");
+    for name in FIXTURES {
+        let (path, expected) = (folder.join(name), protobuf(METRICS, &fixture(name)));
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let seed = std::fs::read(&path).unwrap_or_default();
+        assert!(seed == expected, "{name}: set {WRITE}=1 to write it again");
+    }
 }
