@@ -4,12 +4,14 @@
 //! these rows. A replica writes one for every window, also when nobody polled. Otherwise its silence would look like
 //! that of the SDKs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::JobContext;
+use super::follow::blocking;
 use crate::allocation::{Timestamp, Window};
 use crate::clock::Clock;
 use crate::store::ReplicaPolls;
@@ -51,7 +53,7 @@ impl PollWriter {
         loop {
             let window = Window::aligned(self.since, self.shared.interval.as_millis() as i64);
             let ended = stop.run_until_cancelled(self.end_of(window)).await;
-            let taken = self.take(window);
+            let taken = self.take(window).await;
             self.write(taken).await;
             if ended.is_none() {
                 return;
@@ -72,9 +74,10 @@ impl PollWriter {
     }
 
     /// Takes the counters; none if what they counted belongs to another time than the window.
-    fn take(&mut self, window: Window) -> Option<ReplicaPolls> {
+    async fn take(&mut self, window: Window) -> Option<ReplicaPolls> {
         let snapshot = self.shared.served.snapshot();
-        let services = snapshot.take_polls();
+        let counted = Arc::clone(&snapshot);
+        let services = blocking(move || counted.take_polls()).await;
         let (since, now) = (self.since, self.shared.clock.timestamp());
         let late = (self.shared.interval / LATE_PART).as_millis() as i64;
         if now < since || now.0 > window.end.0.saturating_add(late) {

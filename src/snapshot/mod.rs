@@ -148,7 +148,7 @@ pub struct ServiceSnapshot {
     pub instances: f64,
     /// The traces per second that each instance samples of every operation at least.
     pub lower_bound: f64,
-    /// Its polls.
+    /// Its polls, from when the snapshot is installed.
     pub polls: Arc<PollCounter>,
     operations: Range<usize>,
 }
@@ -189,6 +189,7 @@ impl Snapshot {
     pub fn build(plan: Plan, published: Option<Published>, names: &Names) -> Self {
         let order = order(&plan, names);
         let mut services = HashMap::with_capacity(plan.services.len());
+        let not_counted = Arc::default();
         let mut from = 0;
         for service in &plan.services {
             let rest = &order[from..];
@@ -208,7 +209,7 @@ impl Snapshot {
                     default_probability: service.default_probability,
                     instances: service.instances,
                     lower_bound: service.lower_bound,
-                    polls: Arc::default(),
+                    polls: Arc::clone(&not_counted),
                     operations,
                 },
             );

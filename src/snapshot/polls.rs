@@ -19,9 +19,12 @@ impl PollCounter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The polls since the last call.
+    /// The polls since the last call. Most services of a large fleet are polled by nobody in a window.
     fn take(&self) -> u32 {
-        self.0.swap(0, Ordering::Relaxed)
+        match self.0.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.0.swap(0, Ordering::Relaxed),
+        }
     }
 }
 
@@ -30,9 +33,10 @@ impl Snapshot {
     /// numbers may be others if the database went back in time.
     pub(super) fn count_on(&mut self, before: &Self) {
         for (name, service) in &mut self.services {
-            if let Some(known) = before.services.get(name) {
-                service.polls = Arc::clone(&known.polls);
-            }
+            service.polls = match before.services.get(name) {
+                Some(known) => Arc::clone(&known.polls),
+                None => Arc::default(),
+            };
         }
     }
 

@@ -1,12 +1,13 @@
 //! Reads how often SDKs asked all replicas in a window.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use super::POLL_WINDOWS;
-use crate::allocation::{PollCount, ServiceId, Timestamp, Window};
+use crate::allocation::{PollCount, Timestamp, Window};
 use crate::jobs::JobContext;
+use crate::jobs::follow::blocking;
 use crate::store::{Incarnation, PollsAsked, StoreError, StoredPolls};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
@@ -31,15 +32,21 @@ impl PollsRead {
             until: last.end,
         };
         let (names, rows) = shared.store.read_polls(asked).await.ok()?;
-        let known = |window: &Window| {
-            known(*window, &rows).unwrap_or_else(|error| {
+        let asked = windows.to_vec();
+        let found = blocking(move || {
+            let known = asked.iter().map(|window| known(*window, &rows));
+            known.collect::<Vec<_>>()
+        });
+        let found = found.await.into_iter().zip(windows);
+        let known = found.map(|(known, window)| {
+            known.unwrap_or_else(|error| {
                 tell(shared, *window, &error);
                 None
             })
-        };
+        });
         Some(Self {
             names,
-            windows: windows.iter().map(known).collect(),
+            windows: known.collect(),
         })
     }
 }
@@ -61,16 +68,20 @@ fn known(window: Window, rows: &[StoredPolls]) -> Result<Option<Vec<PollCount>>,
     if !covers(window, &own) || misses(window, rows, &own) {
         return Ok(None);
     }
-    let mut sums: BTreeMap<ServiceId, u32> = BTreeMap::new();
+    let mut counts = Vec::new();
     for row in own {
-        for count in row.services()?.unwrap_or_default() {
-            let sum = sums.entry(count.service).or_default();
-            *sum = sum.saturating_add(count.polls);
-        }
+        counts.extend(row.services()?.unwrap_or_default());
     }
-    let counts = sums.into_iter();
-    let counts = counts.map(|(service, polls)| PollCount { service, polls });
-    Ok(Some(counts.collect()))
+    // Rows are sorted, and a stable sort merges sorted runs.
+    counts.sort_by_key(|count: &PollCount| count.service);
+    counts.dedup_by(|next, held| {
+        let same = next.service == held.service;
+        if same {
+            held.polls = held.polls.saturating_add(next.polls);
+        }
+        same
+    });
+    Ok(Some(counts))
 }
 
 /// Whether somebody counted at any time of the window.
@@ -104,6 +115,7 @@ fn misses(window: Window, rows: &[StoredPolls], own: &[&StoredPolls]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocation::ServiceId;
     use crate::store::ReplicaPolls;
 
     fn minutes(from: i64, to: i64) -> Window {
