@@ -53,11 +53,16 @@ impl PollWriter {
         loop {
             let window = Window::aligned(self.since, self.shared.interval.as_millis() as i64);
             let ended = stop.run_until_cancelled(self.end_of(window)).await;
-            let taken = self.take(window).await;
-            self.write(taken).await;
-            if ended.is_none() {
-                return;
+            let mut taken = self.take(window).await;
+            if ended.is_some() {
+                self.write(taken).await;
+                continue;
             }
+            if let Some(last) = &mut taken {
+                let before_its_end = Timestamp(window.end.0 - 1);
+                last.counted.end = last.counted.end.min(before_its_end);
+            }
+            return self.write(taken).await;
         }
     }
 

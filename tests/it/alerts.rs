@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 31] = [
+const WITH_A_FAULT: [&str; 32] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -28,6 +28,7 @@ const WITH_A_FAULT: [&str; 31] = [
     "WeirAgentsLate",
     "WeirClaimsHeldApart",
     "WeirNamesMinted",
+    "WeirStrategyNotApplied",
     "WeirOverflow",
     "WeirDown",
     "WeirNoLeader",
