@@ -54,6 +54,8 @@ pub enum Counted<'a> {
         /// Whether these were sampled; none if the stream does not say.
         sampled: Option<bool>,
     },
+    /// Spans that are no roots. They add nothing, but say that their source counts its roots.
+    Children,
     /// Requests before sampling, whether they are roots or not.
     Requests {
         /// What was asked; each family has its own conventions.

@@ -156,6 +156,7 @@ impl<'a> Sums<'a> {
                     None => self.sampled_unknown = true,
                 }
             }
+            Counted::Children => {}
             Counted::Requests { at_start, .. } => {
                 add(self.requests.entry(at_start).or_default(), count);
                 if piece.baseline > 0 {

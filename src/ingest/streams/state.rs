@@ -35,7 +35,7 @@ impl Measure {
         match counted {
             Counted::Calls { .. } => Self::Calls,
             Counted::Requests { .. } => Self::Requests,
-            Counted::Roots { .. } => Self::Roots,
+            Counted::Roots { .. } | Counted::Children => Self::Roots,
             Counted::Decisions { .. } => Self::Decisions,
         }
     }

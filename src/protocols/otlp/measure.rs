@@ -91,8 +91,11 @@ impl Measure {
 }
 
 fn roots<'a>(of: &Attributes<'a>) -> Result<Counted<'a>, LeftOutReason> {
-    if of.text("otel.span.parent.origin").as_deref() != Some("none") {
-        return Err(LeftOutReason::NotARequest);
+    match of.text("otel.span.parent.origin").as_deref() {
+        Some("none") => {}
+        // A service in which no trace begins counts no roots, but it would.
+        Some("remote" | "local") => return Ok(Counted::Children),
+        _ => return Err(LeftOutReason::NotARequest),
     }
     let sampled = match of.text("otel.span.sampling_result").as_deref() {
         Some("RECORD_AND_SAMPLE") => Some(true),

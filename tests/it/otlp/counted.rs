@@ -77,3 +77,23 @@ async fn a_source_is_the_same_in_every_encoding_and_over_every_protocol() {
     assert_eq!(offered(&app).await, 225.0);
     app.stop().await;
 }
+
+/// A service that others call counts the requests it gets. It says that no trace begins with them.
+#[tokio::test]
+async fn requests_with_which_no_trace_begins_are_not_counted() {
+    let (app, _directory) = start(&[]).await;
+    let mut export = export(100, 1);
+    let metrics = &mut export["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
+    let mut point = metrics[0]["histogram"]["dataPoints"][0].clone();
+    let origin = json!({ "key": "otel.span.parent.origin", "value": { "stringValue": "remote" } });
+    point["attributes"] = json!([origin]);
+    point["asInt"] = point.as_object_mut().unwrap().remove("count").unwrap();
+    let started = json!({
+        "name": "otel.sdk.span.started",
+        "sum": { "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point] },
+    });
+    metrics.as_array_mut().unwrap().push(started);
+    over_http(&app, "application/x-protobuf", protobuf(METRICS, &export)).await;
+    assert_eq!(offered(&app).await, 0.0);
+    app.stop().await;
+}
