@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use weir::clock::{Clock, SystemClock};
 
 use crate::support::agents::{Agents, Behaviour};
 use crate::support::client::{Client, Count, http_client, send};
@@ -97,6 +98,25 @@ async fn polls_and_an_error(replica: &WeirProcess) {
         client.strategy(service).await;
     }
     send(&http_client(), replica.sdk_url(), &json!("no report")).await;
+    export(replica).await;
+}
+
+/// Exports a point that counts requests, and one that does not say of which method.
+async fn export(replica: &WeirProcess) {
+    let now = SystemClock.timestamp().0.unsigned_abs() * 1_000_000;
+    let point = |attributes: Value| {
+        json!({ "attributes": attributes, "startTimeUnixNano": (now - 1_000_000_000).to_string(),
+            "timeUnixNano": now.to_string(), "count": "7" })
+    };
+    let method = json!([{ "key": "http.request.method", "value": { "stringValue": "GET" } }]);
+    let metric = json!({ "name": "http.server.request.duration", "histogram": {
+        "aggregationTemporality": 1, "dataPoints": [point(method), point(json!([]))] } });
+    let service = json!({ "key": "service.name", "value": { "stringValue": "exporting" } });
+    let body = json!({ "resourceMetrics": [{ "resource": { "attributes": [service] },
+        "scopeMetrics": [{ "metrics": [metric] }] }] });
+    let sent = http_client().post(format!("{}/v1/metrics", replica.sdk_url()));
+    let answer = sent.json(&body).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
 }
 
 /// Whether there is a number to show, with the labels of its legend.
