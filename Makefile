@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -21,10 +21,18 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --test soak_ha --locked -- -D warnings
 
-# Go, the JDK and Maven are not in `make setup`: nothing else needs them.
+# Go, the JDK, Maven and Python are not in `make setup`: nothing else needs them.
 interop: setup ## Runs the published SDKs and clients against Weir (needs Go, a JDK from 17, Maven, Python)
 	@scripts/interop
-	$(CARGO) test --locked --test it -- --include-ignored interop::
+	$(CARGO) test --locked --test it -- --include-ignored --skip behind interop::
+	@WEIR_WRITE_TABLE=1 $(CARGO) test --quiet --locked --test it -- interop::table
+
+# Builds both with Go, which takes two cores a quarter of an hour the first time.
+interop-behind: setup ## Runs SDKs behind a real Jaeger and a real Collector
+	@scripts/interop
+	@scripts/interop jaeger
+	@scripts/interop collector
+	$(CARGO) test --locked --test it -- --include-ignored behind
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways

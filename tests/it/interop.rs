@@ -1,6 +1,10 @@
 //! Published clients use a running Weir, which sees nothing but what they send. `make interop`
 //! builds their programs (`tests/interop/`) and runs what is ignored otherwise.
 
+mod counts;
 mod decisions;
+mod fleet;
 mod programs;
 mod rust_sdk;
+mod servers;
+mod sink;

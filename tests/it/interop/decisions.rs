@@ -8,16 +8,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::programs::{Program, built, command, source};
+use super::programs::{Program, built, class_path, command, source};
 use crate::support::agents::{Agents, Behaviour};
 use crate::support::client::{Client, Count, Strategy};
 use crate::support::process::{WeirProcess, eventually};
 use crate::support::scrape::Scrape;
 
 pub const SERVICE: &str = "checkout";
-const BUSY: &str = "GET /products";
-const QUIET: &str = "POST /cart/{id}/items";
-const UNLISTED: &str = "GET";
+pub const BUSY: &str = "GET /products";
+pub const QUIET: &str = "POST /cart/{id}/items";
+pub const UNLISTED: &str = "GET";
 pub const OPERATIONS: [&str; 3] = [BUSY, QUIET, UNLISTED];
 
 /// Sampling decisions taken per operation.
@@ -87,13 +87,23 @@ impl Served {
             })
             .await;
         agents.finish().await;
+        eventually(DEADLINE, "the rates stay without traffic", async || {
+            let before = served.strategy().await?;
+            let after = eventually(DEADLINE, "three more plans", async || {
+                let strategy = served.strategy().await?;
+                (strategy.plan >= before.plan + 3).then_some(strategy)
+            })
+            .await;
+            (before.body == after.body).then_some(())
+        })
+        .await;
         served
     }
 
     /// Waits for rates of the busy and the quiet operation.
     async fn rates(&self, what: &str, are_right: impl Fn(f64, f64) -> bool) {
         eventually(DEADLINE, what, async || {
-            let strategy = self.client.strategy(SERVICE).await?;
+            let strategy = self.strategy().await?;
             let (busy, quiet) = (strategy.listed(BUSY)?, strategy.listed(QUIET)?);
             are_right(busy, quiet).then_some(())
         })
@@ -110,9 +120,7 @@ impl Served {
     pub async fn is_followed(&self, unlisted: Unlisted, mut decide: impl AsyncFnMut() -> Sampled) {
         let (first, sampled) = self.measure(&mut decide).await;
         assert_sampled_as_served(&first, first.probability(UNLISTED), &sampled);
-        self.client.set_budget(BUDGET / 5.0).await;
-        self.rates("the rates fall with the budget", |_, quiet| quiet < 0.1)
-            .await;
+        self.cut_the_budget().await;
         let (second, sampled) = self.measure(&mut decide).await;
         let default = match unlisted {
             Unlisted::Follows => &second,
@@ -121,20 +129,32 @@ impl Served {
         assert_sampled_as_served(&second, default.probability(UNLISTED), &sampled);
     }
 
+    /// Waits until a fifth of the budget is served.
+    pub async fn cut_the_budget(&self) {
+        self.client.set_budget(BUDGET / 5.0).await;
+        self.rates("the rates fall with the budget", |_, quiet| quiet < 0.1)
+            .await;
+    }
+
+    /// What SDKs receive.
+    pub async fn strategy(&self) -> Option<Strategy> {
+        self.client.strategy(SERVICE).await
+    }
+
     /// Measures until the strategy was the same before and after. In between the client polled.
     async fn measure(&self, decide: &mut impl AsyncFnMut() -> Sampled) -> (Strategy, Sampled) {
         eventually(
             DEADLINE,
             "a measurement during which the rates stay",
             async || {
-                let before = self.client.strategy(SERVICE).await?;
+                let before = self.strategy().await?;
                 let polls = self.polls().await?;
                 eventually(DEADLINE, "the client polls", async || {
                     (self.polls().await? >= polls + POLLS).then_some(())
                 })
                 .await;
                 let sampled = decide().await;
-                let after = self.client.strategy(SERVICE).await?;
+                let after = self.strategy().await?;
                 (before.body == after.body).then_some((before, sampled))
             },
         )
@@ -151,7 +171,8 @@ fn count(operation: &str, offered: u64) -> Count {
     }
 }
 
-fn assert_sampled_as_served(strategy: &Strategy, unlisted: f64, sampled: &Sampled) {
+/// Checks the counts of [`OPERATIONS`] against a strategy, and the default that the unlisted one gets.
+pub fn assert_sampled_as_served(strategy: &Strategy, unlisted: f64, sampled: &Sampled) {
     assert_eq!(strategy.listed(UNLISTED), None);
     let listed = |operation| strategy.listed(operation).expect("it is listed");
     let probabilities = [listed(BUSY), listed(QUIET), unlisted];
@@ -174,15 +195,18 @@ fn assert_sampled_as_served(strategy: &Strategy, unlisted: f64, sampled: &Sample
 async fn is_followed_by(served: &Served, command: Command, unlisted: Unlisted) {
     let mut program = Program::start(command);
     served
-        .is_followed(unlisted, async || {
-            let answer = program.ask().await;
-            serde_json::from_value(answer["sampled"].clone()).expect("counts by operation")
-        })
+        .is_followed(unlisted, async || sampled_by(&mut program).await)
         .await;
 }
 
+/// Lets a program decide once more.
+pub async fn sampled_by(program: &mut Program) -> Sampled {
+    let answer = program.ask().await;
+    serde_json::from_value(answer["sampled"].clone()).expect("counts by operation")
+}
+
 /// Adds where to poll, for which service, and what to decide.
-fn polling(mut command: Command, endpoint: &str) -> Command {
+pub fn polling(mut command: Command, endpoint: &str) -> Command {
     command
         .args([endpoint, SERVICE, &DECISIONS.to_string()])
         .args(OPERATIONS);
@@ -305,13 +329,8 @@ async fn legacy_python_client_samples_at_the_rates_served() {
 }
 
 /// Begins the command line of a Java program without the agent.
-fn java(class: &str) -> Command {
+pub fn java(class: &str) -> Command {
     let mut java = command("java");
     java.args(["-cp", &class_path(), class]);
     java
-}
-
-fn class_path() -> String {
-    let folder = built("java");
-    format!("{0}/interop-1.jar:{0}/libraries/*", folder.display())
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::support::process::eventually;
+
 /// How long a program may take to start, to answer, and to end. A JVM with the agent takes a
 /// quarter of a minute on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -44,9 +46,15 @@ pub fn command(program: impl AsRef<Path>) -> Command {
     command
 }
 
+/// Where the classes of the Java programs are, with their libraries.
+pub fn class_path() -> String {
+    let folder = built("java");
+    format!("{0}/interop-1.jar:{0}/libraries/*", folder.display())
+}
+
 /// A running program. It is killed when dropped.
 pub struct Program {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
     errors: Arc<Mutex<String>>,
@@ -77,7 +85,7 @@ impl Program {
         Self {
             input: child.stdin.take().expect("piped"),
             output: BufReader::new(child.stdout.take().expect("piped")).lines(),
-            _child: child,
+            child,
             errors,
         }
     }
@@ -110,5 +118,27 @@ impl Program {
     /// What it wrote to its standard error.
     pub fn errors(&self) -> String {
         self.errors.lock().expect("no holder panics").clone()
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(mut self) {
+        let id = self.child.id().expect("it was not waited for");
+        let signalled = Command::new("sh")
+            .args(["-c", "kill -s TERM \"$0\"", &id.to_string()])
+            .status()
+            .await;
+        assert!(signalled.expect("there is a shell").success());
+        eventually(DEADLINE, "the program ends after SIGTERM", async || {
+            self.child.try_wait().expect("it is a child of the test")
+        })
+        .await;
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("a program wrote:\n{}", self.errors());
+        }
     }
 }

@@ -19,9 +19,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::watchdog::Watchdog;
-use system::{
-    binaries, children, free_port, is_root, is_running, make_root, unprivileged, wait_until,
-};
+pub use system::free_port;
+use system::{binaries, children, is_root, is_running, make_root, unprivileged, wait_until};
 
 const INSTALL: &str = "PostgreSQL is not installed: set DATABASE_URL to a server on which \
     databases may be created, or install one (apt-get install postgresql)";

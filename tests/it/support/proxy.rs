@@ -91,6 +91,11 @@ impl Proxy {
         self.target.send_replace(Target::Unix(socket.to_owned()));
     }
 
+    /// Forwards new connections to another TCP port, as after a restart.
+    pub fn lead_to_tcp(&self, server: SocketAddr) {
+        self.target.send_replace(Target::Tcp(server));
+    }
+
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,0 +1,159 @@
+//! Where the traces of a fleet end: takes OTLP over HTTP and remembers the root spans.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
+use prost::Message;
+
+/// The root spans that arrived: the beginning of each, by the ids of its trace and itself, so that
+/// a repeated export adds nothing.
+type Roots = BTreeMap<(Vec<u8>, Vec<u8>), Root>;
+
+/// The first span of a trace.
+#[derive(Debug, Clone)]
+pub struct Root {
+    pub service: String,
+    pub start_ns: u64,
+}
+
+/// A running sink. It ends when dropped.
+pub struct Sink {
+    url: String,
+    roots: Arc<Mutex<Roots>>,
+    server: ServerHandle,
+}
+
+impl Sink {
+    /// Starts it on a free port.
+    pub fn start() -> Self {
+        let roots = Arc::<Mutex<Roots>>::default();
+        let shared = web::Data::from(Arc::clone(&roots));
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .app_data(web::PayloadConfig::new(64 << 20))
+                .route("/v1/traces", web::post().to(take))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .expect("a free port");
+        let url = format!("http://{}", server.addrs()[0]);
+        let server = server.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self {
+            url,
+            roots,
+            server: handle,
+        }
+    }
+
+    /// Where OTLP is sent to, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The root spans so far.
+    pub fn roots(&self) -> Vec<Root> {
+        let roots = self.roots.lock().expect("no holder panics");
+        roots.values().cloned().collect()
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // Ordered before the first wait; nobody needs to see the end.
+        drop(self.server.stop(false));
+    }
+}
+
+async fn take(body: web::Bytes, roots: web::Data<Mutex<Roots>>) -> HttpResponse {
+    let Ok(export) = Export::decode(body) else {
+        return HttpResponse::BadRequest().finish();
+    };
+    let mut roots = roots.lock().expect("no holder panics");
+    for of_resource in export.resources {
+        let service = of_resource.service();
+        for span in of_resource.scopes.into_iter().flat_map(|scope| scope.spans) {
+            if span.parent_span_id.is_empty() {
+                let root = Root {
+                    service: service.clone(),
+                    start_ns: span.start_time_unix_nano,
+                };
+                roots.insert((span.trace_id, span.span_id), root);
+            }
+        }
+    }
+    HttpResponse::Ok()
+        .content_type("application/x-protobuf")
+        .finish()
+}
+
+/// What is read of `opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest` (OTLP 1.9).
+#[derive(Clone, PartialEq, Message)]
+struct Export {
+    #[prost(message, repeated, tag = "1")]
+    resources: Vec<OfResource>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OfResource {
+    #[prost(message, optional, tag = "1")]
+    resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    scopes: Vec<OfScope>,
+}
+
+impl OfResource {
+    fn service(&self) -> String {
+        let attributes = self
+            .resource
+            .iter()
+            .flat_map(|resource| &resource.attributes);
+        attributes
+            .filter(|attribute| attribute.key == "service.name")
+            .find_map(|attribute| Some(attribute.value.as_ref()?.string.clone()))
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Resource {
+    #[prost(message, repeated, tag = "1")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<Text>,
+}
+
+/// A value, if it is a string.
+#[derive(Clone, PartialEq, Message)]
+struct Text {
+    #[prost(string, tag = "1")]
+    string: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OfScope {
+    #[prost(message, repeated, tag = "2")]
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Span {
+    #[prost(bytes = "vec", tag = "1")]
+    trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    parent_span_id: Vec<u8>,
+    #[prost(fixed64, tag = "7")]
+    start_time_unix_nano: u64,
+}
