@@ -4,7 +4,9 @@
 mod counts;
 mod decisions;
 mod fleet;
+mod jaeger;
 mod programs;
 mod rust_sdk;
 mod servers;
 mod sink;
+mod table;
