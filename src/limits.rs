@@ -34,7 +34,7 @@ pub const fn plan_names_bytes(services: u32, operations: u32) -> u64 {
 }
 
 /// The highest value of `--max-operations`. With the default of `--max-services`, a plan has room
-/// for 0.3 % more.
+/// for 0.1 % more.
 pub const OPERATIONS_MAX: u32 = 3_000_000;
 
 /// The highest value of `--max-services`.

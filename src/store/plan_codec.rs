@@ -23,7 +23,7 @@ mod watermarks;
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::{
-    AGES, Figures, FleetPlan, Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
+    AGES, Basis, Figures, FleetPlan, Plan, ServiceId, ServicePlan, Timestamp, Trim, Window,
 };
 
 use self::agents::Agents;
@@ -62,9 +62,9 @@ pub const BYTES_MAX: u64 = 512 << 20;
 /// length, which take at most 52.
 pub const OPERATION_BYTES: u64 = 156;
 
-/// The most bytes of one service: 5 numbers of 8 bytes, 9 of 4 and one for each age of a window, and 4 of
-/// variable length, which take at most 20.
-pub const SERVICE_BYTES: u64 = 96 + 4 * AGES as u64;
+/// The most bytes of one service: 5 numbers of 8 bytes, 9 of 4 and one for each age of a window, 1 of 1, and
+/// 4 of variable length, which take at most 20; and of each basis whether it was heard and up to when, 11.
+pub const SERVICE_BYTES: u64 = 97 + 4 * AGES as u64 + 11 * Basis::ALL.len() as u64;
 
 /// The most bytes of one agent: 4 numbers of 4 bytes, 1 of 1, and 8 of variable length, which take at most
 /// 65.

@@ -2,6 +2,7 @@
 
 mod counted;
 mod descriptor;
+mod fleet;
 mod grpc;
 mod hostile;
 mod http;

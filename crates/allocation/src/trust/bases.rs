@@ -29,7 +29,7 @@ pub(crate) fn note(
     let Some(window) = windows.last().map(|counts| counts.window) else {
         return;
     };
-    let agents = heard(windows, window.end, services);
+    let (agents, counts) = heard(windows, window.end, services);
     let mut rates = vec![[0.0; RANKS]; services.len()];
     for rate in &previous.rates {
         let place = rate.service.and_then(|service| place(services, service));
@@ -37,21 +37,24 @@ pub(crate) fn note(
             rates[place][basis.rank()] += f64::from(rate.rate);
         }
     }
-    for (plan, rates) in services.iter_mut().zip(rates) {
+    for (at, plan) in services.iter_mut().enumerate() {
         let lately = lately(window, tuning);
         let heard = |basis: &Basis| plan.bases[*basis as usize].is_some_and(&lately);
         let heard: Vec<Basis> = Basis::ALL.into_iter().filter(heard).collect();
-        plan.basis = decide(plan.basis, &heard, rates, tuning);
+        // Usual rates of new agents begin alike, and counts come late: only where both say it.
+        plan.basis = decide(plan.basis, &heard, [rates[at], counts[at]], tuning);
     }
 }
 
-/// Notes up to when each service was counted by which basis. Returns the basis of each agent.
+/// Notes up to when each service was counted by which basis. Returns the basis of each agent, and what
+/// each rank counted of each service.
 fn heard(
     windows: &[WindowCounts],
     now: Timestamp,
     services: &mut [ServicePlan],
-) -> HashMap<AgentId, Basis> {
+) -> (HashMap<AgentId, Basis>, Vec<[f64; RANKS]>) {
     let mut agents = HashMap::new();
+    let mut sums = vec![[0.0; RANKS]; services.len()];
     for counts in windows {
         let reports = placed(counts);
         for count in &counts.agents {
@@ -62,6 +65,7 @@ fn heard(
             if let Some(place) = place(services, service) {
                 let newest = &mut services[place].bases[*basis as usize];
                 *newest = (*newest).max(Some(*until).min(Some(now)));
+                sums[place][basis.rank()] += count.offered as f64;
             }
         }
         agents.extend(
@@ -70,7 +74,7 @@ fn heard(
                 .map(|(agent, (basis, _))| (agent, basis)),
         );
     }
-    agents
+    (agents, sums)
 }
 
 /// Whether a time is so near that a basis that was heard then still keeps worse ones out.
@@ -82,21 +86,24 @@ fn lately(window: Window, tuning: &Tuning) -> impl Fn(Timestamp) -> bool {
     move |until| near.contains(&until.0)
 }
 
-/// The basis from which on a service is counted. `heard` are those of now, the best first, and `rates` what
-/// each rank counts.
+/// The basis from which on a service is counted. `heard` are those of now, the best first, and `amounts`
+/// say in two ways what each rank counts.
 fn decide(
     before: Option<Basis>,
     heard: &[Basis],
-    rates: [f64; RANKS],
+    amounts: [[f64; RANKS]; 2],
     tuning: &Tuning,
 ) -> Option<Basis> {
     let is_heard = |of: &Basis| heard.iter().any(|basis| basis.rank() == of.rank());
     let kept = before.filter(is_heard);
     let best = *heard.first()?;
-    let (better, worse) = rates.split_at(best.rank() + 1);
-    let (better, worse): (f64, f64) = (better.iter().sum(), worse.iter().sum());
+    let counts_as_much = |amounts: [f64; RANKS]| {
+        let (better, worse) = amounts.split_at(best.rank() + 1);
+        let (better, worse): (f64, f64) = (better.iter().sum(), worse.iter().sum());
+        worse > 0.0 && better >= tuning.replaces * worse
+    };
     let is_better = kept.is_none_or(|kept| best.rank() < kept.rank());
-    if is_better && worse > 0.0 && better >= tuning.replaces * worse {
+    if is_better && amounts.into_iter().all(counts_as_much) {
         Some(best)
     } else {
         kept

@@ -1,8 +1,8 @@
 //! The largest encoded size of an operation and of a service.
 
 use weir::allocation::{
-    AgentId, AgentRate, AgentState, Belief, Binding, OperationId, OperationPlan, Plan, PollState,
-    Reason, ServiceId, ServicePlan, Timestamp,
+    AgentId, AgentRate, AgentState, Basis, Belief, Binding, OperationId, OperationPlan, Plan,
+    PollState, Reason, ServiceId, ServicePlan, Timestamp,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{WriteFormat, plan_codec};
@@ -95,6 +95,8 @@ fn nothing_takes_more_bytes_than_is_reckoned_with() {
                 stood: u32::MAX - 1,
                 ..PollState::default()
             },
+            bases: [Some(Timestamp(i64::MIN)); Basis::ALL.len()],
+            basis: Some(Basis::Calls),
             ..ServicePlan::default()
         };
         let plan = Plan {
