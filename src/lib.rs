@@ -29,6 +29,7 @@ pub mod store;
 pub mod supervise;
 pub mod telemetry;
 pub mod view;
+pub mod worker;
 
 pub use weir_allocation as allocation;
 #[cfg(feature = "simulate")]

@@ -15,6 +15,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
 use crate::view::minted::MintingLog;
 use crate::view::not_applied::NotAppliedLog;
+use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
 pub(super) const TASKS: [TaskName; 6] = [
@@ -101,6 +102,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         shared: shared.clone(),
         grace: *grace,
         minting: MintingLog::default(),
+        worker: Worker::start("weir-plans"),
         not_applied: NotAppliedLog::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);

@@ -171,48 +171,10 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
     .await
 }
 
-/// Runs [`blocking`] work that holds a lock until it has ended, even if its caller was dropped: a
-/// job that takes too long is dropped, but its work goes on.
-pub(super) async fn blocking_under<G: Send + 'static, T: Send + 'static>(
-    lock: G,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    blocking(move || {
-        let _lock = lock;
-        work()
-    })
-    .await
-}
-
 /// Runs work that keeps a core busy, on a thread where it does not delay polls.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::Mutex;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn work_that_was_given_up_keeps_its_lock() {
-        let lock = Arc::new(Mutex::new(()));
-        let (finish, finished) = std::sync::mpsc::channel::<()>();
-        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
-        let held = Arc::clone(&lock).lock_owned().await;
-        let work = tokio::spawn(blocking_under(held, move || {
-            let _ = begin.send(());
-            let _ = finished.recv();
-        }));
-        begun.await.unwrap();
-        work.abort();
-        assert!(work.await.unwrap_err().is_cancelled());
-        assert!(lock.try_lock().is_err(), "the work goes on");
-        drop(finish);
-        drop(lock.lock().await);
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
-use super::follow::{blocking_under, load_current};
+use super::follow::load_current;
 use super::prepare::{self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
 use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
@@ -26,6 +26,7 @@ use crate::telemetry::metrics::{JobName, Laps, PlanOutcome, PlanPhase, RunOutcom
 use crate::view::minted::MintingLog;
 use crate::view::not_applied::NotAppliedLog;
 use crate::view::plan_log::{self, PlanChanges};
+use crate::worker::Worker;
 
 /// How long before a window closes a trigger may come and wait for it. Triggers come every second,
 /// plus or minus half a second.
@@ -39,6 +40,8 @@ pub struct Recompute {
     pub grace: Duration,
     /// Names the services that mint names in the log.
     pub minting: MintingLog,
+    /// Where plans are computed and installed.
+    pub worker: Worker,
     /// Names the services that do not apply their strategy in the log.
     pub not_applied: NotAppliedLog,
 }
@@ -263,7 +266,9 @@ impl Recompute {
         // In the precision in which it is stored, so that all replicas agree.
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = Arc::clone(&read.names);
-        blocking_under(Arc::clone(publishing), move || {
+        let publishing = Arc::clone(publishing);
+        let work = move || {
+            let _publishing = publishing;
             let windows = read.windows;
             let readable = windows.iter().map(WindowRead::readable).fold(1.0, f64::min);
             let counts = |(counted, polls): (WindowRead, _)| WindowCounts {
@@ -296,8 +301,8 @@ impl Recompute {
             // The counts are not needed any more, and encoding needs memory.
             drop(windows);
             prepare(computed, names, stored_as)
-        })
-        .await
+        };
+        self.worker.run(work).await
     }
 
     /// Whether the plan was published. If there is a newer one, that is served.
@@ -377,10 +382,11 @@ impl Recompute {
         };
         // Encoding needs memory.
         drop((stored, history));
-        blocking_under(publishing, move || {
+        let work = move || {
+            let _publishing = publishing;
             to.install(Snapshot::build(plan, Some(published), &names));
-        })
-        .await;
+        };
+        self.worker.run(work).await;
     }
 }
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
+use crate::worker::{Begun, Worker};
 
 pub use polls::PollCounter;
 
@@ -30,12 +31,25 @@ pub trait Audience: Send + Sync + 'static {
     fn bytes(&self) -> usize;
 }
 
+/// An audience, and the thread that it encodes on. Compressing a large plan takes longer than anything else.
+struct Attached {
+    audience: Arc<dyn Audience>,
+    worker: Worker,
+}
+
+impl Attached {
+    fn take(&self, snapshot: &Arc<Snapshot>) -> Begun<()> {
+        let (audience, snapshot) = (Arc::clone(&self.audience), Arc::clone(snapshot));
+        self.worker.begin(move || audience.take(&snapshot))
+    }
+}
+
 /// The current snapshot.
 pub struct Served {
     current: ArcSwap<Snapshot>,
     /// The protocols that encode snapshots. Locked while a snapshot is installed, so that snapshots
     /// come one after the other. Readers never take this lock.
-    audiences: Mutex<Vec<Arc<dyn Audience>>>,
+    audiences: Mutex<Vec<Attached>>,
     bytes: AtomicUsize,
     /// The highest plan number that was ever served here.
     highest: AtomicU64,
@@ -59,19 +73,22 @@ impl Served {
     pub fn attach<A: Audience>(&self, begin: impl FnOnce(&Arc<Snapshot>) -> A) -> Arc<A> {
         let mut audiences = self.audiences();
         let audience = Arc::new(begin(&self.snapshot()));
-        audiences.push(Arc::clone(&audience) as Arc<dyn Audience>);
+        audiences.push(Attached {
+            audience: Arc::clone(&audience) as Arc<dyn Audience>,
+            worker: Worker::start("weir-encode"),
+        });
         self.measure(&audiences);
         audience
     }
 
-    fn audiences(&self) -> MutexGuard<'_, Vec<Arc<dyn Audience>>> {
+    fn audiences(&self) -> MutexGuard<'_, Vec<Attached>> {
         self.audiences
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn measure(&self, audiences: &[Arc<dyn Audience>]) {
-        let bytes = audiences.iter().map(|audience| audience.bytes()).sum();
+    fn measure(&self, audiences: &[Attached]) {
+        let bytes = audiences.iter().map(|of| of.audience.bytes()).sum();
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
@@ -101,12 +118,8 @@ impl Served {
         self.highest
             .fetch_max(snapshot.plan.number, Ordering::Relaxed);
         let next = Arc::new(snapshot);
-        // Compressing a large plan takes longer than anything else here.
-        std::thread::scope(|scope| {
-            for audience in audiences.iter() {
-                scope.spawn(|| audience.take(&next));
-            }
-        });
+        let taking: Vec<Begun<()>> = audiences.iter().map(|of| of.take(&next)).collect();
+        taking.into_iter().for_each(Begun::wait);
         self.measure(&audiences);
         self.current.store(next);
     }

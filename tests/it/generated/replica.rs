@@ -21,6 +21,7 @@ use weir::protocols::encoded::Encoded;
 use weir::protocols::jaeger::Json;
 use weir::snapshot::Served;
 use weir::store::{DictionaryLimits, Store, StoreError};
+use weir::worker::Worker;
 
 use super::Outcome;
 use super::database::Link;
@@ -333,6 +334,7 @@ impl Replica {
                 shared: shared.clone(),
                 grace: GRACE,
                 minting: Default::default(),
+                worker: Worker::start("weir-plans"),
                 not_applied: Default::default(),
             }),
             maintain: Maintain {
