@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use serde_json::{Value, json};
+use weir::clock::{Clock, SystemClock};
 
 use crate::support::app::{TestApp, config};
 use crate::support::process::eventually;
@@ -75,7 +75,7 @@ fn rule(method: &str) -> String {
 }
 
 fn now() -> f64 {
-    Utc::now().timestamp_millis() as f64 / 1000.0
+    SystemClock.timestamp().0 as f64 / 1000.0
 }
 
 /// The rate in an answer.
@@ -174,7 +174,10 @@ async fn clients_without_a_path_have_a_rule_of_each_service() {
         records.iter().map(of).collect()
     };
     let everything = ("Default".to_owned(), "*".to_owned());
-    assert_eq!(names(&stranger.rules().await), [everything.clone()]);
+    assert_eq!(
+        names(&stranger.rules().await),
+        std::slice::from_ref(&everything)
+    );
     let rest = rule("*");
     eventually(DEADLINE, "a rule of the service", async || {
         known.tell(now(), &[(&rest, 10, 1)]).await;

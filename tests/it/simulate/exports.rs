@@ -32,7 +32,11 @@ fn minute(time: u64) -> u64 {
 fn answer() -> String {
     let series = |operation: &str, count: f64| {
         let value = |time: u64| {
-            let fraction = if time % 120 == 0 { 0.25 } else { -0.25 };
+            let fraction = if time.is_multiple_of(120) {
+                0.25
+            } else {
+                -0.25
+            };
             format!("[{time},\"{}\"]", count + fraction)
         };
         let values: Vec<String> = minutes().map(value).collect();

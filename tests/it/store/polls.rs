@@ -45,8 +45,11 @@ async fn stored(store: &Arc<dyn Store>, from: i64) -> Vec<StoredPolls> {
     rows
 }
 
-/// The window, replica and counts of each row; no counts where only who counted was read.
-fn told(rows: &[StoredPolls]) -> Vec<(i64, u128, Option<Vec<(u32, u32)>>)> {
+/// A row: its window, its replica, and the polls of each service.
+type Told = (i64, u128, Option<Vec<(u32, u32)>>);
+
+/// What each row says; no counts where only who counted was read.
+fn told(rows: &[StoredPolls]) -> Vec<Told> {
     let of = |row: &StoredPolls| {
         let services = row.services().unwrap();
         let counts = services.map(|all| all.iter().map(|of| (of.service.0, of.polls)).collect());
