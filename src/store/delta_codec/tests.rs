@@ -339,11 +339,11 @@ fn first_bytes_stay_readable() {
     let payload = vec![2, 1, 0xac, 2, 0xe8, 7, 1, 0, 1, 5, 0x88, 14];
     let reports = [
         &[
-            1, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 1, 2, 3, 4, 0xac, 2, 0xd0, 15, 0xb1, 9,
+            1, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 1, 2, 3, 4, 0xac, 2, 0xd0, 15, 0xb1, 9, 0,
         ][..],
         &[1, 6, 0xe8, 7, 1],
         &[
-            1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 2, 3, 4, 0xac, 2, 0xcf, 15, 0xb1, 9,
+            1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 2, 3, 4, 0xac, 2, 0xcf, 15, 0xb1, 9, 0,
         ],
     ];
     let third = stored(payload, Some(reports.concat()));
@@ -391,7 +391,7 @@ fn a_report_takes_few_bytes() {
         let delta = encode(counts, WriteFormat::Newest);
         delta.payload.len() + delta.reports.map_or(0, |reports| reports.len())
     };
-    assert_eq!(length(&counts) - length(&BucketCounts::default()), 27);
+    assert_eq!(length(&counts) - length(&BucketCounts::default()), 28);
 }
 
 /// The previous format has no late reports, so a delta of nothing else is not written.
