@@ -224,27 +224,22 @@ impl Recompute {
         let JobContext {
             store, dictionary, ..
         } = &self.shared;
-        let mut read = Vec::with_capacity(windows.len());
-        for window in windows {
-            read.push(WindowRead::read(&self.shared, *window).await?);
-        }
+        // Beside each other, because each question to a slow database takes its time.
+        let (read, (format, polls), revision) = tokio::try_join!(
+            self.counts(windows),
+            self.polls(windows),
+            store.configuration()
+        )?;
         let newer = read.iter().any(WindowRead::is_newer);
         if self.shared.readability.gives_up_for_counts(newer) {
             let reason = "it cannot read the counts that newer replicas write";
             self.shared.leadership.give_up(reason);
         }
         let mut states: Vec<Incarnation> = read.iter().map(|window| window.names).collect();
-        let format = store.write_format().await?;
-        let polls = match format {
-            // Replicas of the release before answer polls and do not count them.
-            WriteFormat::Previous => None,
-            WriteFormat::Newest => PollsRead::read(&self.shared, windows).await,
-        };
         states.extend(polls.as_ref().map(|polls| polls.names));
         let Some(names) = dictionary.names_of(&states).await? else {
             return Ok(None);
         };
-        let revision = store.configuration().await?;
         let configuration = Configuration::read(&revision)?;
         Ok(Some(Read {
             windows: read,
@@ -254,6 +249,29 @@ impl Recompute {
             format,
             names,
         }))
+    }
+
+    /// The counts of windows, one after the other: each may be large.
+    async fn counts(&self, windows: &[Window]) -> Result<Vec<WindowRead>, StoreError> {
+        let mut read = Vec::with_capacity(windows.len());
+        for window in windows {
+            read.push(WindowRead::read(&self.shared, *window).await?);
+        }
+        Ok(read)
+    }
+
+    /// The format that plans are written in, and the polls of windows.
+    async fn polls(
+        &self,
+        windows: &[Window],
+    ) -> Result<(WriteFormat, Option<PollsRead>), StoreError> {
+        let format = self.shared.store.write_format().await?;
+        let polls = match format {
+            // Replicas of the release before answer polls and do not count them.
+            WriteFormat::Previous => None,
+            WriteFormat::Newest => PollsRead::read(&self.shared, windows).await,
+        };
+        Ok((format, polls))
     }
 
     async fn compute(

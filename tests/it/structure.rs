@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["http", "telemetry"]),
     ("grpc", &["health", "http", "net"]),
     ("supervise", &["telemetry"]),
+    ("worker", &[]),
     ("clock", &["allocation"]),
     ("store", &["allocation", "clock", "health", "telemetry"]),
     (
@@ -20,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("view", &["allocation", "clock", "names", "telemetry"]),
     ("names", &["allocation", "store", "telemetry"]),
-    ("snapshot", &["allocation", "names", "store"]),
+    ("snapshot", &["allocation", "names", "store", "worker"]),
     (
         "ingest",
         &[
@@ -44,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "view",
+            "worker",
         ],
     ),
     (
