@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(named(WINDOWS_BETWEEN - 1), 0);
         assert_eq!(named(1), 1);
         assert_eq!(log.due(Vec::new()).len(), 0);
-        assert_eq!(named(WINDOWS_LEAST - 1), 0, "it begins anew");
+        assert_eq!(named(WINDOWS_LEAST - 1), 0, "the count starts again");
         let many = (10..19).map(|number| (ServiceId(number), applied(1000, 1000, 0.01)));
         let many: Vec<_> = many.collect();
         let counts: Vec<usize> = (0..12).map(|_| log.due(many.clone()).len()).collect();

@@ -91,8 +91,8 @@ impl<'a> Rule<'a> {
     }
 }
 
-/// The rules of a service whose clients say which it is, in the path. They apply to whatever name the
-/// client itself has.
+/// The rules of a service that clients name in the path. The name that the client itself gives to its
+/// service does not matter.
 #[must_use]
 pub fn of_service(service: &str) -> Vec<u8> {
     let methods = METHODS.into_iter().map(|method| Rule::Method {

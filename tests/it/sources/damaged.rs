@@ -60,7 +60,7 @@ async fn a_state_that_cannot_be_read_counts_nothing_twice() {
         let replica = Replica::start(&database).await;
         let said = replica.export(&collection(number, began_ns)).await.unwrap();
         assert_eq!(said.rejected, 0);
-        let said = said.said.expect("says that streams begin anew");
+        let said = said.said.expect("says that streams start again");
         assert!(said.contains("4 points the first of streams"), "{said}");
         replica
             .export(&collection(number + 1, began_ns))

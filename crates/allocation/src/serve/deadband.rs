@@ -123,7 +123,7 @@ impl Deadband<'_> {
         candidate.excess - past
     }
 
-    /// How far an operation may be off its target, relative to it: as far as its count scatters.
+    /// How far an operation may be off its target: by the scatter of its count, relative to the target.
     fn band(&self, plan: &OperationPlan) -> f64 {
         let requests = plan.offered * self.seconds;
         let band = self.tuning.deviations / requests.sqrt();

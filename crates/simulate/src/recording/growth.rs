@@ -10,8 +10,8 @@ pub(super) struct Growth {
     before: Option<f64>,
 }
 
-/// From so many rises on, counts that hardly ever fall are taken for readings: three if their name says
-/// that they are a total, else ten. Counts of requests fall as often as they rise; a counter falls when
+/// Counts that hardly ever fall are taken for readings after three rises if their name says that they are
+/// a total, else after ten. Counts of requests fall as often as they rise; a counter falls when
 /// its process starts, say once in twenty rows.
 const FEW_RISES: u64 = 3;
 const MANY_RISES: u64 = 10;

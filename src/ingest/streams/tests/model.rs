@@ -76,7 +76,7 @@ struct World {
     seen: [(u64, Vec<u8>); 2],
     said: Said,
     counted: u64,
-    /// What processes counted, as far as it has arrived: by process and series, or by export.
+    /// What processes counted and what has arrived of it, by process and series or by export.
     arrived: BTreeMap<(u64, u64), u64>,
     deltas: BTreeSet<usize>,
     born: u64,
