@@ -226,7 +226,7 @@ impl Recompute {
         } = &self.shared;
         // Beside each other, because each question to a slow database takes its time.
         let (read, (format, polls), revision) = tokio::try_join!(
-            self.counts(windows),
+            WindowRead::read_all(&self.shared, windows),
             self.polls(windows),
             store.configuration()
         )?;
@@ -249,15 +249,6 @@ impl Recompute {
             format,
             names,
         }))
-    }
-
-    /// The counts of windows, one after the other: each may be large.
-    async fn counts(&self, windows: &[Window]) -> Result<Vec<WindowRead>, StoreError> {
-        let mut read = Vec::with_capacity(windows.len());
-        for window in windows {
-            read.push(WindowRead::read(&self.shared, *window).await?);
-        }
-        Ok(read)
     }
 
     /// The format that plans are written in, and the polls of windows.

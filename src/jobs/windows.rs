@@ -6,6 +6,7 @@ mod sums;
 use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 
 use super::JobContext;
@@ -16,6 +17,10 @@ use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
 pub(super) use polls::PollsRead;
 pub(super) use sums::WindowSums;
+
+/// Windows that are read at the same time. A slow database takes its time for each, and there may be many
+/// while agents are late.
+const WINDOWS_AT_ONCE: usize = 4;
 
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
@@ -77,6 +82,22 @@ pub(super) struct WindowRead {
 }
 
 impl WindowRead {
+    /// Reads windows, a few at a time.
+    pub(super) async fn read_all(
+        shared: &JobContext,
+        windows: &[Window],
+    ) -> Result<Vec<Self>, StoreError> {
+        let mut read = Vec::with_capacity(windows.len());
+        for some in windows.chunks(WINDOWS_AT_ONCE) {
+            let mut reading = Vec::with_capacity(some.len());
+            for window in some {
+                reading.push(Self::read(shared, *window));
+            }
+            read.extend(try_join_all(reading).await?);
+        }
+        Ok(read)
+    }
+
     /// Reads and sums the deltas of a window. Each is summed as it arrives, on another thread than
     /// the tasks that keep the lease. So memory grows with the operations of the fleet, not with
     /// the number of its reports.
