@@ -225,11 +225,9 @@ impl Recompute {
             store, dictionary, ..
         } = &self.shared;
         // Beside each other, because each question to a slow database takes its time.
-        let (read, (format, polls), revision) = tokio::try_join!(
-            WindowRead::read_all(&self.shared, windows),
-            self.polls(windows),
-            store.configuration()
-        )?;
+        let others = async { Ok((self.polls(windows).await?, store.configuration().await?)) };
+        let counts = WindowRead::read_all(&self.shared, windows);
+        let (read, ((format, polls), revision)) = tokio::try_join!(counts, others)?;
         let newer = read.iter().any(WindowRead::is_newer);
         if self.shared.readability.gives_up_for_counts(newer) {
             let reason = "it cannot read the counts that newer replicas write";

@@ -19,8 +19,8 @@ pub(super) use polls::PollsRead;
 pub(super) use sums::WindowSums;
 
 /// Windows that are read at the same time. A slow database takes its time for each, and there may be many
-/// while agents are late.
-const WINDOWS_AT_ONCE: usize = 4;
+/// while agents are late. Each takes a connection, and reports and the lease need some, too.
+const WINDOWS_AT_ONCE: usize = 2;
 
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
