@@ -13,6 +13,8 @@ run: ## Runs Weir on SQLite: SDKs on 127.0.0.1:5778 and (gRPC) :14250, operators
 setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime, Prometheus, Node.js
 	@scripts/setup
 
+# Tests wait more than they compute: for plans, time-outs, other processes.
+test: export RUST_TEST_THREADS ?= $(shell expr $$(nproc) '*' 3 / 2)
 test: setup ## Runs every test, after installing what is missing
 	$(CARGO) test --locked
 

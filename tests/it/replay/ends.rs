@@ -68,7 +68,8 @@ async fn a_signal_that_would_end_the_run_puts_the_budget_back() {
     for signal in ["HUP", "INT", "QUIT", "TERM", "ALRM", "USR1", "USR2"] {
         let weir = FakeWeir::start(INTERVAL, Faults::None).await;
         let recorded = Recorded::rows(5000);
-        let mut replay = Replay::start(&[], &recorded, &weir);
+        // A shell has its background jobs ignore SIGINT and SIGQUIT, and children inherit that.
+        let mut replay = Replay::start(&["env", "--default-signal"], &recorded, &weir);
         weir.until(|state| !state.totals.is_empty()).await;
         // The terminal is gone: nobody reads what it says.
         drop(replay.0.stderr.take());
