@@ -42,7 +42,8 @@ USER 10001:10001
 VOLUME /var/lib/weir
 WORKDIR /var/lib/weir
 
-# SDKs and agents come from outside the container. The admin listener stays on its loopback
+# SDKs and agents come from outside the container. For clients of X-Ray's protocol, set
+# WEIR_XRAY_LISTEN=0.0.0.0:2000. The admin listener stays on its loopback
 # address, where the health check finds it; to reach it from an operator's network, set
 # WEIR_ADMIN_LISTEN=0.0.0.0:8778 and WEIR_INSECURE_ADMIN=true, and publish its port nowhere else.
 ENV WEIR_LISTEN=0.0.0.0:5778 \

@@ -102,6 +102,29 @@ fn platforms_wait_longer_than_a_stop_may_take() {
     );
 }
 
+/// What the optional component adds to an object of this kind.
+fn added(component: &Value, kind: &str) -> Vec<Value> {
+    let patches = component["patches"].as_array().unwrap().iter();
+    let mut patches = patches.filter(|patch| patch["target"]["kind"] == kind);
+    let patch = patches.next().expect("there is a patch");
+    let operations = YamlLoader::load_from_str(patch["patch"].as_str().unwrap()).unwrap();
+    let operations = value(&operations[0]);
+    let operations = operations.as_array().unwrap().iter();
+    operations.map(|of| of["value"].clone()).collect()
+}
+
+#[test]
+fn kubernetes_opens_the_port_of_xray_everywhere_or_nowhere() {
+    let component = kubernetes("xray/kustomization.yaml");
+    let container = added(&component, "Deployment");
+    assert_eq!(container[0]["name"], "WEIR_XRAY_LISTEN");
+    assert_eq!(container[0]["value"], "0.0.0.0:2000");
+    assert_eq!(container[1]["containerPort"], 2000);
+    let port = &container[1]["name"];
+    assert_eq!(added(&component, "Service")[0]["targetPort"], *port);
+    assert_eq!(added(&component, "NetworkPolicy")[0]["port"], *port);
+}
+
 #[test]
 fn kubernetes_probes_what_there_is_and_shows_the_admin_port_to_nobody() {
     let deployment = kubernetes("deployment.yaml");
