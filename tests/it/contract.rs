@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use weir::api::{admin, health, reports};
 use weir::http::routes::Route;
-use weir::protocols::{jaeger, otlp};
+use weir::protocols::{jaeger, otlp, xray};
 
 use self::answer::Answer;
 use self::document::{Document, METHODS, object};
@@ -44,6 +44,22 @@ fn every_route_is_documented_and_every_documented_route_is_there() {
         .map(|one| (one.is_admin, one.method, one.path))
         .collect();
     assert_eq!(registered, documented);
+}
+
+/// The calls of X-Ray's protocol are AWS's, with errors of their own, so they are listed elsewhere.
+#[test]
+fn the_calls_of_xray_are_listed_in_its_own_document() {
+    let registered: BTreeSet<_> = xray::ROUTES
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/xray.md"));
+    let text = text.unwrap();
+    let code = text.split('`').filter(|code| code.starts_with("POST /"));
+    assert_eq!(code.map(str::to_owned).collect::<BTreeSet<_>>(), registered);
+    let document = Document::read();
+    let description = document.whole["info"]["description"].as_str().unwrap();
+    assert!(description.contains("docs/xray.md"));
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod rust_sdk;
 mod servers;
 mod sink;
 mod table;
+mod xray;

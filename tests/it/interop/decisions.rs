@@ -177,18 +177,23 @@ pub fn assert_sampled_as_served(strategy: &Strategy, unlisted: f64, sampled: &Sa
     let listed = |operation| strategy.listed(operation).expect("it is listed");
     let probabilities = [listed(BUSY), listed(QUIET), unlisted];
     for (operation, probability) in OPERATIONS.into_iter().zip(probabilities) {
-        assert!(
-            0.0 < probability && probability < 1.0,
-            "{operation}: {probability}"
-        );
-        let expected = DECISIONS as f64 * probability;
-        let deviation = (expected * (1.0 - probability)).sqrt();
-        let sampled = sampled[operation] as f64;
-        assert!(
-            (sampled - expected).abs() <= SIGMAS * deviation,
-            "{operation}: {sampled} of {DECISIONS} sampled at {probability}"
-        );
+        assert_within_error(operation, probability, sampled);
     }
+}
+
+/// Checks how many of an operation were sampled at a probability.
+pub fn assert_within_error(operation: &str, probability: f64, sampled: &Sampled) {
+    assert!(
+        0.0 < probability && probability < 1.0,
+        "{operation}: {probability}"
+    );
+    let expected = DECISIONS as f64 * probability;
+    let deviation = (expected * (1.0 - probability)).sqrt();
+    let sampled = sampled[operation] as f64;
+    assert!(
+        (sampled - expected).abs() <= SIGMAS * deviation,
+        "{operation}: {sampled} of {DECISIONS} sampled at {probability}"
+    );
 }
 
 /// Checks a program that takes decisions for each line of its input.

@@ -69,6 +69,7 @@ fn table() -> String {
 
 fn rows() -> Vec<Row> {
     let mut rows = opentelemetry();
+    rows.extend(xray());
     rows.extend(others());
     rows
 }
@@ -141,7 +142,7 @@ fn opentelemetry() -> Vec<Row> {
         Row {
             client: "OpenTelemetry Python: instrumentation of Flask and FastAPI",
             version: pip("python", "opentelemetry-instrumentation"),
-            follows: "not: it has no Jaeger sampler",
+            follows: "not: it has no Jaeger sampler (an X-Ray sampler is below)",
             reports: "its metrics, by OTLP",
             tests: &[
                 "counts::flask_cumulative",
@@ -157,6 +158,27 @@ fn opentelemetry() -> Vec<Row> {
             follows: "polls over HTTP",
             reports: NOTHING,
             tests: &["rust_sdk::rust_sdk_samples_at_the_rates_served"],
+        },
+    ]
+}
+
+fn xray() -> Vec<Row> {
+    const FOLLOWS: &str = "asks for X-Ray's targets";
+    const REPORTS: &str = "X-Ray's statistics";
+    vec![
+        Row {
+            client: "OpenTelemetry JavaScript: `sampler-aws-xray`",
+            version: npm("xray-javascript", "@opentelemetry/sampler-aws-xray"),
+            follows: FOLLOWS,
+            reports: REPORTS,
+            tests: &["xray::javascript_sampler_follows_and_counts_every_request"],
+        },
+        Row {
+            client: "AWS's distribution of OpenTelemetry Python: its X-Ray sampler",
+            version: pip("xray-python", "aws-opentelemetry-distro"),
+            follows: FOLLOWS,
+            reports: REPORTS,
+            tests: &["xray::python_sampler_follows_and_counts_every_request"],
         },
     ]
 }

@@ -186,6 +186,12 @@ impl WeirProcess {
         grpc.expect("this release has gRPC, and it is on")
     }
 
+    /// The URL for clients of X-Ray's protocol, which was turned on.
+    pub fn xray_url(&self) -> &str {
+        let xray = self.addresses.xray.as_deref();
+        xray.expect("it is on: --xray-listen")
+    }
+
     /// The URL for operators, without a slash at the end.
     pub fn admin_url(&self) -> &str {
         &self.addresses.admin
@@ -298,6 +304,7 @@ fn drain(stderr: ChildStderr, log: &Mutex<Vec<String>>, found: oneshot::Sender<A
 struct Addresses {
     sdk: String,
     grpc: Option<String>,
+    xray: Option<String>,
     admin: String,
 }
 
@@ -311,10 +318,13 @@ fn addresses(line: &str) -> Option<Addresses> {
         rest.split([' ', '"']).next().map(str::to_owned)
     };
     let url = |address: String| format!("http://{address}");
+    // Off, or not known to the release before.
+    let optional = |name| field(name).filter(|address| address != "off").map(url);
     let read = || {
         Some(Addresses {
             sdk: url(field("sdk")?),
-            grpc: field("grpc").filter(|grpc| grpc != "off").map(url),
+            grpc: optional("grpc"),
+            xray: optional("xray"),
             admin: url(field("admin")?),
         })
     };
@@ -341,16 +351,20 @@ fn libfaketime() -> PathBuf {
 #[test]
 fn addresses_are_read_from_the_line_about_listening() {
     let line = "2026-11-20T09:00:00Z  INFO weir::app: listening sdk=127.0.0.1:41233 \
-                grpc=127.0.0.1:41299 admin=127.0.0.1:34233";
+                grpc=127.0.0.1:41299 xray=off admin=127.0.0.1:34233";
     let expected = |grpc: Option<&str>| Addresses {
         sdk: "http://127.0.0.1:41233".into(),
         grpc: grpc.map(Into::into),
+        xray: None,
         admin: "http://127.0.0.1:34233".into(),
     };
     let with_grpc = Some(expected(Some("http://127.0.0.1:41299")));
     assert_eq!(addresses(line), with_grpc);
     let json = r#"{"message":"listening","sdk":"127.0.0.1:41233","grpc":"127.0.0.1:41299","admin":"127.0.0.1:34233"}"#;
     assert_eq!(addresses(json), with_grpc);
+    let with_xray = addresses(&line.replace("xray=off", "xray=127.0.0.1:2000"));
+    let xray = with_xray.and_then(|addresses| addresses.xray);
+    assert_eq!(xray.as_deref(), Some("http://127.0.0.1:2000"));
     let before = "listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
     assert_eq!(addresses(before), Some(expected(None)));
     assert_eq!(
