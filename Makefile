@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -23,14 +23,23 @@ lint: ## Checks the format and runs clippy, warnings being errors
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --test soak_ha --locked -- -D warnings
 
-# Go, the JDK, Maven and Python are not in `make setup`: nothing else needs them.
-interop: setup ## Runs the published SDKs and clients against Weir (needs Go, a JDK from 17, Maven, Python)
+# A JDK, Maven and Python's venv are not in `make setup`: nothing else needs them.
+interop: ## Runs the published SDKs and clients against Weir (needs Go)
+	@scripts/setup interop
 	@scripts/interop
 	$(CARGO) test --locked --test it -- --include-ignored --skip behind interop::
 	@WEIR_WRITE_TABLE=1 $(CARGO) test --quiet --locked --test it -- interop::table
 
+# Without the loop of a whole fleet, which a busy machine upsets: some minutes on two cores.
+interop-clients: ## Runs the same, one client at a time: what each keeps, and what is counted of it
+	@scripts/setup interop
+	@scripts/interop
+	$(CARGO) test --locked --test it -- --include-ignored --test-threads=2 \
+		interop::decisions interop::counts interop::xray
+
 # Builds both with Go, which takes two cores a quarter of an hour the first time.
-interop-behind: setup ## Runs SDKs behind a real Jaeger and a real Collector
+interop-behind: ## Runs SDKs behind a real Jaeger and a real Collector (needs Go)
+	@scripts/setup interop
 	@scripts/interop
 	@scripts/interop jaeger
 	@scripts/interop collector
