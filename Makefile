@@ -88,11 +88,16 @@ otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in b
 # RUSTC_BOOTSTRAP allows. SECONDS=n for another time.
 fuzz: export RUSTC_BOOTSTRAP = 1
 fuzz: SECONDS ?= 60
-fuzz: ## Reads damaged exports of OTLP for a minute in each encoding (needs cargo-fuzz)
-	mkdir -p fuzz/corpus/otlp_protobuf fuzz/corpus/otlp_json
+fuzz: ## Reads damaged exports of OTLP of each kind for a minute in each encoding (needs cargo-fuzz)
+	mkdir -p fuzz/corpus/otlp_protobuf fuzz/corpus/otlp_json \
+		fuzz/corpus/otlp_traces_protobuf fuzz/corpus/otlp_traces_json
 	$(CARGO) fuzz run otlp_protobuf fuzz/corpus/otlp_protobuf fuzz/seeds/otlp_protobuf -- \
 		-max_total_time=$(SECONDS) -max_len=16384
 	$(CARGO) fuzz run otlp_json fuzz/corpus/otlp_json tests/otlp -- -max_total_time=$(SECONDS) -max_len=16384
+	$(CARGO) fuzz run otlp_traces_protobuf fuzz/corpus/otlp_traces_protobuf \
+		fuzz/seeds/otlp_traces_protobuf -- -max_total_time=$(SECONDS) -max_len=16384
+	$(CARGO) fuzz run otlp_traces_json fuzz/corpus/otlp_traces_json tests/otlp -- \
+		-max_total_time=$(SECONDS) -max_len=16384
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

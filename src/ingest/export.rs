@@ -14,12 +14,13 @@ use uuid::Uuid;
 use super::precedence::{self, Standing, basis_label};
 use super::report::{Number, ReportBuilder};
 use super::states::SourceKey;
-use super::streams::{self, Counts, Instants, Said, SourceState, Taken, Unreadable};
-use super::{Acknowledged, Ingest, IngestError, Pending, SourceExport, in_time};
+use super::streams::{self, Counts, Instants, Said, SourceState, Taken, Unit, Unreadable};
+use super::{Acknowledged, Counted, Ingest, IngestError, Pending, SourceExport, Weight, in_time};
 use crate::allocation::{AgentCount, AgentName, Basis, Timestamp, Window};
 use crate::names::agent_id;
 use crate::store::{self, Admission, NextState, ResolvedReport, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::CountBasis;
 use crate::telemetry::seldom::log_seldom;
 
 /// Sources of one body that wait for the database at a time. More would take more memory.
@@ -56,7 +57,11 @@ impl Ingest {
     /// # Errors
     /// After any error, nothing may be acknowledged. What was counted is not counted again when the body
     /// is sent again.
-    pub async fn export(&self, exports: Vec<SourceExport<'_>>) -> Result<Exported, IngestError> {
+    pub async fn export(
+        &self,
+        mut exports: Vec<SourceExport<'_>>,
+    ) -> Result<Exported, IngestError> {
+        self.weigh(&mut exports);
         let sources = in_time(self.sources(&exports)).await?;
         let mut waiting = exports.iter().zip(sources);
         let mut running = FuturesUnordered::new();
@@ -73,7 +78,7 @@ impl Ingest {
         said.count(&self.metrics);
         Ok(Exported {
             rejected: said.rejected(),
-            said: (!said.is_empty()).then(|| said.to_string()),
+            said: (!said.is_empty()).then(|| said.in_words(unit(&exports))),
         })
     }
 
@@ -119,6 +124,12 @@ impl Ingest {
         let instants = self.instants();
         for _ in 0..ATTEMPTS {
             let state = state(&key, stored.as_ref(), instants)?;
+            if self.is_left_out_again(export, &state, instants) {
+                stored
+                    .into_iter()
+                    .for_each(|stored| self.states.put(key.clone(), stored));
+                return Ok(Said::default());
+            }
             let number = stored.as_ref().map_or(0, |stored| stored.number);
             let mut taken = streams::take(&state, export, instants);
             if taken.next == state {
@@ -143,6 +154,30 @@ impl Ingest {
                 .flatten();
         }
         Err(IngestError::Unsettled)
+    }
+
+    /// Whether these are spans that are left out, of a source that was heard within an interval. Nothing is
+    /// stored for them: processes that send metrics mostly send spans, too, and far more often. If such spans
+    /// come again, they are counted once at most.
+    fn is_left_out_again(
+        &self,
+        export: &SourceExport<'_>,
+        state: &SourceState,
+        instants: Instants,
+    ) -> bool {
+        let ends = export.points.iter().map(|point| point.time_ns);
+        let heard_until_ns = state.counted_until_ns.saturating_add(instants.interval_ns);
+        let of_spans = unit(std::slice::from_ref(export)) == Unit::Spans;
+        let is_left_out = of_spans
+            && ends
+                .max()
+                .is_some_and(|newest_ns| newest_ns < heard_until_ns)
+            && self.standing(&export.service, Basis::Spans) == Standing::LeftOut;
+        if is_left_out {
+            let left_out = self.metrics.source_requests_left_out.of(CountBasis::Spans);
+            left_out.inc_by(requests(export));
+        }
+        is_left_out
     }
 
     /// Stores the next state of a source together with what it counted.
@@ -251,6 +286,26 @@ impl Ingest {
             interval_ns: u64::try_from(self.limits.bucket.as_nanos()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// What exports are made of. Those of one body are all of the same.
+fn unit(exports: &[SourceExport<'_>]) -> Unit {
+    let mut points = exports.iter().flat_map(|export| &export.points);
+    if points.any(|point| matches!(point.counted, Counted::Span { .. })) {
+        Unit::Spans
+    } else {
+        Unit::Points
+    }
+}
+
+/// How many requests the spans of an export stand for.
+fn requests(export: &SourceExport<'_>) -> u64 {
+    let others = export.points.iter().map(|point| match point.counted {
+        Counted::Span { weight, .. } => weight.map_or(0, Weight::beside_itself),
+        _ => 0,
+    });
+    let (others, _) = Weight::whole(others.fold(0, u64::saturating_add));
+    others.saturating_add(export.points.len() as u64)
 }
 
 fn nanoseconds(at: Timestamp) -> u64 {

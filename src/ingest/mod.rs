@@ -17,6 +17,7 @@ mod source;
 mod states;
 mod streams;
 mod totals;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use head::{Head, ReportError, ReportLimits};
 pub use precedence::basis_label;
 pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
 pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
+pub use weight::Weight;
 
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};

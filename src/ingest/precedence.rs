@@ -28,6 +28,7 @@ pub fn basis_label(basis: Basis) -> CountBasis {
         Basis::Reports => CountBasis::Reports,
         Basis::Roots => CountBasis::Roots,
         Basis::Requests => CountBasis::Requests,
+        Basis::Spans => CountBasis::Spans,
         Basis::Calls => CountBasis::Calls,
     }
 }
@@ -38,6 +39,7 @@ pub(super) fn basis(counts: &Counts<'_>) -> Basis {
         Measure::Decisions => Basis::Reports,
         Measure::Roots if counts.sampled_known => Basis::Roots,
         Measure::Roots | Measure::Requests => Basis::Requests,
+        Measure::Spans => Basis::Spans,
         Measure::Calls => Basis::Calls,
     }
 }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+use super::weight::Weight;
+
 /// The part of an export about one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceExport<'a> {
@@ -73,6 +75,15 @@ pub enum Counted<'a> {
         at_start: Cow<'a, str>,
         /// How many were sampled.
         sampled: u64,
+    },
+    /// A root request that was sampled, by its span. Such a point is one span: its series is a digest of the
+    /// span's id, it began when its request did, and its time is the end of the request.
+    Span {
+        /// The span's name when the sampler is asked.
+        at_start: Cow<'a, str>,
+        /// How many requests it stands for; none if the span does not say with which probability it was
+        /// sampled.
+        weight: Option<Weight>,
     },
     /// Spans that a Collector saw, after sampling.
     Calls {

@@ -89,7 +89,7 @@ metrics! {
         expected_sampled: Gauge = "weir_expected_sampled_traces_per_second",
         /// Offered rate reported for the plan's window.
         observed_offered: Gauge = "weir_observed_offered_per_second",
-        /// Sampled rate reported for the plan's window.
+        /// Sampled rate reported for the plan's window. Where nobody says what was sampled, what was due.
         observed_sampled: Gauge = "weir_observed_sampled_traces_per_second",
         /// Relative excess of the sampled rate reported for the plan's window over the budget, or
         /// over the offered rate if that is lower; negative when too little was sampled. Missing
@@ -265,8 +265,8 @@ metrics! {
         /// Operations in counted reports whose requests are not counted, by what is wrong with
         /// the number of offered requests.
         entries_ignored: By<IgnoreReason, Counter> = "weir_report_entries_ignored_total",
-        /// Points of sources of OpenTelemetry that are not counted, by what is wrong with them. Of a
-        /// stream that begins with a baseline, what comes next is counted.
+        /// Points and root spans of sources of OpenTelemetry that are not counted, by what is wrong with
+        /// them. Of a stream that begins with a baseline, what comes next is counted.
         points_uncounted: By<UncountedReason, Counter> = "weir_source_points_uncounted_total",
         /// Requests that are not counted because their service is counted by something better, by what
         /// counted them.
@@ -276,13 +276,13 @@ metrics! {
         source_states_overtaken: Counter = "weir_source_states_overtaken_total",
         /// Memory of the states of sources that this replica remembers.
         source_state_bytes: Gauge = "weir_source_state_bytes",
-        /// Exports of OTLP, by what they hold, how they came, and outcome. Only metrics are counted.
+        /// Exports of OTLP, by what they hold, how they came, and outcome. Of logs, nothing is counted.
         otlp_exports: By<(Signal, ExportProtocol, ExportOutcome), Counter> =
             "weir_otlp_exports_total",
-        /// Data points of exports that were accepted, of metrics that count requests.
+        /// Data points of metrics that count requests, and root spans, in exports that were accepted.
         otlp_points: Counter = "weir_otlp_points_total",
-        /// Data points of metrics that count requests which were left out when their export was
-        /// read, by the reason. Other metrics are not counted here.
+        /// Data points of metrics that count requests, and root spans, which were left out when their
+        /// export was read, by the reason. Other metrics and spans are not counted here.
         otlp_points_left_out: By<LeftOutReason, Counter> = "weir_otlp_points_left_out_total",
         /// Time from the end of a report's window until its counts were durable.
         ingest_lag: Histogram = "weir_ingest_lag_seconds" in LAG_SECONDS,
@@ -331,7 +331,7 @@ metrics! {
         /// Share of the services that spend most, and of all others together, in the served plan.
         service_share: ByService = "weir_service_share_traces_per_second",
         /// Sampled rate of the services that spend most, and of all others together, as reported
-        /// for the plan's window.
+        /// for the plan's window. Services of which nobody says what was sampled have no series.
         service_observed_sampled: ByService = "weir_service_observed_sampled_traces_per_second",
 
         /// Sampled rate the served plan expects of each group of services, and of ungrouped

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use weir::allocation::LISTED_MAX;
 use weir::configuration::{Configuration, GROUPS_MAX, OPERATIONS_MAX, SERVICES_MAX};
-use weir::ingest::ReportLimits;
+use weir::ingest::{ReportLimits, Weight};
 use weir::protocols::jaeger::file;
 use weir::protocols::otlp;
 use weir::settings::{Settings, TimingSettings};
@@ -64,12 +64,16 @@ fn the_page_states_the_bounds_of_the_code() {
             written(ReportLimits::OPERATIONS),
         ),
         (
-            "data points in one export, of metrics that are counted",
+            "data points in one export, of metrics that are counted; root spans in one export",
             written(otlp::POINTS_MAX),
         ),
         (
-            "resources in one export, with such points",
+            "resources in one export, with such points or spans",
             written(otlp::SOURCES_MAX),
+        ),
+        (
+            "requests that one root span stands for",
+            written(Weight::MOST as usize),
         ),
         (
             "bytes of an export, before and after decompression",

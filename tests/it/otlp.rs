@@ -1,6 +1,7 @@
 //! OTLP: what is read of exports, in both encodings and over both protocols.
 
 mod counted;
+mod counted_spans;
 mod descriptor;
 mod fleet;
 mod grpc;
@@ -10,6 +11,7 @@ mod left_out;
 pub mod messages;
 mod read;
 mod recorded;
+mod spans;
 
 use std::io::Write;
 

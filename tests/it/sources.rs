@@ -2,6 +2,7 @@
 //! processes counted.
 
 mod damaged;
+mod spans;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

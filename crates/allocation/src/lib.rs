@@ -44,6 +44,7 @@ pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
 pub use preview::preview;
 pub use solve::Priority;
 pub use trim::Trim;
+pub use trust::bases::sampled_unknown;
 pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};
 pub use tuning::Tuning;
 pub use tuning::estimate::COURSES;

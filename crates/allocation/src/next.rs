@@ -25,7 +25,7 @@ use super::stand::stand;
 use super::state;
 use super::tally::SortedCounts;
 use super::trim::Kept;
-use super::trust::bases;
+use super::trust::bases::{self, Unsaid};
 use super::{Figures, Hold, Inputs, Plan, Policy, Window, WindowCounts, interval, peaks};
 
 /// Computes the plan that follows `previous`.
@@ -67,7 +67,8 @@ fn decided(
     let tally = seen.tallies.last().unwrap_or(&empty);
     let before = &previous.fleet;
     let later = tuning.estimate.operation.later();
-    let unsaid = inputs.windows.last().map_or_else(Vec::new, bases::unsaid);
+    let newest = inputs.windows.last();
+    let unsaid = newest.map_or_else(Unsaid::default, Unsaid::of);
     let due = Due::of(previous, tally, later, &unsaid);
     let kept = Kept {
         tally,
@@ -121,7 +122,7 @@ fn decided(
         lower_bound_cost: bound.cost(&decision.operations),
         clock: clock.after(previous, window, newest, part, &tuning.serve.clock),
         observed_offered: tally.offered_per_second(),
-        observed_sampled: tally.per_second(tally.sampled + due.held * (1.0 - due.said)),
+        observed_sampled: tally.per_second(tally.sampled + due.held * (1.0 - due.known)),
         trim,
         figures: Figures {
             due_sampled: tally.per_second(due.held) + before.lower_bound_cost * trust.covered,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::deltas::{Deltas, TIMES};
+use super::seen::{SPANS, Seen, Slot};
 use super::state::{Conventions, Counter, Measure, SourceState};
 
 const VERSION: u8 = 1;
@@ -45,6 +46,10 @@ struct Columns {
     delta_times: Vec<u64>,
     deltas: Vec<(u64, u64)>,
     weights: Vec<(String, u64)>,
+    rest: u64,
+    seen_forgotten_ns: u64,
+    /// Slots of spans: when they were heard, until when they ended, and the gaps of their digests.
+    seen: Vec<(u64, u64, Vec<u64>)>,
 }
 
 /// Encodes a state. Forgets the streams that were not heard for longest, if it is too large.
@@ -108,6 +113,9 @@ impl Columns {
             delta_times: state.deltas.times.clone(),
             deltas: deltas.collect(),
             weights: state.weights.clone(),
+            rest: state.rest,
+            seen_forgotten_ns: state.seen.forgotten_ns,
+            seen: state.seen.slots.iter().map(slot).collect(),
         }
     }
 
@@ -120,6 +128,20 @@ impl Columns {
             let start_ns = *starts.get(usize::from(start))?;
             let time_ns = *times.get(usize::from(time))?;
             counters.insert((series, start_ns), Counter { time_ns, value });
+        }
+        let slots = self.seen.into_iter().map(|(heard_ns, until_ns, digests)| {
+            Some(Slot {
+                heard_ns,
+                until_ns,
+                digests: sums(digests)?.into_iter().collect(),
+            })
+        });
+        let seen = Seen {
+            slots: slots.collect::<Option<_>>()?,
+            forgotten_ns: self.seen_forgotten_ns,
+        };
+        if seen.count() > SPANS {
+            return None;
         }
         let mut series = 0_u64;
         let mut deltas = Deltas {
@@ -144,8 +166,15 @@ impl Columns {
             counters,
             deltas,
             weights: self.weights,
+            seen,
+            rest: self.rest,
         })
     }
+}
+
+fn slot(slot: &Slot) -> (u64, u64, Vec<u64>) {
+    let digests = slot.digests.iter().copied().collect();
+    (slot.heard_ns, slot.until_ns, gaps(digests))
 }
 
 fn distinct(values: impl Iterator<Item = u64>) -> Vec<u64> {

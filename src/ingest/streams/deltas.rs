@@ -24,6 +24,14 @@ pub struct Deltas {
 }
 
 impl Deltas {
+    /// Nothing is known of the values of before.
+    pub fn lost(now_ns: u64) -> Self {
+        Self {
+            forgotten_ns: now_ns,
+            ..Self::default()
+        }
+    }
+
     /// Notes a value. Returns whether it is new.
     ///
     /// # Errors

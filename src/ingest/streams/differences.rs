@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::said::{Reason, Said};
 use super::state::{Counter, STREAMS, SourceState, StreamKey};
 use super::{Instants, Span, Spans};
-use crate::ingest::source::{Point, Temporality};
+use crate::ingest::source::{Counted, Point, Temporality};
 
 /// What is new in a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,9 @@ impl Differences {
     pub fn take(&mut self, point: &Point<'_>) -> Option<Piece> {
         if point.time_ns == 0 {
             return self.refuse(Reason::NoTime);
+        }
+        if let Counted::Span { .. } = point.counted {
+            return self.span(point);
         }
         match point.temporality {
             // The stream's next value has the requests of this one in it.
@@ -167,6 +170,19 @@ impl Differences {
             start_ns => start_ns,
         };
         Some(self.usual(from_ns, point.time_ns, point.value))
+    }
+
+    /// A span counts once, at its end.
+    fn span(&mut self, point: &Point<'_>) -> Option<Piece> {
+        if point.time_ns < self.instants.oldest_ns {
+            return self.refuse(Reason::TooOld);
+        }
+        let now_ns = self.instants.now_ns;
+        match self.next.seen.note(point.series, point.time_ns, now_ns) {
+            Ok(true) => Some(self.usual(point.time_ns, point.time_ns, point.value)),
+            Ok(false) => None,
+            Err(reason) => self.refuse(reason),
+        }
     }
 
     fn usual(&mut self, from_ns: u64, until_ns: u64, count: u64) -> Piece {

@@ -10,22 +10,25 @@ mod codec;
 mod deltas;
 mod differences;
 mod said;
+mod seen;
 mod split;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weighed;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) use codec::{Unreadable, decode, encode};
-pub(super) use said::Said;
+pub(super) use said::{Said, Unit};
 pub(super) use state::{Measure, SourceState};
 
 use super::source::{Counted, Point, SourceExport};
 use crate::allocation::{OVERFLOW_NAME, Timestamp, Window};
 use differences::{Differences, Piece};
 use split::Split;
+use weighed::Weighed;
 
 /// Names at start that one export is counted under. What others counted is in `__other__`.
 const NAMES: usize = 1000;
@@ -91,6 +94,8 @@ struct Sums<'a> {
     /// What the streams that are not counted yet have counted so far, by name.
     baselines: BTreeMap<&'a str, u64>,
     calls: u64,
+    /// Root requests that were sampled.
+    spans: Weighed<'a>,
     /// What the sampler decided, by name: requests, and how many of them were sampled.
     decisions: BTreeMap<&'a str, (u64, u64)>,
 }
@@ -132,7 +137,7 @@ pub(super) fn take<'a>(
         window,
         measure: next.best,
         sampled_known: next.best >= Measure::Roots && !sums.sampled_unknown,
-        entries: sums.entries(&next, phase),
+        entries: sums.entries(&mut next, phase),
     });
     if counts.is_some() {
         next.counted_until_ns = next.counted_until_ns.max(span.until_ns());
@@ -164,6 +169,7 @@ impl<'a> Sums<'a> {
                 }
             }
             Counted::Calls { .. } => add(&mut self.calls, count),
+            Counted::Span { at_start, weight } => self.spans.add(at_start, *weight, count),
             Counted::Decisions { at_start, sampled } => {
                 let name = if at_start.is_empty() {
                     OVERFLOW_NAME
@@ -192,7 +198,7 @@ impl<'a> Sums<'a> {
         (!weights.is_empty()).then_some(weights)
     }
 
-    fn entries(self, state: &SourceState, phase: u64) -> Vec<Entry<'a>> {
+    fn entries(self, state: &mut SourceState, phase: u64) -> Vec<Entry<'a>> {
         match state.best {
             Measure::Roots if self.requests.is_empty() => {
                 let weights = state.weights.iter();
@@ -227,6 +233,7 @@ impl<'a> Sums<'a> {
                     })
                     .collect()
             }
+            Measure::Spans => self.spans.entries(&mut state.rest, phase),
             Measure::Calls => vec![Entry {
                 name: OVERFLOW_NAME.into(),
                 offered: self.calls,
@@ -264,16 +271,37 @@ fn add(sum: &mut u64, count: u64) {
     *sum = sum.saturating_add(count);
 }
 
+/// What is counted under one name.
+trait Amount: Copy + Default {
+    /// How many requests.
+    fn requests(self) -> u64;
+
+    /// The sum. Saturates.
+    fn and(self, more: Self) -> Self;
+}
+
+impl Amount for u64 {
+    fn requests(self) -> u64 {
+        self
+    }
+
+    fn and(self, more: Self) -> Self {
+        self.saturating_add(more)
+    }
+}
+
 /// The names with the most counts. The rest is summed in `__other__`.
-fn bounded<'a>(mut counts: Vec<(Cow<'a, str>, u64)>) -> Vec<(Cow<'a, str>, u64)> {
+fn bounded<'a, T: Amount>(mut counts: Vec<(Cow<'a, str>, T)>) -> Vec<(Cow<'a, str>, T)> {
     if counts.len() <= NAMES {
         return counts;
     }
-    counts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    counts.sort_by(|(one, of_one), (other, of_other)| {
+        let by_count = of_other.requests().cmp(&of_one.requests());
+        by_count.then_with(|| one.cmp(other))
+    });
     let rest = counts.split_off(NAMES - 1);
     let rest = rest.iter().map(|(_, count)| *count);
-    let rest = rest.fold(0, u64::saturating_add);
-    counts.push((OVERFLOW_NAME.into(), rest));
+    counts.push((OVERFLOW_NAME.into(), rest.fold(T::default(), T::and)));
     counts
 }
 

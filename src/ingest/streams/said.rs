@@ -1,12 +1,10 @@
 //! How many points of an export are not counted, and why.
 
-use std::fmt;
-
 use crate::telemetry::metrics::{Label, Metrics};
 
 pub use crate::telemetry::metrics::UncountedReason as Reason;
 
-/// A reason in words, after the number of points.
+/// A reason in words, after the number of points or spans.
 fn words(reason: Reason) -> &'static str {
     match reason {
         Reason::NoTime => "without a time",
@@ -23,7 +21,16 @@ fn words(reason: Reason) -> &'static str {
     }
 }
 
-/// How many points are not counted, by reason.
+/// What exports are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Values of streams.
+    Points,
+    /// Root spans.
+    Spans,
+}
+
+/// How many points or spans are not counted, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Said([u64; Reason::ALL.len()]);
 
@@ -56,6 +63,17 @@ impl Said {
         self.0[reason.place()]
     }
 
+    /// How many there are for each reason.
+    pub fn in_words(self, unit: Unit) -> String {
+        let unit = match unit {
+            Unit::Points => "points",
+            Unit::Spans => "spans",
+        };
+        let noted = Reason::ALL.iter().filter(|reason| self.of(**reason) > 0);
+        let noted = noted.map(|reason| format!("{} {unit} {}", self.of(*reason), words(*reason)));
+        format!("not counted: {}", noted.collect::<Vec<_>>().join("; "))
+    }
+
     /// Adds them to the metrics.
     pub fn count(self, metrics: &Metrics) {
         for reason in Reason::ALL {
@@ -64,17 +82,5 @@ impl Said {
                 .of(*reason)
                 .inc_by(self.of(*reason));
         }
-    }
-}
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not counted:")?;
-        let noted = Reason::ALL.iter().filter(|reason| self.of(**reason) > 0);
-        for (at, reason) in noted.enumerate() {
-            let comma = if at > 0 { ";" } else { "" };
-            write!(f, "{comma} {} points {}", self.of(*reason), words(*reason))?;
-        }
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::deltas::Deltas;
+use super::seen::Seen;
 use crate::ingest::source::{Convention, Counted, Family};
 
 /// Streams of one source. Those that were not heard for longest are forgotten first.
@@ -15,9 +16,11 @@ const WEIGHT_BYTES: usize = 4096;
 /// By what a source's requests are counted, from the worst to the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Measure {
-    /// By spans after sampling.
+    /// By all spans of servers after sampling.
     #[default]
     Calls,
+    /// By the root spans that were sampled.
+    Spans,
     /// By requests, whether they are roots or not.
     Requests,
     /// By root requests.
@@ -28,12 +31,19 @@ pub enum Measure {
 
 impl Measure {
     /// All of them, by number.
-    pub const ALL: [Self; 4] = [Self::Calls, Self::Requests, Self::Roots, Self::Decisions];
+    pub const ALL: [Self; 5] = [
+        Self::Calls,
+        Self::Spans,
+        Self::Requests,
+        Self::Roots,
+        Self::Decisions,
+    ];
 
     /// What a point counts by.
     pub fn of(counted: &Counted<'_>) -> Self {
         match counted {
             Counted::Calls { .. } => Self::Calls,
+            Counted::Span { .. } => Self::Spans,
             Counted::Requests { .. } => Self::Requests,
             Counted::Roots { .. } | Counted::Children => Self::Roots,
             Counted::Decisions { .. } => Self::Decisions,
@@ -89,6 +99,11 @@ pub struct SourceState {
     pub deltas: Deltas,
     /// The requests by name at start of the last export that had some.
     pub weights: Vec<(String, u64)>,
+    /// Its root spans that were counted.
+    pub seen: Seen,
+    /// The part of a request that its spans stand for beside those that were counted, in parts of a
+    /// [`Weight`](crate::ingest::Weight).
+    pub rest: u64,
 }
 
 impl SourceState {
@@ -97,6 +112,8 @@ impl SourceState {
         Self {
             since_ns: now_ns,
             forgotten_ns: now_ns,
+            deltas: Deltas::lost(now_ns),
+            seen: Seen::lost(now_ns),
             ..Self::default()
         }
     }

@@ -1,6 +1,7 @@
 //! What exports add, and which state they leave.
 
 mod model;
+mod spans;
 
 use std::borrow::Cow;
 
@@ -91,6 +92,9 @@ proptest! {
         times in prop::collection::vec(any::<u64>(), 0..64),
         series in prop::collection::btree_map(any::<u64>(), any::<u64>(), 0..50),
         weights in prop::collection::vec((".{0,20}", any::<u64>()), 0..5),
+        slots in prop::collection::vec(
+            (any::<u64>(), any::<u64>(), prop::collection::btree_set(any::<u64>(), 0..20)), 0..5,
+        ),
         numbers: [u64; 4],
     ) {
         let counters = counters.into_iter();
@@ -106,6 +110,14 @@ proptest! {
                 .collect(),
             deltas: deltas::Deltas { times, series, forgotten_ns: numbers[0] },
             weights,
+            seen: seen::Seen {
+                slots: slots
+                    .into_iter()
+                    .map(|(heard_ns, until_ns, digests)| seen::Slot { heard_ns, until_ns, digests })
+                    .collect(),
+                forgotten_ns: numbers[2],
+            },
+            rest: numbers[1],
         };
         let bytes = encode(&mut state, NINE);
         prop_assert_eq!(decode(&bytes), Ok(state));

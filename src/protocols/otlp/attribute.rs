@@ -104,6 +104,16 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// The number under this name, or the one that a text is.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        match self.value(key)? {
+            Value::Int(number) => Some(*number as f64),
+            Value::Double(number) => Some(*number),
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The text or the number under this name, as text.
     pub fn text_or_number(&self, key: &str) -> Option<Cow<'a, str>> {
         match self.value(key)? {

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Encoding, Extracted, POINTS_MAX, SOURCES_MAX, Unreadable, check_export, read_metrics};
+use super::{
+    Encoding, Extracted, POINTS_MAX, SOURCES_MAX, Unreadable, check_export, read_metrics,
+    read_traces,
+};
 use crate::http::body::BodyRoom;
 use crate::ingest::{Ingest, IngestError};
 use crate::telemetry::logging::chain;
@@ -114,15 +117,18 @@ impl Exports {
         encoding: Encoding,
         body: &[u8],
     ) -> Result<Taken, Refused> {
-        if signal != Signal::Metrics {
-            check_export(encoding, body)?;
-            return Ok(Taken {
-                rejected: 0,
-                said: String::new(),
-            });
-        }
-        let export = read_metrics(encoding, body)?;
-        let (points, own) = (export.points(), LeftOutPoints::of(&export));
+        let export = match signal {
+            Signal::Metrics => read_metrics(encoding, body)?,
+            Signal::Traces => read_traces(encoding, body)?,
+            Signal::Logs => {
+                check_export(encoding, body)?;
+                return Ok(Taken {
+                    rejected: 0,
+                    said: String::new(),
+                });
+            }
+        };
+        let (points, own) = (export.points(), LeftOutPoints::of(&export, signal));
         let stored = match export.sources {
             nothing if nothing.is_empty() => None,
             sources => Some(self.ingest.export(sources).await?),
@@ -164,7 +170,11 @@ struct LeftOutPoints {
 }
 
 impl LeftOutPoints {
-    fn of(export: &Extracted<'_>) -> Self {
+    fn of(export: &Extracted<'_>, signal: Signal) -> Self {
+        let unit = match signal {
+            Signal::Traces => "spans",
+            Signal::Metrics | Signal::Logs => "data points",
+        };
         let all: Vec<_> = export.left_out.by_reason().collect();
         let rejected = all
             .iter()
@@ -175,7 +185,7 @@ impl LeftOutPoints {
         Self {
             all,
             rejected: rejected.iter().map(|(_, count)| count).sum(),
-            said: (!said.is_empty()).then(|| format!("data points were not counted: {said}")),
+            said: (!said.is_empty()).then(|| format!("{unit} were not counted: {said}")),
         }
     }
 }
@@ -190,6 +200,7 @@ fn why(reason: LeftOutReason) -> Option<Cow<'static, str>> {
         LeftOutReason::NotMonotonic => "are of a sum that is not monotonic",
         LeftOutReason::NoTemporality => "are neither cumulative nor a delta",
         LeftOutReason::NoTime => "have no time",
+        LeftOutReason::NoId => "have no valid id",
         LeftOutReason::TooMany => {
             let detail =
                 format!("exceed the {POINTS_MAX} points or {SOURCES_MAX} resources of an export");

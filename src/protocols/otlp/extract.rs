@@ -12,6 +12,7 @@ use super::attribute::Attributes;
 use super::digest::Digest;
 use super::measure::{Kind, Measure};
 use super::source;
+use super::span::RootSpan;
 use crate::ingest::{Counted, Point, SourceExport, Temporality};
 use crate::telemetry::metrics::{Label, LeftOutReason};
 
@@ -20,6 +21,9 @@ pub const POINTS_MAX: usize = 20_000;
 
 /// Sources of one export that are counted.
 pub const SOURCES_MAX: usize = 1000;
+
+/// What stands in digests for a source that is counted by its spans.
+const SPANS: u8 = 1;
 
 /// What an export says.
 #[derive(Debug, PartialEq)]
@@ -212,6 +216,40 @@ impl<'a> Extraction<'a> {
         }
     }
 
+    /// Adds a root span, or notes why it does not count.
+    pub fn span(&mut self, span: &RootSpan<'a>) {
+        if let Err(reason) = self.add_span(span) {
+            self.left_out.add(reason);
+        }
+    }
+
+    fn add_span(&mut self, span: &RootSpan<'a>) -> Result<(), LeftOutReason> {
+        let counted = span.counted()?;
+        let (series, time_ns) = (span.series()?, span.time_ns());
+        if time_ns == 0 {
+            return Err(LeftOutReason::NoTime);
+        }
+        let point = Point {
+            series,
+            counted,
+            temporality: Temporality::Delta,
+            start_ns: span.start_ns.min(time_ns),
+            time_ns,
+            value: 1,
+        };
+        self.push(point, &Attributes::default())
+    }
+
+    fn push(&mut self, point: Point<'a>, of: &Attributes<'a>) -> Result<(), LeftOutReason> {
+        if self.points >= POINTS_MAX {
+            return Err(LeftOutReason::TooMany);
+        }
+        let source = self.source(&point.counted, of)?;
+        source.points.push(point);
+        self.points += 1;
+        Ok(())
+    }
+
     fn add(&mut self, mut read: DataPoint<'a>) -> Result<(), LeftOutReason> {
         let metric = self.metric.as_ref().ok_or(LeftOutReason::NotARequest)?;
         if read.has_no_value {
@@ -226,9 +264,6 @@ impl<'a> Extraction<'a> {
         if read.time_ns == 0 {
             return Err(LeftOutReason::NoTime);
         }
-        if self.points >= POINTS_MAX {
-            return Err(LeftOutReason::TooMany);
-        }
         read.attributes.sort();
         let mut series = metric.series.clone();
         series.attributes(&read.attributes);
@@ -240,10 +275,7 @@ impl<'a> Extraction<'a> {
             time_ns: read.time_ns,
             value,
         };
-        let source = self.source(&point.counted, &read.attributes)?;
-        source.points.push(point);
-        self.points += 1;
-        Ok(())
+        self.push(point, &read.attributes)
     }
 
     /// The source of a point.
@@ -256,7 +288,8 @@ impl<'a> Extraction<'a> {
             Some(place) => place,
             None => {
                 let (service, is_own) = self.service(counted, attributes);
-                let key = self.key((!is_own).then_some(&*service));
+                let is_span = matches!(counted, Counted::Span { .. });
+                let key = self.key((!is_own).then_some(&*service), is_span);
                 let place = self.place(key, service)?;
                 // Of a Collector's own resource, each point may be of another service.
                 self.resource.place = is_own.then_some(place);
@@ -278,8 +311,9 @@ impl<'a> Extraction<'a> {
         (own.unwrap_or_default(), true)
     }
 
-    /// The key of the resource, for one service of it if it has several.
-    fn key(&mut self, service: Option<&str>) -> Uuid {
+    /// The key of the resource, for one service of it if it has several. What its spans count is a source of
+    /// its own: which of the two counts is decided for the whole service.
+    fn key(&mut self, service: Option<&str>, of_spans: bool) -> Uuid {
         let resource = &mut self.resource;
         let digest = resource.digest.get_or_insert_with(|| {
             resource.attributes.sort();
@@ -290,6 +324,9 @@ impl<'a> Extraction<'a> {
         let mut digest = digest.clone();
         if let Some(service) = service {
             digest.text(service);
+        }
+        if of_spans {
+            digest.code(SPANS);
         }
         digest.uuid()
     }

@@ -8,6 +8,7 @@
 //! OTLP 1.9, "JSON Protobuf Encoding"; "ProtoJSON Format" of the Protocol Buffers documentation.
 
 mod number;
+mod spans;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use self::number::{Aggregation, Any};
+pub(super) use self::spans::traces;
 use super::Unreadable;
 use super::attribute::{ATTRIBUTES_MAX, Attribute, Attributes, Value};
 use super::digest::Digest;

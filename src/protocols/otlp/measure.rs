@@ -108,16 +108,21 @@ fn roots<'a>(of: &Attributes<'a>) -> Result<Counted<'a>, LeftOutReason> {
 /// The names of a span at its start and at its end.
 type Names<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
 
+/// The name at start of a request by this method.
+pub(super) fn at_start_of_http(method: Cow<'_, str>) -> Cow<'_, str> {
+    match method {
+        unknown if unknown == OTHER => Cow::Borrowed("HTTP"),
+        method => method,
+    }
+}
+
 /// HTTP servers ask the sampler with the method alone, and name the span again once it is routed.
 fn http<'a>(of: &Attributes<'a>, convention: Convention) -> Result<Names<'a>, LeftOutReason> {
     let method = match convention {
         Convention::Stable => of.text("http.request.method"),
         Convention::Old => of.text("http.method"),
     };
-    let method = match method.ok_or(LeftOutReason::NoName)? {
-        unknown if unknown == OTHER => Cow::Borrowed("HTTP"),
-        method => method,
-    };
+    let method = at_start_of_http(method.ok_or(LeftOutReason::NoName)?);
     let mut route = of.text("http.route");
     if convention == Convention::Old {
         // Python's name for it.

@@ -1,7 +1,7 @@
 //! OTLP: reads what OpenTelemetry's SDKs and Collectors export.
 //!
-//! Metrics say how many requests there were before sampling, so no agent is needed. Begin with
-//! [`read_metrics`], which gives the points that count, by source. Nothing here takes differences: what
+//! Metrics say how many requests there were before sampling, so no agent is needed; where there are none, the
+//! root spans that were sampled say it. Begin with [`read_metrics`], which gives the points that count, by source. Nothing here takes differences: what
 //! a stream said before is known where reports are taken in ([`crate::ingest`]).
 
 mod answer;
@@ -15,6 +15,7 @@ mod json;
 mod measure;
 mod protobuf;
 mod source;
+mod span;
 
 pub use exports::Exports;
 pub use extract::{Extracted, LeftOut, POINTS_MAX, SOURCES_MAX};
@@ -74,7 +75,20 @@ pub fn read_metrics(encoding: Encoding, body: &[u8]) -> Result<Extracted<'_>, Un
     Ok(extraction.finish())
 }
 
-/// Checks that a body is an export of traces or logs, of which nothing is counted.
+/// Reads an export of traces: its root spans, each a point. The result borrows from the body.
+///
+/// # Errors
+/// The body is not such an export, or exceeds a bound that no sender comes near.
+pub fn read_traces(encoding: Encoding, body: &[u8]) -> Result<Extracted<'_>, Unreadable> {
+    let mut extraction = Extraction::new();
+    match encoding {
+        Encoding::Protobuf => protobuf::traces(body, &mut extraction),
+        Encoding::Json => json::traces(body, &mut extraction),
+    }?;
+    Ok(extraction.finish())
+}
+
+/// Checks that a body is an export of logs, of which nothing is counted.
 ///
 /// # Errors
 /// It is not.

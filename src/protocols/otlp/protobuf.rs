@@ -7,10 +7,12 @@
 //! # Source
 //! `opentelemetry-proto` 1.9, `metrics.proto`, `common.proto`, `resource.proto`: the field numbers.
 
+mod spans;
 mod wire;
 
 use std::borrow::Cow;
 
+pub(super) use self::spans::traces;
 use self::wire::{Field, Fields};
 use super::Unreadable;
 use super::attribute::{ATTRIBUTES_MAX, Attribute, Attributes, DEPTH_MAX, Value};

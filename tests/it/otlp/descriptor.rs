@@ -6,7 +6,8 @@ use std::path::Path;
 use prost::Message;
 use weir::protocols::otlp::grpc::DESCRIPTOR;
 
-use super::messages::{FIXTURES, METRICS, compiled, fixture, protobuf};
+use super::messages::{FIXTURES, METRICS, SPANS, TRACES, compiled, fixture, protobuf};
+use super::spans::in_base64;
 
 /// Writes the descriptor instead of comparing it.
 const WRITE: &str = "WEIR_BLESS";
@@ -28,9 +29,15 @@ fn the_committed_descriptor_is_that_of_the_files() {
 
 #[test]
 fn the_exports_that_fuzzing_begins_with_are_those_of_json() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/otlp_protobuf");
-    for name in FIXTURES {
-        let (path, expected) = (folder.join(name), protobuf(METRICS, &fixture(name)));
+    let metrics = FIXTURES.map(|name| ("otlp_protobuf", name, protobuf(METRICS, &fixture(name))));
+    let traces = protobuf(TRACES, &in_base64(&fixture(SPANS)));
+    let seeds = metrics
+        .into_iter()
+        .chain([("otlp_traces_protobuf", SPANS, traces)]);
+    for (target, name, expected) in seeds {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+        let folder = folder.join(target);
+        let path = folder.join(name);
         if std::env::var_os(WRITE).is_some() {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(&path, &expected).unwrap();

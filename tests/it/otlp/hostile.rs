@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weir::protocols::otlp::{Encoding, Unreadable, check_export, read_metrics};
+use weir::protocols::otlp::{Encoding, Unreadable, check_export, read_metrics, read_traces};
 
-use super::messages::{FIXTURES, METRICS, fixture, protobuf};
+use super::messages::{FIXTURES, METRICS, SPANS, TRACES, fixture, protobuf};
+use super::spans::in_base64;
 
 fn refused(encoding: Encoding, body: &[u8]) -> Unreadable {
     match read_metrics(encoding, body) {
@@ -92,14 +93,35 @@ fn nesting_and_attributes_are_bounded() {
 
 #[test]
 fn exports_of_traces_and_logs_are_checked() {
-    let span = json!({ "resourceSpans": [{ "resource": {}, "scopeSpans": [{ "spans": [{}] }] }] });
-    assert!(check_export(Encoding::Json, span.to_string().as_bytes()).is_ok());
-    assert!(check_export(Encoding::Json, b"{\"resourceSpans\":7}").is_err());
-    let name = "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest";
-    let mut bytes = protobuf(name, &span);
-    assert!(check_export(Encoding::Protobuf, &bytes).is_ok());
-    bytes.pop();
-    assert!(check_export(Encoding::Protobuf, &bytes).is_err());
+    let logs =
+        json!({ "resourceLogs": [{ "resource": {}, "scopeLogs": [{ "logRecords": [{}] }] }] });
+    let spans = json!({ "resourceSpans": [{ "resource": {}, "scopeSpans": [{ "spans": [{}] }] }] });
+    let is_read = |signal: &str, encoding, body: &[u8]| match signal {
+        "logs" => check_export(encoding, body).is_ok(),
+        _ => read_traces(encoding, body).is_ok(),
+    };
+    let name = "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest";
+    for (signal, name, export) in [("logs", name, logs), ("traces", TRACES, spans)] {
+        assert!(is_read(
+            signal,
+            Encoding::Json,
+            export.to_string().as_bytes()
+        ));
+        let mut bytes = protobuf(name, &export);
+        assert!(is_read(signal, Encoding::Protobuf, &bytes));
+        bytes.pop();
+        assert!(!is_read(signal, Encoding::Protobuf, &bytes));
+    }
+    for body in [
+        &b"{\"resourceSpans\":7}"[..],
+        b"{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[7]}]}]}",
+        b"{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"kind\":[]}]}]}]}",
+        b"[]",
+        b"",
+    ] {
+        assert!(read_traces(Encoding::Json, body).is_err());
+    }
+    assert!(check_export(Encoding::Json, b"{\"resourceLogs\":7}").is_err());
 }
 
 /// One change of a body's bytes.
@@ -167,10 +189,30 @@ proptest! {
         }
     }
 
+    /// The same of spans. One span claims a million requests at most, whatever it says.
+    #[test]
+    fn a_damaged_export_of_spans_is_read_or_refused(
+        damages in prop::collection::vec(damage(), 1..6),
+    ) {
+        let export = fixture(SPANS);
+        for (encoding, body) in [
+            (Encoding::Json, export.to_string().into_bytes()),
+            (Encoding::Protobuf, protobuf(TRACES, &in_base64(&export))),
+        ] {
+            let body = damaged(body, &damages);
+            if let Ok(said) = read_traces(encoding, &body) {
+                let points = said.sources.iter().flat_map(|source| &source.points);
+                prop_assert!(points.clone().all(|point| point.value == 1 && point.time_ns > 0));
+                prop_assert!(said.sources.iter().all(|source| source.agent.len() <= 256));
+            }
+        }
+    }
+
     #[test]
     fn any_bytes_are_read_or_refused(body: Vec<u8>) {
         for encoding in [Encoding::Json, Encoding::Protobuf] {
             let _ = read_metrics(encoding, &body);
+            let _ = read_traces(encoding, &body);
             let _ = check_export(encoding, &body);
         }
     }

@@ -16,6 +16,7 @@ pub const FILES: [&str; 3] = [
 ];
 
 pub const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest";
+pub const TRACES: &str = "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest";
 
 /// What the committed `.proto` files say.
 pub fn compiled() -> FileDescriptorSet {
@@ -49,7 +50,10 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// All of them.
+/// The one of traces.
+pub const SPANS: &str = "root-spans";
+
+/// All of metrics.
 pub const FIXTURES: [&str; 5] = [
     "http-cumulative",
     "roots-delta",

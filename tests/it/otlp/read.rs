@@ -27,7 +27,9 @@ fn counts(source: &SourceExport<'_>) -> Vec<(String, u64)> {
             at_end,
         } => format!("{family:?} {convention:?} {at_start} > {at_end:?}"),
         Counted::Calls { at_end } => format!("calls {at_end}"),
-        Counted::Decisions { .. } => panic!("OTLP has none: {counted:?}"),
+        Counted::Decisions { .. } | Counted::Span { .. } => {
+            panic!("metrics have none: {counted:?}")
+        }
     };
     let points = source.points.iter();
     points

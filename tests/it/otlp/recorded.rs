@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use weir::ingest::Counted;
-use weir::protocols::otlp::{Encoding, Extracted, check_export, read_metrics};
+use weir::ingest::{Counted, Weight};
+use weir::protocols::otlp::{Encoding, Extracted, read_metrics, read_traces};
 
-use super::messages::{METRICS, protobuf};
+use super::messages::{METRICS, TRACES, protobuf};
+use super::spans::in_base64;
 
 const FOLDER: &str = "RECORDINGS";
 
@@ -36,6 +37,7 @@ fn sums(said: &Extracted<'_>) -> BTreeMap<String, u64> {
                 Counted::Children => "children".to_owned(),
                 Counted::Requests { at_start, .. } => at_start.to_string(),
                 Counted::Calls { .. } => "calls".to_owned(),
+                Counted::Span { at_start, weight } => format!("span {at_start} {weight:?}"),
                 Counted::Decisions { .. } => panic!("OTLP has none: {point:?}"),
             };
             *sums
@@ -54,22 +56,22 @@ fn recorded_exports_say_the_same_in_both_encodings() {
     for path in recordings().into_iter().filter(|path| is(path, "json")) {
         let text = std::fs::read(&path).unwrap();
         let value: Value = serde_json::from_slice(&text).unwrap();
-        if value.get("resourceSpans").is_some() {
-            check_export(Encoding::Json, &text).unwrap();
-            let bytes = std::fs::read(path.with_extension("pb"));
-            bytes
-                .into_iter()
-                .for_each(|bytes| check_export(Encoding::Protobuf, &bytes).unwrap());
-        }
-        if value.get("resourceMetrics").is_none() {
-            continue;
-        }
-        let of_json = read_metrics(Encoding::Json, &text).expect("JSON");
         // What the sender sent; else the same in protobuf, encoded by the files in proto/.
         let sent = std::fs::read(path.with_extension("pb"));
-        *(if sent.is_ok() { &mut pairs } else { &mut alone }) += 1;
-        let bytes = sent.unwrap_or_else(|_| protobuf(METRICS, &value));
-        let of_bytes = read_metrics(Encoding::Protobuf, &bytes).expect("protobuf");
+        let (of_json, of_bytes);
+        let bytes;
+        if value.get("resourceSpans").is_some() {
+            of_json = read_traces(Encoding::Json, &text).expect("JSON");
+            bytes = sent.unwrap_or_else(|_| protobuf(TRACES, &in_base64(&value)));
+            of_bytes = read_traces(Encoding::Protobuf, &bytes).expect("protobuf");
+        } else if value.get("resourceMetrics").is_some() {
+            *(if sent.is_ok() { &mut pairs } else { &mut alone }) += 1;
+            of_json = read_metrics(Encoding::Json, &text).expect("JSON");
+            bytes = sent.unwrap_or_else(|_| protobuf(METRICS, &value));
+            of_bytes = read_metrics(Encoding::Protobuf, &bytes).expect("protobuf");
+        } else {
+            continue;
+        }
         assert_eq!(of_json, of_bytes, "{}", path.display());
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         all.insert(name, sums(&of_json));
@@ -89,4 +91,20 @@ fn recorded_exports_say_the_same_in_both_encodings() {
     assert_eq!(go["svc-go roots"], 302);
     let calls = &all["collector-0.165.1-spanmetrics-cumulative.otlp.json"];
     assert_eq!(calls["svc-go calls"], 203);
+    let spans = |name: &str, of: &str, weight: Option<Weight>| {
+        all[name].get(&format!("{of} {weight:?}")).copied()
+    };
+    let sampled = |probability| Some(Weight::of_probability(probability));
+    let go = "go-1.47.0-otelhttp-traces-jaeger-sampler.json";
+    assert_eq!(spans(go, "svc-go span GET", sampled(1.0)), Some(1));
+    let thresholds = "collector-0.165.1-probabilistic-sampler-th-traces.json";
+    assert_eq!(spans(thresholds, "svc-py span GET", sampled(0.25)), Some(3));
+    let java = "java-agent-2.33.1-traces-jaeger-remote.json";
+    assert_eq!(spans(java, "svc-java span POST", None), Some(1));
+    let node = "js-0.223.0-express-traces-jaeger-sampler.json";
+    assert_eq!(spans(node, "svc-js span GET", None), Some(5));
+    assert!(
+        all["js-chain-back-traces-remote-parent.json"].is_empty(),
+        "it has no roots"
+    );
 }

@@ -14,7 +14,8 @@ pub struct FleetPlan {
     pub expected_sampled: f64,
     /// The offered rate that the window itself showed, in root requests per second, unscaled.
     pub observed_offered: f64,
-    /// The sampled rate that the window itself showed, in traces per second, unscaled.
+    /// The sampled rate that the window itself showed, in traces per second, unscaled. Where nobody says what was
+    /// sampled, what was due is counted.
     pub observed_sampled: f64,
     /// The water level: the share of everything bound by nothing else, per unit of weight;
     /// infinite when the budget does not bind.

@@ -101,6 +101,13 @@ impl Plan {
         })
     }
 
+    /// Whether it is known how many requests of a service were sampled in the plan's window.
+    #[must_use]
+    pub fn sampled_known(&self, service: ServiceId) -> bool {
+        let planned = self.service(service);
+        planned.is_none_or(|of| of.sampled_known(self.window))
+    }
+
     /// The figures of one service; none if the plan does not know it.
     #[must_use]
     pub fn service(&self, service: ServiceId) -> Option<&ServicePlan> {
@@ -161,6 +168,14 @@ impl ServicePlan {
     pub fn leaves_out(&self, basis: Basis) -> bool {
         self.basis
             .is_some_and(|counted| counted.rank() < basis.rank())
+    }
+
+    fn sampled_known(&self, window: Window) -> bool {
+        let mut unknown = Basis::ALL.into_iter().filter(|basis| !basis.says_sampled());
+        !unknown.any(|basis| {
+            let until = self.bases[basis as usize];
+            !self.leaves_out(basis) && until.is_some_and(|until| until > window.start)
+        })
     }
 
     /// The plans of all services that have operations, sorted.

@@ -74,13 +74,21 @@ pub enum Basis {
     Roots,
     /// By metrics that count requests, whether they are roots or not. Nobody says which were sampled.
     Requests,
-    /// By spans after sampling.
+    /// By the root spans that were sampled: each stands for the inverse of its probability.
+    Spans,
+    /// By all spans of servers after sampling, roots or not.
     Calls,
 }
 
 impl Basis {
     /// All of them, the best first.
-    pub const ALL: [Self; 4] = [Self::Reports, Self::Roots, Self::Requests, Self::Calls];
+    pub const ALL: [Self; 5] = [
+        Self::Reports,
+        Self::Roots,
+        Self::Requests,
+        Self::Spans,
+        Self::Calls,
+    ];
 
     /// Its place when the same requests are counted twice: 0 is the best. Processes that count roots and
     /// processes that count all requests are different ones, so neither replaces the other.
@@ -89,13 +97,21 @@ impl Basis {
         match self {
             Self::Reports => 0,
             Self::Roots | Self::Requests => 1,
-            Self::Calls => 2,
+            Self::Spans => 2,
+            Self::Calls => 3,
         }
     }
 
-    /// Whether it says independently of the plan which requests were sampled.
+    /// Whether it says how many requests were sampled.
     #[must_use]
     pub const fn says_sampled(self) -> bool {
+        !matches!(self, Self::Requests)
+    }
+
+    /// Whether it says so independently of what was offered. What is counted by what was sampled says
+    /// nothing of whether SDKs apply what they are served.
+    #[must_use]
+    pub const fn shows_compliance(self) -> bool {
         matches!(self, Self::Reports | Self::Roots)
     }
 }

@@ -6,7 +6,8 @@
 use crate::hint::beside;
 use crate::sum::exact_sum;
 use crate::tally::SortedCounts;
-use crate::{OperationPlan, Plan, ServiceId};
+use crate::trust::bases::{Parts, Unsaid};
+use crate::{OperationPlan, Plan};
 
 /// A move of a probability is kept in parts of a natural logarithm: to 3 %.
 const PARTS: f64 = 16.0;
@@ -32,18 +33,21 @@ pub(crate) struct Due {
     pub held: f64,
     /// By the newest plan alone.
     pub newest: f64,
-    /// The part of `held` of which reports say what was sampled, in [0, 1].
-    pub said: f64,
+    /// The part of `held` of which it is known what was sampled, in [0, 1].
+    pub known: f64,
+    /// The part of `held` of which reports say what was sampled independently of what was offered, in [0, 1].
+    pub shown: f64,
+    /// What was sampled of the rest, as far as it is known, in traces.
+    pub sampled_of_rest: f64,
 }
 
 impl Due {
     /// The part `later` of a plan's use falls into the window after the next.
-    /// Of the services in `unsaid`, a part of the requests comes without sampled counts.
     pub(crate) fn of(
         previous: &Plan,
         tally: &SortedCounts<'_>,
         later: f64,
-        unsaid: &[(ServiceId, f64)],
+        unsaid: &Unsaid,
     ) -> Self {
         let counts = tally.operations.iter();
         let listed = &previous.operations;
@@ -65,19 +69,23 @@ impl Due {
         let before = exact_sum(both.iter().map(|(_, before)| *before));
         let mix = |newest: f64, before: f64| (1.0 - later) * newest + later * before;
         let held = mix(newest, before);
-        let part = |service| {
-            let found = unsaid.binary_search_by_key(&service, |of| of.0);
-            found.map_or(0.0, |place| unsaid[place].1)
-        };
-        let said = if unsaid.is_empty() || held <= 0.0 {
-            1.0
-        } else {
+        let all_but = |parts: &Parts| {
+            if parts.is_empty() || held <= 0.0 {
+                return 1.0;
+            }
             let services = tally.operations.iter().map(|count| count.service);
-            let parts = both.iter().zip(services);
-            let without = parts.map(|((newest, before), of)| part(of) * mix(*newest, *before));
+            let operations = both.iter().zip(services);
+            let without =
+                operations.map(|((newest, before), of)| parts.of(of) * mix(*newest, *before));
             (1.0 - exact_sum(without) / held).clamp(0.0, 1.0)
         };
-        Self { held, newest, said }
+        Self {
+            held,
+            newest,
+            known: all_but(&unsaid.unknown),
+            shown: all_but(&unsaid.unshown),
+            sampled_of_rest: unsaid.sampled,
+        }
     }
 }
 

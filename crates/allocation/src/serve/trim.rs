@@ -144,13 +144,14 @@ impl Trim {
     /// no more than one that was to keep the budget, so a burst does not decide. One for which it matters which plan
     /// an SDK held says nothing of SDKs.
     fn compared(self, previous: &Plan, kept: Kept<'_>, constants: &Constants) -> Self {
-        let (sampled, held) = (kept.tally.sampled, kept.held());
+        let sampled = (kept.tally.sampled - kept.due.sampled_of_rest).max(0.0);
+        let held = kept.held();
         let newest = kept.due.newest + kept.lower_bound;
         if (newest - held).abs() > constants.unclear * held {
             return self;
         }
-        // What was sampled of the other requests is not known, so nothing is compared with it.
-        let due = held * kept.due.said;
+        // What was sampled of the other requests is not known, or shows nothing.
+        let due = held * kept.due.shown;
         if sampled <= 0.0 && (self.sampled <= 0.0 || due > constants.none_by_chance) {
             // Agents that report no sampled counts say nothing of a bias.
             return self;

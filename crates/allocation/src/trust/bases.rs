@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many ranks there are.
-const RANKS: usize = 3;
+const RANKS: usize = 4;
 
 /// Writes into each service's plan up to when it was counted by which basis, and what is left out.
 pub(crate) fn note(
@@ -115,36 +115,92 @@ fn place(services: &[ServicePlan], service: ServiceId) -> Option<usize> {
     found.ok()
 }
 
-/// Of each service, the part of a window's requests of which nobody says whether they were sampled, in
-/// (0, 1]; sorted. Services of which all is said are left out.
-pub(crate) fn unsaid(counts: &WindowCounts) -> Vec<(ServiceId, f64)> {
-    if counts
-        .reports
-        .iter()
-        .all(|report| report.basis.says_sampled())
-    {
-        return Vec::new();
+/// What a window's counts do not say of what was sampled.
+#[derive(Debug, Default)]
+pub(crate) struct Unsaid {
+    /// Of each service, the part of its requests of which nobody says how many were sampled, in (0, 1].
+    pub unknown: Parts,
+    /// The part of which nobody says so independently of what was offered, in (0, 1].
+    pub unshown: Parts,
+    /// Of these, the requests that were sampled.
+    pub sampled: f64,
+}
+
+/// Parts of services, sorted. Services of which there is no part are left out.
+#[derive(Debug, Default)]
+pub(crate) struct Parts(Vec<(ServiceId, f64)>);
+
+impl Parts {
+    /// The part of a service.
+    pub fn of(&self, service: ServiceId) -> f64 {
+        let found = self.0.binary_search_by_key(&service, |of| of.0);
+        found.map_or(0.0, |place| self.0[place].1)
     }
-    let reports = placed(counts);
-    let mut sums: HashMap<ServiceId, (f64, f64)> = HashMap::new();
-    for count in &counts.agents {
-        let Some(service) = count.service else {
-            continue;
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn services(self) -> Vec<ServiceId> {
+        self.0.into_iter().map(|(service, _)| service).collect()
+    }
+}
+
+/// The requests of a service: all of them, and those of which something is not said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Requests {
+    all: f64,
+    unknown: f64,
+    unshown: f64,
+}
+
+impl Unsaid {
+    /// Reads it from a window.
+    pub fn of(counts: &WindowCounts) -> Self {
+        if counts
+            .reports
+            .iter()
+            .all(|report| report.basis.shows_compliance())
+        {
+            return Self::default();
+        }
+        let reports = placed(counts);
+        let mut sums: HashMap<ServiceId, Requests> = HashMap::new();
+        let mut sampled = 0_u128;
+        for count in &counts.agents {
+            let Some(service) = count.service else {
+                continue;
+            };
+            let basis = reports.get(&count.agent).map_or(Basis::Reports, |of| of.0);
+            let offered = count.offered as f64;
+            let sum = sums.entry(service).or_default();
+            sum.all += offered;
+            if !basis.says_sampled() {
+                sum.unknown += offered;
+            }
+            if !basis.shows_compliance() {
+                sum.unshown += offered;
+                sampled += u128::from(count.sampled);
+            }
+        }
+        let parts = |part: fn(&Requests) -> f64| {
+            let sums = sums.iter().filter(|(_, sum)| part(sum) > 0.0);
+            let mut parts: Vec<_> = sums.map(|(of, sum)| (*of, part(sum) / sum.all)).collect();
+            parts.sort_unstable_by_key(|(service, _)| *service);
+            Parts(parts)
         };
-        let says = reports
-            .get(&count.agent)
-            .is_none_or(|(basis, _)| basis.says_sampled());
-        let (unsaid, all) = sums.entry(service).or_default();
-        let offered = count.offered as f64;
-        *all += offered;
-        *unsaid += if says { 0.0 } else { offered };
+        Self {
+            unknown: parts(|sum| sum.unknown),
+            unshown: parts(|sum| sum.unshown),
+            sampled: sampled as f64,
+        }
     }
-    let parts = sums.into_iter().filter(|(_, (unsaid, _))| *unsaid > 0.0);
-    let mut parts: Vec<_> = parts
-        .map(|(of, (unsaid, all))| (of, unsaid / all))
-        .collect();
-    parts.sort_unstable_by_key(|(service, _)| *service);
-    parts
+}
+
+/// The services of which a window does not say how many requests were sampled, sorted.
+#[must_use]
+pub fn sampled_unknown(counts: &WindowCounts) -> Vec<ServiceId> {
+    Unsaid::of(counts).unknown.services()
 }
 
 /// The basis of each agent in a window, and up to when it has counted. The format of release 0.1.0 does

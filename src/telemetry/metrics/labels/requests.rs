@@ -161,7 +161,7 @@ labels! {
 
     /// Why a data point of a metric that counts requests was not counted.
     LeftOutReason as "reason" {
-        /// It counts something else: spans that are not roots, or not of a server or consumer.
+        /// It counts something else: spans that are not roots, or what a process asks of others.
         NotARequest = "not_a_request",
         /// It has no value: its stream has ended.
         NoValue = "no_value",
@@ -173,8 +173,10 @@ labels! {
         NotMonotonic = "not_monotonic",
         /// Its metric is neither cumulative nor a delta.
         NoTemporality = "no_temporality",
-        /// It does not say when it was read.
+        /// It does not say when it was read, or the span when it ended.
         NoTime = "no_time",
+        /// It is a span without a valid id.
+        NoId = "no_id",
         /// The export already has the largest number of points or sources.
         TooMany = "too_many",
     }

@@ -11,7 +11,9 @@ labels! {
         Roots = "roots",
         /// By metrics that count requests, whether they are roots or not.
         Requests = "requests",
-        /// By spans after sampling.
+        /// By the root spans that were sampled.
+        Spans = "spans",
+        /// By all spans of servers after sampling, roots or not.
         Calls = "calls",
     }
 
@@ -19,9 +21,9 @@ labels! {
     UncountedReason as "reason" {
         /// It has no time.
         NoTime = "no_time",
-        /// A delta of a time that is not accepted any more.
+        /// A delta or a span of a time that is not accepted any more.
         TooOld = "too_old",
-        /// A delta of which nobody knows whether it was counted.
+        /// A delta or a span of which nobody knows whether it was counted.
         Forgotten = "forgotten",
         /// Its value is below the one before, although its stream did not start again.
         Shared = "shared",

@@ -148,7 +148,7 @@ prop_compose! {
         polls in prop::array::uniform4(0.0f32..1e30),
         (windows, stood) in any::<(u32, u32)>(),
         basis in prop::option::of(prop::sample::select(Basis::ALL.to_vec())),
-        bases in prop::array::uniform4(prop::option::of(any::<i64>())),
+        bases in prop::array::uniform5(prop::option::of(any::<i64>())),
     ) -> ServicePlan {
         let [default_probability, level, instances, lower_bound, peak] = numbers;
         let [heard, covered, agents_return, names_return, names_return_before] = parts;
