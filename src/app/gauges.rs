@@ -193,7 +193,8 @@ fn tell_groups(metrics: &Metrics, plan: &Plan) {
 struct Spending {
     offered: f64,
     share: f64,
-    observed_sampled: f64,
+    /// None if nobody says it.
+    observed_sampled: Option<f64>,
 }
 
 /// Sets the series of the services with the largest shares, and of all others together.
@@ -202,11 +203,16 @@ fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
     let mut others = Spending::default();
     let mut spending = Vec::new();
     for (name, service) in snapshot.services() {
-        let mut spends = Spending::default();
+        let known = snapshot.plan().sampled_known(service.id);
+        let mut spends = Spending {
+            observed_sampled: known.then_some(0.0),
+            ..Spending::default()
+        };
         for (_, operation) in snapshot.operations(service) {
             spends.offered += operation.offered;
             spends.share += operation.share;
-            spends.observed_sampled += operation.window_sampled as f64 / seconds;
+            let sampled = operation.window_sampled as f64 / seconds;
+            spends.observed_sampled = spends.observed_sampled.map(|sum| sum + sampled);
         }
         if &**name == OTHER_SERVICES {
             others = others.and(spends);
@@ -223,16 +229,16 @@ fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
     let told = [
         (
             &metrics.service_offered,
-            (|s| s.offered) as fn(Spending) -> f64,
+            (|s| Some(s.offered)) as fn(Spending) -> Option<f64>,
         ),
-        (&metrics.service_share, |s| s.share),
+        (&metrics.service_share, |s| Some(s.share)),
         (&metrics.service_observed_sampled, |s| s.observed_sampled),
     ];
     for (family, figure) in told {
         let services = spending
             .iter()
-            .map(|(name, spends)| (*name, figure(*spends)));
-        family.set(services, figure(others));
+            .filter_map(|(name, spends)| Some((*name, figure(*spends)?)));
+        family.set(services, figure(others).unwrap_or_default());
     }
 }
 
@@ -241,7 +247,11 @@ impl Spending {
         Self {
             offered: self.offered + other.offered,
             share: self.share + other.share,
-            observed_sampled: self.observed_sampled + other.observed_sampled,
+            // As far as it is known.
+            observed_sampled: [self.observed_sampled, other.observed_sampled]
+                .into_iter()
+                .flatten()
+                .reduce(|one, other| one + other),
         }
     }
 }

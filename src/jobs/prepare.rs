@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::allocation::{
-    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, WindowCounts,
+    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
+    WindowCounts, sampled_unknown,
 };
 use crate::names::Names;
 use crate::snapshot::Snapshot;
@@ -149,6 +150,12 @@ fn differs(counts: &WindowCounts, plan: &Plan) -> bool {
         || counted(|operation| operation.sampled) != planned(|operation| operation.window_sampled)
 }
 
+/// How many requests of an operation were sampled; none if it is of a service of which nobody says it.
+pub(super) fn sampled(counted: &OperationCount, unknown: &[ServiceId]) -> Option<u64> {
+    let is_unknown = unknown.binary_search(&counted.service).is_ok();
+    (!is_unknown).then_some(counted.sampled)
+}
+
 /// A window's history: its counts, and the probabilities of its plan.
 pub(super) fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
     let probability = |operation: OperationId| {
@@ -158,13 +165,14 @@ pub(super) fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -
             .ok()?;
         Some(plan.operations[at].probability as f32)
     };
+    let unknown = sampled_unknown(counts);
     let rows: Vec<HistoryOperation> = counts
         .operations
         .iter()
         .map(|counted| HistoryOperation {
             operation: counted.operation,
             offered: counted.offered,
-            sampled: counted.sampled,
+            sampled: sampled(counted, &unknown),
             probability: probability(counted.operation),
         })
         .collect();

@@ -15,9 +15,10 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use super::follow::blocking;
+use super::prepare::sampled;
 use super::windows::WindowRead;
 use super::{Job, JobContext};
-use crate::allocation::{OperationId, Timestamp, Window};
+use crate::allocation::{OperationId, Timestamp, Window, sampled_unknown};
 use crate::clock::Clock;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{HistoryRow, Incarnation, Settlement, Settling, StoreError, WriteFormat};
@@ -178,6 +179,7 @@ impl Settle {
         let changed = blocking(move || {
             let _turn = turn;
             let counts = counted.sums.counts(&names);
+            let unknown = sampled_unknown(&counts);
             let answered: HashMap<OperationId, Option<f32>> = before
                 .iter()
                 .map(|row| (row.operation, row.probability))
@@ -188,7 +190,7 @@ impl Settle {
                 .map(|counted| HistoryOperation {
                     operation: counted.operation,
                     offered: counted.offered,
-                    sampled: counted.sampled,
+                    sampled: sampled(counted, &unknown),
                     probability: answered.get(&counted.operation).copied().flatten(),
                 })
                 .collect();

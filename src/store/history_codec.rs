@@ -54,8 +54,8 @@ pub struct HistoryOperation {
     pub operation: OperationId,
     /// Root requests before sampling.
     pub offered: u64,
-    /// Sampled root requests.
-    pub sampled: u64,
+    /// Sampled root requests; none if nobody says how many.
+    pub sampled: Option<u64>,
     /// The probability served after the window, in [0, 1]. Single precision is enough to draw it.
     /// None if no plan contained the operation.
     pub probability: Option<f32>,
@@ -73,7 +73,7 @@ pub fn encode(operations: &[HistoryOperation], format: WriteFormat) -> Vec<u8> {
         sorted.dedup_by_key(|entry| entry.operation);
     }
     match format {
-        WriteFormat::Previous => frame::wrap(WHOLE, &table::encode(&sorted)),
+        WriteFormat::Previous => frame::wrap(WHOLE, &table::encode(&sorted, format)),
         WriteFormat::Newest => indexed(&sorted),
     }
 }
@@ -84,7 +84,7 @@ fn indexed(sorted: &[HistoryOperation]) -> Vec<u8> {
         .chunks(each)
         .map(|operations| Block {
             first: operations[0].operation.0,
-            bytes: frame::compress(&table::encode(operations)),
+            bytes: frame::compress(&table::encode(operations, WriteFormat::Newest)),
         })
         .collect();
     joined(&blocks)
@@ -287,7 +287,7 @@ mod tests {
             .map(|at| HistoryOperation {
                 operation: OperationId(3 * at + 1),
                 offered: u64::from(at) * 7,
-                sampled: u64::from(at),
+                sampled: (at % 7 > 0).then_some(u64::from(at)),
                 probability: (at % 5 > 0).then_some(0.25),
             })
             .collect()
@@ -320,8 +320,11 @@ mod tests {
 
     #[test]
     fn the_previous_format_is_searched_as_a_whole() {
-        let all = operations(100);
+        let mut all = operations(100);
         let payload = encode(&all, WriteFormat::Previous);
+        // It cannot say that a count is not known.
+        all.iter_mut()
+            .for_each(|entry| entry.sampled = entry.sampled.or(Some(0)));
         assert_eq!(cut(&payload, OperationId(1)), Cut::Whole);
         assert_eq!(cut(&[9, 9], OperationId(1)), Cut::Whole);
         for wanted in &all {

@@ -72,6 +72,7 @@ pub fn not_applying(plan: &Plan) -> Vec<(ServiceId, Applied)> {
     let mut found: Vec<(ServiceId, Applied)> = found
         .into_iter()
         .filter(|(_, applied)| applied.verdict() == Some(false))
+        .filter(|(service, _)| plan.sampled_known(*service))
         .collect();
     found.sort_unstable_by_key(|(service, _)| *service);
     found

@@ -27,7 +27,7 @@ pub struct PlanSummary {
     pub expected_sampled_traces_per_second: f64,
     /// The offered rate in the window, as reported.
     pub observed_offered_per_second: f64,
-    /// The sampled rate in the window, as reported.
+    /// The sampled rate in the window, as reported. Where nobody says it, what was due.
     pub observed_sampled_traces_per_second: f64,
     /// The water level; none if the budget does not bind.
     pub level_traces_per_second: Option<f64>,

@@ -44,7 +44,7 @@ fn row(window: Window, operation: OperationId, offered: u64, format: WriteFormat
     let operation = HistoryOperation {
         operation,
         offered,
-        sampled: 1,
+        sampled: Some(1),
         probability: Some(0.5),
     };
     HistoryRow {
@@ -125,7 +125,7 @@ fn large(format: WriteFormat) -> Vec<u8> {
         HistoryOperation {
             operation: OperationId(id),
             offered: u64::from(noise >> 12),
-            sampled: u64::from(noise >> 25),
+            sampled: Some(u64::from(noise >> 25)),
             probability: Some(f32::from_bits(0x3f00_0000 | noise >> 9)),
         }
     };

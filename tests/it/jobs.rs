@@ -146,7 +146,7 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
     let row = HistoryOperation {
         operation: get,
         offered: 100,
-        sampled: 1,
+        sampled: Some(1),
         probability: Some(0.25),
     };
     let written = HistoryRow {
@@ -173,7 +173,7 @@ async fn history_is_settled_from_what_was_counted_late_or_without_a_plan() {
     let counted = |operation, offered, sampled, probability| HistoryOperation {
         operation,
         offered,
-        sampled,
+        sampled: Some(sampled),
         probability,
     };
     let settled = vec![counted(get, 111, 3, Some(0.25)), counted(buy, 3, 0, None)];
@@ -218,7 +218,7 @@ async fn a_new_leader_settles_from_where_the_last_one_stopped() {
         let row = HistoryOperation {
             operation: get,
             offered: counted,
-            sampled: counted,
+            sampled: Some(counted),
             probability: None,
         };
         assert_eq!(second.history(window).await, Some(vec![row]));

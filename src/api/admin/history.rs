@@ -63,7 +63,7 @@ struct Point {
     window_start: DateTime<Utc>,
     window_seconds: f64,
     offered: u64,
-    sampled: u64,
+    sampled: Option<u64>,
     probability: Option<f32>,
 }
 

@@ -176,7 +176,8 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         document.offered_per_second += operation.offered;
         document.share_traces_per_second += operation.share;
     }
-    document.applies_strategy = applied.verdict();
+    let known = plan.sampled_known(held.id);
+    document.applies_strategy = applied.verdict().filter(|_| known);
     once.sort_unstable();
     let newest = once.iter().take(EXAMPLES);
     document.names_seen_once = newest.map(|(_, name)| (*name).to_owned()).collect();
@@ -197,7 +198,7 @@ struct OperationDocument {
     operation: String,
     offered_per_second: f64,
     window_offered: u64,
-    window_sampled: u64,
+    window_sampled: Option<u64>,
     probability: f64,
     share_traces_per_second: f64,
     listed: bool,
@@ -213,6 +214,7 @@ pub(super) async fn operations(
 ) -> Result<impl Responder, Problem> {
     let limit = page.limit()?;
     let snapshot = admin.served.snapshot();
+    let plan = snapshot.plan();
     let held = snapshot
         .service(&service)
         .ok_or_else(|| unknown_service(&service))?;
@@ -228,12 +230,12 @@ pub(super) async fn operations(
         .filter(|_| more)
         .map(|(name, _)| (*name).to_owned());
     let document = Operations {
-        plan: snapshot.plan().number,
+        plan: plan.number,
         service: &service,
         default_probability: held.default_probability,
         operations: found
             .iter()
-            .map(|(name, operation)| operation_document(snapshot.plan(), name, operation))
+            .map(|(name, operation)| operation_document(plan, name, operation))
             .collect(),
         next,
     };
@@ -245,11 +247,12 @@ pub(super) async fn operations(
 }
 
 fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> OperationDocument {
+    let known = plan.sampled_known(operation.service);
     OperationDocument {
         operation: name.into(),
         offered_per_second: operation.offered,
         window_offered: operation.window_offered,
-        window_sampled: operation.window_sampled,
+        window_sampled: known.then_some(operation.window_sampled),
         probability: operation.probability,
         share_traces_per_second: operation.share,
         listed: operation.is_listed(),

@@ -1,16 +1,18 @@
 //! Operations as four columns of the same length, which is stored first: ids as gaps, offered and
 //! sampled (all variable-length), and probabilities as the four bytes of an IEEE 754 single, NaN if
-//! there is none.
+//! there is none. Never are more requests sampled than offered, so one more says that nobody knows how many
+//! were sampled. The release before 0.2.0 does not know this, and gets 0.
 
 use super::HistoryOperation;
 use crate::allocation::OperationId;
+use crate::store::WriteFormat;
 use crate::store::varint::{Damage, Reader, put};
 
 /// The fewest bytes of an operation: one in each of the first three columns, and four in the last.
 const LEAST_BYTES: usize = 7;
 
 /// Encodes operations with ascending ids.
-pub(super) fn encode(sorted: &[HistoryOperation]) -> Vec<u8> {
+pub(super) fn encode(sorted: &[HistoryOperation], format: WriteFormat) -> Vec<u8> {
     let mut content = Vec::with_capacity(10 + sorted.len() * 10);
     put(&mut content, sorted.len() as u64);
     let mut previous = 0;
@@ -22,7 +24,7 @@ pub(super) fn encode(sorted: &[HistoryOperation]) -> Vec<u8> {
         put(&mut content, entry.offered);
     }
     for entry in sorted {
-        put(&mut content, entry.sampled);
+        put(&mut content, sampled(entry, format));
     }
     for entry in sorted {
         content.extend(entry.probability.unwrap_or(f32::NAN).to_le_bytes());
@@ -42,7 +44,7 @@ pub(super) fn decode(content: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
         operations.push(HistoryOperation {
             operation: OperationId(id),
             offered: 0,
-            sampled: 0,
+            sampled: None,
             probability: None,
         });
     }
@@ -50,7 +52,7 @@ pub(super) fn decode(content: &[u8]) -> Result<Vec<HistoryOperation>, Damage> {
         entry.offered = reader.number()?;
     }
     for entry in &mut operations {
-        entry.sampled = reader.number()?;
+        entry.sampled = known(reader.number()?, entry.offered);
     }
     for entry in &mut operations {
         entry.probability = probability(&mut reader)?;
@@ -95,9 +97,21 @@ pub(super) fn find(
     Ok(Some(HistoryOperation {
         operation,
         offered,
-        sampled,
+        sampled: known(sampled, offered),
         probability: probability(&mut reader)?,
     }))
+}
+
+fn sampled(entry: &HistoryOperation, format: WriteFormat) -> u64 {
+    let unknown = match format {
+        WriteFormat::Previous => 0,
+        WriteFormat::Newest => entry.offered.saturating_add(1),
+    };
+    entry.sampled.unwrap_or(unknown)
+}
+
+fn known(sampled: u64, offered: u64) -> Option<u64> {
+    (sampled <= offered).then_some(sampled)
 }
 
 fn probability(reader: &mut Reader<'_>) -> Result<Option<f32>, Damage> {

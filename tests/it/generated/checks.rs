@@ -281,8 +281,13 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
 }
 
 fn counted(history: &[HistoryOperation]) -> BTreeMap<OperationId, (u64, u64)> {
-    let row = |row: &HistoryOperation| (row.operation, (row.offered, row.sampled));
+    let row = |row: &HistoryOperation| (row.operation, (row.offered, sampled(row)));
     history.iter().map(row).collect()
+}
+
+/// Agents say what they sampled, so it is always known.
+fn sampled(row: &HistoryOperation) -> u64 {
+    row.sampled.unwrap_or(u64::MAX)
 }
 
 fn totals(counts: &WindowCounts) -> BTreeMap<OperationId, (u64, u64)> {
@@ -373,7 +378,7 @@ pub fn settled(
         let known = names.row(row.operation).unwrap_or(OperationRow::OVERFLOW);
         let total = told.entry(known.operation).or_default();
         total.0 += row.offered;
-        total.1 += row.sampled;
+        total.1 += sampled(row);
     }
     let wanted = totals(&counts(window, deltas, names));
     ensure!(

@@ -1,5 +1,7 @@
 //! What is exported is counted once, whatever it came over.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use weir::clock::{Clock, SystemClock};
 
@@ -7,7 +9,10 @@ use super::messages::{METRICS, protobuf};
 use super::start;
 use crate::support::app::TestApp;
 use crate::support::grpc::{Raw, framed};
+use crate::support::process::eventually;
 use crate::support::scrape::Scrape;
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const EXPORT: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
@@ -95,5 +100,43 @@ async fn requests_with_which_no_trace_begins_are_not_counted() {
     metrics.as_array_mut().unwrap().push(started);
     over_http(&app, "application/x-protobuf", protobuf(METRICS, &export)).await;
     assert_eq!(offered(&app).await, 0.0);
+    app.stop().await;
+}
+
+/// Metrics of requests do not say which were sampled. Nothing that people see takes that for none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_says_of_sampling_is_shown_as_unknown() {
+    let (app, _directory) = start(&[]).await;
+    let mut requests = 0;
+    let operation = eventually(DEADLINE, "a plan has counted requests", async || {
+        requests += 1000;
+        over_http(
+            &app,
+            "application/json",
+            export(requests, 0).to_string().into(),
+        )
+        .await;
+        let (_, said) = app.admin_get("/v1/services/checkout/operations").await;
+        let operation = said["operations"].get(0)?.clone();
+        (operation["window_offered"].as_u64()? > 0).then_some(operation)
+    })
+    .await;
+    assert_eq!(operation["window_sampled"], Value::Null, "{operation}");
+    let (_, services) = app.admin_get("/v1/services").await;
+    let service = &services["services"][0];
+    assert_eq!(service["applies_strategy"], Value::Null, "{service}");
+    let scrape = Scrape::of(&app).await;
+    let series = "weir_service_observed_sampled_traces_per_second{service=\"checkout\"}";
+    assert!(!scrape.series().contains(series), "it has no series");
+    assert!(
+        scrape.value("weir_observed_sampled_traces_per_second") > 0.0,
+        "what was due"
+    );
+    let path = "/v1/services/checkout/history?operation=GET";
+    let (_, history) = app.admin_get(path).await;
+    let points = history["points"].as_array().expect("has points");
+    assert!(!points.is_empty());
+    let is_unknown = |point: &Value| point["sampled"].is_null() && point["offered"].is_u64();
+    assert!(points.iter().all(is_unknown), "{history}");
     app.stop().await;
 }

@@ -104,7 +104,7 @@ async fn add_with_history(store: &PostgresStore, operation: &str, offered: u64) 
     let counted = HistoryOperation {
         operation: added.expect("it was added").operation,
         offered,
-        sampled: 0,
+        sampled: Some(0),
         probability: None,
     };
     let minute = SystemClock.timestamp().0 - 60_000;

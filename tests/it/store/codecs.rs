@@ -106,8 +106,12 @@ proptest! {
         seed in any::<u64>(),
         format in any_format(),
     ) {
-        let operations = history(ids, seed);
+        let mut operations = history(ids, seed);
         let bytes = history_codec::encode(&operations, format);
+        if format == WriteFormat::Previous {
+            // It cannot say that a count is not known.
+            operations.iter_mut().for_each(|entry| entry.sampled = entry.sampled.or(Some(0)));
+        }
         prop_assert_eq!(history_codec::decode(&bytes).unwrap(), operations.as_slice());
         for entry in &operations {
             let found = history_codec::find(&bytes, entry.operation).unwrap();
@@ -128,10 +132,12 @@ fn history(ids: BTreeSet<u32>, seed: u64) -> Vec<HistoryOperation> {
         let noise = seed
             .wrapping_mul(at.wrapping_add(0x9e37_79b9_7f4a_7c15))
             .rotate_left(17);
+        let offered = noise >> (noise % 64);
+        let sampled = (noise.rotate_right(9) >> (noise % 61)).min(offered);
         HistoryOperation {
             operation: OperationId(id),
-            offered: noise >> (noise % 64),
-            sampled: noise.rotate_right(9) >> (noise % 61),
+            offered,
+            sampled: (noise % 5 > 0 || offered == u64::MAX).then_some(sampled),
             probability: (noise % 3 > 0).then_some((noise % 1000) as f32 / 1000.0),
         }
     };
@@ -143,7 +149,7 @@ fn history_is_sorted_by_its_codec() {
     let entry = |id| HistoryOperation {
         operation: OperationId(id),
         offered: 3,
-        sampled: 2,
+        sampled: Some(2),
         probability: Some(0.5),
     };
     for format in [WriteFormat::Previous, WriteFormat::Newest] {
@@ -224,7 +230,7 @@ fn first_bytes_stay_readable() {
     let history = [HistoryOperation {
         operation: OperationId(300),
         offered: 1000,
-        sampled: 1,
+        sampled: Some(1),
         probability: Some(0.25),
     }];
     let first = "0128b52ffd200a51000001ac02e807010000803e";

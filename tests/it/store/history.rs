@@ -68,7 +68,7 @@ fn large(number: i64, format: WriteFormat) -> HistoryRow {
     let operation = |id: u32| HistoryOperation {
         operation: OperationId(id),
         offered: u64::from(id) * 1000 + number.unsigned_abs(),
-        sampled: u64::from(id),
+        sampled: Some(u64::from(id)),
         probability: Some(0.5),
     };
     let operations: Vec<_> = (1..=20_000).map(operation).collect();

@@ -122,7 +122,7 @@ fn nothing_takes_more_bytes_than_is_reckoned_with() {
         let operations = (1..=count).map(|number| HistoryOperation {
             operation: OperationId(number * 1_000_000),
             offered: u64::MAX,
-            sampled: u64::MAX,
+            sampled: Some(u64::MAX),
             probability: Some(0.5),
         });
         let operations: Vec<_> = operations.collect();
