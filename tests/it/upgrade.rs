@@ -3,6 +3,8 @@
 //!
 //! `make upgrade` builds the previous release and runs this.
 
+mod exporter;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use weir::store::postgres::PostgresStore;
 
+use self::exporter::Exporter;
 use crate::support::agents::{Agents, Behaviour};
 use crate::support::client::{Client, Count, http_client};
 use crate::support::postgres::Cluster;
@@ -128,10 +131,12 @@ async fn the_release_before_and_this_one_run_side_by_side_and_back() {
 
     let new = Replica::start(&this).await;
     agents.redirect(vec![old.sdk(), new.sdk()]);
+    let exporter = Exporter::start(vec![old.sdk(), new.sdk()]);
     plans_go_on(&[&old, &new], "this one follows the release before").await;
     old.leads("who led goes on").await;
 
     agents.redirect(vec![new.sdk()]);
+    exporter.redirect(vec![new.sdk()]);
     old.leave().await;
     new.leads("this one takes over").await;
     plans_go_on(&[&new], "this one plans alone").await;
@@ -143,22 +148,30 @@ async fn the_release_before_and_this_one_run_side_by_side_and_back() {
 
     let old = Replica::start(&before).await;
     agents.redirect(vec![old.sdk(), new.sdk()]);
+    exporter.redirect(vec![old.sdk(), new.sdk()]);
     plans_go_on(&[&new, &old], "the release before follows this one").await;
 
+    // The release before takes no exports, so they wait for this one.
     agents.redirect(vec![old.sdk()]);
+    exporter.redirect(vec![old.sdk()]);
     new.leave().await;
     old.leads("the release before takes over again").await;
     plans_go_on(&[&old], "the release before plans after this one").await;
 
     let new = Replica::start(&this).await;
     agents.redirect(vec![new.sdk()]);
+    exporter.redirect(vec![new.sdk()]);
     old.leave().await;
     new.leads("this one takes over for good").await;
     let finished = Replica::start(&this.clone().flag("--write-format", "newest")).await;
+    exporter.redirect(vec![new.sdk(), finished.sdk()]);
     plans_go_on(&[&new, &finished], "this one plans in the newest formats").await;
     assert_eq!(formats(&url).await, [6, 6, 6]);
 
-    let acknowledged = agents.finish().await;
+    let (exported, refused) = exporter.finish().await;
+    assert!(refused > 0, "the release before takes no exports");
+    let mut acknowledged = agents.finish().await;
+    acknowledged.extend(exported);
     assert!(agents.repeats() > 0);
     let store = PostgresStore::connect(&url, 2).await.unwrap();
     assert_eq!(stored_totals(&store).await, acknowledged);
