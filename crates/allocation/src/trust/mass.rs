@@ -19,6 +19,9 @@ pub(super) struct Pair {
     pub replaces: f64,
     /// Whether it is known from before the windows that are read.
     pub settled: bool,
+    /// Whether nothing more is expected of it: what it counted before it fell silent has been replaced, has
+    /// moved, was held apart, or is forgotten. Its counts are judged like all others.
+    pub is_gone: bool,
     /// Its counts by window: offered and sampled.
     pub counts: Vec<(u64, u64)>,
 }
@@ -139,10 +142,6 @@ fn pair(
     counts: Vec<(u64, u64)>,
     rate: Option<&AgentRate>,
 ) -> Option<Pair> {
-    if rate.is_none() && timeline.is_missing() {
-        // What it counted before it fell silent has been replaced, has moved, or is forgotten.
-        return None;
-    }
     let offered: f64 = counts.iter().map(|count| count.0 as f64).sum();
     let covered: f64 = timeline
         .covered
@@ -170,6 +169,7 @@ fn pair(
         rate: usual,
         replaces: rate.map_or(0.0, |rate| f64::from(rate.replaces).clamp(0.0, 1.0)),
         settled,
+        is_gone: rate.is_none() && timeline.is_missing(),
         counts,
     })
 }

@@ -152,6 +152,7 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         &mut timelines,
         &tuning.claims,
     );
+    pairs.retain(|pair| !pair.is_gone);
     let masses = masses(&timelines, &pairs);
     let settled = settle_from(previous, windows, &timelines, &masses, tuning);
     let lumps = lumps(&timelines, &masses);

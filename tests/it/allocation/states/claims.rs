@@ -5,20 +5,22 @@ use weir::allocation::{AgentId, Hold, ServiceId};
 use super::super::agents::{Sent, World, sent};
 use super::{BUDGET, assert_kept, mean, of};
 
-/// An agent claims 10¹² requests of a service five times, of which it says none was sampled, and falls silent.
-fn claims(service: u32) {
+/// An agent claims 10¹² requests of a service five times, of which it says none was sampled, and falls silent. Its
+/// last report ends early in the next window, or with its own.
+fn claims(service: u32, last: Option<f64>) {
     let mut world = World::settled(BUDGET, 4, 6);
-    let claimed = |number| {
+    let claimed = |number, ends| {
         let claim = Sent {
             stated: 0.0,
             counts: vec![(service, 90, 1_000_000_000_000)],
+            ends,
             ..sent(7, number)
         };
         [vec![claim], of(1..=4, number)].concat()
     };
     let before = world.plan.fleet.offered;
-    for _ in 0..5 {
-        world.pass(claimed);
+    for ends in [1.0; 5].into_iter().chain(last) {
+        world.pass(|number| claimed(number, ends));
         let claims = &world.plan.claims;
         assert_eq!(claims.len(), 1, "{claims:?}");
         let claim = (claims[0].agent, claims[0].service);
@@ -46,12 +48,20 @@ fn claims(service: u32) {
 
 #[test]
 fn a_claim_out_of_all_proportion_is_held_apart_and_named() {
-    claims(9);
+    claims(9, None);
+}
+
+#[test]
+fn the_end_of_a_claim_is_held_apart_when_its_agent_has_fallen_silent() {
+    for ends in [0.01, 0.1, 0.5, 0.9] {
+        claims(9, Some(ends));
+        claims(1, Some(ends));
+    }
 }
 
 #[test]
 fn a_claim_on_a_service_of_others_is_held_apart_and_named() {
-    claims(1);
+    claims(1, None);
 }
 
 #[test]
