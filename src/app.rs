@@ -4,6 +4,7 @@ mod background;
 mod fleet;
 mod gauges;
 mod listeners;
+mod tls;
 mod xray;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current};
 use crate::names::{AgentNames, Dictionary};
 use crate::net::listener::Listener;
+use crate::net::tls::TlsFilesError;
 use crate::settings::{Database, Settings, TimingSettings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
@@ -31,6 +33,7 @@ use crate::store::{FleetSettings, Guarded, Store, StoreError};
 use crate::supervise::{Supervisor, TaskEnd};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Exposition, Metrics, TaskName};
+use tls::Encrypted;
 
 /// A plan that is this many intervals old is stale.
 const STALE_AFTER_INTERVALS: f64 = 3.0;
@@ -59,6 +62,9 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The files of TLS cannot be used.
+    #[error("could not set up TLS (--tls-cert, --tls-key, --client-ca, --grpc-client-ca)")]
+    Tls(#[from] TlsFilesError),
     /// The settings that all replicas share differ from those of this one.
     #[error("this replica cannot run beside the others")]
     Fleet(#[from] FleetError),
@@ -86,6 +92,7 @@ struct Parts {
     fleet: FleetSettings,
     grace: Duration,
     shared: JobContext,
+    encrypted: Arc<Encrypted>,
     database: DatabaseState,
     stopping: Stopping,
     plan_state: PlanState,
@@ -119,6 +126,7 @@ impl App {
         state: DatabaseState,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
+        let encrypted = Arc::new(Encrypted::open(&settings, &metrics, &SystemClock)?);
         let database = settings.database.place().describe();
         let failed = |source| AppError::Store {
             database: database.clone(),
@@ -138,6 +146,7 @@ impl App {
             fleet,
             grace,
             shared,
+            encrypted,
             database: state,
             stopping: Stopping::default(),
             plan_state,

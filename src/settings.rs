@@ -10,6 +10,7 @@ mod listeners;
 mod logging;
 pub(crate) mod parse;
 pub(crate) mod timing;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,6 +25,7 @@ pub use listeners::{GRPC_DEFAULT, ListenerSettings};
 pub use logging::{LogFormat, LogSettings};
 pub use parse::AddressOrOff;
 pub use timing::TimingSettings;
+pub use tls::{TlsListener, TlsSettings};
 
 use crate::store::FleetSettings;
 
@@ -33,6 +35,9 @@ pub struct Settings {
     /// The addresses for SDKs, agents and operators, and their limits.
     #[command(flatten)]
     pub listeners: ListenerSettings,
+    /// Which of them speak TLS.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// How often plans are computed, and how long data is stored.
     #[command(flatten)]
     pub timing: TimingSettings,
@@ -108,6 +113,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsErrors> {
         let mut problems = Vec::new();
         self.listeners.check(&mut problems);
+        self.tls.check(&mut problems);
         self.timing.check(&mut problems);
         self.database.check(&mut problems);
         self.limits.check(&mut problems);
@@ -200,6 +206,23 @@ mod tests {
             .filter_map(|line| line.split_whitespace().next())
             .collect();
         assert_eq!(flags, ["--admin-listen", "--grace", "--data-dir"]);
+    }
+
+    #[test]
+    fn tls_needs_a_certificate_and_its_key() {
+        for alone in ["--tls-cert", "--tls-key", "--client-ca", "--grpc-client-ca"] {
+            let said = parse(&[alone, "/a.pem"]).unwrap_err();
+            assert!(said.contains("required"), "{said}");
+        }
+        let files = ["--tls-cert", "/a.pem", "--tls-key", "/k.pem"];
+        let all = parse(&files).unwrap();
+        assert_eq!(all.tls.tls_listeners.len(), 4);
+        all.check().unwrap();
+        let plain = ["--client-ca", "/ca.pem", "--tls-listeners", "grpc,admin"];
+        let said = parse(&[&files[..], &plain].concat()).unwrap().check();
+        let said = said.unwrap_err().to_string();
+        assert!(said.contains("add sdk to --tls-listeners"), "{said}");
+        assert!(parse(&["--tls-listeners", "sdk,http"]).is_err());
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 6] = [
+pub(super) const TASKS: [TaskName; 7] = [
+    TaskName::TlsFiles,
     TaskName::PollWriter,
     TaskName::FleetSettings,
     TaskName::Scheduler,
@@ -67,6 +68,14 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
         let writer = PollWriter::new(counted.clone(), replica);
         async move {
             writer.run(stop).await;
+            Ok(())
+        }
+    });
+    let (encrypted, clock) = (Arc::clone(&parts.encrypted), parts.clock());
+    supervisor.keep(TaskName::TlsFiles, move |stop| {
+        let watching = Arc::clone(&encrypted).watch(Arc::clone(&clock), stop);
+        async move {
+            watching.await;
             Ok(())
         }
     });

@@ -138,6 +138,7 @@ impl Parts {
                 }
             })),
             http2: Some(Arc::new(Elsewhere::new(where_grpc_is(grpc_port)))),
+            tls: self.encrypted.of(ListenerName::Sdk),
         };
         let strategies = strategies.clone();
         let routes = move |config: &mut ServiceConfig| {
@@ -176,6 +177,7 @@ impl Parts {
         let health = Data::new(self.health());
         let gates = Gates {
             http2: Some(Arc::new(self.grpc_services(exports))),
+            tls: self.encrypted.of(ListenerName::Grpc),
             ..Gates::default()
         };
         let strategies = strategies.clone();
@@ -283,6 +285,7 @@ impl Parts {
                 refused(check_announced(head.headers(), admin::LARGEST_BODY))
             })),
             http2: None,
+            tls: self.encrypted.of(ListenerName::Admin),
         };
         let routes = move |config: &mut ServiceConfig| {
             let (query, path) = extractors();

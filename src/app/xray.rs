@@ -40,6 +40,7 @@ impl Parts {
             expected: Some(Arc::new(|head| {
                 refused(check_announced(head.headers(), xray::BYTES_MAX))
             })),
+            tls: self.encrypted.of(ListenerName::Xray),
             ..Gates::default()
         };
         let routes = move |config: &mut ServiceConfig| {

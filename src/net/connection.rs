@@ -15,11 +15,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::http2::{Io, PREFACE};
 use super::places::Place;
+use super::stream::Stream;
 
 /// How often a connection is checked before its time limit closes it. So the limit is exact to a
 /// quarter, and neither a request nor an answer reads the clock.
@@ -57,7 +57,7 @@ const FIRST_BYTES: usize = 1024;
 
 /// A connection with a time limit.
 pub struct Connection {
-    io: TcpStream,
+    io: Stream,
     /// The first bytes, if they were read to see what the client speaks and not taken since.
     first: Vec<u8>,
     progress: Progress,
@@ -66,7 +66,7 @@ pub struct Connection {
 
 impl Connection {
     /// Wraps a connection that was just accepted. It occupies `place`.
-    pub(super) fn new(io: TcpStream, place: Place, limits: TimeLimits) -> Self {
+    pub(super) fn new(io: Stream, place: Place, limits: TimeLimits) -> Self {
         Self {
             io,
             first: Vec::new(),
@@ -199,8 +199,15 @@ impl Progress {
         self.held_up |= blocked;
     }
 
+    /// Notes that encrypted bytes of an answer wait in memory, because the client does not read.
+    fn not_read(&mut self) {
+        self.blocked = true;
+        self.held_up = true;
+    }
+
     /// Notes that everything written so far was sent: the server only flushes complete answers.
     fn flushed(&mut self, context: &Context<'_>, place: &Place) {
+        self.blocked = false;
         if std::mem::take(&mut self.held_up) {
             // Reading was skipped, so nothing else wakes the task for bytes that have arrived
             // since.
@@ -293,13 +300,15 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let step = Pin::new(&mut self.io).poll_flush(context);
+        let Self {
+            progress, place, ..
+        } = &mut *self;
         if step.is_ready() {
-            let Self {
-                progress, place, ..
-            } = &mut *self;
             progress.flushed(context, place);
+        } else {
+            progress.not_read();
         }
-        step
+        progress.bounded(step, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

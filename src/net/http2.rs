@@ -27,12 +27,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tonic::body::Body;
 
 use super::connection::TimeLimits;
 use super::listener::{HEAD_TIME_LIMIT, ListenerBounds, ListenerCounts};
 use super::places::Place;
+use super::stream::Stream;
 use crate::telemetry::metrics::Counter;
 
 /// The bytes that every HTTP/2 connection begins with (RFC 9113, 3.4).
@@ -277,17 +277,16 @@ impl Drop for InProgress {
 
 /// The connection under HTTP/2. It ends if its place is given to another.
 pub(super) struct Io {
-    io: TcpStream,
+    io: Stream,
     /// Bytes that were read already.
     first: Bytes,
     place: Rc<Place>,
 }
 
 impl Io {
-    pub fn new(io: TcpStream, first: Bytes, place: Place) -> Self {
-        // An answer is written in pieces, and none waits until the client has acknowledged the one
-        // before. If this fails, answers are slower.
-        let _ = io.set_nodelay(true);
+    pub fn new(io: Stream, first: Bytes, place: Place) -> Self {
+        // An answer is written in pieces.
+        io.send_at_once();
         Self {
             io,
             first,

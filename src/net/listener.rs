@@ -31,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, TimeLimits};
 use super::hosts::AllowedHosts;
 use super::http2::{Calls, Http2};
-use super::places::Places;
+use super::places::{Place, Places};
+use super::stream::Stream;
+use super::tls::Tls;
 use crate::http::problem::not_found;
 use crate::telemetry::metrics::{Counter, Gauge};
 
@@ -99,6 +101,8 @@ pub struct Gates {
     pub expected: Option<HeadCheck>,
     /// What answers clients that speak HTTP/2; if not given, they get an error of HTTP/1.1.
     pub http2: Option<Arc<dyn Calls>>,
+    /// TLS; if not given, connections are plain.
+    pub tls: Option<Tls>,
 }
 
 /// A listener that is bound. It serves once it is run.
@@ -190,6 +194,7 @@ where
             hosts,
             expected,
             http2,
+            tls,
         } = gates.clone();
         let answers = Routes::new()
             .default_service(web::to(not_found))
@@ -229,8 +234,8 @@ where
         let http2 = http2.map(|calls| Rc::new(Http2::new(calls, &bounds, &counts)));
         let heard = fn_service(move |io: TcpStream| {
             let peer = io.peer_addr().ok();
-            let connection = Connection::new(io, places.take(), bounds.time);
-            heard(connection, peer, http2.clone())
+            let opened = opened(io, &places, tls.clone());
+            heard(opened, bounds.time, peer, http2.clone())
         });
         let spoken = apply_fn_factory(http, move |heard: Heard, http1| match heard {
             Heard::Http1(connection, peer) => Either::Left(http1.call((connection, peer))),
@@ -253,12 +258,34 @@ enum Heard {
     Http2(Connection, Http2),
 }
 
+/// Gives a new connection its place at once, and lets it shake hands where the listener speaks TLS.
+fn opened(
+    io: TcpStream,
+    places: &Rc<Places>,
+    tls: Option<Tls>,
+) -> impl Future<Output = io::Result<(Stream, Place)>> + use<> {
+    let place = match tls {
+        Some(_) => places.take_for_handshake(),
+        None => places.take(),
+    };
+    async move {
+        let stream = match tls {
+            Some(tls) => tls.accept(io, &place).await?,
+            None => Stream::Plain(io),
+        };
+        Ok((stream, place))
+    }
+}
+
 /// Finds out what a client speaks, where it may speak HTTP/2.
 async fn heard(
-    mut connection: Connection,
+    opened: impl Future<Output = io::Result<(Stream, Place)>>,
+    time: TimeLimits,
     peer: Option<SocketAddr>,
     http2: Option<Rc<Http2>>,
 ) -> Result<Heard, DispatchError> {
+    let (stream, place) = opened.await?;
+    let mut connection = Connection::new(stream, place, time);
     if let Some(http2) = http2 {
         let speaks = tokio::time::timeout(HEAD_TIME_LIMIT, connection.speaks_http2()).await;
         if speaks.map_err(|_| DispatchError::SlowRequestTimeout)?? {

@@ -9,3 +9,5 @@ pub mod hosts;
 pub mod http2;
 pub mod listener;
 mod places;
+mod stream;
+pub mod tls;

@@ -6,12 +6,20 @@
 //! accepted, and the one that has been idle for longest is closed for it. A connection with a
 //! request in progress keeps its place. If all have one, new connections wait until a time limit
 //! ends one of them.
+//!
+//! A client that shakes hands (TLS) has a place, too, and costs the listener more than it costs the
+//! client. So handshakes have a part of the places. When it is full, a new one replaces the oldest,
+//! and none takes the place of a client that has been answered.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::telemetry::metrics::{Counter, Gauge};
+
+/// One in this many places may be that of a handshake. An honest one takes milliseconds.
+const HANDSHAKES_PART: usize = 4;
 
 /// The places of one worker. All of its connections are on its thread.
 pub(super) struct Places {
@@ -19,6 +27,8 @@ pub(super) struct Places {
     taken: RefCell<Vec<Rc<State>>>,
     /// How often a connection became idle. This gives an order without reading the clock.
     idled: Cell<u64>,
+    /// The places of handshakes.
+    handshakes: Cell<usize>,
     open: Gauge,
     evicted: Counter,
 }
@@ -34,6 +44,8 @@ struct State {
     index: Cell<usize>,
     /// The value of `idled` when it became idle; none while a request is in progress.
     idle_since: Cell<Option<u64>>,
+    /// Whether its client shakes hands.
+    shaking: Cell<bool>,
     evicted: Cell<bool>,
     /// The task to wake when the place is lost.
     waiting: RefCell<Option<Waker>>,
@@ -47,6 +59,7 @@ impl Places {
             most,
             taken: RefCell::default(),
             idled: Cell::new(0),
+            handshakes: Cell::new(0),
             open,
             evicted,
         })
@@ -56,11 +69,29 @@ impl Places {
     pub fn take(self: &Rc<Self>) -> Place {
         let mut taken = self.taken.borrow_mut();
         if taken.len() >= self.most {
-            self.evict(&taken);
+            self.evict(&taken, |_| true);
         }
+        self.place(&mut taken, false)
+    }
+
+    /// The same for a client that shakes hands first, until [`Place::shaken`]. If too many do, it
+    /// takes the place of the one that has been at it for longest.
+    pub fn take_for_handshake(self: &Rc<Self>) -> Place {
+        let mut taken = self.taken.borrow_mut();
+        if self.handshakes.get() >= (self.most / HANDSHAKES_PART).max(1) {
+            self.evict(&taken, |state| state.shaking.get());
+        } else if taken.len() >= self.most {
+            self.evict(&taken, |_| true);
+        }
+        self.handshakes.set(self.handshakes.get() + 1);
+        self.place(&mut taken, true)
+    }
+
+    fn place(self: &Rc<Self>, taken: &mut Vec<Rc<State>>, shaking: bool) -> Place {
         let state = Rc::new(State {
             index: Cell::new(taken.len()),
             idle_since: Cell::new(Some(self.next())),
+            shaking: Cell::new(shaking),
             evicted: Cell::new(false),
             waiting: RefCell::default(),
         });
@@ -77,22 +108,46 @@ impl Places {
         self.idled.get()
     }
 
-    /// Searches all of them. Only a client that comes to a full listener pays for this, not every
+    /// Closes the one of these that has been idle for longest. Searches all of them. Only a client that comes to a full listener pays for this, not every
     /// poll.
-    fn evict(&self, taken: &[Rc<State>]) {
-        let idle = taken.iter().filter(|state| !state.evicted.get());
+    fn evict(&self, taken: &[Rc<State>], these: impl Fn(&State) -> bool) {
+        let idle = taken
+            .iter()
+            .filter(|state| !state.evicted.get() && these(state));
         let idle = idle.filter_map(|state| Some((state.idle_since.get()?, state)));
         if let Some((_, state)) = idle.min_by_key(|(since, _)| *since) {
             state.evicted.set(true);
+            self.has_shaken(state);
             self.evicted.inc();
             if let Some(waker) = state.waiting.take() {
                 waker.wake();
             }
         }
     }
+
+    fn has_shaken(&self, state: &State) {
+        if state.shaking.replace(false) {
+            self.handshakes.set(self.handshakes.get() - 1);
+        }
+    }
 }
 
 impl Place {
+    /// Notes that the handshake is over, and the first request has not begun.
+    pub fn shaken(&self) {
+        self.places.has_shaken(&self.state);
+        self.idle();
+    }
+
+    /// Returns when the place is given to another connection.
+    pub async fn lost(&self) {
+        poll_fn(|context| match self.is_lost(context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
     /// Notes that bytes of a request have arrived.
     pub fn busy(&self) {
         self.state.idle_since.set(None);
@@ -120,6 +175,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.open.dec();
+        self.places.has_shaken(&self.state);
         let mut taken = self.places.taken.borrow_mut();
         let index = self.state.index.get();
         taken.swap_remove(index);
@@ -165,6 +221,24 @@ mod tests {
         assert_eq!(all, [true, false, false, false]);
         drop((first, busy, newcomer, another));
         assert_eq!(open.get(), 0.0);
+    }
+
+    #[test]
+    fn handshakes_replace_each_other_and_nobody_else() {
+        let (places, evicted, _) = places(8);
+        let answered = places.take_for_handshake();
+        answered.shaken();
+        let [first, second] = [(); 2].map(|()| places.take_for_handshake());
+        let third = places.take_for_handshake();
+        let all = [&answered, &first, &second, &third].map(lost);
+        assert_eq!(all, [false, true, false, false]);
+        // Those that have ended, in whatever way, leave room for others.
+        drop((first, second));
+        let fourth = places.take_for_handshake();
+        third.shaken();
+        let fifth = places.take_for_handshake();
+        let all = [&answered, &third, &fourth, &fifth].map(lost);
+        assert_eq!((all, evicted.get()), ([false; 4], 1));
     }
 
     #[test]

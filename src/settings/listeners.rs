@@ -22,7 +22,7 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub listen: SocketAddr,
-    /// Address for SDKs that poll strategies over gRPC (HTTP/2 without TLS), or off. It also answers
+    /// Address for SDKs that poll strategies over gRPC, or off. It also answers
     /// polls over HTTP/1.1. If the default is in use, a warning says so, and gRPC is off
     #[arg(
         long,

@@ -233,6 +233,18 @@ metrics! {
         /// Connections closed because a request could not be read as HTTP/1.1 or HTTP/2, by
         /// listener.
         malformed_requests: By<ListenerName, Counter> = "weir_malformed_requests_total",
+        /// Handshakes of TLS, by listener and outcome.
+        tls_handshakes: By<(ListenerName, HandshakeOutcome), Counter> = "weir_tls_handshakes_total",
+        /// Unix time from which the certificate that a listener presents is valid; 0 without TLS.
+        tls_not_before: By<ListenerName, Gauge> = "weir_tls_certificate_not_before_timestamp_seconds",
+        /// Unix time until which the certificate that a listener presents is valid, with those
+        /// between it and its authority; 0 without TLS.
+        tls_not_after: By<ListenerName, Gauge> = "weir_tls_certificate_not_after_timestamp_seconds",
+        /// Changes of the files of TLS, by listener and outcome.
+        tls_reloads: By<(ListenerName, TlsReload), Counter> = "weir_tls_reloads_total",
+        /// 1 while the files of a listener's TLS cannot be used, and what was read from them before
+        /// stays in use; else 0.
+        tls_files_refused: By<ListenerName, Gauge> = "weir_tls_files_refused",
         /// Polls, by protocol and outcome: known service, unknown service (served the fleet's
         /// default), or malformed.
         polls: By<(PollProtocol, PollOutcome), Counter> = "weir_polls_total",

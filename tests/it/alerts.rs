@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 32] = [
+const WITH_A_FAULT: [&str; 34] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -41,6 +41,8 @@ const WITH_A_FAULT: [&str; 32] = [
     "WeirClockOffset",
     "WeirClockStepped",
     "WeirMemoryHigh",
+    "WeirCertificateEnds",
+    "WeirTlsFilesRefused",
     "WeirIngestFailing",
     "WeirReportsRejected",
     "WeirReportEntriesIgnored",
@@ -109,6 +111,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::absurd_counts,
         process::idle_connections,
         process::panics,
+        process::certificates,
     );
 }
 

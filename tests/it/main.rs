@@ -50,6 +50,7 @@ mod strategies_file;
 mod structure;
 mod supervision;
 mod support;
+mod tls;
 mod trust;
 mod unreadable;
 mod upgrade;

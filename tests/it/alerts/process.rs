@@ -18,6 +18,7 @@ use crate::support::app::report;
 use crate::support::client::{Answer, http_client, send};
 use crate::support::postgres::TestDatabase;
 use crate::support::process::{WallClock, WeirCommand, WeirProcess};
+use crate::support::tls::{Authority, Secret, Valid};
 
 /// Connections taken in the test that has too many of them.
 const CONNECTIONS: usize = 40;
@@ -251,4 +252,29 @@ pub async fn panics(world: Arc<World>) {
     world.clears(job, "WeirLeaseGivenUp").await;
     world.clears(job, "WeirTaskEnded").await;
     weir.app.stop().await;
+}
+
+/// Nobody renews a certificate. Then somebody does, but damages the key, and mends it.
+pub async fn certificates(world: Arc<World>) {
+    const YEAR: i64 = 365 * 24 * 3600;
+    let job = "weir-tls";
+    let authority = Authority::new("ours");
+    let old = authority.server(Valid(-YEAR, 3600));
+    let mut secret = Secret::of(&old);
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory)
+        .flag("--tls-cert", secret.file("tls.crt"))
+        .flag("--tls-key", secret.file("tls.key"))
+        .flag("--tls-listeners", "sdk,grpc")
+        .start()
+        .await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirTlsFilesRefused").await;
+    world.fires(job, "WeirCertificateEnds").await;
+    let new = authority.server(Valid(-60, YEAR));
+    secret.replace(&new.certificate, &new.key[..100], None);
+    world.fires(job, "WeirTlsFilesRefused").await;
+    secret.replace(&new.certificate, &new.key, None);
+    world.clears(job, "WeirTlsFilesRefused").await;
+    world.clears(job, "WeirCertificateEnds").await;
 }

@@ -12,6 +12,7 @@ use crate::support::client::{Client, Count, http_client, send};
 use crate::support::postgres::TestDatabase;
 use crate::support::process::{WeirProcess, eventually};
 use crate::support::prometheus::{Prometheus, Sample};
+use crate::support::tls::{Authority, Secret, Valid};
 
 use super::document::{Dashboard, Panel, root};
 
@@ -43,8 +44,11 @@ fn filled_in(expression: &str) -> String {
     filled
 }
 
-async fn replica(database: &TestDatabase) -> WeirProcess {
+async fn replica(database: &TestDatabase, tls: &Secret) -> WeirProcess {
     WeirProcess::command()
+        .flag("--tls-cert", tls.file("tls.crt"))
+        .flag("--tls-key", tls.file("tls.key"))
+        .flag("--tls-listeners", "grpc")
         .flag("--database-url", database.url())
         .flag("--interval", "1s")
         .flag("--grace", "500ms")
@@ -161,7 +165,11 @@ async fn show_something(prometheus: &Prometheus, panels: &[Panel<'_>], polled: &
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_of_every_panel_gives_something() {
     let database = TestDatabase::create().await;
-    let replicas = [replica(&database).await, replica(&database).await];
+    let tls = Secret::of(&Authority::new("ours").server(Valid::NOW));
+    let replicas = [
+        replica(&database, &tls).await,
+        replica(&database, &tls).await,
+    ];
     Client::of(&replicas[0]).set_budget(BUDGET).await;
     let urls = replicas.iter().map(|replica| replica.sdk_url().to_owned());
     let mut agents = Agents::start(load(), urls.collect());

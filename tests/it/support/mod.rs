@@ -13,4 +13,5 @@ pub mod prometheus;
 pub mod proxy;
 pub mod scrape;
 pub mod stored;
+pub mod tls;
 pub mod watchdog;

@@ -49,6 +49,8 @@ labels! {
         Committer = "committer",
         /// Watches the settings that all replicas share.
         FleetSettings = "fleet_settings",
+        /// Reads the files of TLS again.
+        TlsFiles = "tls_files",
         /// Answers SDKs and agents.
         SdkListener = "sdk_listener",
         /// Answers SDKs that speak gRPC.

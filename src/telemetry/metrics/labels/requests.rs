@@ -212,4 +212,36 @@ labels! {
         /// The listener for operators.
         Admin = "admin",
     }
+
+    /// How a handshake of TLS ended.
+    HandshakeOutcome as "outcome" {
+        /// The connection is encrypted.
+        Completed = "completed",
+        /// The client does not speak TLS.
+        Plain = "plain",
+        /// It took too long.
+        Slow = "slow",
+        /// The client left.
+        Gone = "gone",
+        /// Too many clients shook hands, and this one had been at it for longest.
+        Evicted = "evicted",
+        /// The client does not accept the listener's certificate.
+        Distrusted = "distrusted",
+        /// The client presented no certificate, and has to.
+        NoClientCertificate = "no_client_certificate",
+        /// The client's certificate is not signed by an authority of the listener, or not valid now.
+        ClientRefused = "client_refused",
+        /// The two have no version, no algorithm or no protocol in common.
+        Incompatible = "incompatible",
+        /// The client broke the protocol.
+        Malformed = "malformed",
+    }
+
+    /// How a change of the files of TLS ended.
+    TlsReload as "outcome" {
+        /// New handshakes use the new files.
+        Succeeded = "succeeded",
+        /// The new files cannot be used, and the old ones stay in use.
+        Failed = "failed",
+    }
 }
