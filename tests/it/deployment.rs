@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::{Command, CommandFactory};
 use serde_json::Value;
 use weir::api::health::ROUTES;
-use weir::settings::Settings;
+use weir::cli::Cli;
 use yaml_rust2::YamlLoader;
 
 use crate::contract::document::value;
@@ -35,9 +35,11 @@ fn kubernetes(file: &str) -> Value {
 
 #[test]
 fn every_setting_they_name_is_one_of_weirs() {
-    let command = Settings::augment_args(Command::new("serve"));
-    let known: BTreeSet<&str> = command
-        .get_arguments()
+    let command = Cli::command();
+    let known: BTreeSet<&str> = ["serve", "health"]
+        .iter()
+        .filter_map(|name| command.find_subcommand(name))
+        .flat_map(Command::get_arguments)
         .filter_map(|argument| argument.get_env()?.to_str())
         .collect();
     let mut named = BTreeSet::new();
@@ -123,6 +125,26 @@ fn kubernetes_opens_the_port_of_xray_everywhere_or_nowhere() {
     let port = &container[1]["name"];
     assert_eq!(added(&component, "Service")[0]["targetPort"], *port);
     assert_eq!(added(&component, "NetworkPolicy")[0]["port"], *port);
+}
+
+#[test]
+fn tls_is_a_component_that_reads_whole_folders() {
+    let deployment = kubernetes("tls/deployment.yaml");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mount = &container["volumeMounts"][0];
+    assert_eq!(mount["name"], pod["volumes"][0]["name"]);
+    // A link to a new folder replaces the files: a file that is mounted by itself stays the old one.
+    assert!(mount.get("subPath").is_none());
+    let folder = mount["mountPath"].as_str().unwrap();
+    let environment = container["env"].as_array().unwrap();
+    for (name, file) in [("WEIR_TLS_CERT", "tls.crt"), ("WEIR_TLS_KEY", "tls.key")] {
+        let given = environment.iter().find(|given| given["name"] == name);
+        assert_eq!(given.unwrap()["value"], format!("{folder}/{file}"));
+    }
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS");
+    }
 }
 
 #[test]
