@@ -356,6 +356,7 @@ impl Parts {
             grpc = %address(grpc),
             xray = %address(xray),
             admin = %admin.address(),
+            tls = self.encrypted.names(),
             database = self.settings.database.place().describe(),
             interval = %humantime::format_duration(self.shared.interval),
             plan = self.shared.served.load().plan().number,

@@ -92,6 +92,19 @@ impl Encrypted {
             .map(|listener| listener.tls.clone())
     }
 
+    /// The listeners that speak TLS, for the log.
+    pub(super) fn names(&self) -> String {
+        let names: Vec<_> = self
+            .listeners()
+            .iter()
+            .map(|one| one.name.value())
+            .collect();
+        match names.is_empty() {
+            true => "off".into(),
+            false => names.join(","),
+        }
+    }
+
     fn listeners(&self) -> MutexGuard<'_, Vec<Watched>> {
         let locked = self.listeners.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
