@@ -108,8 +108,8 @@ impl Places {
         self.idled.get()
     }
 
-    /// Closes the one of these that has been idle for longest. Searches all of them. Only a client that comes to a full listener pays for this, not every
-    /// poll.
+    /// Closes the one of these that has been idle for longest. Searches all of them. Only a client that
+    /// comes to a full listener pays for this, not every poll.
     fn evict(&self, taken: &[Rc<State>], these: impl Fn(&State) -> bool) {
         let idle = taken
             .iter()
