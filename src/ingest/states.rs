@@ -100,6 +100,7 @@ impl States {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::streams;
     use crate::telemetry::metrics::Metrics;
 
     fn key(number: u128) -> SourceKey {
@@ -114,6 +115,48 @@ mod tests {
             number,
             bytes: Some(vec![0; bytes]),
         }
+    }
+
+    /// Processes with 40 streams each, as those of Java and JavaScript send them: each stream has its own start.
+    #[test]
+    fn a_hundred_thousand_live_streams_take_less_than_three_mebibytes() {
+        const SECOND: u64 = 1_000_000_000;
+        let now_ns = 1_795_165_200 * SECOND;
+        let states = States::new(64 << 20, Metrics::new().source_state_bytes);
+        for process in 0..2500_u64 {
+            let mut of = streams::SourceState {
+                since_ns: now_ns,
+                weights: vec![("GET".into(), 40), ("POST".into(), 20)],
+                ..streams::SourceState::default()
+            };
+            for stream in 0..40 {
+                // Digests are anywhere.
+                let series = (process * 40 + stream).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let start_ns = now_ns + stream * SECOND / 7;
+                let counter = streams::Counter {
+                    time_ns: now_ns + 60 * SECOND,
+                    value: 1_000_000 + stream,
+                };
+                of.counters.insert((series, start_ns), counter);
+            }
+            let bytes = streams::encode(&mut of, now_ns);
+            assert_eq!(bytes.len(), bytes.capacity());
+            let agent = format!("checkout/{process:032x}/0123456789ab");
+            let agent = AgentName::parse(&agent).expect("is a name");
+            let state = SourceState {
+                number: process,
+                bytes: Some(bytes),
+            };
+            states.put((agent, Uuid::from_u128(process.into())), state);
+        }
+        let counted = states.bytes.get() as usize;
+        assert!((2 << 20..3 << 20).contains(&counted), "{counted}");
+        // What the map itself takes, which grows to twice the size: all of it is counted.
+        let halves = states.halves.lock().expect("no panic");
+        let slot = size_of::<(SourceKey, SourceState)>() + 1;
+        let places = (halves.newer.states.capacity() * 8 / 7).next_power_of_two();
+        let per_entry = places * slot / halves.newer.states.len();
+        assert!(per_entry <= ENTRY_BYTES, "{per_entry}");
     }
 
     #[test]

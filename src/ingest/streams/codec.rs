@@ -60,6 +60,8 @@ pub(in crate::ingest) fn encode(state: &mut SourceState, now_ns: u64) -> Vec<u8>
         bytes = postcard::to_extend(&columns, bytes)
             .expect("numbers and text are serialized into memory");
         if bytes.len() <= LARGEST {
+            // It is remembered.
+            bytes.shrink_to_fit();
             return bytes;
         }
         match state.counters.len() {

@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 
 pub(super) use codec::{Unreadable, decode, encode};
 pub(super) use said::{Said, Unit};
+#[cfg(test)]
+pub(super) use state::Counter;
 pub(super) use state::{Measure, SourceState};
 
 use super::source::{Counted, Point, SourceExport};
