@@ -7,6 +7,7 @@
 
 mod agents;
 mod dictionary;
+mod final_names;
 mod forget;
 mod rising;
 mod shards;
@@ -21,6 +22,7 @@ use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnatio
 
 pub use agents::{AgentNames, NamesOfAgents, agent_id};
 pub use dictionary::{Dictionary, ResolveError, Resolved};
+pub use final_names::{FinalCount, FinalNames, Heard};
 pub use forget::{Forgotten, forget};
 use rising::{Numbered, Rising};
 use shards::{Keyed, Shard, Shards, hash_of_name};

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    Job, LeaseKeeper, Maintain, Patience, PlanFollower, PollWriter, Recompute, RetentionPace,
-    Runner, Scheduler, Settle,
+    FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Patience, PlanFollower, PollWriter,
+    Recompute, RetentionPace, Runner, Scheduler, Settle,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -18,9 +18,10 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 7] = [
+pub(super) const TASKS: [TaskName; 8] = [
     TaskName::TlsFiles,
     TaskName::PollWriter,
+    TaskName::FinalNameWriter,
     TaskName::FleetSettings,
     TaskName::Scheduler,
     TaskName::Runner,
@@ -63,14 +64,7 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
         }
     });
     let replica = Uuid::new_v4();
-    let counted = shared.clone();
-    supervisor.keep(TaskName::PollWriter, move |stop| {
-        let writer = PollWriter::new(counted.clone(), replica);
-        async move {
-            writer.run(stop).await;
-            Ok(())
-        }
-    });
+    write_windows(shared, replica, supervisor);
     let (encrypted, clock) = (Arc::clone(&parts.encrypted), parts.clock());
     supervisor.keep(TaskName::TlsFiles, move |stop| {
         let watching = Arc::clone(&encrypted).watch(Arc::clone(&clock), stop);
@@ -89,6 +83,26 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
         }
     });
     keeper
+}
+
+/// Starts what writes at the end of each window what this replica was asked and what it heard.
+fn write_windows(shared: &JobContext, replica: Uuid, supervisor: &mut Supervisor) {
+    let counted = shared.clone();
+    supervisor.keep(TaskName::PollWriter, move |stop| {
+        let writer = PollWriter::new(counted.clone(), replica);
+        async move {
+            writer.run(stop).await;
+            Ok(())
+        }
+    });
+    let heard = shared.clone();
+    supervisor.keep(TaskName::FinalNameWriter, move |stop| {
+        let writer = FinalNameWriter::new(heard.clone(), replica);
+        async move {
+            writer.run(stop).await;
+            Ok(())
+        }
+    });
 }
 
 fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {

@@ -14,10 +14,12 @@ use uuid::Uuid;
 use super::precedence::{self, Standing, basis_label};
 use super::report::{Number, ReportBuilder};
 use super::states::SourceKey;
-use super::streams::{self, Counts, Instants, Said, SourceState, Taken, Unit, Unreadable};
+use super::streams::{
+    self, Counts, FinalCounts, Instants, Said, SourceState, Taken, Unit, Unreadable,
+};
 use super::{Acknowledged, Counted, Ingest, IngestError, Pending, SourceExport, Weight, in_time};
 use crate::allocation::{AgentCount, AgentName, Basis, Timestamp, Window};
-use crate::names::agent_id;
+use crate::names::{FinalCount, agent_id};
 use crate::store::{self, Admission, NextState, ResolvedReport, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::CountBasis;
@@ -144,6 +146,7 @@ impl Ingest {
                 bytes: Some(bytes),
             };
             if self.store_next(export, &key, &taken, &next).await? == Acknowledged::Counted {
+                self.name(&export.service, &taken.final_names);
                 self.states.put(key, next);
                 return Ok(taken.said);
             }
@@ -178,6 +181,17 @@ impl Ingest {
             left_out.inc_by(requests(export));
         }
         is_left_out
+    }
+
+    /// Counts the final names of what is stored now.
+    fn name(&self, service: &str, names: &FinalCounts<'_>) {
+        let names = names.iter().map(|(name, requests)| FinalCount {
+            at_start: name.0,
+            at_end: name.1,
+            requests: *requests,
+        });
+        let names: Vec<FinalCount<'_>> = names.collect();
+        self.dictionary.final_names().count(service, &names);
     }
 
     /// Stores the next state of a source together with what it counted.

@@ -22,6 +22,9 @@ use crate::view::silent::{is_silent, unsettled, windows_of};
 /// dropped.
 const SPARE: Duration = Duration::from_secs(3600);
 
+/// How long final names stay: three times as long as they are read.
+const FINAL_NAMES: Duration = Duration::from_secs(15 * 60);
+
 /// States of the dictionary that are remembered. Every replica reads the changes at least once an
 /// interval, and one interval seldom brings this many new names. At 100 bytes each: 1 MB.
 const DICTIONARY_STATES: u32 = 10_000;
@@ -183,6 +186,7 @@ impl Maintain {
                 settled,
             ),
             polls_before: before(POLL_WINDOWS * self.shared.interval + self.grace),
+            final_names_before: before(FINAL_NAMES.max(4 * self.shared.interval)),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             revisions: Configuration::REVISIONS,

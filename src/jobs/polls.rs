@@ -52,7 +52,9 @@ impl PollWriter {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let window = Window::aligned(self.since, self.shared.interval.as_millis() as i64);
-            let ended = stop.run_until_cancelled(self.end_of(window)).await;
+            let ended = stop
+                .run_until_cancelled(end_of(&*self.shared.clock, window))
+                .await;
             let mut taken = self.take(window).await;
             if ended.is_some() {
                 self.write(taken).await;
@@ -63,18 +65,6 @@ impl PollWriter {
                 last.counted.end = last.counted.end.min(before_its_end);
             }
             return self.write(taken).await;
-        }
-    }
-
-    /// Waits for the end of a window, or until the clock is set back to before it.
-    async fn end_of(&self, window: Window) {
-        loop {
-            let now = self.shared.clock.timestamp();
-            let left = u64::try_from(window.end.0.saturating_sub(now.0)).unwrap_or(0);
-            if left == 0 || now < window.start {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
         }
     }
 
@@ -108,5 +98,17 @@ impl PollWriter {
         if let Some(polls) = polls {
             let _ = tokio::time::timeout(WRITE, self.shared.store.commit_polls(&polls)).await;
         }
+    }
+}
+
+/// Waits for the end of a window, or until the clock is set back to before it.
+pub(super) async fn end_of(clock: &dyn Clock, window: Window) {
+    loop {
+        let now = clock.timestamp();
+        let left = u64::try_from(window.end.0.saturating_sub(now.0)).unwrap_or(0);
+        if left == 0 || now < window.start {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{LookUp, Names, OperationRow};
+use super::{FinalNames, LookUp, Names, OperationRow};
 use crate::allocation::{OperationName, ServiceName};
 use crate::store::{
     DictionaryCursor, DictionaryLimits, DictionaryPage, Incarnation, Placement, Step, Store,
@@ -33,6 +33,7 @@ pub struct Dictionary {
     asking: Mutex<LastError>,
     /// How often the database was away when names had to be added.
     failures: AtomicU64,
+    final_names: FinalNames,
 }
 
 type LastError = Option<Arc<StoreError>>;
@@ -64,6 +65,7 @@ impl Dictionary {
         Self {
             store,
             limits,
+            final_names: FinalNames::new(Arc::clone(&metrics)),
             metrics,
             names: ArcSwap::default(),
             asking: Mutex::default(),
@@ -75,6 +77,12 @@ impl Dictionary {
     #[must_use]
     pub fn names(&self) -> Arc<Names> {
         self.names.load_full()
+    }
+
+    /// The final names that were heard of.
+    #[must_use]
+    pub fn final_names(&self) -> &FinalNames {
+        &self.final_names
     }
 
     /// Reads the names that were added or removed since the last time.

@@ -9,6 +9,7 @@ mod compatibility;
 mod delta_codec;
 mod error;
 mod fault;
+mod final_names_codec;
 mod frame;
 mod guarded;
 pub mod history_codec;
@@ -36,11 +37,11 @@ pub use frame::TooLarge;
 pub use guarded::Guarded;
 pub use model::{
     Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
-    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark, PollsAsked,
-    PoolState, Publication, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Revisions,
-    Settlement, Settling, SourceState, Step, StoredDelta, StoredPlan, StoredPolls,
-    UNKNOWN_SEQUENCE, WriteFormat,
+    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings,
+    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark,
+    PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention,
+    RevisionMark, Revisions, ServiceFinalNames, Settlement, Settling, SourceState, Step,
+    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
@@ -101,6 +102,18 @@ pub trait Store: Send + Sync + 'static {
         &self,
         asked: PollsAsked,
     ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError>;
+
+    /// Writes the final names that a replica heard in a window. A service takes the place of what the replica wrote
+    /// of it in that window before.
+    async fn commit_final_names(&self, heard: &ReplicaFinalNames) -> Result<(), StoreError>;
+
+    /// The rows with the final names of some services, of all replicas and of the windows that start in the range,
+    /// in no particular order. They may contain other services, too.
+    async fn read_final_names(
+        &self,
+        services: &[String],
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredFinalNames>, StoreError>;
 
     /// The first bucket from an instant on that has deltas. If several of different length start
     /// together, the longest.

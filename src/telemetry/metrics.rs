@@ -288,6 +288,11 @@ metrics! {
         source_states_overtaken: Counter = "weir_source_states_overtaken_total",
         /// Memory of the states of sources that this replica remembers.
         source_state_bytes: Gauge = "weir_source_state_bytes",
+        /// Final names that this replica has heard of since it wrote them last.
+        final_names: Gauge = "weir_final_names",
+        /// Requests of final names that are summed as `__other__`: there are too many names, or the name
+        /// is not valid. Only what is shown of final names lacks them.
+        final_names_folded: Counter = "weir_final_names_folded_requests_total",
         /// Exports of OTLP, by what they hold, how they came, and outcome. Of logs, nothing is counted.
         otlp_exports: By<(Signal, ExportProtocol, ExportOutcome), Counter> =
             "weir_otlp_exports_total",

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::Instants;
 use super::said::{Reason, Said};
 use super::state::{Counter, STREAMS, SourceState, StreamKey};
-use super::{Instants, Span, Spans};
+use super::time::{Span, Spans};
 use crate::ingest::source::{Counted, Point, Temporality};
 
 /// What is new in a point.

@@ -15,6 +15,7 @@ mod split;
 mod state;
 #[cfg(test)]
 mod tests;
+mod time;
 mod weighed;
 
 use std::borrow::Cow;
@@ -27,16 +28,15 @@ pub(super) use state::Counter;
 pub(super) use state::{Measure, SourceState};
 
 use super::source::{Counted, Point, SourceExport};
-use crate::allocation::{OVERFLOW_NAME, Timestamp, Window};
+use crate::allocation::{OVERFLOW_NAME, Window};
 use differences::{Differences, Piece};
 use split::Split;
+#[cfg(test)]
+use time::milliseconds;
 use weighed::Weighed;
 
 /// Names at start that one export is counted under. What others counted is in `__other__`.
 const NAMES: usize = 1000;
-
-/// The shortest window.
-const SHORTEST_MILLISECONDS: i64 = 1000;
 
 /// When an export is read.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +56,14 @@ pub(super) struct Taken<'a> {
     pub next: SourceState,
     /// What is new; none if there is no time that the export covers.
     pub counts: Option<Counts<'a>>,
+    /// New requests by name at start and final name, where the two may differ.
+    pub final_names: FinalCounts<'a>,
     /// What is not counted, and why.
     pub said: Said,
 }
+
+/// Requests by name at start and final name.
+pub(super) type FinalCounts<'a> = BTreeMap<(&'a str, &'a str), u64>;
 
 /// Counts of a window.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +98,8 @@ struct Sums<'a> {
     sampled_unknown: bool,
     /// Requests by name.
     requests: BTreeMap<&'a str, u64>,
+    /// The same by name at start and final name.
+    final_names: FinalCounts<'a>,
     /// What the streams that are not counted yet have counted so far, by name.
     baselines: BTreeMap<&'a str, u64>,
     calls: u64,
@@ -135,6 +142,7 @@ pub(super) fn take<'a>(
     } = differences;
     let phase = phase(export.key.as_u64_pair().0, newest_ns);
     let names_seen = sums.names_seen();
+    let final_names = std::mem::take(&mut sums.final_names);
     let counts = span.window(instants).map(|window| Counts {
         window,
         measure: next.best,
@@ -148,7 +156,12 @@ pub(super) fn take<'a>(
         next.weigh(weights);
     }
     next.shrink();
-    Taken { next, counts, said }
+    Taken {
+        next,
+        counts,
+        final_names,
+        said,
+    }
 }
 
 impl<'a> Sums<'a> {
@@ -164,8 +177,11 @@ impl<'a> Sums<'a> {
                 }
             }
             Counted::Children => {}
-            Counted::Requests { at_start, .. } => {
+            Counted::Requests {
+                at_start, at_end, ..
+            } => {
                 add(self.requests.entry(at_start).or_default(), count);
+                self.name(at_start, at_end.as_deref(), count);
                 if piece.baseline > 0 {
                     add(self.baselines.entry(at_start).or_default(), piece.baseline);
                 }
@@ -182,6 +198,15 @@ impl<'a> Sums<'a> {
                 add(&mut sums.0, count);
                 add(&mut sums.1, count.min(*sampled));
             }
+        }
+    }
+
+    /// Counts requests under their final name. Without a route, that is the name at start. A procedure has one name
+    /// from beginning to end.
+    fn name(&mut self, at_start: &'a str, at_end: Option<&'a str>, count: u64) {
+        if count > 0 && at_end != Some(at_start) {
+            let key = (at_start, at_end.unwrap_or(at_start));
+            add(self.final_names.entry(key).or_default(), count);
         }
     }
 
@@ -320,70 +345,6 @@ fn merged(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
         None => entries.push(last),
     }
     entries
-}
-
-/// The time of pieces.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    from_ns: u64,
-    until_ns: u64,
-}
-
-impl Span {
-    fn and(this: Option<Self>, from_ns: u64, until_ns: u64) -> Self {
-        let until_ns = until_ns.max(1);
-        let from_ns = from_ns.min(until_ns);
-        match this {
-            None => Self { from_ns, until_ns },
-            Some(span) => Self {
-                from_ns: span.from_ns.min(from_ns),
-                until_ns: span.until_ns.max(until_ns),
-            },
-        }
-    }
-}
-
-/// The time that an export covers.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spans {
-    /// Of streams that go on.
-    usual: Option<Span>,
-    /// Of streams that are new.
-    new: Option<Span>,
-}
-
-impl Spans {
-    /// The time of streams that go on. A stream that is new beside them was not there at their value
-    /// before, so its requests are as new as theirs.
-    fn span(self) -> Option<Span> {
-        let until_ns = self.new.map_or(0, |span| span.until_ns);
-        let usual = self.usual.map(|span| Span {
-            until_ns: span.until_ns.max(until_ns),
-            ..span
-        });
-        usual.or(self.new)
-    }
-
-    fn until_ns(self) -> u64 {
-        self.span().map_or(0, |span| span.until_ns)
-    }
-
-    /// The window. What is older than the oldest that is counted, or in the future, is moved inside.
-    fn window(self, instants: Instants) -> Option<Window> {
-        let span = self.span()?;
-        let until_ns = span.until_ns.min(instants.now_ns);
-        let from_ns = span.from_ns.max(instants.oldest_ns);
-        let end = milliseconds(until_ns);
-        let start = milliseconds(from_ns).min(end - SHORTEST_MILLISECONDS);
-        Some(Window {
-            start: Timestamp(start),
-            end: Timestamp(end),
-        })
-    }
-}
-
-fn milliseconds(nanoseconds: u64) -> i64 {
-    (nanoseconds / 1_000_000).cast_signed()
 }
 
 /// Evenly distributed, and the same for the same export: SplitMix64.

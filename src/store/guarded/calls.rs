@@ -13,14 +13,15 @@ use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
-    compatibility, configuration, dictionary, fleet, history, lease, plans, polls, reports,
+    compatibility, configuration, dictionary, final_names, fleet, history, lease, plans, polls,
+    reports,
 };
 use crate::store::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
-    Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaPolls, ResolvedReport,
-    Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError,
-    StoredDelta, StoredPlan, StoredPolls, WriteFormat,
+    Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
+    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -74,6 +75,26 @@ impl<B: Backend> Store for Guarded<B> {
     ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError> {
         let attempt = || polls::read(&self.limited.0, asked);
         self.read(StoreCall::ReadPolls, attempt).await
+    }
+
+    async fn commit_final_names(&self, heard: &ReplicaFinalNames) -> Result<(), StoreError> {
+        if heard.services.is_empty() {
+            return Ok(());
+        }
+        let attempt = || final_names::write(&self.limited.0, heard);
+        self.write(StoreCall::CommitFinalNames, attempt).await
+    }
+
+    async fn read_final_names(
+        &self,
+        services: &[String],
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredFinalNames>, StoreError> {
+        if services.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attempt = || final_names::read(&self.limited.0, services, starts.clone());
+        self.read(StoreCall::ReadFinalNames, attempt).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
@@ -273,6 +294,7 @@ async fn maintain<B: Backend>(
 ) -> Result<Maintained, Fault> {
     backend.maintain(now, retention).await?;
     polls::delete(backend, retention.polls_before).await?;
+    final_names::delete(backend, retention.final_names_before).await?;
     dictionary::forget(backend, retention.dictionary_states).await?;
     let revisions = configuration::prune(backend, retention.revisions).await?;
     Ok(Maintained {

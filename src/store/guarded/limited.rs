@@ -103,6 +103,8 @@ fn during(call: StoreCall) -> &'static str {
         StoreCall::ReadDeltas => "reading deltas",
         StoreCall::CommitPolls => "writing the polls of a window",
         StoreCall::ReadPolls => "reading polls",
+        StoreCall::CommitFinalNames => "writing the final names of a window",
+        StoreCall::ReadFinalNames => "reading final names",
         StoreCall::AgentNames => "reading the names of agents",
         StoreCall::NextBucket => "looking for the next bucket",
         StoreCall::ReadDictionary => "reading the dictionary",

@@ -4,6 +4,7 @@
 
 mod configuration;
 mod connections;
+mod final_names;
 mod fleet;
 mod formats;
 mod history;
@@ -16,6 +17,7 @@ mod retention;
 
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 pub use connections::PoolState;
+pub use final_names::{FinalName, ReplicaFinalNames, ServiceFinalNames, StoredFinalNames};
 pub use fleet::FleetSettings;
 pub use formats::WriteFormat;
 pub use history::{HistoryRow, Settlement, Settling};

@@ -9,6 +9,8 @@ pub struct Retention {
     pub deltas_before: Timestamp,
     /// Polls of windows that start before this.
     pub polls_before: Timestamp,
+    /// Final names of windows that start before this.
+    pub final_names_before: Timestamp,
     /// History rows and plan summaries before this.
     pub history_before: Timestamp,
     /// Plan bodies published before this. The current plan's body always stays.

@@ -51,6 +51,7 @@ fn all() -> Vec<Migration> {
         migration!(9, "reports of a delta", "0009_reports_of_a_delta.sql"),
         migration!(10, "source states", "0010_source_states.sql"),
         migration!(11, "polls", "0011_polls.sql"),
+        migration!(12, "final names", "0012_final_names.sql"),
     ]
 }
 

@@ -6,6 +6,7 @@
 pub(super) mod compatibility;
 pub(super) mod configuration;
 pub(super) mod dictionary;
+pub(super) mod final_names;
 pub(super) mod fleet;
 pub(super) mod history;
 pub(super) mod lease;

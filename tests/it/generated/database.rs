@@ -15,9 +15,10 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Maintained, NewPlan, Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaPolls,
-    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredPlan, StoredPolls, WriteFormat,
+    Maintained, NewPlan, Placement, PlanMark, PollsAsked, PoolState, Publication,
+    ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
+    Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredPlan,
+    StoredPolls, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -191,6 +192,21 @@ impl Store for Link {
     ) -> Result<(Incarnation, Vec<StoredPolls>), StoreError> {
         self.way()?;
         self.store.read_polls(asked).await
+    }
+
+    async fn commit_final_names(&self, heard: &ReplicaFinalNames) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.commit_final_names(heard).await?;
+        self.heard(())
+    }
+
+    async fn read_final_names(
+        &self,
+        services: &[String],
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredFinalNames>, StoreError> {
+        self.way()?;
+        self.store.read_final_names(services, starts).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {

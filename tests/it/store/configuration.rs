@@ -181,6 +181,7 @@ async fn kept(fixture: &Fixture, revisions: Revisions) -> (Arc<dyn Store>, Vec<u
     let retention = Retention {
         deltas_before: ever,
         polls_before: ever,
+        final_names_before: ever,
         history_before: ever,
         plan_bodies_before: ever,
         agents_before: ever,
@@ -217,6 +218,7 @@ pub async fn revisions_stay_as_far_as_their_documents_fit(fixture: &Fixture) {
     let retention = Retention {
         deltas_before: Timestamp(0),
         polls_before: Timestamp(0),
+        final_names_before: Timestamp(0),
         history_before: Timestamp(0),
         plan_bodies_before: Timestamp(0),
         agents_before: Timestamp(0),

@@ -22,6 +22,7 @@ pub(super) fn before(instant: Timestamp) -> Retention {
     Retention {
         deltas_before: instant,
         polls_before: instant,
+        final_names_before: instant,
         history_before: instant,
         plan_bodies_before: instant,
         agents_before: instant,

@@ -6,6 +6,7 @@
 mod codecs;
 mod configuration;
 mod dictionary;
+mod final_names;
 mod fleet;
 mod history;
 mod incarnation;
@@ -93,7 +94,7 @@ impl Fixture {
 }
 
 /// Every table that is not a partition, referenced tables first.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "service",
     "operation",
     "dictionary",
@@ -108,6 +109,7 @@ const TABLES: [&str; 14] = [
     "history",
     "settlement",
     "polls",
+    "final_names",
 ];
 
 impl Fixture {
@@ -267,6 +269,12 @@ on_both_backends! {
         of_earlier_windows_only_who_counted_is_read
         numbers_of_another_past_are_left_out
         they_come_with_the_state_of_their_names
+        a_corrupt_row_is_named
+        old_ones_go
+    }
+    final_names {
+        they_come_back_by_service_and_window
+        a_window_written_again_is_replaced
         a_corrupt_row_is_named
         old_ones_go
     }

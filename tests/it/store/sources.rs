@@ -184,6 +184,7 @@ pub async fn a_state_goes_with_its_mark(fixture: &Fixture) {
         history_before: Timestamp(NINE),
         plan_bodies_before: Timestamp(NINE),
         polls_before: Timestamp(NINE),
+        final_names_before: Timestamp(NINE),
         agents_before: window(5).start,
         revisions: Revisions { most: 9, bytes: 99 },
         dictionary_states: 9,

@@ -76,6 +76,18 @@ pub const TABLES: &[Table] = &[
         indexes: &["unique incarnation", "index generation, next_operation_id"],
     },
     Table {
+        name: "final_names",
+        partitioned_by: None,
+        columns: &[
+            "bucket_start_ms int8",
+            "replica uuid",
+            "part int8",
+            "bucket_end_ms int8",
+            "payload bytea",
+        ],
+        indexes: &["unique bucket_start_ms, replica, part"],
+    },
+    Table {
         name: "fleet",
         partitioned_by: None,
         columns: &[

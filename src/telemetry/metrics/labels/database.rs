@@ -15,6 +15,10 @@ labels! {
         CommitPolls = "commit_polls",
         /// Reads polls.
         ReadPolls = "read_polls",
+        /// Stores the final names of a window.
+        CommitFinalNames = "commit_final_names",
+        /// Reads final names.
+        ReadFinalNames = "read_final_names",
         /// Reads the names of agents.
         AgentNames = "agent_names",
         /// Reads names.

@@ -41,6 +41,8 @@ labels! {
         Follower = "follower",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
+        /// Writes final names.
+        FinalNameWriter = "final_name_writer",
         /// Triggers jobs.
         Scheduler = "scheduler",
         /// Runs jobs.
