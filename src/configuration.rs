@@ -5,6 +5,7 @@ mod resolve;
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use overrides::{
@@ -42,6 +43,9 @@ pub struct Configuration {
     /// Settings of services and their operations, by the service's name.
     #[serde(deserialize_with = "overrides::distinct")]
     pub services: BTreeMap<String, ServiceSettings>,
+    /// What an answer warned of. It is ignored, so that an answer can be put back as it came.
+    #[serde(skip_serializing)]
+    pub warnings: IgnoredAny,
 }
 
 /// The target for the sampled rate of the whole fleet.
@@ -144,6 +148,7 @@ impl Default for Configuration {
             probability_min: 0.0,
             groups: BTreeMap::new(),
             services: BTreeMap::new(),
+            warnings: IgnoredAny,
         }
     }
 }

@@ -45,6 +45,16 @@ impl ReasonDocument {
             explanation: explain(plan, operation),
         }
     }
+
+    /// Adds sentences to the explanation.
+    #[must_use]
+    pub fn and(mut self, sentences: &[String]) -> Self {
+        for sentence in sentences {
+            self.explanation += ". ";
+            self.explanation += sentence;
+        }
+        self
+    }
 }
 
 /// The part of a service's traffic whose agents must be missing to be worth a sentence.
@@ -254,7 +264,7 @@ fn set_for(source: Source) -> &'static str {
 }
 
 /// A number with three significant digits.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }

@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod explanation;
+pub mod final_names;
 pub mod minted;
 pub mod not_applied;
 pub mod plan_log;

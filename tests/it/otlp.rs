@@ -3,6 +3,7 @@
 mod counted;
 mod counted_spans;
 mod descriptor;
+mod final_names;
 mod fleet;
 mod grpc;
 mod hostile;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::configuration::{self, Condition, WHOLE_BYTES, tag};
+use super::final_names::{self, Warnings};
 use super::services::page_limit;
 use crate::configuration::Configuration;
 use crate::http::body::read_json_in;
@@ -39,7 +40,22 @@ pub(super) async fn replace(
         services = configuration.services.len(),
         "the configuration was replaced"
     );
-    Ok(answer(&configuration, &revision))
+    let warnings = final_names::warnings(&admin, &configuration).await;
+    Ok(HttpResponse::Ok()
+        .insert_header(ETag(tag(&revision)))
+        .json(Replaced {
+            configuration: &configuration,
+            warnings,
+        }))
+}
+
+/// The document that was written, and its settings that do nothing.
+#[derive(Serialize)]
+struct Replaced<'c> {
+    #[serde(flatten)]
+    configuration: &'c Configuration,
+    #[serde(skip_serializing_if = "Warnings::is_empty")]
+    warnings: Warnings,
 }
 
 /// A revision's document with every field. If this Weir does not know all of its fields, it is

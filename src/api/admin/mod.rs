@@ -6,6 +6,7 @@ mod configuration;
 mod coverage;
 pub mod docs;
 mod document;
+mod final_names;
 mod forget;
 mod history;
 mod lower_bound;

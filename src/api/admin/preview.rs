@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::configuration::{self, WHOLE_BYTES};
+use super::final_names::{self, Warnings};
 use super::services::number_between;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
 use crate::configuration::Configuration;
@@ -51,6 +52,7 @@ struct Document {
     services: Vec<ServiceChange>,
     operations: Vec<OperationChange>,
     operations_changed: usize,
+    warnings: Warnings,
 }
 
 /// A figure before and after the change.
@@ -96,13 +98,17 @@ pub(super) async fn show(
     let configuration: Configuration = configuration::parse(&body)?;
     drop(body);
     configuration::check(&configuration)?;
+    let warnings = final_names::warnings(&admin, &configuration).await;
     // A preview of a large fleet keeps a core busy for a moment, so there is one at a time. The
     // work goes on after its client has disconnected, so it takes the permit with it.
     let turn = Arc::clone(&admin.previews).acquire_owned().await;
     let admin = admin.clone();
     let shown = block(move || {
         let _turn = turn;
-        document(&admin, &configuration, limit)
+        Document {
+            warnings,
+            ..document(&admin, &configuration, limit)
+        }
     })
     .await;
     shown.map(Json).map_err(|error| {
@@ -160,6 +166,7 @@ fn totals(before: &Plan, after: &Plan) -> Document {
         services: Vec::new(),
         operations: Vec::new(),
         operations_changed: 0,
+        warnings: Warnings::new(),
     }
 }
 

@@ -9,12 +9,14 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use super::final_names::{Named, Span};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::ReasonDocument;
+use crate::view::final_names::FinalNameDocument;
 use crate::view::minted::{EXAMPLES, seen_once};
 use crate::view::not_applied::Applied;
 use crate::view::plan_summary::{binding_label, finite};
@@ -190,6 +192,7 @@ struct Operations<'a> {
     service: &'a str,
     default_probability: f64,
     operations: Vec<OperationDocument>,
+    final_names: Option<Span>,
     next: Option<String>,
 }
 
@@ -204,6 +207,7 @@ struct OperationDocument {
     listed: bool,
     binding: &'static str,
     reason: ReasonDocument,
+    final_names: Vec<FinalNameDocument>,
 }
 
 /// Lists a service's operations by name.
@@ -229,14 +233,16 @@ pub(super) async fn operations(
         .last()
         .filter(|_| more)
         .map(|(name, _)| (*name).to_owned());
+    let named = Named::of(&admin, &snapshot, &service).await;
+    let documents = found
+        .iter()
+        .map(|(name, operation)| operation_document(plan, &named, name, operation));
     let document = Operations {
         plan: plan.number,
         service: &service,
         default_probability: held.default_probability,
-        operations: found
-            .iter()
-            .map(|(name, operation)| operation_document(plan, name, operation))
-            .collect(),
+        operations: documents.collect(),
+        final_names: named.span(),
         next,
     };
     // The document borrows from the snapshot, so it is encoded here.
@@ -246,7 +252,12 @@ pub(super) async fn operations(
         .body(body))
 }
 
-fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> OperationDocument {
+fn operation_document(
+    plan: &Plan,
+    named: &Named<'_>,
+    name: &str,
+    operation: &OperationPlan,
+) -> OperationDocument {
     let known = plan.sampled_known(operation.service);
     OperationDocument {
         operation: name.into(),
@@ -257,7 +268,8 @@ fn operation_document(plan: &Plan, name: &str, operation: &OperationPlan) -> Ope
         share_traces_per_second: operation.share,
         listed: operation.is_listed(),
         binding: binding_label(operation.binding).value(),
-        reason: ReasonDocument::of(plan, operation),
+        reason: ReasonDocument::of(plan, operation).and(&named.said(name, operation)),
+        final_names: named.under(name, operation),
     }
 }
 
