@@ -54,10 +54,13 @@ impl Ingest {
         if planned.is_some_and(|of| of.leaves_out(basis)) {
             return Standing::LeftOut;
         }
+        let probability = held.map_or(plan.fleet.default_probability, |held| {
+            held.default_probability
+        });
+        // SDKs that do not ask apply something else than what is served: see `Ingest::weigh`.
+        let nobody_asks = planned.is_some_and(|of| of.polls.nobody_asks());
         Standing::Counts {
-            probability: held.map_or(plan.fleet.default_probability, |held| {
-                held.default_probability
-            }),
+            probability: if nobody_asks { 1.0 } else { probability },
         }
     }
 }

@@ -51,7 +51,9 @@ impl Weight {
 }
 
 impl Ingest {
-    /// Gives each span without a weight the inverse of the probability that was served for its name.
+    /// Gives each span without a weight the inverse of the probability that was served for its name. Where nobody
+    /// asks what is served, SDKs apply something else, and the span stands for itself: otherwise, the less is
+    /// served the more would be counted, and so on.
     pub(super) fn weigh(&self, exports: &mut [SourceExport<'_>]) {
         let served = ServedBefore {
             snapshot: &self.served.load(),
@@ -91,6 +93,12 @@ impl ServedBefore<'_> {
         let Some(service) = service else {
             return plan.fleet.default_probability;
         };
+        if plan
+            .service(service.id)
+            .is_some_and(|of| of.polls.nobody_asks())
+        {
+            return 1.0;
+        }
         let found = self.names.find(service_name, at_start);
         let found = found.and_then(|id| {
             let operations = &plan.operations;

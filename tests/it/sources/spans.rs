@@ -1,11 +1,15 @@
 //! Root spans that reach replicas in exports of any kind: each is counted once.
 
+use chrono::TimeDelta;
 use uuid::Uuid;
-use weir::allocation::Basis;
+use weir::allocation::{Basis, OperationPlan, Plan, ServicePlan};
+use weir::clock::{Clock, SystemClock};
 use weir::ingest::{Counted, Exported, Point, SourceExport, Temporality, Weight};
+use weir::snapshot::{Published, Snapshot};
 use weir::telemetry::metrics::CountBasis;
 
-use super::{Replica, SECOND, now_ns};
+use super::{BUCKET, Replica, SECOND, now_ns};
+use crate::jobs::OPERATION;
 use crate::support::postgres::TestDatabase;
 
 /// The spans with these numbers, which ended then. Each stands for two and a half requests, if it says so.
@@ -111,6 +115,65 @@ async fn a_span_that_says_nothing_stands_for_what_its_name_was_served() {
         .await;
     assert_eq!(next.unwrap(), Exported::default());
     assert_eq!(sums(&replica).await, (10 + 4 * 5, 9));
+}
+
+/// SDKs poll once an interval, so what began before half of one after a plan was sampled by the plan before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_span_stands_for_what_was_served_when_it_began() {
+    let (database, ended_ns) = (TestDatabase::create().await, recently());
+    let replica = Replica::start(&database).await;
+    let export = async |numbers, ended_ns| {
+        let export = spans(numbers, None, ended_ns);
+        let exported = replica.ingest.export(vec![export]).await.unwrap();
+        assert_eq!(exported, Exported::default());
+        sums(&replica).await
+    };
+    // Before the first plan, nobody knows what was served: each stands for itself.
+    assert_eq!(export(3..6, ended_ns).await, (3, 3));
+    replica.dictionary.refresh().await.unwrap();
+    let names = replica.dictionary.names();
+    let planned = |name: &str, probability: f64| OperationPlan {
+        operation: names.find("shop", name).expect("it was counted"),
+        service: names.find_service("shop").expect("it was counted"),
+        probability,
+        // It was halved: a sixteenth of a logarithm, eleven times.
+        turned: 11,
+        ..OPERATION
+    };
+    let mut operations = vec![planned("GET", 0.125), planned("POST", 0.05)];
+    operations.sort_by_key(|of| of.operation);
+    let plan = Plan {
+        number: 1,
+        services: vec![ServicePlan {
+            service: operations[0].service,
+            ..ServicePlan::default()
+        }],
+        operations,
+        ..Plan::default()
+    };
+    let at = SystemClock.now() - TimeDelta::seconds(600);
+    let published = Published {
+        identity: Uuid::from_u128(1),
+        at,
+    };
+    let snapshot = Snapshot::build(plan, Some(published), &names);
+    replica.served.install(snapshot);
+    let published_ns = at.timestamp_millis().unsigned_abs() * 1_000_000;
+    let half = BUCKET.as_nanos() as u64 / 2;
+    // Two of GET and one of POST.
+    let before = export(6..9, published_ns + half).await;
+    assert_eq!(before.1, 6);
+    assert!((before.0 - 3).abs_diff(4 + 4 + 10) <= 1, "{before:?}");
+    let after = export(9..12, published_ns + half + 2 * SECOND).await;
+    assert!((after.0 - before.0).abs_diff(8 + 8 + 20) <= 1, "{after:?}");
+    // Once it is known that no SDK asks, nobody applies what is served.
+    let mut plan = replica.served.load().plan().clone();
+    plan.services[0].polls.windows = 2;
+    replica
+        .served
+        .install(Snapshot::build(plan, Some(published), &names));
+    let last = export(12..15, published_ns + half + 3 * SECOND).await;
+    assert!(last.0 - after.0 <= 4 && last.1 - after.1 == 3, "{last:?}");
 }
 
 /// Spans are left out where something better counts, and are counted again when it does not. Within an

@@ -32,7 +32,16 @@ impl Default for PollState {
     }
 }
 
+/// Windows of polls that show whether anybody asks: in the first one, polls are not counted from its beginning.
+const SHOWN: u32 = 2;
+
 impl PollState {
+    /// Whether it is known that nobody asks. What is served is then not what SDKs apply.
+    #[must_use]
+    pub fn nobody_asks(&self) -> bool {
+        self.windows >= SHOWN && self.usual <= 0.0
+    }
+
     /// The same, or nothing if a damaged plan holds values that cannot be.
     pub(crate) fn sound(self) -> Self {
         let amounts = [self.usual, self.variance, self.traffic];
