@@ -19,6 +19,7 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Response, Status};
 
+use crate::cores;
 use crate::cycle::Told;
 use crate::fleet::{Fleet, PER_SERVICE};
 use crate::median;
@@ -110,26 +111,13 @@ struct Round {
 
 impl Round {
     async fn of(address: &str, process: u32, asked: &[u8]) -> Self {
-        let before = cpu_seconds(process);
+        let before = cores::seconds_of(process);
         let polls = load(address, asked).await;
-        let spent = cpu_seconds(process) - before;
+        let spent = cores::seconds_of(process) - before;
         Self {
             polls_per_core_second: polls as f64 / spent,
         }
     }
-}
-
-/// The time that a process has spent on cores so far.
-fn cpu_seconds(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    // The name before may hold spaces.
-    let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
-    let ticks = |index: usize| {
-        let field = fields.split(' ').nth(index).expect("a field");
-        field.parse::<f64>().expect("a number")
-    };
-    // utime and stime, proc(5): the 14th and the 15th field, in hundredths of a second.
-    (ticks(11) + ticks(12)) / 100.0
 }
 
 /// Polls for some seconds, as many as possible; returns how many.

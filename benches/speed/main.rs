@@ -10,10 +10,12 @@
 
 mod bare;
 mod build;
+mod cores;
 mod cycle;
 mod fleet;
 mod growth;
 mod grpc;
+mod otlp;
 mod plot;
 mod polls;
 mod reports;
@@ -63,6 +65,9 @@ fn main() {
         }
         if asked("reports") {
             reports::run().await;
+        }
+        if asked("otlp") {
+            otlp::run().await;
         }
         if asked("solver") {
             solver::run();

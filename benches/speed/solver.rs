@@ -15,6 +15,7 @@ use weir::allocation::Priority;
 use weir::allocation::nested::Node;
 use weir::allocation::solve::{Entry, Solution, solve, solve_nested};
 
+use crate::cores::seconds_here;
 use crate::table::{Row, seconds};
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -180,17 +181,11 @@ fn milliseconds(seconds: f64) -> String {
 fn least<T>(runs: usize, mut what: impl FnMut() -> T) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..runs {
-        let before = on_core();
+        let before = seconds_here();
         black_box(what());
-        least = least.min(on_core() - before);
+        least = least.min(seconds_here() - before);
     }
     least
-}
-
-/// The seconds that this thread has run on a core.
-fn on_core() -> f64 {
-    let told = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    told.tv_sec as f64 + told.tv_nsec as f64 / 1e9
 }
 
 /// The memory in use, after which the peak counts anew.

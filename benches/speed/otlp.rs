@@ -1,0 +1,185 @@
+//! Exports of metrics over OTLP, durable, through HTTP: beside decoding the same bytes and doing
+//! nothing else.
+//!
+//! What is compared is time on a core for an export: Weir's own, whatever the load and the database
+//! take of the machine.
+
+mod bodies;
+mod message;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use weir::clock::{Clock, SystemClock};
+
+use self::bodies::{Language, advance, export};
+use self::message::Export;
+use crate::postgres::Cluster;
+use crate::process::WeirProcess;
+use crate::table::{Row, thousands};
+use crate::{cores, median};
+
+/// Processes, each with one export outstanding.
+const PROCESSES: usize = 512;
+const ROUNDS: usize = 5;
+const SECONDS: u64 = 3;
+
+pub async fn run() {
+    let cluster = Cluster::start();
+    let postgres = postmaster(&cluster);
+    let weir = WeirProcess::command()
+        .flag("--interval", "60s")
+        .flag("--database-url", cluster.url("postgres"))
+        .start()
+        .await;
+    let address = weir.sdk_url().trim_start_matches("http://");
+    let mut fleet = Vec::new();
+    for number in 0..PROCESSES {
+        fleet.push(Process::start(number, address).await);
+    }
+    let bodies: Vec<Vec<u8>> = fleet.iter().map(|of| of.export.encode_to_vec()).collect();
+    // The first exports of a process add its names and its state.
+    fleet = load(fleet, 1).await;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let before = (
+            cores::seconds_of(weir.id()),
+            cores::seconds_of_all(postgres),
+        );
+        let sent: u64 = fleet.iter().map(|of| of.acknowledged).sum();
+        fleet = load(fleet, SECONDS).await;
+        let exports = fleet.iter().map(|of| of.acknowledged).sum::<u64>() - sent;
+        let of_weir = cores::seconds_of(weir.id()) - before.0;
+        let of_postgres = cores::seconds_of_all(postgres) - before.1;
+        rounds.push(Round {
+            per_second: exports as f64 / SECONDS as f64,
+            per_core: exports as f64 / of_weir,
+            with_postgres: exports as f64 / (of_weir + of_postgres),
+            decoded_per_core: decode(&bodies),
+        });
+    }
+    let bytes = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();
+    print(&rounds, bytes);
+}
+
+/// What was measured in one round.
+struct Round {
+    per_second: f64,
+    per_core: f64,
+    with_postgres: f64,
+    decoded_per_core: f64,
+}
+
+fn print(rounds: &[Round], bytes: usize) {
+    let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    let rate = |figure| thousands(of(figure)) + "/s";
+    let limit = rate(&|round| round.decoded_per_core) + ", decoding them alone";
+    Row::new(
+        format!(
+            "OTLP exports of {PROCESSES} processes, {bytes} bytes, durable on PostgreSQL, per core"
+        ),
+        rate(&|round| round.per_core),
+        "≥ 0.50",
+    )
+    .beside(&limit, of(&|round| round.per_core / round.decoded_per_core))
+    .print();
+    Row::new(
+        "— with PostgreSQL's time on a core",
+        rate(&|round| round.with_postgres),
+        "",
+    )
+    .beside(
+        limit,
+        of(&|round| round.with_postgres / round.decoded_per_core),
+    )
+    .print();
+    Row::new(
+        "— acknowledged at that",
+        rate(&|round| round.per_second),
+        "",
+    )
+    .print();
+}
+
+/// Decodes the bodies in turn; returns how many in a second on a core.
+fn decode(bodies: &[Vec<u8>]) -> f64 {
+    let before = cores::seconds_here();
+    let mut decoded = 0;
+    loop {
+        for body in bodies {
+            black_box(Export::decode(black_box(&body[..])).unwrap());
+        }
+        decoded += bodies.len();
+        let spent = cores::seconds_here() - before;
+        if spent >= 1.0 {
+            return decoded as f64 / spent;
+        }
+    }
+}
+
+/// The process that started the others of a cluster.
+fn postmaster(cluster: &Cluster) -> u32 {
+    let file = std::fs::read_to_string(cluster.data().join("postmaster.pid")).unwrap();
+    file.lines().next().unwrap().trim().parse().unwrap()
+}
+
+/// Lets every process export as fast as it is acknowledged.
+async fn load(fleet: Vec<Process>, seconds: u64) -> Vec<Process> {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let running: JoinSet<Process> = fleet.into_iter().map(|of| of.work(until)).collect();
+    running.join_all().await
+}
+
+/// A process that is instrumented.
+struct Process {
+    export: Export,
+    stream: TcpStream,
+    acknowledged: u64,
+}
+
+impl Process {
+    async fn start(number: usize, address: &str) -> Self {
+        let language = Language::ALL[number % Language::ALL.len()];
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            export: export(language, number, now_ns()),
+            stream,
+            acknowledged: 0,
+        }
+    }
+
+    async fn work(mut self, until: Instant) -> Self {
+        let mut answer = [0; 1024];
+        while Instant::now() < until {
+            advance(&mut self.export, now_ns(), 10 + self.acknowledged % 7);
+            let request = request(&self.export);
+            self.stream.write_all(&request).await.unwrap();
+            let read = self.stream.read(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer[..read]);
+            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+            self.acknowledged += 1;
+        }
+        self
+    }
+}
+
+fn request(export: &Export) -> Vec<u8> {
+    let length = export.encoded_len();
+    let head = format!(
+        "POST /v1/metrics HTTP/1.1\r\nHost: weir\r\nContent-Type: application/x-protobuf\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    export.encode(&mut request).unwrap();
+    request
+}
+
+fn now_ns() -> u64 {
+    let now = SystemClock.now().timestamp_nanos_opt();
+    now.and_then(|now| now.try_into().ok())
+        .expect("this century")
+}
