@@ -84,20 +84,10 @@ arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=s
 otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
 
-# Needs cargo-fuzz (`cargo install cargo-fuzz`) and a C++ compiler. The sanitizers are not stable yet, which
-# RUSTC_BOOTSTRAP allows. SECONDS=n for another time.
-fuzz: export RUSTC_BOOTSTRAP = 1
+# About ten minutes of building the first time, then SECONDS for each target; TARGETS="reports xray" for some.
 fuzz: SECONDS ?= 60
-fuzz: ## Reads damaged exports of OTLP of each kind for a minute in each encoding (needs cargo-fuzz)
-	mkdir -p fuzz/corpus/otlp_protobuf fuzz/corpus/otlp_json \
-		fuzz/corpus/otlp_traces_protobuf fuzz/corpus/otlp_traces_json
-	$(CARGO) fuzz run otlp_protobuf fuzz/corpus/otlp_protobuf fuzz/seeds/otlp_protobuf -- \
-		-max_total_time=$(SECONDS) -max_len=16384
-	$(CARGO) fuzz run otlp_json fuzz/corpus/otlp_json tests/otlp -- -max_total_time=$(SECONDS) -max_len=16384
-	$(CARGO) fuzz run otlp_traces_protobuf fuzz/corpus/otlp_traces_protobuf \
-		fuzz/seeds/otlp_traces_protobuf -- -max_total_time=$(SECONDS) -max_len=16384
-	$(CARGO) fuzz run otlp_traces_json fuzz/corpus/otlp_traces_json tests/otlp -- \
-		-max_total_time=$(SECONDS) -max_len=16384
+fuzz: ## Reads damaged bodies of every protocol, and of the database, for a minute each (needs a C++ compiler)
+	@scripts/fuzz $(SECONDS) $(TARGETS)
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg

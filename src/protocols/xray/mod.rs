@@ -6,7 +6,7 @@
 //! 200, some clients forget every rule, and sample 1 a second and 5 %. So rules are always answered.
 
 pub mod rules;
-mod statistics;
+pub mod statistics;
 mod targets;
 
 use std::borrow::Cow;

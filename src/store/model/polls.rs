@@ -34,6 +34,17 @@ pub struct StoredPolls {
 }
 
 impl StoredPolls {
+    /// What the cells of a row hold.
+    #[must_use]
+    pub fn new(window: Window, replica: Uuid, counted: Window, payload: Option<Vec<u8>>) -> Self {
+        Self {
+            window,
+            replica,
+            counted,
+            payload,
+        }
+    }
+
     /// What is read of a row after it was written.
     #[cfg(test)]
     pub(crate) fn of(polls: &ReplicaPolls) -> Self {

@@ -100,6 +100,16 @@ pub struct StoredDelta {
 }
 
 impl StoredDelta {
+    /// What the cells of a row hold.
+    #[must_use]
+    pub fn new(bucket: Window, payload: Vec<u8>, reports: Option<Vec<u8>>) -> Self {
+        Self {
+            bucket,
+            payload,
+            reports,
+        }
+    }
+
     /// What it adds.
     ///
     /// # Errors

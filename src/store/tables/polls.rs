@@ -62,12 +62,13 @@ fn polls(row: &impl Row) -> Result<StoredPolls, Fault> {
         start: time("from_ms")?,
         end: time("until_ms")?,
     };
-    Ok(StoredPolls {
+    let payload = row.bytes_or_null("payload")?.map(<[u8]>::to_vec);
+    Ok(StoredPolls::new(
         window,
-        replica: row.id("replica")?,
+        row.id("replica")?,
         counted,
-        payload: row.bytes_or_null("payload")?.map(<[u8]>::to_vec),
-    })
+        payload,
+    ))
 }
 
 /// The polls of all replicas, and the state of the names.

@@ -83,11 +83,9 @@ pub async fn stream<B: Backend>(
                 names = Some(Incarnation(incarnation));
                 continue;
             }
-            let delta = StoredDelta {
-                bucket: bucket(&row)?,
-                payload: row.bytes("payload")?.to_vec(),
-                reports: row.bytes_or_null("reports")?.map(<[u8]>::to_vec),
-            };
+            let payload = row.bytes("payload")?.to_vec();
+            let reports = row.bytes_or_null("reports")?.map(<[u8]>::to_vec);
+            let delta = StoredDelta::new(bucket(&row)?, payload, reports);
             if rows.send(delta).await.is_err() {
                 // The receiver has gone, and computes nothing from a part of the rows.
                 return Ok(names.unwrap_or(Incarnation::EMPTY));
