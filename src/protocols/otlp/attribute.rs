@@ -10,6 +10,9 @@ use super::digest::Digest;
 /// default of SDKs is 128 attributes.
 pub(super) const ATTRIBUTES_MAX: usize = 1024;
 
+/// Attributes of most points: a list of them does not grow in steps.
+const ATTRIBUTES_USUAL: usize = 8;
+
 /// How deep lists and maps may be nested in a value.
 pub(super) const DEPTH_MAX: usize = 16;
 
@@ -72,6 +75,9 @@ impl<'a> Attributes<'a> {
     pub fn push(&mut self, attribute: Attribute<'a>) -> Result<(), Unreadable> {
         if self.0.len() >= ATTRIBUTES_MAX {
             return Err(Unreadable::TooManyAttributes);
+        }
+        if self.0.is_empty() {
+            self.0.reserve(ATTRIBUTES_USUAL);
         }
         self.0.push(attribute);
         Ok(())
