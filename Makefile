@@ -86,7 +86,7 @@ otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in b
 
 # About ten minutes of building the first time, then SECONDS for each target; TARGETS="reports xray" for some.
 fuzz: SECONDS ?= 60
-fuzz: ## Reads damaged bodies of every protocol, and of the database, for a minute each (needs a C++ compiler)
+fuzz: ## Reads damaged bodies of every protocol, and of the database, for a minute each
 	@scripts/fuzz $(SECONDS) $(TARGETS)
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
