@@ -22,6 +22,7 @@ mod reports;
 mod solver;
 mod start;
 mod table;
+mod tls;
 mod wrk;
 
 #[path = "../../tests/it/support/mod.rs"]
@@ -62,6 +63,9 @@ fn main() {
         }
         if asked("grpc") {
             grpc::run().await;
+        }
+        if asked("tls") {
+            tls::run().await;
         }
         if asked("reports") {
             reports::run().await;
