@@ -221,7 +221,8 @@ pub(crate) fn advance(
     (common, trend)
 }
 
-/// Carries a belief over a window that shows nothing of the operation: it changes as the fleet does.
+/// Carries a belief over a window that shows nothing of the operation: it changes as the fleet does, if it has
+/// traffic.
 fn carry(old: &mut Estimate, count: Option<&OperationCount>, evidence: Evidence<'_>, shift: Shift) {
     let before = &old.belief;
     let presence = Presence::of(before);
@@ -234,7 +235,7 @@ fn carry(old: &mut Estimate, count: Option<&OperationCount>, evidence: Evidence<
     let presence = presence.present(present);
     let tuning = &evidence.tuning.operation;
     let variance = f64::from(before.variance) + tuning.drift() * evidence.windows;
-    let rate = before.rate * shift.change;
+    let rate = before.rate * shift.of(presence.present);
     old.plan.belief = Belief {
         once: before.once,
         fell: before.fell,
@@ -273,7 +274,13 @@ fn follow(
     };
     let followed =
         (expected + gain * (outlook.counted - expected)) / evidence.exposure(old.service);
-    let rate = followed / if outlook.step { 1.0 } else { shift.own };
+    let rate = if outlook.step {
+        followed
+    } else {
+        // What was expected has the whole change in it.
+        let present = outlook.presence.present;
+        followed * shift.of(present) / shift.change / shift.own(present)
+    };
     let (comes, was_silent) = (outlook.comes, old.silent_windows > 0);
     let rhythm =
         Rhythm::of(&old.belief).after(comes, was_silent, evidence.windows, &evidence.tuning.rhythm);

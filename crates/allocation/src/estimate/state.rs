@@ -229,3 +229,155 @@ fn windows_since(end: Timestamp, window: Window) -> f64 {
         (between / length as f64).max(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        AgentCount, AgentId, AgentReport, Inputs, OperationCount, OperationId, Plan, Policy,
+        ServiceId, Timestamp, Window, WindowCounts, next_plan,
+    };
+
+    const DAY: i64 = 1440;
+
+    /// Pseudo-random numbers in [0, 1).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> f64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        fn poisson(&mut self, mean: f64) -> u64 {
+            let (least, mut product, mut count) = ((-mean).exp(), self.next(), 0);
+            while product > least {
+                product *= self.next();
+                count += 1;
+            }
+            count
+        }
+    }
+
+    /// A fleet of one service and one agent, window by window.
+    struct Fleet {
+        policy: Policy,
+        plan: Plan,
+        random: Random,
+    }
+
+    impl Fleet {
+        fn of_budget(budget: f64) -> Self {
+            let policy = Policy::of_budget(budget);
+            Self {
+                plan: Plan::genesis(&policy),
+                policy,
+                random: Random(7),
+            }
+        }
+
+        /// Draws a window of operations with these means, and plans. Returns the requests and what was to be
+        /// kept of them.
+        fn pass(&mut self, means: impl Iterator<Item = f64>) -> (f64, f64) {
+            let (mut operations, mut kept) = (Vec::new(), 0.0);
+            for (number, mean) in (1..).zip(means) {
+                let operation = OperationId(number);
+                let offered = self.random.poisson(mean);
+                let listed = &self.plan.operations;
+                let listed = listed.binary_search_by_key(&operation, |plan| plan.operation);
+                let probability = match listed {
+                    Ok(at) => self.plan.operations[at].probability,
+                    Err(_) => self.plan.default_probability(ServiceId(1)),
+                };
+                kept += probability * offered as f64;
+                operations.push(OperationCount {
+                    operation,
+                    service: ServiceId(1),
+                    overflow: false,
+                    offered,
+                    sampled: (probability * offered as f64).round() as u64,
+                });
+            }
+            let offered: u64 = operations.iter().map(|count| count.offered).sum();
+            let start = self.plan.number as i64 * 60_000;
+            let window = Window {
+                start: Timestamp(start),
+                end: Timestamp(start + 60_000),
+            };
+            let report = AgentReport {
+                agent: AgentId(1),
+                epoch: 1,
+                sequence: self.plan.number + 1,
+                span: window,
+                last: false,
+                basis: Default::default(),
+            };
+            let agent = AgentCount {
+                agent: AgentId(1),
+                service: Some(ServiceId(1)),
+                offered,
+                sampled: operations.iter().map(|count| count.sampled).sum(),
+            };
+            let counts = WindowCounts {
+                window,
+                operations,
+                reports: vec![report],
+                agents: vec![agent],
+                ..WindowCounts::default()
+            };
+            self.plan = next_plan(&self.plan, &self.policy, Inputs::new(1, &[counts]));
+            (offered as f64, kept)
+        }
+    }
+
+    #[test]
+    fn what_is_silent_is_estimated_as_it_was_seen_last() {
+        let mut fleet = Fleet::of_budget(0.1);
+        let others = |window: i64| {
+            let burst = move |at: i64| {
+                if (window / 7 + 3 * at) % 23 == 0 {
+                    6.0
+                } else {
+                    0.5
+                }
+            };
+            (0..30).map(burst)
+        };
+        for window in 0..30 {
+            fleet.pass([60.0].into_iter().chain(others(window)));
+        }
+        let before = fleet.plan.operations[0].belief.rate;
+        for window in 30..DAY {
+            fleet.pass([0.0].into_iter().chain(others(window)));
+            let now = fleet.plan.operations[0].belief.rate;
+            assert!(
+                (0.8..1.25).contains(&(now / before)),
+                "window {window}: {now} of {before}"
+            );
+        }
+    }
+
+    /// Each operation comes for five windows, and is silent for more than five hours. At any time, one or two of
+    /// a hundred have traffic.
+    #[test]
+    fn a_fleet_of_which_most_is_silent_keeps_its_budget_for_days() {
+        let mut fleet = Fleet::of_budget(0.01);
+        let mut switch = Random(3);
+        let mut on = [false; 100];
+        let (mut kept, mut due) = (0.0, 0.0);
+        for window in 0..4 * DAY {
+            for on in &mut on {
+                *on = switch.next() < if *on { 0.8 } else { 0.003 };
+            }
+            let mean = |(at, on)| if on { 12.0 / (1 + at % 10) as f64 } else { 0.0 };
+            let passed = fleet.pass(on.into_iter().enumerate().map(mean));
+            if window >= DAY {
+                kept += passed.1;
+                due += passed.0.min(0.01 * 60.0);
+            }
+        }
+        assert!((kept / due - 1.0).abs() < 0.05, "{}", kept / due);
+    }
+}
