@@ -72,7 +72,7 @@ fn a_bias_of_what_is_kept_is_taken_back_and_never_by_more_than_a_fourth() {
     }
     let mut wild = scattering(4);
     wild.applied = 3.0;
-    for _ in 0..80 {
+    for _ in 0..160 {
         wild.pass();
     }
     let factor = wild.plan.fleet.trim.factor;

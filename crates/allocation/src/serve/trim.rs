@@ -142,7 +142,8 @@ impl Trim {
 
     /// Remembers what SDKs kept beside what they were to keep. A window that was to keep more than the budget counts
     /// no more than one that was to keep the budget, so a burst does not decide. One for which it matters which plan
-    /// an SDK held says nothing of SDKs.
+    /// an SDK held says nothing of SDKs. SDKs behind a replica that is cut off hold an old plan, which nobody sees:
+    /// so one window adds a bounded part to what is known.
     fn compared(self, previous: &Plan, kept: Kept<'_>, constants: &Constants) -> Self {
         let sampled = (kept.tally.sampled - kept.due.sampled_of_rest).max(0.0);
         let held = kept.held();
@@ -158,6 +159,7 @@ impl Trim {
         }
         let budget = kept.part * kept.tally.seconds * previous.fleet.budget;
         let weight = if held > budget { budget / held } else { 1.0 };
+        let sampled = self.believed(sampled, due, constants);
         let remembered = 1.0 - 1.0 / constants.remembered_windows;
         let this = Self {
             sampled: remembered * self.sampled + weight * sampled,
@@ -171,6 +173,19 @@ impl Trim {
             compliance: self.compliance + wanted.clamp(-pace, pace),
             ..this
         }
+    }
+
+    /// What a window says was sampled, cut to what is known of SDKs, give or take a part and chance.
+    fn believed(&self, sampled: f64, due: f64, constants: &Constants) -> f64 {
+        let known = if self.due > 0.0 {
+            self.sampled / self.due
+        } else {
+            1.0
+        };
+        let chance = (constants.chance * due).sqrt();
+        let least = due * (known - constants.compliance_outlying) - chance;
+        let most = due * (known + constants.compliance_outlying) + chance;
+        sampled.max(least).min(most)
     }
 
     /// The part that SDKs keep of what they are to keep. A deviation counts only where it exceeds chance.

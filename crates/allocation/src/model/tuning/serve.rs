@@ -49,6 +49,9 @@ constants! {
         /// How far the correction for it moves in one window at most. With more, an agent that says for some windows
         /// that it samples nothing moves the whole fleet.
         compliance_pace: f64 = 0.0035,
+        /// A window that is further off than this from what SDKs kept before, and from chance, is cut to it. As much
+        /// as the factor corrects: more is seen later, and with less the last of it is.
+        compliance_outlying: f64 = 0.25,
         /// The correction assumes that SDKs keep at most twice what they are to keep, and at least half. Further off,
         /// the factor is at its bound anyway.
         compliance_most: f64 = 2.0,
