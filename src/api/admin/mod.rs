@@ -101,6 +101,7 @@ pub const ROUTES: &[Route] = &[
         .query(&["limit", "after", "state", "service"]),
     Route::new("GET", "/v1/plans/current", || to(plans::current)),
     Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
+    Route::new("GET", "/v1/services/{service}", || to(services::one)),
     Route::new("GET", "/v1/services/{service}/operations", || {
         to(services::operations)
     })

@@ -137,6 +137,12 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
     }))
 }
 
+/// Shows one service.
+pub(super) async fn one(name: Path<String>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
+    let found = service(&admin.served.snapshot(), &name);
+    found.map(Json).ok_or_else(|| unknown_service(&name))
+}
+
 /// How often its SDKs ask while all agents are heard; none until enough windows have shown it.
 fn usual_polls(service: &ServicePlan, window: Window) -> Option<f64> {
     let polls = service.polls;

@@ -23,6 +23,7 @@ use crate::support::app::{Agent, TestApp, report};
 use crate::support::process::eventually;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+const SERVICE: &str = "/v1/services/{service}";
 const OPERATIONS: &str = "/v1/services/{service}/operations";
 const HISTORY: &str = "/v1/services/{service}/history";
 const FORGET: &str = "?silent_for_seconds=12";
@@ -170,6 +171,7 @@ pub async fn before_the_first_plan(given: &mut Given) {
         .app;
     given.get(&app, "/v1/plans/current", "", 404).await;
     given.get(&app, "/v1/services", "", 200).await;
+    given.get(&app, SERVICE, "", 404).await;
     given.get(&app, OPERATIONS, "", 404).await;
     given.forget(&app, FORGET, 404).await;
     given.get(&app, HISTORY, "?operation=a", 404).await;
@@ -227,6 +229,7 @@ pub async fn in_operation(given: &mut Given) {
         given.get(&app, path, "?made-up=1", 400).await;
     }
     lists::pages(given, &app).await;
+    lists::service(given, &app).await;
     lists::agents(given, &app).await;
     lists::history(given, &app).await;
     lists::forget(given, &app).await;

@@ -1,6 +1,6 @@
 //! Services, operations, agents and history: whole, page by page, and asked for wrongly.
 
-use super::{Answer, FORGET, Given, HISTORY, OPERATIONS};
+use super::{Answer, FORGET, Given, HISTORY, OPERATIONS, SERVICE};
 use crate::support::app::TestApp;
 
 pub async fn pages(given: &mut Given, app: &TestApp) {
@@ -25,6 +25,14 @@ pub async fn pages(given: &mut Given, app: &TestApp) {
             given.get(app, path, wrong, 400).await;
         }
     }
+}
+
+pub async fn service(given: &mut Given, app: &TestApp) {
+    let one = given.get(app, SERVICE, "", 200).await.json();
+    assert_eq!(one["service"], "checkout");
+    assert_eq!(one["operations"], 2, "{one}");
+    assert_eq!(one["sources"][0]["basis"], "reports", "{one}");
+    given.get(app, SERVICE, "?x=1", 400).await;
 }
 
 pub async fn agents(given: &mut Given, app: &TestApp) {
