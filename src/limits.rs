@@ -4,7 +4,7 @@
 //! written, never only when it is read. The compiler checks the assertions below. `docs/limits.md`
 //! states the bounds, and `tests/it/limits.rs` compares it with the code.
 
-use crate::allocation::{LISTED_MAX, OperationName};
+use crate::allocation::{AGENTS_MAX, LISTED_MAX, OperationName, RATES_MAX};
 use crate::store::{history_codec, plan_codec};
 
 /// The largest strategy, in bytes: the limit of gRPC clients.
@@ -19,7 +19,13 @@ pub const STRATEGY_OPERATION_BYTES: usize = OperationName::LONGEST + 17;
 const _: () = assert!(LISTED_MAX * STRATEGY_OPERATION_BYTES <= STRATEGY_BYTES);
 
 /// The part of a plan's bytes for agents, groups and figures.
-const PLAN_REST_BYTES: u64 = 62 << 20;
+const PLAN_REST_BYTES: u64 = 54 << 20;
+
+// Groups are 100 at most, so a quarter of it is left for them and the figures.
+const _: () = assert!(
+    AGENTS_MAX as u64 * plan_codec::AGENT_BYTES + RATES_MAX as u64 * plan_codec::RATE_BYTES
+        <= PLAN_REST_BYTES / 4 * 3
+);
 
 /// The bytes of a plan that its services and operations may take.
 pub const PLAN_NAMES_BYTES: u64 = plan_codec::BYTES_MAX - PLAN_REST_BYTES;
@@ -41,6 +47,9 @@ pub const OPERATIONS_MAX: u32 = 3_000_000;
 pub const SERVICES_MAX: u32 = 1_000_000;
 
 const _: () = assert!(plan_names_bytes(10_000, OPERATIONS_MAX) <= PLAN_NAMES_BYTES);
+
+// The most services beside the default of `--max-operations`, which earlier releases took.
+const _: () = assert!(plan_names_bytes(SERVICES_MAX, 1_000_000) <= PLAN_NAMES_BYTES);
 
 // A plan that can be stored fits in a row of history.
 const _: () = assert!(
