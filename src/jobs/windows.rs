@@ -46,6 +46,9 @@ pub(super) fn to_read(settled: Timestamp, answered: Window, window: Window) -> V
     if answered.end <= window.start {
         windows.extend((answered.start >= settled).then_some(answered));
         windows.extend(before(answered, settled));
+    } else if window.end <= answered.start {
+        // The clock was ahead when the previous plan was made. What it knows ends where it is settled.
+        windows.extend(before(window, settled));
     }
     windows.truncate(WINDOWS_READ_MAX);
     windows.reverse();
@@ -225,6 +228,8 @@ mod tests {
         let gap = [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6)];
         assert_eq!(read(1, minutes(2, 3), five), gap, "windows without a plan");
         assert_eq!(read(9, minutes(9, 10), five), [(5, 6)], "a clock set back");
+        let ahead = read(3, minutes(9, 10), five);
+        assert_eq!(ahead, [(3, 4), (4, 5), (5, 6)], "a clock set back");
         assert_eq!(read(99, four, five), [(5, 6)], "a clock that was ahead");
         let longer = [(0, 5), (5, 10), (10, 11), (11, 12)];
         assert_eq!(read(0, minutes(5, 10), minutes(11, 12)), longer);

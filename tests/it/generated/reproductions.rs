@@ -106,3 +106,13 @@ fn an_old_plan_behind_a_replica_that_is_cut_off_is_no_habit_of_sdks() {
         .collect();
     assert_eq!(play(3, &course), Ok(()));
 }
+
+/// A plan was made under a clock five minutes ahead. The next one left out what had come in since the last window that
+/// was settled.
+#[test]
+fn what_came_in_before_a_clock_was_set_back_is_read() {
+    let course = [Clocks { seconds: 300 }, Tick { order: 0 }];
+    for _ in 0..4 {
+        assert_eq!(play(2, &course), Ok(()));
+    }
+}
