@@ -155,12 +155,15 @@ async fn a_commit_that_no_standby_confirms_is_ended_and_not_acknowledged_as_a_du
         .run("alter system set synchronous_standby_names = 'gone'")
         .await;
     operator.run("select pg_reload_conf()").await;
+    // It is waited for once the checkpointer has read the setting, which no query shows.
     eventually(DEADLINE, "the standby is waited for", async || {
-        let shown = sqlx::query_scalar::<_, String>("show synchronous_standby_names");
-        let shown = shown.fetch_one(&mut operator.0).await.unwrap();
-        (shown == "gone").then_some(())
+        let probe = counts(3);
+        let commit = store.commit_reports(&probe);
+        let ended = tokio::time::timeout(Duration::from_secs(1), commit).await;
+        ended.is_err().then_some(())
     })
     .await;
+    operator.waits(WAITING_FOR_A_STANDBY, 0).await;
     // The second finds that the first is already counted, and waits nevertheless: it is committed
     // here, but a failover could still lose it.
     for _ in 0..2 {
