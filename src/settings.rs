@@ -96,12 +96,16 @@ impl Settings {
     #[must_use]
     pub fn shared(&self, otherwise: FleetSettings) -> FleetSettings {
         let timing = &self.timing;
+        // The database has milliseconds. A rest of one would differ from what is stored.
+        let asked = |flag: Option<Duration>| {
+            flag.map(|of| Duration::from_millis(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
+        };
         FleetSettings {
-            interval: timing.interval.unwrap_or(otherwise.interval),
-            report_age_max: timing.report_age_max.unwrap_or(otherwise.report_age_max),
-            grace: timing.grace.or(otherwise.grace),
-            history: timing.history.unwrap_or(otherwise.history),
-            retire_after: timing.retire_after.unwrap_or(otherwise.retire_after),
+            interval: asked(timing.interval).unwrap_or(otherwise.interval),
+            report_age_max: asked(timing.report_age_max).unwrap_or(otherwise.report_age_max),
+            grace: asked(timing.grace).or(otherwise.grace),
+            history: asked(timing.history).unwrap_or(otherwise.history),
+            retire_after: asked(timing.retire_after).unwrap_or(otherwise.retire_after),
             names: self.limits.names(otherwise.names),
         }
     }

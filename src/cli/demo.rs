@@ -135,7 +135,7 @@ pub enum DemoError {
     #[error("cannot make a directory for the database: {0}")]
     Directory(#[source] std::io::Error),
     /// The server did not start, or stopped too early.
-    #[error("the server {what}: {source}")]
+    #[error("the server {what}: {}", logging::chain(&**source))]
     Server {
         /// What happened: "did not start", "stopped early".
         what: &'static str,

@@ -81,6 +81,14 @@ async fn whatever_a_replica_would_do_otherwise_than_the_others_it_does_not_start
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_millisecond_makes_no_difference() {
+    let database = TestDatabase::create().await;
+    for _ in 0..2 {
+        drop(start(&database, &["--grace", "333333us"]).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_count_apart_the_names_that_the_database_says() {
     let database = TestDatabase::create().await;
     let place = ["--interval", "1s", "--database-url", database.url()];

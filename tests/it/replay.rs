@@ -227,6 +227,23 @@ async fn a_server_that_is_not_there_is_named() {
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
+#[test]
+fn the_demonstration_ends_with_a_verdict() {
+    let directory = tempfile::tempdir().unwrap();
+    let plot = directory.path().join("demo.svg");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["demo", "--seconds=7", "--interval=1s", "--plot"])
+        .arg(&plot)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let failed = String::from_utf8_lossy(&ended.stderr);
+    // On a busy machine it may fail, but it is played to its end.
+    assert!(matches!(ended.status.code(), Some(0..=2)), "{said}{failed}");
+    assert!(said.contains("sampled/s"), "{said}{failed}");
+    assert!(plot.is_file());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demonstration_runs_its_own_server_and_leaves_a_plot() {
     let directory = tempfile::tempdir().unwrap();
