@@ -135,9 +135,10 @@ fn nanoseconds(timestamp: f64) -> Option<u64> {
         milliseconds if milliseconds >= MILLISECONDS_FROM => milliseconds / 1000.0,
         seconds => seconds,
     };
-    let valid = seconds > 0.0 && seconds < MILLISECONDS_FROM;
     // Microseconds: more digits than a float has for the time of today.
-    valid.then(|| (seconds * 1e6).round() as u64 * 1000)
+    let microseconds = (seconds * 1e6).round();
+    let valid = microseconds > 0.0 && seconds < MILLISECONDS_FROM;
+    valid.then_some(microseconds as u64)?.checked_mul(1000)
 }
 
 #[cfg(test)]
@@ -170,6 +171,11 @@ mod tests {
             (r#""RequestCount":1e300,"Timestamp":1"#, "count"),
             (r#""RequestCount":1,"Timestamp":-1"#, "Timestamp"),
             (r#""RequestCount":1,"Timestamp":1e300"#, "Timestamp"),
+            (r#""RequestCount":1,"Timestamp":1e-9"#, "Timestamp"),
+            (
+                r#""RequestCount":1,"Timestamp":35903342444446"#,
+                "Timestamp",
+            ),
         ];
         for (fields, said) in cases {
             let request = read(&format!(r#"{{"ClientID":"c","RuleName":"r",{fields}}}"#));
