@@ -24,7 +24,7 @@ end
 "#;
 
 /// The same, each on a connection of its own.
-const ANEW: &str = r#"
+const NEW_CONNECTIONS: &str = r#"
 request = function()
     return wrk.format("GET", "/sampling?service=service-77", {["Connection"] = "close"})
 end
@@ -72,8 +72,8 @@ pub async fn run() {
             [
                 of(plain, KEPT),
                 of(&encrypted, KEPT),
-                of(plain, ANEW),
-                of(&encrypted, ANEW),
+                of(plain, NEW_CONNECTIONS),
+                of(&encrypted, NEW_CONNECTIONS),
             ]
         })
         .collect();

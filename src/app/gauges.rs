@@ -247,7 +247,7 @@ impl Spending {
         Self {
             offered: self.offered + other.offered,
             share: self.share + other.share,
-            // As far as it is known.
+            // The sum of those that are known.
             observed_sampled: [self.observed_sampled, other.observed_sampled]
                 .into_iter()
                 .flatten()

@@ -27,8 +27,8 @@ impl Weight {
     /// A weight is kept in parts of a request: to a millionth.
     const BITS: u32 = 20;
 
-    /// The weight of a request that was sampled with this probability. What is no probability in (0, 1] says
-    /// nothing, so the request stands for itself.
+    /// The weight of a request that was sampled with this probability. If the number is not in
+    /// (0, 1), the request counts as one.
     #[must_use]
     pub fn of_probability(probability: f64) -> Self {
         if !(probability > 0.0 && probability < 1.0) {

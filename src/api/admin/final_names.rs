@@ -25,7 +25,7 @@ const SPAN: Duration = Duration::from_secs(300);
 /// How long an answer waits for the database. Then it says that final names are not known.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// An operation that was not reported in so many windows is not asked for, or too seldom to matter.
+/// If an operation was not reported for this many windows, its setting is taken to have no effect.
 const SILENT_WINDOWS: u32 = 60;
 
 /// The most warnings in one answer.

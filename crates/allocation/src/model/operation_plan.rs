@@ -36,7 +36,8 @@ pub struct OperationPlan {
     pub silent_before: u32,
     /// Root requests counted in the window.
     pub window_offered: u64,
-    /// Root requests kept in the window, as far as it is known: see [`Plan::sampled_known`](crate::Plan::sampled_known).
+    /// Root requests of the window that were counted as sampled.
+    /// [`Plan::sampled_known`](crate::Plan::sampled_known) says whether that is all of them.
     pub window_sampled: u64,
 }
 

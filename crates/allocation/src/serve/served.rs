@@ -37,7 +37,7 @@ pub(crate) struct Due {
     pub known: f64,
     /// The part of `held` of which reports say what was sampled independently of what was offered, in [0, 1].
     pub shown: f64,
-    /// What was sampled of the rest, as far as it is known, in traces.
+    /// What was counted as sampled of the rest, in traces.
     pub sampled_of_rest: f64,
 }
 
