@@ -29,6 +29,8 @@ pub(super) struct Places {
     idled: Cell<u64>,
     /// The places of handshakes.
     handshakes: Cell<usize>,
+    /// The places that were lost and are not given up yet: their tasks have still to run.
+    leaving: Cell<usize>,
     open: Gauge,
     evicted: Counter,
 }
@@ -60,6 +62,7 @@ impl Places {
             taken: RefCell::default(),
             idled: Cell::new(0),
             handshakes: Cell::new(0),
+            leaving: Cell::new(0),
             open,
             evicted,
         })
@@ -68,7 +71,7 @@ impl Places {
     /// Takes a place; if all are taken, that of the connection that has been idle for longest.
     pub fn take(self: &Rc<Self>) -> Place {
         let mut taken = self.taken.borrow_mut();
-        if taken.len() >= self.most {
+        if self.is_full(&taken) {
             self.evict(&taken, |_| true);
         }
         self.place(&mut taken, false)
@@ -80,7 +83,7 @@ impl Places {
         let mut taken = self.taken.borrow_mut();
         if self.handshakes.get() >= (self.most / HANDSHAKES_PART).max(1) {
             self.evict(&taken, |state| state.shaking.get());
-        } else if taken.len() >= self.most {
+        } else if self.is_full(&taken) {
             self.evict(&taken, |_| true);
         }
         self.handshakes.set(self.handshakes.get() + 1);
@@ -103,6 +106,12 @@ impl Places {
         }
     }
 
+    /// Whether another connection needs the place of one that is here to stay. Those that are leaving
+    /// have lost theirs already.
+    fn is_full(&self, taken: &[Rc<State>]) -> bool {
+        taken.len() - self.leaving.get() >= self.most
+    }
+
     fn next(&self) -> u64 {
         self.idled.set(self.idled.get() + 1);
         self.idled.get()
@@ -117,6 +126,7 @@ impl Places {
         let idle = idle.filter_map(|state| Some((state.idle_since.get()?, state)));
         if let Some((_, state)) = idle.min_by_key(|(since, _)| *since) {
             state.evicted.set(true);
+            self.leaving.set(self.leaving.get() + 1);
             self.has_shaken(state);
             self.evicted.inc();
             if let Some(waker) = state.waiting.take() {
@@ -176,6 +186,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.places.open.dec();
         self.places.has_shaken(&self.state);
+        if self.state.evicted.get() {
+            self.places.leaving.set(self.places.leaving.get() - 1);
+        }
         let mut taken = self.places.taken.borrow_mut();
         let index = self.state.index.get();
         taken.swap_remove(index);
@@ -239,6 +252,27 @@ mod tests {
         let fifth = places.take_for_handshake();
         let all = [&answered, &third, &fourth, &fifth].map(lost);
         assert_eq!((all, evicted.get()), ([false; 4], 1));
+    }
+
+    #[test]
+    fn a_crowd_that_is_leaving_costs_nobody_else_a_place() {
+        let (places, evicted, _) = places(8);
+        let answered = places.take_for_handshake();
+        answered.shaken();
+        let mut crowd: Vec<_> = (0..20).map(|_| places.take_for_handshake()).collect();
+        // The newest ends by itself, while those that lost their places have not ended yet.
+        drop(crowd.pop());
+        let next = places.take_for_handshake();
+        assert_eq!((lost(&answered), lost(&next)), (false, false));
+        assert_eq!(evicted.get(), 18);
+        // The same for connections without a handshake.
+        let plain = places.take();
+        assert_eq!((lost(&answered), lost(&plain)), (false, false));
+        drop(crowd);
+        let rest: Vec<_> = (0..5).map(|_| places.take()).collect();
+        assert!(!lost(&answered) && !rest.iter().any(lost));
+        let last = places.take();
+        assert_eq!((lost(&answered), lost(&last)), (true, false));
     }
 
     #[test]

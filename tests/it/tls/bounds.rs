@@ -32,6 +32,9 @@ async fn handshakes_that_never_end_take_no_place_from_polls() {
     let (app, _directory) = start(&secret, &flags).await;
     let client = TlsClient::trusting(&authority.pem());
     let mut polling = client.connect(&app.sdk).await.unwrap();
+    // A client of TLS 1.3 is done before the server has read its last message. The first answer says
+    // that the server is, too.
+    poll(&mut polling).await;
     let mut sitting = JoinSet::new();
     for number in 0..HALF_OPEN {
         let begun = if number % 2 == 0 { BEGUN } else { b"" };
