@@ -98,7 +98,11 @@ openapi: ## Lints openapi.yaml (fetches the linter with npx)
 fuzz-contract: ## Sends a running Weir what openapi.yaml allows and forbids (installs schemathesis)
 	@scripts/schemathesis
 
-check-deployment: ## Checks deploy/ offline (needs Python, Go and systemd-analyze)
+# Seconds where Helm and the tests are built.
+check-chart: ## Lints, renders and packages the Helm chart, and compares it with deploy/kubernetes (needs Helm or Go)
+	helm=$$(scripts/helm) && WEIR_HELM=$$helm $(CARGO) test --locked --test it -- --include-ignored chart::
+
+check-deployment: ## Checks deploy/ offline (needs Python, Go, Prometheus and systemd-analyze)
 	@scripts/check-deployment
 
 check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities with ADVISORY_DB=folder

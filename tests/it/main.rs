@@ -8,6 +8,7 @@ mod allocation;
 mod bad_days;
 mod bad_input;
 mod bounds;
+mod chart;
 mod configuration;
 mod contract;
 mod crash;

@@ -1,0 +1,57 @@
+{{/* The settings of `weir serve`. */}}
+{{- define "weir.env" -}}
+{{- $listeners := .Values.listeners -}}
+- name: WEIR_DATABASE_URL_FILE
+  value: /database/url
+- name: WEIR_LISTEN
+  value: {{ printf "%s:%v" (ternary "0.0.0.0" "127.0.0.1" $listeners.sdk.enabled) $listeners.sdk.port }}
+- name: WEIR_GRPC_LISTEN
+  value: {{ ternary (printf "0.0.0.0:%v" $listeners.grpc.port) "off" $listeners.grpc.enabled | quote }}
+- name: WEIR_XRAY_LISTEN
+  value: {{ ternary (printf "0.0.0.0:%v" $listeners.xray.port) "off" $listeners.xray.enabled | quote }}
+{{- if $listeners.admin.enabled }}
+# Probes come from outside the pod, so the admin listener is on the pod's address, by which they ask
+# it: an IP address is answered, a name only if WEIR_ADMIN_HOST has it. It has no authentication; the
+# NetworkPolicy keeps other pods away.
+- name: WEIR_ADMIN_LISTEN
+  value: 0.0.0.0:{{ $listeners.admin.port }}
+- name: WEIR_INSECURE_ADMIN
+  value: 'true'
+{{- else }}
+- name: WEIR_ADMIN_LISTEN
+  value: 127.0.0.1:{{ $listeners.admin.port }}
+{{- end }}
+{{- $hosts := $listeners.admin.hosts -}}
+{{- if .Values.ingress.admin.enabled -}}
+{{- $hosts = append $hosts .Values.ingress.admin.host -}}
+{{- end -}}
+{{- with $hosts | uniq }}
+- name: WEIR_ADMIN_HOST
+  value: {{ join "," . | quote }}
+{{- end }}
+# For `weir health`.
+- name: WEIR_ADMIN_URL
+  value: {{ printf "%s://127.0.0.1:%v" (ternary "https" "http" (eq "true" (include "weir.speaksTls" (list . "admin")))) $listeners.admin.port }}
+{{- if .Values.tls.secret }}
+- name: WEIR_TLS_CERT
+  value: /tls/tls.crt
+- name: WEIR_TLS_KEY
+  value: /tls/tls.key
+- name: WEIR_TLS_LISTENERS
+  value: {{ join "," .Values.tls.listeners | quote }}
+{{- end }}
+{{- with .Values.tls.clients }}
+{{- if .sdk.secret }}
+- name: WEIR_CLIENT_CA
+  value: /clients/sdk/ca.crt
+{{- end }}
+{{- if .grpc.secret }}
+- name: WEIR_GRPC_CLIENT_CA
+  value: /clients/grpc/ca.crt
+{{- end }}
+{{- end }}
+{{- range $name, $value := .Values.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,132 @@
+{{- define "weir.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of everything: the release's, which says `weir` only once. Ends are left for suffixes. */}}
+{{- define "weir.fullname" -}}
+{{- $name := include "weir.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Prometheus' job: the rules look for `weir` and `weir-…`. */}}
+{{- define "weir.job" -}}
+{{- $name := include "weir.fullname" . -}}
+{{- if or (eq $name "weir") (hasPrefix "weir-" $name) -}}{{ $name }}{{- else -}}weir-{{ $name }}{{- end -}}
+{{- end -}}
+
+{{/* By these labels everything finds its pods; they never change. */}}
+{{- define "weir.selector" -}}
+app.kubernetes.io/name: {{ include "weir.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "weir.about" -}}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "weir.labels" -}}
+{{ include "weir.selector" . }}
+{{ include "weir.about" . }}
+{{- end -}}
+
+{{/* PostgreSQL's pods have another name, so that no service of Weir selects them. */}}
+{{- define "weir.postgresql.selector" -}}
+app.kubernetes.io/name: {{ include "weir.name" . }}-postgresql
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "weir.postgresql.labels" -}}
+{{ include "weir.postgresql.selector" . }}
+{{ include "weir.about" . }}
+{{- end -}}
+
+{{- define "weir.postgresql.fullname" -}}
+{{ include "weir.fullname" . }}-postgresql
+{{- end -}}
+
+{{- define "weir.postgresql.secret" -}}
+{{- default (include "weir.postgresql.fullname" .) .Values.postgresql.secret -}}
+{{- end -}}
+
+{{- define "weir.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "weir.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `true` for a listener that speaks TLS: (list $ "admin"). */}}
+{{- define "weir.speaksTls" -}}
+{{- $root := index . 0 -}}
+{{- if and $root.Values.tls.secret (has (index . 1) $root.Values.tls.listeners) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The names of the listeners that other pods reach, as a JSON list in {"names": …}. */}}
+{{- define "weir.open" -}}
+{{- $names := list -}}
+{{- range $name := list "sdk" "grpc" "xray" -}}
+{{- if (index $.Values.listeners $name).enabled -}}{{- $names = append $names $name -}}{{- end -}}
+{{- end -}}
+{{- dict "names" $names | toJson -}}
+{{- end -}}
+
+{{/* One probe of the admin listener: (list $ "/readyz"). */}}
+{{- define "weir.probe" -}}
+{{- $root := index . 0 -}}
+{{- if $root.Values.listeners.admin.enabled -}}
+httpGet:
+  path: {{ index . 1 }}
+  port: admin
+  {{- if include "weir.speaksTls" (list $root "admin") }}
+  # The kubelet does not check the certificate.
+  scheme: HTTPS
+  {{- end }}
+{{- else -}}
+exec:
+  command: [/usr/local/bin/weir, health]
+{{- end -}}
+{{- end -}}
+
+{{/* Stops where values would open the admin listener to strangers, or contradict each other. */}}
+{{- define "weir.check" -}}
+{{- $admin := .Values.listeners.admin -}}
+{{- if and $admin.enabled (not .Values.networkPolicy.enabled) (not $admin.protectedElsewhere) -}}
+{{- fail "networkPolicy.enabled is false, and the admin listener has no authentication: set listeners.admin.enabled=false, which leaves it on loopback, or listeners.admin.protectedElsewhere=true" -}}
+{{- end -}}
+{{- if .Values.ingress.admin.enabled -}}
+{{- if not $admin.enabled -}}
+{{- fail "ingress.admin needs listeners.admin.enabled=true" -}}
+{{- end -}}
+{{- if not $admin.protectedElsewhere -}}
+{{- fail "ingress.admin: the admin listener has no authentication. Let the ingress authenticate operators, then set listeners.admin.protectedElsewhere=true" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not $admin.from) -}}
+{{- fail "ingress.admin: name the pods of the ingress controller in listeners.admin.from, or the NetworkPolicy keeps them away" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.ingress.sdk.enabled (not .Values.listeners.sdk.enabled) -}}
+{{- fail "ingress.sdk needs listeners.sdk.enabled=true" -}}
+{{- end -}}
+{{- if .Values.metrics.podMonitor.enabled -}}
+{{- if not $admin.enabled -}}
+{{- fail "metrics.podMonitor needs listeners.admin.enabled=true: the metrics are there" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.metrics.from) -}}
+{{- fail "metrics.podMonitor: say in metrics.from where Prometheus runs, or the NetworkPolicy keeps it away" -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $client := .Values.tls.clients -}}
+{{- if and $client.secret (not (include "weir.speaksTls" (list $ $name))) -}}
+{{- fail (printf "tls.clients.%s: clients present certificates in TLS only: set tls.secret, and add %s to tls.listeners" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
