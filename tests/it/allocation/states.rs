@@ -3,7 +3,7 @@
 mod at_once;
 mod claims;
 
-use weir::allocation::{Binding, Hold, OperationId, Plan};
+use weir::allocation::{AgentId, Binding, Hold, OperationId, Plan};
 
 use super::agents::{NEVER, Sent, World, sent};
 
@@ -212,6 +212,26 @@ fn agents_that_restart_under_new_names_replace_the_old_ones() {
         assert!(world.agent(1).is_none(), "{:?}", world.plan.agents);
         assert_eq!((world.plan.agents.len(), world.plan.rates.len()), (4, 4));
     }
+}
+
+/// A new agent takes over little by little, so its usual rate grows manyfold. That says nothing of the traffic of the
+/// one that is gone: what is expected of it stays.
+#[test]
+fn who_is_missing_does_not_grow_with_its_successor() {
+    let mut world = World::settled(BUDGET, 1, 30);
+    let usual = |world: &World| {
+        let rates = world.plan.rates.iter();
+        let mut rates = rates.filter(|of| of.agent == AgentId(1));
+        rates.next().expect("it is missing").rate
+    };
+    world.pass(|number| vec![sent(2, number).times(0.06)]);
+    let before = usual(&world);
+    for part in [0.12, 0.25, 0.5].into_iter().chain([1.0; 10]) {
+        world.pass(|number| vec![sent(2, number).times(part)]);
+        assert!(usual(&world) <= before, "{}", usual(&world));
+    }
+    let heard = world.plan.services[0].heard;
+    assert!(heard > 0.45, "half of the service is there: {heard}");
 }
 
 #[test]

@@ -245,34 +245,71 @@ impl Context<'_> {
         sums
     }
 
-    /// Follows the windows that have settled. The missing follow the others.
+    /// Follows the windows that have settled. Who is not heard follows the others.
     fn follow(&self, pairs: &mut [Pair]) {
-        let followed = self.tuning.service.followed;
         for (window, counts) in self.windows.iter().enumerate() {
             if counts.window.end > self.settled {
                 break;
             }
-            let (mut before, mut after) = (0.0, 0.0);
+            let mut heard = Heard::default();
+            // Until the usual rate of a new agent says what it usually reports.
+            let learning = counts.window.milliseconds() as f64 / self.tuning.usual.gain;
+            let learning = learning as i64;
             for pair in pairs.iter_mut() {
                 let timeline = &self.timelines[pair.timeline];
                 let covered = timeline.covered[window];
                 let follows = !timeline.is_missing() && timeline.state.claims == 0;
                 if covered > 0.0 && pair.settled && follows {
-                    before += pair.rate;
+                    let before = pair.rate;
                     let seconds = counts.window.seconds();
                     pair.follow(window, covered, seconds, &self.tuning.usual);
-                    after += pair.rate;
+                    heard.add(timeline.state.since, before, pair.rate);
                 }
             }
-            let factor = if before > 0.0 { after / before } else { 1.0 };
-            let factor = factor.clamp(1.0 / followed, followed);
+            heard.sum();
             for pair in pairs.iter_mut() {
                 let timeline = &self.timelines[pair.timeline];
                 let unheard = timeline.is_missing() || timeline.covered[window] <= 0.0;
                 if unheard && pair.settled {
-                    pair.rate *= factor;
+                    let factor =
+                        heard.factor(timeline.state.heard_until.0.saturating_sub(learning));
+                    let followed = self.tuning.service.followed;
+                    pair.rate *= factor.clamp(1.0 / followed, followed);
                 }
             }
+        }
+    }
+}
+
+/// How the usual rates of the agents of a service that are heard have changed in a window.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Since when an agent has been there, and its rate before and after. Once summed: the rates of all that
+    /// began no later.
+    rates: Vec<(Timestamp, f64, f64)>,
+}
+
+impl Heard {
+    fn add(&mut self, since: Timestamp, before: f64, after: f64) {
+        self.rates.push((since, before, after));
+    }
+
+    fn sum(&mut self) {
+        self.rates.sort_by_key(|rate| rate.0);
+        let mut sums = (0.0, 0.0);
+        for (_, before, after) in &mut self.rates {
+            sums = (sums.0 + *before, sums.1 + *after);
+            (*before, *after) = sums;
+        }
+    }
+
+    /// The factor by which those changed that were there at this time, in milliseconds. Who began later may have
+    /// taken over the traffic of an agent that is missing, and grows from the few requests of its first window.
+    fn factor(&self, at: i64) -> f64 {
+        let earlier = self.rates.partition_point(|rate| rate.0.0 <= at);
+        match earlier.checked_sub(1).map(|last| self.rates[last]) {
+            Some((_, before, after)) if before > 0.0 => after / before,
+            _ => 1.0,
         }
     }
 }
