@@ -143,12 +143,14 @@ pub(super) fn take<'a>(
     let phase = phase(export.key.as_u64_pair().0, newest_ns);
     let names_seen = sums.names_seen();
     let final_names = std::mem::take(&mut sums.final_names);
-    let counts = span.window(instants).map(|window| Counts {
-        window,
-        measure: next.best,
-        sampled_known: next.best >= Measure::Roots && !sums.sampled_unknown,
-        entries: sums.entries(&mut next, phase),
-    });
+    let counts = span
+        .window(next.counted_until_ns, instants)
+        .map(|window| Counts {
+            window,
+            measure: next.best,
+            sampled_known: next.best >= Measure::Roots && !sums.sampled_unknown,
+            entries: sums.entries(&mut next, phase),
+        });
     if counts.is_some() {
         next.counted_until_ns = next.counted_until_ns.max(span.until_ns());
     }

@@ -3,7 +3,7 @@
 use super::Instants;
 use crate::allocation::{Timestamp, Window};
 
-/// The shortest window.
+/// The shortest window, unless the source was counted in it before.
 const SHORTEST_MILLISECONDS: i64 = 1000;
 
 /// The time of pieces.
@@ -52,13 +52,18 @@ impl Spans {
         self.span().map_or(0, |span| span.until_ns)
     }
 
-    /// The window. What is older than the oldest that is counted, or in the future, is moved inside.
-    pub fn window(self, instants: Instants) -> Option<Window> {
+    /// The window of an export of a source that was counted up to a time before. What is older than the oldest that
+    /// is counted, or in the future, is moved inside.
+    ///
+    /// SDKs may export several times a second. If windows reached back over those before, a part of each would be
+    /// counted in a bucket of which all was said to be in.
+    pub fn window(self, counted_until_ns: u64, instants: Instants) -> Option<Window> {
         let span = self.span()?;
         let until_ns = span.until_ns.min(instants.now_ns);
         let from_ns = span.from_ns.max(instants.oldest_ns);
         let end = milliseconds(until_ns);
-        let start = milliseconds(from_ns).min(end - SHORTEST_MILLISECONDS);
+        let shortest = (end - SHORTEST_MILLISECONDS).max(milliseconds(counted_until_ns));
+        let start = milliseconds(from_ns).min(shortest).min(end - 1);
         Some(Window {
             start: Timestamp(start),
             end: Timestamp(end),

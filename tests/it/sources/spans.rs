@@ -99,6 +99,30 @@ async fn two_replicas_count_each_span_once() {
     assert!(post.0.abs_diff(5 * SPANS / 6) <= 20, "{counted:?}");
 }
 
+/// Batches leave SDKs several times a second. Each covers the time since the one before, and no more: of a bucket that is
+/// said to be in, nothing is missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exports_of_a_source_cover_each_time_once() {
+    let (database, ended_ns) = (TestDatabase::create().await, recently());
+    let replica = Replica::start(&database).await;
+    for round in 0..10 {
+        let export = weighed(4 * round..4 * round + 4, ended_ns + round * SECOND / 5);
+        assert_eq!(
+            replica.ingest.export(vec![export]).await.unwrap(),
+            Exported::default()
+        );
+    }
+    let deltas = replica.deltas().await;
+    let reports = deltas.iter().flat_map(|delta| &delta.reports);
+    let mut covered: Vec<_> = reports.map(|of| (of.sequence, of.span)).collect();
+    covered.sort();
+    covered.dedup();
+    assert_eq!(covered.len(), 10);
+    for pair in covered.windows(2) {
+        assert_eq!(pair[1].1.start, pair[0].1.end, "{covered:?}");
+    }
+}
+
 /// A span that does not say with which probability it was sampled stands for what was served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_span_that_says_nothing_stands_for_what_its_name_was_served() {
