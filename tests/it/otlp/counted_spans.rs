@@ -113,6 +113,48 @@ async fn spans_that_cannot_be_counted_are_rejected_with_the_reason() {
     app.stop().await;
 }
 
+/// Where nobody asks what is served, SDKs apply something else. If a span stood for the inverse of what is
+/// served there, the less is served, the more would be counted, and so on.
+#[tokio::test]
+async fn a_span_that_says_nothing_stands_for_itself_until_somebody_polls() {
+    const SPANS: u64 = 40;
+    let (app, _directory) = start(&[]).await;
+    // A fourth of what comes at most: a round a second, or more.
+    app.set_budget(10.0).await;
+    let mut first = 0;
+    let mut stands_for = async |wanted: &str, is_enough: fn(f64) -> bool, polls: bool| {
+        eventually(DEADLINE, wanted, async || {
+            if polls {
+                app.poll("checkout").await;
+            }
+            let mut export = export(first..first + SPANS);
+            first += SPANS;
+            let spans = &mut export["resourceSpans"][0]["scopeSpans"][0]["spans"];
+            for span in spans.as_array_mut().unwrap() {
+                span.as_object_mut().unwrap().remove("traceState");
+            }
+            let (offered, sampled) = counted(&app).await;
+            let body = export.to_string().into_bytes();
+            assert_eq!(send(&app, "application/json", body).await, "{}");
+            let (offered_now, sampled_now) = counted(&app).await;
+            assert_eq!(sampled_now - sampled, SPANS as f64);
+            let (_, operations) = app.admin_get("/v1/services/checkout/operations").await;
+            let served = operations["operations"][0]["probability"].as_f64()?;
+            let stands_for = (offered_now - offered) / SPANS as f64;
+            (served < 0.5 && is_enough(stands_for)).then_some(())
+        })
+        .await;
+    };
+    stands_for(
+        "a span stands for itself",
+        |requests| requests == 1.0,
+        false,
+    )
+    .await;
+    stands_for("a span stands for others", |requests| requests > 2.0, true).await;
+    app.stop().await;
+}
+
 /// The service is counted, and its source is named where people look.
 #[tokio::test]
 async fn a_service_that_sends_spans_alone_gets_a_plan() {
