@@ -91,6 +91,7 @@ httpGet:
   scheme: HTTPS
   {{- end }}
 {{- else -}}
+# It fails only if nothing answers or the process is stopping: Weir stays ready while the database is away.
 exec:
   command: [/usr/local/bin/weir, health]
 {{- end -}}
