@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -27,8 +27,8 @@ lint: ## Checks the format and runs clippy, warnings being errors
 interop: ## Runs the published SDKs and clients against Weir (needs Go)
 	@scripts/setup interop
 	@scripts/interop
-	$(CARGO) test --locked --test it -- --include-ignored --skip behind interop::
-	@WEIR_WRITE_TABLE=1 $(CARGO) test --quiet --locked --test it -- interop::table
+	$(CARGO) test --locked --test it -- --include-ignored --skip behind --skip interop::table interop::
+	@WEIR_WRITE_TABLE=interop $(CARGO) test --quiet --locked --test it -- interop::table
 
 # Without the loop of a whole fleet, which a busy machine upsets: some minutes on two cores.
 interop-clients: ## Runs the same, one client at a time: what each keeps, and what is counted of it
@@ -43,7 +43,9 @@ interop-behind: ## Runs SDKs behind a real Jaeger and a real Collector (needs Go
 	@scripts/interop
 	@scripts/interop jaeger
 	@scripts/interop collector
-	$(CARGO) test --locked --test it -- --include-ignored behind
+	$(CARGO) test --locked --test it -- --include-ignored \
+		interop::jaeger::java_sdk_behind interop::fleet::a_fleet_behind
+	@WEIR_WRITE_TABLE=interop-behind $(CARGO) test --quiet --locked --test it -- interop::table
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways

@@ -95,7 +95,7 @@ async fn every_request_counts_once(kind: Kind, temporality: &'static str) {
     let sink = Sink::start();
     let telemetry = Telemetry {
         service: SERVICE.to_owned(),
-        metrics_url: format!("http://{}", proxy.address()),
+        metrics_url: Some(format!("http://{}", proxy.address())),
         traces_url: sink.url().to_owned(),
         temporality,
         export_interval: Duration::from_millis(500),

@@ -1,8 +1,13 @@
 //! The loop, closed by published packages alone: four services call each other under load, their
-//! metrics reach Weir by OTLP, their samplers poll it, and a sink counts the traces that are kept.
+//! metrics or their root spans reach Weir by OTLP, their samplers poll it, and a sink counts the traces that are
+//! kept.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -11,9 +16,10 @@ use tokio::time::MissedTickBehavior;
 use super::programs::{Program, built, command};
 use super::servers::{Kind, Server, Telemetry};
 use super::sink::Sink;
-use crate::support::client::{Client, now};
+use crate::support::client::{Client, http_client, now};
 use crate::support::postgres::free_port;
 use crate::support::process::{WeirProcess, eventually};
+use crate::support::scrape::Scrape;
 
 const BUDGET: f64 = 60.0;
 
@@ -46,6 +52,15 @@ async fn a_fleet_keeps_the_budget() {
     fleet.keeps_the_budget().await;
 }
 
+/// Nobody sends metrics. What a root span stands for is what Java and Go say in it; JavaScript says nothing,
+/// and stands for what it was served.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs packages: make interop"]
+async fn a_fleet_that_sends_spans_alone_keeps_the_budget() {
+    let fleet = Fleet::start(Duration::from_secs(1), Way::Spans).await;
+    fleet.keeps_the_budget().await;
+}
+
 /// Exports as rare as plans, each service's at its own time, and a batch in the Collector: what 60 s
 /// are in the field.
 #[tokio::test(flavor = "multi_thread")]
@@ -60,10 +75,23 @@ async fn a_fleet_behind_a_collector_keeps_the_budget_with_rare_exports() {
 enum Way {
     Direct,
     Collector,
+    /// Traces go through the sink to Weir, and metrics nowhere.
+    Spans,
+}
+
+impl Way {
+    /// What the counts have to be made of.
+    fn basis(self) -> &'static str {
+        match self {
+            Self::Direct | Self::Collector => "roots",
+            Self::Spans => "spans",
+        }
+    }
 }
 
 /// Four services, what they report to, and where their traces end.
 struct Fleet {
+    way: Way,
     weir: WeirProcess,
     client: Client,
     sink: Sink,
@@ -85,14 +113,18 @@ impl Fleet {
             .await;
         let client = Client::of(&weir);
         client.set_budget(BUDGET).await;
-        let sink = Sink::start();
+        let sink = match way {
+            Way::Direct | Way::Collector => Sink::start(),
+            Way::Spans => Sink::start_before(weir.sdk_url()),
+        };
         let collector = match way {
-            Way::Direct => None,
+            Way::Direct | Way::Spans => None,
             Way::Collector => Some(start_collector(&folder, &weir, &sink).await),
         };
-        let (metrics_url, traces_url) = match &collector {
-            Some((_, url)) => (url.clone(), url.clone()),
-            None => (weir.sdk_url().to_owned(), sink.url().to_owned()),
+        let (metrics_url, traces_url) = match (way, &collector) {
+            (_, Some((_, url))) => (Some(url.clone()), url.clone()),
+            (Way::Spans, None) => (None, sink.url().to_owned()),
+            (_, None) => (Some(weir.sdk_url().to_owned()), sink.url().to_owned()),
         };
         let telemetry = |service: &str| Telemetry {
             service: service.to_owned(),
@@ -112,6 +144,7 @@ impl Fleet {
             servers.push(server);
         }
         Self {
+            way,
             weir,
             client,
             sink,
@@ -124,8 +157,9 @@ impl Fleet {
 
     async fn keeps_the_budget(self) {
         let mut requests = JoinSet::new();
-        for (url, per_second) in self.load.clone() {
-            requests.spawn(request(url, per_second));
+        let begun = Arc::new(Mutex::new(vec![Vec::new(); self.load.len()]));
+        for (place, (url, per_second)) in self.load.clone().into_iter().enumerate() {
+            requests.spawn(request(url, per_second, place, Arc::clone(&begun)));
         }
         eventually(DEADLINE, "every service is in the plan", async || {
             for (kind, _) in RATES {
@@ -139,6 +173,7 @@ impl Fleet {
         let from = now();
         self.plans(PLANS_COUNTED).await;
         let until = now();
+        self.is_counted_by(self.way.basis()).await;
         requests.shutdown().await;
         for server in self.servers {
             server.terminate().await;
@@ -146,9 +181,9 @@ impl Fleet {
         if let Some(collector) = self.collector {
             collector.terminate().await;
         }
-        let nanoseconds = |at: chrono::DateTime<chrono::Utc>| {
-            u64::try_from(at.timestamp_nanos_opt().expect("this century")).expect("after 1970")
-        };
+        if self.way == Way::Spans {
+            every_span_is_counted(&self.weir, &self.sink).await;
+        }
         let counted = nanoseconds(from)..nanoseconds(until);
         let mut kept = self.sink.roots();
         kept.retain(|root| counted.contains(&root.start_ns));
@@ -160,9 +195,29 @@ impl Fleet {
                 .filter(|root| root.service == format!("{kind:?}"));
             format!("{kind:?} {:.1}/s", of_it.count() as f64 / seconds)
         });
-        println!("kept {ratio:.3} of the budget in {seconds:.0} s: {by_service:?}");
-        assert!((ratio - 1.0).abs() <= TOLERANCE, "{ratio}: {by_service:?}");
+        let best = best(&begun.lock().expect("no holder panics"), counted);
+        let shown = format!("kept {ratio:.3} of the budget in {seconds:.0} s: {by_service:?}");
+        println!("{shown}; exact counts would have kept {best:.3}");
+        // On a machine that is too busy requests come in bursts, which nobody can foresee.
+        let range = best.min(1.0) - TOLERANCE..=best.max(1.0) + TOLERANCE;
+        assert!(range.contains(&ratio), "{shown}; {best}");
         self.weir.terminate().await;
+    }
+
+    /// Checks what the counts of every service where traces begin are made of.
+    async fn is_counted_by(&self, basis: &str) {
+        let url = format!("{}/v1/services", self.weir.admin_url());
+        let answer = http_client().get(url).send().await.expect("Weir answers");
+        let body: Value = answer.json().await.expect("JSON");
+        let services = body["services"].as_array().expect("a list");
+        for (kind, _) in RATES {
+            let name = format!("{kind:?}");
+            let service = services.iter().find(|of| of["service"] == *name);
+            let sources = service.and_then(|of| of["sources"].as_array());
+            let mut counted = sources.into_iter().flatten();
+            let is_it = |source: &Value| source["basis"] == basis && source["left_out"] == false;
+            assert!(counted.any(is_it), "{name}: {body:#}");
+        }
     }
 
     /// Waits for that many plans.
@@ -175,14 +230,70 @@ impl Fleet {
     }
 }
 
-/// Requests a URL at a rate until it is dropped.
-async fn request(url: String, per_second: u32) {
+/// Each root span of a server counts once.
+async fn every_span_is_counted(weir: &WeirProcess, sink: &Sink) {
+    let roots = sink.roots();
+    let sent = roots.iter().filter(|root| root.is_of_a_server).count() as f64;
+    eventually(DEADLINE, "every span is counted", async || {
+        let scrape = Scrape::of_process(weir).await?;
+        let counted = scrape.value("weir_reported_sampled_total");
+        assert!(counted <= sent, "{counted} counted of {sent}");
+        (counted == sent).then_some(())
+    })
+    .await;
+}
+
+/// What would have been kept of the requests that began in this time, in budgets, had every service been served what
+/// keeps the budget by the exact counts of the window before the last one: about as old are those of a plan that SDKs
+/// have polled.
+fn best(begun: &[Vec<u64>], counted: Range<u64>) -> f64 {
+    const DELAY: usize = 2;
+    let window = INTERVAL.as_nanos() as u64;
+    let windows = (counted.end - counted.start) / window;
+    let first = counted.start - DELAY as u64 * window;
+    let mut counts = vec![vec![0.0; begun.len()]; windows as usize + DELAY];
+    for (place, begun) in begun.iter().enumerate() {
+        for at in begun.iter().filter_map(|at| at.checked_sub(first)) {
+            if let Some(counts) = counts.get_mut((at / window) as usize) {
+                counts[place] += 1.0;
+            }
+        }
+    }
+    let budget = BUDGET * INTERVAL.as_secs_f64();
+    let kept = counts.windows(DELAY + 1).map(|counts| {
+        let level = level(&counts[0], budget);
+        let each = counts[0].iter().zip(&counts[DELAY]);
+        let kept = each.map(|(before, now): (&f64, &f64)| now * (level / before.max(level)));
+        kept.sum::<f64>()
+    });
+    kept.sum::<f64>() / (budget * windows as f64)
+}
+
+/// What each may keep at most, so that all together keep the budget.
+fn level(counts: &[f64], budget: f64) -> f64 {
+    let mut counts = counts.to_vec();
+    counts.sort_by(f64::total_cmp);
+    let mut left = budget;
+    for (place, count) in counts.iter().enumerate() {
+        let share = left / (counts.len() - place) as f64;
+        if *count >= share {
+            return share;
+        }
+        left -= count;
+    }
+    f64::MAX
+}
+
+/// Requests a URL at a rate until it is dropped, and notes when.
+async fn request(url: String, per_second: u32, place: usize, begun: Arc<Mutex<Vec<Vec<u64>>>>) {
     let http = reqwest::Client::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut running = JoinSet::new();
     loop {
         ticks.tick().await;
+        let at = nanoseconds(now());
+        begun.lock().expect("no holder panics")[place].push(at);
         while running.try_join_next().is_some() {}
         let request = http.get(&url).send();
         running.spawn(async move {
@@ -190,6 +301,10 @@ async fn request(url: String, per_second: u32) {
             assert_eq!(answer.status(), 200);
         });
     }
+}
+
+fn nanoseconds(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp_nanos_opt().expect("this century")).expect("after 1970")
 }
 
 /// Starts a Collector that batches for as long as a quarter of an interval. Returns its URL, too.

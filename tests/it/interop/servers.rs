@@ -25,8 +25,8 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     pub service: String,
-    /// Where metrics go, without a path.
-    pub metrics_url: String,
+    /// Where metrics go, without a path; without it they go nowhere.
+    pub metrics_url: Option<String>,
     /// Where traces go, without a path.
     pub traces_url: String,
     /// `cumulative` or `delta`.
@@ -58,10 +58,6 @@ impl Server {
             .env("OTEL_SERVICE_NAME", &telemetry.service)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
             .env(
-                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-                format!("{}/v1/metrics", telemetry.metrics_url),
-            )
-            .env(
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
                 format!("{}/v1/traces", telemetry.traces_url),
             )
@@ -72,8 +68,14 @@ impl Server {
             .env("OTEL_METRIC_EXPORT_INTERVAL", milliseconds)
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .env("OTEL_TRACES_EXPORTER", "otlp")
-            .env("OTEL_METRICS_EXPORTER", "otlp")
             .env("OTEL_LOGS_EXPORTER", "none");
+        match &telemetry.metrics_url {
+            Some(url) => command.env("OTEL_METRICS_EXPORTER", "otlp").env(
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                format!("{url}/v1/metrics"),
+            ),
+            None => command.env("OTEL_METRICS_EXPORTER", "none"),
+        };
         let mut program = Program::start(command);
         let port = program.line().await["port"].as_u64().expect("its port");
         Self {

@@ -1,8 +1,10 @@
-//! Where the traces of a fleet end: takes OTLP over HTTP and remembers the root spans.
+//! Where the traces of a fleet end: takes OTLP over HTTP, remembers the root spans and, if told so, passes
+//! the exports on as they are.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use prost::Message;
 
@@ -15,6 +17,8 @@ type Roots = BTreeMap<(Vec<u8>, Vec<u8>), Root>;
 pub struct Root {
     pub service: String,
     pub start_ns: u64,
+    /// Not one of a client, such as a sampler's poll.
+    pub is_of_a_server: bool,
 }
 
 /// A running sink. It ends when dropped.
@@ -27,11 +31,25 @@ pub struct Sink {
 impl Sink {
     /// Starts it on a free port.
     pub fn start() -> Self {
+        Self::start_with(Next::default())
+    }
+
+    /// Starts it in front of a receiver of OTLP (a URL without a path), which gets every export and answers it.
+    pub fn start_before(receiver: &str) -> Self {
+        Self::start_with(Next {
+            http: reqwest::Client::new(),
+            url: Some(format!("{receiver}/v1/traces")),
+        })
+    }
+
+    fn start_with(next: Next) -> Self {
         let roots = Arc::<Mutex<Roots>>::default();
         let shared = web::Data::from(Arc::clone(&roots));
+        let next = web::Data::new(next);
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
+                .app_data(next.clone())
                 .app_data(web::PayloadConfig::new(64 << 20))
                 .route("/v1/traces", web::post().to(take))
         })
@@ -69,11 +87,45 @@ impl Drop for Sink {
     }
 }
 
-async fn take(body: web::Bytes, roots: web::Data<Mutex<Roots>>) -> HttpResponse {
-    let Ok(export) = Export::decode(body) else {
+/// Who gets the exports afterwards, if somebody does.
+#[derive(Default)]
+struct Next {
+    http: reqwest::Client,
+    url: Option<String>,
+}
+
+impl Next {
+    /// Passes an export on. Returns the status of the answer.
+    async fn pass(&self, body: web::Bytes) -> StatusCode {
+        let Some(url) = &self.url else {
+            return StatusCode::OK;
+        };
+        let request = self.http.post(url).body(body);
+        let answer = request.header("Content-Type", PROTOBUF).send().await;
+        // Without an answer the sender tries again, as it would by itself.
+        let status = answer.map_or(503, |answer| answer.status().as_u16());
+        StatusCode::from_u16(status).expect("it came as a status")
+    }
+}
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+async fn take(
+    body: web::Bytes,
+    roots: web::Data<Mutex<Roots>>,
+    next: web::Data<Next>,
+) -> HttpResponse {
+    let Ok(export) = Export::decode(body.clone()) else {
         return HttpResponse::BadRequest().finish();
     };
-    let mut roots = roots.lock().expect("no holder panics");
+    remember(export, &mut roots.lock().expect("no holder panics"));
+    HttpResponse::build(next.pass(body).await)
+        .content_type(PROTOBUF)
+        .finish()
+}
+
+/// Adds the root spans of an export.
+fn remember(export: Export, roots: &mut Roots) {
     for of_resource in export.resources {
         let service = of_resource.service();
         for span in of_resource.scopes.into_iter().flat_map(|scope| scope.spans) {
@@ -81,14 +133,12 @@ async fn take(body: web::Bytes, roots: web::Data<Mutex<Roots>>) -> HttpResponse 
                 let root = Root {
                     service: service.clone(),
                     start_ns: span.start_time_unix_nano,
+                    is_of_a_server: span.kind == SERVER,
                 };
                 roots.insert((span.trace_id, span.span_id), root);
             }
         }
     }
-    HttpResponse::Ok()
-        .content_type("application/x-protobuf")
-        .finish()
 }
 
 /// What is read of `opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest` (OTLP 1.9).
@@ -146,6 +196,9 @@ struct OfScope {
     spans: Vec<Span>,
 }
 
+/// `SPAN_KIND_SERVER`.
+const SERVER: i32 = 2;
+
 #[derive(Clone, PartialEq, Message)]
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
@@ -154,6 +207,8 @@ struct Span {
     span_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
     parent_span_id: Vec<u8>,
+    #[prost(int32, tag = "6")]
+    kind: i32,
     #[prost(fixed64, tag = "7")]
     start_time_unix_nano: u64,
 }

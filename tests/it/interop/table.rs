@@ -1,15 +1,16 @@
-//! The table of clients in the README. `make interop` writes it once every test that it names has
-//! passed; here it is compared, so that a new version in a lock file cannot go unnoticed.
-
-use std::fmt::Write as _;
+//! The table of clients in the README. `make interop` and `make interop-behind` each write the rows whose tests
+//! they run, once all have passed. Here it is compared, so that a new version in a lock file cannot go unnoticed.
 
 use serde_json::Value;
 
 use super::programs::source;
 
 /// Where the table begins and ends in the README.
-const BEGIN: &str = "<!-- written by `make interop` -->\n";
-const END: &str = "<!-- end of what `make interop` writes -->\n";
+const BEGIN: &str = "<!-- written by `make interop` and `make interop-behind` -->\n";
+const END: &str = "<!-- end of what they write -->\n";
+
+const HEAD: &str =
+    "| client | version | how it follows | how it reports | proven by |\n|---|---|---|---|---|\n";
 
 /// A client, and what is known of it.
 struct Row {
@@ -20,22 +21,66 @@ struct Row {
     tests: &'static [&'static str],
 }
 
+impl Row {
+    /// Which target of the Makefile runs its tests.
+    fn proven_by(&self) -> &'static str {
+        let behind = self.tests.iter().filter(|test| test.contains("behind"));
+        match behind.count() {
+            0 => "interop",
+            count if count == self.tests.len() => "interop-behind",
+            _ => panic!("{}: two targets run its tests", self.client),
+        }
+    }
+
+    fn line(&self) -> String {
+        let tests: Vec<_> = self.tests.iter().map(|test| format!("`{test}`")).collect();
+        let tests = tests.join(", ");
+        let (follows, reports) = (self.follows, self.reports);
+        format!(
+            "| {} | {} | {follows} | {reports} | {tests} |",
+            self.client, self.version
+        )
+    }
+
+    /// Its line in a table that was written before.
+    fn line_before<'a>(&self, table: &'a str) -> Option<&'a str> {
+        let begin = format!("| {} |", self.client);
+        table.lines().find(|line| line.starts_with(&begin))
+    }
+}
+
+/// What a run writes names the target (`WEIR_WRITE_TABLE=interop`). Rows that it did not prove stay as they are.
 #[test]
 fn the_readme_has_the_table_of_clients() {
     let path = source("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = readme.split_once(BEGIN).expect("the table's beginning");
-    let (_, after) = rest.split_once(END).expect("the table's end");
-    let expected = format!("{before}{BEGIN}{}{END}{after}", table());
-    if std::env::var_os("WEIR_WRITE_TABLE").is_some() {
-        std::fs::write(path, expected).unwrap();
-    } else {
-        assert!(
-            readme == expected,
-            "run `make interop`, which writes it:\n{}",
-            table()
+    let (old, after) = rest.split_once(END).expect("the table's end");
+    let run = std::env::var("WEIR_WRITE_TABLE").ok();
+    let mut table = HEAD.to_owned();
+    for row in rows() {
+        let is_proven = run.as_ref().is_none_or(|run| run == row.proven_by());
+        let line = is_proven.then(|| row.line());
+        let line = line.or_else(|| row.line_before(old).map(str::to_owned));
+        table.extend(line.into_iter().flat_map(|line| [line, "\n".to_owned()]));
+    }
+    if run.is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        return;
+    }
+    for row in rows() {
+        let line = row.line_before(old);
+        let target = row.proven_by();
+        assert_eq!(
+            line,
+            Some(&*row.line()),
+            "run `make {target}`, which writes it"
         );
     }
+    assert!(
+        old == table,
+        "run `make interop`, which writes it:\n{table}"
+    );
 }
 
 #[test]
@@ -45,26 +90,6 @@ fn every_test_of_the_table_exists() {
         let code = read(&format!("tests/it/interop/{module}.rs"));
         assert!(code.contains(&format!("async fn {name}(")), "{test}");
     }
-}
-
-fn table() -> String {
-    let mut table = String::from(
-        "| client | version | how it follows | how it reports | proven by |\n|---|---|---|---|---|\n",
-    );
-    for row in rows() {
-        let tests: Vec<_> = row.tests.iter().map(|test| format!("`{test}`")).collect();
-        writeln!(
-            table,
-            "| {} | {} | {} | {} | {} |",
-            row.client,
-            row.version,
-            row.follows,
-            row.reports,
-            tests.join(", ")
-        )
-        .expect("a string takes everything");
-    }
-    table
 }
 
 fn rows() -> Vec<Row> {
@@ -78,6 +103,8 @@ const NOTHING: &str = "not by itself";
 
 fn opentelemetry() -> Vec<Row> {
     const LOOP: &str = "fleet::a_fleet_keeps_the_budget";
+    const LOOP_OF_SPANS: &str = "fleet::a_fleet_that_sends_spans_alone_keeps_the_budget";
+    const BOTH: &str = "its metrics, or its spans, by OTLP";
     vec![
         Row {
             client: "OpenTelemetry Go: `jaegerremote`, `otelhttp`",
@@ -90,24 +117,26 @@ fn opentelemetry() -> Vec<Row> {
                 )
             ),
             follows: "polls over HTTP",
-            reports: "its metrics, by OTLP",
+            reports: BOTH,
             tests: &[
                 "decisions::go_sdk_samples_at_the_rates_served",
                 "counts::go_cumulative",
                 "counts::go_delta",
                 LOOP,
+                LOOP_OF_SPANS,
             ],
         },
         Row {
             client: "OpenTelemetry Java agent",
             version: maven("agent.version"),
             follows: "polls over gRPC",
-            reports: "its metrics, by OTLP",
+            reports: BOTH,
             tests: &[
                 "decisions::java_agent_samples_at_the_rates_served_over_grpc",
                 "counts::java_agent_cumulative",
                 "counts::java_agent_delta",
                 LOOP,
+                LOOP_OF_SPANS,
             ],
         },
         Row {
@@ -131,12 +160,13 @@ fn opentelemetry() -> Vec<Row> {
                 )
             ),
             follows: "polls over HTTP",
-            reports: "its metrics, by OTLP",
+            reports: BOTH,
             tests: &[
                 "decisions::node_sdk_samples_at_the_rates_served",
                 "counts::javascript_cumulative",
                 "counts::javascript_delta",
                 LOOP,
+                LOOP_OF_SPANS,
             ],
         },
         Row {

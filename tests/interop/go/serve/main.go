@@ -68,6 +68,10 @@ func main() {
 }
 
 func newMeters(ctx context.Context) (*metric.MeterProvider, error) {
+	// The SDK for Go does not read this variable by itself.
+	if os.Getenv("OTEL_METRICS_EXPORTER") == "none" {
+		return metric.NewMeterProvider(), nil
+	}
 	exporter, err := otlpmetrichttp.New(ctx)
 	if err != nil {
 		return nil, err
