@@ -45,7 +45,7 @@ WORKDIR /var/lib/weir
 # SDKs and agents come from outside the container. For clients of X-Ray's protocol, set
 # WEIR_XRAY_LISTEN=0.0.0.0:2000. The admin listener stays on its loopback
 # address, where the health check finds it; to reach it from an operator's network, set
-# WEIR_ADMIN_LISTEN=0.0.0.0:8778 and WEIR_INSECURE_ADMIN=true, and publish its port nowhere else.
+# WEIR_ADMIN_LISTEN=0.0.0.0:8778, WEIR_TLS_CERT and WEIR_TLS_KEY; it then asks for tokens (docs/access.md).
 # glibc gives each thread an arena, and keeps in it what is freed. With two arenas, a plan of a million
 # operations took 1132 MiB at its peak instead of 1242, and was no slower.
 ENV MALLOC_ARENA_MAX=2 \

@@ -1,9 +1,11 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
+mod access;
 mod background;
 mod fleet;
 mod gauges;
 mod listeners;
+mod observe;
 mod tls;
 mod xray;
 
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fleet::FleetError;
 
+use crate::access::Tokens;
 use crate::allocation::Plan;
 use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
@@ -65,6 +68,9 @@ pub enum AppError {
     /// The files of TLS cannot be used.
     #[error("could not set up TLS (--tls-cert, --tls-key, --client-ca, --grpc-client-ca)")]
     Tls(#[from] TlsFilesError),
+    /// The token to start with cannot be used.
+    #[error("{0}")]
+    Bootstrap(String),
     /// The settings that all replicas share differ from those of this one.
     #[error("this replica cannot run beside the others")]
     Fleet(#[from] FleetError),
@@ -84,6 +90,7 @@ pub struct App {
     grpc: Option<Listener>,
     xray: Option<Listener>,
     admin: Listener,
+    observe: Option<Listener>,
 }
 
 /// What the listeners and the jobs are built from.
@@ -92,6 +99,8 @@ struct Parts {
     fleet: FleetSettings,
     grace: Duration,
     shared: JobContext,
+    tokens: Arc<Tokens>,
+    exposition: Arc<Exposition>,
     encrypted: Arc<Encrypted>,
     database: DatabaseState,
     stopping: Stopping,
@@ -127,6 +136,7 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
         let encrypted = Arc::new(Encrypted::open(&settings, &metrics, &SystemClock)?);
+        let tokens = Arc::new(access::started_with(&settings)?);
         let database = settings.database.place().describe();
         let failed = |source| AppError::Store {
             database: database.clone(),
@@ -141,11 +151,17 @@ impl App {
         let plan_state = PlanState::default();
         let shared = job_context(store, &fleet, plan_state.clone(), Arc::clone(&metrics)).await;
         let shared = shared.map_err(&failed)?;
+        access::load(&tokens, &*shared.store)
+            .await
+            .map_err(&failed)?;
+        let exposition = Arc::new(exposition(&shared, &settings, &state));
         let parts = Parts {
             settings,
             fleet,
             grace,
             shared,
+            tokens,
+            exposition,
             encrypted,
             database: state,
             stopping: Stopping::default(),
@@ -160,6 +176,7 @@ impl App {
         let xray = parts.xray_listener(exports.ingest.clone(), shares)?;
         let sdk = parts.sdk_listener(exports, &strategies, port, shares)?;
         let admin = parts.admin_listener(shares)?;
+        let observe = parts.observe_listener(shares)?;
         Ok(Self {
             parts,
             committer: task,
@@ -167,6 +184,7 @@ impl App {
             grpc,
             xray,
             admin,
+            observe,
         })
     }
 
@@ -194,6 +212,12 @@ impl App {
         self.admin.address()
     }
 
+    /// The address that probes and Prometheus connect to; none if it is off.
+    #[must_use]
+    pub fn observe_address(&self) -> Option<SocketAddr> {
+        self.observe.as_ref().map(Listener::address)
+    }
+
     /// Runs until told to stop, or until a task ends that Weir needs. Then it finishes the work in
     /// progress in this order: requests, commits, jobs, the lease, the database.
     ///
@@ -207,6 +231,7 @@ impl App {
             grpc,
             xray,
             admin,
+            observe,
         } = self;
         let mut supervisor = Supervisor::new(Arc::clone(&parts.shared.metrics));
         supervisor.require(TaskName::Committer, |stop| async move {
@@ -224,12 +249,13 @@ impl App {
         // Reports are checked against the database's time. So no report is accepted before that is
         // known, unless the database does not answer.
         let _ = tokio::time::timeout(FIRST_ASK, parts.shared.leadership.asked()).await;
-        parts.log_start(&sdk, grpc.as_ref(), xray.as_ref(), &admin);
+        parts.log_start(&sdk, [&grpc, &xray, &observe], &admin);
         for (name, listener) in [
             (TaskName::SdkListener, Some(sdk)),
             (TaskName::GrpcListener, grpc),
             (TaskName::XrayListener, xray),
             (TaskName::AdminListener, Some(admin)),
+            (TaskName::ObserveListener, observe),
         ] {
             let Some(listener) = listener else { continue };
             supervisor.require(name, |stop| async move {
@@ -341,21 +367,18 @@ where
 }
 
 impl Parts {
-    fn log_start(
-        &self,
-        sdk: &Listener,
-        grpc: Option<&Listener>,
-        xray: Option<&Listener>,
-        admin: &Listener,
-    ) {
-        let address = |listener: Option<&Listener>| {
-            listener.map_or("off".to_owned(), |listener| listener.address().to_string())
-        };
+    fn log_start(&self, sdk: &Listener, optional: [&Option<Listener>; 3], admin: &Listener) {
+        let [grpc, xray, observe] = optional.map(|listener| match listener {
+            Some(listener) => listener.address().to_string(),
+            None => "off".to_owned(),
+        });
         tracing::info!(
             sdk = %sdk.address(),
-            grpc = %address(grpc),
-            xray = %address(xray),
+            %grpc,
+            %xray,
             admin = %admin.address(),
+            %observe,
+            admin_access = self.admin_access(),
             tls = self.encrypted.names(),
             database = self.settings.database.place().describe(),
             interval = %humantime::format_duration(self.shared.interval),
@@ -386,6 +409,7 @@ impl Parts {
             TaskName::GrpcListener,
             TaskName::XrayListener,
             TaskName::AdminListener,
+            TaskName::ObserveListener,
         ];
         let mut in_time = supervisor.stop(&listeners, at(6)).await;
         // The handlers have ended, and with them the last senders, so the queue empties.
@@ -402,21 +426,27 @@ impl Parts {
     }
 
     fn stale_after_seconds(&self) -> f64 {
-        self.shared.interval.as_secs_f64() * STALE_AFTER_INTERVALS
+        stale_after_seconds(self.shared.interval)
     }
+}
 
-    fn exposition(&self) -> Exposition {
-        let mut gauges = gauges::StateGauges {
-            served: Arc::clone(&self.shared.served),
-            clock: Arc::clone(&self.shared.clock),
-            leadership: self.shared.leadership.clone(),
-            database: self.database.clone(),
-            store: Arc::clone(&self.shared.store),
-            stale_after_seconds: self.stale_after_seconds(),
-            services: self.settings.limits.metrics_services,
-            told: None,
-        };
-        let observe = Box::new(move |metrics: &Metrics| gauges.set(metrics));
-        Exposition::new(Arc::clone(&self.shared.metrics), observe)
-    }
+/// What renders the metrics, for all listeners: it remembers which services it has told of.
+fn exposition(shared: &JobContext, settings: &Settings, database: &DatabaseState) -> Exposition {
+    let mut gauges = gauges::StateGauges {
+        served: Arc::clone(&shared.served),
+        clock: Arc::clone(&shared.clock),
+        leadership: shared.leadership.clone(),
+        database: database.clone(),
+        store: Arc::clone(&shared.store),
+        stale_after_seconds: stale_after_seconds(shared.interval),
+        services: settings.limits.metrics_services,
+        told: None,
+    };
+    let observe = Box::new(move |metrics: &Metrics| gauges.set(metrics));
+    Exposition::new(Arc::clone(&shared.metrics), observe)
+}
+
+/// From when on a plan is stale.
+fn stale_after_seconds(interval: Duration) -> f64 {
+    interval.as_secs_f64() * STALE_AFTER_INTERVALS
 }

@@ -256,6 +256,7 @@ mod tests {
             revision: 1,
             document: document.into(),
             written_at: chrono::DateTime::UNIX_EPOCH,
+            written_by: None,
         }
     }
 

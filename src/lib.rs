@@ -9,6 +9,7 @@
 //! point one way: `app` → `api`, `protocols`, `jobs`, `cli` → `ingest`, `snapshot`, `store` →
 //! `allocation`. A test checks this.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod cli;

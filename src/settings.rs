@@ -4,6 +4,7 @@
 //! or is out of range is refused while the flags are parsed. [`Settings::check`] checks rules over
 //! several flags. The operators' document is separate: see [`crate::configuration`].
 
+mod access;
 mod database;
 mod limits;
 mod listeners;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use clap::builder::Resettable;
 use clap::{Args, Command, FromArgMatches};
 
+pub use access::{AccessSettings, BootstrapToken};
 pub use database::{Database, DatabaseSettings, DatabaseUrl};
 pub use limits::LimitSettings;
 pub use listeners::{GRPC_DEFAULT, ListenerSettings};
@@ -38,6 +40,9 @@ pub struct Settings {
     /// Which of them speak TLS.
     #[command(flatten)]
     pub tls: TlsSettings,
+    /// Who needs a token.
+    #[command(flatten)]
+    pub access: AccessSettings,
     /// How often plans are computed, and how long data is stored.
     #[command(flatten)]
     pub timing: TimingSettings,
@@ -116,7 +121,7 @@ impl Settings {
     /// Lists all problems, each with its flag.
     pub fn check(&self) -> Result<(), SettingsErrors> {
         let mut problems = Vec::new();
-        self.listeners.check(&mut problems);
+        self.access.check(&self.listeners, &self.tls, &mut problems);
         self.tls.check(&mut problems);
         self.timing.check(&mut problems);
         self.database.check(&mut problems);

@@ -133,6 +133,7 @@ pub fn configuration(body: &[u8]) {
             revision: 1,
             document,
             written_at: "2026-11-20T09:00:10Z".parse().expect("a time"),
+            written_by: None,
         })
     };
     let Ok(configuration) = read(document.to_owned()) else {

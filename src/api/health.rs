@@ -7,6 +7,7 @@ use actix_web::Responder;
 use actix_web::web::{Data, Json, to};
 use serde::Serialize;
 
+use crate::access::Need;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -34,10 +35,10 @@ pub const READY: &str = "/readyz";
 /// The routes. They need a [`Health`] as application data. Probes may add any query. They are too
 /// frequent to be logged.
 pub const ROUTES: &[Route] = &[
-    Route::new("GET", LIVE, || to(alive))
+    Route::new("GET", LIVE, Need::Nothing, || to(alive))
         .ignoring_others()
         .unidentified(),
-    Route::new("GET", READY, || to(ready))
+    Route::new("GET", READY, Need::Nothing, || to(ready))
         .ignoring_others()
         .unidentified(),
 ];

@@ -9,7 +9,7 @@ use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
     FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Patience, PlanFollower, PollWriter,
-    Recompute, RetentionPace, Runner, Scheduler, Settle,
+    Recompute, RetentionPace, Runner, Scheduler, Settle, TokenFollower,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -18,7 +18,7 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 8] = [
+pub(super) const TASKS: [TaskName; 9] = [
     TaskName::TlsFiles,
     TaskName::PollWriter,
     TaskName::FinalNameWriter,
@@ -26,6 +26,7 @@ pub(super) const TASKS: [TaskName; 8] = [
     TaskName::Scheduler,
     TaskName::Runner,
     TaskName::Follower,
+    TaskName::TokenFollower,
     TaskName::LeaseKeeper,
 ];
 
@@ -58,6 +59,14 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
     let followed = shared.clone();
     supervisor.keep(TaskName::Follower, move |stop| {
         let follower = PlanFollower::new(followed.clone());
+        async move {
+            follower.run(stop).await;
+            Ok(())
+        }
+    });
+    let (store, tokens) = (Arc::clone(&shared.store), Arc::clone(&parts.tokens));
+    supervisor.keep(TaskName::TokenFollower, move |stop| {
+        let follower = TokenFollower::new(Arc::clone(&store), Arc::clone(&tokens));
         async move {
             follower.run(stop).await;
             Ok(())

@@ -10,9 +10,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::{AppError, Parts};
+use crate::access::Guard;
 use crate::api::admin::{self, Admin};
 use crate::api::reports::{self, Reports};
-use crate::api::{health, health::Health};
+use crate::api::{health, health::Health, metrics};
 use crate::grpc::elsewhere::Elsewhere;
 use crate::grpc::{self, Services};
 use crate::http::body::{BodyRoom, check_announced};
@@ -35,10 +36,10 @@ use crate::telemetry::metrics::{ListenerName, Metrics, TaskName, TaskOutcome};
 const SDK_ANSWER: Duration = Duration::from_secs(20);
 
 /// How long a request to the admin listener may take: twice what a call to the database may.
-const ADMIN_ANSWER: Duration = Duration::from_secs(60);
+pub(super) const ADMIN_ANSWER: Duration = Duration::from_secs(60);
 
 /// How long a connection to the admin listener may be idle after an answer.
-const ADMIN_IDLE: Duration = Duration::from_secs(5);
+pub(super) const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
 /// Bytes of reports and exports that may be held at once while they arrive and until they are parsed.
 const REPORT_BYTES: usize = 64 << 20;
@@ -59,11 +60,11 @@ pub(super) struct Strategies {
 
 impl Strategies {
     /// Registers the paths for SDKs.
-    fn register(&self, config: &mut ServiceConfig) {
+    fn register(&self, config: &mut ServiceConfig, guard: &Arc<Guard>) {
         config
             .app_data(Data::clone(&self.json))
             .app_data(Data::clone(&self.file));
-        register(config, jaeger::ROUTES);
+        register(config, jaeger::ROUTES, guard);
     }
 }
 
@@ -141,15 +142,16 @@ impl Parts {
             tls: self.encrypted.of(ListenerName::Sdk),
         };
         let strategies = strategies.clone();
+        let guard = self.agent_guard(ListenerName::Sdk);
         let routes = move |config: &mut ServiceConfig| {
             config
                 .app_data(Data::clone(&reports))
                 .app_data(Data::clone(&exports))
                 .app_data(Data::clone(&health));
-            strategies.register(config);
-            register(config, reports::ROUTES);
-            register(config, otlp::ROUTES);
-            register(config, health::ROUTES);
+            strategies.register(config, &guard);
+            register(config, reports::ROUTES, &guard);
+            register(config, otlp::ROUTES, &guard);
+            register(config, health::ROUTES, &guard);
         };
         let (address, counts) = (
             self.settings.listeners.listen,
@@ -175,16 +177,17 @@ impl Parts {
             return Ok(None);
         };
         let health = Data::new(self.health());
+        let guard = self.agent_guard(ListenerName::Grpc);
         let gates = Gates {
-            http2: Some(Arc::new(self.grpc_services(exports))),
+            http2: Some(Arc::new(self.grpc_services(exports, Arc::clone(&guard)))),
             tls: self.encrypted.of(ListenerName::Grpc),
             ..Gates::default()
         };
         let strategies = strategies.clone();
         let routes = move |config: &mut ServiceConfig| {
             config.app_data(Data::clone(&health));
-            strategies.register(config);
-            register(config, health::ROUTES);
+            strategies.register(config, &guard);
+            register(config, health::ROUTES, &guard);
         };
         let bounds = self.sdk_bounds(shares.grpc);
         let counts = grpc_counts(&self.shared.metrics);
@@ -207,7 +210,7 @@ impl Parts {
     }
 
     /// The services of the gRPC listener, with their health and their reflection.
-    fn grpc_services(&self, exports: &Exports) -> Services {
+    fn grpc_services(&self, exports: &Exports, guard: Arc<Guard>) -> Services {
         let polls = self.polls(Protobuf);
         let mut names = vec![protobuf::SERVICE];
         names.extend(otlp::grpc::SERVICES);
@@ -220,7 +223,7 @@ impl Parts {
         let [newer, older] = grpc::reflection::services(&descriptors);
         let mut services = vec![Arc::new(SamplingManager { polls }), health, newer, older];
         services.extend(otlp::grpc::services(exports));
-        Services::new(services)
+        Services::new(services, guard)
     }
 
     /// What takes exports, on both listeners.
@@ -268,6 +271,7 @@ impl Parts {
     /// Binds the listener of operators.
     pub(super) fn admin_listener(&self, shares: Shares) -> Result<Listener, AppError> {
         let (admin, health) = (Data::new(self.admin()), Data::new(self.health()));
+        let exposition = Data::from(Arc::clone(&self.exposition));
         let bounds = ListenerBounds {
             workers: 1,
             connections: shares.admin,
@@ -277,25 +281,26 @@ impl Parts {
             },
             drain: self.drain(),
         };
-        let open = &[health::LIVE, health::READY];
-        let hosts = AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open);
         let gates = Gates {
-            hosts: Some(hosts),
+            hosts: Some(self.allowed_hosts()),
             expected: Some(Arc::new(|head| {
                 refused(check_announced(head.headers(), admin::LARGEST_BODY))
             })),
             http2: None,
             tls: self.encrypted.of(ListenerName::Admin),
         };
+        let guard = self.admin_guard();
         let routes = move |config: &mut ServiceConfig| {
             let (query, path) = extractors();
             config
                 .app_data(query)
                 .app_data(path)
                 .app_data(Data::clone(&admin))
+                .app_data(Data::clone(&exposition))
                 .app_data(Data::clone(&health));
-            register(config, admin::ROUTES);
-            register(config, health::ROUTES);
+            register(config, admin::ROUTES, &guard);
+            register(config, metrics::ROUTES, &guard);
+            register(config, health::ROUTES, &guard);
         };
         let (address, counts) = (
             self.settings.listeners.admin_listen,
@@ -309,6 +314,12 @@ impl Parts {
         })
     }
 
+    /// The names that the listeners for operators and Prometheus answer to.
+    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
+        let open = &[health::LIVE, health::READY];
+        AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open)
+    }
+
     fn admin(&self) -> Admin {
         Admin {
             store: Arc::clone(&self.shared.store),
@@ -316,20 +327,20 @@ impl Parts {
             dictionary: Arc::clone(&self.shared.dictionary),
             agents: Arc::clone(&self.shared.agents),
             served: Arc::clone(&self.shared.served),
-            exposition: Arc::new(self.exposition()),
             interval: self.shared.interval,
             retire_after: self.fleet.retire_after,
             stale_after_seconds: self.stale_after_seconds(),
             previews: Arc::new(Semaphore::new(1)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
             reads: Handle::current(),
+            tokens: Arc::clone(&self.tokens),
             documents: Admin::document_room(),
         }
     }
 
     /// How long requests may take to finish at a stop. The rest of the time is for commits, the
     /// lease and the database.
-    fn drain(&self) -> Duration {
+    pub(super) fn drain(&self) -> Duration {
         self.settings.listeners.stop_timeout / 2
     }
 }

@@ -31,6 +31,7 @@ impl Parts {
         let xray = Data::new(Xray {
             served: Arc::clone(&self.shared.served),
             ingest,
+            guard: self.agent_guard(ListenerName::Xray),
             room: BodyRoom::of(STATISTICS_BYTES),
             clock: self.clock(),
             metrics: Arc::clone(&self.shared.metrics),
@@ -43,6 +44,7 @@ impl Parts {
             tls: self.encrypted.of(ListenerName::Xray),
             ..Gates::default()
         };
+        let guard = self.agent_guard(ListenerName::Xray);
         let routes = move |config: &mut ServiceConfig| {
             let (query, path) = extractors();
             config
@@ -50,8 +52,8 @@ impl Parts {
                 .app_data(path)
                 .app_data(Data::clone(&xray))
                 .app_data(Data::clone(&health));
-            register(config, xray::ROUTES);
-            register(config, health::ROUTES);
+            register(config, xray::ROUTES, &guard);
+            register(config, health::ROUTES, &guard);
         };
         let counts = counts(&self.shared.metrics);
         let bounds = self.sdk_bounds(shares.xray);

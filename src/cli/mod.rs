@@ -11,6 +11,7 @@ mod serve;
 mod signals;
 #[cfg(feature = "simulate")]
 pub mod simulate;
+mod token;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Bring the tables in PostgreSQL up to date, as their owner, and exit
     Migrate(migrate::MigrateArgs),
+    /// Create, list and revoke tokens in the database, on the host
+    Token(token::TokenArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
 }
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "simulate")]
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Token(args) => token::run(args),
         Command::Health(args) => health::run(&args),
     }
 }

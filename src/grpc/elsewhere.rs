@@ -3,6 +3,8 @@
 //! A client that only sees its connection closed logs something like `FRAME_SIZE_ERROR`, which
 //! nobody understands. gRPC clients log the text of a status.
 
+use std::net::SocketAddr;
+
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tonic::Status;
@@ -30,7 +32,7 @@ impl Elsewhere {
 }
 
 impl Calls for Elsewhere {
-    fn answer(&self, request: Request<Incoming>) -> Answering {
+    fn answer(&self, request: Request<Incoming>, _: Option<SocketAddr>) -> Answering {
         ready(if is_grpc(&request) {
             failed(Status::unimplemented(&self.where_to))
         } else {

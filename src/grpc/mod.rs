@@ -11,17 +11,19 @@ pub mod reflection;
 pub mod unary;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::ResponseError;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
 
+use crate::access::{Credentials, Guard, Need, Refusal};
 use crate::http::problem::Problem;
 use crate::net::http2::{Answering, Calls};
 
@@ -36,11 +38,15 @@ pub trait Service: Send + Sync + 'static {
     /// Its full name, as in its `.proto` file.
     fn name(&self) -> &'static str;
 
+    /// What it needs from who calls it. The request then has a
+    /// [`Caller`](crate::access::Caller) among its extensions.
+    fn need(&self) -> Need;
+
     /// Answers a call of one of its methods.
     fn call(&self, request: Request<Incoming>) -> Answering;
 }
 
-/// A service that tonic generated.
+/// A service that tonic generated. It needs nothing.
 struct Generated<S>(S);
 
 impl<S> Service for Generated<S>
@@ -57,36 +63,63 @@ where
         S::NAME
     }
 
+    fn need(&self) -> Need {
+        Need::Nothing
+    }
+
     fn call(&self, request: Request<Incoming>) -> Answering {
         let answering = self.0.clone().call(request);
         Box::pin(async { answering.await.unwrap_or_else(|never| match never {}) })
     }
 }
 
-/// The services of a listener.
-pub struct Services(Vec<Arc<dyn Service>>);
+/// The services of a listener, and who may call them.
+pub struct Services {
+    all: Vec<Arc<dyn Service>>,
+    guard: Arc<Guard>,
+}
 
 impl Services {
-    /// Answers these.
+    /// Answers these, whose calls the guard checks.
     #[must_use]
-    pub fn new(services: Vec<Arc<dyn Service>>) -> Self {
-        Self(services)
+    pub fn new(all: Vec<Arc<dyn Service>>, guard: Arc<Guard>) -> Self {
+        Self { all, guard }
     }
 
     fn find(&self, path: &str) -> Option<&dyn Service> {
         let (service, _) = parts(path)?;
-        let found = self.0.iter().find(|known| known.name() == service);
+        let found = self.all.iter().find(|known| known.name() == service);
         found.map(|found| &**found)
+    }
+
+    /// Answers who may call the service.
+    fn checked(
+        &self,
+        service: &dyn Service,
+        mut request: Request<Incoming>,
+        from: Option<SocketAddr>,
+    ) -> Answering {
+        let need = service.need();
+        if need != Need::Nothing {
+            let values = request.headers().get_all(AUTHORIZATION).iter();
+            let presented = Credentials::of(values.map(HeaderValue::as_bytes));
+            let from = from.map(|from| from.ip());
+            match self.guard.check(presented, from, need, None) {
+                Ok(caller) => request.extensions_mut().insert(caller),
+                Err(refusal) => return ready(failed(Status::from(refusal))),
+            };
+        }
+        service.call(request)
     }
 }
 
 impl Calls for Services {
-    fn answer(&self, request: Request<Incoming>) -> Answering {
+    fn answer(&self, request: Request<Incoming>, from: Option<SocketAddr>) -> Answering {
         if let Some(refused) = not_a_call(&request) {
             return ready(refused);
         }
         match self.find(request.uri().path()) {
-            Some(service) => service.call(request),
+            Some(service) => self.checked(service, request, from),
             None => ready(failed(Status::unimplemented("there is no such service"))),
         }
     }
@@ -155,6 +188,17 @@ pub async fn in_time<T>(
 #[must_use]
 pub fn failed(status: Status) -> Response<Body> {
     status.into_http()
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::TooMany => Self::resource_exhausted(detail),
+            refusal if refusal.is_about_rights() => Self::permission_denied(detail),
+            _ => Self::unauthenticated(detail),
+        }
+    }
 }
 
 /// A problem document, for clients that do not speak gRPC.

@@ -1,5 +1,6 @@
 //! Shared by all listeners: route tables, problem documents, bounded bodies.
 
+pub mod authorize;
 pub mod body;
 pub mod problem;
 pub mod request_id;

@@ -5,9 +5,12 @@
 //! status and parses any body.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
+
+/// When an address that presented too many tokens may try again: the guard's period.
+const ATTEMPTS_AGAIN_SECONDS: &str = "60";
 
 /// One variant per kind of problem. It decides status, type and title.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,17 @@ pub enum Problem {
         /// What is wrong with it.
         detail: String,
     },
+    /// The client must present a token that is valid.
+    #[error("unauthorized: {detail}")]
+    Unauthorized {
+        /// What is missing or wrong.
+        detail: String,
+        /// Whether it presented something.
+        presented: bool,
+    },
+    /// The client has presented too many tokens that are not valid.
+    #[error("too many attempts: {0}")]
+    TooManyAttempts(String),
     /// The client may not do this.
     #[error("forbidden: {0}")]
     Forbidden(String),
@@ -107,6 +121,14 @@ impl Problem {
         match self {
             Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid value"),
+            Self::Unauthorized { .. } => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "Token required")
+            }
+            Self::TooManyAttempts(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-attempts",
+                "Too many attempts",
+            ),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::Misdirected(_) => (
                 StatusCode::MISDIRECTED_REQUEST,
@@ -166,6 +188,8 @@ impl Problem {
         match self {
             Self::Malformed { detail, .. }
             | Self::Invalid { detail, .. }
+            | Self::Unauthorized { detail, .. }
+            | Self::TooManyAttempts(detail)
             | Self::Forbidden(detail)
             | Self::Misdirected(detail)
             | Self::NotFound(detail)
@@ -194,12 +218,31 @@ impl ResponseError for Problem {
             } => {
                 response.insert_header((RETRY_AFTER, retry_after_seconds.to_string()));
             }
+            Self::TooManyAttempts(_) => {
+                response.insert_header((RETRY_AFTER, ATTEMPTS_AGAIN_SECONDS));
+            }
+            Self::Unauthorized { presented, .. } => {
+                response.insert_header((WWW_AUTHENTICATE, challenge(*presented)));
+            }
             Self::MethodNotAllowed(allowed) => {
                 response.insert_header((ALLOW, allowed.as_str()));
             }
             _ => {}
         }
         response.body(self.document())
+    }
+}
+
+/// What a client has to present.
+///
+/// # Source
+/// RFC 6750, 3.
+#[must_use]
+pub fn challenge(presented: bool) -> &'static str {
+    if presented {
+        "Bearer realm=\"weir\", error=\"invalid_token\""
+    } else {
+        "Bearer realm=\"weir\""
     }
 }
 

@@ -4,6 +4,7 @@
 //! compares the tables with `openapi.yaml`.
 
 use std::future::ready;
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,8 +13,10 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{ServiceConfig, resource, to};
 use actix_web::{Error, HttpResponse};
 
+use super::authorize::{Refuse, as_problem, authorize};
 use super::problem::Problem;
 use super::request_id::identify;
+use crate::access::{Guard, Need};
 
 /// One method of one path, and the query parameters it takes.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +25,15 @@ pub struct Route {
     pub method: &'static str,
     /// The path, with its parameters in braces.
     pub path: &'static str,
+    /// What it needs from who calls it.
+    pub need: Need,
     /// The names of its query parameters.
     pub query: &'static [&'static str],
     /// Whether other query parameters are ignored; otherwise a request with one is refused.
     pub ignores_others: bool,
     /// Whether its requests have ids, in log lines and answers.
     pub identified: bool,
+    refuse: Refuse,
     handler: fn() -> actix_web::Route,
 }
 
@@ -37,16 +43,26 @@ impl Route {
     pub const fn new(
         method: &'static str,
         path: &'static str,
+        need: Need,
         handler: fn() -> actix_web::Route,
     ) -> Self {
         Self {
             method,
             path,
+            need,
             query: &[],
             ignores_others: false,
             identified: true,
+            refuse: as_problem,
             handler,
         }
+    }
+
+    /// Answers who may not call it in another form than a problem document.
+    #[must_use]
+    pub const fn refusing(mut self, refuse: Refuse) -> Self {
+        self.refuse = refuse;
+        self
     }
 
     /// Accepts these query parameters.
@@ -77,12 +93,18 @@ impl Route {
         [self.method].into_iter().chain(head)
     }
 
-    fn registered(self, method: &'static str) -> actix_web::Route {
+    fn registered(self, method: &'static str, guard: &Arc<Guard>) -> actix_web::Route {
         let method = Method::from_bytes(method.as_bytes()).expect("a method's name is ASCII");
         let mut route = (self.handler)().method(method);
         if !self.ignores_others {
             route = route.wrap(from_fn(move |request, next| {
                 refuse_others(self.query, request, next)
+            }));
+        }
+        if self.need != Need::Nothing {
+            let guard = Arc::clone(guard);
+            route = route.wrap(from_fn(move |request, next| {
+                authorize(Arc::clone(&guard), self.need, self.refuse, request, next)
             }));
         }
         if self.identified {
@@ -92,8 +114,8 @@ impl Route {
     }
 }
 
-/// Registers a table. A path's other methods are answered with 405.
-pub fn register(config: &mut ServiceConfig, table: &[Route]) {
+/// Registers a table, whose requests the guard checks. A path's other methods are answered with 405.
+pub fn register(config: &mut ServiceConfig, table: &[Route], guard: &Arc<Guard>) {
     for (index, first) in table.iter().enumerate() {
         let is_same = |other: &&Route| other.path == first.path;
         if table[..index].iter().any(|before| is_same(&before)) {
@@ -105,7 +127,7 @@ pub fn register(config: &mut ServiceConfig, table: &[Route]) {
         let mut registered = resource(first.path);
         for route in same {
             for method in route.methods() {
-                registered = registered.route(route.registered(method));
+                registered = registered.route(route.registered(method, guard));
             }
         }
         config.service(registered.default_service(to(move || {

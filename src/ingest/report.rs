@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::amendments::{Amendments, Field};
 use super::head::{self, Head, ReportError, ReportLimits};
+use crate::access::Caller;
 use crate::allocation::{
     AgentName, Basis, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window,
 };
@@ -134,6 +135,8 @@ pub struct ReportBuilder<'a> {
     operations: usize,
     /// Where folded operations of the current service are counted.
     place: Destination,
+    /// Who sends it, and which services that may be of.
+    caller: Caller,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -145,6 +148,8 @@ struct Counts {
 /// Where operations of the current service are counted.
 #[derive(Debug, Clone, Copy)]
 enum Destination {
+    /// Nowhere: the sender may not count for the service.
+    Nowhere,
     /// In the fleet's overflow entry: the service has no valid name.
     Fleet,
     /// In the service. `overflow` is the index of its folded operations in the report's operations,
@@ -186,7 +191,15 @@ impl<'a> ReportBuilder<'a> {
             services: 0,
             operations: 0,
             place: Destination::Fleet,
+            caller: Caller::Anybody,
         }
+    }
+
+    /// Counts only for services that the sender may count for.
+    #[must_use]
+    pub fn sent_by(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// Begins a report of a source. Its window is within the limits by how it was made, but may be longer
@@ -226,6 +239,12 @@ impl<'a> ReportBuilder<'a> {
         } else {
             Err((FoldReason::TooMany, name.into()))
         };
+        // What has no valid name would be counted as the fleet's.
+        let counted_for = kept.as_ref().map_or(OVERFLOW_NAME, |name| &**name);
+        if !self.caller.may_count(counted_for) {
+            self.place = Destination::Nowhere;
+            return;
+        }
         let name = match kept {
             Ok(name) => name,
             Err((reason, name)) => {
@@ -265,6 +284,11 @@ impl<'a> ReportBuilder<'a> {
     ) {
         let (service, index) = (self.services.saturating_sub(1), self.operations);
         self.operations += 1;
+        if let Destination::Nowhere = self.place {
+            let (field, reason) = (Field::Offered(index), IgnoreReason::OutOfScope);
+            let _: Option<()> = self.report.amendments.ignore(service, field, reason);
+            return;
+        }
         let Some(counts) = self.counts(service, index, offered, sampled) else {
             return;
         };

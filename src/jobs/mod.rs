@@ -15,6 +15,7 @@ mod recompute;
 mod room;
 mod runner;
 mod settle;
+mod tokens;
 mod windows;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use readability::{Readability, Unreadable};
 pub use recompute::Recompute;
 pub use runner::{Job, JobError, Runner, Scheduler};
 pub use settle::Settle;
+pub use tokens::TokenFollower;
 
 use crate::clock::FleetClock;
 use crate::names::{AgentNames, Dictionary};

@@ -9,7 +9,8 @@
 //! address need no setting.
 //!
 //! A page can also send some writes without reading the answer (CSRF). Browsers name the page in
-//! `Origin` and `Sec-Fetch-Site`, so a write from another site is refused.
+//! `Origin` and `Sec-Fetch-Site`. A request that names another site as its `Origin` is refused, and a
+//! write that comes from another site. A link on another site to a page here has no `Origin`.
 //!
 //! # Source
 //! RFC 9110, 7.4 (421) and 15.5.20; RFC 6454 (`Origin`); W3C Fetch Metadata.
@@ -48,21 +49,21 @@ impl AllowedHosts {
         }
     }
 
-    /// Checks that a request was meant for this listener, and for a write, which page sent it.
+    /// Checks that a request was meant for this listener, and which page sent it.
     ///
     /// # Errors
     /// The problem to answer with.
     pub fn check(&self, head: &RequestHead) -> Result<(), Problem> {
-        let host = self.host(head)?;
-        if head.method.is_safe() {
+        if self.open.contains(&head.uri.path()) {
             return Ok(());
         }
+        let host = self.host(head)?;
         let site = head.headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
-        let origin = head.headers.get(ORIGIN).map(|origin| origin.as_bytes());
-        let foreign = origin.is_some_and(|origin| !self.is_own(origin, host));
-        if foreign || site == Some(b"cross-site") {
+        let mut origins = head.headers.get_all(ORIGIN).map(|origin| origin.as_bytes());
+        let foreign = origins.any(|origin| !self.is_own(origin, host));
+        if foreign || (site == Some(b"cross-site") && !head.method.is_safe()) {
             return Err(Problem::Forbidden(
-                "a web page of another site may not change anything here".into(),
+                "a web page of another site may do nothing here".into(),
             ));
         }
         Ok(())
@@ -71,9 +72,6 @@ impl AllowedHosts {
     /// The host that the request was sent to, if it is allowed. Only programs leave it out:
     /// browsers always send one.
     fn host<'a>(&self, head: &'a RequestHead) -> Result<Option<&'a str>, Problem> {
-        if self.open.contains(&head.uri.path()) {
-            return Ok(None);
-        }
         let header =
             host_header(&head.headers).map_err(|()| self.misdirected("several Host headers"))?;
         let target = head.uri.authority().map(|authority| authority.as_str());
@@ -249,12 +247,23 @@ mod tests {
         }
         assert_eq!(write(&[(&SEC_FETCH_SITE, "same-origin")]), Ok(()));
         assert!(write(&[(&SEC_FETCH_SITE, "cross-site")]).is_err());
-        let foreign = [(&HOST, "localhost"), (&ORIGIN, "https://a.example")];
-        let read = head(Method::GET, "/v1/budget", &foreign);
-        assert_eq!(
-            hosts().check(&read),
-            Ok(()),
-            "the browser keeps the answer from the page"
-        );
+    }
+
+    #[test]
+    fn a_read_for_another_site_is_refused_and_a_link_followed() {
+        let read = |path: &str, headers: &[(&HeaderName, &'static str)]| {
+            let own = [(&HOST, "localhost")];
+            let headers: Vec<_> = own.iter().chain(headers).copied().collect();
+            hosts().check(&head(Method::GET, path, &headers))
+        };
+        let foreign = (&ORIGIN, "https://a.example");
+        let refused = read("/v1/budget", &[foreign]);
+        assert!(matches!(refused, Err(Problem::Forbidden(_))));
+        let second = [(&ORIGIN, "http://localhost"), foreign];
+        assert!(read("/v1/budget", &second).is_err());
+        assert_eq!(read("/v1/budget", &[(&ORIGIN, "http://localhost")]), Ok(()));
+        assert_eq!(read("/livez", &[foreign]), Ok(()), "it reveals nothing");
+        let link = read("/docs", &[(&SEC_FETCH_SITE, "cross-site")]);
+        assert_eq!(link, Ok(()));
     }
 }

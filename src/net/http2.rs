@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::ready;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
@@ -63,8 +64,8 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// What answers the requests of a listener's HTTP/2 connections.
 pub trait Calls: Send + Sync + 'static {
-    /// Answers a request.
-    fn answer(&self, request: Request<Incoming>) -> Answering;
+    /// Answers a request that came from an address, if that is known.
+    fn answer(&self, request: Request<Incoming>, from: Option<SocketAddr>) -> Answering;
 
     /// Refuses a request, because too many are in progress.
     fn refuse(&self) -> Response<Body>;
@@ -118,10 +119,11 @@ impl Http2 {
     pub async fn serve(
         self,
         io: Io,
+        from: Option<SocketAddr>,
         stopping: impl Future<Output = ()>,
     ) -> Result<(), DispatchError> {
         let malformed = self.malformed.clone();
-        self.run(io, stopping).await.map_err(|ended| {
+        self.run(io, from, stopping).await.map_err(|ended| {
             if is_malformed(&ended) {
                 malformed.inc();
             }
@@ -129,13 +131,18 @@ impl Http2 {
         })
     }
 
-    async fn run(self, io: Io, stopping: impl Future<Output = ()>) -> Result<(), hyper::Error> {
+    async fn run(
+        self,
+        io: Io,
+        from: Option<SocketAddr>,
+        stopping: impl Future<Output = ()>,
+    ) -> Result<(), hyper::Error> {
         let requests = Requests::new(&self, &io.place);
         let service = service_fn(|request| {
             let answering: Answering = if requests.are_too_many() {
                 Box::pin(ready(self.calls.refuse()))
             } else {
-                self.calls.answer(request)
+                self.calls.answer(request, from)
             };
             answering.map(Ok::<_, Infallible>)
         });

@@ -239,10 +239,10 @@ where
         });
         let spoken = apply_fn_factory(http, move |heard: Heard, http1| match heard {
             Heard::Http1(connection, peer) => Either::Left(http1.call((connection, peer))),
-            Heard::Http2(connection, http2) => {
+            Heard::Http2(connection, peer, http2) => {
                 let stopping = stopping.clone();
                 let stopped = async move { stopping.notified().await };
-                Either::Right(http2.serve(connection.into_http2(), stopped))
+                Either::Right(http2.serve(connection.into_http2(), peer, stopped))
             }
         });
         let counts = counts.clone();
@@ -255,7 +255,7 @@ where
 /// A connection whose protocol is known.
 enum Heard {
     Http1(Connection, Option<SocketAddr>),
-    Http2(Connection, Http2),
+    Http2(Connection, Option<SocketAddr>, Http2),
 }
 
 /// Gives a new connection its place at once, and lets it shake hands where the listener speaks TLS.
@@ -290,7 +290,7 @@ async fn heard(
         let speaks = tokio::time::timeout(HEAD_TIME_LIMIT, connection.speaks_http2()).await;
         if speaks.map_err(|_| DispatchError::SlowRequestTimeout)?? {
             return Ok(match http2.another() {
-                Some(http2) => Heard::Http2(connection, http2),
+                Some(http2) => Heard::Http2(connection, peer, http2),
                 None => Heard::Http1(connection, peer),
             });
         }

@@ -41,8 +41,8 @@ pub struct ListenerSettings {
         value_parser = address_or_off
     )]
     pub xray_listen: AddressOrOff,
-    /// Address for operators: the admin API and health. Must be loopback unless --insecure-admin is
-    /// given
+    /// Address for operators: the admin API and health. Beyond loopback it needs TLS, and everybody a
+    /// token
     #[arg(
         long,
         env = "WEIR_ADMIN_LISTEN",
@@ -51,8 +51,18 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub admin_listen: SocketAddr,
-    /// Allow an address other than loopback for the admin listener, although it has no
-    /// authentication
+    /// Address for probes and Prometheus alone: /livez, /readyz and /metrics in plain HTTP, without a token; or
+    /// off. They stay on the admin listener, too
+    #[arg(
+        long,
+        env = "WEIR_OBSERVE_LISTEN",
+        default_value_t = AddressOrOff(None),
+        value_name = "ADDRESS",
+        value_parser = address_or_off
+    )]
+    pub observe_listen: AddressOrOff,
+    /// Let everybody who reaches the admin listener do everything, without a token and without TLS, even
+    /// beyond loopback
     #[arg(long, env = "WEIR_INSECURE_ADMIN")]
     pub insecure_admin: bool,
     /// Most open connections on the SDK listener, 1 to 1000000
@@ -93,8 +103,8 @@ pub struct ListenerSettings {
         value_parser = duration(SECOND, HOUR)
     )]
     pub idle_timeout: Duration,
-    /// Host name that the admin listener answers to, besides IP addresses and localhost. May be
-    /// repeated, or be a list separated by commas
+    /// Host name that the admin listener and --observe-listen answer to, besides IP addresses and
+    /// localhost. May be repeated, or be a list separated by commas
     #[arg(
         long,
         env = "WEIR_ADMIN_HOST",
@@ -121,16 +131,4 @@ pub struct ListenerSettings {
         value_parser = duration(SECOND, HOUR)
     )]
     pub stop_timeout: Duration,
-}
-
-impl ListenerSettings {
-    pub(super) fn check(&self, problems: &mut Vec<String>) {
-        if !self.admin_listen.ip().is_loopback() && !self.insecure_admin {
-            problems.push(format!(
-                "--admin-listen {}: the admin API has no authentication, so it listens on \
-                 loopback only; add --insecure-admin if you protect it yourself",
-                self.admin_listen
-            ));
-        }
-    }
 }

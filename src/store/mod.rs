@@ -41,10 +41,15 @@ pub use model::{
     HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark,
     PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention,
     RevisionMark, Revisions, ServiceFinalNames, Settlement, Settling, SourceState, Step,
-    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, UNKNOWN_SEQUENCE, WriteFormat,
+    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, TokenCreation, TokensMark,
+    UNKNOWN_SEQUENCE, WriteFormat,
 };
 
+use crate::access::Token;
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
+
+/// The most tokens that may be stored, including those that were revoked or ran out lately.
+pub const TOKENS_MAX: i64 = 1000;
 
 /// The channel for the rows of a read. The read waits while the receiver is busy, and ends when the
 /// receiver is dropped.
@@ -228,11 +233,12 @@ pub trait Store: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError>;
 
-    /// Writes the configuration if `from` is still the newest revision.
+    /// Writes the configuration if `from` is still the newest revision, with who writes it.
     async fn write_configuration(
         &self,
         from: u64,
         document: &str,
+        written_by: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError>;
 
@@ -250,6 +256,21 @@ pub trait Store: Send + Sync + 'static {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<RevisionMark>, StoreError>;
+
+    /// Stores a new token, unless there are [`TOKENS_MAX`] already. Deletes those that were revoked
+    /// or ran out more than 30 days before it was created.
+    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError>;
+
+    /// Revokes a token and returns it; none if there is no such token. One that was revoked before
+    /// stays as it is.
+    async fn revoke_token(&self, id: Uuid, now: DateTime<Utc>)
+    -> Result<Option<Token>, StoreError>;
+
+    /// Every token, oldest first, with those that were revoked or ran out.
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+
+    /// What changes whenever [`Store::tokens`] does. Cheap.
+    async fn tokens_mark(&self) -> Result<TokensMark, StoreError>;
 
     /// Creates partitions ahead, from `now` on, and deletes data past its retention.
     async fn maintain(

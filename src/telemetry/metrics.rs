@@ -230,9 +230,19 @@ metrics! {
         admin_connections_max: Gauge = "weir_admin_connections_max",
         /// Idle connections closed because the admin listener was full and a new client came.
         admin_connections_evicted: Counter = "weir_admin_connections_evicted_total",
+        /// Connections open on the listener for probes and Prometheus.
+        observe_connections: Gauge = "weir_observe_connections",
+        /// Most connections that may be open on the listener for probes and Prometheus; 0 if it is off.
+        /// One more replaces the one idle for longest, or waits if none is idle.
+        observe_connections_max: Gauge = "weir_observe_connections_max",
+        /// Idle connections closed because the listener for probes and Prometheus was full and a new
+        /// client came.
+        observe_connections_evicted: Counter = "weir_observe_connections_evicted_total",
         /// Connections closed because a request could not be read as HTTP/1.1 or HTTP/2, by
         /// listener.
         malformed_requests: By<ListenerName, Counter> = "weir_malformed_requests_total",
+        /// Requests refused for want of a token or of its rights, by listener and reason.
+        access_refused: By<(ListenerName, AccessRefusal), Counter> = "weir_access_refused_total",
         /// Handshakes of TLS, by listener and outcome.
         tls_handshakes: By<(ListenerName, HandshakeOutcome), Counter> = "weir_tls_handshakes_total",
         /// Unix time from which the certificate that a listener presents is valid; 0 without TLS.
@@ -274,8 +284,8 @@ metrics! {
         /// Numbers in counted reports that were out of range, by what is wrong with them. The
         /// nearest valid number is counted.
         entries_clamped: By<ClampReason, Counter> = "weir_report_entries_clamped_total",
-        /// Operations in counted reports whose requests are not counted, by what is wrong with
-        /// the number of offered requests.
+        /// Operations in counted reports whose requests are not counted: by what is wrong with the number
+        /// of offered requests, or because the report's token is not for their service.
         entries_ignored: By<IgnoreReason, Counter> = "weir_report_entries_ignored_total",
         /// Points and root spans of sources of OpenTelemetry that are not counted, by what is wrong with
         /// them. Of a stream that begins with a baseline, what comes next is counted.

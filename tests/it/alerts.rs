@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 34] = [
+const WITH_A_FAULT: [&str; 35] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -43,6 +43,7 @@ const WITH_A_FAULT: [&str; 34] = [
     "WeirMemoryHigh",
     "WeirCertificateEnds",
     "WeirTlsFilesRefused",
+    "WeirTokensRefused",
     "WeirIngestFailing",
     "WeirReportsRejected",
     "WeirReportEntriesIgnored",
@@ -112,6 +113,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::idle_connections,
         process::panics,
         process::certificates,
+        process::revoked_token,
     );
 }
 

@@ -98,6 +98,7 @@ fn revision(document: String) -> ConfigurationRevision {
         revision: 1,
         document,
         written_at: DateTime::UNIX_EPOCH,
+        written_by: None,
     }
 }
 

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use weir::api::{admin, health, reports};
+use weir::access::Role;
+use weir::api::{admin, health, metrics, reports};
 use weir::http::routes::Route;
 use weir::protocols::{jaeger, otlp, xray};
 
@@ -26,7 +27,7 @@ fn routes() -> Vec<(bool, Route)> {
         jaeger::ROUTES,
         health::ROUTES,
     ];
-    let admin = [admin::ROUTES, health::ROUTES];
+    let admin = [admin::ROUTES, metrics::ROUTES, health::ROUTES];
     let sdk = sdk.concat().into_iter().map(|route| (false, route));
     let admin = admin.concat().into_iter().map(|route| (true, route));
     sdk.chain(admin).collect()
@@ -44,6 +45,21 @@ fn every_route_is_documented_and_every_documented_route_is_there() {
         .map(|one| (one.is_admin, one.method, one.path))
         .collect();
     assert_eq!(registered, documented);
+}
+
+/// What is needed of a caller is part of each route, and of each operation.
+#[test]
+fn every_operation_says_which_role_it_needs() {
+    let document = Document::read();
+    for (_, route) in routes() {
+        let method = route.method.to_lowercase();
+        let operation = &document.whole["paths"][route.path][&method];
+        let role = operation["x-weir-role"].as_str();
+        assert_eq!(role, route.need.role().map(Role::name), "{route:?}");
+        let secured = json!([{ "token": [] }, {}]);
+        let expected = role.map(|_| &secured);
+        assert_eq!(operation.get("security"), expected, "{route:?}");
+    }
 }
 
 /// The calls of X-Ray's protocol are AWS's, with errors of their own, so they are listed elsewhere.
@@ -98,9 +114,10 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
 }
 
 /// A path with values for its parameters.
-fn filled(path: &str) -> String {
+pub fn filled(path: &str) -> String {
     path.replace("{service}", "checkout")
         .replace("{revision}", "1")
+        .replace("{id}", "0b6fc9a2-0a53-4a7e-9d0c-5d0f0f6f9b11")
 }
 
 #[tokio::test]
@@ -185,6 +202,8 @@ async fn every_documented_answer_is_given_and_no_other() {
     provoke::faults::with_a_broken_database(&mut given).await;
     provoke::faults::with_a_newer_configuration(&mut given).await;
     provoke::faults::while_stopping(&mut given).await;
+    provoke::access::with_all_tokens(&mut given).await;
+    provoke::access::without_rights(&mut given).await;
     assert_eq!(given.errors, Vec::<String>::new());
 
     let document = Document::read();

@@ -6,7 +6,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use weir::api::{admin, health, reports};
+use weir::api::{admin, health, metrics, reports};
 use weir::http::routes::Route;
 use weir::protocols::jaeger;
 
@@ -144,7 +144,7 @@ async fn a_body_that_is_announced_too_long_is_not_asked_for() {
 /// The tables of a listener's routes.
 fn tables(is_admin: bool) -> Vec<&'static [Route]> {
     let own = if is_admin {
-        [admin::ROUTES, &[]]
+        [admin::ROUTES, metrics::ROUTES]
     } else {
         [reports::ROUTES, jaeger::ROUTES]
     };

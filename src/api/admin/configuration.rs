@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_MATCH};
+use actix_web::{HttpMessage, HttpRequest};
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::Admin;
+use crate::access::Caller;
 use crate::configuration::Configuration;
 use crate::http::problem::Problem;
 use crate::store::{ConfigurationRevision, ConfigurationWrite};
@@ -68,10 +69,9 @@ pub(super) async fn write(
         if document.len() > WHOLE_BYTES {
             return Err(Problem::TooLarge(WHOLE_BYTES));
         }
-        let written =
-            admin
-                .store
-                .write_configuration(revision.revision, &document, admin.clock.now());
+        let (from, now) = (revision.revision, admin.clock.now());
+        let store = &admin.store;
+        let written = store.write_configuration(from, &document, &condition.by, now);
         match written.await? {
             ConfigurationWrite::Written(revision) => {
                 return Ok((configuration, revision));
@@ -113,6 +113,17 @@ pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Pr
 /// Parses the configuration or a part of it. An error names the field.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let _: Listless = parse_as(body)?;
+    parse_as(body)
+}
+
+/// Parses an object whose fields may have lists. An error names the field.
+pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::Malformed {
+            field: String::new(),
+            detail: "must be a JSON object".into(),
+        });
+    }
     parse_as(body)
 }
 
@@ -201,14 +212,35 @@ pub(super) fn tag(revision: &ConfigurationRevision) -> EntityTag {
     EntityTag::new_strong(format!("{}-{digest:016x}", revision.revision))
 }
 
+/// What a write depends on, and who sends it.
+pub(super) struct Condition {
+    seen: Seen,
+    by: String,
+}
+
 /// What `If-Match` asks for.
-pub(super) enum Condition {
+enum Seen {
     Any,
     Tag(EntityTag),
 }
 
 impl Condition {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let by = caller.unwrap_or(Caller::Anybody).name().to_owned();
+        Ok(Self {
+            seen: Seen::of(request)?,
+            by,
+        })
+    }
+
+    fn check(&self, current: &EntityTag) -> Result<(), Problem> {
+        self.seen.check(current)
+    }
+}
+
+impl Seen {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let Some(given) = request.headers().get(IF_MATCH) else {
             return Err(Problem::PreconditionRequired(
                 "say which revision you have seen: If-Match with the ETag of a GET, or *".into(),

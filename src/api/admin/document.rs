@@ -93,6 +93,7 @@ struct Revisions {
 struct Revision {
     revision: u64,
     written_at: DateTime<Utc>,
+    written_by: Option<String>,
 }
 
 /// Lists the revisions, newest first.
@@ -110,6 +111,7 @@ pub(super) async fn revisions(
     let revisions = marks.into_iter().map(|mark| Revision {
         revision: mark.revision,
         written_at: mark.written_at,
+        written_by: mark.written_by,
     });
     Ok(Json(Revisions {
         revisions: revisions.collect(),

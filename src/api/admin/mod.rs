@@ -10,10 +10,10 @@ mod final_names;
 mod forget;
 mod history;
 mod lower_bound;
-mod metrics;
 mod plans;
 mod preview;
 mod services;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use actix_web::web::to;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::access::{Need, Tokens};
 use crate::clock::Clock;
 use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
@@ -30,7 +31,6 @@ use crate::names::{AgentNames, Dictionary};
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
-use crate::telemetry::metrics::Exposition;
 use crate::telemetry::seldom::log_seldom;
 
 /// What the handlers need.
@@ -46,8 +46,6 @@ pub struct Admin {
     pub agents: Arc<AgentNames>,
     /// What is served.
     pub served: Arc<Served>,
-    /// Collects and renders the metrics.
-    pub exposition: Arc<Exposition>,
     /// How often a plan is computed.
     pub interval: Duration,
     /// How long a silent operation is remembered.
@@ -60,6 +58,8 @@ pub struct Admin {
     pub histories: Arc<Semaphore>,
     /// Where history is read: not on the thread that answers probes.
     pub reads: Handle,
+    /// The tokens that this replica knows.
+    pub tokens: Arc<Tokens>,
     /// The room for whole configurations that arrive: [`Admin::document_room`].
     pub documents: BodyRoom,
 }
@@ -75,45 +75,78 @@ impl Admin {
 /// The largest body that any of the routes accepts.
 pub const LARGEST_BODY: usize = configuration::WHOLE_BYTES;
 
-/// The routes. They need an [`Admin`] as application data. Routes for browsers and scrapers accept
-/// any query.
+/// The routes. They need an [`Admin`] as application data. Routes for browsers accept any query.
 pub const ROUTES: &[Route] = &[
-    Route::new("GET", "/docs", || to(docs::page)).ignoring_others(),
-    Route::new("GET", "/openapi.yaml", || to(docs::document)).ignoring_others(),
-    Route::new("GET", "/metrics", || to(metrics::tell)).ignoring_others(),
-    Route::new("GET", "/v1/budget", || to(budget::show)),
-    Route::new("PUT", "/v1/budget", || to(budget::change)),
-    Route::new("GET", "/v1/coverage", || to(coverage::show)),
-    Route::new("PUT", "/v1/coverage", || to(coverage::change)),
-    Route::new("GET", "/v1/lower-bound", || to(lower_bound::show)),
-    Route::new("PUT", "/v1/lower-bound", || to(lower_bound::change)),
-    Route::new("GET", "/v1/configuration", || to(document::show)),
-    Route::new("PUT", "/v1/configuration", || to(document::replace)),
-    Route::new("POST", "/v1/configuration/preview", || to(preview::show)).query(&["limit"]),
-    Route::new("GET", "/v1/configuration/revisions", || {
+    Route::new("GET", "/docs", Need::Nothing, || to(docs::page)).ignoring_others(),
+    Route::new("GET", "/openapi.yaml", Need::Nothing, || to(docs::document)).ignoring_others(),
+    Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
+    Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)),
+    Route::new("GET", "/v1/coverage", Need::Viewer, || to(coverage::show)),
+    Route::new("PUT", "/v1/coverage", Need::Operator, || {
+        to(coverage::change)
+    }),
+    Route::new("GET", "/v1/lower-bound", Need::Viewer, || {
+        to(lower_bound::show)
+    }),
+    Route::new("PUT", "/v1/lower-bound", Need::Operator, || {
+        to(lower_bound::change)
+    }),
+    Route::new("GET", "/v1/configuration", Need::Viewer, || {
+        to(document::show)
+    }),
+    Route::new("PUT", "/v1/configuration", Need::Operator, || {
+        to(document::replace)
+    }),
+    Route::new("POST", "/v1/configuration/preview", Need::Viewer, || {
+        to(preview::show)
+    })
+    .query(&["limit"]),
+    Route::new("GET", "/v1/configuration/revisions", Need::Viewer, || {
         to(document::revisions)
     })
     .query(&["limit", "before"]),
-    Route::new("GET", "/v1/configuration/revisions/{revision}", || {
-        to(document::revision)
-    }),
-    Route::new("GET", "/v1/agents", || to(agents::list))
+    Route::new(
+        "GET",
+        "/v1/configuration/revisions/{revision}",
+        Need::Viewer,
+        || to(document::revision),
+    ),
+    Route::new("GET", "/v1/agents", Need::Viewer, || to(agents::list))
         .query(&["limit", "after", "state", "service"]),
-    Route::new("GET", "/v1/plans/current", || to(plans::current)),
-    Route::new("GET", "/v1/services", || to(services::list)).query(&["limit", "after"]),
-    Route::new("GET", "/v1/services/{service}", || to(services::one)),
-    Route::new("GET", "/v1/services/{service}/operations", || {
-        to(services::operations)
-    })
+    Route::new("GET", "/v1/plans/current", Need::Viewer, || {
+        to(plans::current)
+    }),
+    Route::new("GET", "/v1/services", Need::Viewer, || to(services::list))
+        .query(&["limit", "after"]),
+    Route::new("GET", "/v1/services/{service}", Need::Viewer, || {
+        to(services::one)
+    }),
+    Route::new(
+        "GET",
+        "/v1/services/{service}/operations",
+        Need::Viewer,
+        || to(services::operations),
+    )
     .query(&["limit", "after"]),
-    Route::new("DELETE", "/v1/services/{service}/operations", || {
-        to(forget::forget)
-    })
+    Route::new(
+        "DELETE",
+        "/v1/services/{service}/operations",
+        Need::Operator,
+        || to(forget::forget),
+    )
     .query(&["silent_for_seconds"]),
-    Route::new("GET", "/v1/services/{service}/history", || {
-        to(history::show)
-    })
+    Route::new(
+        "GET",
+        "/v1/services/{service}/history",
+        Need::Viewer,
+        || to(history::show),
+    )
     .query(&["operation", "start", "end", "after", "limit"]),
+    Route::new("GET", "/v1/tokens", Need::Admin, || to(tokens::list)),
+    Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create)),
+    Route::new("DELETE", "/v1/tokens/{id}", Need::Admin, || {
+        to(tokens::revoke)
+    }),
 ];
 
 impl From<StoreError> for Problem {

@@ -6,12 +6,13 @@ mod wire;
 use std::sync::Arc;
 
 use actix_web::dev::RequestHead;
-use actix_web::web::{Data, Json, Payload, to};
+use actix_web::web::{Data, Json, Payload, ReqData, to};
 use actix_web::{HttpRequest, Responder};
 
 pub use self::wire::parse;
 
 use self::answer::Answer;
+use crate::access::{Caller, Need};
 use crate::http::body::{self, BodyRoom, read_json_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -22,7 +23,9 @@ use crate::telemetry::metrics::{Metrics, ReportOutcome};
 use crate::telemetry::seldom::log_seldom;
 
 /// The routes; they need [`Reports`] as application data.
-pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", || to(report))];
+pub const ROUTES: &[Route] = &[Route::new("POST", "/v1/reports", Need::Agent, || {
+    to(report)
+})];
 
 /// What the handler needs.
 pub struct Reports {
@@ -39,9 +42,10 @@ pub struct Reports {
 async fn report(
     request: HttpRequest,
     payload: Payload,
+    caller: ReqData<Caller>,
     reports: Data<Reports>,
 ) -> Result<impl Responder, Problem> {
-    let taken = reports.take(&request, payload).await;
+    let taken = reports.take(&request, payload, &caller).await;
     reports.metrics.reports.of(outcome(&taken)).inc();
     Ok(Json(Answer::from(taken?)))
 }
@@ -71,8 +75,9 @@ impl Reports {
         &self,
         request: &HttpRequest,
         payload: Payload,
+        caller: &Caller,
     ) -> Result<Accepted, RefusedReport> {
-        let pending = self.resolve(request, payload).await?;
+        let pending = self.resolve(request, payload, caller).await?;
         self.ingest
             .commit(pending)
             .await
@@ -84,10 +89,14 @@ impl Reports {
         &self,
         request: &HttpRequest,
         payload: Payload,
+        caller: &Caller,
     ) -> Result<Pending, RefusedReport> {
         let body = read_json_in(&self.room, request, payload, self.bytes_max).await;
         let body = body.map_err(RefusedReport::Body)?;
-        let report = parse(&body, |head| self.ingest.report(head)).map_err(RefusedReport::Body)?;
+        let report = parse(&body, |head| {
+            Ok(self.ingest.report(head)?.sent_by(caller.clone()))
+        });
+        let report = report.map_err(RefusedReport::Body)?;
         self.ingest
             .resolve(report)
             .await

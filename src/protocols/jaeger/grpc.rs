@@ -12,6 +12,7 @@ use tonic::body::Body;
 
 use super::protobuf::{METHOD, SERVICE, SamplingStrategyParameters};
 use super::{PLAN_HEADER, PlanAge, Polls, Protobuf, STALE_HEADER};
+use crate::access::Need;
 use crate::grpc::{
     BODY_TIME_LIMIT, SMALL_REQUEST, Service, failed, in_time, message, method, ready, unary,
 };
@@ -30,6 +31,10 @@ pub struct SamplingManager {
 impl Service for SamplingManager {
     fn name(&self) -> &'static str {
         SERVICE
+    }
+
+    fn need(&self) -> Need {
+        Need::Nothing
     }
 
     fn call(&self, request: Request<Incoming>) -> Answering {

@@ -10,6 +10,7 @@ use actix_web::web::{Data, to};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 use super::{Json, PLAN_HEADER, PlanAge, Polls, STALE_HEADER, file};
+use crate::access::Need;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::protocols::encoded::Body;
@@ -27,14 +28,14 @@ pub const ROUTES: &[Route] = &[
     polled("/sampling/"),
     polled("/api/sampling"),
     polled("/api/sampling/sampling"),
-    Route::new("GET", file::PATH, || to(file::send))
+    Route::new("GET", file::PATH, Need::Nothing, || to(file::send))
         .ignoring_others()
         .unidentified(),
 ];
 
 /// Ignores other parameters, because some clients do not encode the service's name.
 const fn polled(path: &'static str) -> Route {
-    Route::new("GET", path, || to(strategy))
+    Route::new("GET", path, Need::Nothing, || to(strategy))
         .query(&["service"])
         .ignoring_others()
         .unidentified()

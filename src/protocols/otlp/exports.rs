@@ -7,6 +7,7 @@ use super::{
     Encoding, Extracted, POINTS_MAX, SOURCES_MAX, Unreadable, check_export, read_metrics,
     read_traces,
 };
+use crate::access::Caller;
 use crate::http::body::BodyRoom;
 use crate::ingest::{Ingest, IngestError};
 use crate::telemetry::logging::chain;
@@ -47,6 +48,9 @@ pub(super) enum Refused {
     /// It is too large. Sending it again does not help.
     #[error("the body is larger than {0} bytes (--max-report-bytes)")]
     TooLarge(usize),
+    /// Nothing in it may be counted by who sends it.
+    #[error("this token is limited to some services, and none of the export's is among them")]
+    Forbidden,
     /// Its type or its compression is not known.
     #[error("{0}")]
     Unsupported(String),
@@ -66,6 +70,7 @@ impl Refused {
         match self {
             Self::Malformed(_) => ExportOutcome::Malformed,
             Self::TooLarge(_) => ExportOutcome::TooLarge,
+            Self::Forbidden => ExportOutcome::Forbidden,
             Self::Unsupported(_) | Self::ExpectationFailed => ExportOutcome::Unsupported,
             Self::Later { outcome, .. } => *outcome,
         }
@@ -107,7 +112,7 @@ impl From<IngestError> for Refused {
 }
 
 impl Exports {
-    /// Reads an export and stores its counts.
+    /// Reads an export and stores its counts, of services that its sender may count for.
     ///
     /// # Errors
     /// Says whether it can be sent again.
@@ -116,8 +121,9 @@ impl Exports {
         signal: Signal,
         encoding: Encoding,
         body: &[u8],
+        caller: &Caller,
     ) -> Result<Taken, Refused> {
-        let export = match signal {
+        let mut export = match signal {
             Signal::Metrics => read_metrics(encoding, body)?,
             Signal::Traces => read_traces(encoding, body)?,
             Signal::Logs => {
@@ -128,6 +134,7 @@ impl Exports {
                 });
             }
         };
+        leave_out_of_scope(&mut export, caller)?;
         let (points, own) = (export.points(), LeftOutPoints::of(&export, signal));
         let stored = match export.sources {
             nothing if nothing.is_empty() => None,
@@ -159,6 +166,23 @@ impl Exports {
         };
         let series = (signal, protocol, outcome);
         self.metrics.otlp_exports.of(series).inc();
+    }
+}
+
+/// Leaves out what the sender may not count for.
+fn leave_out_of_scope(export: &mut Extracted<'_>, caller: &Caller) -> Result<(), Refused> {
+    let all = export.sources.len();
+    let left_out = &mut export.left_out;
+    export.sources.retain(|source| {
+        let allowed = caller.may_count(&source.service);
+        if !allowed {
+            left_out.add_many(LeftOutReason::OutOfScope, source.points.len() as u64);
+        }
+        allowed
+    });
+    match export.sources.len() {
+        0 if all > 0 => Err(Refused::Forbidden),
+        _ => Ok(()),
     }
 }
 
@@ -201,6 +225,7 @@ fn why(reason: LeftOutReason) -> Option<Cow<'static, str>> {
         LeftOutReason::NoTemporality => "are neither cumulative nor a delta",
         LeftOutReason::NoTime => "have no time",
         LeftOutReason::NoId => "have no valid id",
+        LeftOutReason::OutOfScope => "are of services that the token is not for",
         LeftOutReason::TooMany => {
             let detail =
                 format!("exceed the {POINTS_MAX} points or {SOURCES_MAX} resources of an export");

@@ -52,6 +52,11 @@ impl LeftOut {
         self.0[reason.place()] += 1;
     }
 
+    /// Adds points of one reason.
+    pub(super) fn add_many(&mut self, reason: LeftOutReason, points: u64) {
+        self.0[reason.place()] += points;
+    }
+
     /// How many, for each reason that there is.
     pub fn by_reason(&self) -> impl Iterator<Item = (LeftOutReason, u64)> {
         let all = LeftOutReason::ALL.iter().copied().zip(self.0);

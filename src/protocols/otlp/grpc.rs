@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use super::Encoding;
 use super::answer;
 use super::exports::{Exports, RETRY_AFTER_SECONDS, Refused, Taken};
+use crate::access::{Caller, Need};
 use crate::grpc::{BODY_TIME_LIMIT, Service, failed, in_time, message, method, ready, unary};
 use crate::net::http2::Answering;
 use crate::telemetry::metrics::{ExportOutcome, ExportProtocol, Signal};
@@ -59,15 +60,22 @@ impl Service for OfSignal {
         service(self.signal)
     }
 
+    fn need(&self) -> Need {
+        Need::Agent
+    }
+
     fn call(&self, request: Request<Incoming>) -> Answering {
         if method(&request) != METHOD {
             return ready(failed(Status::unimplemented("there is no such method")));
         }
         let (signal, exports) = (self.signal, self.exports.clone());
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.unwrap_or(Caller::Anybody);
         Box::pin(async move {
             let answered = match exports.read_message(request).await {
                 Ok(message) => {
-                    let taken = exports.take(signal, Encoding::Protobuf, &message).await;
+                    let taken = exports.take(signal, Encoding::Protobuf, &message, &caller);
+                    let taken = taken.await;
                     exports.count(signal, ExportProtocol::Grpc, &taken);
                     taken.map_err(Status::from)
                 }
@@ -120,6 +128,7 @@ impl From<Refused> for Status {
         let detail = refused.to_string();
         match refused {
             Refused::Malformed(_) => Self::invalid_argument(detail),
+            Refused::Forbidden => Self::permission_denied(detail),
             Refused::TooLarge(_) => Self::resource_exhausted(detail),
             Refused::Unsupported(_) | Refused::ExpectationFailed => Self::unimplemented(detail),
             Refused::Later { .. } => later(Code::Unavailable, &detail),

@@ -4,16 +4,19 @@
 //! OTLP 1.9, "OTLP/HTTP". Senders repeat an export after 429, 502, 503 and 504, and drop it after every
 //! other error. So whatever may count later is answered with 503.
 
+use actix_web::body::BoxBody;
 use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use actix_web::web::{Data, Payload, to};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
-use tonic::Code;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use tonic::{Code, Status};
 
 use super::Encoding;
 use super::answer;
 use super::exports::{Exports, RETRY_AFTER_SECONDS, Refused, Taken};
+use crate::access::{Caller, Need, Refusal};
+use crate::http::authorize::as_problem;
 use crate::http::body::{Body, check_announced, media_type, read_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -21,9 +24,15 @@ use crate::telemetry::metrics::{ExportOutcome, ExportProtocol, Signal};
 
 /// The routes; they need [`Exports`] as application data.
 pub const ROUTES: &[Route] = &[
-    Route::new("POST", METRICS, || to(metrics)).ignoring_others(),
-    Route::new("POST", TRACES, || to(traces)).ignoring_others(),
-    Route::new("POST", LOGS, || to(logs)).ignoring_others(),
+    Route::new("POST", METRICS, Need::Agent, || to(metrics))
+        .ignoring_others()
+        .refusing(refuse),
+    Route::new("POST", TRACES, Need::Agent, || to(traces))
+        .ignoring_others()
+        .refusing(refuse),
+    Route::new("POST", LOGS, Need::Agent, || to(logs))
+        .ignoring_others()
+        .refusing(refuse),
 ];
 
 const METRICS: &str = "/v1/metrics";
@@ -85,12 +94,14 @@ impl Exports {
     }
 
     async fn answer(&self, signal: Signal, request: &HttpRequest, body: Payload) -> HttpResponse {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.unwrap_or(Caller::Anybody);
         let Some(encoding) = Encoding::of(request.headers()) else {
             return self.unknown(signal);
         };
         let taken = async {
             let body = self.read(request, body).await?;
-            self.take(signal, encoding, &body).await
+            self.take(signal, encoding, &body, &caller).await
         };
         self.respond(signal, encoding, taken.await)
     }
@@ -124,10 +135,25 @@ impl Exports {
     }
 }
 
+/// Refuses as OTLP does: with a `google.rpc.Status` in the encoding of the request. Senders do not repeat it,
+/// but after 429.
+fn refuse(request: &HttpRequest, refusal: Refusal) -> HttpResponse {
+    let Some(encoding) = Encoding::of(request.headers()) else {
+        return as_problem(request, refusal);
+    };
+    let (said, problem) = (refusal.to_string(), Problem::from(refusal.clone()));
+    let body = answer::failure(encoding, Status::from(refusal).code(), &said);
+    let mut response = problem.error_response();
+    let kind = HeaderValue::from_static(encoding.media_type());
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.set_body(BoxBody::new(body))
+}
+
 impl Refused {
     fn response(&self, encoding: Encoding) -> HttpResponse {
         let (status, code) = match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+            Self::Forbidden => (StatusCode::FORBIDDEN, Code::PermissionDenied),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
             Self::Unsupported(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented),
             Self::ExpectationFailed => (StatusCode::EXPECTATION_FAILED, Code::Unimplemented),

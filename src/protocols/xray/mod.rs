@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::web::{Data, Path, Payload, to};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use self::rules::Rule;
 use self::statistics::Statistics;
 use self::targets::{Targets, Unprocessed};
+use crate::access::{Caller, Credentials, Guard, Need, Refusal};
 use crate::clock::Clock;
 use crate::http::body::{BodyRoom, read_in};
 use crate::http::problem::Problem;
@@ -42,10 +43,25 @@ pub const BYTES_MAX: usize = 1 << 20;
 /// The paths of a client whose service is known from its rules' names, and of one whose path says it.
 /// They need an [`Xray`] as application data.
 pub const ROUTES: &[Route] = &[
-    Route::new("POST", "/GetSamplingRules", || to(all_rules)).ignoring_others(),
-    Route::new("POST", "/SamplingTargets", || to(any_targets)).ignoring_others(),
-    Route::new("POST", "/s/{service}/GetSamplingRules", || to(rules_of)).ignoring_others(),
-    Route::new("POST", "/s/{service}/SamplingTargets", || to(targets_of)).ignoring_others(),
+    Route::new("POST", "/GetSamplingRules", Need::Nothing, || to(all_rules)).ignoring_others(),
+    Route::new("POST", "/SamplingTargets", Need::Nothing, || {
+        to(any_targets)
+    })
+    .ignoring_others(),
+    Route::new(
+        "POST",
+        "/s/{service}/GetSamplingRules",
+        Need::Nothing,
+        || to(rules_of),
+    )
+    .ignoring_others(),
+    Route::new(
+        "POST",
+        "/s/{service}/SamplingTargets",
+        Need::Nothing,
+        || to(targets_of),
+    )
+    .ignoring_others(),
 ];
 
 /// What the handlers need.
@@ -56,6 +72,8 @@ pub struct Xray {
     pub ingest: Ingest,
     /// The room that bodies share.
     pub room: BodyRoom,
+    /// Who may count requests.
+    pub guard: Arc<Guard>,
     /// The time all replicas agree on.
     pub clock: Arc<dyn Clock>,
     /// Where calls are counted.
@@ -115,13 +133,20 @@ impl Xray {
                 return self.refuse(&Problem::Malformed { field, detail });
             }
         };
+        let caller = self.caller(request);
         let names: BTreeSet<&str> = told.statistics.iter().map(|of| &*of.rule).collect();
         let wrong = told.unreadable.iter();
         let mut unprocessed: Vec<Unprocessed<'_>> = wrong
             .map(|(rule, why)| Unprocessed::wrong(Cow::Borrowed(rule), *why))
             .collect();
-        let taken = take(&told.statistics, service, &mut unprocessed);
+        let refused = |of: &str| match &caller {
+            Ok(caller) if caller.may_count(of) => None,
+            Ok(_) => Some(self.guard.out_of_scope(of)),
+            Err(refusal) => Some(refusal.clone()),
+        };
+        let taken = take(&told.statistics, service, refused, &mut unprocessed);
         let outcome = match self.ingest.export(taken).await {
+            Ok(_) if caller.is_err() => XrayOutcome::NotCounted,
             Ok(_) if unprocessed.is_empty() => XrayOutcome::Answered,
             Ok(_) => XrayOutcome::Partial,
             Err(error) => {
@@ -138,6 +163,15 @@ impl Xray {
         let answer = Targets::of(&names, unprocessed, &snapshot, now);
         let body = serde_json::to_vec(&answer).expect("texts and numbers are JSON");
         json(StatusCode::OK, body)
+    }
+
+    /// Who tells what samplers counted. The call is a poll as well: who may not count is answered the rates,
+    /// because some clients forget every rule after an error.
+    fn caller(&self, request: &HttpRequest) -> Result<Caller, Refusal> {
+        let values = request.headers().get_all(AUTHORIZATION);
+        let presented = Credentials::of(values.map(|value| value.as_bytes()));
+        let from = request.peer_addr().map(|from| from.ip());
+        self.guard.check(presented, from, Need::Agent, None)
     }
 
     /// Refuses a call as X-Ray does.
@@ -169,10 +203,12 @@ fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
         .body(body)
 }
 
-/// What can be counted of statistics, by client and service. `service` is the one that the path says.
+/// What can be counted of statistics, by client and service. `service` is the one that the path says, and
+/// `refused` says for which services the sender may not count.
 fn take<'a>(
     statistics: &'a [Statistics<'a>],
     service: Option<&'a str>,
+    refused: impl Fn(&str) -> Option<Refusal>,
     unprocessed: &mut Vec<Unprocessed<'a>>,
 ) -> Vec<SourceExport<'a>> {
     let mut exports: BTreeMap<(&str, Cow<'a, str>), SourceExport<'a>> = BTreeMap::new();
@@ -182,6 +218,10 @@ fn take<'a>(
             unprocessed.push(Unprocessed::wrong(rule, "there is no such rule"));
             continue;
         };
+        if let Some(refusal) = refused(&of) {
+            unprocessed.push(Unprocessed::refused(Cow::Borrowed(&*told.rule), &refusal));
+            continue;
+        }
         if told.offered == 0 {
             continue;
         }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::rules::Rule;
+use crate::access::Refusal;
 use crate::snapshot::Snapshot;
 
 /// How often clients tell what they counted, in seconds: what they do unless told otherwise.
@@ -53,6 +54,20 @@ impl<'a> Unprocessed<'a> {
             rule_name: rule,
             error_code: "400",
             message: message.into(),
+        }
+    }
+
+    /// Statistics that who sent them may not count.
+    #[must_use]
+    pub fn refused(rule: Cow<'a, str>, refusal: &Refusal) -> Self {
+        Self {
+            rule_name: rule,
+            error_code: if refusal.is_about_rights() {
+                "403"
+            } else {
+                "401"
+            },
+            message: refusal.to_string().into(),
         }
     }
 

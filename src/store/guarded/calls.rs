@@ -8,20 +8,22 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Guarded;
+use crate::access::Token;
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
     compatibility, configuration, dictionary, final_names, fleet, history, lease, plans, polls,
-    reports,
+    reports, tokens,
 };
 use crate::store::{
     Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
     DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
     Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls,
     ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, WriteFormat,
+    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, TokenCreation, TokensMark,
+    WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -234,9 +236,10 @@ impl<B: Backend> Store for Guarded<B> {
         &self,
         from: u64,
         document: &str,
+        written_by: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError> {
-        let attempt = || configuration::write(&self.limited.0, from, document, now);
+        let attempt = || configuration::write(&self.limited.0, from, document, written_by, now);
         self.write(StoreCall::WriteConfiguration, attempt).await
     }
 
@@ -255,6 +258,30 @@ impl<B: Backend> Store for Guarded<B> {
     ) -> Result<Vec<RevisionMark>, StoreError> {
         let attempt = || configuration::list(&self.limited.0, before, limit);
         self.read(StoreCall::ConfigurationRevisions, attempt).await
+    }
+
+    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError> {
+        let attempt = || tokens::create(&self.limited.0, new);
+        self.write(StoreCall::CreateToken, attempt).await
+    }
+
+    async fn revoke_token(
+        &self,
+        id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Token>, StoreError> {
+        let attempt = || tokens::revoke(&self.limited.0, id, now);
+        self.write(StoreCall::RevokeToken, attempt).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        let attempt = || tokens::all(&self.limited.0);
+        self.read(StoreCall::Tokens, attempt).await
+    }
+
+    async fn tokens_mark(&self) -> Result<TokensMark, StoreError> {
+        let attempt = || tokens::mark(&self.limited.0);
+        self.read(StoreCall::TokensMark, attempt).await
     }
 
     async fn maintain(

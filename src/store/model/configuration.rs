@@ -11,15 +11,20 @@ pub struct ConfigurationRevision {
     pub document: String,
     /// When it was written, to the millisecond.
     pub written_at: DateTime<Utc>,
+    /// Who wrote it: the name of a token, or `local`; none if the first start or the release before
+    /// did.
+    pub written_by: Option<String>,
 }
 
 /// A revision of the configuration, without its document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionMark {
     /// Its number.
     pub revision: u64,
     /// When it was written, to the millisecond.
     pub written_at: DateTime<Utc>,
+    /// Who wrote it, as in [`ConfigurationRevision::written_by`].
+    pub written_by: Option<String>,
 }
 
 /// The answer to a conditional write of the configuration.

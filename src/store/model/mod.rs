@@ -14,6 +14,7 @@ mod plans;
 mod polls;
 mod reports;
 mod retention;
+mod tokens;
 
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 pub use connections::PoolState;
@@ -33,3 +34,4 @@ pub use reports::{
     UNKNOWN_SEQUENCE,
 };
 pub use retention::{Maintained, Retention, Revisions};
+pub use tokens::{TokenCreation, TokensMark};

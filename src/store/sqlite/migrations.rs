@@ -39,6 +39,7 @@ fn all() -> Vec<Migration> {
         migration!(10, "source states", "0010_source_states.sql"),
         migration!(11, "polls", "0011_polls.sql"),
         migration!(12, "final names", "0012_final_names.sql"),
+        migration!(13, "tokens", "0013_tokens.sql"),
     ]
 }
 

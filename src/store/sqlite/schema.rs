@@ -24,6 +24,8 @@ const KEYS: &[(&str, &str)] = &[
     ("polls", "bucket_start_ms, replica"),
     ("service", "service_id"),
     ("service", "name"),
+    ("token", "id"),
+    ("token", "digest"),
 ];
 
 const READ_KEYS: &str = "\

@@ -8,7 +8,7 @@ use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark, Revi
 
 const READ_NEWEST: &str = "\
 -- configuration: read newest
-select revision, document, written_ms from configuration order by revision desc limit 1";
+select revision, document, written_ms, written_by from configuration order by revision desc limit 1";
 
 const INSERT_FIRST: &str = "\
 -- configuration: insert first
@@ -20,17 +20,17 @@ on conflict (revision) do nothing";
 /// it, the primary key lets only one through.
 const INSERT_NEXT: &str = "\
 -- configuration: insert next
-insert into configuration (revision, document, written_ms)
-select $1 + 1, $2, $3 where exists (select 1 from configuration where revision = $1)
+insert into configuration (revision, document, written_ms, written_by)
+select $1 + 1, $2, $3, $4 where exists (select 1 from configuration where revision = $1)
 on conflict (revision) do nothing";
 
 const READ_ONE: &str = "\
 -- configuration: read one
-select revision, document, written_ms from configuration where revision = $1";
+select revision, document, written_ms, written_by from configuration where revision = $1";
 
 const LIST: &str = "\
 -- configuration: list
-select revision, written_ms from configuration where revision < $1
+select revision, written_ms, written_by from configuration where revision < $1
 order by revision desc limit $2";
 
 /// Only the oldest are deleted, so that there are no gaps.
@@ -57,6 +57,7 @@ fn mark(row: &impl Row) -> Result<RevisionMark, Fault> {
     Ok(RevisionMark {
         revision: fault::number(revision, || cell("revision"))?,
         written_at: fault::instant(row.integer("written_ms")?, || cell("written_ms"))?,
+        written_by: row.text_or_null("written_by")?.map(str::to_owned),
     })
 }
 
@@ -64,11 +65,13 @@ fn revision(row: &impl Row) -> Result<ConfigurationRevision, Fault> {
     let RevisionMark {
         revision,
         written_at,
+        written_by,
     } = mark(row)?;
     Ok(ConfigurationRevision {
         revision,
         document: row.text("document")?.to_owned(),
         written_at,
+        written_by,
     })
 }
 
@@ -109,11 +112,17 @@ pub async fn write<B: Backend>(
     backend: &B,
     from: u64,
     document: &str,
+    written_by: &str,
     now: DateTime<Utc>,
 ) -> Result<ConfigurationWrite, Fault> {
     // No revision is that high, so it is a conflict like any other.
     let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
-    let values = [from.into(), document.into(), now.timestamp_millis().into()];
+    let values = [
+        from.into(),
+        document.into(),
+        now.timestamp_millis().into(),
+        written_by.into(),
+    ];
     let mut transaction = backend.begin(Kind::Write).await?;
     let written = transaction.execute(INSERT_NEXT, &values).await?;
     let newest = newest(&mut transaction).await?;

@@ -13,3 +13,4 @@ pub(super) mod lease;
 pub(super) mod plans;
 pub(super) mod polls;
 pub(super) mod reports;
+pub(super) mod tokens;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::traffic::{Fleet, Manners};
 use super::world::World;
+use crate::access::{Bearer, Door};
 use crate::supervision::Faulty;
 use crate::support::app::report;
 use crate::support::client::{Answer, http_client, send};
@@ -277,4 +278,28 @@ pub async fn certificates(world: Arc<World>) {
     secret.replace(&new.certificate, &new.key, None);
     world.clears(job, "WeirTlsFilesRefused").await;
     world.clears(job, "WeirCertificateEnds").await;
+}
+
+/// A program goes on with a token that nobody has, and then stops.
+pub async fn revoked_token(world: Arc<World>) {
+    let job = "weir-tokens";
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command(&directory).start().await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.clears(job, "WeirTokensRefused").await;
+    let mut program = JoinSet::new();
+    program.spawn(present(format!("{}/v1/budget", weir.admin_url())));
+    world.fires(job, "WeirTokensRefused").await;
+    drop(program);
+    world.clears(job, "WeirTokensRefused").await;
+}
+
+async fn present(url: String) {
+    let http = http_client();
+    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        pace.tick().await;
+        let refused = http.get(&url).bearer(Door::NOBODYS).send().await;
+        assert!([401, 429].contains(&refused.unwrap().status().as_u16()));
+    }
 }

@@ -1,5 +1,6 @@
 //! Causes every situation in which Weir answers, one after the other.
 
+pub mod access;
 mod exports;
 pub mod faults;
 mod lists;
@@ -240,6 +241,7 @@ pub async fn in_operation(given: &mut Given) {
     whole::revisions(given, &app).await;
     reports(given, &app).await;
     exports::in_operation(given, &app).await;
+    access::tokens(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
 }
@@ -343,13 +345,14 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
     let exported = exports::PATHS.map(|path| (path, ask(&app.sdk, "POST", path)));
-    let (report, budget, coverage, lower_bound, whole, preview) = tokio::join!(
+    let (report, budget, coverage, lower_bound, whole, preview, token) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
         ask(&app.admin, "PUT", "/v1/coverage"),
         ask(&app.admin, "PUT", "/v1/lower-bound"),
         ask(&app.admin, "PUT", "/v1/configuration"),
         ask(&app.admin, "POST", PREVIEW),
+        ask(&app.admin, "POST", access::TOKENS),
     );
     for (path, answer) in exported {
         given.note("POST", path, 503, &answer.await.unwrap());
@@ -360,4 +363,5 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
     given.note("PUT", "/v1/lower-bound", 408, &lower_bound.unwrap());
     given.note("PUT", "/v1/configuration", 408, &whole.unwrap());
     given.note("POST", PREVIEW, 408, &preview.unwrap());
+    given.note("POST", access::TOKENS, 408, &token.unwrap());
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use uuid::Uuid;
+use weir::access::Token;
 use weir::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
@@ -18,7 +19,7 @@ use weir::store::{
     Maintained, NewPlan, Placement, PlanMark, PollsAsked, PoolState, Publication,
     ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
     Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredPlan,
-    StoredPolls, WriteFormat,
+    StoredPolls, TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -391,11 +392,41 @@ impl Store for Link {
         &self,
         from: u64,
         document: &str,
+        written_by: &str,
         now: DateTime<Utc>,
     ) -> Result<ConfigurationWrite, StoreError> {
         self.way()?;
-        let written = self.store.write_configuration(from, document, now).await?;
+        let written = self
+            .store
+            .write_configuration(from, document, written_by, now)
+            .await?;
         self.heard(written)
+    }
+
+    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError> {
+        self.way()?;
+        let created = self.store.create_token(new).await?;
+        self.heard(created)
+    }
+
+    async fn revoke_token(
+        &self,
+        id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Token>, StoreError> {
+        self.way()?;
+        let revoked = self.store.revoke_token(id, now).await?;
+        self.heard(revoked)
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.way()?;
+        self.store.tokens().await
+    }
+
+    async fn tokens_mark(&self) -> Result<TokensMark, StoreError> {
+        self.way()?;
+        self.store.tokens_mark().await
     }
 
     async fn maintain(

@@ -117,7 +117,10 @@ async fn a_full_service_forgets_first_what_it_saw_once() {
     .to_string();
     let (store, now) = (&replica.shared.store, replica.shared.clock.now());
     store.create_configuration("{}", now).await.unwrap();
-    store.write_configuration(1, &pinned, now).await.unwrap();
+    store
+        .write_configuration(1, &pinned, "a test", now)
+        .await
+        .unwrap();
     assert_eq!(number(&replica, "shop", "new").await, None, "it is full");
     let all: Vec<&str> = full.iter().map(|known| known.name).collect();
     let rest: Vec<&str> = all

@@ -25,6 +25,7 @@ mod postgres_tls;
 mod reports;
 mod sources;
 mod sqlite_alone;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -94,7 +95,7 @@ impl Fixture {
 }
 
 /// Every table that is not a partition, referenced tables first.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "service",
     "operation",
     "dictionary",
@@ -110,6 +111,7 @@ const TABLES: [&str; 15] = [
     "settlement",
     "polls",
     "final_names",
+    "token",
 ];
 
 impl Fixture {
@@ -298,6 +300,14 @@ on_both_backends! {
         every_revision_can_be_read_again
         only_the_newest_revisions_stay
         revisions_stay_as_far_as_their_documents_fit
+    }
+    tokens {
+        they_come_back_oldest_first
+        a_revoked_token_stays_revoked
+        every_change_changes_the_mark
+        there_are_never_too_many
+        those_that_are_long_gone_go
+        a_corrupt_row_is_named
     }
     maintenance {
         it_runs_on_an_empty_store_and_again

@@ -65,7 +65,10 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
 
     let store = crashed().await;
     assert_eq!(store.configuration().await.unwrap(), first);
-    let written = store.write_configuration(1, "2", instant(1)).await.unwrap();
+    let written = store
+        .write_configuration(1, "2", "a test", instant(1))
+        .await
+        .unwrap();
     let ConfigurationWrite::Written(second) = written else {
         panic!("{written:?}");
     };

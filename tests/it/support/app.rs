@@ -41,6 +41,7 @@ pub struct TestApp {
     pub grpc: Option<String>,
     pub xray: Option<String>,
     pub admin: String,
+    pub observe: Option<String>,
     pub client: reqwest::Client,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Result<(), AppError>>,
@@ -70,6 +71,7 @@ impl TestApp {
         let grpc = app.grpc_address().map(|grpc| format!("http://{grpc}"));
         let xray = app.xray_address().map(|xray| format!("http://{xray}"));
         let admin = format!("http://{}", app.admin_address());
+        let observe = app.observe_address().map(|at| format!("http://{at}"));
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20));
@@ -78,6 +80,7 @@ impl TestApp {
             grpc,
             xray,
             admin,
+            observe,
             client: client.build().expect("a client"),
             stop,
             task,

@@ -44,6 +44,9 @@ impl Operation<'_> {
                 h3 { (self.title()) span.listener { (self.listener) } }
                 p.summary { (inline(node.text("summary"))) }
                 (prose(node.text("description")))
+                @if node.get("x-weir-role").is_some() {
+                    p.limits { "Where tokens are asked for: role " code { (node.text("x-weir-role")) } }
+                }
                 (parameters(node))
                 @if let Some(body) = node.get("requestBody") {
                     h4 { "Body" }

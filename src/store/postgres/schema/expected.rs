@@ -37,7 +37,12 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "configuration",
         partitioned_by: None,
-        columns: &["revision int8", "document text", "written_ms int8"],
+        columns: &[
+            "revision int8",
+            "document text",
+            "written_ms int8",
+            "written_by text",
+        ],
         indexes: &["unique revision"],
     },
     Table {
@@ -199,5 +204,21 @@ pub const TABLES: &[Table] = &[
         partitioned_by: None,
         columns: &["only_row bool", "until_ms int8"],
         indexes: &["unique only_row"],
+    },
+    Table {
+        name: "token",
+        partitioned_by: None,
+        columns: &[
+            "id uuid",
+            "digest bytea",
+            "name text",
+            "role text",
+            "services text",
+            "created_ms int8",
+            "created_by text",
+            "expires_ms int8",
+            "revoked_ms int8",
+        ],
+        indexes: &["unique id", "unique digest"],
     },
 ];

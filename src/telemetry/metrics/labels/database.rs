@@ -61,6 +61,14 @@ labels! {
         ConfigurationRevision = "configuration_revision",
         /// Lists the configuration's revisions.
         ConfigurationRevisions = "configuration_revisions",
+        /// Creates a token.
+        CreateToken = "create_token",
+        /// Revokes a token.
+        RevokeToken = "revoke_token",
+        /// Reads the tokens.
+        Tokens = "tokens",
+        /// Asks whether tokens changed.
+        TokensMark = "tokens_mark",
         /// Asks which formats to write.
         WriteFormat = "write_format",
         /// Chooses the formats to write.

@@ -39,6 +39,8 @@ labels! {
         LeaseKeeper = "lease_keeper",
         /// Follows the current plan.
         Follower = "follower",
+        /// Follows the tokens.
+        TokenFollower = "token_follower",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
         /// Writes final names.
@@ -61,6 +63,8 @@ labels! {
         XrayListener = "xray_listener",
         /// Answers operators.
         AdminListener = "admin_listener",
+        /// Answers probes and Prometheus.
+        ObserveListener = "observe_listener",
         /// Serves one connection; there are many.
         Connection = "connection",
         /// Commits one group of reports; there are many.

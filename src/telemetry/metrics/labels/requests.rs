@@ -105,6 +105,8 @@ labels! {
 
     /// Why a reported operation was not counted.
     IgnoreReason as "reason" {
+        /// The token that the report came with is not for the service.
+        OutOfScope = "out_of_scope",
         /// The number of offered requests is not a whole number, or is negative.
         NotACount = "not_a_count",
         /// The number of offered requests is larger than any machine can serve.
@@ -147,6 +149,8 @@ labels! {
         TooSlow = "too_slow",
         /// Its type or encoding was not known.
         Unsupported = "unsupported",
+        /// Its token is not for any of its services.
+        Forbidden = "forbidden",
         /// Too many reports and exports were waiting.
         Overloaded = "overloaded",
         /// The database did not answer in time.
@@ -177,6 +181,8 @@ labels! {
         NoTime = "no_time",
         /// It is a span without a valid id.
         NoId = "no_id",
+        /// The token that the export came with is not for the service.
+        OutOfScope = "out_of_scope",
         /// The export already has the largest number of points or sources.
         TooMany = "too_many",
     }
@@ -211,6 +217,28 @@ labels! {
         Xray = "xray",
         /// The listener for operators.
         Admin = "admin",
+        /// The listener for probes and Prometheus.
+        Observe = "observe",
+    }
+
+    /// Why somebody may not do something.
+    AccessRefusal as "reason" {
+        /// No token was presented.
+        NoToken = "no_token",
+        /// What was presented is not a token.
+        Malformed = "malformed",
+        /// Nobody has the token.
+        Unknown = "unknown",
+        /// The token has run out.
+        Expired = "expired",
+        /// The token was revoked.
+        Revoked = "revoked",
+        /// Too many tokens that are not valid came from the address.
+        TooMany = "too_many",
+        /// The token has another role.
+        Role = "role",
+        /// The token is not for this service.
+        Scope = "scope",
     }
 
     /// How a handshake of TLS ended.

@@ -7,7 +7,7 @@ use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
 use super::whole::{REVISION, REVISIONS};
-use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, post, put};
+use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, post, put};
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
@@ -27,6 +27,7 @@ pub async fn without_the_database(given: &mut Given) {
     }
     given.get(&app, REVISIONS, "", 503).await;
     given.get(&app, REVISION, "/1", 503).await;
+    tokens(given, &app, 503).await;
     given.forget(&app, FORGET, 503).await;
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
@@ -37,6 +38,15 @@ pub async fn without_the_database(given: &mut Given) {
     given.get(&app, "/readyz", "", 200).await;
     cluster.restart();
     app.stop().await;
+}
+
+/// Everything about tokens fails.
+async fn tokens(given: &mut Given, app: &TestApp, expected: u16) {
+    given.get(app, access::TOKENS, "", expected).await;
+    let new = access::post(app).json(&access::sound());
+    given.create_token(new, expected).await;
+    let id = Uuid::new_v4().to_string();
+    given.revoke_token(app, &id, expected).await;
 }
 
 /// The process was told to stop, and continues to serve for a while.
@@ -68,6 +78,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
         ("configuration", "written_ms"),
         ("history", "payload"),
         ("mark", "seen"),
+        ("token", "name"),
     ] {
         let statement = format!("alter table {table} rename column {column} to away");
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
@@ -80,6 +91,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     }
     given.get(&app, REVISIONS, "", 500).await;
     given.get(&app, REVISION, "/1", 500).await;
+    tokens(given, &app, 500).await;
     given.forget(&app, FORGET, 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
@@ -95,7 +107,7 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         .unwrap();
     let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
     store
-        .write_configuration(1, newer, SystemClock.now())
+        .write_configuration(1, newer, "a test", SystemClock.now())
         .await
         .unwrap();
     for part in PARTS.iter().filter(|part| part.path != "/v1/configuration") {
