@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory};
 use serde_json::Value;
 use weir::api::health::ROUTES;
+use weir::api::metrics;
 use weir::cli::Cli;
 use yaml_rust2::YamlLoader;
 
@@ -125,6 +126,26 @@ fn kubernetes_opens_the_port_of_xray_everywhere_or_nowhere() {
     let port = &container[1]["name"];
     assert_eq!(added(&component, "Service")[0]["targetPort"], *port);
     assert_eq!(added(&component, "NetworkPolicy")[0]["port"], *port);
+}
+
+#[test]
+fn kubernetes_lets_prometheus_reach_metrics_and_nothing_else() {
+    let component = kubernetes("prometheus/kustomization.yaml");
+    let container = added(&component, "Deployment");
+    assert_eq!(container[0]["name"], "WEIR_OBSERVE_LISTEN");
+    assert_eq!(container[0]["value"], "0.0.0.0:8779");
+    assert_eq!(container[1]["containerPort"], 8779);
+    let port = &container[1]["name"];
+    let ingress = &added(&component, "NetworkPolicy")[0];
+    assert_eq!(ingress["ports"][0]["port"], *port);
+    assert!(ingress["from"][0]["namespaceSelector"].is_object());
+    let monitor = kubernetes("prometheus/pod-monitor.yaml");
+    let scraped = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(scraped["port"], *port);
+    assert_eq!(scraped["path"], metrics::ROUTES[0].path);
+    let deployment = kubernetes("deployment.yaml");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"], *labels);
 }
 
 #[test]
