@@ -149,11 +149,9 @@ fn a_closed_admin_listener_is_on_loopback() {
         .iter()
         .find(|of| of["name"] == "WEIR_ADMIN_LISTEN");
     assert_eq!(listen.unwrap()["value"], "127.0.0.1:8778");
-    assert!(
-        environment
-            .iter()
-            .all(|of| of["name"] != "WEIR_INSECURE_ADMIN")
-    );
+    for choice in ["WEIR_INSECURE_ADMIN", "WEIR_ADMIN_WITHOUT_TLS"] {
+        assert!(environment.iter().all(|of| of["name"] != choice));
+    }
     for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
         assert_eq!(
             container[probe]["exec"]["command"],

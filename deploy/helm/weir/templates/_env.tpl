@@ -11,11 +11,13 @@
   value: {{ ternary (printf "0.0.0.0:%v" $listeners.xray.port) "off" $listeners.xray.enabled | quote }}
 {{- if $listeners.admin.enabled }}
 # Probes come from outside the pod, so the admin listener is on the pod's address, by which they ask
-# it: an IP address is answered, a name only if WEIR_ADMIN_HOST has it. It has no authentication; the
-# NetworkPolicy keeps other pods away.
+# it: an IP address is answered, a name only if WEIR_ADMIN_HOST has it. It asks for tokens, but for probes
+# and metrics; without TLS tokens are sent in the clear, so the NetworkPolicy keeps other pods away.
 - name: WEIR_ADMIN_LISTEN
   value: 0.0.0.0:{{ $listeners.admin.port }}
-- name: WEIR_INSECURE_ADMIN
+- name: WEIR_ADMIN_WITHOUT_TLS
+  value: 'true'
+- name: WEIR_METRICS_WITHOUT_TOKEN
   value: 'true'
 {{- else }}
 - name: WEIR_ADMIN_LISTEN

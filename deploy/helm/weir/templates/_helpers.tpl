@@ -101,14 +101,14 @@ exec:
 {{- define "weir.check" -}}
 {{- $admin := .Values.listeners.admin -}}
 {{- if and $admin.enabled (not .Values.networkPolicy.enabled) (not $admin.protectedElsewhere) -}}
-{{- fail "networkPolicy.enabled is false, and the admin listener has no authentication: set listeners.admin.enabled=false, which leaves it on loopback, or listeners.admin.protectedElsewhere=true" -}}
+{{- fail "networkPolicy.enabled is false, so every pod would reach the admin listener and its metrics: set listeners.admin.enabled=false, which leaves it on loopback, or listeners.admin.protectedElsewhere=true" -}}
 {{- end -}}
 {{- if .Values.ingress.admin.enabled -}}
 {{- if not $admin.enabled -}}
 {{- fail "ingress.admin needs listeners.admin.enabled=true" -}}
 {{- end -}}
 {{- if not $admin.protectedElsewhere -}}
-{{- fail "ingress.admin: the admin listener has no authentication. Let the ingress authenticate operators, then set listeners.admin.protectedElsewhere=true" -}}
+{{- fail "ingress.admin: everybody whom the ingress lets in would reach the admin listener and its metrics. It asks for tokens, so let the ingress speak TLS, then set listeners.admin.protectedElsewhere=true" -}}
 {{- end -}}
 {{- if and .Values.networkPolicy.enabled (not $admin.from) -}}
 {{- fail "ingress.admin: name the pods of the ingress controller in listeners.admin.from, or the NetworkPolicy keeps them away" -}}
