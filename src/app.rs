@@ -154,7 +154,7 @@ impl App {
         access::load(&tokens, &*shared.store)
             .await
             .map_err(&failed)?;
-        let exposition = Arc::new(exposition(&shared, &settings, &state));
+        let exposition = Arc::new(observe::exposition(&shared, &settings, &state));
         let parts = Parts {
             settings,
             fleet,
@@ -428,22 +428,6 @@ impl Parts {
     fn stale_after_seconds(&self) -> f64 {
         stale_after_seconds(self.shared.interval)
     }
-}
-
-/// What renders the metrics, for all listeners: it remembers which services it has told of.
-fn exposition(shared: &JobContext, settings: &Settings, database: &DatabaseState) -> Exposition {
-    let mut gauges = gauges::StateGauges {
-        served: Arc::clone(&shared.served),
-        clock: Arc::clone(&shared.clock),
-        leadership: shared.leadership.clone(),
-        database: database.clone(),
-        store: Arc::clone(&shared.store),
-        stale_after_seconds: stale_after_seconds(shared.interval),
-        services: settings.limits.metrics_services,
-        told: None,
-    };
-    let observe = Box::new(move |metrics: &Metrics| gauges.set(metrics));
-    Exposition::new(Arc::clone(&shared.metrics), observe)
 }
 
 /// From when on a plan is stale.

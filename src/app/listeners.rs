@@ -22,7 +22,6 @@ use crate::http::routes::register;
 use crate::ingest::{Committer, Ingest, ReportLimits};
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::{self, Shares};
-use crate::net::hosts::AllowedHosts;
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
 use crate::protocols::encoded::{Encoded, StrategyFormat};
 use crate::protocols::jaeger::file::File;
@@ -312,12 +311,6 @@ impl Parts {
             address,
             source,
         })
-    }
-
-    /// The names that the listeners for operators and Prometheus answer to.
-    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
-        let open = &[health::LIVE, health::READY];
-        AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open)
     }
 
     fn admin(&self) -> Admin {

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
+use super::gauges::StateGauges;
 use super::listeners::connections_panicked;
-use super::{AppError, Parts};
+use super::{AppError, Parts, stale_after_seconds};
 use crate::api::{health, metrics};
+use crate::health::DatabaseState;
 use crate::http::routes::register;
+use crate::jobs::JobContext;
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::Shares;
+use crate::net::hosts::AllowedHosts;
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
-use crate::telemetry::metrics::{ListenerName, Metrics};
+use crate::settings::Settings;
+use crate::telemetry::metrics::{Exposition, ListenerName, Metrics};
 
 /// One in this many of the connections that operators may have.
 const PART: usize = 4;
@@ -54,6 +59,12 @@ impl Parts {
             source,
         })
     }
+
+    /// The names that the listeners for operators and Prometheus answer to.
+    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
+        let open = &[health::LIVE, health::READY];
+        AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open)
+    }
 }
 
 fn counts(metrics: &Metrics) -> ListenerCounts {
@@ -64,4 +75,24 @@ fn counts(metrics: &Metrics) -> ListenerCounts {
         malformed: metrics.malformed_requests.of(ListenerName::Observe).clone(),
         panicked: connections_panicked(metrics),
     }
+}
+
+/// What renders the metrics, for all listeners: it remembers which services it has told of.
+pub(super) fn exposition(
+    shared: &JobContext,
+    settings: &Settings,
+    database: &DatabaseState,
+) -> Exposition {
+    let mut gauges = StateGauges {
+        served: Arc::clone(&shared.served),
+        clock: Arc::clone(&shared.clock),
+        leadership: shared.leadership.clone(),
+        database: database.clone(),
+        store: Arc::clone(&shared.store),
+        stale_after_seconds: stale_after_seconds(shared.interval),
+        services: settings.limits.metrics_services,
+        told: None,
+    };
+    let observe = Box::new(move |metrics: &Metrics| gauges.set(metrics));
+    Exposition::new(Arc::clone(&shared.metrics), observe)
 }
