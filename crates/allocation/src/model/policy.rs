@@ -10,6 +10,9 @@ use crate::{GroupName, OperationId, ServiceId, Source};
 pub struct Policy {
     /// The configuration revision it was read from.
     pub revision: u64,
+    /// Whether it asks for something else than the policy of the plan before, although the revision may be the
+    /// same: what operators ask for may begin and end with time.
+    pub changed: bool,
     /// The wanted sampled rate of the whole fleet, in traces per second.
     pub budget: f64,
     /// The exponent q of `weight · offered^q`, in [0, 1]: 0 gives equal shares, 1 one
@@ -98,6 +101,7 @@ impl Policy {
     pub fn of_budget(budget: f64) -> Self {
         Self {
             revision: 1,
+            changed: false,
             budget,
             weight_exponent: 0.0,
             initial_probability: 0.001,

@@ -20,8 +20,9 @@ const ROUNDING: f64 = 1e-6;
 /// This lowers nothing. The budget is shared again afterwards, and that lowers what it has to.
 pub(crate) fn instructed(previous: &Plan, policy: &Policy, tuning: &Tuning) -> Option<Plan> {
     let budget = amount(policy.budget);
-    let same =
-        previous.configuration_revision == policy.revision && previous.fleet.budget == budget;
+    let same = previous.configuration_revision == policy.revision
+        && !policy.changed
+        && previous.fleet.budget == budget;
     if previous.number == 0 || same {
         return None;
     }
