@@ -302,7 +302,8 @@ async fn job_context(
     let revision = store.create_configuration(&document, clock.now()).await?;
     let known = Configuration::read(&revision).unwrap_or(initial);
     dictionary.refresh().await?;
-    let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names()));
+    let now = clock.timestamp();
+    let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names(), now));
     let context = JobContext {
         agents: Arc::new(AgentNames::new(Arc::clone(&store))),
         store,

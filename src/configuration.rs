@@ -2,17 +2,24 @@
 
 mod overrides;
 mod resolve;
+mod rules;
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use overrides::{
     BoundsSettings, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
 };
+pub use rules::{
+    Effect as RuleEffect, Expect, Expiry, Field, Layers, MatchCache, Matched, Matches, PATTERN_MAX,
+    PIN_LASTS, Pattern, PatternError, RULE_NAME_MAX, RULES_MAX, Rule, RuleChanges, RuleState,
+    Taken, is_name,
+};
 
-use crate::allocation::Policy;
+use crate::allocation::{Policy, Timestamp};
 use crate::names::Names;
 use crate::store::{ConfigurationRevision, Revisions};
 
@@ -43,6 +50,12 @@ pub struct Configuration {
     /// Settings of services and their operations, by the service's name.
     #[serde(deserialize_with = "overrides::distinct")]
     pub services: BTreeMap<String, ServiceSettings>,
+    /// Rules, by name. Left out if there are none: the release before does not know them.
+    #[serde(
+        deserialize_with = "overrides::distinct",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub rules: BTreeMap<String, Rule>,
     /// What an answer warned of. It is ignored, so that an answer can be put back as it came.
     #[serde(skip_serializing)]
     pub warnings: IgnoredAny,
@@ -148,6 +161,7 @@ impl Default for Configuration {
             probability_min: 0.0,
             groups: BTreeMap::new(),
             services: BTreeMap::new(),
+            rules: BTreeMap::new(),
             warnings: IgnoredAny,
         }
     }
@@ -162,7 +176,8 @@ impl Configuration {
     pub const BUDGET_MAX: f64 = 1e9;
 
     /// The largest document, in bytes. The most services and operations allowed fit in, with the
-    /// longest names, every character escaped, and every bound: 49 MiB.
+    /// longest names, every character escaped, and every bound: 49 MiB. The most rules take 8 MB, if they are
+    /// as long as usual.
     pub const BYTES_MAX: usize = 64 << 20;
 
     /// How many revisions are stored: years for most fleets, and four documents of the largest
@@ -211,16 +226,35 @@ impl Configuration {
         within("unseen_reserve_max", self.unseen_reserve_max, 1.0)?;
         within("weight_exponent", self.weight_exponent, 1.0)?;
         within("probability_min", self.probability_min, 1.0)?;
-        overrides::check(self)
+        overrides::check(self)?;
+        rules::check(&self.rules)
+    }
+
+    /// Fills in what Weir sets itself in rules: when each was written, and when a fixed probability runs out.
+    /// Rules that `held` has like this stay as they are there.
+    pub fn complete(&mut self, held: &Self, now: DateTime<Utc>) {
+        rules::complete(&mut self.rules, &held.rules, now.trunc_subsecs(3));
     }
 
     /// Compiles it for the allocation, with the numbers that its names have now.
     ///
     /// A service or operation that has not been reported yet has no number and is skipped. Its
     /// settings apply from the first plan that contains it. Each name in the document takes one
-    /// look-up.
+    /// look-up. The rules that are active at the given time apply.
     #[must_use]
-    pub fn policy(&self, revision: u64, names: &Names) -> Policy {
+    pub fn policy(&self, revision: u64, names: &Names, at: Timestamp) -> Policy {
+        self.policy_with(&Matches::of(&self.rules, names), revision, names, at)
+    }
+
+    /// The same, with what its rules match.
+    #[must_use]
+    pub fn policy_with(
+        &self,
+        matches: &Matches,
+        revision: u64,
+        names: &Names,
+        at: Timestamp,
+    ) -> Policy {
         let mut policy = Policy {
             revision,
             weight_exponent: self.weight_exponent,
@@ -232,7 +266,7 @@ impl Configuration {
             groups: self.policy_groups(),
             ..Policy::of_budget(self.budget.traces_per_second)
         };
-        self.resolve(names, &mut policy);
+        self.resolve(names, matches, at, &mut policy);
         policy
     }
 }

@@ -198,6 +198,20 @@ impl Names {
         self.service_names.get(service.0).is_some()
     }
 
+    /// All services, in ascending order of their numbers.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceId, &Arc<str>)> {
+        self.service_names
+            .iter()
+            .map(|named| (named.id, &named.name))
+    }
+
+    /// All operations, in ascending order of their numbers.
+    pub fn operations(&self) -> impl Iterator<Item = (OperationRow, &Arc<str>)> {
+        self.operation_names
+            .iter()
+            .map(|named| (named.row, &named.name))
+    }
+
     /// A service's number, if its name is known.
     #[must_use]
     pub fn find_service(&self, service: &str) -> Option<ServiceId> {
@@ -209,6 +223,23 @@ impl Names {
     pub fn find(&self, service: &str, operation: &str) -> Option<OperationId> {
         let service = self.find_service(service)?;
         Some(self.operations.get((service, operation))?.id)
+    }
+
+    /// Names for a test: operations by service and name, numbered from 1.
+    #[cfg(test)]
+    pub(crate) fn numbered(operations: &[(&str, &str)]) -> Self {
+        use crate::allocation::{OperationName, ServiceName};
+        let mut names = Self::default();
+        for (number, (service, operation)) in (1..).zip(operations) {
+            let id = names.find_service(service);
+            names.put(&DictionaryEntry {
+                service: id.unwrap_or(ServiceId(number)),
+                service_name: ServiceName::parse(service).expect("a name"),
+                operation: OperationId(number),
+                operation_name: OperationName::parse(operation).expect("a name"),
+            });
+        }
+        names
     }
 
     /// Adds a page of the dictionary, or begins again with it.

@@ -141,7 +141,7 @@ pub fn configuration(body: &[u8]) {
     };
     let again = read(configuration.document()).expect("it was accepted before");
     assert_eq!(again, configuration);
-    let policy = configuration.policy(1, &Names::default());
+    let policy = configuration.policy(1, &Names::default(), Timestamp(0));
     let plan = next_plan(
         &Plan::genesis(&policy),
         &policy,

@@ -136,6 +136,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         minting: MintingLog::default(),
         worker: Worker::start("weir-plans"),
         not_applied: NotAppliedLog::default(),
+        matches: Arc::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);
     [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]

@@ -323,6 +323,7 @@ impl Parts {
             interval: self.shared.interval,
             retire_after: self.fleet.retire_after,
             stale_after_seconds: self.stale_after_seconds(),
+            matches: Arc::default(),
             previews: Arc::new(Semaphore::new(1)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
             reads: Handle::current(),

@@ -137,6 +137,16 @@ impl BoundsSettings {
         *self == Self::default()
     }
 
+    /// Whether it fixes the probability or bounds the share.
+    pub(super) fn decides(&self) -> bool {
+        let other = Self {
+            weight: None,
+            priority: None,
+            ..*self
+        };
+        !other.is_empty()
+    }
+
     pub(super) fn bounds(&self) -> Bounds {
         let Whole { floor, cap } = whole(self.floor_traces_per_second, self.cap_traces_per_second);
         let free = Bounds::default();
@@ -151,7 +161,7 @@ impl BoundsSettings {
         }
     }
 
-    fn check(&self, at: &str) -> Result<(), ConfigurationError> {
+    pub(super) fn check(&self, at: &str) -> Result<(), ConfigurationError> {
         let (least, most) = WEIGHTS;
         if self
             .weight
@@ -276,7 +286,9 @@ fn whole(floor: Option<f64>, cap: Option<f64>) -> Whole {
 }
 
 /// Reads a value that is present: `null` is a wrong value, not a missing one.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 

@@ -15,6 +15,7 @@ mod recompute;
 mod room;
 mod runner;
 mod settle;
+mod steering;
 mod tokens;
 mod windows;
 

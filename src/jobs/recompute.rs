@@ -14,11 +14,12 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::follow::load_current;
 use super::prepare::{self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
+use super::steering::Steering;
 use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
-use crate::configuration::Configuration;
+use crate::configuration::{MatchCache, RuleChanges};
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
@@ -44,6 +45,8 @@ pub struct Recompute {
     pub worker: Worker,
     /// Names the services that do not apply their strategy in the log.
     pub not_applied: NotAppliedLog,
+    /// What the rules match.
+    pub matches: Arc<MatchCache>,
 }
 
 /// Held while a plan is computed, published and installed.
@@ -55,8 +58,7 @@ struct Read {
     windows: Vec<WindowRead>,
     /// The polls of each window, if all are known.
     polls: Vec<Option<Vec<PollCount>>>,
-    configuration: Configuration,
-    revision: u64,
+    steering: Steering,
     format: WriteFormat,
     /// The names of the numbers of all counts.
     names: Arc<Names>,
@@ -75,6 +77,12 @@ struct Parent {
 }
 
 impl Parent {
+    /// The plan before, if it was computed on this database.
+    fn plan(&self) -> Option<&Plan> {
+        let plan = self.snapshot.plan();
+        (!self.from_nothing && plan.number > 0).then_some(plan)
+    }
+
     /// The windows to read for the next plan, which answers `window`.
     fn to_read(&self, window: Window) -> Vec<Window> {
         let (settled, answered) = if self.from_nothing {
@@ -179,11 +187,12 @@ impl Recompute {
             // Another replica was faster, or the database went back to another plan.
             return Ok(load_current(&self.shared).await?);
         };
-        let Some(read) = self.read(&parent.to_read(window)).await? else {
+        let Some(read) = self.read(&parent, window).await? else {
             tracing::warn!("the database went back in time while counts were read: reading again");
             return Ok(());
         };
         laps.lap(phases.of(PlanPhase::Read));
+        let changes = read.steering.changes().clone();
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
             .await
@@ -194,7 +203,7 @@ impl Recompute {
         if !published {
             return Ok(());
         }
-        self.tell(before.plan(), &prepared, started.elapsed());
+        self.tell(before.plan(), &prepared, &changes, started.elapsed());
         let names = Arc::clone(&prepared.names);
         self.install(publishing, prepared).await;
         laps.lap(phases.of(PlanPhase::Install));
@@ -220,7 +229,12 @@ impl Recompute {
 
     /// Reads the input of a plan; none if the database went back in time meanwhile, because then the
     /// numbers of the counts have lost their names.
-    async fn read(&self, windows: &[Window]) -> Result<Option<Read>, Box<dyn Error + Send + Sync>> {
+    async fn read(
+        &self,
+        parent: &Parent,
+        window: Window,
+    ) -> Result<Option<Read>, Box<dyn Error + Send + Sync>> {
+        let windows = &parent.to_read(window);
         let JobContext {
             store, dictionary, ..
         } = &self.shared;
@@ -238,11 +252,9 @@ impl Recompute {
         let Some(names) = dictionary.names_of(&states).await? else {
             return Ok(None);
         };
-        let configuration = Configuration::read(&revision)?;
         Ok(Some(Read {
             windows: read,
-            configuration,
-            revision: revision.revision,
+            steering: Steering::read(&revision, parent.plan(), window.end)?,
             polls: polls.map_or_else(|| vec![None; windows.len()], |polls| polls.windows),
             format,
             names,
@@ -274,6 +286,7 @@ impl Recompute {
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = Arc::clone(&read.names);
         let publishing = Arc::clone(publishing);
+        let matches = Arc::clone(&self.matches);
         let work = move || {
             let _publishing = publishing;
             let windows = read.windows;
@@ -284,7 +297,7 @@ impl Recompute {
             };
             let windows: Vec<WindowCounts> =
                 windows.into_iter().zip(read.polls).map(counts).collect();
-            let policy = read.configuration.policy(read.revision, &names);
+            let policy = read.steering.policy(&matches, &names);
             let genesis = Plan::genesis(&policy);
             let previous = match parent.from_nothing {
                 true => &genesis,
@@ -354,12 +367,13 @@ impl Recompute {
         Ok(false)
     }
 
-    fn tell(&self, before: &Plan, prepared: &PreparedPlan, took: Duration) {
+    fn tell(&self, before: &Plan, prepared: &PreparedPlan, rules: &RuleChanges, took: Duration) {
         let PreparedPlan { plan, names, .. } = prepared;
         let changes = PlanChanges::between(before, plan);
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
-        plan_log::log(before, plan, &changes, names, took);
+        let rules = plan_log::rules_changed(&rules.began, &rules.ran_out);
+        plan_log::log(before, plan, &changes, names, rules, took);
         self.minting.log(plan, names);
         self.not_applied.log(plan, names);
     }

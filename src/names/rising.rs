@@ -29,6 +29,11 @@ impl<T: Numbered> Rising<T> {
         Some(&chunk[at])
     }
 
+    /// All entries, in ascending order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flat_map(|chunk| chunk.iter())
+    }
+
     /// Adds an entry, or replaces the one with the same number. A new number is nearly always the
     /// highest.
     pub fn put(&mut self, entry: T) {

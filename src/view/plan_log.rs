@@ -18,6 +18,9 @@ const NOTABLE: f64 = 0.01;
 /// The counts held apart that are named in the log with each plan.
 const CLAIMS_NAMED: usize = 5;
 
+/// The rules that are named in the log with a plan.
+const RULES_NAMED: usize = 5;
+
 /// How a plan's probabilities differ from those of the plan before.
 #[derive(Debug, Default, PartialEq)]
 pub struct PlanChanges {
@@ -74,8 +77,18 @@ impl PlanChanges {
 }
 
 /// Logs that a plan was published, with its figures and its changes.
-pub fn log(before: &Plan, plan: &Plan, changes: &PlanChanges, names: &Names, took: Duration) {
+///
+/// `rules` are sentences about rules that began or ran out.
+pub fn log(
+    before: &Plan,
+    plan: &Plan,
+    changes: &PlanChanges,
+    names: &Names,
+    rules: Vec<String>,
+    took: Duration,
+) {
     let fleet = &plan.fleet;
+    let because = reasons(rules, before, plan, changes);
     tracing::info!(
         plan = plan.number,
         term = plan.term,
@@ -86,7 +99,7 @@ pub fn log(before: &Plan, plan: &Plan, changes: &PlanChanges, names: &Names, too
         new = changes.new,
         gone = changes.gone,
         largest = Largest(changes, names).to_string(),
-        because = reasons(before, plan, changes).join("; "),
+        because = because.join("; "),
         budget_traces_per_second = fleet.budget,
         observed_sampled_traces_per_second = fleet.observed_sampled,
         expected_sampled_traces_per_second = fleet.expected_sampled,
@@ -96,6 +109,22 @@ pub fn log(before: &Plan, plan: &Plan, changes: &PlanChanges, names: &Names, too
         took_milliseconds = took.as_millis() as u64,
         "published a plan"
     );
+}
+
+/// Says which rules began and which ran out. Only some are named.
+#[must_use]
+pub fn rules_changed(began: &[String], ran_out: &[String]) -> Vec<String> {
+    let said = [(began, "began"), (ran_out, "ran out")].map(|(rules, what)| {
+        let named = rules.iter().take(RULES_NAMED);
+        let named: Vec<String> = named.map(|name| format!("{name:?}")).collect();
+        let rest = match rules.len().saturating_sub(RULES_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let noun = if rules.len() == 1 { "rule" } else { "rules" };
+        (!rules.is_empty()).then(|| format!("{noun} {}{rest} {what}", named.join(", ")))
+    });
+    said.into_iter().flatten().collect()
 }
 
 /// Logs the counts that a plan holds apart and the plan before did not. A sender can make up many, so
@@ -154,10 +183,10 @@ impl fmt::Display for Largest<'_> {
     }
 }
 
-/// Why the plan differs from the one before; never empty.
-fn reasons(before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
+/// Why the plan differs from the one before; never empty. What rules did comes first.
+fn reasons(rules: Vec<String>, before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
     let (was, is) = (&before.fleet, &plan.fleet);
-    let mut reasons = Vec::new();
+    let mut reasons = rules;
     if plan.configuration_revision != before.configuration_revision {
         reasons.push(if was.budget == is.budget {
             format!("configuration revision {}", plan.configuration_revision)
@@ -253,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn rules_that_changed_are_named() {
+        let rules = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let said = rules_changed(&rules(&["a"]), &rules(&["b", "c", "d", "e", "f", "g", "h"]));
+        let many = r#"rules "b", "c", "d", "e", "f" and 2 more ran out"#;
+        assert_eq!(said, [r#"rule "a" began"#, many]);
+        assert_eq!(rules_changed(&[], &[]), Vec::<String>::new());
+    }
+
+    #[test]
     fn the_reasons_are_named() {
         let fleet = |budget, offered, hold| FleetPlan {
             budget,
@@ -264,7 +307,8 @@ mod tests {
         let before = plan(1, fleet(10.0, 100.0, Hold::None), &[(1, 0.1)]);
         let said = |revision, budget, offered, hold| {
             let after = plan(revision, fleet(budget, offered, hold), &[(1, 0.2)]);
-            reasons(&before, &after, &PlanChanges::between(&before, &after)).join("; ")
+            let changes = PlanChanges::between(&before, &after);
+            reasons(Vec::new(), &before, &after, &changes).join("; ")
         };
         assert_eq!(
             said(2, 20.0, 130.0, Hold::CutsOnly),

@@ -201,7 +201,7 @@ proptest! {
     fn a_configuration_is_refused_or_gives_a_plan(field in 0..6usize, value in written()) {
         let read = Configuration::read(&revision(document(field, &value)));
         if let Ok(configuration) = read {
-            let policy = configuration.policy(1, &Names::default());
+            let policy = configuration.policy(1, &Names::default(), Timestamp::default());
             let counted = [window(vec![count(1, 60_000), count(2, 1)])];
             let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
             prop_assert!(probabilities(&plan).all(|p| (0.0..=1.0).contains(&p)));
@@ -261,7 +261,7 @@ proptest! {
 
 #[test]
 fn a_million_times_one_name_is_one_operation() {
-    let policy = Configuration::default().policy(1, &Names::default());
+    let policy = Configuration::default().policy(1, &Names::default(), Timestamp::default());
     let counted = [window(vec![count(7, 60); 1_000_000])];
     let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
     let [operation] = plan.operations[..] else {
@@ -273,7 +273,7 @@ fn a_million_times_one_name_is_one_operation() {
 
 #[test]
 fn the_largest_counts_there_are_add_up_to_a_plan() {
-    let policy = Configuration::default().policy(1, &Names::default());
+    let policy = Configuration::default().policy(1, &Names::default(), Timestamp::default());
     let counted = [window(vec![count(7, u64::MAX); 1000])];
     let plan = next_plan(&Plan::genesis(&policy), &policy, Inputs::new(1, &counted));
     assert!(probabilities(&plan).all(|p| (0.0..1e-10).contains(&p)));

@@ -223,7 +223,24 @@ async fn who_has_not_seen_the_newest_changes_nothing_and_every_revision_is_kept(
     assert_eq!(numbers, [4, 3, 2, 1]);
     let third = get(&app, "/v1/configuration/revisions/3").await;
     assert_eq!(third.body["budget"]["traces_per_second"], 10.0);
-    assert_eq!(put_after(&app, 4, &third.body).await.body, third.body);
+    let mut written = put_after(&app, 4, &third.body).await.body;
+    let warnings = written.as_object_mut().unwrap().remove("warnings");
+    assert_eq!(written, third.body);
+    let unknown = warnings.expect("nobody has reported a");
+    assert!(
+        unknown["services.a"]
+            .as_str()
+            .unwrap()
+            .contains("no service"),
+        "{unknown}"
+    );
+    let request = app.client.post(format!("{}{WHOLE}/rollback", app.admin));
+    let request = request
+        .header("If-Match", "*")
+        .json(&json!({ "revision": 4 }));
+    let back = sent(request).await;
+    assert_eq!((back.status, back.revision()), (200, Some("6")));
+    assert_eq!(back.body, newest.body);
     app.stop().await;
 }
 
@@ -284,7 +301,24 @@ async fn a_preview_changes_nothing_and_says_what_comes() {
     let newest = get(&app, WHOLE).await;
     assert_eq!(newest.revision(), Some("2"), "nothing was written");
     assert_eq!(newest.body["budget"]["traces_per_second"], 50.0);
-    assert_eq!(put_after(&app, 2, &wanted).await.status, 200);
+    let applied = async |body: &Value| {
+        let id = said["id"].as_str().unwrap();
+        let request = app.client.put(format!("{}{WHOLE}?preview={id}", app.admin));
+        sent(request.header("If-Match", "*").json(body))
+            .await
+            .status
+    };
+    assert_eq!(
+        applied(&json!({})).await,
+        412,
+        "another document was previewed"
+    );
+    assert_eq!(applied(&wanted).await, 200);
+    assert_eq!(
+        applied(&wanted).await,
+        412,
+        "the configuration has moved on"
+    );
     let plan = settled(&app, &mut agent, 3, predicted).await;
     let realised = plan["expected_sampled_traces_per_second"].as_f64().unwrap();
     assert!((realised / predicted - 1.0).abs() < 0.03);

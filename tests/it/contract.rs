@@ -96,14 +96,19 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
         ("GET /strategies.json", "If-None-Match"),
+        ("DELETE /v1/rules/{id}", "If-Match"),
+        ("POST /v1/boosts", "If-Match"),
+        ("POST /v1/configuration/rollback", "If-Match"),
         ("POST /v1/logs", "Content-Encoding"),
         ("POST /v1/metrics", "Content-Encoding"),
         ("POST /v1/reports", "Content-Encoding"),
+        ("POST /v1/rules", "If-Match"),
         ("POST /v1/traces", "Content-Encoding"),
         ("PUT /v1/budget", "If-Match"),
         ("PUT /v1/configuration", "If-Match"),
         ("PUT /v1/coverage", "If-Match"),
         ("PUT /v1/lower-bound", "If-Match"),
+        ("PUT /v1/rules/{id}", "If-Match"),
     ];
     assert_eq!(
         headers,
@@ -201,6 +206,7 @@ async fn every_documented_answer_is_given_and_no_other() {
     provoke::faults::without_the_database(&mut given).await;
     provoke::faults::with_a_broken_database(&mut given).await;
     provoke::faults::with_a_newer_configuration(&mut given).await;
+    provoke::rules::before_the_end_of_an_upgrade(&mut given).await;
     provoke::faults::while_stopping(&mut given).await;
     provoke::access::with_all_tokens(&mut given).await;
     provoke::access::without_rights(&mut given).await;

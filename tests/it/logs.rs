@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
+use weir::clock::{Clock, SystemClock};
 
 use crate::support::app::{Agent, report};
 use crate::support::postgres::{Cluster, TestDatabase};
@@ -71,6 +72,21 @@ async fn a_plan_is_one_line_that_says_what_changed_and_why() {
     // It need not be this plan's own change: a busy machine may have missed its window's reports,
     // and then nothing changes.
     reporting(&weir, &mut agent, "\"largest\":\"shop GET / ").await;
+}
+
+#[tokio::test]
+async fn the_plan_that_ends_a_rule_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let weir = command().flag("--data-dir", directory.path()).start().await;
+    let mut agent = Agent::new("a");
+    reporting(&weir, &mut agent, "1 operations are new").await;
+    let end = SystemClock.now() + chrono::TimeDelta::seconds(2);
+    let rule = json!({ "id": "short", "service": "shop", "set": { "weight": 2 }, "owner": "ann",
+        "reason": "a test", "expires": end });
+    let request = reqwest::Client::new().post(format!("{}/v1/rules", weir.admin_url()));
+    assert_eq!(request.json(&rule).send().await.unwrap().status(), 201);
+    let line = reporting(&weir, &mut agent, r#"rule \"short\" ran out"#).await;
+    assert_eq!(line["message"], "published a plan");
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ mod replicas;
 mod reports;
 mod restore;
 mod rights;
+mod rules;
 mod simulate;
 mod sources;
 mod step_back;

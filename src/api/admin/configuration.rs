@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::Admin;
+use super::rules::{self, Force};
 use crate::access::Caller;
 use crate::configuration::Configuration;
 use crate::http::problem::Problem;
@@ -39,7 +40,7 @@ pub(super) async fn change(
         change(&mut configuration);
         Ok(configuration)
     };
-    let written = write(admin, condition, changed).await;
+    let written = write(admin, condition, Force::No, changed).await;
     written.map_err(|problem| match problem {
         Problem::Invalid { field, detail } => {
             let field = match field.split_once('.') {
@@ -56,14 +57,19 @@ pub(super) async fn change(
 pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
+    force: Force,
     next: impl Fn(&ConfigurationRevision) -> Result<Configuration, Problem>,
 ) -> Result<(Configuration, ConfigurationRevision), Problem> {
     loop {
         let revision = admin.store.configuration().await?;
-        let configuration = next(&revision)?;
+        // A revision that this Weir cannot read has no rules that could stay as they are.
+        let held = Configuration::read(&revision).unwrap_or_default();
+        let mut configuration = next(&revision)?;
+        configuration.complete(&held, admin.clock.now());
         // The condition is checked last (RFC 9110, 13.2.1): a wrong value is wrong under any
         // revision.
         check(&configuration)?;
+        let configuration = rules::vet(admin, &held, configuration, force).await?;
         condition.check(&tag(&revision))?;
         let document = configuration.document();
         if document.len() > WHOLE_BYTES {
@@ -127,7 +133,8 @@ pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Proble
     parse_as(body)
 }
 
-fn parse_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// The same where lists are expected.
+pub(super) fn parse_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reader);
     let part = read.map_err(|error| {
@@ -212,6 +219,17 @@ pub(super) fn tag(revision: &ConfigurationRevision) -> EntityTag {
     EntityTag::new_strong(format!("{}-{digest:016x}", revision.revision))
 }
 
+/// The id of a preview: of the document that was previewed, and of the revision that it would replace.
+pub(super) fn preview_id(replaces: &ConfigurationRevision, previewed: &Configuration) -> String {
+    let mut digest = Sha256::new();
+    digest.update(tag(replaces).tag());
+    digest.update([0]);
+    digest.update(previewed.document());
+    let digest = digest.finalize();
+    let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
+    format!("{:032x}", u128::from_be_bytes(*first))
+}
+
 /// What a write depends on, and who sends it.
 pub(super) struct Condition {
     seen: Seen,
@@ -226,12 +244,21 @@ enum Seen {
 
 impl Condition {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        Ok(Self::seeing(Seen::of(request)?, request))
+    }
+
+    /// The same where a condition is not required.
+    pub(super) fn if_given(request: &HttpRequest) -> Result<Self, Problem> {
+        if request.headers().contains_key(IF_MATCH) {
+            return Self::of(request);
+        }
+        Ok(Self::seeing(Seen::Any, request))
+    }
+
+    fn seeing(seen: Seen, request: &HttpRequest) -> Self {
         let caller = request.extensions().get::<Caller>().cloned();
         let by = caller.unwrap_or(Caller::Anybody).name().to_owned();
-        Ok(Self {
-            seen: Seen::of(request)?,
-            by,
-        })
+        Self { seen, by }
     }
 
     fn check(&self, current: &EntityTag) -> Result<(), Problem> {

@@ -7,11 +7,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::configuration::{self, Condition, WHOLE_BYTES, tag};
-use super::final_names::{self, Warnings};
+use super::configuration::{self, BYTES, Condition, WHOLE_BYTES, preview_id, tag};
+use super::final_names::Warnings;
+use super::rules::{Force, Forced};
 use super::services::page_limit;
+use super::unknown_names::warnings;
 use crate::configuration::Configuration;
-use crate::http::body::read_json_in;
+use crate::http::body::{read_json, read_json_in};
 use crate::http::problem::Problem;
 use crate::store::ConfigurationRevision;
 
@@ -24,29 +26,102 @@ pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
 /// Replaces the whole document if its revision is still the one that the caller has seen.
 pub(super) async fn replace(
     request: HttpRequest,
+    forced: Query<Forced>,
+    previewed: Query<Previewed>,
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
+    let force = forced.force()?;
     let condition = Condition::of(&request)?;
     let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
     let wanted: Configuration = configuration::parse(&body)?;
     drop(body);
-    let replaced = configuration::write(&admin, &condition, |_| Ok(wanted.clone()));
+    let replaced = configuration::write(&admin, &condition, force, |held| {
+        previewed.check(held, &wanted)?;
+        Ok(wanted.clone())
+    });
     let (configuration, revision) = replaced.await?;
     tracing::info!(
         revision = revision.revision,
         traces_per_second = configuration.budget.traces_per_second,
         groups = configuration.groups.len(),
         services = configuration.services.len(),
+        rules = configuration.rules.len(),
         "the configuration was replaced"
     );
-    let warnings = final_names::warnings(&admin, &configuration).await;
+    let warnings = warnings(&admin, &configuration).await;
     Ok(HttpResponse::Ok()
         .insert_header(ETag(tag(&revision)))
         .json(Replaced {
             configuration: &configuration,
             warnings,
         }))
+}
+
+/// The preview that is applied, if one is.
+#[derive(Deserialize)]
+pub(super) struct Previewed {
+    preview: Option<String>,
+}
+
+impl Previewed {
+    /// Whether this document was previewed, as the one that replaces this revision.
+    fn check(&self, held: &ConfigurationRevision, wanted: &Configuration) -> Result<(), Problem> {
+        let asked = self.preview.as_deref();
+        if asked.is_none_or(|id| id == preview_id(held, wanted)) {
+            return Ok(());
+        }
+        Err(Problem::PreconditionFailed(format!(
+            "this is not what was previewed: the document is another one, or the configuration has moved on to {}. \
+             Preview it again",
+            tag(held)
+        )))
+    }
+}
+
+/// Which revision comes back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    revision: u64,
+}
+
+/// Writes the document of an older revision again, as the newest one.
+pub(super) async fn roll_back(
+    request: HttpRequest,
+    payload: Payload,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, Problem> {
+    let condition = Condition::of(&request)?;
+    let body = read_json(&request, payload, BYTES).await?;
+    let Rollback { revision: number } = configuration::parse(&body)?;
+    let found = admin
+        .store
+        .configuration_revision(stored_number(number)?)
+        .await?;
+    let Some(found) = found else {
+        return Err(dropped(&admin, number).await?.unwrap_or_else(no_revision));
+    };
+    let back = configuration::read(&found)?;
+    let written = configuration::write(&admin, &condition, Force::Restore, |_| Ok(back.clone()));
+    let (configuration, revision) = written.await?;
+    tracing::info!(
+        revision = revision.revision,
+        rolled_back_to = number,
+        traces_per_second = configuration.budget.traces_per_second,
+        "the configuration was rolled back"
+    );
+    Ok(answer(&configuration, &revision))
+}
+
+/// The database stores numbers up to 2⁶³.
+fn stored_number(number: u64) -> Result<u64, Problem> {
+    i64::try_from(number).map_err(|_| no_revision())?;
+    Ok(number)
+}
+
+fn no_revision() -> Problem {
+    Problem::NotFound("there is no such revision of the configuration".into())
 }
 
 /// The document that was written, and its settings that do nothing.
@@ -147,11 +222,10 @@ pub(super) async fn revision(
     wanted: Path<String>,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let missing = || Problem::NotFound("there is no such revision of the configuration".into());
-    let number = wanted.parse().map_err(|_| missing())?;
+    let number = wanted.parse().map_err(|_| no_revision())?;
     let found = admin.store.configuration_revision(number).await?;
     match found {
         Some(found) => Ok(stored(found)),
-        None => Err(dropped(&admin, number).await?.unwrap_or_else(missing)),
+        None => Err(dropped(&admin, number).await?.unwrap_or_else(no_revision)),
     }
 }

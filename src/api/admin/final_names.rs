@@ -29,7 +29,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const SILENT_WINDOWS: u32 = 60;
 
 /// The most warnings in one answer.
-const WARNINGS: usize = 100;
+pub(super) const WARNINGS: usize = 100;
 
 /// Warnings by field.
 pub(super) type Warnings = BTreeMap<String, String>;

@@ -12,8 +12,10 @@ mod history;
 mod lower_bound;
 mod plans;
 mod preview;
+mod rules;
 mod services;
 mod tokens;
+mod unknown_names;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Need, Tokens};
 use crate::clock::Clock;
+use crate::configuration::MatchCache;
 use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -52,6 +55,8 @@ pub struct Admin {
     pub retire_after: Duration,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
+    /// What the rules match.
+    pub matches: Arc<MatchCache>,
     /// How many previews are computed at once.
     pub previews: Arc<Semaphore>,
     /// How many requests read history or counts at once.
@@ -96,11 +101,15 @@ pub const ROUTES: &[Route] = &[
     }),
     Route::new("PUT", "/v1/configuration", Need::Operator, || {
         to(document::replace)
-    }),
+    })
+    .query(&["force", "preview"]),
     Route::new("POST", "/v1/configuration/preview", Need::Viewer, || {
         to(preview::show)
     })
     .query(&["limit"]),
+    Route::new("POST", "/v1/configuration/rollback", Need::Operator, || {
+        to(document::roll_back)
+    }),
     Route::new("GET", "/v1/configuration/revisions", Need::Viewer, || {
         to(document::revisions)
     })
@@ -111,6 +120,17 @@ pub const ROUTES: &[Route] = &[
         Need::Viewer,
         || to(document::revision),
     ),
+    Route::new("GET", "/v1/rules", Need::Viewer, || to(rules::list)).query(&["limit", "after"]),
+    Route::new("POST", "/v1/rules", Need::Operator, || to(rules::create)).query(&["force"]),
+    Route::new("GET", "/v1/rules/{id}", Need::Viewer, || to(rules::one)),
+    Route::new("PUT", "/v1/rules/{id}", Need::Operator, || {
+        to(rules::replace)
+    })
+    .query(&["force"]),
+    Route::new("DELETE", "/v1/rules/{id}", Need::Operator, || {
+        to(rules::remove)
+    }),
+    Route::new("POST", "/v1/boosts", Need::Operator, || to(rules::boost)).query(&["force"]),
     Route::new("GET", "/v1/agents", Need::Viewer, || to(agents::list))
         .query(&["limit", "after", "state", "service"]),
     Route::new("GET", "/v1/plans/current", Need::Viewer, || {

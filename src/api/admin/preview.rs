@@ -11,9 +11,10 @@ use itertools::{EitherOrBoth, Itertools};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::configuration::{self, WHOLE_BYTES};
-use super::final_names::{self, Warnings};
+use super::configuration::{self, WHOLE_BYTES, preview_id};
+use super::final_names::Warnings;
 use super::services::number_between;
+use super::unknown_names::warnings;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
 use crate::configuration::Configuration;
 use crate::http::body::read_json_in;
@@ -39,6 +40,7 @@ pub(super) struct Wanted {
 
 #[derive(Serialize)]
 struct Document {
+    id: String,
     plan: u64,
     budget_traces_per_second: Change<f64>,
     expected_sampled_traces_per_second: Change<f64>,
@@ -57,9 +59,9 @@ struct Document {
 
 /// A figure before and after the change.
 #[derive(Serialize)]
-struct Change<T> {
-    before: T,
-    after: T,
+pub(super) struct Change<T> {
+    pub(super) before: T,
+    pub(super) after: T,
 }
 
 #[derive(Serialize)]
@@ -95,10 +97,14 @@ pub(super) async fn show(
     let limit = wanted.limit.as_deref();
     let limit = number_between("limit", limit, LISTED, 1..=LISTED_MAX)?;
     let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
-    let configuration: Configuration = configuration::parse(&body)?;
+    let mut configuration: Configuration = configuration::parse(&body)?;
     drop(body);
+    let revision = admin.store.configuration().await?;
+    let id = preview_id(&revision, &configuration);
+    let held = Configuration::read(&revision).unwrap_or_default();
+    configuration.complete(&held, admin.clock.now());
     configuration::check(&configuration)?;
-    let warnings = final_names::warnings(&admin, &configuration).await;
+    let warnings = warnings(&admin, &configuration).await;
     // A preview of a large fleet keeps a core busy for a moment, so there is one at a time. The
     // work goes on after its client has disconnected, so it takes the permit with it.
     let turn = Arc::clone(&admin.previews).acquire_owned().await;
@@ -106,6 +112,7 @@ pub(super) async fn show(
     let shown = block(move || {
         let _turn = turn;
         Document {
+            id,
             warnings,
             ..document(&admin, &configuration, limit)
         }
@@ -125,7 +132,11 @@ fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Docum
     let snapshot = admin.served.snapshot();
     let before = snapshot.plan();
     let names = admin.dictionary.names();
-    let policy = configuration.policy(before.configuration_revision, &names);
+    let policy = configuration.policy(
+        before.configuration_revision,
+        &names,
+        admin.clock.timestamp(),
+    );
     let after = preview(before, &policy);
     let changes = OperationPairs::between(before, &after);
     let (services, operations) = (changes.services(limit), changes.largest(limit));
@@ -150,6 +161,7 @@ fn totals(before: &Plan, after: &Plan) -> Document {
         after: figure(after),
     };
     Document {
+        id: String::new(),
         plan: before.number,
         budget_traces_per_second: fleet(|plan| plan.fleet.budget),
         expected_sampled_traces_per_second: fleet(|plan| plan.fleet.expected_sampled),
@@ -193,17 +205,17 @@ fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
 }
 
 /// Every operation that is in both plans.
-struct OperationPairs<'a>(Vec<Pair<'a>>);
+pub(super) struct OperationPairs<'a>(pub(super) Vec<Pair<'a>>);
 
 /// An operation before and after the change.
 #[derive(Clone, Copy)]
-struct Pair<'a> {
-    before: &'a OperationPlan,
-    after: &'a OperationPlan,
+pub(super) struct Pair<'a> {
+    pub(super) before: &'a OperationPlan,
+    pub(super) after: &'a OperationPlan,
 }
 
 impl<'a> OperationPairs<'a> {
-    fn between(before: &'a Plan, after: &'a Plan) -> Self {
+    pub(super) fn between(before: &'a Plan, after: &'a Plan) -> Self {
         let both = before
             .operations
             .iter()

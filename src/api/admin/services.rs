@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::final_names::{Named, Span};
+use super::rules::{PlannedRules, RuleOfOperation};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
@@ -213,6 +214,8 @@ struct OperationDocument {
     listed: bool,
     binding: &'static str,
     reason: ReasonDocument,
+    /// Null if the rules of the plan are not known.
+    rules: Option<Vec<RuleOfOperation>>,
     final_names: Vec<FinalNameDocument>,
 }
 
@@ -240,9 +243,12 @@ pub(super) async fn operations(
         .filter(|_| more)
         .map(|(name, _)| (*name).to_owned());
     let named = Named::of(&admin, &snapshot, &service).await;
-    let documents = found
-        .iter()
-        .map(|(name, operation)| operation_document(plan, &named, name, operation));
+    let planned = PlannedRules::of(&admin, &snapshot).await;
+    let documents = found.iter().map(|(name, operation)| {
+        let rules = planned.as_ref();
+        let rules = rules.map(|rules| rules.of_operation(&service, name, operation));
+        operation_document(plan, &named, rules, name, operation)
+    });
     let document = Operations {
         plan: plan.number,
         service: &service,
@@ -261,9 +267,11 @@ pub(super) async fn operations(
 fn operation_document(
     plan: &Plan,
     named: &Named<'_>,
+    rules: Option<Vec<RuleOfOperation>>,
     name: &str,
     operation: &OperationPlan,
 ) -> OperationDocument {
+    let decided = RuleOfOperation::sentence(rules.as_deref().unwrap_or_default());
     let known = plan.sampled_known(operation.service);
     OperationDocument {
         operation: name.into(),
@@ -274,7 +282,10 @@ fn operation_document(
         share_traces_per_second: operation.share,
         listed: operation.is_listed(),
         binding: binding_label(operation.binding).value(),
-        reason: ReasonDocument::of(plan, operation).and(&named.said(name, operation)),
+        reason: ReasonDocument::of(plan, operation)
+            .and(&decided)
+            .and(&named.said(name, operation)),
+        rules,
         final_names: named.under(name, operation),
     }
 }

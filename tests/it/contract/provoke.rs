@@ -4,6 +4,7 @@ pub mod access;
 mod exports;
 pub mod faults;
 mod lists;
+pub mod rules;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -237,8 +238,10 @@ pub async fn in_operation(given: &mut Given) {
     for part in &PARTS {
         configuration(given, &app, part).await;
     }
+    rules::in_operation(given, &app).await;
     whole::preview(given, &app).await;
     whole::revisions(given, &app).await;
+    whole::rollback(given, &app).await;
     reports(given, &app).await;
     exports::in_operation(given, &app).await;
     access::tokens(given, &app).await;
@@ -345,6 +348,16 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         tokio::task::spawn_blocking(move || Answer::of_silence(&address, &head))
     };
     let exported = exports::PATHS.map(|path| (path, ask(&app.sdk, "POST", path)));
+    let ruled = [
+        ("POST", rules::RULES),
+        ("PUT", rules::RULE),
+        ("POST", rules::BOOSTS),
+        ("POST", whole::ROLLBACK),
+    ];
+    let ruled = ruled.map(|(method, path)| {
+        let asked = ask(&app.admin, method, &path.replace("{id}", "a"));
+        (method, path, asked)
+    });
     let (report, budget, coverage, lower_bound, whole, preview, token) = tokio::join!(
         ask(&app.sdk, "POST", "/v1/reports"),
         ask(&app.admin, "PUT", "/v1/budget"),
@@ -356,6 +369,9 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
     );
     for (path, answer) in exported {
         given.note("POST", path, 503, &answer.await.unwrap());
+    }
+    for (method, path, answer) in ruled {
+        given.note(method, path, 408, &answer.await.unwrap());
     }
     given.note("POST", "/v1/reports", 408, &report.unwrap());
     given.note("PUT", "/v1/budget", 408, &budget.unwrap());

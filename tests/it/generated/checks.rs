@@ -246,7 +246,7 @@ fn again(published: &Published, plan: &Plan, parent: &Plan, names: &Names) -> Ou
         .configuration
         .as_ref()
         .ok_or("no configuration was read")?;
-    let policy = Configuration::read(revision)?.policy(revision.revision, names);
+    let policy = Configuration::read(revision)?.policy(revision.revision, names, plan.window.end);
     let windows = read(parent, plan.window);
     let windows = windows.map(|window| counts(window, &published.deltas, names));
     let windows: Vec<WindowCounts> = windows.collect();

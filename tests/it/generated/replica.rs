@@ -285,7 +285,8 @@ impl Replica {
         let revision = store.create_configuration(&initial, clock.now()).await?;
         let configuration = Configuration::read(&revision).expect("it was checked when written");
         dictionary.refresh().await?;
-        let policy = configuration.policy(revision.revision, &dictionary.names());
+        let policy =
+            configuration.policy(revision.revision, &dictionary.names(), Timestamp::default());
         let genesis = Plan::genesis(&policy);
         let shared = JobContext {
             agents: Arc::new(AgentNames::new(Arc::clone(&store))),
@@ -336,6 +337,7 @@ impl Replica {
                 minting: Default::default(),
                 worker: Worker::start("weir-plans"),
                 not_applied: Default::default(),
+                matches: Default::default(),
             }),
             maintain: Maintain {
                 shared: shared.clone(),

@@ -6,8 +6,8 @@ use weir::clock::{Clock, SystemClock};
 use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
-use super::whole::{REVISION, REVISIONS};
-use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, post, put};
+use super::whole::{REVISION, REVISIONS, preview_fails, rollback_fails};
+use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, post, put, rules};
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
@@ -25,6 +25,9 @@ pub async fn without_the_database(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 503).await;
     }
+    rules::failing(given, &app, 503).await;
+    rollback_fails(given, &app, 1, 503).await;
+    preview_fails(given, &app, 503).await;
     given.get(&app, REVISIONS, "", 503).await;
     given.get(&app, REVISION, "/1", 503).await;
     tokens(given, &app, 503).await;
@@ -89,6 +92,9 @@ pub async fn with_a_broken_database(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 500).await;
     }
+    rules::failing(given, &app, 500).await;
+    rollback_fails(given, &app, 1, 500).await;
+    preview_fails(given, &app, 500).await;
     given.get(&app, REVISIONS, "", 500).await;
     given.get(&app, REVISION, "/1", 500).await;
     tokens(given, &app, 500).await;
@@ -120,6 +126,8 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 409).await;
     }
+    rules::failing(given, &app, 409).await;
+    rollback_fails(given, &app, 2, 409).await;
     given.forget(&app, FORGET, 409).await;
     app.stop().await;
 }

@@ -8,6 +8,7 @@ use super::{Answer, Given, too_large};
 use crate::support::app::TestApp;
 
 pub const PREVIEW: &str = "/v1/configuration/preview";
+pub const ROLLBACK: &str = "/v1/configuration/rollback";
 pub const REVISIONS: &str = "/v1/configuration/revisions";
 pub const REVISION: &str = "/v1/configuration/revisions/{revision}";
 
@@ -57,6 +58,49 @@ pub async fn preview(given: &mut Given, app: &TestApp) {
     ask(large, 413).await;
     ask(request("").body("{}"), 415).await;
     ask(request("").json(&json!({ "budget": 1 })), 422).await;
+}
+
+/// A preview while something is wrong.
+pub async fn preview_fails(given: &mut Given, app: &TestApp, expected: u16) {
+    let request = app.client.post(format!("{}{PREVIEW}", app.admin));
+    let answer = Answer::of(request.json(&json!({}))).await;
+    given.note("POST", PREVIEW, expected, &answer);
+}
+
+/// Asks to roll back to the first revision, under any revision.
+fn rolled_back(app: &TestApp) -> RequestBuilder {
+    let request = app.client.post(format!("{}{ROLLBACK}", app.admin));
+    request.header("If-Match", "*")
+}
+
+pub async fn rollback(given: &mut Given, app: &TestApp) {
+    let mut ask = async |request: RequestBuilder, expected| {
+        let answer = Answer::of(request).await;
+        given.note("POST", ROLLBACK, expected, &answer);
+    };
+    let fine = json!({ "revision": 1 });
+    let unconditional = app.client.post(format!("{}{ROLLBACK}", app.admin));
+    ask(rolled_back(app).json(&fine), 200).await;
+    ask(unconditional.json(&fine), 428).await;
+    let other = app.client.post(format!("{}{ROLLBACK}", app.admin));
+    ask(other.header("If-Match", "\"1\"").json(&fine), 412).await;
+    ask(
+        rolled_back(app).json(&json!({ "revision": 1_000_000 })),
+        404,
+    )
+    .await;
+    ask(rolled_back(app).json(&json!({ "revision": u64::MAX })), 404).await;
+    ask(rolled_back(app).json(&json!({ "revision": -1 })), 422).await;
+    let typed = rolled_back(app).header("Content-Type", "application/json");
+    ask(typed.body("{"), 400).await;
+    ask(too_large(rolled_back(app), 16 << 10), 413).await;
+    ask(rolled_back(app).body("{}"), 415).await;
+}
+
+/// A rollback while something is wrong.
+pub async fn rollback_fails(given: &mut Given, app: &TestApp, to: u64, expected: u16) {
+    let answer = Answer::of(rolled_back(app).json(&json!({ "revision": to }))).await;
+    given.note("POST", ROLLBACK, expected, &answer);
 }
 
 pub async fn revisions(given: &mut Given, app: &TestApp) {

@@ -1,0 +1,367 @@
+//! Which operations each rule means.
+//!
+//! Found once for each state of the rules and of the names, not for each plan. Rules that name a service or an
+//! operation are found by that name. Of the others, those with a pattern are found by a run of characters that
+//! every name they match contains: one automaton finds all of these runs in one pass over a name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aho_corasick::AhoCorasick;
+
+use super::{Pattern, Rule};
+use crate::allocation::{OperationId, ServiceId};
+use crate::configuration::{BoundsSettings, Configuration};
+use crate::names::Names;
+use crate::store::Incarnation;
+
+/// How many operations of a rule are given as examples.
+const EXAMPLES: usize = 5;
+
+/// The rules of a document in the order of their precedence, and what each of them matches.
+#[derive(Debug, Default)]
+pub struct Matches {
+    /// The first takes precedence over the second.
+    rules: Vec<Ordered>,
+    /// The rules for all operations of a service.
+    services: HashMap<ServiceId, Vec<u32>>,
+    /// All rules of an operation, if one of them is not for all operations of its service.
+    operations: HashMap<OperationId, (ServiceId, Vec<u32>)>,
+    matched: Vec<Matched>,
+    /// The place of each rule in `rules`, by its name.
+    places: HashMap<String, u32>,
+}
+
+/// A rule at its place.
+#[derive(Debug)]
+pub(in crate::configuration) struct Ordered {
+    pub(super) name: String,
+    pub(super) rule: Rule,
+    pub(super) settings: BoundsSettings,
+    service: Pattern,
+    operation: Pattern,
+}
+
+impl Ordered {
+    /// How specific it is: by its operation, then by its service.
+    pub(super) fn specificity(&self) -> (u32, u32) {
+        (self.operation.specificity(), self.service.specificity())
+    }
+}
+
+/// What a rule matches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// How many known operations. Overflow entries do not count.
+    pub operations: usize,
+    /// How many services have one of them.
+    pub services: usize,
+    /// Some of them.
+    pub examples: Vec<OperationId>,
+    last: Option<ServiceId>,
+}
+
+impl Matched {
+    fn add(&mut self, service: ServiceId, operation: OperationId) {
+        self.operations += 1;
+        if self.last.replace(service) != Some(service) {
+            self.services += 1;
+        }
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(operation);
+        }
+    }
+}
+
+/// Patterns, found by what a name contains.
+struct Patterns<'p> {
+    patterns: Vec<(u32, &'p Pattern)>,
+    /// Finds runs of characters, one for each entry of `patterns` from `bare` on.
+    automaton: Option<AhoCorasick>,
+    /// How many have no characters of their own, or cannot be found by them. They come first.
+    bare: usize,
+}
+
+impl<'p> Patterns<'p> {
+    fn of(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Self {
+        let literal = |pattern: &Pattern| match pattern {
+            Pattern::Glob(glob) => glob.literal().to_owned(),
+            Pattern::Any | Pattern::Exact(_) => String::new(),
+        };
+        let (bare, literals): (Vec<_>, Vec<_>) =
+            patterns.partition(|(_, pattern)| literal(pattern).is_empty());
+        // Without an automaton, which would take too much memory, each pattern is compared.
+        let automaton = AhoCorasick::new(literals.iter().map(|(_, pattern)| literal(pattern))).ok();
+        let found = if automaton.is_some() {
+            bare.len()
+        } else {
+            usize::MAX
+        };
+        Self {
+            bare: found.min(bare.len() + literals.len()),
+            patterns: bare.into_iter().chain(literals).collect(),
+            automaton,
+        }
+    }
+
+    /// The numbers of those that match a name, in ascending order.
+    fn matching(&self, name: &str) -> Vec<u32> {
+        let (bare, _) = self.patterns.split_at(self.bare);
+        let runs = self.automaton.iter();
+        let found = runs.flat_map(|automaton| automaton.find_overlapping_iter(name));
+        let found = found.map(|run| &self.patterns[self.bare + run.pattern().as_usize()]);
+        let candidates = bare.iter().chain(found);
+        let fits = candidates.filter(|(_, pattern)| pattern.matches(name));
+        let mut numbers: Vec<u32> = fits.map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+}
+
+/// The rules by how they are found.
+struct Index<'r> {
+    rules: &'r [Ordered],
+    /// Rules that name service and operation.
+    both: HashMap<(&'r str, &'r str), Vec<u32>>,
+    /// Rules that name the service alone.
+    by_service: HashMap<&'r str, Vec<u32>>,
+    /// Rules that name the operation alone.
+    by_operation: HashMap<&'r str, Vec<u32>>,
+    /// The services of rules that do not name one.
+    services: Patterns<'r>,
+    /// The operations of rules that name neither.
+    operations: Patterns<'r>,
+}
+
+/// The rules of one service.
+#[derive(Default)]
+struct OfService {
+    /// For all of its operations.
+    each: Vec<u32>,
+    /// For some of its operations, by pattern, and for no other service.
+    own: Vec<u32>,
+    /// Those that do not name their service and mean this one, in ascending order.
+    shared: Vec<u32>,
+}
+
+impl<'r> Index<'r> {
+    fn of(rules: &'r [Ordered]) -> Self {
+        let mut both: HashMap<_, Vec<u32>> = HashMap::new();
+        let mut by_service: HashMap<_, Vec<u32>> = HashMap::new();
+        let mut by_operation: HashMap<_, Vec<u32>> = HashMap::new();
+        let mut wide = Vec::new();
+        let numbered = || (0..).zip(rules);
+        for (number, rule) in numbered() {
+            match (&rule.service, &rule.operation) {
+                (Pattern::Exact(service), Pattern::Exact(operation)) => {
+                    both.entry((&**service, &**operation))
+                        .or_default()
+                        .push(number);
+                }
+                (Pattern::Exact(service), _) => {
+                    by_service.entry(&**service).or_default().push(number);
+                }
+                (_, Pattern::Exact(operation)) => {
+                    by_operation.entry(&**operation).or_default().push(number);
+                }
+                (_, Pattern::Glob(_)) => wide.push((number, &rule.operation)),
+                (_, Pattern::Any) => {}
+            }
+        }
+        let shared = numbered().filter(|(_, rule)| !matches!(rule.service, Pattern::Exact(_)));
+        Self {
+            services: Patterns::of(shared.map(|(number, rule)| (number, &rule.service))),
+            operations: Patterns::of(wide.into_iter()),
+            rules,
+            both,
+            by_service,
+            by_operation,
+        }
+    }
+
+    fn service(&self, name: &str) -> OfService {
+        let named = self.by_service.get(name).into_iter().flatten().copied();
+        let shared = self.services.matching(name);
+        let is_each = |number: &u32| self.rules[*number as usize].operation == Pattern::Any;
+        let (mut each, own): (Vec<u32>, Vec<u32>) = named.partition(is_each);
+        each.extend(shared.iter().copied().filter(is_each));
+        OfService { each, own, shared }
+    }
+
+    /// The rules of an operation that are not for all operations of its service.
+    fn operation(&self, service: &str, of: &OfService, name: &str, overflow: bool) -> Vec<u32> {
+        let both = self.both.get(&(service, name)).into_iter().flatten();
+        let alone = self.by_operation.get(name).into_iter().flatten();
+        let is_shared = |number: &u32| of.shared.binary_search(number).is_ok();
+        let named = both.chain(alone.filter(|number| is_shared(number)));
+        let mut found: Vec<u32> = named.copied().collect();
+        // An overflow entry stands for many names, so no pattern means it.
+        if !overflow {
+            let own = of.own.iter().copied();
+            found.extend(own.filter(|own| self.rules[*own as usize].operation.matches(name)));
+            if !of.shared.is_empty() {
+                found.extend(self.operations.matching(name).into_iter().filter(is_shared));
+            }
+        }
+        found
+    }
+}
+
+impl Matches {
+    /// Compares the rules of a document with all names.
+    #[must_use]
+    pub fn of(rules: &BTreeMap<String, Rule>, names: &Names) -> Self {
+        let mut matches = Self {
+            rules: ordered(rules),
+            ..Self::default()
+        };
+        let names_of_rules = matches.rules.iter().map(|of| of.name.clone());
+        matches.places = names_of_rules.zip(0..).collect();
+        matches.matched = vec![Matched::default(); matches.rules.len()];
+        if rules.is_empty() {
+            return matches;
+        }
+        let index = Index::of(&matches.rules);
+        let mut services = HashMap::new();
+        let mut operations = HashMap::new();
+        for (id, name) in names.services() {
+            services.insert(id, (name, index.service(name)));
+        }
+        for (row, name) in names.operations() {
+            let Some((service, of)) = services.get(&row.service) else {
+                continue;
+            };
+            let mut found = index.operation(service, of, name, row.overflow);
+            if found.is_empty() && of.each.is_empty() {
+                continue;
+            }
+            let alone = found.is_empty();
+            found.extend(&of.each);
+            // They are numbered in the order of their precedence.
+            found.sort_unstable();
+            if !row.overflow {
+                for number in &found {
+                    matches.matched[*number as usize].add(row.service, row.operation);
+                }
+            }
+            if !alone {
+                operations.insert(row.operation, (row.service, found));
+            }
+        }
+        let each = services.into_iter().map(|(id, (_, mut of))| {
+            of.each.sort_unstable();
+            (id, of.each)
+        });
+        matches.services = each.filter(|(_, each)| !each.is_empty()).collect();
+        matches.operations = operations;
+        matches
+    }
+
+    /// What one rule matches.
+    #[must_use]
+    pub fn matched(&self, name: &str) -> Option<&Matched> {
+        self.matched.get(*self.places.get(name)? as usize)
+    }
+
+    /// Whether one of these rules means an operation.
+    #[must_use]
+    pub fn mean(&self, rules: &[&str], service: ServiceId, operation: OperationId) -> bool {
+        let all = self.of_operation(service, operation);
+        all.iter().any(|of| rules.contains(&&*of.name))
+    }
+
+    /// The rules of an operation, the one with the highest precedence first.
+    pub(super) fn of_operation(&self, service: ServiceId, operation: OperationId) -> Vec<&Ordered> {
+        match self.operations.get(&operation) {
+            Some((_, numbers)) => self.numbered(numbers),
+            None => self.of_service(service),
+        }
+    }
+
+    /// Whether an operation has rules that are not for all operations of its service.
+    pub(in crate::configuration) fn has_own(&self, operation: OperationId) -> bool {
+        self.operations.contains_key(&operation)
+    }
+
+    /// The rules for all operations of a service.
+    pub(in crate::configuration) fn of_service(&self, service: ServiceId) -> Vec<&Ordered> {
+        let numbers = self.services.get(&service);
+        self.numbered(numbers.map_or(&[], |numbers| numbers))
+    }
+
+    /// The services with rules for all of their operations.
+    pub(in crate::configuration) fn services(
+        &self,
+    ) -> impl Iterator<Item = (ServiceId, Vec<&Ordered>)> {
+        let services = self.services.iter();
+        services.map(|(id, numbers)| (*id, self.numbered(numbers)))
+    }
+
+    /// The operations with rules that are not for all operations of their service.
+    pub(in crate::configuration) fn operations(
+        &self,
+    ) -> impl Iterator<Item = (OperationId, ServiceId, Vec<&Ordered>)> {
+        let operations = self.operations.iter();
+        operations.map(|(id, (service, numbers))| (*id, *service, self.numbered(numbers)))
+    }
+
+    fn numbered(&self, numbers: &[u32]) -> Vec<&Ordered> {
+        let rules = numbers.iter();
+        rules.map(|number| &self.rules[*number as usize]).collect()
+    }
+}
+
+/// The rules in the order of their precedence: specific, then new, then by name.
+fn ordered(rules: &BTreeMap<String, Rule>) -> Vec<Ordered> {
+    let read = rules.iter().filter_map(|(name, rule)| {
+        Some(Ordered {
+            name: name.clone(),
+            settings: rule.set.settings(),
+            // Patterns were checked with the document.
+            service: Pattern::parse(&rule.service).ok()?,
+            operation: Pattern::parse(&rule.operation).ok()?,
+            rule: rule.clone(),
+        })
+    });
+    let mut ordered: Vec<Ordered> = read.collect();
+    // The sort is stable, and the document is sorted by name.
+    ordered.sort_by(|a, b| {
+        let key = |of: &Ordered| (of.specificity(), of.rule.written_at);
+        key(b).cmp(&key(a))
+    });
+    ordered
+}
+
+/// The newest matches, for as long as neither rules nor names change.
+#[derive(Debug, Default)]
+pub struct MatchCache(Mutex<Option<Arc<Cached>>>);
+
+#[derive(Debug)]
+struct Cached {
+    rules: BTreeMap<String, Rule>,
+    names: Incarnation,
+    matches: Arc<Matches>,
+}
+
+impl MatchCache {
+    /// What the rules of a document match.
+    #[must_use]
+    pub fn of(&self, configuration: &Configuration, names: &Names) -> Arc<Matches> {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rules, now) = (&configuration.rules, names.incarnation());
+        if let Some(cached) = &*cached
+            && cached.names == now
+            && cached.rules == *rules
+        {
+            return Arc::clone(&cached.matches);
+        }
+        let matches = Arc::new(Matches::of(rules, names));
+        *cached = Some(Arc::new(Cached {
+            rules: rules.clone(),
+            names: now,
+            matches: Arc::clone(&matches),
+        }));
+        matches
+    }
+}
