@@ -2,6 +2,7 @@
 
 mod access;
 mod background;
+mod first;
 mod fleet;
 mod gauges;
 mod listeners;
@@ -28,7 +29,7 @@ use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current
 use crate::names::{AgentNames, Dictionary};
 use crate::net::listener::Listener;
 use crate::net::tls::TlsFilesError;
-use crate::settings::{Database, Settings, TimingSettings};
+use crate::settings::{Database, FirstSettings, Settings, TimingSettings};
 use crate::snapshot::Served;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -149,7 +150,15 @@ impl App {
         let grace = TimingSettings::grace(fleet.grace, fleet.interval);
         let grace = grace.map_err(FleetError::Unfit)?;
         let plan_state = PlanState::default();
-        let shared = job_context(store, &fleet, plan_state.clone(), Arc::clone(&metrics)).await;
+        let first = settings.first;
+        let shared = job_context(
+            store,
+            &fleet,
+            first,
+            plan_state.clone(),
+            Arc::clone(&metrics),
+        )
+        .await;
         let shared = shared.map_err(&failed)?;
         access::load(&tokens, &*shared.store)
             .await
@@ -291,16 +300,18 @@ async fn set_write_format(store: &dyn Store, settings: &Settings) -> Result<(), 
 async fn job_context(
     store: Arc<dyn Store>,
     fleet: &FleetSettings,
+    first: FirstSettings,
     plan_state: PlanState,
     metrics: Arc<Metrics>,
 ) -> Result<JobContext, StoreError> {
     let clock = Arc::new(FleetClock::new(Arc::new(SystemClock)));
     let dictionary = Dictionary::new(Arc::clone(&store), fleet.names, Arc::clone(&metrics));
     let dictionary = Arc::new(dictionary);
-    let initial = Configuration::default();
+    let initial = first::configuration(first);
     let document = initial.document();
     let revision = store.create_configuration(&document, clock.now()).await?;
     let known = Configuration::read(&revision).unwrap_or(initial);
+    first::log(&known, revision.revision, first);
     dictionary.refresh().await?;
     let now = clock.timestamp();
     let genesis = Plan::genesis(&known.policy(revision.revision, &dictionary.names(), now));

@@ -6,6 +6,7 @@
 
 mod access;
 mod database;
+mod first;
 mod limits;
 mod listeners;
 mod logging;
@@ -22,6 +23,7 @@ use clap::{Args, Command, FromArgMatches};
 
 pub use access::{AccessSettings, BootstrapToken};
 pub use database::{Database, DatabaseSettings, DatabaseUrl};
+pub use first::FirstSettings;
 pub use limits::LimitSettings;
 pub use listeners::{GRPC_DEFAULT, ListenerSettings};
 pub use logging::{LogFormat, LogSettings};
@@ -49,6 +51,9 @@ pub struct Settings {
     /// Where data is stored.
     #[command(flatten)]
     pub database: DatabaseSettings,
+    /// What a new database begins with.
+    #[command(flatten)]
+    pub first: FirstSettings,
     /// How much is accepted.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -56,7 +56,6 @@ pub(crate) fn duration(
 }
 
 /// A number within a range.
-#[cfg(feature = "simulate")]
 pub(crate) fn number(least: f64, most: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |value| match value.parse::<f64>() {
         // NaN is in no range.

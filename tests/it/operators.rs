@@ -81,6 +81,22 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
 }
 
 #[tokio::test]
+async fn a_new_database_begins_with_the_flags_and_an_old_one_ignores_them() {
+    let directory = tempfile::tempdir().unwrap();
+    for flags in [
+        ["--budget", "77", "--initial-probability", "0.25"],
+        ["--budget", "5", "--initial-probability", "0.5"],
+    ] {
+        let app = TestApp::start(directory.path(), &flags).await;
+        let (_, shown) = app.admin_get("/v1/budget").await;
+        assert_eq!(shown, json!({ "traces_per_second": 77.0, "revision": 1 }));
+        let (_, whole) = app.admin_get("/v1/configuration").await;
+        assert_eq!(whole["initial_probability"], 0.25);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_budget_becomes_probabilities_and_both_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
