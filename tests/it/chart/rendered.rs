@@ -190,6 +190,8 @@ fn weir_takes_the_settings() {
     let folder = TempDir::new().unwrap();
     let url = folder.path().join("url");
     std::fs::write(&url, "postgres://weir:secret@127.0.0.1/weir").unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, format!("weir_{}", "a1".repeat(32))).unwrap();
     let serve = Serve::command();
     for values in [&[][..], EVERYTHING, &["listeners.admin.enabled=false"]] {
         let all = rendered(values);
@@ -205,6 +207,7 @@ fn weir_takes_the_settings() {
             let flag = format!("--{}", known.get_long().unwrap());
             line.push(match (name, known.get_action().takes_values()) {
                 ("WEIR_DATABASE_URL_FILE", _) => format!("{flag}={}", url.display()),
+                ("WEIR_BOOTSTRAP_TOKEN_FILE", _) => format!("{flag}={}", token.display()),
                 (_, true) => format!("{flag}={value}"),
                 (_, false) => flag,
             });

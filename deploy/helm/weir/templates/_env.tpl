@@ -52,6 +52,14 @@
   value: /clients/grpc/ca.crt
 {{- end }}
 {{- end }}
+{{- if .Values.access.bootstrapTokenSecret }}
+- name: WEIR_BOOTSTRAP_TOKEN_FILE
+  value: /bootstrap/token
+{{- end }}
+{{- if .Values.access.requireAgentToken }}
+- name: WEIR_REQUIRE_AGENT_TOKEN
+  value: 'true'
+{{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
