@@ -12,7 +12,6 @@ pub const CHART: &str = "deploy/helm/weir";
 pub const EVERYTHING: &[&str] = &[
     "postgresql.enabled=true",
     "listeners.xray.enabled=true",
-    "listeners.admin.protectedElsewhere=true",
     "listeners.admin.from[0].podSelector.matchLabels.app=proxy",
     "access.bootstrapTokenSecret=weir-bootstrap",
     "access.requireAgentToken=true",

@@ -36,8 +36,9 @@ fn prometheus_scrapes_each_replica_as_one_job() {
     let all = rendered(EVERYTHING);
     let monitor = &object(&all, "PodMonitor", "weir")["spec"];
     let endpoint = &monitor["podMetricsEndpoints"][0];
-    assert_eq!(endpoint["port"], "admin");
-    assert_eq!(endpoint["scheme"], "https");
+    // In plain HTTP, whatever the others speak.
+    assert_eq!(endpoint["port"], "observe");
+    assert!(endpoint["scheme"].is_null(), "{endpoint}");
     assert_eq!(endpoint["relabelings"][0]["targetLabel"], "job");
     assert_eq!(endpoint["relabelings"][0]["replacement"], "weir");
     let pods = &object(&all, "Deployment", "weir")["spec"]["template"]["metadata"]["labels"];
@@ -124,6 +125,7 @@ fn the_notes_say_what_to_do_next() {
         "create secret generic weir-database",
         "http://weir.weir.svc:5778/v1/metrics",
         "http://weir.weir.svc:14250\n",
+        "weir token create --name anna --role admin",
         "curl -X PUT http://127.0.0.1:8778/v1/budget",
         "docs/connect.md",
     ] {

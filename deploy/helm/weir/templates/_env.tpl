@@ -11,17 +11,21 @@
   value: {{ ternary (printf "0.0.0.0:%v" $listeners.xray.port) "off" $listeners.xray.enabled | quote }}
 {{- if $listeners.admin.enabled }}
 # Probes come from outside the pod, so the admin listener is on the pod's address, by which they ask
-# it: an IP address is answered, a name only if WEIR_ADMIN_HOST has it. It asks for tokens, but for probes
-# and metrics; without TLS tokens are sent in the clear, so the NetworkPolicy keeps other pods away.
+# it: an IP address is answered, a name only if WEIR_ADMIN_HOST has it.
 - name: WEIR_ADMIN_LISTEN
   value: 0.0.0.0:{{ $listeners.admin.port }}
+{{- if not (include "weir.speaksTls" (list . "admin")) }}
+# Tokens are sent in the clear, so the NetworkPolicy keeps other pods away.
 - name: WEIR_ADMIN_WITHOUT_TLS
   value: 'true'
-- name: WEIR_METRICS_WITHOUT_TOKEN
-  value: 'true'
+{{- end }}
 {{- else }}
 - name: WEIR_ADMIN_LISTEN
   value: 127.0.0.1:{{ $listeners.admin.port }}
+{{- end }}
+{{- if include "weir.observes" . }}
+- name: WEIR_OBSERVE_LISTEN
+  value: 0.0.0.0:{{ .Values.metrics.port }}
 {{- end }}
 {{- $hosts := $listeners.admin.hosts -}}
 {{- if .Values.ingress.admin.enabled -}}

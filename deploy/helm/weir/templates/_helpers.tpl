@@ -97,18 +97,20 @@ exec:
 {{- end -}}
 {{- end -}}
 
-{{/* Stops where values would open the admin listener to strangers, or contradict each other. */}}
+{{/* `true` if the listener for probes and Prometheus is open. */}}
+{{- define "weir.observes" -}}
+{{- if or .Values.metrics.podMonitor.enabled .Values.metrics.from -}}true{{- end -}}
+{{- end -}}
+
+{{/* Stops where values would send tokens where others can read them, or contradict each other. */}}
 {{- define "weir.check" -}}
 {{- $admin := .Values.listeners.admin -}}
-{{- if and $admin.enabled (not .Values.networkPolicy.enabled) (not $admin.protectedElsewhere) -}}
-{{- fail "networkPolicy.enabled is false, so every pod would reach the admin listener and its metrics: set listeners.admin.enabled=false, which leaves it on loopback, or listeners.admin.protectedElsewhere=true" -}}
+{{- if and $admin.enabled (not .Values.networkPolicy.enabled) (not (include "weir.speaksTls" (list . "admin"))) -}}
+{{- fail "networkPolicy.enabled is false, so every pod would reach the admin listener, to which tokens are sent in the clear: set tls.secret, or listeners.admin.enabled=false, which leaves it on loopback" -}}
 {{- end -}}
 {{- if .Values.ingress.admin.enabled -}}
 {{- if not $admin.enabled -}}
 {{- fail "ingress.admin needs listeners.admin.enabled=true" -}}
-{{- end -}}
-{{- if not $admin.protectedElsewhere -}}
-{{- fail "ingress.admin: everybody whom the ingress lets in would reach the admin listener and its metrics. It asks for tokens, so let the ingress speak TLS, then set listeners.admin.protectedElsewhere=true" -}}
 {{- end -}}
 {{- if and .Values.networkPolicy.enabled (not $admin.from) -}}
 {{- fail "ingress.admin: name the pods of the ingress controller in listeners.admin.from, or the NetworkPolicy keeps them away" -}}
@@ -117,13 +119,8 @@ exec:
 {{- if and .Values.ingress.sdk.enabled (not .Values.listeners.sdk.enabled) -}}
 {{- fail "ingress.sdk needs listeners.sdk.enabled=true" -}}
 {{- end -}}
-{{- if .Values.metrics.podMonitor.enabled -}}
-{{- if not $admin.enabled -}}
-{{- fail "metrics.podMonitor needs listeners.admin.enabled=true: the metrics are there" -}}
-{{- end -}}
-{{- if and .Values.networkPolicy.enabled (not .Values.metrics.from) -}}
+{{- if and .Values.metrics.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.metrics.from) -}}
 {{- fail "metrics.podMonitor: say in metrics.from where Prometheus runs, or the NetworkPolicy keeps it away" -}}
-{{- end -}}
 {{- end -}}
 {{- range $name, $client := .Values.tls.clients -}}
 {{- if and $client.secret (not (include "weir.speaksTls" (list $ $name))) -}}
