@@ -45,11 +45,16 @@ const TOLERANCE: f64 = 0.05;
 
 const DEADLINE: Duration = Duration::from_secs(240);
 
+/// A fleet takes most of two cores.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How often metrics are exported, unless it is rare.
+const EXPORTS: Duration = Duration::from_secs(1);
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs packages: make interop"]
 async fn a_fleet_keeps_the_budget() {
-    let fleet = Fleet::start(Duration::from_secs(1), Way::Direct).await;
-    fleet.keeps_the_budget().await;
+    keeps_the_budget(EXPORTS, Counted::Metrics, Way::Direct).await;
 }
 
 /// Nobody sends metrics. What a root span stands for is what Java and Go say in it; JavaScript says nothing,
@@ -57,8 +62,7 @@ async fn a_fleet_keeps_the_budget() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs packages: make interop"]
 async fn a_fleet_that_sends_spans_alone_keeps_the_budget() {
-    let fleet = Fleet::start(Duration::from_secs(1), Way::Spans).await;
-    fleet.keeps_the_budget().await;
+    keeps_the_budget(EXPORTS, Counted::Spans, Way::Direct).await;
 }
 
 /// Exports as rare as plans, each service's at its own time, and a batch in the Collector: what 60 s
@@ -66,32 +70,40 @@ async fn a_fleet_that_sends_spans_alone_keeps_the_budget() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the Collector: make interop-behind"]
 async fn a_fleet_behind_a_collector_keeps_the_budget_with_rare_exports() {
-    let fleet = Fleet::start(INTERVAL, Way::Collector).await;
+    keeps_the_budget(INTERVAL, Counted::Metrics, Way::Collector).await;
+}
+
+/// The Collector sends the traces to Weir as well as to the sink.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the Collector: make interop-behind"]
+async fn a_fleet_behind_a_collector_that_sends_spans_alone_keeps_the_budget() {
+    keeps_the_budget(EXPORTS, Counted::Spans, Way::Collector).await;
+}
+
+async fn keeps_the_budget(exports: Duration, counted: Counted, way: Way) {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let fleet = Fleet::start(exports, counted, way).await;
     fleet.keeps_the_budget().await;
+}
+
+/// What Weir gets to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Metrics,
+    Spans,
 }
 
 /// How telemetry gets to Weir and to the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
+    /// Traces that Weir counts go through the sink.
     Direct,
     Collector,
-    /// Traces go through the sink to Weir, and metrics nowhere.
-    Spans,
-}
-
-impl Way {
-    /// What the counts have to be made of.
-    fn basis(self) -> &'static str {
-        match self {
-            Self::Direct | Self::Collector => "roots",
-            Self::Spans => "spans",
-        }
-    }
 }
 
 /// Four services, what they report to, and where their traces end.
 struct Fleet {
-    way: Way,
+    counted: Counted,
     weir: WeirProcess,
     client: Client,
     sink: Sink,
@@ -103,7 +115,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn start(export_interval: Duration, way: Way) -> Self {
+    async fn start(export_interval: Duration, counted: Counted, way: Way) -> Self {
         let folder = TempDir::new().unwrap();
         let weir = WeirProcess::command()
             .flag("--data-dir", folder.path())
@@ -113,19 +125,19 @@ impl Fleet {
             .await;
         let client = Client::of(&weir);
         client.set_budget(BUDGET).await;
-        let sink = match way {
-            Way::Direct | Way::Collector => Sink::start(),
-            Way::Spans => Sink::start_before(weir.sdk_url()),
+        let sink = match (counted, way) {
+            (Counted::Spans, Way::Direct) => Sink::start_before(weir.sdk_url()),
+            _ => Sink::start(),
         };
         let collector = match way {
-            Way::Direct | Way::Spans => None,
-            Way::Collector => Some(start_collector(&folder, &weir, &sink).await),
+            Way::Direct => None,
+            Way::Collector => Some(start_collector(&folder, &weir, &sink, counted).await),
         };
-        let (metrics_url, traces_url) = match (way, &collector) {
-            (_, Some((_, url))) => (Some(url.clone()), url.clone()),
-            (Way::Spans, None) => (None, sink.url().to_owned()),
-            (_, None) => (Some(weir.sdk_url().to_owned()), sink.url().to_owned()),
+        let (metrics_url, traces_url) = match &collector {
+            Some((_, url)) => (url.clone(), url.clone()),
+            None => (weir.sdk_url().to_owned(), sink.url().to_owned()),
         };
+        let metrics_url = (counted == Counted::Metrics).then_some(metrics_url);
         let telemetry = |service: &str| Telemetry {
             service: service.to_owned(),
             metrics_url: metrics_url.clone(),
@@ -144,7 +156,7 @@ impl Fleet {
             servers.push(server);
         }
         Self {
-            way,
+            counted,
             weir,
             client,
             sink,
@@ -173,7 +185,11 @@ impl Fleet {
         let from = now();
         self.plans(PLANS_COUNTED).await;
         let until = now();
-        self.is_counted_by(self.way.basis()).await;
+        self.is_counted_by(match self.counted {
+            Counted::Metrics => "roots",
+            Counted::Spans => "spans",
+        })
+        .await;
         requests.shutdown().await;
         for server in self.servers {
             server.terminate().await;
@@ -181,7 +197,7 @@ impl Fleet {
         if let Some(collector) = self.collector {
             collector.terminate().await;
         }
-        if self.way == Way::Spans {
+        if self.counted == Counted::Spans {
             every_span_is_counted(&self.weir, &self.sink).await;
         }
         let counted = nanoseconds(from)..nanoseconds(until);
@@ -308,20 +324,29 @@ fn nanoseconds(at: DateTime<Utc>) -> u64 {
 }
 
 /// Starts a Collector that batches for as long as a quarter of an interval. Returns its URL, too.
-async fn start_collector(folder: &TempDir, weir: &WeirProcess, sink: &Sink) -> (Program, String) {
+async fn start_collector(
+    folder: &TempDir,
+    weir: &WeirProcess,
+    sink: &Sink,
+    counted: Counted,
+) -> (Program, String) {
     let port = free_port();
+    let of_traces = match counted {
+        Counted::Metrics => "otlp_http/sink",
+        Counted::Spans => "otlp_http/sink, otlp_http/weir",
+    };
     let configuration = format!(
         "
 receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{port}'}}}}}}}}
 processors: {{batch: {{timeout: 500ms}}}}
 exporters:
-  otlp_http/weir: {{metrics_endpoint: '{weir}/v1/metrics'}}
+  otlp_http/weir: {{endpoint: '{weir}'}}
   otlp_http/sink: {{traces_endpoint: '{sink}/v1/traces', compression: none}}
 service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
     metrics: {{receivers: [otlp], processors: [batch], exporters: [otlp_http/weir]}}
-    traces: {{receivers: [otlp], processors: [batch], exporters: [otlp_http/sink]}}
+    traces: {{receivers: [otlp], processors: [batch], exporters: [{of_traces}]}}
 ",
         weir = weir.sdk_url(),
         sink = sink.url()

@@ -247,8 +247,11 @@ fn others() -> Vec<Row> {
             client: "OpenTelemetry Collector: OTLP in, OTLP out",
             version: collector(),
             follows: "does not sample",
-            reports: "passes metrics on",
-            tests: &["fleet::a_fleet_behind_a_collector_keeps_the_budget_with_rare_exports"],
+            reports: "passes metrics or spans on",
+            tests: &[
+                "fleet::a_fleet_behind_a_collector_keeps_the_budget_with_rare_exports",
+                "fleet::a_fleet_behind_a_collector_that_sends_spans_alone_keeps_the_budget",
+            ],
         },
     ]
 }
