@@ -4,6 +4,8 @@
 pub mod demo;
 mod health;
 mod migrate;
+#[cfg(feature = "operate")]
+mod operate;
 #[cfg(feature = "simulate")]
 pub mod replay;
 mod serve;
@@ -45,6 +47,9 @@ enum Command {
     Token(token::TokenArgs),
     /// Ask a running service whether it is ready; exit status 0 if so
     Health(health::HealthArgs),
+    #[cfg(feature = "operate")]
+    #[command(flatten)]
+    Operate(weir_operate::Command),
 }
 
 /// Runs the command that was asked for.
@@ -61,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Token(args) => token::run(args),
         Command::Health(args) => health::run(&args),
+        #[cfg(feature = "operate")]
+        Command::Operate(command) => block_on(weir_operate::run(command, operate::SERVICE)),
     }
 }
 

@@ -10,6 +10,7 @@ mod bad_days;
 mod bad_input;
 mod bounds;
 mod chart;
+mod command_line;
 mod configuration;
 mod contract;
 mod crash;

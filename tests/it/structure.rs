@@ -92,8 +92,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "access",
             "allocation",
+            "api",
             "app",
             "clock",
+            "configuration",
             "settings",
             "simulate",
             "store",

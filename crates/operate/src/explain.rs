@@ -1,0 +1,166 @@
+//! `weir explain`: why does an operation have the probability it has?
+
+use std::process::ExitCode;
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use crate::connect::Connect;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use crate::table::Table;
+use crate::words::{a_month, field, number, percent, printable, text};
+
+/// Flags of `weir explain`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The service
+    service: String,
+    /// The operation; without it, all of the service are listed
+    operation: Option<String>,
+    /// How many operations to list
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    limit: usize,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub async fn run(args: Args) -> Outcome {
+    let client = args.connect.client()?;
+    let path = ["v1", "services", args.service.as_str()];
+    let service = client.get(&path, &[]).await?;
+    let operations = [path.as_slice(), &["operations"]].concat();
+    let (mut listed, page) = client.all(&operations, "operations").await?;
+    if let Some(wanted) = &args.operation {
+        let known = listed.len();
+        listed.retain(|it| it["operation"].as_str() == Some(wanted));
+        if listed.is_empty() {
+            let unknown = format!(
+                "the plan lists no operation {} among the {known} of {}; SDKs are served {} for it",
+                printable(wanted),
+                printable(&args.service),
+                percent(field(&page, "default_probability")),
+            );
+            return Err(Failure::Failed(unknown));
+        }
+    }
+    listed.sort_by(|one, other| {
+        let share = |it| field(it, "share_traces_per_second");
+        share(other).total_cmp(&share(one))
+    });
+    let all = json!({"service": service, "operations": listed});
+    args.output.print(&all, || {
+        tell_service(&service);
+        match (&args.operation, listed.first()) {
+            (Some(_), Some(operation)) => tell_operation(operation),
+            _ => tell_operations(&listed, args.limit),
+        }
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_service(service: &Value) {
+    let share = field(service, "share_traces_per_second");
+    anstream::println!(
+        "{} offers {} requests/s and gets {} traces/s ({} a month).",
+        text(service, "service"),
+        number(field(service, "offered_per_second")),
+        number(share),
+        a_month(share),
+    );
+    let group = text(service, "group");
+    if !group.is_empty() {
+        anstream::println!("It belongs to the group {group}.");
+    }
+    anstream::println!(
+        "Operations that no strategy lists are served {}.",
+        percent(field(service, "default_probability"))
+    );
+    for source in service["sources"].as_array().into_iter().flatten() {
+        let left_out = source["left_out"].as_bool() == Some(true);
+        anstream::println!(
+            "Counted by {}, {} s late{}.",
+            text(source, "basis"),
+            number(field(source, "late_seconds")),
+            if left_out {
+                "; left out, because another source counts the same requests"
+            } else {
+                ""
+            },
+        );
+    }
+    if service["applies_strategy"].as_bool() == Some(false) {
+        anstream::println!(
+            "It does NOT apply its strategy: it samples nearly everything, although it is served less."
+        );
+    }
+}
+
+fn tell_operation(operation: &Value) {
+    anstream::println!(
+        "\n{}: probability {}.",
+        text(operation, "operation"),
+        percent(field(operation, "probability"))
+    );
+    anstream::println!("Why: {}.", text(&operation["reason"], "explanation"));
+    let sampled = match operation["window_sampled"].as_u64() {
+        Some(sampled) => format!("{} sampled", number(sampled as f64)),
+        None => "its source does not say how many were sampled".into(),
+    };
+    anstream::println!(
+        "In the plan's window: {} requests, {sampled}. Estimated rate: {} requests/s.",
+        number(field(operation, "window_offered")),
+        number(field(operation, "offered_per_second")),
+    );
+    let target = field(&operation["reason"], "target_probability");
+    anstream::println!("Level, floor and cap alone would give {}.", percent(target));
+    if operation["listed"].as_bool() == Some(false) {
+        anstream::println!(
+            "Its service's strategy has no room for it: SDKs are served the default."
+        );
+    }
+    let names = operation["final_names"].as_array().into_iter().flatten();
+    let mut table = Table::new(&["final name", ">requests/s", ">share"]);
+    let mut some = false;
+    for name in names {
+        table.row([
+            text(name, "name"),
+            number(field(name, "requests_per_second")),
+            percent(field(name, "share")),
+        ]);
+        some = true;
+    }
+    if some {
+        anstream::println!("\nIts spans end with these names; all have its probability:");
+        table.print();
+    }
+}
+
+fn tell_operations(listed: &[Value], limit: usize) {
+    let titles = [
+        "operation",
+        ">kept/s",
+        ">offered/s",
+        ">probability",
+        "binding",
+        "why",
+    ];
+    let mut table = Table::new(&titles);
+    for operation in listed.iter().take(limit) {
+        table.row([
+            text(operation, "operation"),
+            number(field(operation, "share_traces_per_second")),
+            number(field(operation, "offered_per_second")),
+            percent(field(operation, "probability")),
+            text(operation, "binding"),
+            text(&operation["reason"], "explanation"),
+        ]);
+    }
+    anstream::println!();
+    table.print();
+    if listed.len() > limit {
+        anstream::println!("… and {} more (--limit)", listed.len() - limit);
+    }
+}

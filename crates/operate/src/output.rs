@@ -1,0 +1,36 @@
+//! What a command prints: a table for people, or JSON or YAML for programs.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::yaml;
+
+/// The flag of every command that shows something.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// How to print the answer; json and yaml have all that the service says
+    #[arg(long, short, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+}
+
+/// A way of printing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// As the service says it
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+impl Output {
+    /// Prints a value, or lets `people` say it.
+    pub fn print(self, value: &Value, people: impl FnOnce()) {
+        match self.output {
+            Format::Table => people(),
+            Format::Json => anstream::println!("{value:#}"),
+            Format::Yaml => anstream::print!("{}", yaml::write(value)),
+        }
+    }
+}
