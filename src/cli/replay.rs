@@ -47,6 +47,12 @@ pub struct ReplayArgs {
     /// Address of the server's listener for operators
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8778")]
     pub admin_url: String,
+    /// File with a token of role operator, if the server asks operators for one
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// File with a token of role agent, if the server asks agents for one
+    #[arg(long, value_name = "FILE")]
+    pub agent_token_file: Option<PathBuf>,
     /// How many intervals to play [default: all that are recorded]
     #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
     pub intervals: Option<usize>,
@@ -149,6 +155,22 @@ const MOST_BUDGET: f64 = 1e9;
 const MOST_SDKS: usize = 50_000;
 
 impl ReplayArgs {
+    /// A client with the tokens that the flags name.
+    fn client(&self) -> Result<Client, ReplayError> {
+        let read = |flag: &'static str, file: &Option<PathBuf>| {
+            let text = file.as_ref().map(std::fs::read_to_string).transpose();
+            text.map_err(|error| ReplayError::Flag {
+                flag,
+                value: file.iter().map(|file| file.display().to_string()).collect(),
+                problem: error.to_string(),
+            })
+        };
+        let operator = read("token-file", &self.token_file)?;
+        let agent = read("agent-token-file", &self.agent_token_file)?;
+        let client = Client::new(&self.sdk_url, &self.admin_url)?;
+        Ok(client.with_tokens(operator.as_deref(), agent.as_deref())?)
+    }
+
     /// Reads the traffic and lays it out over the intervals.
     ///
     /// # Errors
@@ -276,7 +298,7 @@ pub async fn replay(
 ) -> Result<Conclusion, ReplayError> {
     let play = args.prepare()?;
     let session = Session {
-        client: Client::new(&args.sdk_url, &args.admin_url)?,
+        client: args.client()?,
         warm_up: args.warm_up,
         outputs: Outputs {
             subtitle: args.subtitle(&play),

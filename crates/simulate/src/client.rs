@@ -7,8 +7,8 @@ mod answer;
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, IF_MATCH};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
+use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use self::answer::{Answer, read};
@@ -23,6 +23,10 @@ pub struct Client {
     http: reqwest::Client,
     sdk: Url,
     admin: Url,
+    /// Sent to the admin listener.
+    operator: Option<HeaderValue>,
+    /// Sent with reports.
+    agent: Option<HeaderValue>,
 }
 
 /// Why a request failed.
@@ -31,6 +35,9 @@ pub enum ClientError {
     /// The address is not valid.
     #[error("{0:?} is not an http:// address")]
     Address(String),
+    /// What is to be sent as a token cannot be sent.
+    #[error("a token must be printable ASCII")]
+    Token,
     /// The HTTP client could not be set up.
     #[error("cannot set up an HTTP client: {0}")]
     SetUp(String),
@@ -67,7 +74,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => status.is_server_error(),
-            Self::Address(_) | Self::SetUp(_) => false,
+            Self::Address(_) | Self::Token | Self::SetUp(_) => false,
         }
     }
 }
@@ -167,7 +174,27 @@ impl Client {
             http,
             sdk: base(sdk_url)?,
             admin: base(admin_url)?,
+            operator: None,
+            agent: None,
         })
+    }
+
+    /// Sends one token to the admin listener, and another one with reports.
+    ///
+    /// # Errors
+    /// One of them cannot be sent.
+    pub fn with_tokens(
+        mut self,
+        operator: Option<&str>,
+        agent: Option<&str>,
+    ) -> Result<Self, ClientError> {
+        self.operator = operator.map(bearer).transpose()?;
+        self.agent = agent.map(bearer).transpose()?;
+        Ok(self)
+    }
+
+    fn as_operator(&self, request: RequestBuilder) -> RequestBuilder {
+        authorized(request, self.operator.as_ref())
     }
 
     /// Asks for a service's strategy as an SDK does.
@@ -193,6 +220,7 @@ impl Client {
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
+        let request = authorized(request, self.agent.as_ref());
         let answer = match read(url, request).await {
             Ok(answer) => answer,
             Err(error) => return ReportAnswer::Again(None, error.to_string()),
@@ -230,7 +258,8 @@ impl Client {
     /// If the server does not answer, or refuses.
     pub async fn budget(&self) -> Result<Budget, ClientError> {
         let url = under(&self.admin, "v1/budget");
-        budget(read(url.clone(), self.http.get(url)).await?)
+        let request = self.as_operator(self.http.get(url.clone()));
+        budget(read(url, request).await?)
     }
 
     /// Sets the budget if its entity tag is still `tag`.
@@ -248,7 +277,7 @@ impl Client {
             .put(url.clone())
             .header(IF_MATCH, tag)
             .json(&serde_json::json!({ "traces_per_second": traces_per_second }));
-        budget(read(url, request).await?)
+        budget(read(url, self.as_operator(request)).await?)
     }
 
     /// The current plan; none before the first.
@@ -257,7 +286,8 @@ impl Client {
     /// If the server does not answer, or the answer makes no sense.
     pub async fn current_plan(&self) -> Result<Option<CurrentPlan>, ClientError> {
         let url = under(&self.admin, "v1/plans/current");
-        let answer = read(url.clone(), self.http.get(url)).await?;
+        let request = self.as_operator(self.http.get(url.clone()));
+        let answer = read(url, request).await?;
         if answer.status == StatusCode::NOT_FOUND || answer.status.is_server_error() {
             return Ok(None);
         }
@@ -270,6 +300,21 @@ impl Client {
                 stale: body.stale,
             })
         }))
+    }
+}
+
+/// A token as a header, which no log shows.
+fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let mut header = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+        .map_err(|_| ClientError::Token)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn authorized(request: RequestBuilder, token: Option<&HeaderValue>) -> RequestBuilder {
+    match token {
+        Some(token) => request.header(AUTHORIZATION, token),
+        None => request,
     }
 }
 

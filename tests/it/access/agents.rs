@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 use weir::access::Role;
 use weir::allocation::ServiceName;
+use weir::simulate::client::{Client, ReportAnswer};
 
 use super::{Bearer, Door, in_seconds, stored};
 use crate::otlp::messages::{METRICS, fixture, protobuf};
@@ -250,6 +251,31 @@ async fn xray_answers_rates_to_everybody_and_counts_for_agents() {
         .post(format!("{}/GetSamplingRules", weir.app.xray()));
     assert_eq!(rules.body("{}").send().await.unwrap().status(), 200);
     weir.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_presents_its_tokens() {
+    let door = Door::open(&["--require-agent-token"]).await;
+    let (operator, agent) = (
+        door.token("operator", &[]).await,
+        door.token("agent", &[]).await,
+    );
+    let client = Client::new(&door.app.sdk, &door.app.admin).unwrap();
+    let body = serde_json::to_vec(&report("a", Uuid::new_v4(), 1, 7)).unwrap();
+    assert!(client.budget().await.is_err());
+    let refused = client.report(body.clone()).await;
+    assert!(matches!(refused, ReportAnswer::Rejected(_)), "{refused:?}");
+
+    // As they stand in files.
+    let (operator, agent) = (format!("{operator}\n"), format!("{agent}\n"));
+    let client = client.with_tokens(Some(&operator), Some(&agent)).unwrap();
+    assert!(!format!("{client:?}").contains(&operator[5..20]));
+    let budget = client.budget().await.unwrap();
+    client.set_budget(7.0, &budget.tag).await.unwrap();
+    client.current_plan().await.unwrap();
+    let counted = client.report(body).await;
+    assert!(matches!(counted, ReportAnswer::Counted), "{counted:?}");
+    door.app.stop().await;
 }
 
 #[tokio::test]
