@@ -60,6 +60,8 @@ struct OfResource<'a> {
         default,
         rename = "scopeMetrics",
         alias = "scope_metrics",
+        alias = "scopeSpans",
+        alias = "scope_spans",
         deserialize_with = "list"
     )]
     scopes: Vec<&'a RawValue>,
@@ -181,22 +183,33 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads an `ExportMetricsServiceRequest`.
 pub(super) fn metrics<'a>(body: &'a [u8], into: &mut Extraction<'a>) -> Read {
+    each_scope(body, into, |of_scope: OfScope<'a>, into| {
+        let scope = of_scope.scope.unwrap_or_default();
+        let attributes = converted(scope.attributes, 0)?;
+        into.scope(Scope::new(
+            text(scope.name),
+            text(scope.version),
+            attributes,
+        ));
+        for one in of_scope.metrics {
+            metric(message(one.get())?, into)?;
+        }
+        Ok(())
+    })
+}
+
+/// Begins each resource of an export, and gives what is in each of its scopes to `read`.
+fn each_scope<'a, S: Deserialize<'a>>(
+    body: &'a [u8],
+    into: &mut Extraction<'a>,
+    mut read: impl FnMut(S, &mut Extraction<'a>) -> Read,
+) -> Read {
     for of_resource in request(body)? {
         let of_resource: OfResource<'_> = message(of_resource.get())?;
         let attributes = of_resource.resource.map(|resource| resource.attributes);
         into.begin(converted(attributes.unwrap_or_default(), 0)?);
         for of_scope in of_resource.scopes {
-            let of_scope: OfScope<'_> = message(of_scope.get())?;
-            let scope = of_scope.scope.unwrap_or_default();
-            let attributes = converted(scope.attributes, 0)?;
-            into.scope(Scope::new(
-                text(scope.name),
-                text(scope.version),
-                attributes,
-            ));
-            for one in of_scope.metrics {
-                metric(message(one.get())?, into)?;
-            }
+            read(message(of_scope.get())?, into)?;
         }
     }
     Ok(())

@@ -11,23 +11,7 @@ use super::super::attribute::Attributes;
 use super::super::extract::Extraction;
 use super::super::span::{RootSpan, SPAN_ID, SpanKind, TRACE_ID, is_none, is_read};
 use super::number::Any;
-use super::{
-    KeyValue, Read, Resource, Text, attributes, bytes, converted, list, message, request, text,
-};
-
-#[derive(Deserialize)]
-struct OfResource<'a> {
-    #[serde(borrow, default)]
-    resource: Option<Resource<'a>>,
-    #[serde(
-        borrow,
-        default,
-        rename = "scopeSpans",
-        alias = "scope_spans",
-        deserialize_with = "list"
-    )]
-    scopes: Vec<&'a RawValue>,
-}
+use super::{KeyValue, Read, Text, attributes, bytes, converted, each_scope, list, message, text};
 
 #[derive(Deserialize)]
 struct OfScope<'a> {
@@ -65,20 +49,14 @@ struct OfSpan<'a>(#[serde(borrow, deserialize_with = "attributes")] Vec<KeyValue
 
 /// Reads an `ExportTraceServiceRequest`.
 pub(in super::super) fn traces<'a>(body: &'a [u8], into: &mut Extraction<'a>) -> Read {
-    for of_resource in request(body)? {
-        let of_resource: OfResource<'_> = message(of_resource.get())?;
-        let attributes = of_resource.resource.map(|resource| resource.attributes);
-        into.begin(converted(attributes.unwrap_or_default(), 0)?);
-        for of_scope in of_resource.scopes {
-            let of_scope: OfScope<'_> = message(of_scope.get())?;
-            for one in of_scope.spans {
-                if let Some(root) = root(message(one.get())?)? {
-                    into.span(&root);
-                }
+    each_scope(body, into, |of_scope: OfScope<'a>, into| {
+        for one in of_scope.spans {
+            if let Some(root) = root(message(one.get())?)? {
+                into.span(&root);
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A span, if it is a root.
