@@ -1,4 +1,5 @@
-//! Writes the final names that this replica heard of: a row for each window and part of the services.
+//! Writes the final names that this replica heard of: a row for each window and part of the services. Where there are
+//! too many, it lets the quiet ones give way: whoever counts also answers polls, and so does not wait for that.
 //!
 //! Nobody's answer waits for it, and no plan reads it. A failure was logged by the store; then the names of one window
 //! are missing.
@@ -34,6 +35,21 @@ impl FinalNameWriter {
 
     /// Writes until told to stop, and then what was heard in the window that has begun.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.write_windows(stop) => {}
+            () = self.make_room() => {}
+        }
+    }
+
+    async fn make_room(&self) {
+        loop {
+            self.shared.dictionary.final_names().crowded().await;
+            let dictionary = Arc::clone(&self.shared.dictionary);
+            blocking(move || dictionary.final_names().make_room()).await;
+        }
+    }
+
+    async fn write_windows(&self, stop: CancellationToken) {
         loop {
             let now = self.shared.clock.timestamp();
             let window = Window::aligned(now, self.shared.interval.as_millis() as i64);

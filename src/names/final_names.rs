@@ -5,10 +5,13 @@
 //! it at the end of each window. So they are an estimate: what a replica has heard since then is lost if it dies.
 //! Nothing is counted twice.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::allocation::{OVERFLOW_NAME, OperationName, ServiceName};
 use crate::store::{FinalName, ServiceFinalNames};
@@ -17,7 +20,8 @@ use crate::telemetry::metrics::Metrics;
 /// Final names of one service that are written, and shown. The others are summed in `__other__`.
 const OF_SERVICE: usize = 200;
 
-/// Final names of one service that are counted meanwhile. With more, the busiest of them stay.
+/// Final names of one service that are counted meanwhile. With more, the busiest of them stay, and until the quiet
+/// ones have given way, new ones are summed in `__other__`.
 const COUNTED_OF_SERVICE: usize = 4 * OF_SERVICE;
 
 /// Final names of all services in a window.
@@ -38,8 +42,13 @@ pub struct FinalCount<'a> {
 }
 
 /// Counts final names until they are written.
+///
+/// Threads that answer polls count. So counting takes a look-up and no more: quiet names give way elsewhere
+/// ([`FinalNames::make_room`]), and the lock is not held while names are compared.
 pub struct FinalNames {
     counted: Mutex<Counted>,
+    /// Whether there may be something for [`FinalNames::make_room`] to do.
+    crowded: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -51,17 +60,27 @@ struct Counted {
     bytes: usize,
     /// Whether nothing new fits any more, even though quiet names gave way.
     full: bool,
+    /// Services in which quiet names are to give way.
+    crowded: HashSet<Box<str>>,
     /// Digests of the names that were taken last. Ids in names do not come again, so these stay before others.
-    before: HashSet<u64>,
+    before: Arc<HashSet<u64>>,
 }
 
-/// Requests by name at start and final name.
-type Service = HashMap<Box<str>, HashMap<Box<str>, u64>>;
+/// The final names of one service.
+#[derive(Default)]
+struct Service {
+    /// Requests by name at start and final name.
+    starts: HashMap<Box<str>, HashMap<Box<str>, u64>>,
+    names: usize,
+    /// Those of its texts.
+    bytes: usize,
+}
 
 impl FinalNames {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             counted: Mutex::default(),
+            crowded: Notify::new(),
             metrics,
         }
     }
@@ -75,30 +94,50 @@ impl FinalNames {
         if names.is_empty() || ServiceName::check(service).is_err() {
             return;
         }
+        let mut names = Cow::Borrowed(names);
+        if names.len() > OF_SERVICE {
+            // Those that come when there is no room are folded.
+            names.to_mut().sort_by_key(|of| Reverse(of.requests));
+        }
         let mut counted = self.counted();
-        let folded = names.iter().map(|name| counted.add(service, name));
+        let unknown = counted.add_known(service, &names);
+        let folded = unknown.into_iter().map(|name| counted.add(service, name));
         let folded = folded.fold(0, u64::saturating_add);
         self.metrics.final_names_folded.inc_by(folded);
         self.metrics.final_names.set(counted.names as f64);
+        if !counted.crowded.is_empty() {
+            self.crowded.notify_one();
+        }
+    }
+
+    /// Waits until there may be too many names.
+    pub async fn crowded(&self) {
+        self.crowded.notified().await;
+    }
+
+    /// Lets quiet names give way where there are too many. Takes a while, in which others count.
+    pub fn make_room(&self) {
+        let crowded = std::mem::take(&mut self.counted().crowded);
+        for service in crowded {
+            let (taken, before) = self.counted().take_out(&service);
+            let Some(taken) = taken else { continue };
+            let (kept, folded) = taken.shrunk(&service, &before);
+            self.metrics.final_names_folded.inc_by(folded);
+            let mut counted = self.counted();
+            counted.put_back(service, kept);
+            self.metrics.final_names.set(counted.names as f64);
+        }
     }
 
     /// Takes what was counted since the last call: of each service its busiest names.
     #[must_use]
     pub fn take(&self) -> Vec<ServiceFinalNames> {
-        let mut counted = std::mem::take(&mut *self.counted());
-        let folded = counted.shrink();
-        self.metrics.final_names_folded.inc_by(folded);
+        let counted = std::mem::take(&mut *self.counted());
         let mut before = HashSet::with_capacity(counted.names);
-        let services = counted.services.into_iter().map(|(service, starts)| {
-            let names = starts.into_iter().flat_map(|(at_start, ends)| {
-                let named = move |(at_end, requests): (Box<str>, u64)| FinalName {
-                    at_start: at_start.clone().into(),
-                    at_end: at_end.into(),
-                    requests,
-                };
-                ends.into_iter().map(named)
-            });
-            let names: Vec<FinalName> = names.collect();
+        let services = counted.services.into_iter().map(|(service, names)| {
+            let (kept, folded) = names.shrunk(&service, &counted.before);
+            self.metrics.final_names_folded.inc_by(folded);
+            let names: Vec<FinalName> = kept.into_names().collect();
             let digests = names
                 .iter()
                 .map(|of| digest(&service, &of.at_start, &of.at_end));
@@ -108,91 +147,161 @@ impl FinalNames {
         });
         let services = services.collect();
         let mut now = self.counted();
-        now.before = before;
+        now.before = Arc::new(before);
         self.metrics.final_names.set(now.names as f64);
         services
     }
 }
 
 impl Counted {
+    /// Adds requests under names that are known, and returns the others. Those of a name at start mostly come one
+    /// after the other.
+    fn add_known<'n, 'c>(
+        &mut self,
+        service: &str,
+        names: &'n [FinalCount<'c>],
+    ) -> Vec<&'n FinalCount<'c>> {
+        let Some(of_service) = self.services.get_mut(service) else {
+            return names.iter().collect();
+        };
+        let (mut unknown, mut under) = (Vec::new(), None);
+        for name in names {
+            if under
+                .as_ref()
+                .is_none_or(|(start, _)| *start != name.at_start)
+            {
+                let ends = of_service.starts.get_mut(name.at_start);
+                under = ends.map(|ends| (name.at_start, ends));
+            }
+            let sum = under
+                .as_mut()
+                .and_then(|(_, ends)| ends.get_mut(name.at_end));
+            match sum {
+                Some(sum) => *sum = sum.saturating_add(name.requests),
+                None => unknown.push(name),
+            }
+        }
+        unknown
+    }
+
     /// Adds requests. Returns how many were folded into `__other__`, or left out.
     fn add(&mut self, service: &str, of: &FinalCount<'_>) -> u64 {
         let is_valid = |name| OperationName::check(name).is_ok();
         if !is_valid(of.at_start) {
             return of.requests;
         }
-        let mut folded = 0;
         if is_valid(of.at_end) {
             if self.add_named(service, of.at_start, of.at_end, of.requests) {
                 return 0;
             }
-            folded = self.make_room(service);
-            if self.add_named(service, of.at_start, of.at_end, of.requests) {
-                return folded;
-            }
+            self.note_crowd(service);
         }
         self.add_named(service, of.at_start, OVERFLOW_NAME, of.requests);
-        folded.saturating_add(of.requests)
+        of.requests
     }
 
     /// Adds requests if the name is known or there is room for it.
     fn add_named(&mut self, service: &str, at_start: &str, at_end: &str, requests: u64) -> bool {
-        let starts = self.services.get_mut(service);
-        let known = starts.and_then(|starts| starts.get_mut(at_start)?.get_mut(at_end));
+        let of_service = self.services.get_mut(service);
+        let names = of_service.as_ref().map_or(0, |of| of.names);
+        let known = of_service.and_then(|of| of.starts.get_mut(at_start)?.get_mut(at_end));
         if let Some(known) = known {
             *known = known.saturating_add(requests);
             return true;
         }
-        let names = self.services.get(service).map_or(0, names_of);
         let bytes = service.len() + at_start.len() + at_end.len();
-        if names >= COUNTED_OF_SERVICE || self.names >= ALL || self.bytes + bytes > BYTES {
+        let most = match at_end {
+            OVERFLOW_NAME => COUNTED_OF_SERVICE + OF_SERVICE,
+            _ => COUNTED_OF_SERVICE,
+        };
+        if names >= most || self.names >= ALL || self.bytes + bytes > BYTES {
             return false;
         }
         self.names += 1;
         self.bytes += bytes;
-        let starts = self.services.entry(service.into()).or_default();
-        let ends = starts.entry(at_start.into()).or_default();
-        ends.insert(at_end.into(), requests);
+        let of_service = self.services.entry(service.into()).or_default();
+        of_service.add(service, (at_start.into(), at_end.into()), requests);
         true
     }
 
-    /// Makes room for names of a service: its quiet names give way, then those of all services. Returns the requests
-    /// that were folded.
-    fn make_room(&mut self, service: &str) -> u64 {
-        let of_service = self.services.get(service).map_or(0, names_of);
-        if of_service >= COUNTED_OF_SERVICE {
-            return self.shrink_service(service);
+    /// Notes where names are to give way: in a service with too many of its own, else in all.
+    fn note_crowd(&mut self, service: &str) {
+        let names = self.services.get(service).map_or(0, |of| of.names);
+        if names >= COUNTED_OF_SERVICE {
+            if !self.crowded.contains(service) {
+                self.crowded.insert(service.into());
+            }
+        } else if !std::mem::replace(&mut self.full, true) {
+            let large = self.services.iter().filter(|(_, of)| of.is_large());
+            self.crowded.extend(large.map(|(name, _)| name.clone()));
         }
-        if std::mem::replace(&mut self.full, true) {
-            return 0;
-        }
-        self.shrink()
     }
 
-    /// Leaves the busiest names of every service.
-    fn shrink(&mut self) -> u64 {
-        let services: Vec<Box<str>> = self.services.keys().cloned().collect();
-        let folded = services.iter().map(|service| self.shrink_service(service));
-        folded.fold(0, u64::saturating_add)
+    /// Takes the names of a service out, if there are too many. Requests are counted beside them meanwhile.
+    fn take_out(&mut self, service: &str) -> (Option<Service>, Arc<HashSet<u64>>) {
+        let held = self.services.get_mut(service);
+        let taken = held.filter(|of| of.is_large()).map(std::mem::take);
+        if let Some(of) = &taken {
+            self.names -= of.names;
+            self.bytes -= of.bytes;
+        }
+        (taken, Arc::clone(&self.before))
     }
 
-    /// Leaves the busiest names of a service, those first that were there before. Returns the requests of the others,
-    /// which are folded.
-    fn shrink_service(&mut self, service: &str) -> u64 {
-        let Some(starts) = self.services.get_mut(service) else {
-            return 0;
-        };
-        if names_of(starts) <= OF_SERVICE {
-            return 0;
+    /// Puts the names of a service back, and adds what was counted meanwhile.
+    fn put_back(&mut self, service: Box<str>, mut kept: Service) {
+        let meanwhile = self.services.remove(&service).unwrap_or_default();
+        self.names -= meanwhile.names;
+        self.bytes -= meanwhile.bytes;
+        for (at_start, at_end, requests) in meanwhile.into_counts() {
+            kept.add(&service, (at_start, at_end), requests);
         }
-        let before = &self.before;
-        let mut names: Vec<_> = std::mem::take(starts)
-            .into_iter()
-            .flat_map(|(start, ends)| {
-                let of = move |(end, requests)| (start.clone(), end, requests);
-                ends.into_iter().map(of)
+        self.names += kept.names;
+        self.bytes += kept.bytes;
+        self.services.insert(service, kept);
+    }
+}
+
+impl Service {
+    fn is_large(&self) -> bool {
+        self.names > OF_SERVICE
+    }
+
+    fn add(&mut self, service: &str, (at_start, at_end): (Box<str>, Box<str>), requests: u64) {
+        let bytes = service.len() + at_start.len() + at_end.len();
+        let sum = self.starts.entry(at_start).or_default().entry(at_end);
+        let sum = sum.or_insert_with(|| {
+            self.names += 1;
+            self.bytes += bytes;
+            0
+        });
+        *sum = sum.saturating_add(requests);
+    }
+
+    /// All counts: the name at start, the final name, the requests.
+    fn into_counts(self) -> impl Iterator<Item = (Box<str>, Box<str>, u64)> {
+        self.starts.into_iter().flat_map(|(at_start, ends)| {
+            let of = move |(at_end, requests)| (at_start.clone(), at_end, requests);
+            ends.into_iter().map(of)
+        })
+    }
+
+    fn into_names(self) -> impl Iterator<Item = FinalName> {
+        self.into_counts()
+            .map(|(at_start, at_end, requests)| FinalName {
+                at_start: at_start.into(),
+                at_end: at_end.into(),
+                requests,
             })
-            .collect();
+    }
+
+    /// The busiest names, those first that were there before. Also returns the requests of the others, which are
+    /// folded.
+    fn shrunk(self, service: &str, before: &HashSet<u64>) -> (Self, u64) {
+        if !self.is_large() {
+            return (self, 0);
+        }
+        let mut names: Vec<_> = self.into_counts().collect();
         names.sort_by_cached_key(|(start, end, requests)| {
             let was_there = before.contains(&digest(service, start, end));
             // What is folded already needs its place.
@@ -203,30 +312,17 @@ impl Counted {
                 end.clone(),
             )
         });
-        self.names -= names.len();
-        let mut folded = 0_u64;
+        let (mut kept, mut folded) = (Self::default(), 0_u64);
         for (place, (start, end, requests)) in names.into_iter().enumerate() {
-            let ends = starts.entry(start.clone()).or_default();
-            self.bytes -= service.len() + start.len() + end.len();
             let stays = place < OF_SERVICE;
-            let end = if stays { end } else { OVERFLOW_NAME.into() };
             if !stays {
                 folded = folded.saturating_add(requests);
             }
-            let bytes = service.len() + start.len() + end.len();
-            let sum = ends.entry(end).or_insert_with(|| {
-                self.names += 1;
-                self.bytes += bytes;
-                0
-            });
-            *sum = sum.saturating_add(requests);
+            let end = if stays { end } else { OVERFLOW_NAME.into() };
+            kept.add(service, (start, end), requests);
         }
-        folded
+        (kept, folded)
     }
-}
-
-fn names_of(service: &Service) -> usize {
-    service.values().map(HashMap::len).sum()
 }
 
 fn digest(service: &str, at_start: &str, at_end: &str) -> u64 {

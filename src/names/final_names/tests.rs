@@ -1,5 +1,7 @@
 //! Which final names stay when there are too many.
 
+use futures_util::FutureExt;
+
 use super::*;
 
 fn counter() -> (FinalNames, Arc<Metrics>) {
@@ -36,11 +38,15 @@ fn names_with_ids_do_not_push_out_those_that_were_there_before() {
         let ids = (0..5000).map(|id| format!("GET /user/{window}-{id}"));
         for (id, name) in ids.enumerate() {
             count(&names, "shop", &name, 2);
+            if id % 600 == 0 {
+                names.make_room();
+            }
             // Routes come last in the window, and with fewer requests each, but for the first window.
             if window == 0 && id < routes.len() {
                 count(&names, "shop", &routes[id], 3);
             }
         }
+        names.make_room();
         if window > 0 {
             routes
                 .iter()
@@ -62,6 +68,40 @@ fn names_with_ids_do_not_push_out_those_that_were_there_before() {
     let folded = metrics.final_names_folded.get();
     assert!((20_000..30_000).contains(&folded), "{folded}");
     assert_eq!(metrics.final_names.get(), 0.0, "all are taken");
+}
+
+/// Threads that answer polls count.
+#[test]
+fn counting_leaves_it_to_others_to_compare_names_and_does_not_wait_for_them() {
+    let (names, metrics) = counter();
+    assert_eq!(names.crowded().now_or_never(), None);
+    let requests = |id: u64| 1 + id % 7;
+    for id in 0..2000 {
+        count(&names, "shop", &format!("GET /{id}"), requests(id));
+        count(&names, "small", "GET /", 1);
+    }
+    let held = names.counted().services["shop"].names;
+    assert_eq!(held, COUNTED_OF_SERVICE + 1, "and __other__");
+    assert_eq!(
+        metrics.final_names_folded.get(),
+        (800..2000).map(requests).sum::<u64>()
+    );
+    assert_eq!(names.crowded().now_or_never(), Some(()));
+    // While room is being made, no lock is held and names are counted.
+    let (taken, before) = names.counted().take_out("shop");
+    count(&names, "shop", "GET /7", 1000);
+    count(&names, "shop", "GET /new", 2000);
+    let (kept, folded) = taken.expect("it is large").shrunk("shop", &before);
+    assert!(folded > 0);
+    names.counted().put_back("shop".into(), kept);
+    // The busiest of before with __other__, those of meanwhile, and that of the small service.
+    assert_eq!(names.counted().names, OF_SERVICE + 2 + 1);
+    let taken = names.take();
+    let shop = of(&taken, "shop");
+    assert_eq!(shop["GET /new"], 2000);
+    let all = (0..2000).map(requests).sum::<u64>() + 3000;
+    assert_eq!(shop.values().sum::<u64>(), all, "all are counted");
+    assert_eq!(names.counted().bytes, 0);
 }
 
 #[test]
