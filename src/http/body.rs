@@ -27,6 +27,10 @@ const UNIT_BYTES: usize = 1024;
 /// How many bytes are decompressed before more room is reserved.
 pub const UNPACKED_AT_ONCE: usize = 256 * 1024;
 
+/// The room that is made for a body with its first bytes, if so much is announced. Small beside what a
+/// connection takes that has sent them.
+const AT_ONCE_BYTES: usize = 16 * 1024;
+
 /// The memory that all bodies may take together, from their arrival until they have been read.
 ///
 /// The largest body times the number of connections is more memory than any machine has. A client
@@ -165,7 +169,8 @@ pub async fn read_in(
 ) -> Result<Body, Problem> {
     let encoding = Encoding::of(request)?;
     check_announced(request.headers(), limit)?;
-    let raw = tokio::time::timeout(TIME_LIMIT, read(payload, limit, room));
+    let expected = announced(request.headers()).unwrap_or_default();
+    let raw = tokio::time::timeout(TIME_LIMIT, read(payload, expected, limit, room));
     let raw = raw.await.map_err(|_| Problem::TooSlow)??;
     match encoding {
         Encoding::Identity => Ok(raw),
@@ -190,12 +195,15 @@ pub fn check_announced(headers: &HeaderMap, limit: usize) -> Result<(), Problem>
     if expectations.any(|expected| !expected.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Problem::ExpectationFailed);
     }
-    let announced = headers.get(CONTENT_LENGTH);
-    let length = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit as u64) {
+    if announced(headers).is_some_and(|length| length > limit as u64) {
         return Err(Problem::TooLarge(limit));
     }
     Ok(())
+}
+
+/// The length of a body as its head says it.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 enum Encoding {
@@ -238,7 +246,12 @@ pub fn media_type(headers: &HeaderMap) -> Option<&str> {
     given.split(';').next().map(str::trim)
 }
 
-async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Body, Problem> {
+async fn read(
+    mut payload: Payload,
+    expected: u64,
+    limit: usize,
+    room: &BodyRoom,
+) -> Result<Body, Problem> {
     let (mut bytes, mut held) = (Vec::new(), room.reserve()?);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::Malformed {
@@ -249,6 +262,11 @@ async fn read(mut payload: Payload, limit: usize, room: &BodyRoom) -> Result<Bod
             return Err(Problem::TooLarge(limit));
         }
         held.cover(bytes.len() + chunk.len())?;
+        if bytes.is_empty() {
+            // A small body does not grow step by step; a large one takes room as it comes.
+            let all = usize::try_from(expected).unwrap_or(usize::MAX);
+            bytes.reserve(chunk.len().max(all.min(AT_ONCE_BYTES)));
+        }
         bytes.extend_from_slice(&chunk);
     }
     Ok(Body { bytes, _room: held })

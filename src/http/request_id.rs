@@ -1,18 +1,21 @@
 //! Request ids: they tie an answer to the log lines of its request.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tracing::Instrument;
 use uuid::Uuid;
 
 /// The header that carries the id, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id of our own: the digits of 32 and of 64 bits, and what separates them.
+const LONGEST_OWN: usize = 8 + 1 + 16;
 
 /// The longest id accepted from a client.
 const LONGEST: usize = 64;
@@ -23,8 +26,7 @@ pub(super) async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let given = request.headers().get(REQUEST_ID).and_then(sound);
-    let id = given.unwrap_or_else(|| RequestId::next().header());
+    let id = id_of(request.headers());
     let text = id.to_str().unwrap_or_default();
     let span = tracing::info_span!(
         "request",
@@ -42,6 +44,12 @@ pub(super) async fn identify(
     let mut response = answered.instrument(span).await?.map_into_boxed_body();
     response.headers_mut().insert(REQUEST_ID, id);
     Ok(response)
+}
+
+/// The id of a request: the client's, or a new one.
+pub fn id_of(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).and_then(sound);
+    given.unwrap_or_else(|| RequestId::next().header())
 }
 
 /// The client's id, if it can be written to a log line.
@@ -63,7 +71,9 @@ impl RequestId {
     }
 
     fn header(&self) -> HeaderValue {
-        HeaderValue::try_from(self.to_string()).expect("hexadecimal digits fit a header")
+        let mut text = String::with_capacity(LONGEST_OWN);
+        write!(text, "{self}").expect("it is written into memory");
+        HeaderValue::try_from(text).expect("hexadecimal digits fit a header")
     }
 }
 

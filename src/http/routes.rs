@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{ServiceConfig, resource, to};
@@ -79,7 +80,7 @@ impl Route {
         self
     }
 
-    /// Gives its requests no ids: they are too frequent to be logged.
+    /// Gives its requests no ids: they are too frequent to be logged, or the handler gives them.
     #[must_use]
     pub const fn unidentified(mut self) -> Self {
         self.identified = false;
@@ -95,7 +96,9 @@ impl Route {
 
     fn registered(self, method: &'static str, guard: &Arc<Guard>) -> actix_web::Route {
         let method = Method::from_bytes(method.as_bytes()).expect("a method's name is ASCII");
-        let mut route = (self.handler)().method(method);
+        // actix's own guard for methods makes a list of them for each request, for an answer that is not used here.
+        let is_of_method = fn_guard(move |context| context.head().method == method);
+        let mut route = (self.handler)().guard(is_of_method);
         if !self.ignores_others {
             route = route.wrap(from_fn(move |request, next| {
                 refuse_others(self.query, request, next)
