@@ -5,6 +5,7 @@
 //! report is refused at once: memory stays bounded while the database is away.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -201,14 +202,15 @@ impl CommitterTask {
 /// Takes the reports for one transaction. A second report of an (agent, epoch) stays for the next.
 fn take_group(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut group: Vec<Waiting> = Vec::new();
-    let mut agents = HashSet::new();
+    // By their hashes: one that looks like another waits for the next group.
+    let (mut agents, hasher) = (HashSet::new(), RandomState::new());
     let mut rest = VecDeque::new();
     let mut counts = 0;
     while let Some(waiting) = held.pop_front() {
         let fits = group.is_empty()
             || (group.len() < GROUP_REPORTS && counts + waiting.counts <= GROUP_COUNTS);
-        let key = (waiting.report.agent.clone(), waiting.report.epoch);
-        if fits && agents.insert(key) {
+        let key = (waiting.report.agent.as_str(), waiting.report.epoch);
+        if fits && agents.insert(hasher.hash_one(key)) {
             counts += waiting.counts;
             group.push(waiting);
         } else {

@@ -17,7 +17,7 @@ use super::states::SourceKey;
 use super::streams::{
     self, Counts, FinalCounts, Instants, Said, SourceState, Taken, Unit, Unreadable,
 };
-use super::{Acknowledged, Counted, Ingest, IngestError, Pending, SourceExport, Weight, in_time};
+use super::{Acknowledged, Ingest, IngestError, Pending, SourceExport, in_time};
 use crate::allocation::{AgentCount, AgentName, Basis, Timestamp, Window};
 use crate::names::{FinalCount, agent_id};
 use crate::store::{self, Admission, NextState, ResolvedReport, StoreError};
@@ -64,7 +64,28 @@ impl Ingest {
         mut exports: Vec<SourceExport<'_>>,
     ) -> Result<Exported, IngestError> {
         self.weigh(&mut exports);
-        let sources = in_time(self.sources(&exports)).await?;
+        let mut sources = self.sources(&exports).await?;
+        let said = match (&exports[..], sources.pop()) {
+            // Mostly a body is of one process.
+            ([export], Some(source)) => self.export_one(export, source).await?,
+            (_, last) => {
+                self.export_all(&exports, sources.into_iter().chain(last))
+                    .await?
+            }
+        };
+        said.count(&self.metrics);
+        Ok(Exported {
+            rejected: said.rejected(),
+            said: (!said.is_empty()).then(|| said.in_words(unit(&exports))),
+        })
+    }
+
+    /// Counts the exports of several sources, some at a time.
+    async fn export_all(
+        &self,
+        exports: &[SourceExport<'_>],
+        sources: impl Iterator<Item = Source>,
+    ) -> Result<Said, IngestError> {
         let mut waiting = exports.iter().zip(sources);
         let mut running = FuturesUnordered::new();
         let mut said = Said::default();
@@ -74,14 +95,9 @@ impl Ingest {
             running.extend(next.map(|(export, source)| self.export_one(export, source)));
             match running.next().await {
                 Some(of_one) => said.add(of_one?),
-                None => break,
+                None => return Ok(said),
             }
         }
-        said.count(&self.metrics);
-        Ok(Exported {
-            rejected: said.rejected(),
-            said: (!said.is_empty()).then(|| said.in_words(unit(&exports))),
-        })
     }
 
     /// The sources of exports, with their states: those that are remembered, and the others from the
@@ -100,7 +116,10 @@ impl Ingest {
             .filter(|source| source.stored.is_none())
             .map(|source| source.key.clone())
             .collect();
-        let read = self.read(&unknown).await?;
+        if unknown.is_empty() {
+            return Ok(sources);
+        }
+        let read = in_time(self.read(&unknown)).await?;
         let missing = sources.iter_mut().filter(|source| source.stored.is_none());
         for (source, stored) in missing.zip(read) {
             source.stored = stored;
@@ -133,14 +152,18 @@ impl Ingest {
                 return Ok(Said::default());
             }
             let number = stored.as_ref().map_or(0, |stored| stored.number);
-            let mut taken = streams::take(&state, export, instants);
-            if taken.next == state {
-                if let Some(stored) = stored {
-                    self.states.put(key, stored);
-                }
+            let mut taken = streams::take(state, export, instants);
+            let bytes = streams::encode(&mut taken.next, instants.now_ns);
+            // A state has one encoding.
+            let is_as_before =
+                |stored: &mut store::SourceState| stored.bytes.as_ref() == Some(&bytes);
+            if let Some(same) = stored.take_if(is_as_before) {
+                self.states.put(key, same);
                 return Ok(taken.said);
             }
-            let bytes = streams::encode(&mut taken.next, instants.now_ns);
+            if stored.is_none() && taken.next == SourceState::default() {
+                return Ok(taken.said);
+            }
             let next = store::SourceState {
                 number: number + 1,
                 bytes: Some(bytes),
@@ -170,15 +193,14 @@ impl Ingest {
     ) -> bool {
         let ends = export.points.iter().map(|point| point.time_ns);
         let heard_until_ns = state.counted_until_ns.saturating_add(instants.interval_ns);
-        let of_spans = unit(std::slice::from_ref(export)) == Unit::Spans;
-        let is_left_out = of_spans
+        let is_left_out = export.is_of_spans()
             && ends
                 .max()
                 .is_some_and(|newest_ns| newest_ns < heard_until_ns)
             && self.standing(&export.service, Basis::Spans) == Standing::LeftOut;
         if is_left_out {
             let left_out = self.metrics.source_requests_left_out.of(CountBasis::Spans);
-            left_out.inc_by(requests(export));
+            left_out.inc_by(export.requests_of_spans());
         }
         is_left_out
     }
@@ -304,22 +326,10 @@ impl Ingest {
 
 /// What exports are made of. Those of one body are all of the same.
 fn unit(exports: &[SourceExport<'_>]) -> Unit {
-    let mut points = exports.iter().flat_map(|export| &export.points);
-    if points.any(|point| matches!(point.counted, Counted::Span { .. })) {
-        Unit::Spans
-    } else {
-        Unit::Points
+    match exports.iter().any(SourceExport::is_of_spans) {
+        true => Unit::Spans,
+        false => Unit::Points,
     }
-}
-
-/// How many requests the spans of an export stand for.
-fn requests(export: &SourceExport<'_>) -> u64 {
-    let others = export.points.iter().map(|point| match point.counted {
-        Counted::Span { weight, .. } => weight.map_or(0, Weight::beside_itself),
-        _ => 0,
-    });
-    let (others, _) = Weight::whole(others.fold(0, u64::saturating_add));
-    others.saturating_add(export.points.len() as u64)
 }
 
 fn nanoseconds(at: Timestamp) -> u64 {

@@ -175,8 +175,13 @@ impl Ingest {
     /// # Errors
     /// The database's, if there are names to add.
     pub async fn resolve(&self, report: Report<'_>) -> Result<Pending, IngestError> {
-        let resolving = async { Ok(self.dictionary.resolve(report.names()).await?) };
-        let Resolved { rows, names } = in_time(resolving).await?;
+        let Resolved { rows, names } = match self.dictionary.known(report.names()) {
+            Some(resolved) => resolved,
+            None => {
+                let resolving = async { Ok(self.dictionary.resolve(report.names()).await?) };
+                in_time(resolving).await?
+            }
+        };
         let totals = ReportTotals::of(&report, &rows);
         let seen = ServiceInstances::of(&report, &rows, &names);
         let numbers = Numbers {

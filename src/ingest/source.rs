@@ -22,6 +22,24 @@ pub struct SourceExport<'a> {
     pub points: Vec<Point<'a>>,
 }
 
+impl SourceExport<'_> {
+    /// Whether it is made of root spans.
+    pub(super) fn is_of_spans(&self) -> bool {
+        let mut points = self.points.iter();
+        points.any(|point| matches!(point.counted, Counted::Span { .. }))
+    }
+
+    /// How many requests its spans stand for.
+    pub(super) fn requests_of_spans(&self) -> u64 {
+        let others = self.points.iter().map(|point| match point.counted {
+            Counted::Span { weight, .. } => weight.map_or(0, Weight::beside_itself),
+            _ => 0,
+        });
+        let (others, _) = Weight::whole(others.fold(0, u64::saturating_add));
+        others.saturating_add(self.points.len() as u64)
+    }
+}
+
 /// One value of one stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point<'a> {

@@ -178,6 +178,11 @@ impl Dictionary {
         self.names.store(Arc::new(names));
     }
 
+    /// The numbers of (service, operation) names, in the same order; none if some may be added.
+    pub fn known<'a>(&self, wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Resolved> {
+        self.look_up(wanted).ok()
+    }
+
     /// The numbers of (service, operation) names, in the same order. Adds names as long as they
     /// fit.
     ///

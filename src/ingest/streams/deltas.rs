@@ -4,9 +4,8 @@
 //! its series alone. One collection of an SDK gives all streams the same time. So times are remembered
 //! once for the source, and of each series in which of them it was.
 
-use std::collections::BTreeMap;
-
 use super::said::Reason;
+use super::sorted::Sorted;
 use super::state::STREAMS;
 
 /// The times that are remembered: one bit of a series' set each.
@@ -18,7 +17,7 @@ pub struct Deltas {
     /// Times of values, in the order in which they arrived.
     pub times: Vec<u64>,
     /// Of each series, in which of the times it was: bit `i` is `times[i]`.
-    pub series: BTreeMap<u64, u64>,
+    pub series: Sorted<u64, u64>,
     /// The newest time that was forgotten.
     pub forgotten_ns: u64,
 }
@@ -43,7 +42,7 @@ impl Deltas {
             None => self.remember(time_ns, now_ns),
         };
         let mask = 1 << bit;
-        if let Some(seen) = self.series.get_mut(&series) {
+        if let Some(seen) = self.series.get_mut(series) {
             let is_new = *seen & mask == 0;
             *seen |= mask;
             return Ok(is_new);

@@ -1,6 +1,6 @@
 //! What a point adds to what was counted.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use super::Instants;
 use super::said::{Reason, Said};
@@ -28,33 +28,25 @@ pub struct Differences {
     /// What is not counted.
     pub said: Said,
     instants: Instants,
-    /// When processes were heard before this export, by start and time: streams of one process have the
-    /// same start.
-    heard: BTreeSet<(u64, u64)>,
+    /// When processes were heard before this export, by start and time, sorted: streams of one process have the
+    /// same start. Nothing if no stream is new.
+    heard: Vec<(u64, u64)>,
     /// New streams for which there is still room.
     room: usize,
 }
 
 impl Differences {
-    pub fn new(state: &SourceState, points: &[&Point<'_>], instants: Instants) -> Self {
-        let mut next = state.clone();
-        if next.since_ns == 0 {
-            next.since_ns = points.last().map_or(0, |point| point.time_ns);
+    pub fn new(mut state: SourceState, points: &[&Point<'_>], instants: Instants) -> Self {
+        if state.since_ns == 0 {
+            state.since_ns = points.last().map_or(0, |point| point.time_ns);
         }
-        let counters = state.counters.iter();
-        let heard = counters.map(|((_, start_ns), counter)| (*start_ns, counter.time_ns));
-        let heard = heard.collect();
-        let keys = points.iter().map(|point| key(point));
-        let known: BTreeSet<StreamKey> = keys
-            .filter(|key| state.counters.contains_key(key))
-            .collect();
         Self {
-            next,
+            heard: heard(&state, points),
+            room: STREAMS - known(&state, points),
+            next: state,
             span: Spans::default(),
             said: Said::default(),
             instants,
-            heard,
-            room: STREAMS - known.len().min(STREAMS),
         }
     }
 
@@ -69,7 +61,7 @@ impl Differences {
         match point.temporality {
             // The stream's next value has the requests of this one in it.
             Temporality::Cumulative if point.time_ns < self.instants.oldest_ns => None,
-            Temporality::Cumulative => match self.next.counters.get(&key(point)).copied() {
+            Temporality::Cumulative => match self.next.counters.get(key(point)).copied() {
                 Some(known) => self.go_on(point, known),
                 None => self.begin(point),
             },
@@ -147,8 +139,9 @@ impl Differences {
             return None;
         }
         // The process was heard before without this stream, so the stream was not there yet.
-        let before = (start_ns, 0)..(start_ns, point.time_ns);
-        if let Some((_, heard_ns)) = self.heard.range(before).next_back() {
+        let before = |heard: &(u64, u64)| *heard < (start_ns, point.time_ns);
+        let before = &self.heard[..self.heard.partition_point(before)];
+        if let Some((_, heard_ns)) = before.last().filter(|(start, _)| *start == start_ns) {
             return Some(*heard_ns);
         }
         let recent = start_ns >= self.instants.oldest_ns;
@@ -200,6 +193,32 @@ impl Differences {
         self.said.note(reason);
         None
     }
+}
+
+/// When processes were heard, if that is needed: there are streams that are new.
+fn heard(state: &SourceState, points: &[&Point<'_>]) -> Vec<(u64, u64)> {
+    let mut cumulative = points
+        .iter()
+        .filter(|point| point.temporality == Temporality::Cumulative);
+    if !cumulative.any(|point| !state.counters.contains(key(point))) {
+        return Vec::new();
+    }
+    let counters = state.counters.iter();
+    let mut heard: Vec<_> = counters
+        .map(|((_, start_ns), counter)| (*start_ns, counter.time_ns))
+        .collect();
+    heard.sort_unstable();
+    heard
+}
+
+/// How many streams of these points are in the state, if that is needed: there may be too many new ones.
+fn known(state: &SourceState, points: &[&Point<'_>]) -> usize {
+    if points.len() <= STREAMS {
+        return 0;
+    }
+    let keys = points.iter().map(|point| key(point));
+    let known: HashSet<StreamKey> = keys.filter(|key| state.counters.contains(*key)).collect();
+    known.len().min(STREAMS)
 }
 
 fn key(point: &Point<'_>) -> StreamKey {

@@ -11,6 +11,7 @@ mod deltas;
 mod differences;
 mod said;
 mod seen;
+mod sorted;
 mod split;
 mod state;
 #[cfg(test)]
@@ -111,7 +112,7 @@ struct Sums<'a> {
 
 /// Takes an export of a source.
 pub(super) fn take<'a>(
-    state: &SourceState,
+    state: SourceState,
     export: &'a SourceExport<'_>,
     instants: Instants,
 ) -> Taken<'a> {
@@ -214,16 +215,14 @@ impl<'a> Sums<'a> {
 
     /// What says how roots are split: the new requests, or else all so far. None if the export has no
     /// requests.
-    fn names_seen(&self) -> Option<Vec<(String, u64)>> {
+    fn names_seen(&self) -> Option<Vec<(&'a str, u64)>> {
         if self.requests.is_empty() {
             return None;
         }
         let new = self.requests.values().any(|count| *count > 0);
         let chosen = if new { &self.requests } else { &self.baselines };
         let weights = chosen.iter().filter(|(_, count)| **count > 0);
-        let weights: Vec<_> = weights
-            .map(|(name, count)| ((*name).to_owned(), *count))
-            .collect();
+        let weights: Vec<_> = weights.map(|(name, count)| (*name, *count)).collect();
         (!weights.is_empty()).then_some(weights)
     }
 

@@ -4,8 +4,6 @@
 //! several exports, or send some of them again with others. Spans are remembered for some minutes. One that
 //! is older than what was forgotten may have been counted, so it is refused.
 
-use std::collections::BTreeSet;
-
 use super::said::Reason;
 
 /// Spans of one source that are remembered: as many as a Collector sends in one body by default.
@@ -38,8 +36,8 @@ pub struct Slot {
     pub heard_ns: u64,
     /// The newest end of one.
     pub until_ns: u64,
-    /// Their digests.
-    pub digests: BTreeSet<u64>,
+    /// Their digests, sorted.
+    pub digests: Vec<u64>,
 }
 
 impl Seen {
@@ -57,7 +55,8 @@ impl Seen {
     /// If nobody knows whether it was counted.
     pub fn note(&mut self, series: u64, time_ns: u64, now_ns: u64) -> Result<bool, Reason> {
         let digest = series >> (u64::BITS - DIGEST_BITS);
-        if self.slots.iter().any(|slot| slot.digests.contains(&digest)) {
+        let found = |slot: &Slot| slot.digests.binary_search(&digest).is_ok();
+        if self.slots.iter().any(found) {
             return Ok(false);
         }
         self.forget(now_ns);
@@ -65,7 +64,8 @@ impl Seen {
             return Err(Reason::Forgotten);
         }
         let slot = self.newest(now_ns);
-        slot.digests.insert(digest);
+        let place = slot.digests.partition_point(|held| *held < digest);
+        slot.digests.insert(place, digest);
         // One of a clock that is ahead does not outlaw those that come.
         slot.until_ns = slot.until_ns.max(time_ns.min(now_ns));
         Ok(true)

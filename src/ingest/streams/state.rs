@@ -1,9 +1,8 @@
 //! What is known of a source between its exports.
 
-use std::collections::BTreeMap;
-
 use super::deltas::Deltas;
 use super::seen::Seen;
+use super::sorted::Sorted;
 use crate::ingest::source::{Convention, Counted, Family};
 
 /// Streams of one source. Those that were not heard for longest are forgotten first.
@@ -94,7 +93,7 @@ pub struct SourceState {
     /// Up to when they were counted by a worse measure than the best.
     pub other_until_ns: u64,
     /// Its cumulative streams.
-    pub counters: BTreeMap<StreamKey, Counter>,
+    pub counters: Sorted<StreamKey, Counter>,
     /// Its streams of deltas.
     pub deltas: Deltas,
     /// The requests by name at start of the last export that had some.
@@ -169,20 +168,32 @@ impl SourceState {
     }
 
     /// Remembers the requests by name, those of the busiest names.
-    pub fn weigh(&mut self, mut weights: Vec<(String, u64)>) {
+    pub fn weigh(&mut self, mut weights: Vec<(&str, u64)>) {
         if self.best != Measure::Roots {
             // Requests are counted under their own names.
             self.weights.clear();
             return;
         }
-        weights.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        weights.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0)));
         weights.truncate(WEIGHTS);
         let mut bytes = 0;
         weights.retain(|(name, _)| {
             bytes += name.len();
             bytes <= WEIGHT_BYTES
         });
-        self.weights = weights;
+        self.weights.truncate(weights.len());
+        let (known, new) = weights.split_at(self.weights.len());
+        // Mostly they are the same as before.
+        for (held, (name, weight)) in self.weights.iter_mut().zip(known) {
+            if held.0 != *name {
+                held.0 = (*name).to_owned();
+            }
+            held.1 = *weight;
+        }
+        let new = new
+            .iter()
+            .map(|(name, weight)| ((*name).to_owned(), *weight));
+        self.weights.extend(new);
     }
 
     /// Forgets streams if there are too many.
@@ -201,9 +212,11 @@ impl SourceState {
             .map(|(key, counter)| (counter.time_ns, *key))
             .collect();
         oldest.sort_unstable();
-        for (time_ns, key) in oldest.into_iter().take(streams) {
-            self.forgotten_ns = self.forgotten_ns.max(time_ns);
-            self.counters.remove(&key);
-        }
+        let Some(newest) = oldest.get(streams.min(oldest.len()).wrapping_sub(1)) else {
+            return;
+        };
+        self.forgotten_ns = self.forgotten_ns.max(newest.0);
+        self.counters
+            .retain(|key, counter| (counter.time_ns, key) > *newest);
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::said::Reason;
+use super::sorted::Sorted;
 use super::*;
 use crate::ingest::source::{Convention, Family, Temporality};
 
@@ -70,7 +71,7 @@ struct Stored {
 impl Stored {
     fn take(&mut self, points: Vec<Point<'_>>, now_ns: u64) -> Vec<(String, u64, u64)> {
         let export = export(points);
-        let taken = take(&self.state, &export, at(now_ns));
+        let taken = take(self.state.clone(), &export, at(now_ns));
         let counts = taken.counts.map_or_else(Vec::new, |counts| counts.entries);
         self.said.add(taken.said);
         let entries = counts.iter().filter(|entry| entry.offered > 0);
@@ -105,15 +106,25 @@ proptest! {
             conventions: state::Conventions(5),
             counted_until_ns: numbers[2],
             other_until_ns: numbers[3],
-            counters: counters
-                .map(|(key, (time_ns, value))| (key, state::Counter { time_ns, value }))
-                .collect(),
-            deltas: deltas::Deltas { times, series, forgotten_ns: numbers[0] },
+            counters: Sorted::of(
+                counters
+                    .map(|(key, (time_ns, value))| (key, state::Counter { time_ns, value }))
+                    .collect(),
+            ).expect("sorted"),
+            deltas: deltas::Deltas {
+                times,
+                series: Sorted::of(series.into_iter().collect()).expect("sorted"),
+                forgotten_ns: numbers[0],
+            },
             weights,
             seen: seen::Seen {
                 slots: slots
                     .into_iter()
-                    .map(|(heard_ns, until_ns, digests)| seen::Slot { heard_ns, until_ns, digests })
+                    .map(|(heard_ns, until_ns, digests)| seen::Slot {
+                        heard_ns,
+                        until_ns,
+                        digests: digests.into_iter().collect(),
+                    })
                     .collect(),
                 forgotten_ns: numbers[2],
             },
@@ -311,7 +322,7 @@ fn what_a_sampler_decided_counts_as_it_is() {
     assert_eq!(stored.take(points(), now), [], "it was sent again");
     let next = vec![decided(1, "GET", 10, 3, 0)];
     let export = export(next);
-    let taken = take(&stored.state, &export, at(now));
+    let taken = take(stored.state.clone(), &export, at(now));
     let counts = taken.counts.expect("has counts");
     assert_eq!(counts.window.start.0, milliseconds(NINE));
     assert_eq!(counts.window.end.0, milliseconds(NINE + 10 * SECOND));

@@ -10,8 +10,9 @@ use super::digest::Digest;
 /// default of SDKs is 128 attributes.
 pub(super) const ATTRIBUTES_MAX: usize = 1024;
 
-/// Attributes of most points: a list of them does not grow in steps.
-const ATTRIBUTES_USUAL: usize = 8;
+/// Attributes of most points, and of most resources: a list of them does not grow in steps.
+const OF_POINT: usize = 8;
+const OF_RESOURCE: usize = 24;
 
 /// How deep lists and maps may be nested in a value.
 pub(super) const DEPTH_MAX: usize = 16;
@@ -68,6 +69,11 @@ impl Value<'_> {
 pub(super) struct Attributes<'a>(Vec<Attribute<'a>>);
 
 impl<'a> Attributes<'a> {
+    /// Those of a resource, of which none is read yet.
+    pub fn of_source() -> Self {
+        Self(Vec::with_capacity(OF_RESOURCE))
+    }
+
     /// Adds one.
     ///
     /// # Errors
@@ -77,10 +83,15 @@ impl<'a> Attributes<'a> {
             return Err(Unreadable::TooManyAttributes);
         }
         if self.0.is_empty() {
-            self.0.reserve(ATTRIBUTES_USUAL);
+            self.0.reserve(OF_POINT);
         }
         self.0.push(attribute);
         Ok(())
+    }
+
+    /// Removes all, and keeps their room.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Sorts them by name, as digests need it. Names that are there twice are in no valid export, but

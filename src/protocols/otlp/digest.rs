@@ -55,8 +55,9 @@ impl Digest {
     }
 
     fn part(&mut self, part: Part, bytes: &[u8]) {
-        self.0.update([part as u8]);
-        self.0.update((bytes.len() as u64).to_le_bytes());
+        let mut head = [part as u8; 9];
+        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(head);
         self.0.update(bytes);
     }
 

@@ -4,7 +4,6 @@
 //! decides what counts; they only read.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -18,6 +17,9 @@ use crate::telemetry::metrics::{Label, LeftOutReason};
 
 /// Points of one export that are counted.
 pub const POINTS_MAX: usize = 20_000;
+
+/// Points of most sources: a list of them does not grow in steps.
+const POINTS_USUAL: usize = 8;
 
 /// Sources of one export that are counted.
 pub const SOURCES_MAX: usize = 1000;
@@ -155,25 +157,31 @@ struct Resource<'a> {
 /// An export in the reading.
 pub(super) struct Extraction<'a> {
     sources: Vec<SourceExport<'a>>,
-    places: HashMap<Uuid, usize>,
     points: usize,
     left_out: LeftOut,
     resource: Resource<'a>,
     scope: Scope<'a>,
     metric: Option<Metric>,
+    /// Room for the attributes of the next point.
+    room: Attributes<'a>,
 }
 
 impl<'a> Extraction<'a> {
     pub fn new() -> Self {
         Self {
             sources: Vec::new(),
-            places: HashMap::new(),
             points: 0,
             left_out: LeftOut([0; LeftOutReason::ALL.len()]),
             resource: Resource::default(),
             scope: Scope::default(),
             metric: None,
+            room: Attributes::default(),
         }
+    }
+
+    /// Empty attributes for the next point, in the room of the one before.
+    pub fn room(&mut self) -> Attributes<'a> {
+        std::mem::take(&mut self.room)
     }
 
     /// Begins a resource.
@@ -215,10 +223,12 @@ impl<'a> Extraction<'a> {
     }
 
     /// Adds a point of the metric, or notes why it does not count.
-    pub fn point(&mut self, point: DataPoint<'a>) {
-        if let Err(reason) = self.add(point) {
+    pub fn point(&mut self, mut point: DataPoint<'a>) {
+        if let Err(reason) = self.add(&mut point) {
             self.left_out.add(reason);
         }
+        self.room = point.attributes;
+        self.room.clear();
     }
 
     /// Adds a root span, or notes why it does not count.
@@ -255,7 +265,7 @@ impl<'a> Extraction<'a> {
         Ok(())
     }
 
-    fn add(&mut self, mut read: DataPoint<'a>) -> Result<(), LeftOutReason> {
+    fn add(&mut self, read: &mut DataPoint<'a>) -> Result<(), LeftOutReason> {
         let metric = self.metric.as_ref().ok_or(LeftOutReason::NotARequest)?;
         if read.has_no_value {
             return Err(LeftOutReason::NoValue);
@@ -338,19 +348,18 @@ impl<'a> Extraction<'a> {
 
     /// The place of a source in the list; adds it if it is new.
     fn place(&mut self, key: Uuid, service: Cow<'a, str>) -> Result<usize, LeftOutReason> {
-        if let Some(place) = self.places.get(&key) {
-            return Ok(*place);
+        if let Some(place) = self.sources.iter().position(|source| source.key == key) {
+            return Ok(place);
         }
         if self.sources.len() >= SOURCES_MAX {
             return Err(LeftOutReason::TooMany);
         }
         let agent = source::agent(&self.resource.attributes, &service, key);
-        self.places.insert(key, self.sources.len());
         self.sources.push(SourceExport {
             key,
             agent: Cow::Owned(agent),
             service,
-            points: Vec::new(),
+            points: Vec::with_capacity(POINTS_USUAL),
         });
         Ok(self.sources.len() - 1)
     }

@@ -128,7 +128,7 @@ fn http<'a>(of: &Attributes<'a>, convention: Convention) -> Result<Names<'a>, Le
         // Python's name for it.
         route = route.or_else(|| of.text("http.target"));
     }
-    let at_end = route.map(|route| Cow::Owned(format!("{method} {route}")));
+    let at_end = route.map(|route| Cow::Owned([&*method, &*route].join(" ")));
     Ok((method, at_end))
 }
 

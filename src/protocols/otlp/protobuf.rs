@@ -54,7 +54,7 @@ fn each<'a>(message: &'a [u8], number: u32, mut read: impl FnMut(&'a [u8]) -> Re
 }
 
 fn resource_attributes(of_resource: &[u8]) -> Read<Attributes<'_>> {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::of_source();
     each(of_resource, 1, |resource| {
         each(resource, 1, |one| attributes.push(attribute(one, 0)?))
     })?;
@@ -116,7 +116,8 @@ fn points<'a>(data: &'a [u8], measure: Measure, kind: Kind, into: &mut Extractio
     }
     into.metric(measure, kind, temporality, is_monotonic);
     each(data, 1, |one| {
-        into.point(point(one, kind)?);
+        let point = point(one, kind, into.room())?;
+        into.point(point);
         Ok(())
     })
 }
@@ -130,8 +131,11 @@ fn named(code: u64) -> Option<Temporality> {
     }
 }
 
-fn point(point: &[u8], kind: Kind) -> Read<DataPoint<'_>> {
-    let mut read = DataPoint::default();
+fn point<'a>(point: &'a [u8], kind: Kind, room: Attributes<'a>) -> Read<DataPoint<'a>> {
+    let mut read = DataPoint {
+        attributes: room,
+        ..DataPoint::default()
+    };
     let (attributes, flags) = match kind {
         Kind::Sum => (7, 8),
         Kind::Histogram => (9, 10),

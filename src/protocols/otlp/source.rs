@@ -1,5 +1,7 @@
 //! The name of a source, from what its resource says.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::attribute::Attributes;
@@ -14,11 +16,12 @@ const DIGITS: usize = 12;
 /// The name under which a source is known as an agent: its service, its instance if the resource says
 /// one, and the beginning of its key. Two sources never have the same name.
 pub(super) fn agent(resource: &Attributes<'_>, service: &str, key: Uuid) -> String {
-    let digest = key.as_simple().to_string();
+    let mut digits = Uuid::encode_buffer();
+    let digest = &*key.as_simple().encode_lower(&mut digits);
     let short = &digest[..DIGITS];
     let whole = match instance(resource) {
-        Some(instance) => format!("{service}/{instance}/{short}"),
-        None => format!("{service}/{short}"),
+        Some(instance) => [service, &*instance, short].join("/"),
+        None => [service, short].join("/"),
     };
     match AgentName::check(&whole) {
         Ok(()) => whole,
@@ -27,12 +30,12 @@ pub(super) fn agent(resource: &Attributes<'_>, service: &str, key: Uuid) -> Stri
 }
 
 /// What tells an instance of a service from the others: its own id, else its host and process.
-fn instance(resource: &Attributes<'_>) -> Option<String> {
+fn instance<'a>(resource: &Attributes<'a>) -> Option<Cow<'a, str>> {
     if let Some(id) = resource.text_or_number("service.instance.id") {
-        return Some(id.into_owned());
+        return Some(id);
     }
     let host = resource.text("host.name");
     let host = host.or_else(|| resource.text("host.id"))?;
     let process = resource.text_or_number("process.pid")?;
-    Some(format!("{host}-{process}"))
+    Some(Cow::Owned(format!("{host}-{process}")))
 }

@@ -181,7 +181,7 @@ impl World {
                 0 => SourceState::default(),
                 _ => decode(&bytes).expect("the store gives back what was written"),
             };
-            let mut taken = take(&state, &export, instants);
+            let mut taken = take(state.clone(), &export, instants);
             if taken.next != state {
                 if version != self.stored.0 {
                     self.seen[replica] = self.stored.clone();

@@ -24,7 +24,17 @@ impl<'a> Fields<'a> {
         Self(message)
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Unreadable> {
+        // Nearly all keys and lengths.
+        if let [byte @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Unreadable> {
         let mut value = 0;
         for (index, byte) in self.0.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -40,6 +50,7 @@ impl<'a> Fields<'a> {
         Err(Unreadable::Protobuf("a number ends early or is too long"))
     }
 
+    #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], Unreadable> {
         let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         let split = self.0.split_at_checked(length);
@@ -55,6 +66,7 @@ impl<'a> Fields<'a> {
         Ok(*bytes)
     }
 
+    #[inline]
     fn field(&mut self) -> Result<(u32, Field<'a>), Unreadable> {
         let key = u32::try_from(self.varint()?);
         let key = key.map_err(|_| Unreadable::Protobuf("a field has no valid number"))?;
@@ -78,6 +90,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Field<'a>), Unreadable>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         (!self.0.is_empty()).then(|| self.field())
     }
