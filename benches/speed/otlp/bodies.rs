@@ -3,6 +3,7 @@
 
 use std::slice::IterMut;
 
+use super::Body;
 use super::message::{
     Attribute, Exemplar, ExemplarNumber, Export, Gauge, Histogram, HistogramPoint, Kind, List,
     Metric, Number, NumberPoint, OneValue, Resource, ResourceMetrics, Scope, ScopeMetrics, Sum,
@@ -24,7 +25,7 @@ impl Language {
     pub const ALL: [Self; 4] = [Self::Java, Self::JavaScript, Self::Go, Self::Python];
 }
 
-/// The export of a process that began at `start_ns`. [`advance`] makes the later ones of it.
+/// The export of a process that began at `start_ns`. [`Body::advance`] makes the later ones of it.
 pub fn export(language: Language, process: usize, start_ns: u64) -> Export {
     let scopes = match language {
         Language::Java => java(),
@@ -48,21 +49,26 @@ pub fn export(language: Language, process: usize, start_ns: u64) -> Export {
     export
 }
 
-/// Moves an export on to a time, with as many new requests in each series.
-pub fn advance(export: &mut Export, time_ns: u64, requests: u64) {
-    for point in numbers(export) {
-        point.time_ns = time_ns;
-        match &mut point.value {
-            Some(Number::Int(value)) => *value += requests.cast_signed(),
-            Some(Number::Double(value)) => *value += requests as f64,
-            None => {}
+impl Body for Export {
+    const PATH: &'static str = "/v1/metrics";
+
+    /// Moves on to a time, with some new requests in each series.
+    fn advance(&mut self, time_ns: u64, turn: u64) {
+        let requests = 10 + turn % 7;
+        for point in numbers(self) {
+            point.time_ns = time_ns;
+            match &mut point.value {
+                Some(Number::Int(value)) => *value += requests.cast_signed(),
+                Some(Number::Double(value)) => *value += requests as f64,
+                None => {}
+            }
         }
-    }
-    for point in histograms(export) {
-        point.time_ns = time_ns;
-        point.count += requests;
-        if let Some(bucket) = point.buckets.first_mut() {
-            *bucket += requests;
+        for point in histograms(self) {
+            point.time_ns = time_ns;
+            point.count += requests;
+            if let Some(bucket) = point.buckets.first_mut() {
+                *bucket += requests;
+            }
         }
     }
 }
@@ -88,7 +94,7 @@ fn histograms(export: &mut Export) -> impl Iterator<Item = &mut HistogramPoint> 
     })
 }
 
-fn resource(language: Language, process: usize) -> Resource {
+pub fn resource(language: Language, process: usize) -> Resource {
     let service = format!("service-{}", process % 100);
     let mut attributes = vec![
         text("service.name", &service),
@@ -267,7 +273,7 @@ fn roots() -> Metric {
     metric
 }
 
-fn scope(name: &str, metrics: Vec<Metric>) -> ScopeMetrics {
+pub fn scope(name: &str, metrics: Vec<Metric>) -> ScopeMetrics {
     ScopeMetrics {
         scope: Some(Scope {
             name: name.into(),
@@ -345,7 +351,7 @@ fn exemplify(metric: &mut Metric) {
 }
 
 /// Attributes of a point that say nothing about requests.
-fn described(point: usize, attributes: usize) -> Vec<Attribute> {
+pub fn described(point: usize, attributes: usize) -> Vec<Attribute> {
     let attributes = (0..attributes).map(|at| match at {
         0 => Attribute {
             key: "http.response.status_code".into(),
@@ -356,7 +362,7 @@ fn described(point: usize, attributes: usize) -> Vec<Attribute> {
     attributes.collect()
 }
 
-fn text(key: &str, text: &str) -> Attribute {
+pub fn text(key: &str, text: &str) -> Attribute {
     Attribute {
         key: key.into(),
         value: Some(value(OneValue::Text(text.into()))),
