@@ -245,6 +245,12 @@ async fn what_matches_nothing_says_so() {
     );
     let operation = warned("services.checkout.operations.GET /healt");
     assert!(operation.contains("did you mean GET /health?"), "{written}");
+    assert!(
+        warned("rules.later").contains("matches 0 operations; did you mean checkout?"),
+        "{written}"
+    );
+    let (_, previewed) = post(&app, "/v1/configuration/preview", &whole).await;
+    assert_eq!(previewed["warnings"], written["warnings"], "{previewed}");
     // The rule came from the document before, so it is not asked for again.
     assert_eq!(written["rules"]["later"]["expect"], "later");
     app.stop().await;

@@ -1,15 +1,23 @@
 //! Settings and rules that match nothing known, with the name that was probably meant.
 
+use actix_web::web::block;
+
 use super::Admin;
 use super::final_names::{self, WARNINGS, Warnings};
 use crate::allocation::OVERFLOW_NAME;
-use crate::configuration::{Configuration, Pattern, Rule};
+use crate::configuration::{Configuration, Pattern, Rule, RuleState};
 use crate::names::Names;
 
-/// What a configuration's settings do not do: those of names that nobody has reported, and of operations that
-/// samplers are not asked with.
+/// How many entries of an answer get the name that was probably meant: each is compared with all names.
+pub(super) const SUGGESTED: usize = 10;
+
+/// What a configuration does not do: its settings and rules for names that nobody has reported, and its settings
+/// for operations that samplers are not asked with.
 pub(super) async fn warnings(admin: &Admin, configuration: &Configuration) -> Warnings {
-    let mut warnings = unknown(&admin.dictionary.names(), configuration);
+    let (of, asked) = (admin.clone(), configuration.clone());
+    let unknown = block(move || unknown(&of, &asked)).await;
+    // An error would mean that it panicked; the document is as good without warnings.
+    let mut warnings = unknown.unwrap_or_default();
     warnings.extend(final_names::warnings(admin, configuration).await);
     while warnings.len() > WARNINGS {
         warnings.pop_last();
@@ -17,37 +25,62 @@ pub(super) async fn warnings(admin: &Admin, configuration: &Configuration) -> Wa
     warnings
 }
 
-fn unknown(names: &Names, configuration: &Configuration) -> Warnings {
+fn unknown(admin: &Admin, configuration: &Configuration) -> Warnings {
+    let names = admin.dictionary.names();
+    let matches = admin.matches.of(configuration, &names);
+    let now = admin.clock.timestamp();
+    let rules = configuration.rules.iter().filter(|(id, rule)| {
+        let matched = matches.matched(id).is_some_and(|of| of.operations > 0);
+        !matched && rule.state(now) != RuleState::Expired
+    });
+    let rules = rules.map(|(id, rule)| (format!("rules.{id}"), Unknown::Rule(rule)));
     let services = configuration.services.iter();
-    let found = services.flat_map(|(service, settings)| {
+    let settings = services.flat_map(|(service, settings)| {
         let field = format!("services.{service}");
         let known = names.find_service(service).is_some() || service == OVERFLOW_NAME;
-        let itself =
-            (!known).then(|| (field.clone(), not_reported("service", names, service, None)));
+        let itself = (!known).then(|| (field.clone(), Unknown::Service(service)));
+        let names = &names;
         let operations = settings.operations.keys().filter(move |operation| {
             known && *operation != OVERFLOW_NAME && names.find(service, operation).is_none()
         });
         let operations = operations.map(move |operation| {
-            let warning = not_reported("operation", names, service, Some(operation));
-            (format!("{field}.operations.{operation}"), warning)
+            let field = format!("{field}.operations.{operation}");
+            (field, Unknown::Operation(service, operation))
         });
         itself.into_iter().chain(operations)
     });
-    found.take(WARNINGS).collect()
+    let found = settings.chain(rules).take(WARNINGS).enumerate();
+    found
+        .map(|(number, (field, unknown))| (field, unknown.said(&names, number < SUGGESTED)))
+        .collect()
 }
 
-fn not_reported(what: &str, names: &Names, service: &str, operation: Option<&str>) -> String {
-    let meant = match operation {
-        None => closest(service, names.services().map(|(_, name)| &**name)),
-        Some(operation) => closest(operation, operations_of(names, Some(service))),
-    };
-    let mut text = format!("no {what} of this name has been reported");
-    match meant {
-        Some(meant) => text += &format!("; did you mean {meant}?"),
-        None => text += ".",
+/// What names nothing that has been reported.
+enum Unknown<'c> {
+    Service(&'c str),
+    Operation(&'c str, &'c str),
+    Rule(&'c Rule),
+}
+
+impl Unknown<'_> {
+    fn said(&self, names: &Names, suggest: bool) -> String {
+        let meant = match *self {
+            _ if !suggest => None,
+            Self::Service(name) => closest(name, names.services().map(|(_, name)| &**name)),
+            Self::Operation(service, name) => closest(name, operations_of(names, Some(service))),
+            Self::Rule(rule) => meant(rule, names).1,
+        };
+        let what = match self {
+            Self::Service(_) => "no service of this name has been reported",
+            Self::Operation(..) => "no operation of this name has been reported",
+            Self::Rule(_) => "matches 0 operations",
+        };
+        let meant = match meant {
+            Some(name) => format!("; did you mean {name}?"),
+            None => ".".to_owned(),
+        };
+        format!("{what}{meant} It takes effect once there is one")
     }
-    text += " The settings apply once it is.";
-    text
 }
 
 /// The names of the operations of one service, or of all.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::effect::{Effect, effect};
 use crate::api::admin::Admin;
-use crate::api::admin::unknown_names::meant;
+use crate::api::admin::unknown_names::{SUGGESTED, meant};
 use crate::configuration::{Configuration, Matches, Rule, RuleState};
 use crate::names::Names;
 
@@ -43,7 +43,12 @@ pub(super) fn documents(
 ) -> Vec<RuleDocument> {
     let names = admin.dictionary.names();
     let matches = admin.matches.of(configuration, &names);
-    let of = |id: &&String| document(admin, configuration, &matches, &names, id);
+    let mut suggestions = SUGGESTED;
+    let of = |id: &&String| {
+        let shown = document(admin, configuration, &matches, &names, id, suggestions > 0)?;
+        suggestions -= usize::from(shown.matches.operations == 0 && suggestions > 0);
+        Some(shown)
+    };
     ids.iter().filter_map(of).collect()
 }
 
@@ -55,7 +60,7 @@ pub(super) fn with_effect(
 ) -> Option<RuleDocument> {
     let names = admin.dictionary.names();
     let matches = admin.matches.of(configuration, &names);
-    let document = document(admin, configuration, &matches, &names, id)?;
+    let document = document(admin, configuration, &matches, &names, id, true)?;
     Some(RuleDocument {
         effect: Some(effect(admin, configuration, &[id])),
         ..document
@@ -68,6 +73,7 @@ fn document(
     matches: &Matches,
     names: &Names,
     id: &str,
+    suggest: bool,
 ) -> Option<RuleDocument> {
     let rule = configuration.rules.get(id)?;
     let matched = matches.matched(id)?;
@@ -86,7 +92,7 @@ fn document(
                     operation: name.operation.to_string(),
                 })
                 .collect(),
-            did_you_mean: nothing.then(|| meant(rule, names).1).flatten(),
+            did_you_mean: (nothing && suggest).then(|| meant(rule, names).1).flatten(),
         },
         effect: None,
     })
