@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::web::block;
 use serde::Serialize;
 
-use super::working;
 use crate::allocation::{Binding, OperationPlan, Source, Timestamp};
 use crate::api::admin::Admin;
 use crate::configuration::{Configuration, Field, Matches, RuleState, Taken};
@@ -52,7 +52,9 @@ impl PlannedRules {
             .configuration_revision(plan.configuration_revision);
         let revision = tokio::time::timeout(TIME_LIMIT, read).await.ok()?.ok()??;
         let at = plan.window.end;
-        let planned = working(admin, move |admin| {
+        let admin = admin.clone();
+        // Not one at a time, as previews are: reading operations must not wait for one of a large fleet.
+        let planned = block(move || {
             let configuration = Configuration::read(&revision).ok()?;
             let matches = admin.matches.of(&configuration, &admin.dictionary.names());
             Some(Self {
