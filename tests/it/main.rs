@@ -39,6 +39,7 @@ mod otlp;
 mod outage;
 mod polled;
 mod polls;
+mod readme;
 mod replay;
 mod replicas;
 mod reports;
