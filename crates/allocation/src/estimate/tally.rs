@@ -68,7 +68,6 @@ fn is_sorted(counts: &[OperationCount], retired: &[OperationId]) -> bool {
 fn sorted(counts: &[OperationCount], retired: &[OperationId]) -> Vec<OperationCount> {
     let mut list: Vec<OperationCount> = counts
         .iter()
-        .filter(|count| count.offered > 0)
         .filter(|count| retired.binary_search(&count.operation).is_err())
         .copied()
         .collect();
@@ -81,6 +80,7 @@ fn sorted(counts: &[OperationCount], retired: &[OperationId]) -> Vec<OperationCo
         }
         same
     });
+    list.retain(|count| count.offered > 0);
     for count in &mut list {
         count.sampled = count.sampled.min(count.offered);
     }
