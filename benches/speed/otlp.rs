@@ -24,7 +24,7 @@ use crate::{cores, median};
 
 /// Processes, each with one export outstanding.
 const PROCESSES: usize = 512;
-/// The same of processes that export traces: so many that each is remembered as many spans of as one that samples
+/// Processes that export traces. With this number, as many spans of each are remembered as of one that samples
 /// three traces a second.
 const TRACING_PROCESSES: usize = 1024;
 const ROUNDS: usize = 5;

@@ -12,8 +12,8 @@ use crate::telemetry::logging::chain;
 /// How often the follower asks whether tokens changed.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// After so many questions they are read whatever the answer: half a minute. After a step back in time
-/// of the database, the mark may be the same by chance.
+/// After this number of questions, half a minute, they are read whatever the answer: when the database has gone
+/// back in time, the mark may be the same by chance.
 const READ_ANYWAY: u32 = 60;
 
 /// Asks whether tokens changed, and reads them if so. What is known stays while the database is away.

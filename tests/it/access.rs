@@ -144,7 +144,7 @@ pub async fn stored(
     (secret.expose().to_owned(), token.id)
 }
 
-/// The instant so many seconds from now.
+/// The instant this number of seconds from now.
 pub fn in_seconds(seconds: i64) -> DateTime<Utc> {
     SystemClock.now() + TimeDelta::seconds(seconds)
 }

@@ -128,8 +128,7 @@ async fn polls_are_learned(app: &TestApp) {
             let (_, services) = app.admin_get("/v1/services").await;
             if services["services"][0]["usual_polls_per_second"].is_number() {
                 let plan = services["plan"].as_u64().unwrap_or_default();
-                // At the start of everything at once polls scatter most. It takes so many plans to see how
-                // little they scatter otherwise.
+                // While everything starts, polls scatter most. That has to count for little.
                 if plan >= *known_since.get_or_insert(plan) + LEARNING {
                     return;
                 }
