@@ -16,7 +16,7 @@ pub use overrides::{
 pub use rules::{
     Effect as RuleEffect, Expect, Expiry, Field, Layers, MatchCache, Matched, Matches, PATTERN_MAX,
     PIN_LASTS, Pattern, PatternError, RULE_NAME_MAX, RULES_MAX, Rule, RuleChanges, RuleState,
-    Taken, is_name,
+    TAGGED_RULES_MAX, TaggedRule, TaggedRules, Taken, is_name, rule_of_tagged, tagged_operation,
 };
 
 use crate::allocation::{Policy, Timestamp};

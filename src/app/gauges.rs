@@ -3,6 +3,7 @@
 //! Everything here is read from memory. A scrape never queries the database.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -59,6 +60,7 @@ impl StateGauges {
             tell_services(metrics, &snapshot, self.services);
             tell_bindings(metrics, snapshot.plan());
             tell_groups(metrics, snapshot.plan());
+            tell_tagged(metrics, &snapshot);
             tell_agents(metrics, snapshot.plan());
             let minting = minting(snapshot.plan()).len();
             metrics.services_minting_names.set(minting as f64);
@@ -185,6 +187,32 @@ fn tell_groups(metrics: &Metrics, plan: &Plan) {
             groups.map(|group| (group.name.as_str(), figure(group))),
             none,
         );
+    }
+}
+
+/// Sets the series of all rules for tagged requests that apply.
+fn tell_tagged(metrics: &Metrics, snapshot: &Snapshot) {
+    let seconds = snapshot.plan().window.seconds().max(0.001);
+    let rules = snapshot.tagged().iter().filter(|rule| rule.active);
+    let mut told: BTreeMap<&str, [f64; 3]> = rules.map(|of| (&*of.rule, [0.0; 3])).collect();
+    if !told.is_empty() {
+        for (_, service) in snapshot.services() {
+            for (rule, operation) in snapshot.tagged_operations(service) {
+                let sampled = operation.window_sampled as f64 / seconds;
+                let figures = [operation.offered, operation.share, sampled];
+                for (sum, figure) in told.get_mut(rule).into_iter().flatten().zip(figures) {
+                    *sum += figure;
+                }
+            }
+        }
+    }
+    let families = [
+        &metrics.tagged_offered,
+        &metrics.tagged_share,
+        &metrics.tagged_observed_sampled,
+    ];
+    for (place, family) in families.into_iter().enumerate() {
+        family.set(told.iter().map(|(rule, sums)| (*rule, sums[place])));
     }
 }
 

@@ -7,6 +7,7 @@ mod effect;
 mod matches;
 mod merge;
 mod pattern;
+mod tagged;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,9 +20,10 @@ pub use effect::Effect;
 pub use matches::{MatchCache, Matched, Matches};
 pub use merge::{Field, Layers, Taken};
 pub use pattern::{PATTERN_MAX, Pattern, PatternError};
+pub use tagged::{TAGGED_RULES_MAX, TaggedRule, TaggedRules, rule_of_tagged, tagged_operation};
 
-use super::overrides::given;
-use super::{Configuration, ConfigurationError, within};
+use super::overrides::{distinct, given};
+use super::{BoundsSettings, Configuration, ConfigurationError, within};
 use crate::allocation::Timestamp;
 
 /// The most rules in a document.
@@ -47,6 +49,14 @@ pub struct Rule {
     /// Which operations of them: a name or a pattern.
     #[serde(default = "all")]
     pub operation: String,
+    /// What the attributes of a request must look like when its span starts. With some, the rule is for tagged
+    /// requests alone; see [`TaggedRule`].
+    #[serde(
+        default,
+        deserialize_with = "distinct",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub attributes: BTreeMap<String, String>,
     /// What it sets.
     pub set: Effect,
     /// Added to the budget while it is active, in traces per second.
@@ -168,16 +178,38 @@ impl Rule {
         self.set.probability.is_some()
     }
 
+    /// Whether it is for tagged requests alone.
+    #[must_use]
+    pub fn is_tagged(&self) -> bool {
+        !self.attributes.is_empty()
+    }
+
+    /// What it sets of the operations that it means. Tagged requests are all kept, up to the cap.
+    #[must_use]
+    pub fn settings(&self) -> BoundsSettings {
+        let set = self.set.settings();
+        BoundsSettings {
+            probability_min: match self.is_tagged() {
+                true => Some(1.0),
+                false => set.probability_min,
+            },
+            ..set
+        }
+    }
+
     /// Whether it means the same operations as another one.
     #[must_use]
     pub fn means_like(&self, other: &Self) -> bool {
-        self.service == other.service && self.operation == other.operation
+        self.service == other.service
+            && self.operation == other.operation
+            && self.is_tagged() == other.is_tagged()
     }
 
     /// Whether it has the same effect on the same operations as another one, while both are active.
     #[must_use]
     pub fn acts_like(&self, other: &Self) -> bool {
         self.means_like(other)
+            && self.attributes == other.attributes
             && self.set == other.set
             && self.extra_traces_per_second == other.extra_traces_per_second
             && self.enabled == other.enabled
@@ -271,7 +303,11 @@ impl Rule {
             }
             _ => {}
         }
-        self.set.check(&format!("{at}.set"))
+        self.set.check(&format!("{at}.set"))?;
+        if self.is_tagged() {
+            tagged::check(self, at)?;
+        }
+        Ok(())
     }
 }
 
@@ -293,6 +329,13 @@ pub(super) fn check(rules: &BTreeMap<String, Rule>) -> Result<(), ConfigurationE
         let problem = format!(
             "has {} entries; the limit is {RULES_MAX}: delete those that ran out",
             rules.len()
+        );
+        return Err(ConfigurationError::new("rules".into(), problem));
+    }
+    let tagged = rules.values().filter(|rule| rule.is_tagged()).count();
+    if tagged > TAGGED_RULES_MAX {
+        let problem = format!(
+            "has {tagged} entries with attributes; the limit is {TAGGED_RULES_MAX}: delete those that ran out"
         );
         return Err(ConfigurationError::new("rules".into(), problem));
     }

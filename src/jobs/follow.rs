@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::JobContext;
+use crate::allocation::Timestamp;
+use crate::configuration::{Configuration, TaggedRules};
 use crate::snapshot::{Published, Snapshot};
-use crate::store::{StoreError, StoredPlan, plan_codec};
+use crate::store::{ConfigurationRevision, StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::WentBack;
 
@@ -152,6 +154,8 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
     let Some(names) = shared.dictionary.names_of(&[stored.names]).await? else {
         return Ok(false);
     };
+    let revision = stored.configuration_revision;
+    let revision = shared.store.configuration_revision(revision).await?;
     let shared = shared.clone();
     blocking(move || {
         let plan = plan_codec::decode(&stored.body)?;
@@ -164,11 +168,28 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
         if other.is_some_and(|served| stored.number <= served.number) {
             note_step_back(&shared, stored.number);
         }
+        let tagged = tagged(&shared, revision.as_ref(), plan.window.end);
         let snapshot = Snapshot::build(plan, Some(published), &names);
-        shared.served.install(snapshot);
+        shared.served.install(snapshot.with_tagged(tagged));
         Ok(true)
     })
     .await
+}
+
+/// The rules for tagged requests that a plan was made with. Those that are served stay if the configuration cannot
+/// be read, or is not stored any more.
+fn tagged(
+    shared: &JobContext,
+    revision: Option<&ConfigurationRevision>,
+    at: Timestamp,
+) -> TaggedRules {
+    let read = revision.map(Configuration::read).transpose();
+    match read {
+        Ok(Some(configuration)) => return TaggedRules::of(&configuration, at),
+        Ok(None) => tracing::warn!("the configuration of the served plan is not stored any more"),
+        Err(error) => tracing::warn!(error, "the configuration of the served plan cannot be read"),
+    }
+    shared.served.load().tagged().clone()
 }
 
 /// Runs work that keeps a core busy, on a thread where it does not delay polls.

@@ -19,7 +19,7 @@ use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
-use crate::configuration::{MatchCache, RuleChanges};
+use crate::configuration::{MatchCache, RuleChanges, TaggedRules};
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
@@ -193,6 +193,7 @@ impl Recompute {
         };
         laps.lap(phases.of(PlanPhase::Read));
         let changes = read.steering.changes().clone();
+        let tagged = read.steering.tagged();
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
             .await
@@ -205,7 +206,7 @@ impl Recompute {
         }
         self.tell(before.plan(), &prepared, &changes, started.elapsed());
         let names = Arc::clone(&prepared.names);
-        self.install(publishing, prepared).await;
+        self.install(publishing, prepared, tagged).await;
         laps.lap(phases.of(PlanPhase::Install));
         self.tell_claims(before.plan(), &names).await;
         Ok(())
@@ -389,7 +390,7 @@ impl Recompute {
         }
     }
 
-    async fn install(&self, publishing: Publishing, prepared: PreparedPlan) {
+    async fn install(&self, publishing: Publishing, prepared: PreparedPlan, tagged: TaggedRules) {
         let to = Arc::clone(&self.shared.served);
         let PreparedPlan {
             plan,
@@ -405,7 +406,7 @@ impl Recompute {
         drop((stored, history));
         let work = move || {
             let _publishing = publishing;
-            to.install(Snapshot::build(plan, Some(published), &names));
+            to.install(Snapshot::build(plan, Some(published), &names).with_tagged(tagged));
         };
         self.worker.run(work).await;
     }

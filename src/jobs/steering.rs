@@ -1,7 +1,7 @@
 //! What operators ask of a plan: the configuration, at the end of the plan's window.
 
 use crate::allocation::{Plan, Policy, Timestamp};
-use crate::configuration::{Configuration, MatchCache, RuleChanges};
+use crate::configuration::{Configuration, MatchCache, RuleChanges, TaggedRules};
 use crate::names::Names;
 use crate::store::ConfigurationRevision;
 
@@ -36,6 +36,11 @@ impl Steering {
     /// The rules that began and ran out since the previous plan.
     pub(super) fn changes(&self) -> &RuleChanges {
         &self.changes
+    }
+
+    /// The rules for tagged requests.
+    pub(super) fn tagged(&self) -> TaggedRules {
+        TaggedRules::of(&self.configuration, self.at)
     }
 
     /// The policy, with the numbers that names have now.

@@ -16,11 +16,16 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
+use crate::configuration::{TaggedRules, rule_of_tagged};
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
 use crate::worker::{Begun, Worker};
 
+pub use crate::configuration::TaggedRule;
 pub use polls::PollCounter;
+
+/// What the names of agents begin with that are samplers which apply rules for tagged requests.
+pub const APPLIES_TAGGED: &str = "xray ";
 
 /// A protocol that sends snapshots, and encodes each before it is asked for.
 pub trait Audience: Send + Sync + 'static {
@@ -149,6 +154,7 @@ pub struct Snapshot {
     services: HashMap<Arc<str>, ServiceSnapshot>,
     /// The plan's operations by service, the busiest first.
     order: Vec<ListedOperation>,
+    tagged: TaggedRules,
 }
 
 /// A service in a snapshot.
@@ -233,7 +239,20 @@ impl Snapshot {
             named_in: names.incarnation(),
             services,
             order,
+            tagged: TaggedRules::default(),
         }
+    }
+
+    /// Adds the rules for tagged requests, of the configuration and at the time that the plan was made with.
+    #[must_use]
+    pub fn with_tagged(self, tagged: TaggedRules) -> Self {
+        Self { tagged, ..self }
+    }
+
+    /// The rules for tagged requests.
+    #[must_use]
+    pub fn tagged(&self) -> &TaggedRules {
+        &self.tagged
     }
 
     /// The plan.
@@ -304,6 +323,14 @@ impl Snapshot {
         self.order[service.operations.clone()]
             .iter()
             .map(|named| (&*named.name, &self.plan.operations[named.index]))
+    }
+
+    /// What the plan says of tagged requests of a service, by the name of their rule.
+    #[must_use]
+    pub fn tagged_operations(&self, service: &ServiceSnapshot) -> HashMap<&str, &OperationPlan> {
+        let operations = self.operations(service);
+        let tagged = operations.filter_map(|(name, of)| Some((rule_of_tagged(name)?, of)));
+        tagged.collect()
     }
 
     /// Seconds since the plan was published; none for the genesis plan.

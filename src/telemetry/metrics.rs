@@ -12,7 +12,9 @@ mod labels;
 use std::time::Instant;
 
 pub use exposition::{Exposition, MEDIA_TYPE, Observe};
-pub use family::{By, ByGroup, ByService, Counter, Gauge, Histogram, NO_GROUP, OTHER_SERVICES};
+pub use family::{
+    By, ByGroup, ByRule, ByService, Counter, Gauge, Histogram, NO_GROUP, OTHER_SERVICES,
+};
 pub use labels::*;
 
 use family::{Family, Spec};
@@ -370,6 +372,13 @@ metrics! {
         group_cap: ByGroup = "weir_group_cap_traces_per_second",
         /// Traces/s by which the floors inside each group of services exceed its cap.
         group_missing: ByGroup = "weir_group_missing_traces_per_second",
+
+        /// Offered rate of the tagged requests of each rule, over all services, as the served plan estimates it.
+        tagged_offered: ByRule = "weir_tagged_offered_per_second",
+        /// Share of the tagged requests of each rule, over all services, in the served plan.
+        tagged_share: ByRule = "weir_tagged_share_traces_per_second",
+        /// Sampled rate of the tagged requests of each rule, over all services, as reported for the plan's window.
+        tagged_observed_sampled: ByRule = "weir_tagged_observed_sampled_traces_per_second",
     }
 }
 

@@ -86,6 +86,16 @@ impl Replica {
         self.served.install(Snapshot::build(plan, None, &names));
     }
 
+    /// Serves the same plan, made when it was known that no SDK of its services polls.
+    fn nobody_polls(&self) {
+        let mut plan = self.served.load().plan().clone();
+        for service in &mut plan.services {
+            service.polls.windows = 2;
+        }
+        let names = self.dictionary.names();
+        self.served.install(Snapshot::build(plan, None, &names));
+    }
+
     async fn export(&self, points: &[Point<'_>]) -> Result<Exported, IngestError> {
         self.ingest.export(vec![source(1, points.to_vec())]).await
     }
@@ -356,4 +366,7 @@ async fn of_several_sources_the_best_is_counted() {
     assert_eq!(export(2, requests("GET"), 20, 75).await, 115);
     // Of a service that is counted by spans alone, each stands for those that were not sampled.
     assert_eq!(export(3, calls(), 20, 12).await, 115 + 2 * 4);
+    // Once it is known that no SDK asks, nobody applies what is served.
+    replica.nobody_polls();
+    assert_eq!(export(3, calls(), 25, 15).await, 123 + 3);
 }

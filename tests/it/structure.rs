@@ -25,7 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("view", &["allocation", "clock", "names", "telemetry"]),
     ("names", &["allocation", "store", "telemetry"]),
-    ("snapshot", &["allocation", "names", "store", "worker"]),
+    (
+        "snapshot",
+        &["allocation", "configuration", "names", "store", "worker"],
+    ),
     (
         "ingest",
         &[

@@ -1,5 +1,7 @@
 //! X-Ray's centralised sampling: clients ask for rules, tell what their samplers counted, and follow.
 
+mod tagged;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -161,7 +161,24 @@ pub fn tell(rule: &Value) {
         text(rule, "owner"),
         text(rule, "reason")
     );
+    if let Some(attributes) = rule["attributes"].as_object() {
+        let attributes = attributes.iter().map(|(key, value)| {
+            format!(
+                "{} like {}",
+                crate::words::printable(key),
+                crate::words::printable(value.as_str().unwrap_or_default())
+            )
+        });
+        let attributes: Vec<String> = attributes.collect();
+        anstream::println!(
+            "It is for tagged requests alone: {}.",
+            attributes.join(", ")
+        );
+    }
     let matches = &rule["matches"];
+    if let Some(said) = matches["tagged"]["said"].as_str() {
+        anstream::println!("It {}.", crate::words::printable(said));
+    }
     anstream::println!(
         "It matches {} operations of {} services.",
         number(field(matches, "operations")),

@@ -14,6 +14,7 @@ mod plans;
 mod preview;
 mod rules;
 mod services;
+mod tagged;
 mod tokens;
 mod unknown_names;
 

@@ -21,6 +21,7 @@ use self::shown::RuleDocument;
 use super::Admin;
 use super::configuration::{self, BYTES, Condition, tag};
 use super::services::page_limit;
+use super::tagged::Appliers;
 use crate::configuration::{Configuration, RULE_NAME_MAX, Rule, is_name};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
@@ -104,6 +105,7 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<HttpRe
     let (configuration, revision) = configuration::current(&admin).await?;
     let number = revision.revision;
     let after = page.into_inner().after;
+    let appliers = Appliers::of(&admin).await;
     let shown = working(&admin, move |admin| {
         let from = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
         let mut ids: Vec<&String> = configuration.rules.keys().filter(from).collect();
@@ -112,7 +114,7 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<HttpRe
         Rules {
             revision: number,
             next: ids.last().filter(|_| more).map(|id| (*id).clone()),
-            rules: shown::documents(admin, &configuration, &ids),
+            rules: shown::documents(admin, &configuration, &ids, &appliers),
         }
     });
     let shown = shown.await?;
@@ -295,8 +297,9 @@ async fn shown(
     revision: ConfigurationRevision,
     id: String,
 ) -> Result<HttpResponse, Problem> {
+    let appliers = Appliers::of(admin).await;
     let shown = working(admin, move |admin| {
-        shown::with_effect(admin, &configuration, &id)
+        shown::with_effect(admin, &configuration, &id, &appliers)
     });
     Ok(answer(status, &revision, &shown.await?))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use super::final_names::{Named, Span};
 use super::rules::{PlannedRules, RuleOfOperation};
+use super::tagged::{Appliers, TaggedDocument};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
@@ -92,6 +93,7 @@ struct ServiceDocument {
     usual_polls_per_second: Option<f64>,
     released: f64,
     sources: Vec<SourceDocument>,
+    tagged: Vec<TaggedDocument>,
 }
 
 /// What counts a service's requests.
@@ -117,6 +119,7 @@ fn sources(plan: &Plan, service: &ServicePlan) -> Vec<SourceDocument> {
 /// Lists services by name.
 pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
     let limit = page.limit()?;
+    let appliers = Appliers::of(&admin).await;
     let snapshot = admin.served.snapshot();
     let mut names: Vec<&Arc<str>> = snapshot
         .services()
@@ -129,7 +132,7 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
     let next = names.last().filter(|_| more).map(|name| name.to_string());
     let services = names
         .iter()
-        .filter_map(|name| service(&snapshot, name))
+        .filter_map(|name| service(&snapshot, name, &appliers))
         .collect();
     Ok(Json(Services {
         plan: snapshot.plan().number,
@@ -140,7 +143,8 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl R
 
 /// Shows one service.
 pub(super) async fn one(name: Path<String>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
-    let found = service(&admin.served.snapshot(), &name);
+    let appliers = Appliers::of(&admin).await;
+    let found = service(&admin.served.snapshot(), &name, &appliers);
     found.map(Json).ok_or_else(|| unknown_service(&name))
 }
 
@@ -151,7 +155,7 @@ fn usual_polls(service: &ServicePlan, window: Window) -> Option<f64> {
     learned.then(|| f64::from(polls.usual) / window.seconds().max(0.001))
 }
 
-fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
+fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
     let plan = snapshot.plan();
     let planned = plan.service(held.id);
@@ -173,6 +177,7 @@ fn service(snapshot: &Snapshot, name: &str) -> Option<ServiceDocument> {
         usual_polls_per_second: planned.and_then(|of| usual_polls(of, plan.window)),
         released: planned.map_or(0.0, |of| f64::from(of.polls.released)),
         sources: planned.map_or_else(Vec::new, |of| sources(plan, of)),
+        tagged: TaggedDocument::all(snapshot, name, held, appliers),
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();

@@ -4,8 +4,9 @@ use actix_web::web::block;
 
 use super::Admin;
 use super::final_names::{self, WARNINGS, Warnings};
+use super::tagged;
 use crate::allocation::OVERFLOW_NAME;
-use crate::configuration::{Configuration, Pattern, Rule, RuleState};
+use crate::configuration::{Configuration, Matched, Pattern, Rule, RuleState};
 use crate::names::Names;
 
 /// How many entries of an answer get the name that was probably meant: each is compared with all names.
@@ -19,6 +20,9 @@ pub(super) async fn warnings(admin: &Admin, configuration: &Configuration) -> Wa
     // An error would mean that it panicked; the document is as good without warnings.
     let mut warnings = unknown.unwrap_or_default();
     warnings.extend(final_names::warnings(admin, configuration).await);
+    for (field, said) in tagged::warnings(admin, configuration).await {
+        warnings.entry(field).or_insert(said);
+    }
     while warnings.len() > WARNINGS {
         warnings.pop_last();
     }
@@ -30,7 +34,7 @@ fn unknown(admin: &Admin, configuration: &Configuration) -> Warnings {
     let matches = admin.matches.of(configuration, &names);
     let now = admin.clock.timestamp();
     let rules = configuration.rules.iter().filter(|(id, rule)| {
-        let matched = matches.matched(id).is_some_and(|of| of.operations > 0);
+        let matched = matches.matched(id).is_some_and(Matched::is_something);
         !matched && rule.state(now) != RuleState::Expired
     });
     let rules = rules.map(|(id, rule)| (format!("rules.{id}"), Unknown::Rule(rule)));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::AhoCorasick;
 
-use super::{Pattern, Rule};
+use super::{Pattern, Rule, tagged_operation};
 use crate::allocation::{OperationId, ServiceId};
 use crate::configuration::{BoundsSettings, Configuration};
 use crate::names::Names;
@@ -58,10 +58,18 @@ pub struct Matched {
     pub services: usize,
     /// Some of them.
     pub examples: Vec<OperationId>,
+    /// Whether it is for tagged requests of a known service. These are no operation until some are counted.
+    tagged: bool,
     last: Option<ServiceId>,
 }
 
 impl Matched {
+    /// Whether it matches anything.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        self.operations > 0 || self.tagged
+    }
+
     fn add(&mut self, service: ServiceId, operation: OperationId) {
         self.operations += 1;
         if self.last.replace(service) != Some(service) {
@@ -222,6 +230,11 @@ impl Matches {
         if rules.is_empty() {
             return matches;
         }
+        for (of, matched) in matches.rules.iter().zip(&mut matches.matched) {
+            let mut services = names.services();
+            matched.tagged =
+                of.rule.is_tagged() && services.any(|(_, name)| of.service.matches(name));
+        }
         let index = Index::of(&matches.rules);
         let mut services = HashMap::new();
         let mut operations = HashMap::new();
@@ -317,10 +330,13 @@ fn ordered(rules: &BTreeMap<String, Rule>) -> Vec<Ordered> {
     let read = rules.iter().filter_map(|(name, rule)| {
         Some(Ordered {
             name: name.clone(),
-            settings: rule.set.settings(),
+            settings: rule.settings(),
             // Patterns were checked with the document.
             service: Pattern::parse(&rule.service).ok()?,
-            operation: Pattern::parse(&rule.operation).ok()?,
+            operation: match rule.is_tagged() {
+                true => Pattern::Exact(tagged_operation(name)),
+                false => Pattern::parse(&rule.operation).ok()?,
+            },
             rule: rule.clone(),
         })
     });

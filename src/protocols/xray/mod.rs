@@ -30,12 +30,17 @@ use crate::http::body::{BodyRoom, read_in};
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::ingest::{Counted, Ingest, Point, SourceExport, Temporality};
-use crate::snapshot::Served;
+use crate::snapshot::{APPLIES_TAGGED, Served, Snapshot};
 use crate::telemetry::metrics::{Metrics, XrayCall, XrayOutcome};
 
-/// When rules were last changed, in seconds since 1970. They never are: a client that sees a later
-/// time fetches them again, and loses counts.
+/// When rules were last changed unless operators made some for tagged requests, in seconds since 1970. A client that
+/// sees a later time fetches them again.
 const RULES_SINCE: f64 = 1.7e9;
+
+/// How long after operators changed a rule for tagged requests clients are told that it changed, beside two windows:
+/// the next plan takes the change over, and all replicas follow it. A client that fetches sooner than its replica
+/// has the change fetches again.
+const CHANGE_SECONDS: f64 = 60.0;
 
 /// The largest body, in bytes: statistics of every rule of the longest names that are common.
 pub const BYTES_MAX: usize = 1 << 20;
@@ -81,13 +86,11 @@ pub struct Xray {
 }
 
 async fn all_rules(xray: Data<Xray>) -> HttpResponse {
-    let snapshot = xray.served.snapshot();
-    let names = snapshot.services().map(|(name, _)| &**name);
-    xray.rules(rules::of_all(names))
+    xray.rules(rules::of_all(&xray.served.snapshot()))
 }
 
 async fn rules_of(service: Path<String>, xray: Data<Xray>) -> HttpResponse {
-    xray.rules(rules::of_service(&service))
+    xray.rules(rules::of_service(&service, &xray.served.snapshot()))
 }
 
 async fn any_targets(request: HttpRequest, payload: Payload, xray: Data<Xray>) -> HttpResponse {
@@ -144,7 +147,9 @@ impl Xray {
             Ok(_) => Some(self.guard.out_of_scope(of)),
             Err(refusal) => Some(refusal.clone()),
         };
-        let taken = take(&told.statistics, service, refused, &mut unprocessed);
+        let snapshot = self.served.snapshot();
+        let from = (service, &*snapshot);
+        let taken = take(&told.statistics, from, refused, &mut unprocessed);
         let outcome = match self.ingest.export(taken).await {
             Ok(_) if caller.is_err() => XrayOutcome::NotCounted,
             Ok(_) if unprocessed.is_empty() => XrayOutcome::Answered,
@@ -159,8 +164,8 @@ impl Xray {
         };
         self.count(XrayCall::Targets, outcome);
         let now = self.clock.now().timestamp_millis() as f64 / 1000.0;
-        let snapshot = self.served.snapshot();
-        let answer = Targets::of(&names, unprocessed, &snapshot, now);
+        let modified = modified(&snapshot, service);
+        let answer = Targets::of(&told, unprocessed, &snapshot, modified, now);
         let body = serde_json::to_vec(&answer).expect("texts and numbers are JSON");
         json(StatusCode::OK, body)
     }
@@ -203,17 +208,26 @@ fn json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
         .body(body)
 }
 
-/// What can be counted of statistics, by client and service. `service` is the one that the path says, and
+/// When the rules of clients were last changed, in seconds since 1970.
+fn modified(snapshot: &Snapshot, service: Option<&str>) -> f64 {
+    let settled = 2.0 * snapshot.plan().window.seconds() + CHANGE_SECONDS;
+    let rules = snapshot.tagged().iter();
+    let own = rules.filter(|rule| service.is_none_or(|service| rule.is_for(service)));
+    let changed = own.map(|rule| rule.changed_at.0 as f64 / 1000.0 + settled);
+    changed.fold(RULES_SINCE, f64::max)
+}
+
+/// What can be counted of statistics, by client and service. The service is the one that the path says, and
 /// `refused` says for which services the sender may not count.
 fn take<'a>(
     statistics: &'a [Statistics<'a>],
-    service: Option<&'a str>,
+    (service, snapshot): (Option<&'a str>, &Snapshot),
     refused: impl Fn(&str) -> Option<Refusal>,
     unprocessed: &mut Vec<Unprocessed<'a>>,
 ) -> Vec<SourceExport<'a>> {
     let mut exports: BTreeMap<(&str, Cow<'a, str>), SourceExport<'a>> = BTreeMap::new();
     for told in statistics {
-        let Some((of, at_start)) = counted_under(told, service) else {
+        let Some((of, at_start)) = counted_under(told, service, snapshot) else {
             let rule = Cow::Borrowed(&*told.rule);
             unprocessed.push(Unprocessed::wrong(rule, "there is no such rule"));
             continue;
@@ -228,14 +242,14 @@ fn take<'a>(
         let export = exports.entry((&told.client, of.clone()));
         let export = export.or_insert_with(|| SourceExport {
             key: key(&told.client, &of),
-            agent: format!("xray {} of {of}", told.client).into(),
+            agent: format!("{APPLIES_TAGGED}{} of {of}", told.client).into(),
             service: of,
             points: Vec::new(),
         });
         export.points.push(Point {
             series: series(&told.rule),
             counted: Counted::Decisions {
-                at_start: at_start.into(),
+                at_start,
                 sampled: told.sampled,
             },
             temporality: Temporality::Delta,
@@ -252,13 +266,26 @@ fn take<'a>(
 fn counted_under<'a>(
     told: &'a Statistics<'a>,
     service: Option<&'a str>,
-) -> Option<(Cow<'a, str>, &'static str)> {
-    let (of, method) = match Rule::named(&told.rule)? {
-        Rule::Method { service, method } => (service, method),
-        Rule::Rest { service } => (service, ""),
-        Rule::Default => (Cow::Borrowed(crate::allocation::OVERFLOW_NAME), ""),
+    snapshot: &Snapshot,
+) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    let (of, at_start) = match Rule::named(&told.rule)? {
+        Rule::Method { service, method } => (service, method.into()),
+        Rule::Tagged { service, rule } => {
+            let at_start = tagged(&service, &rule, snapshot);
+            (service, at_start.unwrap_or_default().to_owned().into())
+        }
+        Rule::Rest { service } => (service, "".into()),
+        Rule::Default => (crate::allocation::OVERFLOW_NAME.into(), "".into()),
     };
-    (service.is_none() || service == Some(&*of)).then_some((of, method))
+    (service.is_none() || service == Some(&*of)).then_some((of, at_start))
+}
+
+/// The operation of tagged requests. None if operators have no such rule any more: then they are the other requests
+/// of their service, because clients may not name operations.
+fn tagged<'s>(service: &str, rule: &str, snapshot: &'s Snapshot) -> Option<&'s str> {
+    let mut rules = snapshot.tagged().of_service(service);
+    let known = rules.find(|known| known.rule == rule)?;
+    Some(&known.operation)
 }
 
 /// A digest of the client and the service.

@@ -165,6 +165,25 @@ impl Family for ByGroup {
     }
 }
 
+/// A gauge for each rule for tagged requests. There are few.
+pub struct ByRule(GaugeVec);
+
+impl ByRule {
+    /// Sets the series of these rules. Series of other rules are removed.
+    pub fn set<'a>(&self, rules: impl Iterator<Item = (&'a str, f64)>) {
+        self.0.reset();
+        for (rule, value) in rules {
+            self.0.with_label_values(&[rule]).set(value);
+        }
+    }
+}
+
+impl Family for ByRule {
+    fn register(registry: &Registry, spec: Spec) -> Self {
+        Self(registered::<Gauge>(registry, &spec, &["rule"]))
+    }
+}
+
 fn set_named<'a>(
     family: &GaugeVec,
     named: impl Iterator<Item = (&'a str, f64)>,

@@ -1,6 +1,6 @@
 'use strict';
 // Lets OpenTelemetry's X-Ray sampler follow a Weir. For each line of its input it takes decisions
-// about requests of each method and prints how many it sampled.
+// about requests of each method and prints how many it sampled. METHOD?KEY=VALUE has an attribute more.
 //
 // node decide.js ENDPOINT SERVICE DECISIONS METHOD...
 
@@ -30,12 +30,15 @@ async function answered() {
   while (Object.keys(http.globalAgent.sockets).length > 0) await pause(1);
 }
 
-function countSampled(method, decisions) {
+function countSampled(request, decisions) {
+  const [method, ...tags] = request.split(/[?=]/);
+  const attributes = { 'http.request.method': method };
+  if (tags.length) attributes[tags[0]] = tags[1];
   let sampled = 0;
   for (let i = 0; i < decisions; i++) {
     const { decision } = sampler.shouldSample(
       ROOT_CONTEXT, crypto.randomBytes(16).toString('hex'), method, SpanKind.SERVER,
-      { 'http.request.method': method }, [],
+      attributes, [],
     );
     if (decision === SamplingDecision.RECORD_AND_SAMPLED) sampled++;
   }

@@ -1,5 +1,6 @@
 """Lets the X-Ray sampler of AWS's distribution of OpenTelemetry follow a Weir. For each line of its
 input it takes decisions about requests of each method and prints how many it sampled.
+METHOD?KEY=VALUE has an attribute more.
 
 python decide.py ENDPOINT SERVICE DECISIONS METHOD...
 """
@@ -22,8 +23,11 @@ endpoint, service, decisions, *methods = sys.argv[1:]
 sampler = AwsXRayRemoteSampler(Resource({"service.name": service}), endpoint)
 
 
-def count_sampled(method):
+def count_sampled(request):
+    method, _, tag = request.partition("?")
     attributes = {"http.request.method": method}
+    if tag:
+        attributes.update([tag.split("=")])
     return sum(
         sampler.should_sample(
             Context(), random.getrandbits(128), method, SpanKind.SERVER, attributes

@@ -25,6 +25,14 @@ const QUIET: &str = "POST";
 /// A method that has no rule of its own.
 const OTHER: &str = "PROPFIND";
 
+/// A request of a test actor, as the programs write it, and the operation that a rule counts it under.
+const TAGGED: &str = "GET?test.actor=ada";
+const TAGGED_OPERATION: &str = "tagged=actors";
+
+/// More traces a second than a client decides about, and far fewer.
+const WIDE_CAP: f64 = 1e6;
+const NARROW_CAP: f64 = 50.0;
+
 /// Traces a second: more than both rates keep.
 const BUDGET: f64 = 1e6;
 
@@ -48,36 +56,90 @@ async fn python_sampler_follows_and_counts_every_request() {
     follows_and_counts_every_request(python).await;
 }
 
-async fn follows_and_counts_every_request(mut command: Command) {
-    let folder = TempDir::new().unwrap();
-    let weir = WeirProcess::command()
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs packages: make interop"]
+async fn javascript_sampler_keeps_tagged_requests_whole() {
+    let mut node = command("node");
+    node.arg(built("xray-javascript/decide.js"));
+    keeps_tagged_requests_whole(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs packages: make interop"]
+async fn python_sampler_keeps_tagged_requests_whole() {
+    let mut python = command(built("xray-python/bin/python"));
+    python.arg(source("tests/interop/xray-python/decide.py"));
+    keeps_tagged_requests_whole(python).await;
+}
+
+async fn started(folder: &TempDir) -> WeirProcess {
+    WeirProcess::command()
         .flag("--data-dir", folder.path())
         .flag("--interval", "1s")
         .flag("--grace", "500ms")
         .flag("--xray-listen", "127.0.0.1:0")
         .start()
-        .await;
-    command
-        .arg(format!("{}/s/{SERVICE}", weir.xray_url()))
-        .args([SERVICE, &DECISIONS.to_string(), BUSY, QUIET, OTHER]);
-    let mut sampler = Sampler {
-        program: Program::start(command),
-        client: Client::of(&weir),
-        weir,
-        told: Totals::new(),
-    };
+        .await
+}
+
+async fn follows_and_counts_every_request(command: Command) {
+    let folder = TempDir::new().unwrap();
+    let weir = started(&folder).await;
+    let mut sampler = Sampler::start(weir, command, &[BUSY, QUIET, OTHER]);
     sampler.follows(FIRST).await;
     sampler.follows(SECOND).await;
-    eventually(DEADLINE, "every request is counted", async || {
-        let store = SqliteStore::open(&folder.path().join("weir.db")).await;
-        let counted = stored_totals(&store.unwrap()).await;
-        for (names, (offered, _)) in &counted {
-            let (told, _) = sampler.told[names];
-            assert!(*offered <= told, "{names:?}: {offered} counted of {told}");
-        }
-        (counted == sampler.told).then_some(())
+    sampler.is_counted(&folder).await;
+}
+
+async fn keeps_tagged_requests_whole(command: Command) {
+    let folder = TempDir::new().unwrap();
+    let weir = started(&folder).await;
+    set_cap(&weir, WIDE_CAP).await;
+    let rules = format!("{}/s/{SERVICE}/GetSamplingRules", weir.xray_url());
+    eventually(DEADLINE, "the rule is given", async || {
+        let answer = http_client().post(&rules).body("{}").send().await.ok()?;
+        answer
+            .text()
+            .await
+            .ok()?
+            .contains(TAGGED_OPERATION)
+            .then_some(())
     })
     .await;
+    let mut sampler = Sampler::start(weir, command, &[BUSY, TAGGED]);
+    eventually(DEADLINE, "it follows what was planned", async || {
+        let sampled = sampler.decide().await;
+        assert_eq!(sampled[TAGGED], DECISIONS, "all of them, from the first on");
+        let strategy = sampler.client.strategy(SERVICE).await?;
+        strategy.listed(TAGGED_OPERATION)?;
+        (sampler.asked().await > 2.0).then_some(())
+    })
+    .await;
+    set_cap(&sampler.weir, NARROW_CAP).await;
+    eventually(DEADLINE, "it keeps to the cap", async || {
+        (sampler.decide().await[TAGGED] < DECISIONS / 10).then_some(())
+    })
+    .await;
+    sampler.is_counted(&folder).await;
+}
+
+/// Writes the rule for test actors with a cap.
+async fn set_cap(weir: &WeirProcess, cap: f64) {
+    let answer = http_client()
+        .put(format!("{}/v1/configuration", weir.admin_url()))
+        .header("If-Match", "*")
+        .json(&json!({
+            "budget": { "traces_per_second": BUDGET },
+            "rules": { "actors": {
+                "service": SERVICE, "attributes": { "test.actor": "*" },
+                "set": { "cap_traces_per_second": cap },
+                "owner": "ann", "reason": "a test", "expires": "never", "expect": "later",
+            } },
+        }))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
 }
 
 /// A sampler, and what it was asked about so far.
@@ -89,6 +151,33 @@ struct Sampler {
 }
 
 impl Sampler {
+    fn start(weir: WeirProcess, mut command: Command, requests: &[&str]) -> Self {
+        command
+            .arg(format!("{}/s/{SERVICE}", weir.xray_url()))
+            .args([SERVICE, &DECISIONS.to_string()])
+            .args(requests);
+        Self {
+            program: Program::start(command),
+            client: Client::of(&weir),
+            weir,
+            told: Totals::new(),
+        }
+    }
+
+    /// Waits until every request that it was asked about is counted, once.
+    async fn is_counted(&self, folder: &TempDir) {
+        eventually(DEADLINE, "every request is counted", async || {
+            let store = SqliteStore::open(&folder.path().join("weir.db")).await;
+            let counted = stored_totals(&store.unwrap()).await;
+            for (names, (offered, _)) in &counted {
+                let (told, _) = self.told[names];
+                assert!(*offered <= told, "{names:?}: {offered} counted of {told}");
+            }
+            (counted == self.told).then_some(())
+        })
+        .await;
+    }
+
     /// Lets operators set two rates, and waits until decisions are taken with them.
     async fn follows(&mut self, rates: [f64; 2]) {
         self.set(rates).await;
@@ -149,6 +238,7 @@ impl Sampler {
         for (method, sampled) in &sampled {
             let operation = match method.as_str() {
                 OTHER => OVERFLOW_NAME,
+                TAGGED => TAGGED_OPERATION,
                 method => method,
             };
             let told = self.told.entry((SERVICE.to_owned(), operation.to_owned()));

@@ -179,7 +179,12 @@ impl<'a> Rules<'a> {
         let (ceiling, binding) = self.ceiling_of(estimate, served);
         lower(ceiling, binding);
         if self.may_be_gone(estimate) {
-            lower(self.unknown_max, Binding::RaiseLimit);
+            // What operators ask for by name does come again.
+            let asked = match source {
+                Source::Operation => bounds.probability_min,
+                Source::Fleet | Source::Group | Source::Service => 0.0,
+            };
+            lower(self.unknown_max.max(asked), Binding::RaiseLimit);
         }
         let (probability_max, binding) = lowest;
         let pin = bounds.pin.map(|pin| pin.min(most));

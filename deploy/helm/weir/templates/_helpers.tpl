@@ -48,6 +48,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "weir.about" . }}
 {{- end -}}
 
+{{/* The pod that migrates has another name, too: nobody may send requests to it. */}}
+{{- define "weir.migrate.labels" -}}
+app.kubernetes.io/name: {{ include "weir.name" . }}-migrate
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{ include "weir.about" . }}
+{{- end -}}
+
 {{- define "weir.postgresql.fullname" -}}
 {{ include "weir.fullname" . }}-postgresql
 {{- end -}}
@@ -121,6 +128,14 @@ exec:
 {{- end -}}
 {{- if and .Values.metrics.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.metrics.from) -}}
 {{- fail "metrics.podMonitor: say in metrics.from where Prometheus runs, or the NetworkPolicy keeps it away" -}}
+{{- end -}}
+{{- if .Values.migrate.enabled -}}
+{{- if .Values.postgresql.enabled -}}
+{{- fail "migrate: with postgresql.enabled Weir owns its tables and brings them up to date itself, and the database is not there before the installation" -}}
+{{- end -}}
+{{- if not .Values.migrate.secret -}}
+{{- fail "migrate.enabled: name in migrate.secret a secret with the URL of the role that owns the tables" -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $client := .Values.tls.clients -}}
 {{- if and $client.secret (not (include "weir.speaksTls" (list $ $name))) -}}

@@ -1,5 +1,7 @@
 //! Boosts: one call for "trace all of this for some minutes". A boost is a rule with a fixed probability.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{SubsecRound, TimeDelta};
@@ -63,6 +65,7 @@ pub(in crate::api::admin) async fn boost(
     let rule = Rule {
         service: boost.service,
         operation: boost.operation,
+        attributes: BTreeMap::new(),
         set: RuleEffect {
             probability: Some(boost.probability),
             ..RuleEffect::default()

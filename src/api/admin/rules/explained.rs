@@ -107,7 +107,7 @@ fn sentence(taken: &Taken<'_>) -> String {
 /// Whether a rule set what decided the probability.
 fn binds(taken: &Taken<'_>, operation: &OperationPlan) -> bool {
     let reason = &operation.reason;
-    let set = taken.rule.set.settings();
+    let set = taken.rule.settings();
     let decided = |field| taken.fields.contains(&field);
     let bound = |value: Option<f64>| {
         let bound = f64::from(reason.bound);
@@ -127,6 +127,7 @@ fn binds(taken: &Taken<'_>, operation: &OperationPlan) -> bool {
                 || decided(Field::ProbabilityMin) && !is_rate
         }
         Binding::Level => decided(Field::Weight),
+        Binding::ProbabilityOne => taken.rule.is_tagged() && decided(Field::ProbabilityMin),
         _ => false,
     }
 }

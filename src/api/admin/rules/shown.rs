@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::effect::{Effect, effect};
 use crate::api::admin::Admin;
+use crate::api::admin::tagged::{Appliers, TaggedMatch};
 use crate::api::admin::unknown_names::{SUGGESTED, meant};
 use crate::configuration::{Configuration, Matches, Rule, RuleState};
 use crate::names::Names;
@@ -27,6 +28,8 @@ struct MatchesDocument {
     services: usize,
     examples: Vec<Example>,
     did_you_mean: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tagged: Option<TaggedMatch>,
 }
 
 #[derive(Serialize)]
@@ -40,12 +43,17 @@ pub(super) fn documents(
     admin: &Admin,
     configuration: &Configuration,
     ids: &[&String],
+    appliers: &Appliers,
 ) -> Vec<RuleDocument> {
     let names = admin.dictionary.names();
-    let matches = admin.matches.of(configuration, &names);
+    let known = Known {
+        matches: &admin.matches.of(configuration, &names),
+        names: &names,
+        appliers,
+    };
     let mut suggestions = SUGGESTED;
     let of = |id: &&String| {
-        let shown = document(admin, configuration, &matches, &names, id, suggestions > 0)?;
+        let shown = document(admin, configuration, &known, id, suggestions > 0)?;
         suggestions -= usize::from(shown.matches.operations == 0 && suggestions > 0);
         Some(shown)
     };
@@ -57,28 +65,40 @@ pub(super) fn with_effect(
     admin: &Admin,
     configuration: &Configuration,
     id: &str,
+    appliers: &Appliers,
 ) -> Option<RuleDocument> {
     let names = admin.dictionary.names();
-    let matches = admin.matches.of(configuration, &names);
-    let document = document(admin, configuration, &matches, &names, id, true)?;
+    let known = Known {
+        matches: &admin.matches.of(configuration, &names),
+        names: &names,
+        appliers,
+    };
+    let document = document(admin, configuration, &known, id, true)?;
     Some(RuleDocument {
         effect: Some(effect(admin, configuration, &[id])),
         ..document
     })
 }
 
+/// What rules are compared with.
+struct Known<'k> {
+    matches: &'k Matches,
+    names: &'k Names,
+    appliers: &'k Appliers,
+}
+
 fn document(
     admin: &Admin,
     configuration: &Configuration,
-    matches: &Matches,
-    names: &Names,
+    known: &Known<'_>,
     id: &str,
     suggest: bool,
 ) -> Option<RuleDocument> {
+    let names = known.names;
     let rule = configuration.rules.get(id)?;
-    let matched = matches.matched(id)?;
+    let matched = known.matches.matched(id)?;
     let examples = matched.examples.iter().filter_map(|id| names.name(*id));
-    let nothing = matched.operations == 0;
+    let nothing = !matched.is_something();
     Some(RuleDocument {
         id: id.to_owned(),
         state: rule.state(admin.clock.timestamp()),
@@ -93,6 +113,7 @@ fn document(
                 })
                 .collect(),
             did_you_mean: (nothing && suggest).then(|| meant(rule, names).1).flatten(),
+            tagged: TaggedMatch::of(rule, names, known.appliers),
         },
         effect: None,
     })

@@ -5,7 +5,7 @@ use super::effect::{effect, refusal};
 use super::{Force, working};
 use crate::api::admin::Admin;
 use crate::api::admin::unknown_names::meant;
-use crate::configuration::{Configuration, Rule, RuleState};
+use crate::configuration::{Configuration, Matched, Rule, RuleState};
 use crate::http::problem::Problem;
 use crate::store::WriteFormat;
 
@@ -85,19 +85,21 @@ fn matches_something(
         let Some(rule) = configuration.rules.get(id) else {
             continue;
         };
-        if matches
-            .matched(id)
-            .is_some_and(|matched| matched.operations > 0)
-        {
+        if matches.matched(id).is_some_and(Matched::is_something) {
             continue;
         }
         let (field, meant) = meant(rule, &names);
         let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         let end = if meant.is_empty() { "." } else { "" };
+        let what = if rule.is_tagged() {
+            "services"
+        } else {
+            "operations"
+        };
         return Err(Problem::Invalid {
             field: format!("rules.{id}.{field}"),
             detail: format!(
-                "matches 0 operations{meant}{end} If they are reported later, add \"expect\": \"later\""
+                "matches 0 {what}{meant}{end} If they are reported later, add \"expect\": \"later\""
             ),
         });
     }
