@@ -195,14 +195,14 @@ fn tell_tagged(metrics: &Metrics, snapshot: &Snapshot) {
     let seconds = snapshot.plan().window.seconds().max(0.001);
     let rules = snapshot.tagged().iter().filter(|rule| rule.active);
     let mut told: BTreeMap<&str, [f64; 3]> = rules.map(|of| (&*of.rule, [0.0; 3])).collect();
-    if !told.is_empty() {
-        for (_, service) in snapshot.services() {
-            for (rule, operation) in snapshot.tagged_operations(service) {
-                let sampled = operation.window_sampled as f64 / seconds;
-                let figures = [operation.offered, operation.share, sampled];
-                for (sum, figure) in told.get_mut(rule).into_iter().flatten().zip(figures) {
-                    *sum += figure;
-                }
+    let mut others = [0.0; 3];
+    for (_, service) in snapshot.services() {
+        for (rule, operation) in snapshot.tagged_operations(service) {
+            let sampled = operation.window_sampled as f64 / seconds;
+            let figures = [operation.offered, operation.share, sampled];
+            let sums = told.get_mut(rule).unwrap_or(&mut others);
+            for (sum, figure) in sums.iter_mut().zip(figures) {
+                *sum += figure;
             }
         }
     }
@@ -212,7 +212,8 @@ fn tell_tagged(metrics: &Metrics, snapshot: &Snapshot) {
         &metrics.tagged_observed_sampled,
     ];
     for (place, family) in families.into_iter().enumerate() {
-        family.set(told.iter().map(|(rule, sums)| (*rule, sums[place])));
+        let rules = told.iter().map(|(rule, sums)| (*rule, sums[place]));
+        family.set(rules, others[place]);
     }
 }
 

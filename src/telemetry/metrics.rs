@@ -373,11 +373,14 @@ metrics! {
         /// Traces/s by which the floors inside each group of services exceed its cap.
         group_missing: ByGroup = "weir_group_missing_traces_per_second",
 
-        /// Offered rate of the tagged requests of each rule, over all services, as the served plan estimates it.
+        /// Offered rate of the tagged requests of each rule, over all services, as the served plan estimates it; of
+        /// those whose rule is not active together.
         tagged_offered: ByRule = "weir_tagged_offered_per_second",
-        /// Share of the tagged requests of each rule, over all services, in the served plan.
+        /// Share of the tagged requests of each rule, over all services, in the served plan; of those whose rule is not
+        /// active together.
         tagged_share: ByRule = "weir_tagged_share_traces_per_second",
-        /// Sampled rate of the tagged requests of each rule, over all services, as reported for the plan's window.
+        /// Sampled rate of the tagged requests of each rule, over all services, as reported for the plan's window; of
+        /// those whose rule is not active together.
         tagged_observed_sampled: ByRule = "weir_tagged_observed_sampled_traces_per_second",
     }
 }

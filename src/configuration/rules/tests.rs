@@ -6,13 +6,14 @@ use super::*;
 use crate::allocation::{Bounds, OperationId, Policy, ServiceId};
 use crate::names::Names;
 
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     ("checkout", "GET /health"),
     ("checkout", "POST /pay"),
     ("checkout", "GET /users/*"),
     ("stock", "GET /health"),
     ("stock", "sync"),
     ("stock", "__other__"),
+    ("checkout", "tagged=vip"),
 ];
 
 fn time(second: i64) -> DateTime<Utc> {
@@ -264,4 +265,34 @@ fn what_is_wrong_is_named() {
             .to_string()
             .starts_with("rules has a name")
     );
+}
+
+fn vip() -> serde_json::Value {
+    json!({ "service": "check*", "attributes": { "test.actor": "*" },
+        "set": { "cap_traces_per_second": 5.0 }, "owner": "ann", "reason": "a test",
+        "start": time(20), "expires": time(40), "written_at": time(10) })
+}
+
+#[test]
+fn tagged_requests_are_an_operation_of_their_own() {
+    let rules = json!({
+        "vip": vip(),
+        "cut": rule(("*", "*"), json!({ "probability": 0.5 }), 99),
+        "low": rule(("checkout", "*"), json!({ "probability_max": 0.1 }), 99),
+    });
+    let configuration = configuration(rules, json!({}));
+    let tagged = bounds(&policy(&configuration, 30), "checkout", "tagged=vip");
+    assert_eq!((tagged.pin, tagged.cap), (None, 5.0));
+    assert_eq!((tagged.probability_min, tagged.probability_max), (1.0, 1.0));
+    let other = bounds(&policy(&configuration, 30), "checkout", "POST /pay");
+    assert_eq!((other.probability_min, other.probability_max), (0.0, 0.1));
+    let matches = Matches::of(&configuration.rules, &names());
+    assert!(matches.matched("vip").unwrap().is_something());
+    for (second, active, changed) in [(15, false, 10), (20, true, 20), (40, false, 40)] {
+        let rules = TaggedRules::of(&configuration, at(second));
+        let found: Vec<&TaggedRule> = rules.iter().collect();
+        assert_eq!((found.len(), found[0].active), (1, active), "{second}");
+        assert_eq!(found[0].changed_at, at(changed), "{second}");
+        assert!(found[0].is_for("checkout") && !found[0].is_for("stock"));
+    }
 }

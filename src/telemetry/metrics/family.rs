@@ -20,6 +20,9 @@ pub type Histogram = prometheus::Histogram;
 /// among them.
 pub const OTHER_SERVICES: &str = "other";
 
+/// The label of rules for tagged requests that are not active any more. No rule can have this name.
+const OTHER_RULES: &str = "other rules";
+
 /// The label of ungrouped services. No group may have this name.
 pub const NO_GROUP: &str = "none";
 
@@ -165,22 +168,21 @@ impl Family for ByGroup {
     }
 }
 
-/// A gauge for each rule for tagged requests. There are few.
+/// A gauge for each active rule for tagged requests, and one for all others. There are few.
 pub struct ByRule(GaugeVec);
 
 impl ByRule {
-    /// Sets the series of these rules. Series of other rules are removed.
-    pub fn set<'a>(&self, rules: impl Iterator<Item = (&'a str, f64)>) {
-        self.0.reset();
-        for (rule, value) in rules {
-            self.0.with_label_values(&[rule]).set(value);
-        }
+    /// Sets the series of these rules and of the others. Series of other rules are removed.
+    pub fn set<'a>(&self, rules: impl Iterator<Item = (&'a str, f64)>, others: f64) {
+        set_named(&self.0, rules, OTHER_RULES, others);
     }
 }
 
 impl Family for ByRule {
     fn register(registry: &Registry, spec: Spec) -> Self {
-        Self(registered::<Gauge>(registry, &spec, &["rule"]))
+        let family = Self(registered::<Gauge>(registry, &spec, &["rule"]));
+        family.set(std::iter::empty(), 0.0);
+        family
     }
 }
 

@@ -90,6 +90,34 @@ fn a_pin_comes_first_and_is_scaled_last() {
     assert!(exceeds.fleet.expected_sampled <= 6.0 * (1.0 + 1e-9));
 }
 
+/// A name that has just come keeps its part of all traffic, because it may never come again. One that operators ask for
+/// does come again.
+#[test]
+fn what_is_asked_for_by_name_is_kept_from_its_first_plan_on() {
+    let first = |policy: &Policy| {
+        let before = vec![count(1, 6_000), count(2, 600), count(3, 60)];
+        let before = counts(0, before, vec![agent(1, 6_660)]);
+        let plan = next(&Plan::genesis(policy), policy, &before);
+        let after = [before.operations.clone(), vec![count(4, 60)]].concat();
+        let after = counts(1, after, vec![agent(1, 6_720)]);
+        again(&plan, policy, &before, &after).operations[3]
+    };
+    let asked = |cap| {
+        let mut policy = policy(6.0);
+        let bounds = Bounds {
+            probability_min: 1.0,
+            cap,
+            ..Bounds::default()
+        };
+        policy.operations.insert(OperationId(4), bounds);
+        first(&policy)
+    };
+    assert!(first(&policy(6.0)).probability < 0.2);
+    assert_eq!(asked(5.0).probability, 1.0);
+    let capped = asked(0.25);
+    assert!(capped.probability > 0.2 && capped.share <= 0.25 * (1.0 + 1e-9));
+}
+
 #[test]
 fn floors_beyond_the_budget_are_scaled_and_what_is_missing_is_said() {
     let mut policy = policy(6.0);

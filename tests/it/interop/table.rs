@@ -201,14 +201,20 @@ fn xray() -> Vec<Row> {
             version: npm("xray-javascript", "@opentelemetry/sampler-aws-xray"),
             follows: FOLLOWS,
             reports: REPORTS,
-            tests: &["xray::javascript_sampler_follows_and_counts_every_request"],
+            tests: &[
+                "xray::javascript_sampler_follows_and_counts_every_request",
+                "xray::javascript_sampler_keeps_tagged_requests_whole",
+            ],
         },
         Row {
             client: "AWS's distribution of OpenTelemetry Python: its X-Ray sampler",
             version: pip("xray-python", "aws-opentelemetry-distro"),
             follows: FOLLOWS,
             reports: REPORTS,
-            tests: &["xray::python_sampler_follows_and_counts_every_request"],
+            tests: &[
+                "xray::python_sampler_follows_and_counts_every_request",
+                "xray::python_sampler_keeps_tagged_requests_whole",
+            ],
         },
     ]
 }
