@@ -39,6 +39,7 @@ impl Parts {
         };
         let gates = Gates {
             hosts: Some(self.allowed_hosts()),
+            tls: self.encrypted.of(ListenerName::Observe),
             ..Gates::default()
         };
         let health = Data::new(self.health());

@@ -228,6 +228,13 @@ fn wanted(settings: &Settings) -> Vec<(ListenerName, TlsFiles, Protocols)> {
             files(None),
             HTTP1,
         ),
+        (
+            TlsListener::Observe,
+            listeners.observe_listen.0.is_some(),
+            ListenerName::Observe,
+            files(None),
+            HTTP1,
+        ),
     ];
     let wanted = all
         .into_iter()

@@ -51,8 +51,8 @@ pub struct ListenerSettings {
         value_parser = address
     )]
     pub admin_listen: SocketAddr,
-    /// Address for probes and Prometheus alone: /livez, /readyz and /metrics in plain HTTP, without a token; or
-    /// off. They stay on the admin listener, too
+    /// Address for probes and Prometheus alone: /livez, /readyz and /metrics, without a token; or off. In plain
+    /// HTTP, unless --tls-listeners names observe. They stay on the admin listener, too
     #[arg(
         long,
         env = "WEIR_OBSERVE_LISTEN",

@@ -16,8 +16,8 @@ pub struct TlsSettings {
     /// everybody on the machine may read it
     #[arg(long, env = "WEIR_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Listeners that speak TLS if there is a --tls-cert; the others stay plain. May be repeated, or
-    /// be a list separated by commas
+    /// Listeners that speak TLS if there is a --tls-cert; the others stay plain: sdk, grpc, xray, admin and
+    /// observe (--observe-listen). May be repeated, or be a list separated by commas
     #[arg(
         long,
         env = "WEIR_TLS_LISTENERS",
@@ -58,6 +58,8 @@ pub enum TlsListener {
     Xray,
     /// For operators.
     Admin,
+    /// For probes and Prometheus.
+    Observe,
 }
 
 impl TlsSettings {

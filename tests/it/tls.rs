@@ -55,6 +55,8 @@ async fn every_listener_speaks_both_versions_and_says_what_it_speaks_inside() {
     let own = secret.flags();
     let mut flags: Vec<&str> = own.iter().map(String::as_str).collect();
     flags.extend(["--xray-listen", "127.0.0.1:0"]);
+    flags.extend(["--observe-listen", "127.0.0.1:0"]);
+    flags.extend(["--tls-listeners", "sdk,grpc,xray,admin,observe"]);
     let app = TestApp::start(directory.path(), &flags).await;
     let client = TlsClient::trusting(&authority.pem());
     for (url, inside) in [
@@ -62,6 +64,7 @@ async fn every_listener_speaks_both_versions_and_says_what_it_speaks_inside() {
         (app.grpc(), "h2"),
         (app.xray(), "http/1.1"),
         (&app.admin, "http/1.1"),
+        (app.observe.as_deref().unwrap(), "http/1.1"),
     ] {
         for version in [&TLS12, &TLS13] {
             let of_version = client.clone().only(version);

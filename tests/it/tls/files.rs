@@ -31,7 +31,14 @@ async fn a_new_certificate_is_used_without_a_restart() {
     let authority = Authority::new("ours");
     let first = authority.server(Valid(-60, 3600));
     let mut secret = Secret::of(&first);
-    let (app, _directory) = start(&secret, &["--idle-timeout", "1h"]).await;
+    let observe = [
+        "--observe-listen",
+        "127.0.0.1:0",
+        "--tls-listeners",
+        "observe",
+    ];
+    let flags = [&["--idle-timeout", "1h"][..], &observe].concat();
+    let (app, _directory) = start(&secret, &flags).await;
     let client = TlsClient::trusting(&authority.pem());
     presents(&client, &app.sdk, &first).await;
     let until = "weir_tls_certificate_not_after_timestamp_seconds{listener=\"sdk\"}";
@@ -41,7 +48,8 @@ async fn a_new_certificate_is_used_without_a_restart() {
 
     let second = authority.server(Valid(-60, 7200));
     secret.replace(&second.certificate, &second.key, None);
-    for url in [&app.sdk, app.grpc(), app.xray()] {
+    let observe = app.observe.as_deref().unwrap();
+    for url in [&app.sdk, app.grpc(), app.xray(), observe] {
         presents(&client, url, &second).await;
     }
     let later = Scrape::of(&app).await.value(until) - before;
