@@ -112,4 +112,4 @@ check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities w
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean
-	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules
+	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules tests/oidc/node_modules

@@ -2,11 +2,13 @@
 
 mod access;
 mod background;
+mod bootstrap;
 mod first;
 mod fleet;
 mod gauges;
 mod listeners;
 mod observe;
+mod oidc;
 mod tls;
 mod xray;
 
@@ -37,6 +39,7 @@ use crate::store::{FleetSettings, Guarded, Store, StoreError};
 use crate::supervise::{Supervisor, TaskEnd};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Exposition, Metrics, TaskName};
+use oidc::Provider;
 use tls::Encrypted;
 
 /// A plan that is this many intervals old is stale.
@@ -103,6 +106,7 @@ struct Parts {
     tokens: Arc<Tokens>,
     exposition: Arc<Exposition>,
     encrypted: Arc<Encrypted>,
+    provider: Option<Provider>,
     database: DatabaseState,
     stopping: Stopping,
     plan_state: PlanState,
@@ -137,7 +141,8 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
         let encrypted = Arc::new(Encrypted::open(&settings, &metrics, &SystemClock)?);
-        let tokens = Arc::new(access::started_with(&settings)?);
+        let provider = Provider::of(&settings);
+        let tokens = Arc::new(access::known(&settings, provider.as_ref())?);
         let database = settings.database.place().describe();
         let failed = |source| AppError::Store {
             database: database.clone(),
@@ -172,6 +177,7 @@ impl App {
             tokens,
             exposition,
             encrypted,
+            provider,
             database: state,
             stopping: Stopping::default(),
             plan_state,

@@ -10,6 +10,7 @@ mod first;
 mod limits;
 mod listeners;
 mod logging;
+mod oidc;
 pub(crate) mod parse;
 pub(crate) mod timing;
 mod tls;
@@ -27,6 +28,7 @@ pub use first::FirstSettings;
 pub use limits::LimitSettings;
 pub use listeners::{GRPC_DEFAULT, ListenerSettings};
 pub use logging::{LogFormat, LogSettings};
+pub use oidc::OidcSettings;
 pub use parse::AddressOrOff;
 pub use timing::TimingSettings;
 pub use tls::{TlsListener, TlsSettings};
@@ -237,6 +239,73 @@ mod tests {
         let said = said.unwrap_err().to_string();
         assert!(said.contains("add sdk to --tls-listeners"), "{said}");
         assert!(parse(&["--tls-listeners", "sdk,http"]).is_err());
+    }
+
+    #[test]
+    fn a_provider_needs_a_name_or_an_audience_and_roles() {
+        let problems = |flags: &str| match parse(&flags.split(' ').collect::<Vec<_>>()) {
+            Ok(settings) => settings.check().map_err(|errors| errors.to_string()),
+            Err(error) => Err(error),
+        };
+        let issuer = "--oidc-issuer https://id.example/realm";
+        let role = "--oidc-role team=viewer,admins=admin";
+        let people = "--oidc-client-id weir --public-url https://weir.example";
+        for sound in [
+            format!("{issuer} {role} {people}"),
+            format!("{issuer} {role} --oidc-audience weir"),
+            format!("--oidc-issuer http://127.0.0.1:1 {role} --oidc-audience weir"),
+            "--public-url http://[::1]:8778/".into(),
+        ] {
+            assert_eq!(problems(&sound), Ok(()), "{sound}");
+        }
+        for (wrong, said) in [
+            (format!("{issuer} {people}"), "--oidc-role"),
+            (format!("{issuer} {role}"), "--oidc-client-id"),
+            (format!("{role} --oidc-audience weir"), "--oidc-issuer"),
+            (
+                format!("{issuer} {role} --oidc-client-id weir"),
+                "--public-url",
+            ),
+            (
+                format!("{issuer} {role} {people} --insecure-admin"),
+                "--insecure-admin",
+            ),
+            (
+                format!("{issuer} {role} {people} --oidc-client-secret-file /nowhere"),
+                "--oidc-client-secret-file /nowhere: ",
+            ),
+            (
+                format!("--oidc-issuer http://id.example {role} {people}"),
+                "http is for loopback",
+            ),
+            (
+                format!("--oidc-issuer https://id.example?a=b {role} {people}"),
+                "without ? and #",
+            ),
+            ("--public-url http://weir.example".into(), "--public-url"),
+            (
+                "--public-url https://weir.example/weir".into(),
+                "--public-url",
+            ),
+            ("--public-url weir.example".into(), "--public-url"),
+            (format!("{issuer} --oidc-role team=root"), "must be viewer"),
+            (
+                format!("{issuer} --oidc-role team"),
+                "platform-team=operator",
+            ),
+        ] {
+            let refused = problems(&wrong).unwrap_err();
+            assert!(refused.contains(said), "{wrong}: {refused}");
+        }
+        let on_loopback = parse(
+            &[
+                &["--oidc-issuer", "https://id.example"][..],
+                &["--oidc-audience", "weir"],
+            ]
+            .concat(),
+        );
+        let settings = on_loopback.unwrap();
+        assert!(!settings.access.admin_is_open(&settings.listeners));
     }
 
     #[test]

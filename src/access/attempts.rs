@@ -34,6 +34,16 @@ struct Counted {
 }
 
 impl Attempts {
+    /// Whether an address has too many at a monotonic time. Counts nothing.
+    pub fn has_too_many(&self, from: Option<IpAddr>, now: Duration) -> bool {
+        let counted = self.0.lock().expect("no holder of the lock panics");
+        let source = from.map_or(Source::Others, |from| Source::Address(network(from)));
+        let of = counted
+            .get(&source)
+            .or_else(|| counted.get(&Source::Others));
+        of.is_some_and(|of| of.attempts > MOST && now.saturating_sub(of.since) < PERIOD)
+    }
+
     /// Counts one more from an address, at a monotonic time; whether the address has too many now.
     pub fn are_too_many(&self, from: Option<IpAddr>, now: Duration) -> bool {
         let mut counted = self.0.lock().expect("no holder of the lock panics");

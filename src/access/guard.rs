@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{LOCAL, Need, Role, Token, TokenSecret, Tokens};
+use super::issuer::JwtFault;
+use super::{LOCAL, Need, Role, Token, TokenKind, TokenSecret, Tokens};
 use crate::clock::Clock;
 use crate::telemetry::metrics::{AccessRefusal, ListenerName, Metrics};
 use crate::telemetry::seldom::log_seldom;
@@ -44,6 +45,15 @@ pub enum Credentials {
     None,
     /// A token.
     Token(TokenSecret),
+    /// Something that looks like a JWT. It may be meant for a proxy in front where no issuer is known.
+    Jwt(String),
+    /// The session of a browser.
+    Session {
+        /// What its cookie holds.
+        secret: TokenSecret,
+        /// Whether the request changes nothing, or says which page sends it. Browsers say that of every change.
+        names_page: bool,
+    },
     /// Something that begins as a token does, but is none.
     Malformed,
     /// Something else, which may be meant for a proxy in front.
@@ -66,11 +76,37 @@ impl Credentials {
         let text = std::str::from_utf8(first).unwrap_or_default().trim();
         let (scheme, given) = text.split_once(' ').unwrap_or_default();
         let given = given.trim();
-        if !scheme.eq_ignore_ascii_case("bearer") || !TokenSecret::is_meant(given) {
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Self::Foreign;
+        }
+        if is_jwt(given) {
+            return Self::Jwt(given.to_owned());
+        }
+        if !TokenSecret::is_meant(given) {
             return Self::Foreign;
         }
         TokenSecret::parse(given).map_or(Self::Malformed, Self::Token)
     }
+
+    /// Takes the session of a browser into account, which counts if nothing else is presented: the value of its
+    /// cookie.
+    #[must_use]
+    pub fn or_session(self, cookie: Option<&str>, names_page: bool) -> Self {
+        match (self, cookie) {
+            (Self::None | Self::Foreign, Some(cookie)) => match TokenSecret::parse(cookie) {
+                Some(secret) => Self::Session { secret, names_page },
+                None => Self::Malformed,
+            },
+            (presented, _) => presented,
+        }
+    }
+}
+
+/// Whether a text has the form of a signed JWT: three parts in base64url.
+fn is_jwt(text: &str) -> bool {
+    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_part = |part: &str| part.bytes().all(is_sound);
+    text.starts_with("ey") && text.split('.').count() == 3 && text.split('.').all(is_part)
 }
 
 /// Why a request is refused.
@@ -85,7 +121,7 @@ pub enum Refusal {
     )]
     Malformed,
     /// Nobody has this token.
-    #[error("this token is not known")]
+    #[error("this token is not known, or it was a session that has ended")]
     Unknown,
     /// The token has run out.
     #[error("this token has expired")]
@@ -93,6 +129,15 @@ pub enum Refusal {
     /// The token was revoked.
     #[error("this token was revoked")]
     Revoked,
+    /// A change in a session that no page of Weir has sent.
+    #[error("a change in a session must say which page sends it (Origin), as browsers do")]
+    NoPage,
+    /// The issuer's JWT is not accepted.
+    #[error(transparent)]
+    Jwt(#[from] JwtFault),
+    /// The issuer's JWT is for somebody without a role.
+    #[error("{0} is in none of the groups that have a role here (--oidc-role)")]
+    NoRole(String),
     /// Its address has presented too many tokens that are not valid.
     #[error("too many tokens that are not valid came from this address; wait a minute")]
     TooMany,
@@ -113,7 +158,10 @@ impl Refusal {
     /// Whether a valid token was presented, which is not enough.
     #[must_use]
     pub fn is_about_rights(&self) -> bool {
-        matches!(self, Self::Role { .. } | Self::Scope(_))
+        matches!(
+            self,
+            Self::Role { .. } | Self::Scope(_) | Self::NoRole(_) | Self::NoPage
+        )
     }
 
     fn label(&self) -> AccessRefusal {
@@ -121,10 +169,12 @@ impl Refusal {
             Self::NoToken(_) => AccessRefusal::NoToken,
             Self::Malformed => AccessRefusal::Malformed,
             Self::Unknown => AccessRefusal::Unknown,
-            Self::Expired => AccessRefusal::Expired,
+            Self::Expired | Self::Jwt(JwtFault::Expired) => AccessRefusal::Expired,
             Self::Revoked => AccessRefusal::Revoked,
             Self::TooMany => AccessRefusal::TooMany,
-            Self::Role { .. } => AccessRefusal::Role,
+            Self::NoPage => AccessRefusal::NoPage,
+            Self::Jwt(_) => AccessRefusal::Jwt,
+            Self::Role { .. } | Self::NoRole(_) => AccessRefusal::Role,
             Self::Scope(_) => AccessRefusal::Scope,
         }
     }
@@ -139,6 +189,8 @@ pub struct Rules {
     pub anybody_scrapes: bool,
     /// Whether a token counts that somebody presents who needs none.
     pub heeds_tokens: bool,
+    /// The cookie that holds the session of a browser; none where nobody signs in.
+    pub session_cookie: Option<&'static str>,
 }
 
 /// Checks the requests of one listener.
@@ -170,6 +222,25 @@ impl Guard {
         }
     }
 
+    /// The cookie that holds the session of a browser; none where nobody signs in.
+    #[must_use]
+    pub fn session_cookie(&self) -> Option<&'static str> {
+        self.rules.session_cookie
+    }
+
+    /// Waits a moment for a session that is not known here, which may have begun on another replica.
+    pub async fn catch_up(&self, presented: &Credentials, from: Option<IpAddr>) {
+        if let Credentials::Session { secret, .. } = presented
+            && self.tokens.find(secret).is_none()
+            && !self
+                .tokens
+                .attempts
+                .has_too_many(from, self.clock.counted())
+        {
+            self.tokens.caught_up().await;
+        }
+    }
+
     /// Checks who sends a request, and whether it may. `service` is the service that the path is about;
     /// none if it is about the whole fleet. A token that is limited to services may not do what is about
     /// the whole fleet, but an agent's is checked against what it counts.
@@ -187,13 +258,21 @@ impl Guard {
             return Ok(Caller::Anybody);
         };
         let free = self.rules.anybody || (self.rules.anybody_scrapes && need == Need::Scraper);
-        let meant = matches!(presented, Credentials::Token(_) | Credentials::Malformed);
+        let presented = match presented {
+            Credentials::Jwt(_) if self.tokens.issuer.is_none() => Credentials::Foreign,
+            presented => presented,
+        };
+        let meant = !matches!(presented, Credentials::None | Credentials::Foreign);
         if free && !(meant && self.rules.heeds_tokens) {
             return Ok(Caller::Anybody);
         }
         let checked = self.valid(presented, role).and_then(|token| {
-            allowed(&token, need, service)?;
-            Ok(Caller::Holder(token))
+            let checked = allowed(&token, need, service);
+            if let Err(why) = &checked {
+                let who = token.name.as_str();
+                log_seldom!(info, who, %why, "refused somebody who has no right to it");
+            }
+            checked.map(|()| Caller::Holder(token))
         });
         checked.map_err(|refusal| self.refused(refusal, from))
     }
@@ -207,12 +286,19 @@ impl Guard {
     }
 
     fn valid(&self, presented: Credentials, needed: Role) -> Result<Arc<Token>, Refusal> {
-        let secret = match presented {
-            Credentials::Token(secret) => secret,
+        let (secret, kind) = match presented {
+            Credentials::Token(secret) => (secret, TokenKind::Token),
+            Credentials::Session { secret, names_page } if names_page => {
+                (secret, TokenKind::Session)
+            }
+            Credentials::Session { .. } => return Err(Refusal::NoPage),
+            Credentials::Jwt(jwt) => return self.of_issuer(&jwt),
             Credentials::None => return Err(Refusal::NoToken(needed)),
             Credentials::Malformed | Credentials::Foreign => return Err(Refusal::Malformed),
         };
-        let token = self.tokens.find(&secret).ok_or(Refusal::Unknown)?;
+        let token = self.tokens.find(&secret);
+        // A session is its cookie's alone, and a token no session.
+        let token = token.filter(|of| of.kind == kind).ok_or(Refusal::Unknown)?;
         if token.revoked_at.is_some() {
             return Err(Refusal::Revoked);
         }
@@ -220,6 +306,16 @@ impl Guard {
         match token.expires_at {
             Some(expires) if expires <= now => Err(Refusal::Expired),
             _ => Ok(token),
+        }
+    }
+
+    /// The holder of a JWT of the issuer.
+    fn of_issuer(&self, jwt: &str) -> Result<Arc<Token>, Refusal> {
+        let issuer = self.tokens.issuer.as_ref().ok_or(Refusal::Malformed)?;
+        let holder = issuer.holder(jwt, self.clock.now(), self.clock.counted())?;
+        match holder.role {
+            Some(role) => Ok(Arc::new(holder.token(role))),
+            None => Err(Refusal::NoRole(holder.name.as_str().to_owned())),
         }
     }
 
@@ -231,6 +327,9 @@ impl Guard {
         let too_many = is_attempt && attempts.are_too_many(from, self.clock.counted());
         let refusal = if too_many { Refusal::TooMany } else { refusal };
         self.count(&refusal);
+        if let Refusal::NoRole(who) = &refusal {
+            log_seldom!(warn, who, "refused somebody of the issuer who has no role");
+        }
         if is_attempt {
             log_seldom!(
                 warn,
@@ -256,7 +355,7 @@ fn allowed(token: &Token, need: Need, service: Option<&str>) -> Result<(), Refus
             has: token.role,
         });
     }
-    if need == Need::Agent || token.is_for_all() {
+    if matches!(need, Need::Agent | Need::Anyone) || token.is_for_all() {
         return Ok(());
     }
     match service {

@@ -10,19 +10,24 @@
 
 mod attempts;
 mod guard;
+mod issuer;
 mod known;
 mod role;
 mod secret;
 mod token;
 
 pub use guard::{Caller, Credentials, Guard, Refusal, Rules};
+pub use issuer::{Claims, Expected, Identity, Issuer, JwtFault, Keys, KeysError};
 pub use known::Tokens;
 pub use role::{Need, Role};
 pub use secret::{TokenDigest, TokenSecret};
-pub use token::{SERVICES_MAX, Token, TokenName};
+pub use token::{SERVICES_MAX, Token, TokenKind, TokenName};
 
 /// Who does something on this machine without a token.
 pub const LOCAL: &str = "local";
+
+/// Who created the session of somebody who signed in.
+pub const SIGN_IN: &str = "sign-in";
 
 /// The name of the token that the process was started with.
 pub const BOOTSTRAP: &str = "bootstrap";

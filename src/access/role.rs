@@ -40,7 +40,7 @@ impl Role {
     #[must_use]
     pub fn meets(self, need: Need) -> bool {
         match need {
-            Need::Nothing => true,
+            Need::Nothing | Need::Anyone => true,
             Need::Scraper | Need::Viewer => {
                 matches!(self, Self::Viewer | Self::Operator | Self::Admin)
             }
@@ -72,15 +72,17 @@ pub enum Need {
     Admin,
     /// An agent.
     Agent,
+    /// Somebody who is known, with whatever role and for whatever services.
+    Anyone,
 }
 
 impl Need {
-    /// The least role that meets it; none if nothing is needed.
+    /// The least role that meets it; none if nothing is needed. Of somebody who reads, if any role does.
     #[must_use]
     pub fn role(self) -> Option<Role> {
         match self {
             Self::Nothing => None,
-            Self::Scraper | Self::Viewer => Some(Role::Viewer),
+            Self::Scraper | Self::Viewer | Self::Anyone => Some(Role::Viewer),
             Self::Operator => Some(Role::Operator),
             Self::Admin => Some(Role::Admin),
             Self::Agent => Some(Role::Agent),
@@ -101,6 +103,7 @@ mod tests {
             (Need::Operator, [false, true, true, false]),
             (Need::Admin, [false, false, true, false]),
             (Need::Agent, [false, false, false, true]),
+            (Need::Anyone, [true, true, true, true]),
         ];
         for (need, expected) in needs {
             assert_eq!(Role::ALL.map(|role| role.meets(need)), expected, "{need:?}");

@@ -9,6 +9,38 @@ use crate::allocation::ServiceName;
 /// The most services that one token may be limited to.
 pub const SERVICES_MAX: usize = 100;
 
+/// What sort of credential a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A token that its owner presents.
+    Token,
+    /// The session of a browser, which its cookie holds.
+    Session,
+    /// A JWT of the issuer. It is stored nowhere.
+    Jwt,
+}
+
+impl TokenKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Token, Self::Session, Self::Jwt];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Jwt => "jwt",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -16,6 +48,8 @@ pub struct Token {
     pub id: Uuid,
     /// What it is found by.
     pub digest: TokenDigest,
+    /// What sort of credential it is.
+    pub kind: TokenKind,
     /// What its owner called it.
     pub name: TokenName,
     /// What it may do.
@@ -33,6 +67,22 @@ pub struct Token {
 }
 
 impl Token {
+    /// The holder of a JWT.
+    pub(super) fn of_jwt(name: TokenName, role: Role, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            id: Uuid::nil(),
+            digest: TokenDigest([0; 32]),
+            kind: TokenKind::Jwt,
+            name,
+            role,
+            services: Vec::new(),
+            created_at: DateTime::UNIX_EPOCH,
+            created_by: String::new(),
+            expires_at: Some(expires_at),
+            revoked_at: None,
+        }
+    }
+
     /// Whether it is for a service.
     #[must_use]
     pub fn covers(&self, service: &str) -> bool {
@@ -54,6 +104,22 @@ impl TokenName {
     /// The longest name, in bytes of UTF-8.
     pub const LONGEST: usize = 100;
 
+    /// What the name of somebody begins with whom an issuer names, so that nobody is taken for the holder of a
+    /// token.
+    const OF_ISSUER: &str = "oidc:";
+
+    /// The longest name of an issuer's that fits, in bytes of UTF-8.
+    pub const LONGEST_SUBJECT: usize = Self::LONGEST - Self::OF_ISSUER.len();
+
+    /// The name of somebody whom the issuer calls this; none if it does not fit.
+    #[must_use]
+    pub fn of_subject(subject: &str) -> Option<Self> {
+        let whole = format!("{}{subject}", Self::OF_ISSUER);
+        Self::stored(&whole)
+            .ok()
+            .filter(|_| !subject.trim().is_empty())
+    }
+
     /// Parses a name from outside.
     ///
     /// # Errors
@@ -61,6 +127,9 @@ impl TokenName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if [LOCAL, BOOTSTRAP].contains(&text) {
             return Err("is reserved: local and bootstrap have meanings of their own");
+        }
+        if text.starts_with(Self::OF_ISSUER) {
+            return Err("must not begin with oidc:, as the names of people do who sign in");
         }
         Self::stored(text)
     }

@@ -2,33 +2,24 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
-use uuid::Uuid;
-
-use super::{AppError, Parts};
-use crate::access::{BOOTSTRAP, Guard, LOCAL, Role, Rules, Token, TokenName, Tokens};
+use super::bootstrap::Watch;
+use super::oidc::Provider;
+use super::{AppError, Parts, bootstrap};
+use crate::access::{Guard, Rules, Tokens};
+use crate::http::cookies::SESSION;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics::ListenerName;
+use crate::supervise::Supervisor;
+use crate::telemetry::metrics::{ListenerName, TaskName};
 
-/// The token that the process is started with. It is not stored.
+/// Who is known before the database is read: the token that the process is started with, and the issuer.
 ///
 /// # Errors
-/// Its file cannot be read, or holds no token.
-pub(super) fn started_with(settings: &Settings) -> Result<Tokens, AppError> {
+/// The token's file cannot be read, or holds no token.
+pub(super) fn known(settings: &Settings, provider: Option<&Provider>) -> Result<Tokens, AppError> {
     let secret = settings.access.bootstrap().map_err(AppError::Bootstrap)?;
-    let token = secret.map(|secret| Token {
-        id: Uuid::nil(),
-        digest: secret.digest(),
-        name: TokenName::stored(BOOTSTRAP).expect("the name is sound"),
-        role: Role::Admin,
-        services: Vec::new(),
-        created_at: DateTime::UNIX_EPOCH,
-        created_by: LOCAL.into(),
-        expires_at: None,
-        revoked_at: None,
-    });
-    Ok(Tokens::new(token))
+    let issuer = provider.map(|provider| Arc::clone(&provider.issuer));
+    Ok(Tokens::new(secret.as_ref().map(bootstrap::token), issuer))
 }
 
 /// Reads the tokens, so that the first request finds them.
@@ -47,6 +38,7 @@ impl Parts {
                 anybody: access.admin_is_open(listeners),
                 anybody_scrapes: access.metrics_without_token,
                 heeds_tokens: true,
+                session_cookie: self.session_cookie(),
             },
         )
     }
@@ -65,6 +57,7 @@ impl Parts {
                 anybody: !required || certified,
                 anybody_scrapes: false,
                 heeds_tokens: required,
+                session_cookie: None,
             },
         )
     }
@@ -77,6 +70,7 @@ impl Parts {
                 anybody: true,
                 anybody_scrapes: true,
                 heeds_tokens: false,
+                session_cookie: None,
             },
         )
     }
@@ -85,10 +79,31 @@ impl Parts {
     pub(super) fn admin_access(&self) -> &'static str {
         let listeners = &self.settings.listeners;
         match self.settings.access.admin_is_open(listeners) {
+            false if self.provider.is_some() => "tokens and OpenID Connect",
             false => "tokens",
             true if listeners.admin_listen.ip().is_loopback() => "everybody on this machine",
             true => "everybody (--insecure-admin)",
         }
+    }
+
+    /// The cookie of sessions; none if nobody signs in.
+    fn session_cookie(&self) -> Option<&'static str> {
+        let registration = self.settings.access.oidc.registration()?;
+        Some(SESSION.name(registration.is_encrypted()))
+    }
+
+    /// Follows what is accepted outside the database: the file of the first token, and the provider's keys.
+    pub(super) fn start_access(&self, supervisor: &mut Supervisor) {
+        let access = self.settings.access.clone();
+        let tokens = Arc::clone(&self.tokens);
+        supervisor.keep(TaskName::BootstrapToken, move |stop| {
+            let (access, tokens) = (access.clone(), Arc::clone(&tokens));
+            async move {
+                Watch { access, tokens }.run(stop).await;
+                Ok(())
+            }
+        });
+        self.follow_provider(supervisor);
     }
 
     fn guard(&self, listener: ListenerName, rules: Rules) -> Arc<Guard> {

@@ -18,8 +18,10 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 9] = [
+pub(super) const TASKS: [TaskName; 11] = [
     TaskName::TlsFiles,
+    TaskName::BootstrapToken,
+    TaskName::OidcFollower,
     TaskName::PollWriter,
     TaskName::FinalNameWriter,
     TaskName::FleetSettings,
@@ -72,6 +74,7 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
             Ok(())
         }
     });
+    parts.start_access(supervisor);
     let replica = Uuid::new_v4();
     write_windows(shared, replica, supervisor);
     let (encrypted, clock) = (Arc::clone(&parts.encrypted), parts.clock());

@@ -328,6 +328,8 @@ impl Parts {
             histories: Arc::new(Semaphore::new(HISTORIES)),
             reads: Handle::current(),
             tokens: Arc::clone(&self.tokens),
+            sign_in: self.sign_in(),
+            metrics: Arc::clone(&self.shared.metrics),
             documents: Admin::document_room(),
         }
     }

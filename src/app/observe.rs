@@ -64,7 +64,10 @@ impl Parts {
     /// The names that the listeners for operators and Prometheus answer to.
     pub(super) fn allowed_hosts(&self) -> AllowedHosts {
         let open = &[health::LIVE, health::READY];
-        AllowedHosts::new(&self.settings.listeners.admin_host, "--admin-host", open)
+        let settings = &self.settings;
+        let mut names = settings.listeners.admin_host.clone();
+        names.extend(settings.access.oidc.public_host());
+        AllowedHosts::new(&names, "--admin-host", open)
     }
 }
 

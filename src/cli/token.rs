@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::database::DatabaseArgs;
 use super::block_on;
-use crate::access::{LOCAL, Role, SERVICES_MAX, Token, TokenName, TokenSecret};
+use crate::access::{LOCAL, Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
 use crate::allocation::ServiceName;
 use crate::clock::{Clock, SystemClock};
 use crate::settings::parse::{DAY, MINUTE, duration};
@@ -127,6 +127,7 @@ async fn create(args: CreateArgs) -> Result<(), TokenError> {
     let token = Token {
         id: Uuid::new_v4(),
         digest: secret.digest(),
+        kind: TokenKind::Token,
         name: args.name,
         role: args.role,
         services: args.services,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use percent_encoding::percent_decode_str;
 
+use super::cookies;
 use super::problem::Problem;
 use crate::access::{Credentials, Guard, Need, Refusal};
 
@@ -31,7 +32,15 @@ pub(super) async fn authorize(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let values = request.headers().get_all(AUTHORIZATION);
     let presented = Credentials::of(values.map(|value| value.as_bytes()));
+    let presented = match guard.session_cookie() {
+        Some(name) => {
+            let names_page = request.method().is_safe() || request.headers().contains_key(ORIGIN);
+            presented.or_session(cookies::find(request.headers(), name), names_page)
+        }
+        None => presented,
+    };
     let from = request.peer_addr().map(|from| from.ip());
+    guard.catch_up(&presented, from).await;
     let service = request.match_info().get("service");
     let service = service.map(|of| percent_decode_str(of).decode_utf8_lossy());
     match guard.check(presented, from, need, service.as_deref()) {

@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod body;
+pub mod cookies;
 pub mod problem;
 pub mod request_id;
 pub mod routes;

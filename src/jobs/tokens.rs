@@ -56,9 +56,11 @@ impl TokenFollower {
         // The mark is read first: a change in between is seen the next time.
         let mark = self.store.tokens_mark().await?;
         if self.known == Some(mark) && self.asked < READ_ANYWAY {
+            self.tokens.asked();
             return Ok(());
         }
         self.tokens.install(self.store.tokens().await?);
+        self.tokens.asked();
         (self.known, self.asked) = (Some(mark), 0);
         Ok(())
     }

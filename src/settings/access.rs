@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ListenerSettings, TlsListener, TlsSettings};
+use super::{ListenerSettings, OidcSettings, TlsListener, TlsSettings};
 use crate::access::TokenSecret;
 
 /// Who needs a token.
@@ -35,7 +35,8 @@ pub struct AccessSettings {
         hide_env_values = true
     )]
     pub bootstrap_token: Option<BootstrapToken>,
-    /// File that contains this token, instead of --bootstrap-token. Read at the start
+    /// File that contains this token, instead of --bootstrap-token. Read again when it changes; a token that is
+    /// no longer in it is no longer accepted
     #[arg(
         long,
         env = "WEIR_BOOTSTRAP_TOKEN_FILE",
@@ -43,6 +44,9 @@ pub struct AccessSettings {
         conflicts_with = "bootstrap_token"
     )]
     pub bootstrap_token_file: Option<PathBuf>,
+    /// The provider of OpenID Connect.
+    #[command(flatten)]
+    pub oidc: OidcSettings,
 }
 
 /// What was given as a token. It is never printed, not even if it is none.
@@ -95,6 +99,7 @@ impl AccessSettings {
         problems: &mut Vec<String>,
     ) {
         problems.extend(self.bootstrap().err());
+        self.oidc.check(listeners.insecure_admin, problems);
         if listeners.insecure_admin && self.require_admin_token {
             problems.push(
                 "--require-admin-token: contradicts --insecure-admin, which asks nobody for a token"
@@ -116,7 +121,8 @@ impl AccessSettings {
     /// Whether everybody who reaches the admin listener may do everything without a token.
     #[must_use]
     pub fn admin_is_open(&self, listeners: &ListenerSettings) -> bool {
-        let local = listeners.admin_listen.ip().is_loopback() && !self.require_admin_token;
+        let asks = self.require_admin_token || self.oidc.oidc_issuer.is_some();
+        let local = listeners.admin_listen.ip().is_loopback() && !asks;
         listeners.insecure_admin || local
     }
 }

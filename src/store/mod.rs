@@ -51,6 +51,12 @@ use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Time
 /// The most tokens that may be stored, including those that were revoked or ran out lately.
 pub const TOKENS_MAX: i64 = 1000;
 
+/// The most sessions of browsers that there may be at once.
+pub const SESSIONS_MAX: i64 = 1000;
+
+/// The most sessions that somebody may have at once. One more ends the oldest.
+pub const SESSIONS_EACH: i64 = 10;
+
 /// The channel for the rows of a read. The read waits while the receiver is busy, and ends when the
 /// receiver is dropped.
 pub type Rows<T> = mpsc::Sender<T>;
@@ -257,8 +263,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<RevisionMark>, StoreError>;
 
-    /// Stores a new token, unless there are [`TOKENS_MAX`] already. Deletes those that were revoked
-    /// or ran out more than 30 days before it was created.
+    /// Stores a new token, unless there are [`TOKENS_MAX`] already, or of sessions [`SESSIONS_MAX`]. Deletes those
+    /// that were revoked or ran out more than 30 days before it was created, sessions that have ended, and the
+    /// oldest sessions of somebody who has [`SESSIONS_EACH`].
     async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError>;
 
     /// Revokes a token and returns it; none if there is no such token. One that was revoked before

@@ -245,6 +245,12 @@ metrics! {
         malformed_requests: By<ListenerName, Counter> = "weir_malformed_requests_total",
         /// Requests refused for want of a token or of its rights, by listener and reason.
         access_refused: By<(ListenerName, AccessRefusal), Counter> = "weir_access_refused_total",
+        /// Attempts to sign in by browser that came back from the provider, by outcome.
+        sign_ins: By<SignInOutcome, Counter> = "weir_sign_ins_total",
+        /// Unix time at which the keys of the provider of OpenID Connect were last read; 0 if they never were.
+        oidc_keys_read_at: Gauge = "weir_oidc_keys_read_timestamp_seconds",
+        /// 1 while the keys of the provider of OpenID Connect cannot be read; else 0.
+        oidc_keys_failing: Gauge = "weir_oidc_keys_failing",
         /// Handshakes of TLS, by listener and outcome.
         tls_handshakes: By<(ListenerName, HandshakeOutcome), Counter> = "weir_tls_handshakes_total",
         /// Unix time from which the certificate that a listener presents is valid; 0 without TLS.

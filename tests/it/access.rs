@@ -2,6 +2,7 @@
 
 mod agents;
 mod commands;
+mod everybody;
 mod limits;
 mod roles;
 mod tokens;
@@ -14,7 +15,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
-use weir::access::{Role, Token, TokenName, TokenSecret};
+use weir::access::{Role, Token, TokenKind, TokenName, TokenSecret};
 use weir::clock::{Clock, SystemClock};
 use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
@@ -130,6 +131,7 @@ pub async fn stored(
     let mut token = Token {
         id: Uuid::new_v4(),
         digest: secret.digest(),
+        kind: TokenKind::Token,
         name: TokenName::parse(&format!("the {role}")).unwrap(),
         role,
         services: Vec::new(),

@@ -51,12 +51,15 @@ fn every_route_is_documented_and_every_documented_route_is_there() {
 #[test]
 fn every_operation_says_which_role_it_needs() {
     let document = Document::read();
-    for (_, route) in routes() {
+    for (is_admin, route) in routes() {
         let method = route.method.to_lowercase();
         let operation = &document.whole["paths"][route.path][&method];
         let role = operation["x-weir-role"].as_str();
         assert_eq!(role, route.need.role().map(Role::name), "{route:?}");
-        let secured = json!([{ "token": [] }, {}]);
+        let secured = match is_admin {
+            true => json!([{ "token": [] }, { "session": [] }, {}]),
+            false => json!([{ "token": [] }, {}]),
+        };
         let expected = role.map(|_| &secured);
         assert_eq!(operation.get("security"), expected, "{route:?}");
     }
@@ -210,6 +213,8 @@ async fn every_documented_answer_is_given_and_no_other() {
     provoke::faults::while_stopping(&mut given).await;
     provoke::access::with_all_tokens(&mut given).await;
     provoke::access::without_rights(&mut given).await;
+    provoke::signing::people(&mut given).await;
+    provoke::signing::nobody_any_more(&mut given).await;
     assert_eq!(given.errors, Vec::<String>::new());
 
     let document = Document::read();

@@ -34,6 +34,7 @@ mod lower_bound;
 mod metrics;
 mod minted;
 mod names;
+mod oidc;
 mod operators;
 mod otlp;
 mod outage;

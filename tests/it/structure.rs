@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &[]),
     ("access", &["allocation", "clock", "telemetry"]),
     ("http", &["access"]),
+    ("oidc", &["access", "clock", "telemetry"]),
     ("net", &["http", "telemetry"]),
     ("grpc", &["access", "health", "http", "net"]),
     ("supervise", &["telemetry"]),
@@ -68,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "ingest",
             "configuration",
+            "oidc",
             "snapshot",
             "store",
             "telemetry",
@@ -89,7 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("limits", &["allocation", "store"]),
-    ("settings", &["access", "limits", "store"]),
+    ("settings", &["access", "limits", "oidc", "store"]),
     (
         "cli",
         &[

@@ -1,10 +1,13 @@
 """Makes made-up reports true where a schema cannot: in time, in sums, in their encoding.
 
 Only what is valid by its schema is touched, so that Weir has to take it.
+
+With WEIR_ROLE, a check holds every answer to the role that its operation needs.
 """
 
 import gzip
 import json
+import os
 from datetime import datetime, timedelta, timezone
 
 import schemathesis
@@ -23,6 +26,41 @@ def before_call(context, case, kwargs):
     encoding = (case.headers or {}).get("Content-Encoding")
     if encoding in COMPRESS:
         kwargs["data"] = COMPRESS[encoding](json.dumps(case.body).encode())
+
+
+# What each role is enough for, by what an operation needs (`x-weir-role`).
+ENOUGH = {
+    "none": set(),
+    "agent": {"agent"},
+    "viewer": {"viewer"},
+    "operator": {"viewer", "operator"},
+    "admin": {"viewer", "operator", "admin"},
+}
+
+# Whoever is known may ask who they are.
+FOR_ANYONE = {"GET /v1/me", "POST /logout"}
+
+
+@schemathesis.check
+def keeps_to_its_role(context, response, case):
+    """Who has not the role gets nothing but a refusal that says so, and who has it is not refused for it."""
+    role = os.environ.get("WEIR_ROLE")
+    operation = case.operation
+    needed = operation.definition.raw.get("x-weir-role")
+    if role is None or needed is None or case.method.upper() != operation.method.upper():
+        return
+    status = response.status_code
+    if operation.label in FOR_ANYONE:
+        assert role != "none" or status == 401, f"{status} without a token"
+    elif needed not in ENOUGH[role]:
+        expected = 401 if role == "none" else 403
+        # A head or a body that cannot be read is refused before the token is looked at.
+        assert status in (expected, 400, 408, 413, 417, 421, 429), f"{status} for role {role}"
+        if status == expected:
+            told = set(response.json())
+            assert told <= {"type", "title", "status", "detail"}, f"the refusal says {told}"
+    else:
+        assert status not in (401, 403), f"{status} for role {role}, which is enough"
 
 
 def make_true(report):

@@ -9,7 +9,9 @@ mod document;
 mod final_names;
 mod forget;
 mod history;
+mod login;
 mod lower_bound;
+mod me;
 mod plans;
 mod preview;
 mod rules;
@@ -32,9 +34,11 @@ use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::names::{AgentNames, Dictionary};
+use crate::oidc::SignIn;
 use crate::snapshot::Served;
 use crate::store::{Store, StoreError};
 use crate::telemetry::logging::chain;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
 
 /// What the handlers need.
@@ -66,6 +70,10 @@ pub struct Admin {
     pub reads: Handle,
     /// The tokens that this replica knows.
     pub tokens: Arc<Tokens>,
+    /// What signs people in; none if nobody can.
+    pub sign_in: Option<Arc<SignIn>>,
+    /// Where it is told how people sign in.
+    pub metrics: Arc<Metrics>,
     /// The room for whole configurations that arrive: [`Admin::document_room`].
     pub documents: BodyRoom,
 }
@@ -85,6 +93,14 @@ pub const LARGEST_BODY: usize = configuration::WHOLE_BYTES;
 pub const ROUTES: &[Route] = &[
     Route::new("GET", "/docs", Need::Nothing, || to(docs::page)).ignoring_others(),
     Route::new("GET", "/openapi.yaml", Need::Nothing, || to(docs::document)).ignoring_others(),
+    Route::new("GET", "/login", Need::Nothing, || to(login::begin)).query(&["to"]),
+    Route::new("GET", "/login/callback", Need::Nothing, || {
+        to(login::finish)
+    })
+    .query(&["code", "state", "iss", "error"])
+    .ignoring_others(),
+    Route::new("POST", "/logout", Need::Anyone, || to(login::end)),
+    Route::new("GET", "/v1/me", Need::Anyone, || to(me::show)),
     Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
     Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)),
     Route::new("GET", "/v1/coverage", Need::Viewer, || to(coverage::show)),

@@ -1,4 +1,4 @@
-//! The tokens: who has which, new ones, and revoking them.
+//! The tokens: who has which, new ones, and revoking them. The sessions of browsers are among them.
 
 use actix_web::http::header::{CACHE_CONTROL, CacheControl, CacheDirective};
 use actix_web::web::{Data, Json, Path, Payload, ReqData};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use super::configuration::parse_object;
-use crate::access::{Caller, Role, SERVICES_MAX, Token, TokenName, TokenSecret};
+use crate::access::{Caller, Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
 use crate::allocation::ServiceName;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
@@ -27,6 +27,7 @@ struct Tokens {
 #[derive(Serialize)]
 struct TokenDocument {
     id: Uuid,
+    kind: &'static str,
     name: String,
     role: &'static str,
     services: Vec<String>,
@@ -48,6 +49,7 @@ impl From<&Token> for TokenDocument {
     fn from(token: &Token) -> Self {
         Self {
             id: token.id,
+            kind: token.kind.name(),
             name: token.name.as_str().to_owned(),
             role: token.role.name(),
             services: token.services.iter().map(ToString::to_string).collect(),
@@ -134,13 +136,13 @@ pub(super) async fn revoke(
 }
 
 impl Admin {
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         let milliseconds = self.clock.now().timestamp_millis();
         DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
     }
 
     /// Takes over at once what was changed here; the other replicas follow.
-    async fn know_tokens(&self) -> Result<(), Problem> {
+    pub(super) async fn know_tokens(&self) -> Result<(), Problem> {
         self.tokens.install(self.store.tokens().await?);
         Ok(())
     }
@@ -175,6 +177,7 @@ impl Wanted {
         Ok(Token {
             id: Uuid::new_v4(),
             digest: secret.digest(),
+            kind: TokenKind::Token,
             name,
             role,
             services: services.collect::<Result<_, _>>()?,

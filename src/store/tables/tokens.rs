@@ -1,36 +1,45 @@
-//! Table `token`: the tokens that people and programs present.
+//! Table `token`: the tokens that people and programs present, and the sessions of browsers.
 
 use chrono::{DateTime, Days, Utc};
 use uuid::Uuid;
 
-use crate::access::{Role, Token, TokenDigest, TokenName};
+use crate::access::{Role, Token, TokenDigest, TokenKind, TokenName};
 use crate::allocation::ServiceName;
 use crate::store::backend::{Backend, Kind, Row, Transaction, Value};
 use crate::store::fault::{self, Fault};
-use crate::store::{TOKENS_MAX, TokenCreation, TokensMark};
+use crate::store::{SESSIONS_EACH, SESSIONS_MAX, TOKENS_MAX, TokenCreation, TokensMark};
 
 /// How long a token is listed after it was revoked or ran out, so that people can see what it was.
 const LISTED: Days = Days::new(30);
 
 const DELETE_OLD: &str = "\
 -- token: delete old
-delete from token where revoked_ms < $1 or expires_ms < $1";
+delete from token where revoked_ms < $1 or expires_ms < $1
+    or (kind = 'session' and (revoked_ms is not null or expires_ms <= $2))";
+
+/// The oldest sessions of somebody who begins one more than they may have.
+const DELETE_OLDEST_SESSIONS: &str = "\
+-- token: delete oldest sessions
+delete from token where id in (
+    select id from token where kind = 'session' and name = $1
+    order by created_ms desc, id desc limit 1000 offset $2)";
 
 /// Two who create the last one at the same time may both succeed.
 const INSERT: &str = "\
 -- token: insert
 insert into token
-    (id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9 where (select count(*) from token) < $10";
+    (id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms, kind)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $11
+where (select count(*) from token where kind = $11) < $10";
 
 const READ_ALL: &str = "\
 -- token: read all
-select id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms
+select id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms, kind
 from token order by created_ms, id";
 
 const READ_ONE: &str = "\
 -- token: read one
-select id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms
+select id, digest, name, role, services, created_ms, created_by, expires_ms, revoked_ms, kind
 from token where id = $1";
 
 const READ_MARK: &str = "\
@@ -61,6 +70,8 @@ fn token(row: &impl Row) -> Result<Token, Fault> {
     Ok(Token {
         id,
         digest: TokenDigest(digest.map_err(|_| wrong("digest", "it is not 32 bytes long"))?),
+        kind: TokenKind::named(row.text("kind")?)
+            .ok_or_else(|| wrong("kind", "it is not known"))?,
         name: TokenName::stored(row.text("name")?).map_err(|why| wrong("name", why))?,
         role: Role::named(row.text("role")?).ok_or_else(|| wrong("role", "it is not known"))?,
         services: services
@@ -78,7 +89,11 @@ pub async fn create<B: Backend>(backend: &B, new: &Token) -> Result<TokenCreatio
     let services: Vec<&str> = new.services.iter().map(ServiceName::as_str).collect();
     let services = serde_json::to_string(&services).expect("texts are JSON");
     let milliseconds = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
-    let values: [Value<'_>; 10] = [
+    let (most, is_session) = match new.kind {
+        TokenKind::Session => (SESSIONS_MAX, true),
+        TokenKind::Token | TokenKind::Jwt => (TOKENS_MAX, false),
+    };
+    let values: [Value<'_>; 11] = [
         new.id.into(),
         new.digest.0[..].into(),
         new.name.as_str().into(),
@@ -88,12 +103,20 @@ pub async fn create<B: Backend>(backend: &B, new: &Token) -> Result<TokenCreatio
         (*new.created_by).into(),
         milliseconds(new.expires_at).into(),
         milliseconds(new.revoked_at).into(),
-        TOKENS_MAX.into(),
+        most.into(),
+        new.kind.name().into(),
     ];
     let gone = new.created_at.checked_sub_days(LISTED);
     let gone = gone.unwrap_or(DateTime::UNIX_EPOCH).timestamp_millis();
     let mut transaction = backend.begin(Kind::Write).await?;
-    transaction.execute(DELETE_OLD, &[gone.into()]).await?;
+    let now = new.created_at.timestamp_millis();
+    transaction
+        .execute(DELETE_OLD, &[gone.into(), now.into()])
+        .await?;
+    if is_session {
+        let others = [new.name.as_str().into(), (SESSIONS_EACH - 1).into()];
+        transaction.execute(DELETE_OLDEST_SESSIONS, &others).await?;
+    }
     let written = transaction.execute(INSERT, &values).await?;
     transaction.commit().await?;
     Ok(match written {

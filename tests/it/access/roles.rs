@@ -2,119 +2,34 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use weir::access::{Need, Role};
-use weir::allocation::ServiceName;
-use weir::api::{admin, health, metrics};
+use weir::access::Role;
+use weir::api::{admin, health, metrics, reports};
 use weir::http::routes::Route;
+use weir::protocols::{jaeger, otlp};
 
-use super::{Bearer, Door, client_at, in_seconds, stored};
+use super::everybody::{How, Presented, Standing, everybody};
+use super::{Bearer, Door, client_at, stored};
 use crate::contract::filled;
+use crate::oidc::provider::Provider;
 use crate::support::app::TestApp;
-
-/// What a caller presents, and whether it is known who that is.
-struct Presented {
-    what: String,
-    token: Option<String>,
-    standing: Standing,
-}
-
-enum Standing {
-    Nobody,
-    Not(&'static str),
-    Holder(Role, Scope),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    All,
-    Checkout,
-    Other,
-}
-
-impl Presented {
-    /// The status that a route refuses it with; none if it may call the route.
-    fn refused(&self, route: &Route) -> Option<u16> {
-        let (role, scope) = match self.standing {
-            _ if route.need == Need::Nothing => return None,
-            Standing::Nobody | Standing::Not(_) => return Some(401),
-            Standing::Holder(role, scope) => (role, scope),
-        };
-        let in_scope = match scope {
-            Scope::All => true,
-            Scope::Checkout => route.path.contains("{service}"),
-            Scope::Other => false,
-        };
-        (!role.meets(route.need) || !in_scope).then_some(403)
-    }
-}
-
-/// Every role and scope, and tokens that are not valid. They are stored before Weir starts.
-async fn everybody(directory: &std::path::Path) -> Vec<Presented> {
-    let mut all = vec![Presented {
-        what: "no token".into(),
-        token: None,
-        standing: Standing::Nobody,
-    }];
-    for role in Role::ALL {
-        for scope in [Scope::All, Scope::Checkout, Scope::Other] {
-            let (token, _) = stored(directory, role, |token| {
-                token.services = match scope {
-                    Scope::All => vec![],
-                    Scope::Checkout => vec![ServiceName::parse("checkout").unwrap()],
-                    Scope::Other => vec![ServiceName::parse("stock").unwrap()],
-                };
-            })
-            .await;
-            all.push(Presented {
-                what: format!("{role}, scope {}", scope as u8),
-                token: Some(token),
-                standing: Standing::Holder(role, scope),
-            });
-        }
-        let expired = stored(directory, role, |token| {
-            token.expires_at = Some(in_seconds(-1))
-        });
-        let (expired, _) = expired.await;
-        let revoked = stored(directory, role, |token| {
-            token.revoked_at = Some(in_seconds(-1))
-        });
-        let (revoked, _) = revoked.await;
-        for (why, token) in [("has expired", expired), ("was revoked", revoked)] {
-            all.push(Presented {
-                what: format!("{role} {why}"),
-                token: Some(token),
-                standing: Standing::Not(why),
-            });
-        }
-    }
-    for (token, why) in [
-        (Door::NOBODYS, "is not known"),
-        ("weir_1", "must be given once"),
-    ] {
-        all.push(Presented {
-            what: token.into(),
-            token: Some(token.into()),
-            standing: Standing::Not(why),
-        });
-    }
-    all
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_for_the_roles_that_it_states() {
-    let directory = tempfile::tempdir().unwrap();
-    let everybody = everybody(directory.path()).await;
-    let door = Door::open_in(directory, &[]).await;
-    let routes: Vec<Route> = [admin::ROUTES, metrics::ROUTES, health::ROUTES].concat();
+    let provider = Provider::start(true);
+    let (door, everybody) = everybody(&provider).await;
+    let mut routes: Vec<Route> = [admin::ROUTES, metrics::ROUTES, health::ROUTES].concat();
+    // Signing out ends a session.
+    routes.sort_by_key(|route| route.path == "/logout");
     for (number, presented) in everybody.iter().enumerate() {
         for (place, route) in routes.iter().enumerate() {
+            if presented.what.ends_with("no page") && route.path == "/logout" {
+                continue;
+            }
             // Each address may present a few tokens that are not valid.
             let client = client_at([127, 0, 1 + number as u8, 1 + place as u8]);
             let url = door.url(&filled(route.path));
-            let mut request = client.request(route.method.parse().unwrap(), url);
-            if let Some(token) = &presented.token {
-                request = request.bearer(token);
-            }
+            let request = client.request(route.method.parse().unwrap(), url);
+            let request = presented.in_request(request, &door.app.admin);
             let answer = request.send().await.unwrap();
             let status = answer.status().as_u16();
             let label = format!("{} {} by {}", route.method, route.path, presented.what);
@@ -139,13 +54,46 @@ async fn every_route_is_for_the_roles_that_it_states() {
     door.app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_for_agents_is_for_those_that_it_states() {
+    let provider = Provider::start(true);
+    let (door, everybody) = everybody(&provider).await;
+    let sdk = [
+        reports::ROUTES,
+        otlp::ROUTES,
+        jaeger::ROUTES,
+        health::ROUTES,
+    ];
+    let routes: Vec<Route> = sdk.concat();
+    for (number, presented) in everybody.iter().enumerate() {
+        for (place, route) in routes.iter().enumerate() {
+            let client = client_at([127, 1, 1 + number as u8, 1 + place as u8]);
+            let url = format!("{}{}", door.app.sdk, filled(route.path));
+            let request = client.request(route.method.parse().unwrap(), url);
+            let request = request
+                .header("Content-Type", "application/json")
+                .body("{}");
+            let request = presented.in_request(request, &door.app.sdk);
+            let status = request.send().await.unwrap().status().as_u16();
+            let label = format!("{} {} by {}", route.method, route.path, presented.what);
+            match presented.refused_to_agents(route) {
+                None => assert!(![401, 403, 429].contains(&status), "{label}: {status}"),
+                Some(expected) => assert_eq!(status, expected, "{label}"),
+            }
+        }
+    }
+    door.app.stop().await;
+}
+
 /// The problem says what is missing, and shows no token.
 fn check(presented: &Presented, route: &Route, text: &str, label: &str) {
     let problem: Value = serde_json::from_str(text).unwrap();
     let detail = problem["detail"].as_str().unwrap();
+    let is_alone = matches!(presented.how, How::CookieAlone(_)) && route.method != "GET";
     let expected = match &presented.standing {
         Standing::Nobody => format!("needs a token of role {}", route.need.role().unwrap()),
         Standing::Not(why) => (*why).to_owned(),
+        Standing::Holder(..) if is_alone => "must say which page sends it".into(),
         Standing::Holder(role, _) if !role.meets(route.need) => {
             format!(
                 "a token of role {}; this one has the role {role}",
@@ -155,7 +103,7 @@ fn check(presented: &Presented, route: &Route, text: &str, label: &str) {
         Standing::Holder(..) => "limited to some services".into(),
     };
     assert!(detail.contains(&expected), "{label}: {detail}");
-    if let Some(token) = &presented.token {
+    if let Some(token) = presented.secret() {
         assert!(
             token.len() < 10 || !text.contains(&token[5..]),
             "{label}: {text}"
@@ -163,21 +111,28 @@ fn check(presented: &Presented, route: &Route, text: &str, label: &str) {
     }
 }
 
-#[tokio::test]
-async fn pages_of_other_sites_and_other_names_are_refused_whatever_the_token() {
-    let door = Door::open(&[]).await;
-    for route in admin::ROUTES {
-        let ask = |name: &'static str, value: &'static str| {
-            let url = door.url(&filled(route.path));
-            let request = door.app.client.request(route.method.parse().unwrap(), url);
-            request.bearer(&door.first).header(name, value).send()
-        };
-        let label = format!("{} {}", route.method, route.path);
-        let foreign = ask("Host", "attacker.example").await.unwrap();
-        assert_eq!(foreign.status(), 421, "{label}");
-        for origin in ["https://attacker.example", "null"] {
-            let foreign = ask("Origin", origin).await.unwrap();
-            assert_eq!(foreign.status(), 403, "{label} from {origin}");
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_sites_and_other_names_are_refused_whoever_is_asking() {
+    let provider = Provider::start(true);
+    let (door, everybody) = everybody(&provider).await;
+    let routes: Vec<Route> = [admin::ROUTES, metrics::ROUTES].concat();
+    for presented in &everybody {
+        for route in &routes {
+            let ask = |name: &'static str, value: &'static str| {
+                let url = door.url(&filled(route.path));
+                let request = door.app.client.request(route.method.parse().unwrap(), url);
+                presented
+                    .in_request(request, &door.app.admin)
+                    .header(name, value)
+                    .send()
+            };
+            let label = format!("{} {} by {}", route.method, route.path, presented.what);
+            let foreign = ask("Host", "attacker.example").await.unwrap();
+            assert_eq!(foreign.status(), 421, "{label}");
+            for origin in ["https://attacker.example", "null"] {
+                let foreign = ask("Origin", origin).await.unwrap();
+                assert_eq!(foreign.status(), 403, "{label} from {origin}");
+            }
         }
     }
     door.app.stop().await;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
-use weir::access::Role;
+use weir::access::{Role, TokenSecret};
 use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
@@ -73,6 +73,27 @@ async fn without_the_database_the_tokens_that_were_known_go_on() {
     weir.faults.cut.store(false, Ordering::Relaxed);
     becomes(&weir.app.admin, &viewer, false).await;
     weir.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_file_of_the_first_token_is_read_again() {
+    let door = Door::open(&[]).await;
+    let file = door.directory.path().join("first");
+    let becomes = async |token: &str, valid: bool| {
+        becomes(&door.app.admin, token, valid).await;
+    };
+    let other = TokenSecret::draw().unwrap().expose().to_owned();
+    becomes(&door.first, true).await;
+    std::fs::write(&file, &other).unwrap();
+    becomes(&other, true).await;
+    becomes(&door.first, false).await;
+    std::fs::remove_file(&file).unwrap();
+    becomes(&other, false).await;
+    std::fs::write(&file, &door.first).unwrap();
+    becomes(&door.first, true).await;
+    std::fs::write(&file, "weir_geheim").unwrap();
+    becomes(&door.first, false).await;
+    door.app.stop().await;
 }
 
 #[tokio::test]

@@ -235,6 +235,8 @@ fn weir_takes_the_settings() {
             let flag = format!("--{}", known.get_long().unwrap());
             line.push(match (name, known.get_action().takes_values()) {
                 ("WEIR_DATABASE_URL_FILE", _) => format!("{flag}={}", url.display()),
+                // Any file that holds something will do.
+                ("WEIR_OIDC_CLIENT_SECRET_FILE", _) => format!("{flag}={}", url.display()),
                 ("WEIR_BOOTSTRAP_TOKEN_FILE", _) => format!("{flag}={}", token.display()),
                 (_, true) => format!("{flag}={value}"),
                 (_, false) => flag,

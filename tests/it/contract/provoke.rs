@@ -5,6 +5,7 @@ mod exports;
 pub mod faults;
 mod lists;
 pub mod rules;
+pub mod signing;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -245,6 +246,7 @@ pub async fn in_operation(given: &mut Given) {
     reports(given, &app).await;
     exports::in_operation(given, &app).await;
     access::tokens(given, &app).await;
+    signing::nobody(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
 }

@@ -303,6 +303,8 @@ on_both_backends! {
     }
     tokens {
         they_come_back_oldest_first
+        sessions_are_bounded_by_themselves_and_for_each_person
+        a_session_that_has_ended_goes_when_another_begins
         a_revoked_token_stays_revoked
         every_change_changes_the_mark
         there_are_never_too_many

@@ -1,8 +1,8 @@
 use chrono::{Days, TimeDelta};
 use uuid::Uuid;
-use weir::access::{Role, Token, TokenName, TokenSecret};
+use weir::access::{Role, Token, TokenKind, TokenName, TokenSecret};
 use weir::allocation::ServiceName;
-use weir::store::{Store, TOKENS_MAX, TokenCreation};
+use weir::store::{SESSIONS_EACH, SESSIONS_MAX, Store, TOKENS_MAX, TokenCreation};
 
 use super::{Fixture, corrupt_cell, instant};
 
@@ -10,6 +10,7 @@ fn token(name: &str, created: i64) -> Token {
     Token {
         id: Uuid::new_v4(),
         digest: TokenSecret::draw().unwrap().digest(),
+        kind: TokenKind::Token,
         name: TokenName::parse(name).unwrap(),
         role: Role::Viewer,
         services: Vec::new(),
@@ -89,6 +90,51 @@ pub async fn there_are_never_too_many(fixture: &Fixture) {
     assert_eq!(store.tokens_mark().await.unwrap().tokens, TOKENS_MAX);
 }
 
+fn session(name: &str, created: i64) -> Token {
+    Token {
+        kind: TokenKind::Session,
+        expires_at: Some(instant(created + 60_000)),
+        ..token(name, created)
+    }
+}
+
+pub async fn sessions_are_bounded_by_themselves_and_for_each_person(fixture: &Fixture) {
+    let store = fixture.open().await;
+    create(&*store, &token("anna", 0)).await;
+    let mut begun = Vec::new();
+    for number in 1..=SESSIONS_EACH + 2 {
+        let session = session("anna", number);
+        create(&*store, &session).await;
+        begun.push(session);
+    }
+    let left = store.tokens().await.unwrap();
+    assert_eq!(left[0].kind, TokenKind::Token);
+    assert_eq!(left[1..], begun[2..], "the oldest have ended");
+    let others = SESSIONS_MAX - SESSIONS_EACH;
+    for number in 0..others {
+        create(&*store, &session(&format!("number {number}"), 100)).await;
+    }
+    let more = store.create_token(&session("one too many", 100)).await;
+    assert_eq!(more.unwrap(), TokenCreation::Full);
+    create(&*store, &token("a token has room", 100)).await;
+    create(&*store, &session("anna", 101)).await;
+}
+
+pub async fn a_session_that_has_ended_goes_when_another_begins(fixture: &Fixture) {
+    let store = fixture.open().await;
+    let (one, other) = (session("one", 1), session("other", 2));
+    for of in [&one, &other] {
+        create(&*store, of).await;
+    }
+    store.revoke_token(one.id, instant(3)).await.unwrap();
+    let third = session("third", 4);
+    create(&*store, &third).await;
+    assert_eq!(store.tokens().await.unwrap(), [other, third]);
+    let late = session("late", 100_000);
+    create(&*store, &late).await;
+    assert_eq!(store.tokens().await.unwrap(), [late]);
+}
+
 pub async fn those_that_are_long_gone_go(fixture: &Fixture) {
     let store = fixture.open().await;
     let expired = Token {
@@ -125,11 +171,13 @@ pub async fn a_corrupt_row_is_named(fixture: &Fixture) {
     create(&*store, &one).await;
     for (column, value) in [
         ("role", "'root'"),
+        ("kind", "'cookie'"),
         ("services", "'{}'"),
         ("services", "'[\"\"]'"),
         ("name", "''"),
     ] {
-        let kept = "update token set role = 'viewer', services = '[]', name = 'one'";
+        let kept =
+            "update token set role = 'viewer', kind = 'token', services = '[]', name = 'one'";
         fixture.tamper(kept).await;
         let broken = format!("update token set {column} = {value}");
         fixture.tamper(&broken).await;

@@ -60,6 +60,40 @@
 - name: WEIR_BOOTSTRAP_TOKEN_FILE
   value: /bootstrap/token
 {{- end }}
+{{- with .Values.access.oidc }}
+{{- if .issuer }}
+- name: WEIR_OIDC_ISSUER
+  value: {{ .issuer | quote }}
+{{- with .clientId }}
+- name: WEIR_OIDC_CLIENT_ID
+  value: {{ . | quote }}
+{{- end }}
+{{- with .publicUrl }}
+- name: WEIR_PUBLIC_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- if .clientSecret }}
+- name: WEIR_OIDC_CLIENT_SECRET_FILE
+  value: /oidc/secret
+{{- end }}
+{{- with .audience }}
+- name: WEIR_OIDC_AUDIENCE
+  value: {{ . | quote }}
+{{- end }}
+{{- with .scopes }}
+- name: WEIR_OIDC_SCOPE
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: WEIR_OIDC_GROUPS_CLAIM
+  value: {{ .groupsClaim | quote }}
+{{- $roles := list -}}
+{{- range $group, $role := .roles -}}
+{{- $roles = append $roles (printf "%s=%s" $group $role) -}}
+{{- end }}
+- name: WEIR_OIDC_ROLE
+  value: {{ join "," $roles | quote }}
+{{- end }}
+{{- end }}
 {{- if .Values.access.requireAgentToken }}
 - name: WEIR_REQUIRE_AGENT_TOKEN
   value: 'true'

@@ -137,6 +137,17 @@ exec:
 {{- fail "migrate.enabled: name in migrate.secret a secret with the URL of the role that owns the tables" -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.access.oidc -}}
+{{- if and .issuer (not .roles) -}}
+{{- fail "access.oidc: nobody has a role; set access.oidc.roles, like {platform-team: operator}" -}}
+{{- end -}}
+{{- if and .issuer (not .clientId) (not .audience) -}}
+{{- fail "access.oidc: set clientId and publicUrl for people, audience for programs, or both" -}}
+{{- end -}}
+{{- if and .clientId (not .publicUrl) -}}
+{{- fail "access.oidc.clientId needs access.oidc.publicUrl, where browsers reach Weir" -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $client := .Values.tls.clients -}}
 {{- if and $client.secret (not (include "weir.speaksTls" (list $ $name))) -}}
 {{- fail (printf "tls.clients.%s: clients present certificates in TLS only: set tls.secret, and add %s to tls.listeners" $name $name) -}}

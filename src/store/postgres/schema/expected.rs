@@ -218,6 +218,7 @@ pub const TABLES: &[Table] = &[
             "created_by text",
             "expires_ms int8",
             "revoked_ms int8",
+            "kind text",
         ],
         indexes: &["unique id", "unique digest"],
     },

@@ -41,6 +41,10 @@ labels! {
         Follower = "follower",
         /// Follows the tokens.
         TokenFollower = "token_follower",
+        /// Reads the file of the token that the process was started with again.
+        BootstrapToken = "bootstrap_token",
+        /// Reads the keys of the provider of OpenID Connect.
+        OidcFollower = "oidc_follower",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
         /// Writes final names.

@@ -239,6 +239,10 @@ labels! {
         Role = "role",
         /// The token is not for this service.
         Scope = "scope",
+        /// The issuer's JWT is not accepted.
+        Jwt = "jwt",
+        /// A change in a session that names no page.
+        NoPage = "no_page",
     }
 
     /// How a handshake of TLS ended.
@@ -263,6 +267,18 @@ labels! {
         Incompatible = "incompatible",
         /// The client broke the protocol.
         Malformed = "malformed",
+    }
+
+    /// How an attempt to sign in by browser ended.
+    SignInOutcome as "outcome" {
+        /// A session began.
+        Succeeded = "succeeded",
+        /// They have no role here, or the provider refused them.
+        Refused = "refused",
+        /// The provider could not be asked, or its answer cannot be accepted.
+        Failed = "failed",
+        /// The answer belongs to no attempt of this browser.
+        Stray = "stray",
     }
 
     /// How a change of the files of TLS ended.
