@@ -29,7 +29,7 @@ impl Signer {
             issuer: "https://id.example".into(),
             audience: "weir".into(),
             groups_claim: "groups".into(),
-            roles: roles.map(|(group, role)| (group.into(), role)).into(),
+            roles: roles.map(|(group, role)| (group.to_owned(), role)).into(),
         });
         let signer = Self { issuer, key };
         let published = signer.published(json!({ "kid": "k", "use": "sig" }));
