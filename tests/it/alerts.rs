@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 35] = [
+const WITH_A_FAULT: [&str; 36] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirFloorsInfeasible",
@@ -44,6 +44,7 @@ const WITH_A_FAULT: [&str; 35] = [
     "WeirCertificateEnds",
     "WeirTlsFilesRefused",
     "WeirTokensRefused",
+    "WeirOidcKeysUnread",
     "WeirIngestFailing",
     "WeirReportsRejected",
     "WeirReportEntriesIgnored",
@@ -114,6 +115,7 @@ async fn alerts_about_a_process_fire_and_clear() {
         process::panics,
         process::certificates,
         process::revoked_token,
+        process::provider_away,
     );
 }
 

@@ -14,10 +14,11 @@ use uuid::Uuid;
 use super::traffic::{Fleet, Manners};
 use super::world::World;
 use crate::access::{Bearer, Door};
+use crate::oidc::provider::Provider;
 use crate::supervision::Faulty;
 use crate::support::app::report;
 use crate::support::client::{Answer, http_client, send};
-use crate::support::postgres::TestDatabase;
+use crate::support::postgres::{TestDatabase, free_port};
 use crate::support::process::{WallClock, WeirCommand, WeirProcess};
 use crate::support::tls::{Authority, Secret, Valid};
 
@@ -292,6 +293,24 @@ pub async fn revoked_token(world: Arc<World>) {
     world.fires(job, "WeirTokensRefused").await;
     drop(program);
     world.clears(job, "WeirTokensRefused").await;
+}
+
+/// The provider of OpenID Connect is not there yet, and then it is.
+pub async fn provider_away(world: Arc<World>) {
+    let job = "weir-oidc";
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let weir = command(&directory)
+        .flag("--oidc-issuer", format!("http://localhost:{port}"))
+        .flag("--oidc-audience", "weir")
+        .flag("--oidc-role", "viewers=viewer")
+        .environment("WEIR_METRICS_WITHOUT_TOKEN", "true")
+        .start()
+        .await;
+    world.watch(job, &[weir.admin_url()]).await;
+    world.fires(job, "WeirOidcKeysUnread").await;
+    let _provider = Provider::start_at(port, true);
+    world.clears(job, "WeirOidcKeysUnread").await;
 }
 
 async fn present(url: String) {

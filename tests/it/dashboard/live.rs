@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir::clock::{Clock, SystemClock};
 
+use crate::oidc::provider::Provider;
 use crate::support::agents::{Agents, Behaviour};
 use crate::support::client::{Client, Count, http_client, send};
 use crate::support::postgres::TestDatabase;
-use crate::support::process::{WeirProcess, eventually};
+use crate::support::process::{WeirCommand, WeirProcess, eventually};
 use crate::support::prometheus::{Prometheus, Sample};
 use crate::support::tls::{Authority, Secret, Valid};
 
@@ -44,7 +45,7 @@ fn filled_in(expression: &str) -> String {
     filled
 }
 
-async fn replica(database: &TestDatabase, tls: &Secret) -> WeirProcess {
+fn replica(database: &TestDatabase, tls: &Secret) -> WeirCommand {
     WeirProcess::command()
         .flag("--tls-cert", tls.file("tls.crt"))
         .flag("--tls-key", tls.file("tls.key"))
@@ -52,8 +53,16 @@ async fn replica(database: &TestDatabase, tls: &Secret) -> WeirProcess {
         .flag("--database-url", database.url())
         .flag("--interval", "1s")
         .flag("--grace", "500ms")
-        .start()
-        .await
+}
+
+/// The same with a provider of OpenID Connect.
+fn trusting(replica: &WeirCommand, provider: &Provider) -> WeirCommand {
+    replica
+        .clone()
+        .flag("--oidc-issuer", &provider.issuer)
+        .flag("--oidc-audience", "weir")
+        .flag("--oidc-role", "viewers=viewer")
+        .environment("WEIR_METRICS_WITHOUT_TOKEN", "true")
 }
 
 /// Two operations of one service and one of another; a fortieth is sampled.
@@ -166,9 +175,11 @@ async fn show_something(prometheus: &Prometheus, panels: &[Panel<'_>], polled: &
 async fn every_query_of_every_panel_gives_something() {
     let database = TestDatabase::create().await;
     let tls = Secret::of(&Authority::new("ours").server(Valid::NOW));
+    let provider = Provider::start(true);
+    let replica = replica(&database, &tls);
     let replicas = [
-        replica(&database, &tls).await,
-        replica(&database, &tls).await,
+        replica.start().await,
+        trusting(&replica, &provider).start().await,
     ];
     Client::of(&replicas[0]).set_budget(BUDGET).await;
     let urls = replicas.iter().map(|replica| replica.sdk_url().to_owned());
