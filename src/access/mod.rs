@@ -8,6 +8,7 @@
 //! protects passwords, which people choose. It is found by its digest, in a table of digests. What the
 //! time of that look-up reveals is about the digest, and tells nothing of the token.
 
+mod actor;
 mod attempts;
 mod guard;
 mod issuer;
@@ -16,6 +17,7 @@ mod role;
 mod secret;
 mod token;
 
+pub use actor::Actor;
 pub use guard::{Caller, Credentials, Guard, Refusal, Rules};
 pub use issuer::{Claims, Expected, Identity, Issuer, JwtFault, Keys, KeysError};
 pub use known::Tokens;

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Patience, PlanFollower, PollWriter,
-    Recompute, RetentionPace, Runner, Scheduler, Settle, TokenFollower,
+    FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Measure, Patience, PlanFollower,
+    PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner, Scheduler, Settle, TokenFollower,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -18,12 +18,13 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 11] = [
+pub(super) const TASKS: [TaskName; 12] = [
     TaskName::TlsFiles,
     TaskName::BootstrapToken,
     TaskName::OidcFollower,
     TaskName::PollWriter,
     TaskName::FinalNameWriter,
+    TaskName::ReplicaWriter,
     TaskName::FleetSettings,
     TaskName::Scheduler,
     TaskName::Runner,
@@ -97,7 +98,7 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
     keeper
 }
 
-/// Starts what writes at the end of each window what this replica was asked and what it heard.
+/// Starts what writes what this replica was asked and what it heard, and that it is there.
 fn write_windows(shared: &JobContext, replica: Uuid, supervisor: &mut Supervisor) {
     let counted = shared.clone();
     supervisor.keep(TaskName::PollWriter, move |stop| {
@@ -115,9 +116,17 @@ fn write_windows(shared: &JobContext, replica: Uuid, supervisor: &mut Supervisor
             Ok(())
         }
     });
+    let there = shared.clone();
+    supervisor.keep(TaskName::ReplicaWriter, move |stop| {
+        let writer = ReplicaWriter::new(there.clone(), replica);
+        async move {
+            writer.run(stop).await;
+            Ok(())
+        }
+    });
 }
 
-fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
+fn jobs(parts: &Parts) -> [Arc<dyn Job>; 4] {
     let Parts {
         fleet,
         grace,
@@ -142,7 +151,15 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 3] {
         matches: Arc::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);
-    [Arc::new(recompute), Arc::new(maintain), Arc::new(settle)]
+    let measure = Measure {
+        shared: shared.clone(),
+    };
+    [
+        Arc::new(recompute),
+        Arc::new(maintain),
+        Arc::new(settle),
+        Arc::new(measure),
+    ]
 }
 
 fn keeper(parts: &Parts, replica: Uuid) -> LeaseKeeper {

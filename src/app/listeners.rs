@@ -20,6 +20,7 @@ use crate::http::body::{BodyRoom, check_announced};
 use crate::http::problem::Problem;
 use crate::http::routes::register;
 use crate::ingest::{Committer, Ingest, ReportLimits};
+use crate::jobs::PLAN_LEASE;
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::{self, Shares};
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
@@ -316,6 +317,7 @@ impl Parts {
     fn admin(&self) -> Admin {
         Admin {
             store: Arc::clone(&self.shared.store),
+            lease: PLAN_LEASE,
             clock: self.clock(),
             dictionary: Arc::clone(&self.shared.dictionary),
             agents: Arc::clone(&self.shared.agents),

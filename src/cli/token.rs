@@ -10,16 +10,20 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use serde_json::json;
 use uuid::Uuid;
 
 use self::database::DatabaseArgs;
 use super::block_on;
-use crate::access::{LOCAL, Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
+use crate::access::{Actor, LOCAL, Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
 use crate::allocation::ServiceName;
 use crate::clock::{Clock, SystemClock};
 use crate::settings::parse::{DAY, MINUTE, duration};
-use crate::store::{StoreError, TOKENS_MAX, TokenCreation};
+use crate::store::{
+    AuditAction, NewAuditEntry, Origin, REASON_MAX, StoreError, TOKENS_MAX, TokenCreation,
+};
 use crate::telemetry::logging::chain;
+use crate::view::change::ChangeDocument;
 
 /// Flags of `weir token`.
 #[derive(Debug, Args)]
@@ -57,6 +61,9 @@ struct CreateArgs {
         value_parser = duration(MINUTE, 3650 * DAY)
     )]
     expires_in: Option<Duration>,
+    /// Why, for `weir audit`
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: Option<String>,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -66,6 +73,9 @@ struct RevokeArgs {
     /// Its id, as `weir token list` shows it
     #[arg(value_name = "ID")]
     id: Uuid,
+    /// Why, for `weir audit`
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: Option<String>,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -115,6 +125,39 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
 }
 
+/// What is recorded of what is done here.
+fn record(
+    action: AuditAction,
+    token: Uuid,
+    reason: Option<String>,
+    change: &ChangeDocument,
+) -> NewAuditEntry {
+    let actor = Actor::local();
+    NewAuditEntry {
+        by: actor.name,
+        kind: actor.kind.to_owned(),
+        role: None,
+        address: None,
+        origin: Origin::Cli,
+        action,
+        subject: Some(token.to_string()),
+        reason,
+        revisions: None,
+        change: change.document(),
+        predicted: None,
+    }
+}
+
+/// A reason, as it is recorded.
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.len() > REASON_MAX || text.contains(char::is_control) {
+        return Err(format!(
+            "must be 1 to {REASON_MAX} bytes without control characters"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 async fn create(args: CreateArgs) -> Result<(), TokenError> {
     if args.services.len() > SERVICES_MAX {
         let most = format!("a token may be limited to {SERVICES_MAX} services at most");
@@ -137,7 +180,14 @@ async fn create(args: CreateArgs) -> Result<(), TokenError> {
         revoked_at: None,
     };
     let store = args.database.open().await?;
-    let created = store.create_token(&token).await;
+    let shown = json!({ "token": {
+        "id": token.id, "name": token.name.as_str(), "role": token.role.name(),
+        "services": token.services.iter().map(ServiceName::as_str).collect::<Vec<_>>(),
+        "expires_at": token.expires_at,
+    } });
+    let change = ChangeDocument::of_new(&shown);
+    let record = record(AuditAction::TokenCreated, token.id, args.reason, &change);
+    let created = store.create_token(&token, Some(&record)).await;
     store.close().await;
     match created? {
         TokenCreation::Created => {
@@ -197,7 +247,13 @@ fn state(token: &Token, now: DateTime<Utc>) -> String {
 
 async fn revoke(args: &RevokeArgs) -> Result<(), TokenError> {
     let store = args.database.open().await?;
-    let revoked = store.revoke_token(args.id, now()).await;
+    let now = now();
+    let before = json!({ "token": { "revoked_at": null } });
+    let after = json!({ "token": { "revoked_at": now } });
+    let change = ChangeDocument::between(&before, &after);
+    let reason = args.reason.clone();
+    let record = record(AuditAction::TokenRevoked, args.id, reason, &change);
+    let revoked = store.revoke_token(args.id, now, Some(&record)).await;
     store.close().await;
     match revoked? {
         Some(token) => {

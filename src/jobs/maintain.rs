@@ -25,6 +25,9 @@ const SPARE: Duration = Duration::from_secs(3600);
 /// How long final names stay: three times as long as they are read.
 const FINAL_NAMES: Duration = Duration::from_secs(15 * 60);
 
+/// How long what was recorded of changes stays: a year, and a month to look at it.
+const AUDIT: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// States of the dictionary that are remembered. Every replica reads the changes at least once an
 /// interval, and one interval seldom brings this many new names. At 100 bytes each: 1 MB.
 const DICTIONARY_STATES: u32 = 10_000;
@@ -162,7 +165,7 @@ impl Maintain {
             return Ok(());
         };
         let store = &*self.shared.store;
-        let forgotten = forget(store, served.named_in(), since, silent).await?;
+        let forgotten = forget(store, served.named_in(), since, silent, |_| None).await?;
         if forgotten.removed > 0 {
             tracing::info!(
                 operations = forgotten.removed,
@@ -190,6 +193,7 @@ impl Maintain {
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             revisions: Configuration::REVISIONS,
+            audit_before: before(AUDIT),
             // A report that old is refused whatever its sequence, so its mark is not needed.
             agents_before: before(self.report_age_max * 2 + SPARE),
             dictionary_states: DICTIONARY_STATES,

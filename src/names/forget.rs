@@ -6,7 +6,7 @@ use std::ops::Range;
 use tokio::sync::mpsc;
 
 use crate::allocation::{OperationId, Timestamp};
-use crate::store::{Incarnation, Store, StoreError, StoredDelta};
+use crate::store::{Incarnation, NewAuditEntry, Store, StoreError, StoredDelta};
 use crate::telemetry::logging::chain;
 
 /// Deltas that may wait to be looked through.
@@ -24,7 +24,7 @@ pub struct Forgotten {
 
 /// Removes operations, except those in counts of the buckets that start in `since`: reports may have
 /// come after the plan that calls an operation silent. If some of these counts cannot be read, nothing
-/// is removed.
+/// is removed. `record` is what is recorded of it, if somebody asked for it.
 ///
 /// # Errors
 /// The store's.
@@ -33,6 +33,7 @@ pub async fn forget(
     under: Incarnation,
     since: Range<Timestamp>,
     mut operations: Vec<OperationId>,
+    record: impl FnOnce(&[OperationId]) -> Option<NewAuditEntry>,
 ) -> Result<Forgotten, StoreError> {
     if operations.is_empty() {
         return Ok(Forgotten::default());
@@ -47,7 +48,10 @@ pub async fn forget(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
     operations.retain(|operation| silent.contains(operation));
-    let removed = store.remove_names(under, &operations).await?;
+    let record = record(&operations);
+    let removed = store
+        .remove_names(under, &operations, record.as_ref())
+        .await?;
     Ok(Forgotten {
         removed,
         operations,

@@ -36,13 +36,15 @@ pub use fault::{Cause, Passing};
 pub use frame::TooLarge;
 pub use guarded::Guarded;
 pub use model::{
-    Admission, BucketCounts, BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite,
-    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings,
-    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan, NextState, Placement, PlanMark,
-    PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention,
-    RevisionMark, Revisions, ServiceFinalNames, Settlement, Settling, SourceState, Step,
-    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, TokenCreation, TokensMark,
-    UNKNOWN_SEQUENCE, WriteFormat,
+    AUDIT_ENTRIES_MAX, Admission, AuditAction, AuditAsked, AuditEntry, BucketCounts,
+    BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings, HistoryRow,
+    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NextState, Origin, Placement,
+    PlanMark, PlanRow, PollsAsked, PoolState, Publication, REASON_MAX, ReplicaBeat,
+    ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Revisions,
+    ServiceFinalNames, Settlement, Settling, SourceState, Step, StoredDelta, StoredFinalNames,
+    StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, UNKNOWN_SEQUENCE,
+    WriteFormat,
 };
 
 use crate::access::Token;
@@ -156,10 +158,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A service is removed with its overflow entry if it has no operation left, and either lost
     /// one now or its overflow entry is among those given.
+    ///
+    /// If somebody asked for it, what is recorded of that is written with it.
     async fn remove_names(
         &self,
         under: Incarnation,
         operations: &[OperationId],
+        record: Option<&NewAuditEntry>,
     ) -> Result<u64, StoreError>;
 
     /// Takes the lease with this name, or renews it, according to the database's clock. The term
@@ -187,6 +192,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The newest stored plan below a number whose body this program can read.
     async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError>;
+
+    /// The newest `limit` plans, newest first; with `before`, only those with a lower number.
+    async fn plans(&self, before: Option<u64>, limit: u32) -> Result<Vec<PlanRow>, StoreError>;
+
+    /// One whole plan; none if there is none with this number, or its body was deleted.
+    async fn plan(&self, number: u64) -> Result<Option<StoredPlan>, StoreError>;
 
     /// Up to when history is settled, as [`Store::settle_history`] wrote it.
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -239,13 +250,15 @@ pub trait Store: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError>;
 
-    /// Writes the configuration if `from` is still the newest revision, with who writes it.
+    /// Writes the configuration if `from` is still the newest revision, with who writes it and what is
+    /// recorded of it.
     async fn write_configuration(
         &self,
         from: u64,
         document: &str,
         written_by: &str,
         now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
     ) -> Result<ConfigurationWrite, StoreError>;
 
     /// One revision of the configuration; none if it was never written, or if [`Store::maintain`]
@@ -266,12 +279,45 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a new token, unless there are [`TOKENS_MAX`] already, or of sessions [`SESSIONS_MAX`]. Deletes those
     /// that were revoked or ran out more than 30 days before it was created, sessions that have ended, and the
     /// oldest sessions of somebody who has [`SESSIONS_EACH`].
-    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError>;
+    async fn create_token(
+        &self,
+        new: &Token,
+        record: Option<&NewAuditEntry>,
+    ) -> Result<TokenCreation, StoreError>;
 
     /// Revokes a token and returns it; none if there is no such token. One that was revoked before
-    /// stays as it is.
-    async fn revoke_token(&self, id: Uuid, now: DateTime<Utc>)
-    -> Result<Option<Token>, StoreError>;
+    /// stays as it is, and nothing is recorded.
+    async fn revoke_token(
+        &self,
+        id: Uuid,
+        now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
+    ) -> Result<Option<Token>, StoreError>;
+
+    /// What was recorded of changes, newest first.
+    async fn audit(&self, asked: &AuditAsked) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The oldest `limit` changes of the configuration whose effect is not known yet, oldest first.
+    async fn unmeasured(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Fills in the effect of a change, if the lease is held as claimed and it is not known yet. Whether
+    /// it was filled in.
+    async fn write_measured(
+        &self,
+        claim: Claim,
+        id: u64,
+        measured: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Says that a replica is there.
+    async fn note_replica(&self, beat: &ReplicaBeat) -> Result<(), StoreError>;
+
+    /// Says that a replica is there no longer.
+    async fn remove_replica(&self, replica: Uuid) -> Result<(), StoreError>;
+
+    /// The replicas that were there within the last hour, in the order in which they started. `lease` is the
+    /// one under which plans are computed.
+    async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError>;
 
     /// Every token, oldest first, with those that were revoked or ran out.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;

@@ -3,10 +3,12 @@
 //! Everything here is computed from a plan and its names. No later plan depends on it.
 
 pub mod agents;
+pub mod change;
 pub mod explanation;
 pub mod final_names;
 pub mod minted;
 pub mod not_applied;
 pub mod plan_log;
 pub mod plan_summary;
+pub mod precision;
 pub mod silent;

@@ -141,7 +141,7 @@ pub async fn stored(
         revoked_at: None,
     };
     change(&mut token);
-    store.create_token(&token).await.unwrap();
+    store.create_token(&token, None).await.unwrap();
     store.close().await;
     (secret.expose().to_owned(), token.id)
 }

@@ -84,7 +84,7 @@ async fn what_found_no_room_is_asked_for_again_once_there_is_some() {
     let store = SqliteStore::open(&directory.path().join("weir.db"))
         .await
         .unwrap();
-    assert_eq!(store.remove_names(under, &[first]).await.unwrap(), 1);
+    assert_eq!(store.remove_names(under, &[first], None).await.unwrap(), 1);
     assert_eq!(number("c", "1").await, None, "nobody has told this replica");
     dictionary.refresh().await.unwrap();
     assert!(number("c", "1").await.is_some(), "service a made room");

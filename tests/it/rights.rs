@@ -89,6 +89,7 @@ async fn a_role_that_only_reads_and_writes_rows_serves_for_good() {
         history_before: everything,
         plan_bodies_before: everything,
         agents_before: everything,
+        audit_before: everything,
         dictionary_states: 10,
         revisions: Configuration::REVISIONS,
     };

@@ -105,6 +105,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "simulate",
             "store",
             "telemetry",
+            "view",
         ],
     ),
     ("main", &["cli"]),

@@ -123,7 +123,7 @@ pub async fn diff(args: DiffArgs, service: Service) -> Outcome {
 
 pub async fn apply(args: ApplyArgs, service: Service) -> Outcome {
     let wanted = document::read(&args.file.file, service)?;
-    let client = args.connect.client()?;
+    let client = args.connect.client()?.for_file();
     let running = client.versioned(CONFIGURATION).await?;
     let proposal = Proposal::of(wanted.value, &running, service)?;
     change::propose(&client, &running, &proposal, args.consent).await

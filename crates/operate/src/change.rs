@@ -25,7 +25,7 @@ const SHOWN: &str = "10";
 const FIELDS_SHOWN: usize = 200;
 
 /// Flags of every command that changes something.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Consent {
     /// Make the change without asking
     #[arg(long, short, conflicts_with = "dry_run")]
@@ -36,6 +36,9 @@ pub struct Consent {
     /// Make it although a fixed probability leaves another operation with less than half of its share
     #[arg(long)]
     force: bool,
+    /// Why; `weir audit` shows it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 impl Consent {
@@ -45,6 +48,7 @@ impl Consent {
             yes,
             dry_run: !yes,
             force: false,
+            reason: None,
         }
     }
 }
@@ -111,7 +115,7 @@ pub async fn propose(
     if !consent.yes {
         ask()?;
     }
-    match write(client, before, proposal, &effect, consent).await? {
+    match write(client, before, proposal, &effect, &consent).await? {
         Some(written) => {
             let tag = written.tag.trim_matches('"');
             let revision = tag.split('-').next().unwrap_or("?");
@@ -132,16 +136,19 @@ async fn write(
     before: &Versioned,
     proposal: &Proposal,
     effect: &Value,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Option<Versioned>, Failure> {
+    let mut query = Vec::new();
+    if let Some(reason) = &consent.reason {
+        query.push(("reason", reason.as_str()));
+    }
     if let Some(revision) = proposal.back_to {
         let path = [CONFIGURATION, &["rollback"]].concat();
         let asked = json!({ "revision": revision });
         return client
-            .change(Method::POST, &path, &[], &before.tag, &asked)
+            .change(Method::POST, &path, &query, &before.tag, &asked)
             .await;
     }
-    let mut query = Vec::new();
     if let Some(id) = effect["id"].as_str() {
         query.push(("preview", id));
     }
@@ -223,6 +230,21 @@ fn tell_effect(effect: &Value) {
     }
     tell_services(&effect["services"]);
     tell_operations(&effect["operations"]);
+}
+
+/// Says what moved between two plans.
+pub fn tell_compared(compared: &Value) {
+    let kept = &compared["expected_sampled_traces_per_second"];
+    let (before, after) = (field(kept, "before"), field(kept, "after"));
+    anstream::println!(
+        "{} traces/s are kept ({} before, {}); {} operations change by more than 1 %.",
+        number(after),
+        number(before),
+        change(before, after),
+        number(field(compared, "operations_changed")),
+    );
+    tell_services(&compared["services"]);
+    tell_operations(&compared["operations"]);
 }
 
 fn tell_services(services: &Value) {

@@ -50,6 +50,8 @@ pub struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: Base,
     token: Option<HeaderValue>,
+    /// What is recorded of where a change comes from.
+    origin: &'static str,
 }
 
 /// The URL of the admin listener; `/` at its end.
@@ -97,7 +99,16 @@ impl Client {
             http: legacy::Client::builder(TokioExecutor::new()).build(connector),
             base,
             token,
+            origin: "cli",
         })
+    }
+
+    /// The same, for what a file says.
+    pub fn for_file(self) -> Self {
+        Self {
+            origin: "file",
+            ..self
+        }
     }
 
     /// What a path returns.
@@ -190,9 +201,14 @@ impl Client {
     }
 
     /// Deletes something if it is still the revision `tag`; whether it was.
-    pub async fn delete(&self, path: &[&str], tag: &str) -> Result<bool, Failure> {
+    pub async fn delete(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        tag: &str,
+    ) -> Result<bool, Failure> {
         let deleted = self
-            .change(Method::DELETE, path, &[], tag, &Value::Null)
+            .change(Method::DELETE, path, query, tag, &Value::Null)
             .await?;
         Ok(deleted.is_some())
     }
@@ -228,6 +244,7 @@ impl Client {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers.insert("weir-origin", HeaderValue::from_static(self.origin));
         if let Some(token) = &self.token {
             headers.insert(AUTHORIZATION, token.clone());
         }

@@ -7,6 +7,7 @@
 
 mod agents;
 mod apply;
+mod audit;
 mod boost;
 mod budget;
 mod change;
@@ -20,6 +21,8 @@ mod history;
 mod jaeger;
 mod manual;
 mod output;
+mod plans;
+mod replicas;
 mod rollback;
 mod rules;
 mod services;
@@ -70,6 +73,12 @@ pub enum Command {
     History(history::Args),
     /// List the agents that report, with their lateness
     Agents(agents::Args),
+    /// List the replicas: who is there, and who leads
+    Replicas(replicas::Args),
+    /// List the plans so far, or show what moved between two of them
+    Plans(plans::Args),
+    /// Show who changed what, why, and what came of it
+    Audit(audit::Args),
     /// Watch the budget, who spends it, and what moves
     Top(top::Args),
     /// Write the configuration to standard output, as a file for `weir apply`
@@ -102,6 +111,9 @@ pub async fn run(command: Command, service: Service) -> ExitCode {
         Command::Explain(args) => explain::run(args).await,
         Command::History(args) => history::run(args, service).await,
         Command::Agents(args) => agents::run(args).await,
+        Command::Replicas(args) => replicas::run(args).await,
+        Command::Plans(args) => plans::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Top(args) => top::run(args).await,
         Command::Export(args) => apply::export(args).await,
         Command::Validate(args) => apply::validate(&args, service),

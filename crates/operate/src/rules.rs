@@ -57,6 +57,9 @@ enum What {
     Delete {
         /// Its id
         id: String,
+        /// Why; `weir audit` shows it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -67,7 +70,7 @@ pub async fn run(args: Args) -> Outcome {
         What::Show { id } => show(&client, &id, args.output).await?,
         What::Off { id } => turn(&client, &id, false, args.output).await?,
         What::On { id } => turn(&client, &id, true, args.output).await?,
-        What::Delete { id } => delete(&client, &id).await?,
+        What::Delete { id, reason } => delete(&client, &id, reason.as_deref()).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,10 +131,16 @@ async fn turn(client: &Client, id: &str, on: bool, output: Output) -> Result<(),
     Ok(())
 }
 
-async fn delete(client: &Client, id: &str) -> Result<(), Failure> {
+async fn delete(client: &Client, id: &str, reason: Option<&str>) -> Result<(), Failure> {
     let path = [RULES, &[id]].concat();
     let held = client.versioned(&path).await?;
-    let gone = client.delete(&path, &held.tag).await?;
+    let gone = client
+        .delete(
+            &path,
+            reason.map(|why| ("reason", why)).as_slice(),
+            &held.tag,
+        )
+        .await?;
     if !gone {
         return Err(moved_on());
     }

@@ -1,6 +1,5 @@
 //! `weir services`: who spends the budget?
 
-use std::cmp::Ordering;
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -22,8 +21,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Sort::Kept, value_name = "COLUMN")]
     sort: Sort,
     /// How many to list
-    #[arg(long, default_value_t = 50, value_name = "COUNT")]
-    limit: usize,
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    limit: u64,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -33,8 +32,10 @@ pub struct Args {
 /// What services are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sort {
-    /// The most traces first
+    /// The most traces first, as the plan gives them
     Kept,
+    /// The most traces first, as they were sampled
+    Observed,
     /// The most requests first
     Offered,
     /// The lowest probability first
@@ -45,45 +46,44 @@ enum Sort {
 
 pub async fn run(args: Args) -> Outcome {
     let client = args.connect.client()?;
-    let (mut services, page) = client.all(&["v1", "services"], "services").await?;
-    let plan = client.find(&["v1", "plans", "current"], &[]).await?;
-    let known = services.len();
+    let (sort, limit) = (args.sort.name(), args.limit.to_string());
+    let mut query = vec![("sort", sort), ("limit", limit.as_str())];
     if let Some(search) = &args.search {
-        let search = search.to_lowercase();
-        services.retain(|service| text(service, "service").to_lowercase().contains(&search));
+        query.push(("search", search));
     }
-    sort(&mut services, args.sort);
-    let found = services.len();
-    services.truncate(args.limit);
-    let all = json!({"plan": page["plan"], "services": services});
+    let mut page = client.get(&["v1", "services"], &query).await?;
+    let plan = client.find(&["v1", "plans", "current"], &[]).await?;
+    let services = match page.get_mut("services").map(Value::take) {
+        Some(Value::Array(services)) => services,
+        _ => Vec::new(),
+    };
+    let found = field(&page, "found");
+    let all = json!({"plan": page["plan"], "found": page["found"], "services": services});
     args.output.print(&all, || {
-        if known == 0 {
+        if found == 0.0 && args.search.is_none() {
             anstream::println!("No service is known yet: no plan has been made of any count.");
             return;
         }
         let budget = plan.map_or(0.0, |plan| field(&plan, "budget_traces_per_second"));
         table(&services, budget).print();
-        if found > services.len() {
-            anstream::println!("… and {} more (--limit)", found - services.len());
+        let more = found - services.len() as f64;
+        if more > 0.0 {
+            anstream::println!("… and {} more (--limit)", number(more));
         }
     });
     Ok(ExitCode::SUCCESS)
 }
 
-fn sort(services: &mut [Value], by: Sort) {
-    let number = |service: &Value| match by {
-        Sort::Kept => -field(service, "share_traces_per_second"),
-        Sort::Offered => -field(service, "offered_per_second"),
-        Sort::Probability => probability(service),
-        Sort::Name => 0.0,
-    };
-    services.sort_by(|one, other| {
-        let order = number(one).total_cmp(&number(other));
-        match order {
-            Ordering::Equal => text(one, "service").cmp(&text(other, "service")),
-            order => order,
+impl Sort {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Observed => "observed",
+            Self::Offered => "offered",
+            Self::Probability => "probability",
+            Self::Name => "name",
         }
-    });
+    }
 }
 
 /// The mean probability of a service's requests.
@@ -101,6 +101,7 @@ pub fn table(services: &[Value], budget: f64) -> Table {
         "service",
         ">kept/s",
         ">of budget",
+        ">observed/s",
         ">offered/s",
         ">probability",
         ">traces/month",
@@ -116,6 +117,10 @@ pub fn table(services: &[Value], budget: f64) -> Table {
             match budget > 0.0 {
                 true => percent(share / budget),
                 false => "–".into(),
+            },
+            match service["observed_sampled_traces_per_second"].as_f64() {
+                Some(observed) => number(observed),
+                None => "–".into(),
             },
             number(field(service, "offered_per_second")),
             percent(probability(service)),

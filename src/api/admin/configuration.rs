@@ -2,18 +2,20 @@
 
 use std::fmt;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_MATCH};
-use actix_web::{HttpMessage, HttpRequest};
+use actix_web::web::block;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
-use super::Admin;
+use super::audit::Act;
 use super::rules::{self, Force};
-use crate::access::Caller;
+use super::{Admin, preview};
 use crate::configuration::Configuration;
 use crate::http::problem::Problem;
-use crate::store::{ConfigurationRevision, ConfigurationWrite};
+use crate::store::{AuditAction, ConfigurationRevision, ConfigurationWrite, NewAuditEntry};
+use crate::view::change::ChangeDocument;
 
 /// The largest body accepted for a part of the configuration.
 pub(super) const BYTES: usize = 16 << 10;
@@ -53,7 +55,8 @@ pub(super) async fn change(
     })
 }
 
-/// Writes a new revision if the condition holds for the newest one, and returns it.
+/// Writes a new revision if the condition holds for the newest one, and returns it. What changes nothing
+/// writes nothing: the newest revision is returned.
 pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
@@ -63,7 +66,9 @@ pub(super) async fn write(
     loop {
         let revision = admin.store.configuration().await?;
         // A revision that this Weir cannot read has no rules that could stay as they are.
-        let held = Configuration::read(&revision).unwrap_or_default();
+        let known = Configuration::read(&revision).ok();
+        let is_known = known.is_some();
+        let held = known.unwrap_or_default();
         let mut configuration = next(&revision)?;
         configuration.complete(&held, admin.clock.now());
         // The condition is checked last (RFC 9110, 13.2.1): a wrong value is wrong under any
@@ -71,13 +76,18 @@ pub(super) async fn write(
         check(&configuration)?;
         let configuration = rules::vet(admin, &held, configuration, force).await?;
         condition.check(&tag(&revision))?;
+        if is_known && configuration == held {
+            return Ok((configuration, revision));
+        }
         let document = configuration.document();
         if document.len() > WHOLE_BYTES {
             return Err(Problem::TooLarge(WHOLE_BYTES));
         }
+        let before = is_known.then_some(held);
+        let record = record(admin, &condition.act, &revision, before, &configuration).await?;
         let (from, now) = (revision.revision, admin.clock.now());
-        let store = &admin.store;
-        let written = store.write_configuration(from, &document, &condition.by, now);
+        let (store, by) = (&admin.store, condition.act.by());
+        let written = store.write_configuration(from, &document, by, now, Some(&record));
         match written.await? {
             ConfigurationWrite::Written(revision) => {
                 return Ok((configuration, revision));
@@ -87,6 +97,36 @@ pub(super) async fn write(
             ConfigurationWrite::Conflict(_) => {}
         }
     }
+}
+
+/// What is recorded of a change: what differs, and its expected effect. `held` is none if this Weir cannot
+/// read the newest revision.
+async fn record(
+    admin: &Admin,
+    act: &Act,
+    newest: &ConfigurationRevision,
+    held: Option<Configuration>,
+    next: &Configuration,
+) -> Result<NewAuditEntry, Problem> {
+    let rule = act.subject().and_then(|id| next.rules.get(id));
+    let reason = rule.map(|rule| rule.reason.clone());
+    let predicted = preview::predicted(admin, next).await;
+    let (stored, after) = (newest.document.clone(), next.clone());
+    // Documents may have megabytes.
+    let change = block(move || {
+        let before = match held {
+            Some(held) => serde_json::to_value(held),
+            None => serde_json::from_str(&stored),
+        };
+        let after = serde_json::to_value(after).unwrap_or_default();
+        ChangeDocument::between(&before.unwrap_or_default(), &after)
+    });
+    let change = change.await.map_err(|_| Problem::Internal)?;
+    Ok(NewAuditEntry {
+        revisions: Some((newest.revision, newest.revision + 1)),
+        predicted,
+        ..act.record(&change, reason.as_deref())
+    })
 }
 
 /// Checks every value, and names the first one that is wrong.
@@ -233,7 +273,7 @@ pub(super) fn preview_id(replaces: &ConfigurationRevision, previewed: &Configura
 /// What a write depends on, and who sends it.
 pub(super) struct Condition {
     seen: Seen,
-    by: String,
+    act: Act,
 }
 
 /// What `If-Match` asks for.
@@ -244,7 +284,7 @@ enum Seen {
 
 impl Condition {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        Ok(Self::seeing(Seen::of(request)?, request))
+        Self::seeing(Seen::of(request)?, request)
     }
 
     /// The same where a condition is not required.
@@ -252,13 +292,24 @@ impl Condition {
         if request.headers().contains_key(IF_MATCH) {
             return Self::of(request);
         }
-        Ok(Self::seeing(Seen::Any, request))
+        Self::seeing(Seen::Any, request)
     }
 
-    fn seeing(seen: Seen, request: &HttpRequest) -> Self {
-        let caller = request.extensions().get::<Caller>().cloned();
-        let by = caller.unwrap_or(Caller::Anybody).name().to_owned();
-        Self { seen, by }
+    fn seeing(seen: Seen, request: &HttpRequest) -> Result<Self, Problem> {
+        let act = Act::of(request)?;
+        Ok(Self { seen, act })
+    }
+
+    /// Says what is done, for what is recorded of it.
+    pub(super) fn doing(self, action: AuditAction) -> Self {
+        let act = self.act.doing(action);
+        Self { act, ..self }
+    }
+
+    /// Says to which rule it is done.
+    pub(super) fn to(self, rule: &str) -> Self {
+        let act = self.act.to(rule);
+        Self { act, ..self }
     }
 
     fn check(&self, current: &EntityTag) -> Result<(), Problem> {

@@ -10,7 +10,7 @@ use super::configuration::{self, BYTES, Condition, tag};
 use crate::configuration::Coverage;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::store::ConfigurationRevision;
+use crate::store::{AuditAction, ConfigurationRevision};
 
 #[derive(Serialize)]
 struct Document {
@@ -33,7 +33,7 @@ pub(super) async fn change(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::CoverageChanged);
     let coverage: Coverage = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let changed = configuration::change(&admin, &condition, |held| held.coverage = coverage);
     let (_, revision) = changed.await?;

@@ -15,7 +15,7 @@ use super::unknown_names::warnings;
 use crate::configuration::Configuration;
 use crate::http::body::{read_json, read_json_in};
 use crate::http::problem::Problem;
-use crate::store::ConfigurationRevision;
+use crate::store::{AuditAction, ConfigurationRevision};
 
 /// Returns the whole document. Its revision is in the `ETag`, so the document can be put back
 /// unchanged.
@@ -92,7 +92,7 @@ pub(super) async fn roll_back(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::ConfigurationRolledBack);
     let body = read_json(&request, payload, BYTES).await?;
     let Rollback { revision: number } = configuration::parse(&body)?;
     let found = admin

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use actix_web::Responder;
 use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, Responder};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::audit::Act;
 use super::services::{number_between, unknown_service};
 use super::{Admin, configuration};
 use crate::allocation::{OperationId, OperationPlan, Timestamp};
@@ -16,6 +18,8 @@ use crate::configuration::BoundsSettings;
 use crate::http::problem::Problem;
 use crate::names::{self, Forgotten, Names};
 use crate::snapshot::Snapshot;
+use crate::store::AuditAction;
+use crate::view::change::ChangeDocument;
 use crate::view::silent::{REMOVED_MAX, WINDOWS_MIN, is_silent, unsettled, windows_of};
 
 /// Names in an answer.
@@ -38,12 +42,15 @@ struct Forgot {
 /// Forgets a service's operations that no report has named for some time, the longest silent first.
 /// Those that the configuration names stay.
 pub(super) async fn forget(
+    request: HttpRequest,
     service: Path<String>,
     asked: Query<Asked>,
     admin: Data<Admin>,
 ) -> Result<impl Responder, Problem> {
     let silent_for = admin.silent_for(asked.silent_for_seconds.as_deref())?;
     let service = service.into_inner();
+    let act = Act::of(&request)?.doing(AuditAction::NamesForgotten);
+    let act = act.to(&service);
     let (configuration, _) = configuration::current(&admin).await?;
     // A repeated request must not count what is gone already.
     admin.dictionary.refresh().await?;
@@ -64,7 +71,14 @@ pub(super) async fn forget(
     // It reads counts, as history does.
     let turn = admin.histories.acquire().await;
     let _turn = turn.map_err(|_| Problem::Internal)?;
-    let removing = names::forget(&*admin.store, snapshot.named_in(), since, operations);
+    let record = |gone: &[OperationId]| Some(act.record(&change(gone, &found), None));
+    let removing = names::forget(
+        &*admin.store,
+        snapshot.named_in(),
+        since,
+        operations,
+        record,
+    );
     let Forgotten {
         removed,
         operations,
@@ -90,6 +104,15 @@ pub(super) async fn forget(
         more,
         service,
     }))
+}
+
+/// What is recorded: how many operations, and the names of some.
+fn change(gone: &[OperationId], found: &[(&str, &OperationPlan)]) -> ChangeDocument {
+    let gone: HashSet<&OperationId> = gone.iter().collect();
+    let names = found.iter().filter(|(_, of)| gone.contains(&of.operation));
+    let names: Vec<&str> = names.map(|(name, _)| *name).take(EXAMPLES).collect();
+    let forgotten = json!({ "operations": gone.len(), "examples": names });
+    ChangeDocument::of_new(&json!({ "forgotten": forgotten }))
 }
 
 impl Admin {

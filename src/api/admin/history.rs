@@ -129,7 +129,7 @@ impl Wanted {
     }
 }
 
-fn instant(field: &str, given: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
+pub(super) fn instant(field: &str, given: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
     let parse = |given: &str| {
         given.parse().map_err(|_| Problem::Malformed {
             field: field.into(),

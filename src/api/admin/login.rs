@@ -103,7 +103,7 @@ pub(super) async fn end(
             ));
         }
     };
-    admin.store.revoke_token(session.id, admin.now()).await?;
+    admin.store.revoke_token(session.id, admin.now(), None).await?;
     admin.know_tokens().await?;
     tracing::info!(who = session.name.as_str(), "signed out");
     let encrypted = admin.signs_in()?.is_encrypted();
@@ -135,7 +135,7 @@ impl Admin {
             expires_at: Some(now + SESSION_LASTS),
             revoked_at: None,
         };
-        match self.store.create_token(&session).await? {
+        match self.store.create_token(&session, None).await? {
             TokenCreation::Created => {}
             TokenCreation::Full => {
                 return Err(Problem::Conflict(format!(

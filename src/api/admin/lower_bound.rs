@@ -14,7 +14,7 @@ use crate::allocation::Plan;
 use crate::configuration::LowerBound;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::store::ConfigurationRevision;
+use crate::store::{AuditAction, ConfigurationRevision};
 
 #[derive(Serialize)]
 struct Document {
@@ -38,7 +38,7 @@ pub(super) async fn change(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::LowerBoundChanged);
     let reserved: LowerBound = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let changed = configuration::change(&admin, &condition, |held| held.lower_bound = reserved);
     let (_, revision) = changed.await?;

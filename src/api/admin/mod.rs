@@ -1,6 +1,7 @@
 //! The operators' API. All its routes are in this file.
 
 mod agents;
+mod audit;
 mod budget;
 mod configuration;
 mod coverage;
@@ -12,10 +13,13 @@ mod history;
 mod login;
 mod lower_bound;
 mod me;
+mod operations;
 mod plans;
 mod preview;
+mod replicas;
 mod rules;
 mod services;
+mod sorted;
 mod tagged;
 mod tokens;
 mod unknown_names;
@@ -46,6 +50,8 @@ use crate::telemetry::seldom::log_seldom;
 pub struct Admin {
     /// The database.
     pub store: Arc<dyn Store>,
+    /// The lease under which plans are computed.
+    pub lease: &'static str,
     /// The time all replicas agree on.
     pub clock: Arc<dyn Clock>,
     /// Names and numbers.
@@ -102,31 +108,34 @@ pub const ROUTES: &[Route] = &[
     Route::new("POST", "/logout", Need::Anyone, || to(login::end)),
     Route::new("GET", "/v1/me", Need::Anyone, || to(me::show)),
     Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
-    Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)),
+    Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)).query(&["reason"]),
     Route::new("GET", "/v1/coverage", Need::Viewer, || to(coverage::show)),
     Route::new("PUT", "/v1/coverage", Need::Operator, || {
         to(coverage::change)
-    }),
+    })
+    .query(&["reason"]),
     Route::new("GET", "/v1/lower-bound", Need::Viewer, || {
         to(lower_bound::show)
     }),
     Route::new("PUT", "/v1/lower-bound", Need::Operator, || {
         to(lower_bound::change)
-    }),
+    })
+    .query(&["reason"]),
     Route::new("GET", "/v1/configuration", Need::Viewer, || {
         to(document::show)
     }),
     Route::new("PUT", "/v1/configuration", Need::Operator, || {
         to(document::replace)
     })
-    .query(&["force", "preview"]),
+    .query(&["force", "preview", "reason"]),
     Route::new("POST", "/v1/configuration/preview", Need::Viewer, || {
         to(preview::show)
     })
-    .query(&["limit"]),
+    .query(&["limit", "plan"]),
     Route::new("POST", "/v1/configuration/rollback", Need::Operator, || {
         to(document::roll_back)
-    }),
+    })
+    .query(&["reason"]),
     Route::new("GET", "/v1/configuration/revisions", Need::Viewer, || {
         to(document::revisions)
     })
@@ -138,23 +147,40 @@ pub const ROUTES: &[Route] = &[
         || to(document::revision),
     ),
     Route::new("GET", "/v1/rules", Need::Viewer, || to(rules::list)).query(&["limit", "after"]),
-    Route::new("POST", "/v1/rules", Need::Operator, || to(rules::create)).query(&["force"]),
+    Route::new("POST", "/v1/rules", Need::Operator, || to(rules::create))
+        .query(&["force", "reason"]),
     Route::new("GET", "/v1/rules/{id}", Need::Viewer, || to(rules::one)),
     Route::new("PUT", "/v1/rules/{id}", Need::Operator, || {
         to(rules::replace)
     })
-    .query(&["force"]),
+    .query(&["force", "reason"]),
     Route::new("DELETE", "/v1/rules/{id}", Need::Operator, || {
         to(rules::remove)
-    }),
-    Route::new("POST", "/v1/boosts", Need::Operator, || to(rules::boost)).query(&["force"]),
+    })
+    .query(&["reason"]),
+    Route::new("POST", "/v1/boosts", Need::Operator, || to(rules::boost))
+        .query(&["force", "reason"]),
     Route::new("GET", "/v1/agents", Need::Viewer, || to(agents::list))
         .query(&["limit", "after", "state", "service"]),
     Route::new("GET", "/v1/plans/current", Need::Viewer, || {
         to(plans::current)
     }),
+    Route::new("GET", "/v1/plans", Need::Viewer, || to(plans::list)).query(&["limit", "before"]),
+    Route::new("GET", "/v1/plans/compare", Need::Viewer, || {
+        to(plans::compare)
+    })
+    .query(&["from", "to", "limit"]),
+    Route::new("GET", "/v1/replicas", Need::Viewer, || to(replicas::list)),
+    Route::new("GET", "/v1/audit", Need::Viewer, || to(audit::list)).query(&[
+        "limit", "before", "start", "end", "by", "action", "subject", "format",
+    ]),
+    Route::new("GET", "/v1/audit/{id}", Need::Viewer, || to(audit::one)),
     Route::new("GET", "/v1/services", Need::Viewer, || to(services::list))
-        .query(&["limit", "after"]),
+        .query(&["limit", "after", "sort", "search"]),
+    Route::new("GET", "/v1/operations", Need::Viewer, || {
+        to(operations::list)
+    })
+    .query(&["limit", "after", "sort", "search"]),
     Route::new("GET", "/v1/services/{service}", Need::Viewer, || {
         to(services::one)
     }),
@@ -171,7 +197,7 @@ pub const ROUTES: &[Route] = &[
         Need::Operator,
         || to(forget::forget),
     )
-    .query(&["silent_for_seconds"]),
+    .query(&["silent_for_seconds", "reason"]),
     Route::new(
         "GET",
         "/v1/services/{service}/history",
@@ -180,10 +206,11 @@ pub const ROUTES: &[Route] = &[
     )
     .query(&["operation", "start", "end", "after", "limit"]),
     Route::new("GET", "/v1/tokens", Need::Admin, || to(tokens::list)),
-    Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create)),
+    Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create)).query(&["reason"]),
     Route::new("DELETE", "/v1/tokens/{id}", Need::Admin, || {
         to(tokens::revoke)
-    }),
+    })
+    .query(&["reason"]),
 ];
 
 impl From<StoreError> for Problem {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::Responder;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use super::configuration::{self, WHOLE_BYTES, preview_id};
 use super::final_names::Warnings;
+use super::plans::stored_plan;
+use super::rules::working;
 use super::services::number_between;
 use super::unknown_names::warnings;
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
@@ -24,6 +27,7 @@ use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
 use crate::view::explanation::{ReasonDocument, floor_asked};
 use crate::view::plan_summary::{GroupDocument, finite};
+use crate::view::precision::{coverage, relative_error};
 
 /// How many changes are listed by default, and at most.
 const LISTED: usize = 20;
@@ -32,21 +36,40 @@ const LISTED_MAX: usize = 1000;
 /// A probability that moves by less than this part of itself counts as unchanged.
 const CHANGE: f64 = 0.01;
 
-/// How many changes are asked for.
+/// What is recorded of the effect that a change is expected to have: this many services and operations.
+const RECORDED: (usize, usize) = (5, 10);
+
+/// How long a change waits for its expected effect. After that it is written without.
+const PREDICTION: Duration = Duration::from_secs(5);
+
+/// How many operations whose floors are not met are listed.
+const SHORT: usize = 20;
+
+/// How many changes are asked for, and which plan they are compared with.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     limit: Option<String>,
+    plan: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Document {
     id: String,
     plan: u64,
+    missing_by_priority: Vec<Missing>,
+    warnings: Warnings,
+    #[serde(flatten)]
+    compared: Compared,
+}
+
+/// Two plans: the figures of the fleet, and what moves most.
+#[derive(Serialize)]
+pub(super) struct Compared {
     budget_traces_per_second: Change<f64>,
     expected_sampled_traces_per_second: Change<f64>,
     level_traces_per_second: Change<Option<f64>>,
     missing_traces_per_second: Change<f64>,
-    missing_by_priority: Vec<Missing>,
+    missing_operations: Vec<MissingOperation>,
     coverage: Change<f64>,
     fairness: Change<f64>,
     default_probability: Change<f64>,
@@ -54,7 +77,6 @@ struct Document {
     services: Vec<ServiceChange>,
     operations: Vec<OperationChange>,
     operations_changed: usize,
-    warnings: Warnings,
 }
 
 /// A figure before and after the change.
@@ -68,6 +90,15 @@ pub(super) struct Change<T> {
 struct Missing {
     priority: u8,
     traces_per_second: f64,
+}
+
+/// An operation whose floor is not met.
+#[derive(Serialize)]
+struct MissingOperation {
+    service: String,
+    operation: String,
+    floor_traces_per_second: f64,
+    share_traces_per_second: f64,
 }
 
 #[derive(Serialize)]
@@ -84,6 +115,8 @@ struct OperationChange {
     offered_per_second: f64,
     share_traces_per_second: Change<f64>,
     probability: Change<f64>,
+    coverage: Change<f64>,
+    expected_relative_error: Change<Option<f64>>,
     reason: ReasonDocument,
 }
 
@@ -96,6 +129,7 @@ pub(super) async fn show(
 ) -> Result<impl Responder, Problem> {
     let limit = wanted.limit.as_deref();
     let limit = number_between("limit", limit, LISTED, 1..=LISTED_MAX)?;
+    let plan = wanted.plan.as_deref();
     let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
     let mut configuration: Configuration = configuration::parse(&body)?;
     drop(body);
@@ -104,6 +138,10 @@ pub(super) async fn show(
     let held = Configuration::read(&revision).unwrap_or_default();
     configuration.complete(&held, admin.clock.now());
     configuration::check(&configuration)?;
+    let stored = match plan {
+        Some(number) => Some(stored_plan(&admin, "plan", number).await?),
+        None => None,
+    };
     let warnings = warnings(&admin, &configuration).await;
     // A preview of a large fleet keeps a core busy for a moment, so there is one at a time. The
     // work goes on after its client has disconnected, so it takes the permit with it.
@@ -111,10 +149,16 @@ pub(super) async fn show(
     let admin = admin.clone();
     let shown = block(move || {
         let _turn = turn;
+        let snapshot = admin.served.snapshot();
+        let before = stored.as_ref().unwrap_or(snapshot.plan());
+        let (compared, missing_by_priority) =
+            effect(&admin, before, &configuration, (limit, limit));
         Document {
             id,
+            plan: before.number,
+            missing_by_priority,
             warnings,
-            ..document(&admin, &configuration, limit)
+            compared,
         }
     })
     .await;
@@ -128,9 +172,29 @@ pub(super) async fn show(
     })
 }
 
-fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Document {
-    let snapshot = admin.served.snapshot();
-    let before = snapshot.plan();
+/// The effect that a configuration is expected to have, as it is recorded with a change; none before the
+/// first plan, or if it takes too long.
+pub(super) async fn predicted(admin: &Admin, configuration: &Configuration) -> Option<String> {
+    if admin.served.load().plan().number == 0 {
+        return None;
+    }
+    let configuration = configuration.clone();
+    let computing = working(admin, move |admin| {
+        let snapshot = admin.served.snapshot();
+        let (compared, _) = effect(admin, snapshot.plan(), &configuration, RECORDED);
+        serde_json::to_string(&compared).ok()
+    });
+    let computed = tokio::time::timeout(PREDICTION, computing).await;
+    computed.ok()?.ok()?
+}
+
+/// The effect of a configuration on a plan, with as many services and operations, and by how much floors are short.
+fn effect(
+    admin: &Admin,
+    before: &Plan,
+    configuration: &Configuration,
+    listed: (usize, usize),
+) -> (Compared, Vec<Missing>) {
     let names = admin.dictionary.names();
     let policy = configuration.policy(
         before.configuration_revision,
@@ -138,62 +202,76 @@ fn document(admin: &Admin, configuration: &Configuration, limit: usize) -> Docum
         admin.clock.timestamp(),
     );
     let after = preview(before, &policy);
-    let changes = OperationPairs::between(before, &after);
-    let (services, operations) = (changes.services(limit), changes.largest(limit));
-    let services = services.into_iter();
-    let operations = operations.into_iter();
-    Document {
-        services: services.filter_map(|of| of.named(&names)).collect(),
-        operations: operations
-            .filter_map(|of| of.named(&after, &names))
-            .collect(),
-        operations_changed: changes.count(),
-        missing_by_priority: missing(&policy, &after),
-        groups: after.groups.iter().map(GroupDocument::from).collect(),
-        ..totals(before, &after)
+    let missing = missing(&policy, &after);
+    (Compared::between(before, &after, &names, listed), missing)
+}
+
+impl Compared {
+    /// Compares two plans, and lists as many services and operations.
+    pub(super) fn between(
+        before: &Plan,
+        after: &Plan,
+        names: &Names,
+        listed: (usize, usize),
+    ) -> Self {
+        let fleet = |figure: fn(&Plan) -> f64| Change {
+            before: figure(before),
+            after: figure(after),
+        };
+        let pairs = OperationPairs::between(before, after);
+        let services = pairs.services(listed.0).into_iter();
+        let operations = pairs.largest(listed.1).into_iter();
+        Self {
+            budget_traces_per_second: fleet(|plan| plan.fleet.budget),
+            expected_sampled_traces_per_second: fleet(|plan| plan.fleet.expected_sampled),
+            level_traces_per_second: Change {
+                before: finite(before.fleet.level),
+                after: finite(after.fleet.level),
+            },
+            missing_traces_per_second: fleet(|plan| plan.fleet.missing),
+            missing_operations: missing_operations(after, names),
+            coverage: fleet(|plan| plan.figures.coverage),
+            fairness: fleet(|plan| plan.figures.fairness),
+            default_probability: fleet(|plan| plan.fleet.default_probability),
+            groups: after.groups.iter().map(GroupDocument::from).collect(),
+            services: services.filter_map(|of| of.named(names)).collect(),
+            operations: operations.filter_map(|of| of.named(after, names)).collect(),
+            operations_changed: pairs.count(),
+        }
     }
 }
 
-/// The figures of the fleet, without the lists.
-fn totals(before: &Plan, after: &Plan) -> Document {
-    let fleet = |figure: fn(&Plan) -> f64| Change {
-        before: figure(before),
-        after: figure(after),
-    };
-    Document {
-        id: String::new(),
-        plan: before.number,
-        budget_traces_per_second: fleet(|plan| plan.fleet.budget),
-        expected_sampled_traces_per_second: fleet(|plan| plan.fleet.expected_sampled),
-        level_traces_per_second: Change {
-            before: finite(before.fleet.level),
-            after: finite(after.fleet.level),
-        },
-        missing_traces_per_second: fleet(|plan| plan.fleet.missing),
-        missing_by_priority: Vec::new(),
-        coverage: fleet(|plan| plan.figures.coverage),
-        fairness: fleet(|plan| plan.figures.fairness),
-        default_probability: fleet(|plan| plan.fleet.default_probability),
-        groups: Vec::new(),
-        services: Vec::new(),
-        operations: Vec::new(),
-        operations_changed: 0,
-        warnings: Warnings::new(),
-    }
+/// The operations whose floors are not met, each with its floor.
+fn short(plan: &Plan) -> impl Iterator<Item = (&OperationPlan, f64)> {
+    let floors = plan.operations.iter();
+    let floors = floors.filter(|of| of.binding == Binding::Floor);
+    let floors = floors.map(|of| (of, floor_asked(of)));
+    // The floor is rounded to single precision.
+    floors.filter(|(of, floor)| floor - of.share > 1e-6 * floor)
+}
+
+/// Those that miss most.
+fn missing_operations(plan: &Plan, names: &Names) -> Vec<MissingOperation> {
+    let mut missing: Vec<(&OperationPlan, f64)> = short(plan).collect();
+    missing.sort_by_key(|(of, floor)| (Reverse((floor - of.share).to_bits()), of.operation));
+    let named = missing.into_iter().filter_map(|(of, floor)| {
+        let name = names.name(of.operation)?;
+        Some(MissingOperation {
+            service: name.service.to_string(),
+            operation: name.operation.to_string(),
+            floor_traces_per_second: floor,
+            share_traces_per_second: of.share,
+        })
+    });
+    named.take(SHORT).collect()
 }
 
 /// By how much floors are short, by priority.
 fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
     let mut missing: BTreeMap<u8, f64> = BTreeMap::new();
-    let floors = plan.operations.iter();
-    for operation in floors.filter(|of| of.binding == Binding::Floor) {
-        let floor = floor_asked(operation);
-        let short = floor - operation.share;
-        // The floor is rounded to single precision.
-        if short > 1e-6 * floor {
-            let (bounds, _) = policy.bounds(operation.service, operation.operation);
-            *missing.entry(bounds.priority.number()).or_default() += short;
-        }
+    for (operation, floor) in short(plan) {
+        let (bounds, _) = policy.bounds(operation.service, operation.operation);
+        *missing.entry(bounds.priority.number()).or_default() += floor - operation.share;
     }
     let by_priority = missing.into_iter();
     by_priority
@@ -309,6 +387,14 @@ impl Pair<'_> {
             probability: Change {
                 before: before.probability,
                 after: after.probability,
+            },
+            coverage: Change {
+                before: coverage(before.offered, before.share),
+                after: coverage(after.offered, after.share),
+            },
+            expected_relative_error: Change {
+                before: relative_error(before.offered, before.share),
+                after: relative_error(after.offered, after.share),
             },
             reason: ReasonDocument::of(plan, after),
         })

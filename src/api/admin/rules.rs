@@ -25,7 +25,7 @@ use super::tagged::Appliers;
 use crate::configuration::{Configuration, RULE_NAME_MAX, Rule, is_name};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::store::ConfigurationRevision;
+use crate::store::{AuditAction, ConfigurationRevision};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
 
@@ -145,25 +145,26 @@ pub(super) async fn create(
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let force = forced.force()?;
-    let condition = Condition::if_given(&request)?;
+    let condition = Condition::if_given(&request)?.doing(AuditAction::RuleAdded);
     let body = read_json(&request, payload, BYTES).await?;
     let (id, rule) = parse(&body)?;
     let id = id.ok_or_else(|| Problem::Invalid {
         field: "id".into(),
         detail: "is required".into(),
     })?;
-    add(&admin, &condition, force, id, rule).await
+    add(&admin, condition, force, id, rule).await
 }
 
 /// Adds a rule, if its id is free.
 async fn add(
     admin: &Data<Admin>,
-    condition: &Condition,
+    condition: Condition,
     force: Force,
     id: String,
     rule: Rule,
 ) -> Result<HttpResponse, Problem> {
-    let written = write(admin, condition, force, &id, |configuration| {
+    let condition = condition.to(&id);
+    let written = write(admin, &condition, force, &id, |configuration| {
         if configuration.rules.contains_key(&id) {
             return Err(Problem::Conflict(format!(
                 "there is a rule {id:?} already: PUT /v1/rules/{id} changes it"
@@ -187,7 +188,8 @@ pub(super) async fn replace(
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let force = forced.force()?;
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::RuleChanged);
+    let condition = condition.to(&id);
     let (said, rule) = parse(&read_json(&request, payload, BYTES).await?)?;
     if said.is_some_and(|said| said != *id) {
         return Err(Problem::Invalid {
@@ -225,7 +227,8 @@ pub(super) async fn remove(
     id: Path<String>,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::RuleDeleted);
+    let condition = condition.to(&id);
     let written = write(&admin, &condition, Force::No, &id, |configuration| {
         let removed = configuration.rules.remove(&*id);
         removed.map(drop).ok_or_else(|| unknown(&id))
@@ -316,7 +319,7 @@ fn answer(
 
 /// Compares rules with names, or previews them: one at a time, because it may keep a core busy for a moment. The
 /// work goes on after its client has disconnected, so it takes the permit with it.
-async fn working<T: Send + 'static>(
+pub(super) async fn working<T: Send + 'static>(
     admin: &Admin,
     work: impl FnOnce(&Admin) -> T + Send + 'static,
 ) -> Result<T, Problem> {

@@ -2,15 +2,15 @@
 
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use actix_web::Responder;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Path, Query, block};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::final_names::{Named, Span};
 use super::rules::{PlannedRules, RuleOfOperation};
+use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
 use crate::http::problem::Problem;
@@ -73,6 +73,7 @@ pub(super) fn number_between(
 struct Services {
     plan: u64,
     services: Vec<ServiceDocument>,
+    found: usize,
     next: Option<String>,
 }
 
@@ -82,6 +83,9 @@ struct ServiceDocument {
     operations: usize,
     offered_per_second: f64,
     share_traces_per_second: f64,
+    observed_sampled_traces_per_second: Option<f64>,
+    part_of_budget: f64,
+    traces_per_month: f64,
     default_probability: f64,
     instances: f64,
     lower_bound_traces_per_second: f64,
@@ -116,29 +120,32 @@ fn sources(plan: &Plan, service: &ServicePlan) -> Vec<SourceDocument> {
     heard.collect()
 }
 
-/// Lists services by name.
-pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
-    let limit = page.limit()?;
+/// Lists services: those that are searched for, in the order that is asked for.
+pub(super) async fn list(
+    wanted: Query<Wanted>,
+    admin: Data<Admin>,
+) -> Result<impl Responder, Problem> {
+    let sorted = Sorted::of(&wanted)?;
     let appliers = Appliers::of(&admin).await;
     let snapshot = admin.served.snapshot();
-    let mut names: Vec<&Arc<str>> = snapshot
-        .services()
-        .map(|(name, _)| name)
-        .filter(|name| page.begins_before(name))
-        .collect();
-    names.sort_unstable();
-    let more = names.len() > limit;
-    names.truncate(limit);
-    let next = names.last().filter(|_| more).map(|name| name.to_string());
-    let services = names
-        .iter()
-        .filter_map(|name| service(&snapshot, name, &appliers))
-        .collect();
-    Ok(Json(Services {
-        plan: snapshot.plan().number,
-        services,
-        next,
-    }))
+    // A fleet may have many services, each with many operations.
+    let listed = block(move || {
+        let services = snapshot.services().map(|(name, held)| {
+            let figures = Figures::of_service(&snapshot, held);
+            (&**name, "", figures, ())
+        });
+        let page = sorted.page(services);
+        let services = page.rows.iter();
+        Services {
+            plan: snapshot.plan().number,
+            services: services
+                .filter_map(|row| service(&snapshot, row.service, &appliers))
+                .collect(),
+            found: page.found,
+            next: page.next,
+        }
+    });
+    listed.await.map(Json).map_err(|_| Problem::Internal)
 }
 
 /// Shows one service.
@@ -166,6 +173,9 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
         operations: 0,
         offered_per_second: 0.0,
         share_traces_per_second: 0.0,
+        observed_sampled_traces_per_second: None,
+        part_of_budget: 0.0,
+        traces_per_month: 0.0,
         default_probability: held.default_probability,
         instances: held.instances,
         lower_bound_traces_per_second: held.lower_bound,
@@ -190,6 +200,10 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
         document.offered_per_second += operation.offered;
         document.share_traces_per_second += operation.share;
     }
+    let figures = Figures::of_service(snapshot, held);
+    document.observed_sampled_traces_per_second = figures.observed;
+    document.part_of_budget = part_of_budget(plan, figures.kept);
+    document.traces_per_month = traces_per_month(figures.kept);
     let known = plan.sampled_known(held.id);
     document.applies_strategy = applied.verdict().filter(|_| known);
     once.sort_unstable();

@@ -1,19 +1,22 @@
 //! The tokens: who has which, new ones, and revoking them. The sessions of browsers are among them.
 
 use actix_web::http::header::{CACHE_CONTROL, CacheControl, CacheDirective};
-use actix_web::web::{Data, Json, Path, Payload, ReqData};
+use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Admin;
+use super::audit::Act;
 use super::configuration::parse_object;
-use crate::access::{Caller, Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
+use crate::access::{Role, SERVICES_MAX, Token, TokenKind, TokenName, TokenSecret};
 use crate::allocation::ServiceName;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::store::{TOKENS_MAX, TokenCreation};
+use crate::store::{AuditAction, TOKENS_MAX, TokenCreation};
+use crate::view::change::ChangeDocument;
 
 /// The largest body: a hundred of the longest names.
 const BYTES: usize = 64 << 10;
@@ -84,13 +87,16 @@ pub(super) async fn list(admin: Data<Admin>) -> Result<impl Responder, Problem> 
 pub(super) async fn create(
     request: HttpRequest,
     payload: Payload,
-    caller: ReqData<Caller>,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
+    let act = Act::of(&request)?.doing(AuditAction::TokenCreated);
     let wanted: Wanted = parse_object(&read_json(&request, payload, BYTES).await?)?;
     let secret = TokenSecret::draw().map_err(|_| Problem::Internal)?;
-    let token = wanted.token(&secret, caller.name(), admin.now())?;
-    match admin.store.create_token(&token).await? {
+    let token = wanted.token(&secret, act.by(), admin.now())?;
+    let shown = json!({ "token": TokenDocument::from(&token) });
+    let act = act.to(&token.id.to_string());
+    let record = act.record(&ChangeDocument::of_new(&shown), None);
+    match admin.store.create_token(&token, Some(&record)).await? {
         TokenCreation::Created => {}
         TokenCreation::Full => {
             return Err(Problem::Conflict(format!(
@@ -104,7 +110,7 @@ pub(super) async fn create(
         token = %token.id,
         name = token.name.as_str(),
         role = token.role.name(),
-        by = caller.name(),
+        by = act.by(),
         "a token was created"
     );
     Ok(HttpResponse::Created()
@@ -117,19 +123,30 @@ pub(super) async fn create(
 
 /// Revokes a token. Every replica refuses it within 2 s.
 pub(super) async fn revoke(
+    request: HttpRequest,
     id: Path<String>,
-    caller: ReqData<Caller>,
     admin: Data<Admin>,
 ) -> Result<impl Responder, Problem> {
     let missing = || Problem::NotFound("there is no token with this id".into());
     let id = Uuid::try_parse(&id).map_err(|_| missing())?;
-    let revoked = admin.store.revoke_token(id, admin.now()).await?;
+    let act = Act::of(&request)?.doing(AuditAction::TokenRevoked);
+    let act = act.to(&id.to_string());
+    let known = admin.store.tokens().await?;
+    let known = known
+        .iter()
+        .find(|token| token.id == id)
+        .ok_or_else(missing)?;
+    let now = admin.now();
+    let before = json!({ "token": { "name": known.name.as_str(), "revoked_at": null } });
+    let after = json!({ "token": { "name": known.name.as_str(), "revoked_at": now } });
+    let record = act.record(&ChangeDocument::between(&before, &after), None);
+    let revoked = admin.store.revoke_token(id, now, Some(&record)).await?;
     let revoked = revoked.ok_or_else(missing)?;
     admin.know_tokens().await?;
     tracing::info!(
         token = %revoked.id,
         name = revoked.name.as_str(),
-        by = caller.name(),
+        by = act.by(),
         "a token was revoked"
     );
     Ok(Json(TokenDocument::from(&revoked)))

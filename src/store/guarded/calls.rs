@@ -14,16 +14,17 @@ use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
-    compatibility, configuration, dictionary, final_names, fleet, history, lease, plans, polls,
-    reports, tokens,
+    audit, compatibility, configuration, dictionary, final_names, fleet, history, lease, plans,
+    polls, replicas, reports, tokens,
 };
 use crate::store::{
-    Admission, ConfigurationRevision, ConfigurationWrite, DictionaryCursor, DictionaryLimits,
-    DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer, Maintained, NewPlan,
-    Placement, PlanMark, PollsAsked, PoolState, Publication, ReplicaFinalNames, ReplicaPolls,
-    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, TokenCreation, TokensMark,
-    WriteFormat,
+    Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
+    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark, PlanRow, PollsAsked,
+    PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaPolls, ResolvedReport,
+    Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError,
+    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
+    TokensMark, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -129,11 +130,12 @@ impl<B: Backend> Store for Guarded<B> {
         &self,
         under: Incarnation,
         operations: &[OperationId],
+        record: Option<&NewAuditEntry>,
     ) -> Result<u64, StoreError> {
         if operations.is_empty() {
             return Ok(0);
         }
-        let attempt = || dictionary::remove(&self.limited.0, under, operations);
+        let attempt = || dictionary::remove(&self.limited.0, under, operations, record);
         self.write(StoreCall::RemoveNames, attempt).await
     }
 
@@ -170,6 +172,16 @@ impl<B: Backend> Store for Guarded<B> {
     async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
         let attempt = || plans::readable(&self.limited.0, below);
         self.read(StoreCall::ReadablePlan, attempt).await
+    }
+
+    async fn plans(&self, before: Option<u64>, limit: u32) -> Result<Vec<PlanRow>, StoreError> {
+        let attempt = || plans::list(&self.limited.0, before, limit);
+        self.read(StoreCall::Plans, attempt).await
+    }
+
+    async fn plan(&self, number: u64) -> Result<Option<StoredPlan>, StoreError> {
+        let attempt = || plans::one(&self.limited.0, number);
+        self.read(StoreCall::Plan, attempt).await
     }
 
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -238,8 +250,10 @@ impl<B: Backend> Store for Guarded<B> {
         document: &str,
         written_by: &str,
         now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
     ) -> Result<ConfigurationWrite, StoreError> {
-        let attempt = || configuration::write(&self.limited.0, from, document, written_by, now);
+        let store = &self.limited.0;
+        let attempt = || configuration::write(store, from, document, written_by, now, record);
         self.write(StoreCall::WriteConfiguration, attempt).await
     }
 
@@ -260,8 +274,12 @@ impl<B: Backend> Store for Guarded<B> {
         self.read(StoreCall::ConfigurationRevisions, attempt).await
     }
 
-    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError> {
-        let attempt = || tokens::create(&self.limited.0, new);
+    async fn create_token(
+        &self,
+        new: &Token,
+        record: Option<&NewAuditEntry>,
+    ) -> Result<TokenCreation, StoreError> {
+        let attempt = || tokens::create(&self.limited.0, new, record);
         self.write(StoreCall::CreateToken, attempt).await
     }
 
@@ -269,9 +287,45 @@ impl<B: Backend> Store for Guarded<B> {
         &self,
         id: Uuid,
         now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
     ) -> Result<Option<Token>, StoreError> {
-        let attempt = || tokens::revoke(&self.limited.0, id, now);
+        let attempt = || tokens::revoke(&self.limited.0, id, now, record);
         self.write(StoreCall::RevokeToken, attempt).await
+    }
+
+    async fn audit(&self, asked: &AuditAsked) -> Result<Vec<AuditEntry>, StoreError> {
+        let attempt = || audit::list(&self.limited.0, asked);
+        self.read(StoreCall::Audit, attempt).await
+    }
+
+    async fn unmeasured(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let attempt = || audit::unmeasured(&self.limited.0, limit);
+        self.read(StoreCall::Unmeasured, attempt).await
+    }
+
+    async fn write_measured(
+        &self,
+        claim: Claim,
+        id: u64,
+        measured: &str,
+    ) -> Result<bool, StoreError> {
+        let attempt = || audit::measure(&self.limited.0, claim, id, measured);
+        self.write(StoreCall::WriteMeasured, attempt).await
+    }
+
+    async fn note_replica(&self, beat: &ReplicaBeat) -> Result<(), StoreError> {
+        let attempt = || replicas::note(&self.limited.0, beat);
+        self.write(StoreCall::NoteReplica, attempt).await
+    }
+
+    async fn remove_replica(&self, replica: Uuid) -> Result<(), StoreError> {
+        let attempt = || replicas::remove(&self.limited.0, replica);
+        self.write(StoreCall::RemoveReplica, attempt).await
+    }
+
+    async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError> {
+        let attempt = || replicas::list(&self.limited.0, lease);
+        self.read(StoreCall::Replicas, attempt).await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
@@ -323,6 +377,8 @@ async fn maintain<B: Backend>(
     polls::delete(backend, retention.polls_before).await?;
     final_names::delete(backend, retention.final_names_before).await?;
     dictionary::forget(backend, retention.dictionary_states).await?;
+    audit::prune(backend, retention.audit_before).await?;
+    replicas::prune(backend).await?;
     let revisions = configuration::prune(backend, retention.revisions).await?;
     Ok(Maintained {
         configuration_revisions: revisions,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows SQL or a driver.
 
+mod audit;
 mod configuration;
 mod connections;
 mod final_names;
@@ -12,10 +13,14 @@ mod lease;
 mod names;
 mod plans;
 mod polls;
+mod replicas;
 mod reports;
 mod retention;
 mod tokens;
 
+pub use audit::{
+    AUDIT_ENTRIES_MAX, AuditAction, AuditAsked, AuditEntry, NewAuditEntry, Origin, REASON_MAX,
+};
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
 pub use connections::PoolState;
 pub use final_names::{FinalName, ReplicaFinalNames, ServiceFinalNames, StoredFinalNames};
@@ -27,8 +32,9 @@ pub use names::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
     Step,
 };
-pub use plans::{Claim, NewPlan, PlanMark, Publication, StoredPlan};
+pub use plans::{Claim, NewPlan, PlanMark, PlanRow, Publication, StoredPlan};
 pub use polls::{PollsAsked, ReplicaPolls, StoredPolls};
+pub use replicas::{ReplicaBeat, StoredReplica};
 pub use reports::{
     Admission, BucketCounts, BucketOperation, NextState, ResolvedReport, SourceState, StoredDelta,
     UNKNOWN_SEQUENCE,

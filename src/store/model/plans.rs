@@ -77,6 +77,21 @@ impl StoredPlan {
     }
 }
 
+/// A plan without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRow {
+    /// Its number.
+    pub number: u64,
+    /// The window that it was computed from.
+    pub window: Window,
+    /// The configuration revision it was computed from.
+    pub configuration_revision: u64,
+    /// When it was published, to the millisecond.
+    pub published_at: DateTime<Utc>,
+    /// As [`StoredPlan::summary`].
+    pub summary: String,
+}
+
 /// The answer to publishing a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publication {

@@ -20,6 +20,8 @@ pub struct Retention {
     /// Agents' sequence marks of which the newest counted bucket ended before this. Reports of
     /// such old buckets must be refused elsewhere: without its mark one would count again.
     pub agents_before: Timestamp,
+    /// What was recorded of changes before this.
+    pub audit_before: Timestamp,
     /// How many of the newest states of the dictionary are remembered. A reader of an older state
     /// reads everything again.
     pub dictionary_states: u32,

@@ -53,6 +53,7 @@ fn all() -> Vec<Migration> {
         migration!(11, "polls", "0011_polls.sql"),
         migration!(12, "final names", "0012_final_names.sql"),
         migration!(13, "tokens", "0013_tokens.sql"),
+        migration!(15, "audit", "0015_audit.sql"),
         migration!(16, "sessions", "0016_sessions.sql"),
     ]
 }

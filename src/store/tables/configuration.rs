@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use super::audit;
 use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::{self, Fault};
-use crate::store::{ConfigurationRevision, ConfigurationWrite, RevisionMark, Revisions};
+use crate::store::{
+    ConfigurationRevision, ConfigurationWrite, NewAuditEntry, RevisionMark, Revisions,
+};
 
 const READ_NEWEST: &str = "\
 -- configuration: read newest
@@ -107,13 +110,14 @@ pub async fn create<B: Backend>(
     Ok(found)
 }
 
-/// Writes the next revision if `from` is the newest.
+/// Writes the next revision if `from` is the newest, and what is recorded of it.
 pub async fn write<B: Backend>(
     backend: &B,
     from: u64,
     document: &str,
     written_by: &str,
     now: DateTime<Utc>,
+    record: Option<&NewAuditEntry>,
 ) -> Result<ConfigurationWrite, Fault> {
     // No revision is that high, so it is a conflict like any other.
     let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
@@ -125,6 +129,9 @@ pub async fn write<B: Backend>(
     ];
     let mut transaction = backend.begin(Kind::Write).await?;
     let written = transaction.execute(INSERT_NEXT, &values).await?;
+    if written == 1 {
+        audit::insert(&mut transaction, record).await?;
+    }
     let newest = newest(&mut transaction).await?;
     transaction.commit().await?;
     Ok(match written {

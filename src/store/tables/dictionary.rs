@@ -5,13 +5,14 @@
 //! A trigger gives the row a new incarnation with each change, and adds it to the chain of all
 //! earlier ones.
 
+use super::audit;
 use crate::allocation::{OperationId, OperationName, ServiceId, ServiceName};
 use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::{self, Fault};
 use crate::store::naming::{self, Counters, Known, KnownService};
 use crate::store::{
-    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
-    Step,
+    DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation,
+    NewAuditEntry, Placement, Step,
 };
 
 /// The most entries of a page. Names have a greatest length, so this bounds the bytes too.
@@ -267,11 +268,12 @@ pub async fn add<B: Backend>(
     Ok(additions.placements)
 }
 
-/// Removes operations, and services without remaining operations.
+/// Removes operations, and services without remaining operations. What is recorded of it is written if anything was.
 pub async fn remove<B: Backend>(
     backend: &B,
     under: Incarnation,
     operations: &[OperationId],
+    record: Option<&NewAuditEntry>,
 ) -> Result<u64, Fault> {
     let mut transaction = backend.begin(Kind::Write).await?;
     transaction
@@ -285,6 +287,7 @@ pub async fn remove<B: Backend>(
     if services > 0 || gone > 0 {
         let values = [services, gone].map(|gone| gone.cast_signed().into());
         transaction.execute(NEW_GENERATION, &values).await?;
+        audit::insert(&mut transaction, record).await?;
     }
     transaction.commit().await?;
     Ok(gone)

@@ -3,6 +3,7 @@
 //! There is one file per family of tables. A statement is here if every database accepts its text,
 //! and in [`Statements`](super::backend::Statements) if its text differs.
 
+pub(super) mod audit;
 pub(super) mod compatibility;
 pub(super) mod configuration;
 pub(super) mod dictionary;
@@ -12,5 +13,6 @@ pub(super) mod history;
 pub(super) mod lease;
 pub(super) mod plans;
 pub(super) mod polls;
+pub(super) mod replicas;
 pub(super) mod reports;
 pub(super) mod tokens;

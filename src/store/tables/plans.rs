@@ -5,11 +5,41 @@ use uuid::Uuid;
 use super::{dictionary, history, lease};
 use crate::store::backend::{Backend, Coming, Kind, Row, Transaction};
 use crate::store::fault::{self, Fault};
-use crate::store::{Incarnation, NewPlan, PlanMark, Publication, StoredPlan, plan_codec};
+use crate::store::{Incarnation, NewPlan, PlanMark, PlanRow, Publication, StoredPlan, plan_codec};
 
 const READ_HEAD: &str = "\
 -- plans: read head
 select number, identity from plan_head";
+
+const LIST: &str = "\
+-- plans: list
+select number, window_start_ms, window_end_ms, configuration_revision, published_ms, summary
+from plan where number < $1 order by number desc limit $2";
+
+/// Of two plans with one number, the one published last is meant. The identity is a null of its type.
+const READ_ONE: &str = "\
+-- plans: read one
+select plan.number, nullif(dictionary.incarnation, dictionary.incarnation) as identity, plan.epoch as term,
+    plan.window_start_ms, plan.window_end_ms, plan.configuration_revision, plan.published_ms,
+    plan.summary, plan_body.body, dictionary.incarnation as names
+from plan_body
+cross join dictionary
+join plan on plan.number = plan_body.number and plan.published_ms = plan_body.published_ms
+where plan_body.number = $1
+order by plan.published_ms desc limit 1";
+
+fn listed(row: &impl Row) -> Result<PlanRow, Fault> {
+    let number = row.integer("number")?;
+    let cell = |column: &str| format!("plan.{column} of number {number}");
+    let revision = row.integer("configuration_revision")?;
+    Ok(PlanRow {
+        number: fault::number(number, || cell("number"))?,
+        window: history::window(row)?,
+        configuration_revision: fault::number(revision, || cell("configuration_revision"))?,
+        published_at: fault::instant(row.integer("published_ms")?, || cell("published_ms"))?,
+        summary: row.text("summary")?.to_owned(),
+    })
+}
 
 fn plan(row: &impl Row) -> Result<StoredPlan, Fault> {
     let number = row.integer("number")?;
@@ -185,6 +215,29 @@ pub async fn readable<B: Backend>(backend: &B, below: u64) -> Result<Option<Stor
     let row = transaction
         .row(B::STATEMENTS.read_readable, &values)
         .await?;
+    transaction.commit().await?;
+    row.as_ref().map(plan).transpose()
+}
+
+/// The newest plans before one, without their bodies.
+pub async fn list<B: Backend>(
+    backend: &B,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<PlanRow>, Fault> {
+    let before = before.and_then(|before| i64::try_from(before).ok());
+    let values = [before.unwrap_or(i64::MAX).into(), i64::from(limit).into()];
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let rows = transaction.rows(LIST, &values).await?;
+    transaction.commit().await?;
+    rows.iter().map(listed).collect()
+}
+
+/// One plan, if its body is stored.
+pub async fn one<B: Backend>(backend: &B, number: u64) -> Result<Option<StoredPlan>, Fault> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let row = transaction.row(READ_ONE, &[number.into()]).await?;
     transaction.commit().await?;
     row.as_ref().map(plan).transpose()
 }

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Days, Utc};
 use uuid::Uuid;
 
+use super::audit;
 use crate::access::{Role, Token, TokenDigest, TokenKind, TokenName};
 use crate::allocation::ServiceName;
 use crate::store::backend::{Backend, Kind, Row, Transaction, Value};
 use crate::store::fault::{self, Fault};
-use crate::store::{SESSIONS_EACH, SESSIONS_MAX, TOKENS_MAX, TokenCreation, TokensMark};
+use crate::store::{
+    NewAuditEntry, SESSIONS_EACH, SESSIONS_MAX, TOKENS_MAX, TokenCreation, TokensMark,
+};
 
 /// How long a token is listed after it was revoked or ran out, so that people can see what it was.
 const LISTED: Days = Days::new(30);
@@ -85,7 +88,11 @@ fn token(row: &impl Row) -> Result<Token, Fault> {
 }
 
 /// Stores a new token, and deletes those that are gone for long.
-pub async fn create<B: Backend>(backend: &B, new: &Token) -> Result<TokenCreation, Fault> {
+pub async fn create<B: Backend>(
+    backend: &B,
+    new: &Token,
+    record: Option<&NewAuditEntry>,
+) -> Result<TokenCreation, Fault> {
     let services: Vec<&str> = new.services.iter().map(ServiceName::as_str).collect();
     let services = serde_json::to_string(&services).expect("texts are JSON");
     let milliseconds = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
@@ -118,6 +125,9 @@ pub async fn create<B: Backend>(backend: &B, new: &Token) -> Result<TokenCreatio
         transaction.execute(DELETE_OLDEST_SESSIONS, &others).await?;
     }
     let written = transaction.execute(INSERT, &values).await?;
+    if written > 0 {
+        audit::insert(&mut transaction, record).await?;
+    }
     transaction.commit().await?;
     Ok(match written {
         0 => TokenCreation::Full,
@@ -151,10 +161,13 @@ pub async fn revoke<B: Backend>(
     backend: &B,
     id: Uuid,
     now: DateTime<Utc>,
+    record: Option<&NewAuditEntry>,
 ) -> Result<Option<Token>, Fault> {
     let values = [id.into(), now.timestamp_millis().into()];
     let mut transaction = backend.begin(Kind::Write).await?;
-    transaction.execute(REVOKE, &values).await?;
+    if transaction.execute(REVOKE, &values).await? > 0 {
+        audit::insert(&mut transaction, record).await?;
+    }
     let row = transaction.row(READ_ONE, &[id.into()]).await?;
     transaction.commit().await?;
     row.as_ref().map(token).transpose()

@@ -68,7 +68,10 @@ async fn without_the_database_the_tokens_that_were_known_go_on() {
 
     let file = directory.path().join("weir.db");
     let store = SqliteStore::open(&file).await.unwrap();
-    let revoked = store.revoke_token(id, super::in_seconds(0)).await.unwrap();
+    let revoked = store
+        .revoke_token(id, super::in_seconds(0), None)
+        .await
+        .unwrap();
     assert!(revoked.is_some());
     weir.faults.cut.store(false, Ordering::Relaxed);
     becomes(&weir.app.admin, &viewer, false).await;

@@ -1,6 +1,7 @@
 //! Causes every situation in which Weir answers, one after the other.
 
 pub mod access;
+mod audit;
 mod exports;
 pub mod faults;
 mod lists;
@@ -76,7 +77,7 @@ impl Given {
         // Bodies are compared as they are sent.
         let client = reqwest::Client::builder().no_gzip().build().unwrap();
         let filled = path.replace("{service}", "checkout");
-        let filled = filled.replace("/{revision}", "");
+        let filled = filled.replace("/{revision}", "").replace("/{id}", "");
         let request = client
             .get(format!("{listener}{filled}{query}"))
             .header("Accept-Encoding", "gzip");
@@ -247,6 +248,7 @@ pub async fn in_operation(given: &mut Given) {
     exports::in_operation(given, &app).await;
     access::tokens(given, &app).await;
     signing::nobody(given, &app).await;
+    audit::shown(given, &app).await;
     slow_bodies(given, &app).await;
     app.stop().await;
 }

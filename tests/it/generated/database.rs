@@ -14,12 +14,13 @@ use weir::access::Token;
 use weir::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{
-    Admission, BucketCounts, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
-    DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation, LeaseAnswer,
-    Maintained, NewPlan, Placement, PlanMark, PollsAsked, PoolState, Publication,
-    ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
-    Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredPlan,
-    StoredPolls, TokenCreation, TokensMark, WriteFormat,
+    Admission, AuditAsked, AuditEntry, BucketCounts, Claim, ConfigurationRevision,
+    ConfigurationWrite, DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings,
+    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark,
+    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
+    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, StoredReplica,
+    TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -257,9 +258,10 @@ impl Store for Link {
         &self,
         under: Incarnation,
         operations: &[OperationId],
+        record: Option<&NewAuditEntry>,
     ) -> Result<u64, StoreError> {
         self.way()?;
-        let gone = self.store.remove_names(under, operations).await?;
+        let gone = self.store.remove_names(under, operations, record).await?;
         self.heard(gone)
     }
 
@@ -318,6 +320,16 @@ impl Store for Link {
     async fn readable_plan(&self, below: u64) -> Result<Option<StoredPlan>, StoreError> {
         self.way()?;
         self.store.readable_plan(below).await
+    }
+
+    async fn plans(&self, before: Option<u64>, limit: u32) -> Result<Vec<PlanRow>, StoreError> {
+        self.way()?;
+        self.store.plans(before, limit).await
+    }
+
+    async fn plan(&self, number: u64) -> Result<Option<StoredPlan>, StoreError> {
+        self.way()?;
+        self.store.plan(number).await
     }
 
     async fn settled_until(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -394,18 +406,23 @@ impl Store for Link {
         document: &str,
         written_by: &str,
         now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
     ) -> Result<ConfigurationWrite, StoreError> {
         self.way()?;
         let written = self
             .store
-            .write_configuration(from, document, written_by, now)
+            .write_configuration(from, document, written_by, now, record)
             .await?;
         self.heard(written)
     }
 
-    async fn create_token(&self, new: &Token) -> Result<TokenCreation, StoreError> {
+    async fn create_token(
+        &self,
+        new: &Token,
+        record: Option<&NewAuditEntry>,
+    ) -> Result<TokenCreation, StoreError> {
         self.way()?;
-        let created = self.store.create_token(new).await?;
+        let created = self.store.create_token(new, record).await?;
         self.heard(created)
     }
 
@@ -413,10 +430,49 @@ impl Store for Link {
         &self,
         id: Uuid,
         now: DateTime<Utc>,
+        record: Option<&NewAuditEntry>,
     ) -> Result<Option<Token>, StoreError> {
         self.way()?;
-        let revoked = self.store.revoke_token(id, now).await?;
+        let revoked = self.store.revoke_token(id, now, record).await?;
         self.heard(revoked)
+    }
+
+    async fn audit(&self, asked: &AuditAsked) -> Result<Vec<AuditEntry>, StoreError> {
+        self.way()?;
+        self.store.audit(asked).await
+    }
+
+    async fn unmeasured(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.way()?;
+        self.store.unmeasured(limit).await
+    }
+
+    async fn write_measured(
+        &self,
+        claim: Claim,
+        id: u64,
+        measured: &str,
+    ) -> Result<bool, StoreError> {
+        self.way()?;
+        let written = self.store.write_measured(claim, id, measured).await?;
+        self.heard(written)
+    }
+
+    async fn note_replica(&self, beat: &ReplicaBeat) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.note_replica(beat).await?;
+        self.heard(())
+    }
+
+    async fn remove_replica(&self, replica: Uuid) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.remove_replica(replica).await?;
+        self.heard(())
+    }
+
+    async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError> {
+        self.way()?;
+        self.store.replicas(lease).await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {

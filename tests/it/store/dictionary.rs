@@ -35,7 +35,7 @@ pub async fn add(store: &Arc<dyn Store>, limits: DictionaryLimits, pairs: &[(&st
 pub async fn remove(store: &Arc<dyn Store>, operations: &[OperationId]) -> u64 {
     let page = store.read_dictionary(None, None).await.unwrap();
     let under = page.cursor.incarnation;
-    store.remove_names(under, operations).await.unwrap()
+    store.remove_names(under, operations, None).await.unwrap()
 }
 
 async fn entries(store: &Arc<dyn Store>) -> Vec<DictionaryEntry> {

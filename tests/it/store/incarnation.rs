@@ -119,6 +119,7 @@ pub async fn a_reader_further_back_than_is_remembered_reads_everything_again(fix
         history_before: nothing_is_old,
         plan_bodies_before: nothing_is_old,
         agents_before: nothing_is_old,
+        audit_before: nothing_is_old,
         dictionary_states: 2,
         revisions: Configuration::REVISIONS,
     };
@@ -211,7 +212,7 @@ pub async fn numbers_of_another_past_are_not_removed(fixture: &Fixture) {
     fixture.go_back().await;
     add(&store, WIDE, &[("a", "new")]).await;
     assert_eq!(number(&store, "a", "new").await, lost);
-    assert_eq!(store.remove_names(under, &[lost]).await.unwrap(), 0);
+    assert_eq!(store.remove_names(under, &[lost], None).await.unwrap(), 0);
     assert_eq!(number(&store, "a", "new").await, lost);
     assert_eq!(remove(&store, &[lost]).await, 1);
 }

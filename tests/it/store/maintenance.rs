@@ -26,6 +26,7 @@ pub(super) fn before(instant: Timestamp) -> Retention {
         history_before: instant,
         plan_bodies_before: instant,
         agents_before: instant,
+        audit_before: instant,
         dictionary_states: 10,
         revisions: Configuration::REVISIONS,
     }

@@ -3,6 +3,7 @@
 //! A test is an async function over a [`Fixture`]; the list at the end of this file runs it on
 //! both backends. A function that is missing there is dead code, which the linter reports.
 
+mod audit;
 mod codecs;
 mod configuration;
 mod dictionary;
@@ -95,7 +96,7 @@ impl Fixture {
 }
 
 /// Every table that is not a partition, referenced tables first.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 18] = [
     "service",
     "operation",
     "dictionary",
@@ -112,6 +113,8 @@ const TABLES: [&str; 16] = [
     "polls",
     "final_names",
     "token",
+    "audit",
+    "replica",
 ];
 
 impl Fixture {
@@ -300,6 +303,13 @@ on_both_backends! {
         every_revision_can_be_read_again
         only_the_newest_revisions_stay
         revisions_stay_as_far_as_their_documents_fit
+    }
+    audit {
+        an_entry_is_written_with_its_change_or_not_at_all
+        entries_are_filtered_and_paged
+        an_effect_is_filled_in_once_by_whoever_leads
+        old_entries_are_deleted
+        replicas_come_and_go
     }
     tokens {
         they_come_back_oldest_first

@@ -22,7 +22,7 @@ fn token(name: &str, created: i64) -> Token {
 }
 
 async fn create(store: &dyn Store, new: &Token) {
-    let created = store.create_token(new).await.unwrap();
+    let created = store.create_token(new, None).await.unwrap();
     assert_eq!(created, TokenCreation::Created);
 }
 
@@ -54,11 +54,14 @@ pub async fn a_revoked_token_stays_revoked(fixture: &Fixture) {
         ..one.clone()
     };
     for now in [5, 9] {
-        let told = store.revoke_token(one.id, instant(now)).await.unwrap();
+        let told = store
+            .revoke_token(one.id, instant(now), None)
+            .await
+            .unwrap();
         assert_eq!(told.as_ref(), Some(&revoked));
     }
     assert_eq!(store.tokens().await.unwrap(), [revoked, other]);
-    let unknown = store.revoke_token(Uuid::new_v4(), instant(5)).await;
+    let unknown = store.revoke_token(Uuid::new_v4(), instant(5), None).await;
     assert_eq!(unknown.unwrap(), None);
 }
 
@@ -71,7 +74,7 @@ pub async fn every_change_changes_the_mark(fixture: &Fixture) {
     create(&*store, &other).await;
     marks.push(replica.tokens_mark().await.unwrap());
     for of in [&one, &other] {
-        store.revoke_token(of.id, instant(7)).await.unwrap();
+        store.revoke_token(of.id, instant(7), None).await.unwrap();
         marks.push(replica.tokens_mark().await.unwrap());
     }
     assert_eq!(replica.tokens_mark().await.unwrap(), marks[4]);
@@ -85,7 +88,7 @@ pub async fn there_are_never_too_many(fixture: &Fixture) {
     for number in 0..TOKENS_MAX {
         create(&*store, &token(&format!("number {number}"), number)).await;
     }
-    let more = store.create_token(&token("one too many", 0)).await;
+    let more = store.create_token(&token("one too many", 0), None).await;
     assert_eq!(more.unwrap(), TokenCreation::Full);
     assert_eq!(store.tokens_mark().await.unwrap().tokens, TOKENS_MAX);
 }
@@ -114,7 +117,7 @@ pub async fn sessions_are_bounded_by_themselves_and_for_each_person(fixture: &Fi
     for number in 0..others {
         create(&*store, &session(&format!("number {number}"), 100)).await;
     }
-    let more = store.create_token(&session("one too many", 100)).await;
+    let more = store.create_token(&session("one too many", 100), None).await;
     assert_eq!(more.unwrap(), TokenCreation::Full);
     create(&*store, &token("a token has room", 100)).await;
     create(&*store, &session("anna", 101)).await;
@@ -126,7 +129,7 @@ pub async fn a_session_that_has_ended_goes_when_another_begins(fixture: &Fixture
     for of in [&one, &other] {
         create(&*store, of).await;
     }
-    store.revoke_token(one.id, instant(3)).await.unwrap();
+    store.revoke_token(one.id, instant(3), None).await.unwrap();
     let third = session("third", 4);
     create(&*store, &third).await;
     assert_eq!(store.tokens().await.unwrap(), [other, third]);
@@ -145,7 +148,10 @@ pub async fn those_that_are_long_gone_go(fixture: &Fixture) {
     for of in [&expired, &revoked, &forever] {
         create(&*store, of).await;
     }
-    store.revoke_token(revoked.id, instant(1000)).await.unwrap();
+    store
+        .revoke_token(revoked.id, instant(1000), None)
+        .await
+        .unwrap();
     let names = async || {
         let tokens = store.tokens().await.unwrap().into_iter();
         tokens

@@ -14,6 +14,7 @@ use crate::api::admin::configuration::{self, BYTES, Condition};
 use crate::configuration::{Expiry, Rule, RuleEffect, is_name};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::store::AuditAction;
 
 /// The longest boost: a week. What is needed for longer is a rule.
 const SECONDS_MAX: u32 = 7 * 24 * 3600;
@@ -52,7 +53,7 @@ pub(in crate::api::admin) async fn boost(
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let force = forced.force()?;
-    let condition = Condition::if_given(&request)?;
+    let condition = Condition::if_given(&request)?.doing(AuditAction::BoostAdded);
     let boost: Boost = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     if !(1..=SECONDS_MAX).contains(&boost.for_seconds) {
         return Err(Problem::Invalid {
@@ -86,7 +87,7 @@ pub(in crate::api::admin) async fn boost(
         let unique = Uuid::new_v4().simple().to_string();
         format!("boost-{}", &unique[..12])
     });
-    let added = add(&admin, &condition, force, id, rule).await;
+    let added = add(&admin, condition, force, id, rule).await;
     // A boost says its probability itself.
     added.map_err(|problem| match problem {
         Problem::Invalid { field, detail } => Problem::Invalid {

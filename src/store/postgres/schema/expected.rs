@@ -24,6 +24,28 @@ pub const TRIGGERS: &[(&str, &str)] = &[
 /// Every table of ours.
 pub const TABLES: &[Table] = &[
     Table {
+        name: "audit",
+        partitioned_by: None,
+        columns: &[
+            "id int8",
+            "at_ms int8",
+            "by_name text",
+            "by_kind text",
+            "by_role text",
+            "address text",
+            "origin text",
+            "action text",
+            "subject text",
+            "reason text",
+            "revision_before int8",
+            "revision_after int8",
+            "change text",
+            "predicted text",
+            "measured text",
+        ],
+        indexes: &["unique id", "index at_ms"],
+    },
+    Table {
         name: "compatibility",
         partitioned_by: None,
         columns: &[
@@ -192,6 +214,19 @@ pub const TABLES: &[Table] = &[
             "payload bytea",
         ],
         indexes: &["unique bucket_start_ms, replica"],
+    },
+    Table {
+        name: "replica",
+        partitioned_by: None,
+        columns: &[
+            "replica uuid",
+            "host text",
+            "version text",
+            "started_ms int8",
+            "seen_ms int8",
+            "plan int8",
+        ],
+        indexes: &["unique replica"],
     },
     Table {
         name: "service",

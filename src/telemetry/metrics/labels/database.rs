@@ -39,6 +39,10 @@ labels! {
         CurrentPlan = "current_plan",
         /// Looks for the newest plan that can be read.
         ReadablePlan = "readable_plan",
+        /// Lists plans.
+        Plans = "plans",
+        /// Reads one plan.
+        Plan = "plan",
         /// Looks for the next counts to settle.
         NextBucket = "next_bucket",
         /// Asks up to when history is settled.
@@ -69,6 +73,18 @@ labels! {
         Tokens = "tokens",
         /// Asks whether tokens changed.
         TokensMark = "tokens_mark",
+        /// Reads what was recorded of changes.
+        Audit = "audit",
+        /// Looks for changes whose effect is not known yet.
+        Unmeasured = "unmeasured",
+        /// Writes the effect of a change.
+        WriteMeasured = "write_measured",
+        /// Says that this replica is there.
+        NoteReplica = "note_replica",
+        /// Says that this replica is there no longer.
+        RemoveReplica = "remove_replica",
+        /// Reads which replicas there are.
+        Replicas = "replicas",
         /// Asks which formats to write.
         WriteFormat = "write_format",
         /// Chooses the formats to write.

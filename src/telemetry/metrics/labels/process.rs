@@ -17,6 +17,8 @@ labels! {
         Maintain = "maintain",
         /// Settles history.
         Settle = "settle",
+        /// Measures what changes of the configuration did.
+        Measure = "measure",
     }
 
     /// How a run of a job ended.
@@ -49,6 +51,8 @@ labels! {
         PollWriter = "poll_writer",
         /// Writes final names.
         FinalNameWriter = "final_name_writer",
+        /// Says that this replica is there.
+        ReplicaWriter = "replica_writer",
         /// Triggers jobs.
         Scheduler = "scheduler",
         /// Runs jobs.

@@ -7,7 +7,9 @@ use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
 use super::whole::{REVISION, REVISIONS, preview_fails, rollback_fails};
-use super::{Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, post, put, rules};
+use super::{
+    Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, audit, post, put, rules,
+};
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
 use crate::support::process::eventually;
@@ -31,6 +33,7 @@ pub async fn without_the_database(given: &mut Given) {
     given.get(&app, REVISIONS, "", 503).await;
     given.get(&app, REVISION, "/1", 503).await;
     tokens(given, &app, 503).await;
+    audit::failing(given, &app, 503).await;
     given.forget(&app, FORGET, 503).await;
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
@@ -82,6 +85,9 @@ pub async fn with_a_broken_database(given: &mut Given) {
         ("history", "payload"),
         ("mark", "seen"),
         ("token", "name"),
+        ("audit", "change"),
+        ("plan", "window_end_ms"),
+        ("replica", "host"),
     ] {
         let statement = format!("alter table {table} rename column {column} to away");
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
@@ -98,6 +104,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     given.get(&app, REVISIONS, "", 500).await;
     given.get(&app, REVISION, "/1", 500).await;
     tokens(given, &app, 500).await;
+    audit::failing(given, &app, 500).await;
     given.forget(&app, FORGET, 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
@@ -113,7 +120,7 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         .unwrap();
     let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
     store
-        .write_configuration(1, newer, "a test", SystemClock.now())
+        .write_configuration(1, newer, "a test", SystemClock.now(), None)
         .await
         .unwrap();
     for part in PARTS.iter().filter(|part| part.path != "/v1/configuration") {

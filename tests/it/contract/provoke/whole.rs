@@ -46,7 +46,10 @@ pub async fn preview(given: &mut Given, app: &TestApp) {
     let one = json!({ "budget": { "traces_per_second": 1 } });
     let listed = ask(request("?limit=1").json(&one), 200).await.json();
     assert_eq!(listed["operations"].as_array().unwrap().len(), 1);
-    for wrong in ["?limit=0", "?limit=1001", "?limit=a", "?x=1"] {
+    let current = app.plan().await.unwrap()["plan"].to_string();
+    ask(request(&format!("?plan={current}")).json(&one), 200).await;
+    ask(request("?plan=999999999").json(&one), 404).await;
+    for wrong in ["?limit=0", "?limit=1001", "?limit=a", "?plan=a", "?x=1"] {
         ask(request(wrong).json(&json!({})), 400).await;
     }
     let json = |body: String| {

@@ -1,0 +1,191 @@
+//! Measures what changes of the configuration did, some windows after each, and fills it in where the change was
+//! recorded.
+//!
+//! SDKs ask once in a while, so a plan acts in full one interval after it was published. What is compared: the
+//! last windows before the change, and the first windows in which it acted in full. It is not known if another
+//! change came between, because nobody could tell which of the two did it. An effect is written once, under the
+//! lease: a leader that has lost it writes nothing.
+
+mod effect;
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::effect::{Effect, Windows};
+use super::{Job, JobContext};
+use crate::allocation::Timestamp;
+use crate::clock::Clock;
+use crate::configuration::{Configuration, RuleChanges};
+use crate::store::{AuditEntry, PlanRow, StoreError};
+use crate::telemetry::metrics::JobName;
+
+/// Changes that are looked at in one run. The next run continues.
+const TOGETHER: u32 = 20;
+
+/// Plans that are read at a time, and at most.
+const PAGE: u32 = 200;
+const PLANS_MAX: usize = 2000;
+
+/// Windows before a change that are compared with as many after it.
+const WINDOWS: usize = 3;
+
+/// How long to wait for plans that follow a change.
+const WAIT_SECONDS: i64 = 24 * 3600;
+
+/// The job.
+pub struct Measure {
+    /// Shared with the other jobs.
+    pub shared: JobContext,
+}
+
+/// What is known of a change's effect.
+enum Known {
+    /// The windows to compare.
+    Windows(Windows),
+    /// Nothing can be known, for this reason.
+    Never(String),
+    /// Nothing yet.
+    NotYet,
+}
+
+#[async_trait]
+impl Job for Measure {
+    fn name(&self) -> JobName {
+        JobName::Measure
+    }
+
+    fn schedule(&self) -> &'static str {
+        "*/10 * * * * *"
+    }
+
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn run(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if self.shared.leadership.term().is_none() {
+            return Ok(());
+        }
+        for entry in self.shared.store.unmeasured(TOGETHER).await? {
+            let Some((_, revision)) = entry.entry.revisions else {
+                continue;
+            };
+            let effect = match self.known(&entry, revision).await? {
+                Known::NotYet => continue,
+                Known::Never(why) => Effect::unknown(why),
+                Known::Windows(windows) => effect::measured(&self.shared, &entry, &windows).await?,
+            };
+            let Some(claim) = self.shared.leadership.claim() else {
+                return Ok(());
+            };
+            let store = &self.shared.store;
+            let document = effect.document();
+            if store.write_measured(claim, entry.id, &document).await? {
+                tracing::info!(
+                    entry = entry.id,
+                    revision,
+                    unknown = effect.why_unknown(),
+                    "measured what a change of the configuration did"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Measure {
+    /// The windows that show what the change to a revision did.
+    async fn known(&self, entry: &AuditEntry, revision: u64) -> Result<Known, StoreError> {
+        let plans = self.plans(revision).await?;
+        let first = plans
+            .iter()
+            .position(|plan| plan.configuration_revision >= revision);
+        let Some(first) = first else {
+            let waited = self.shared.clock.now() - entry.at;
+            return Ok(match waited.num_seconds() > WAIT_SECONDS {
+                true => Known::Never("no plan followed it within a day".into()),
+                false => Known::NotYet,
+            });
+        };
+        let (earlier, following) = plans.split_at(first);
+        let applied = &following[0];
+        let acts = applied.published_at.timestamp_millis() + length(applied);
+        let full = following.iter().position(|of| of.window.start.0 >= acts);
+        let last = full.map_or(following.len(), |full| full + WINDOWS);
+        let seen = &following[..last.min(following.len())];
+        if let Some(other) = seen.iter().find(|of| of.configuration_revision != revision) {
+            let between = other.configuration_revision;
+            return Ok(Known::Never(format!(
+                "revision {between} of the configuration came between"
+            )));
+        }
+        if seen.len() < last || full.is_none() {
+            return Ok(Known::NotYet);
+        }
+        let until = seen.last().map_or(applied.window.end, |of| of.window.end);
+        if let Some(why) = self
+            .rules_between(revision, applied.window.end, until)
+            .await?
+        {
+            return Ok(Known::Never(why));
+        }
+        let after = seen[full.unwrap_or_default()..].to_vec();
+        let before = before(earlier, entry.at.timestamp_millis());
+        Ok(Known::Windows(Windows { before, after }))
+    }
+
+    /// The plans from some before a revision on, oldest first.
+    async fn plans(&self, revision: u64) -> Result<Vec<PlanRow>, StoreError> {
+        let mut plans: Vec<PlanRow> = Vec::new();
+        let is_earlier = |plan: &&PlanRow| plan.configuration_revision < revision;
+        loop {
+            let before = plans.last().map(|plan| plan.number);
+            let page = self.shared.store.plans(before, PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            plans.extend(page);
+            let enough = plans.iter().filter(is_earlier).count() >= 2 * WINDOWS;
+            if is_last || enough || plans.len() >= PLANS_MAX {
+                plans.reverse();
+                return Ok(plans);
+            }
+        }
+    }
+
+    /// Why rules hide what a change did: some began or ran out meanwhile.
+    async fn rules_between(
+        &self,
+        revision: u64,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let stored = self.shared.store.configuration_revision(revision).await?;
+        let configuration = stored.and_then(|stored| Configuration::read(&stored).ok());
+        let Some(configuration) = configuration else {
+            return Ok(Some(format!("revision {revision} was deleted")));
+        };
+        let changes = RuleChanges::between(&configuration.rules, from, until);
+        let mut changed = changes.began.iter().chain(&changes.ran_out);
+        Ok(changed
+            .next()
+            .map(|rule| format!("the rule {rule} began or ran out meanwhile")))
+    }
+}
+
+fn length(plan: &PlanRow) -> i64 {
+    plan.window.end.0 - plan.window.start.0
+}
+
+/// The last windows that ended before a change, and that one configuration made.
+fn before(earlier: &[PlanRow], changed_at: i64) -> Vec<PlanRow> {
+    let Some(last) = earlier.last() else {
+        return Vec::new();
+    };
+    let alike = earlier.iter().rev().filter(|of| {
+        of.configuration_revision == last.configuration_revision && of.window.end.0 <= changed_at
+    });
+    let mut before: Vec<PlanRow> = alike.take(WINDOWS).cloned().collect();
+    before.reverse();
+    before
+}
