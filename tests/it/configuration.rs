@@ -201,9 +201,13 @@ async fn who_has_not_seen_the_newest_changes_nothing_and_every_revision_is_kept(
     let shown = get(&app, WHOLE).await;
     assert_eq!(shown.revision(), Some("1"));
     assert_eq!(shown.body["budget"]["traces_per_second"], 10.0);
-    // A document that is shown can be put back unchanged.
+    // A document that is shown can be put back unchanged, and is the same revision then.
     let written = put_after(&app, 1, &shown.body).await;
     assert_eq!((written.status, &written.body), (200, &shown.body));
+    assert_eq!(written.revision(), Some("1"));
+    let mut other = shown.body.clone();
+    other["budget"]["traces_per_second"] = json!(11);
+    assert_eq!(put_after(&app, 1, &other).await.revision(), Some("2"));
     let grouped = json!({ "groups": { "batch": {} }, "services": { "a": { "group": "batch" } } });
     assert_eq!(put_after(&app, 1, &grouped).await.status, 412);
     assert_eq!(put(&app, "*", &grouped).await.status, 200);

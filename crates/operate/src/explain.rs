@@ -50,11 +50,24 @@ pub async fn run(args: Args) -> Outcome {
         let share = |it| field(it, "share_traces_per_second");
         share(other).total_cmp(&share(one))
     });
-    let all = json!({"service": service, "operations": listed});
+    let explanation = match &args.operation {
+        Some(wanted) => {
+            let explanation = [path.as_slice(), &["explanation"]].concat();
+            client.find(&explanation, &[("operation", wanted)]).await?
+        }
+        None => None,
+    };
+    let mut all = json!({"service": service, "operations": listed});
+    if let Some(explanation) = &explanation {
+        all["explanation"] = explanation.clone();
+    }
     args.output.print(&all, || {
         tell_service(&service);
         match (&args.operation, listed.first()) {
-            (Some(_), Some(operation)) => tell_operation(operation),
+            (Some(_), Some(operation)) => {
+                tell_operation(operation);
+                explanation.iter().for_each(tell_more);
+            }
             _ => tell_operations(&listed, args.limit),
         }
     });
@@ -136,6 +149,66 @@ fn tell_operation(operation: &Value) {
         anstream::println!("\nIts spans end with these names; all have its probability:");
         table.print();
     }
+}
+
+/// What is set, what keeps the probability, how exact its traces are, and what other names are served.
+fn tell_more(explanation: &Value) {
+    let settings = &explanation["settings"];
+    if settings.is_object() {
+        let mut set = vec![format!("weight {}", number(field(settings, "weight")))];
+        set.push(format!("priority {}", field(settings, "priority")));
+        for (name, title) in [
+            ("floor_traces_per_second", "floor"),
+            ("cap_traces_per_second", "cap"),
+        ] {
+            if field(settings, name) > 0.0 {
+                set.push(format!(
+                    "{title} {} traces/s",
+                    number(field(settings, name))
+                ));
+            }
+        }
+        if let Some(fixed) = settings["probability"].as_f64() {
+            set.push(format!("fixed at {}", percent(fixed)));
+        }
+        anstream::println!("Set: {}.", set.join(", "));
+    }
+    for rule in explanation["rules"].as_array().into_iter().flatten() {
+        let decides = rule["decides"].as_array().into_iter().flatten();
+        let decides: Vec<_> = decides.filter_map(Value::as_str).collect();
+        anstream::println!(
+            "Rule {} ({}) decides: {}.",
+            text(rule, "id"),
+            text(rule, "state"),
+            match decides.is_empty() {
+                true => "nothing, others come first".to_owned(),
+                false => printable(&decides.join(", ")),
+            },
+        );
+    }
+    let behind = text(&explanation["behind"], "explanation");
+    if !behind.is_empty() {
+        anstream::println!("If nothing kept it there: {behind}.");
+    }
+    let (demand, counts) = (&explanation["demand"], &explanation["counts"]);
+    anstream::println!(
+        "Its rate is known to {}; {} of its service's agents are heard, by traffic.",
+        percent(field(demand, "rate_relative_deviation")),
+        percent(field(counts, "completeness")),
+    );
+    if let Some(error) = explanation["expected_relative_error"].as_f64() {
+        anstream::println!(
+            "Five minutes of its traces show its requests to {}, and at least one with a probability of {}.",
+            percent(error),
+            percent(field(explanation, "coverage")),
+        );
+    }
+    let served = &explanation["served"];
+    anstream::println!(
+        "Another name of this service is served {}, another service {}.",
+        percent(field(served, "unknown_operation_probability")),
+        percent(field(served, "unknown_service_probability")),
+    );
 }
 
 fn tell_operations(listed: &[Value], limit: usize) {

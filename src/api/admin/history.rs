@@ -32,6 +32,10 @@ const WINDOWS: usize = 1500;
 /// The most windows read for one answer: enough to draw a day with as many points.
 const WINDOWS_MAX: usize = 2000;
 
+/// Windows that are read where an operation is explained, and how long that may take.
+const RECENT: usize = 20;
+const RECENT_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long one answer may take. After that, what was found so far is returned.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,8 +62,9 @@ struct History {
     next: Option<DateTime<Utc>>,
 }
 
+/// A window of an operation.
 #[derive(Serialize)]
-struct Point {
+pub(super) struct Point {
     window_start: DateTime<Utc>,
     window_seconds: f64,
     offered: u64,
@@ -107,6 +112,17 @@ pub(super) async fn show(
         unreadable_windows: page.unreadable_windows,
         next: page.last.filter(|_| page.more).map(date),
     }))
+}
+
+/// An operation's last windows, oldest first; none if they cannot be read in time.
+pub(super) async fn recent(admin: &Admin, operation: OperationId) -> Option<Vec<Point>> {
+    let now = admin.clock.timestamp();
+    let back = RECENT as i64 * admin.interval.as_millis() as i64;
+    let starts = Timestamp(now.0.saturating_sub(back))..now;
+    let reading = page(admin.clone(), operation, starts, RECENT);
+    let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
+    let read = tokio::time::timeout(RECENT_LIMIT, reading).await;
+    Some(read.ok()?.ok()?.ok()?.points)
 }
 
 impl Wanted {

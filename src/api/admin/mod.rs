@@ -7,6 +7,7 @@ mod configuration;
 mod coverage;
 pub mod docs;
 mod document;
+mod explain;
 mod final_names;
 mod forget;
 mod history;
@@ -198,6 +199,13 @@ pub const ROUTES: &[Route] = &[
         || to(forget::forget),
     )
     .query(&["silent_for_seconds", "reason"]),
+    Route::new(
+        "GET",
+        "/v1/services/{service}/explanation",
+        Need::Viewer,
+        || to(explain::show),
+    )
+    .query(&["operation"]),
     Route::new(
         "GET",
         "/v1/services/{service}/history",

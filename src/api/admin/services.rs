@@ -102,14 +102,14 @@ struct ServiceDocument {
 
 /// What counts a service's requests.
 #[derive(Serialize)]
-struct SourceDocument {
+pub(super) struct SourceDocument {
     basis: &'static str,
     late_seconds: f64,
     left_out: bool,
 }
 
 /// What counts a service's requests, the best first.
-fn sources(plan: &Plan, service: &ServicePlan) -> Vec<SourceDocument> {
+pub(super) fn sources(plan: &Plan, service: &ServicePlan) -> Vec<SourceDocument> {
     let bases = Basis::ALL.into_iter().zip(service.bases);
     let heard = bases.filter_map(|(basis, until)| Some((basis, until?)));
     let heard = heard.map(|(basis, until)| SourceDocument {

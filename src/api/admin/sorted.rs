@@ -1,7 +1,7 @@
 //! Sorts, searches and pages what a plan lists: services, and operations across services.
 //!
-//! Everything is looked at for every page, so the pages of one plan fit together, and those of two plans nearly:
-//! a page continues after the place of the last row, whatever has moved since.
+//! Everything is looked at for every page. The pages of one plan fit together. If a plan comes between two pages, a row
+//! that moved over the border is listed twice or not at all; each page says of which plan it is.
 
 use std::cmp::Ordering;
 
@@ -296,6 +296,8 @@ impl Place {
         let place = keys
             .then_with(|| self.service.as_str().cmp(row.service))
             .then_with(|| self.operation.as_str().cmp(row.operation));
-        place == Ordering::Less
+        // The row itself was listed, also if it has moved since.
+        let is_itself = self.service == row.service && self.operation == row.operation;
+        place == Ordering::Less && !is_itself
     }
 }

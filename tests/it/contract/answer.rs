@@ -110,7 +110,7 @@ impl Answer {
         let text = std::str::from_utf8(&self.body).expect("UTF-8");
         match kind {
             "application/yaml" => value(&YamlLoader::load_from_str(text).expect("YAML")[0]),
-            "text/html" | "text/plain" => Value::from(text),
+            "text/html" | "text/plain" | "application/x-ndjson" => Value::from(text),
             _ => self.json(),
         }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix_web::web::block;
 use serde::Serialize;
 
-use crate::allocation::{Binding, OperationPlan, Source, Timestamp};
+use crate::allocation::{Binding, OperationPlan, Policy, Source, Timestamp};
 use crate::api::admin::Admin;
 use crate::configuration::{Configuration, Field, Matches, RuleState, Taken};
+use crate::names::Names;
 use crate::snapshot::Snapshot;
 
 /// How long an answer waits for the database. Then it says that rules are not known.
@@ -64,6 +65,12 @@ impl PlannedRules {
             })
         });
         planned.await.ok()?
+    }
+
+    /// The policy that the plan was made with, with the numbers that names have now.
+    pub(in crate::api::admin) fn policy(&self, revision: u64, names: &Names) -> Policy {
+        self.configuration
+            .policy_with(&self.matches, revision, names, self.at)
     }
 
     /// The rules of an operation, the one with the highest precedence first.
