@@ -5,9 +5,9 @@ use super::{BOOTSTRAP, Caller, LOCAL, Role};
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// The name of a token, or `local`.
+    /// The name of a token, of somebody of the issuer, or `local`.
     pub name: String,
-    /// What kind of name that is: `token`, `bootstrap` or `local`.
+    /// What kind of name that is: `token`, `session`, `jwt`, `bootstrap` or `local`.
     pub kind: &'static str,
     /// The role that it had; none where nobody needs one.
     pub role: Option<Role>,
@@ -35,7 +35,7 @@ impl From<&Caller> for Actor {
                 kind: if token.name.as_str() == BOOTSTRAP {
                     BOOTSTRAP
                 } else {
-                    "token"
+                    token.kind.name()
                 },
                 role: Some(token.role),
             },
