@@ -27,7 +27,9 @@ use crate::clock::{Clock, FleetClock, SystemClock};
 use crate::configuration::Configuration;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
-use crate::jobs::{JobContext, Leadership, LeaseKeeper, Readability, load_current};
+use crate::jobs::{
+    EmergencyFollower, JobContext, Leadership, LeaseKeeper, Readability, load_current,
+};
 use crate::names::{AgentNames, Dictionary};
 use crate::net::listener::Listener;
 use crate::net::tls::TlsFilesError;
@@ -334,6 +336,8 @@ async fn job_context(
         metrics,
     };
     load_current(&context).await?;
+    // An emergency applies from the first answer on.
+    EmergencyFollower::new(context.clone()).follow().await;
     Ok(context)
 }
 

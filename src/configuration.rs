@@ -1,8 +1,11 @@
 //! The operators' configuration: one versioned document, compiled into an `allocation::Policy` for each plan.
 
+mod budget;
+mod controls;
 mod overrides;
 mod resolve;
 mod rules;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+pub use budget::{Budget, Cost, MONTH_SECONDS};
+pub use controls::{EMERGENCY_LASTS, Emergency, FREEZE_LASTS, Freeze, Mode, emergency_of};
 pub use overrides::{
     BoundsSettings, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
 };
@@ -19,7 +24,7 @@ pub use rules::{
     TAGGED_RULES_MAX, TaggedRule, TaggedRules, Taken, is_name, rule_of_tagged, tagged_operation,
 };
 
-use crate::allocation::{Policy, Timestamp};
+use crate::allocation::{Plan, Policy, Timestamp};
 use crate::names::Names;
 use crate::store::{ConfigurationRevision, Revisions};
 
@@ -29,6 +34,24 @@ use crate::store::{ConfigurationRevision, Revisions};
 pub struct Configuration {
     /// The budget of the whole fleet.
     pub budget: Budget,
+    /// What a trace costs. Left out if nothing is said: the release before does not know it.
+    #[serde(skip_serializing_if = "Cost::is_empty")]
+    pub cost: Cost,
+    /// What is done with plans. Left out if they are served, likewise.
+    #[serde(skip_serializing_if = "Mode::is_default")]
+    pub mode: Mode,
+    /// What is served stays as it is. Left out if it does not.
+    #[serde(
+        deserialize_with = "overrides::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub freeze: Option<Freeze>,
+    /// Everything that is served is cut. Left out if it is not.
+    #[serde(
+        deserialize_with = "overrides::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub emergency: Option<Emergency>,
     /// A floor for every operation, however small it is.
     pub coverage: Coverage,
     /// The part of the budget for traces that SDKs keep on their own.
@@ -59,14 +82,6 @@ pub struct Configuration {
     /// What an answer warned of. It is ignored, so that an answer can be put back as it came.
     #[serde(skip_serializing)]
     pub warnings: IgnoredAny,
-}
-
-/// The target for the sampled rate of the whole fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// In traces per second.
-    pub traces_per_second: f64,
 }
 
 /// A floor for every operation, stated by its purpose: at least one trace within a time, with a
@@ -147,9 +162,11 @@ impl ConfigurationError {
 impl Default for Configuration {
     fn default() -> Self {
         Self {
-            budget: Budget {
-                traces_per_second: Self::INITIAL_BUDGET,
-            },
+            budget: Budget::TracesPerSecond(Self::INITIAL_BUDGET),
+            cost: Cost::default(),
+            mode: Mode::default(),
+            freeze: None,
+            emergency: None,
             coverage: Coverage {
                 probability: 0.0,
                 within_seconds: Coverage::default_within_seconds(),
@@ -211,11 +228,9 @@ impl Configuration {
     /// # Errors
     /// Names the first wrong field, as a path in the document.
     pub fn check(&self) -> Result<(), ConfigurationError> {
-        within(
-            "budget.traces_per_second",
-            self.budget.traces_per_second,
-            Self::BUDGET_MAX,
-        )?;
+        self.cost.check("cost")?;
+        self.budget.check(&self.cost)?;
+        self.check_controls()?;
         self.coverage.check()?;
         within(
             "lower_bound.reserve_traces_per_second",
@@ -230,10 +245,12 @@ impl Configuration {
         rules::check(&self.rules)
     }
 
-    /// Fills in what Weir sets itself in rules: when each was written, and when a fixed probability runs out.
-    /// Rules that `held` has like this stay as they are there.
+    /// Fills in what Weir sets itself: when a rule, a freeze or an emergency was written, and when it runs out if that
+    /// was not said. What `held` has like this stays as it is there.
     pub fn complete(&mut self, held: &Self, now: DateTime<Utc>) {
-        rules::complete(&mut self.rules, &held.rules, now.trunc_subsecs(3));
+        let now = now.trunc_subsecs(3);
+        rules::complete(&mut self.rules, &held.rules, now);
+        self.complete_controls(held, now);
     }
 
     /// Compiles it for the allocation, with the numbers that its names have now.
@@ -243,10 +260,10 @@ impl Configuration {
     /// look-up. The rules that are active at the given time apply.
     #[must_use]
     pub fn policy(&self, revision: u64, names: &Names, at: Timestamp) -> Policy {
-        self.policy_with(&Matches::of(&self.rules, names), revision, names, at)
+        self.policy_with(&Matches::of(&self.rules, names), revision, names, at, None)
     }
 
-    /// The same, with what its rules match.
+    /// The same, with what its rules match, for the plan that follows another one.
     #[must_use]
     pub fn policy_with(
         &self,
@@ -254,9 +271,16 @@ impl Configuration {
         revision: u64,
         names: &Names,
         at: Timestamp,
+        before: Option<&Plan>,
     ) -> Policy {
+        let cost = self.cost_per_trace(revision, names, before);
         let mut policy = Policy {
             revision,
+            serving: self.serving(at),
+            cost_per_trace: match self.budget {
+                Budget::TracesPerSecond(_) => 0.0,
+                Budget::SpansPerSecond(_) | Budget::GigabytesPerMonth(_) => cost,
+            },
             weight_exponent: self.weight_exponent,
             initial_probability: self.initial_probability,
             unseen_reserve_max: self.unseen_reserve_max,
@@ -264,7 +288,7 @@ impl Configuration {
             lower_bound_reserve: self.lower_bound.reserve_traces_per_second,
             probability_min: self.probability_min,
             groups: self.policy_groups(),
-            ..Policy::of_budget(self.budget.traces_per_second)
+            ..Policy::of_budget(self.budget_in_traces(cost))
         };
         self.resolve(names, matches, at, &mut policy);
         policy
@@ -297,7 +321,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let mut written = Configuration::default();
-        written.budget.traces_per_second = 12.5;
+        written.budget = Budget::TracesPerSecond(12.5);
         let group = GroupSettings {
             cap_traces_per_second: Some(3.0),
             ..GroupSettings::default()

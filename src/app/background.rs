@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Measure, Patience, PlanFollower,
-    PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner, Scheduler, Settle, TokenFollower,
+    EmergencyFollower, FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Measure, Patience,
+    PlanFollower, PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner, Scheduler, Settle,
+    TokenFollower,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -18,7 +19,7 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 12] = [
+pub(super) const TASKS: [TaskName; 13] = [
     TaskName::TlsFiles,
     TaskName::BootstrapToken,
     TaskName::OidcFollower,
@@ -30,6 +31,7 @@ pub(super) const TASKS: [TaskName; 12] = [
     TaskName::Runner,
     TaskName::Follower,
     TaskName::TokenFollower,
+    TaskName::EmergencyFollower,
     TaskName::LeaseKeeper,
 ];
 
@@ -76,6 +78,14 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
         }
     });
     parts.start_access(supervisor);
+    let followed = shared.clone();
+    supervisor.keep(TaskName::EmergencyFollower, move |stop| {
+        let follower = EmergencyFollower::new(followed.clone());
+        async move {
+            follower.run(stop).await;
+            Ok(())
+        }
+    });
     let replica = Uuid::new_v4();
     write_windows(shared, replica, supervisor);
     let (encrypted, clock) = (Arc::clone(&parts.encrypted), parts.clock());

@@ -1,6 +1,6 @@
 //! What the configuration of a new database says, and what the log says of the one that is there.
 
-use crate::configuration::Configuration;
+use crate::configuration::{Budget, Configuration, Mode};
 use crate::settings::FirstSettings;
 
 const _: () = assert!(FirstSettings::BUDGET_MAX == Configuration::BUDGET_MAX);
@@ -9,10 +9,13 @@ const _: () = assert!(FirstSettings::BUDGET_MAX == Configuration::BUDGET_MAX);
 pub(super) fn configuration(first: FirstSettings) -> Configuration {
     let mut configuration = Configuration::default();
     if let Some(budget) = first.budget {
-        configuration.budget.traces_per_second = budget;
+        configuration.budget = Budget::TracesPerSecond(budget);
     }
     if let Some(probability) = first.initial_probability {
         configuration.initial_probability = probability;
+    }
+    if first.observe_only {
+        configuration.mode = Mode::Observe;
     }
     configuration
 }
@@ -21,8 +24,10 @@ pub(super) fn configuration(first: FirstSettings) -> Configuration {
 pub(super) fn log(configuration: &Configuration, revision: u64, first: FirstSettings) {
     tracing::info!(
         revision,
-        budget_traces_per_second = configuration.budget.traces_per_second,
+        budget = configuration.budget.amount(),
+        unit = configuration.budget.unit(),
         initial_probability = configuration.initial_probability,
+        observes_only = configuration.mode == Mode::Observe,
         "read the configuration"
     );
     for flag in ignored(configuration, first) {
@@ -34,20 +39,24 @@ pub(super) fn log(configuration: &Configuration, revision: u64, first: FirstSett
 
 /// The flags that say something else than the configuration that is there.
 fn ignored(configuration: &Configuration, first: FirstSettings) -> Vec<&'static str> {
-    let (budget, probability) = (first.budget, first.initial_probability);
+    let budget = first.budget.map(Budget::TracesPerSecond);
+    let probability = first.initial_probability;
     let flags = [
-        ("--budget", budget, configuration.budget.traces_per_second),
+        (
+            "--budget",
+            budget.is_some_and(|given| given != configuration.budget),
+        ),
         (
             "--initial-probability",
-            probability,
-            configuration.initial_probability,
+            probability.is_some_and(|given| given != configuration.initial_probability),
+        ),
+        (
+            "--observe-only",
+            first.observe_only && configuration.mode != Mode::Observe,
         ),
     ];
-    let differs = |given: Option<f64>, held: f64| given.is_some_and(|given| given != held);
-    let flags = flags
-        .into_iter()
-        .filter(|(_, given, held)| differs(*given, *held));
-    flags.map(|(flag, _, _)| flag).collect()
+    let differing = flags.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(flag, _)| flag).collect()
 }
 
 #[cfg(test)]
@@ -59,11 +68,14 @@ mod tests {
         let first = FirstSettings {
             budget: Some(50.0),
             initial_probability: None,
+            observe_only: true,
         };
         let begun = configuration(first);
-        assert_eq!(begun.budget.traces_per_second, 50.0);
+        assert_eq!(begun.budget, Budget::TracesPerSecond(50.0));
+        assert_eq!(begun.mode, Mode::Observe);
         assert_eq!(begun.initial_probability, 0.001);
         assert_eq!(ignored(&begun, first), Vec::<&str>::new());
-        assert_eq!(ignored(&Configuration::default(), first), ["--budget"]);
+        let others = ignored(&Configuration::default(), first);
+        assert_eq!(others, ["--budget", "--observe-only"]);
     }
 }

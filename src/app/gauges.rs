@@ -16,11 +16,12 @@ use crate::snapshot::{Served, Snapshot};
 use crate::store::Store;
 use crate::telemetry::metrics::{
     AgentStanding, BindingLabel, ConnectionState, HoldState, Label, Metrics, OTHER_SERVICES,
+    ServingLabel,
 };
 use crate::view::agents::AgentFigures;
 use crate::view::minted::minting;
 use crate::view::not_applied::not_applying;
-use crate::view::plan_summary::{binding_label, hold_label};
+use crate::view::plan_summary::{binding_label, hold_label, serving_label};
 
 /// Sets the gauges that derive from state.
 pub(super) struct StateGauges {
@@ -53,6 +54,7 @@ impl StateGauges {
         metrics.snapshot_bytes.set(self.served.bytes() as f64);
         tell_plan(metrics, snapshot.plan());
         tell_fleet(metrics, &snapshot.plan().fleet);
+        tell_serving(metrics, &snapshot);
         tell_figures(metrics, &snapshot.plan().figures);
         let told = Some((snapshot.plan().number, snapshot.published_at()));
         if self.told != told {
@@ -90,6 +92,18 @@ impl StateGauges {
 
 fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
+}
+
+/// What is served of the plan.
+fn tell_serving(metrics: &Metrics, snapshot: &Snapshot) {
+    let plan = snapshot.plan();
+    let factor = snapshot.cuts().factor();
+    let serves = serving_label(plan.serving());
+    for &label in ServingLabel::ALL {
+        metrics.serving.of(label).set(flag(label == serves));
+    }
+    metrics.emergency_factor.set(factor);
+    metrics.served_sampled.set(factor * plan.served_sampled());
 }
 
 fn tell_plan(metrics: &Metrics, plan: &Plan) {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Configuration, ConfigurationError, within};
+use super::{Configuration, ConfigurationError, Cost, within};
 use crate::allocation::{
     Bounds, GroupName, NameError, OVERFLOW_NAME, OperationName, Priority, ServiceName, Whole,
 };
@@ -50,6 +50,9 @@ pub struct ServiceSettings {
     /// The most traces per second for the whole service.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cap_traces_per_second: Option<f64>,
+    /// What its traces cost; where it says nothing, the fleet's.
+    #[serde(skip_serializing_if = "Cost::is_empty")]
+    pub cost: Cost,
     /// The bounds of each of its operations that has none of its own.
     #[serde(skip_serializing_if = "BoundsSettings::is_empty")]
     pub each: BoundsSettings,

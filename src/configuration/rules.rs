@@ -277,18 +277,7 @@ impl Rule {
                 return wrong(field, error.to_string());
             }
         }
-        for (field, text, most) in [
-            ("owner", &self.owner, OWNER_MAX),
-            ("reason", &self.reason, REASON_MAX),
-        ] {
-            if text.trim().is_empty() {
-                return wrong(field, "must not be empty".into());
-            }
-            if text.len() > most || text.contains(char::is_control) {
-                let problem = format!("must be at most {most} bytes without control characters");
-                return wrong(field, problem);
-            }
-        }
+        check_words(at, &self.owner, &self.reason)?;
         if let Some(extra) = self.extra_traces_per_second {
             let field = format!("{at}.extra_traces_per_second");
             within(&field, extra, Configuration::BUDGET_MAX)?;
@@ -309,6 +298,21 @@ impl Rule {
         }
         Ok(())
     }
+}
+
+/// Checks the words of something that somebody asked for.
+pub(super) fn check_words(at: &str, owner: &str, reason: &str) -> Result<(), ConfigurationError> {
+    for (field, text, most) in [("owner", owner, OWNER_MAX), ("reason", reason, REASON_MAX)] {
+        let problem = if text.trim().is_empty() {
+            "must not be empty".into()
+        } else if text.len() > most || text.contains(char::is_control) {
+            format!("must be at most {most} bytes without control characters")
+        } else {
+            continue;
+        };
+        return Err(ConfigurationError::new(format!("{at}.{field}"), problem));
+    }
+    Ok(())
 }
 
 /// Fills in what Weir sets itself: when a rule was written, and when a fixed probability runs out. A rule that

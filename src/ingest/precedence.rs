@@ -54,9 +54,10 @@ impl Ingest {
         if planned.is_some_and(|of| of.leaves_out(basis)) {
             return Standing::LeftOut;
         }
-        let probability = held.map_or(plan.fleet.default_probability, |held| {
-            held.default_probability
-        });
+        let probability = held.map_or_else(
+            || snapshot.served_fleet_default(),
+            |held| snapshot.served_default(held.id),
+        );
         // SDKs that do not ask apply something else than what is served: see `Ingest::weigh`.
         let nobody_asks = planned.is_some_and(|of| of.polls.nobody_asks());
         Standing::Counts {

@@ -4,7 +4,7 @@
 //! The estimator of D. G. Horvitz and D. J. Thompson («A generalization of sampling without replacement
 //! from a finite universe», 1952): each sampled one stands for the inverse of its probability.
 
-use crate::allocation::OperationPlan;
+use crate::allocation::{OperationPlan, Timestamp};
 use crate::names::Names;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
 
@@ -91,7 +91,7 @@ impl ServedBefore<'_> {
     ) -> f64 {
         let plan = self.snapshot.plan();
         let Some(service) = service else {
-            return plan.fleet.default_probability;
+            return self.cut(start_ns) * plan.served_fleet_default();
         };
         if plan
             .service(service.id)
@@ -105,10 +105,18 @@ impl ServedBefore<'_> {
             let place = operations.binary_search_by_key(&id, |of| of.operation);
             Some(&operations[place.ok()?])
         });
-        match found.filter(|operation| operation.is_listed()) {
+        let uncut = match found.filter(|operation| operation.is_listed()) {
             Some(operation) => self.of_operation(operation, start_ns),
-            None => service.default_probability,
-        }
+            None => plan.served_default(service.id),
+        };
+        self.cut(start_ns) * uncut
+    }
+
+    /// The factor of the cut that most SDKs had learned of when a span began.
+    fn cut(&self, start_ns: u64) -> f64 {
+        let polled_ns = start_ns.saturating_sub(self.half_a_bucket_ns);
+        let at = Timestamp((polled_ns / 1_000_000).cast_signed());
+        self.snapshot.cuts().at(at)
     }
 
     /// SDKs poll once an interval. So until half of one after a plan, most of them hold the one before.
@@ -117,9 +125,9 @@ impl ServedBefore<'_> {
         let published_ns = published.and_then(|at| at.timestamp_nanos_opt());
         let published_ns = published_ns.map_or(0, |at| at.max(0).cast_unsigned());
         if start_ns < published_ns.saturating_add(self.half_a_bucket_ns) {
-            operation.probability_before()
+            self.snapshot.uncut_before(operation)
         } else {
-            operation.probability
+            self.snapshot.uncut(operation)
         }
     }
 }

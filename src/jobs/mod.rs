@@ -3,6 +3,7 @@
 //! The scheduler only sends a job's name; [`Runner`] decides whether it runs. To see how a plan is
 //! made, begin with [`recompute`].
 
+mod emergency;
 mod final_names;
 mod follow;
 mod leadership;
@@ -24,6 +25,7 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use emergency::EmergencyFollower;
 pub use final_names::FinalNameWriter;
 pub use follow::{PlanFollower, load_current};
 pub use leadership::{GivenUp, Leadership, Patience};

@@ -10,7 +10,7 @@ use crate::allocation::{
     WindowCounts, sampled_unknown,
 };
 use crate::names::Names;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Cuts, Snapshot};
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{HistoryRow, StoredPlan, TooLarge, WriteFormat, plan_codec};
 use crate::view::plan_summary::PlanSummary;
@@ -70,6 +70,7 @@ pub(super) fn compute(
     previous: &Plan,
     policy: &Policy,
     inputs: Inputs<'_>,
+    cuts: &Cuts,
     stored_as: StoredAs,
 ) -> ComputedPlan {
     let mut plan = allocation::next_plan(previous, policy, inputs);
@@ -78,7 +79,7 @@ pub(super) fn compute(
     let history = windows
         .filter_map(|counts| {
             let answer = answer(counts, previous, &plan, inputs.readable);
-            Some(history(counts, answer?, stored_as.format))
+            Some(history(counts, answer?, cuts, stored_as.format))
         })
         .collect();
     ComputedPlan { plan, history }
@@ -156,15 +157,15 @@ pub(super) fn sampled(counted: &OperationCount, unknown: &[ServiceId]) -> Option
     (!is_unknown).then_some(counted.sampled)
 }
 
-/// A window's history: its counts, and the probabilities of its plan.
-pub(super) fn history(counts: &WindowCounts, plan: &Plan, format: WriteFormat) -> HistoryRow {
-    let probability = |operation: OperationId| {
-        let at = plan
-            .operations
-            .binary_search_by_key(&operation, |known| known.operation)
-            .ok()?;
-        Some(plan.operations[at].probability as f32)
-    };
+/// A window's history: its counts, and the probabilities that were served after its end.
+pub(super) fn history(
+    counts: &WindowCounts,
+    plan: &Plan,
+    cuts: &Cuts,
+    format: WriteFormat,
+) -> HistoryRow {
+    let factor = cuts.at(counts.window.end);
+    let probability = |operation| Some((factor * plan.served_of(operation)?) as f32);
     let unknown = sampled_unknown(counts);
     let rows: Vec<HistoryOperation> = counts
         .operations

@@ -19,7 +19,7 @@ use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
-use crate::configuration::{MatchCache, RuleChanges, TaggedRules};
+use crate::configuration::{MatchCache, TaggedRules};
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
@@ -192,7 +192,7 @@ impl Recompute {
             return Ok(());
         };
         laps.lap(phases.of(PlanPhase::Read));
-        let changes = read.steering.changes().clone();
+        let changes = read.steering.changes();
         let tagged = read.steering.tagged();
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
@@ -204,7 +204,7 @@ impl Recompute {
         if !published {
             return Ok(());
         }
-        self.tell(before.plan(), &prepared, &changes, started.elapsed());
+        self.tell(before.plan(), &prepared, changes, started.elapsed());
         let names = Arc::clone(&prepared.names);
         self.install(publishing, prepared, tagged).await;
         laps.lap(phases.of(PlanPhase::Install));
@@ -288,6 +288,7 @@ impl Recompute {
         let names = Arc::clone(&read.names);
         let publishing = Arc::clone(publishing);
         let matches = Arc::clone(&self.matches);
+        let cuts = self.shared.served.load().cuts().clone();
         let work = move || {
             let _publishing = publishing;
             let windows = read.windows;
@@ -298,12 +299,15 @@ impl Recompute {
             };
             let windows: Vec<WindowCounts> =
                 windows.into_iter().zip(read.polls).map(counts).collect();
-            let policy = read.steering.policy(&matches, &names);
+            let policy = read
+                .steering
+                .policy(&matches, &names, parent.snapshot.plan());
             let genesis = Plan::genesis(&policy);
             let previous = match parent.from_nothing {
                 true => &genesis,
                 false => parent.snapshot.plan(),
             };
+            let newest = windows.last().map(|counts| counts.window);
             let mut retired = retired(previous, &names);
             if parent.elsewhere {
                 retired.extend(renamed(&parent.snapshot, &names));
@@ -311,6 +315,7 @@ impl Recompute {
             let inputs = Inputs {
                 retired: &retired,
                 readable,
+                cut: newest.map_or(1.0, |newest| cuts.held(newest, newest.milliseconds())),
                 ..Inputs::new(term, &windows)
             };
             let stored_as = StoredAs {
@@ -318,7 +323,7 @@ impl Recompute {
                 published_at,
                 format: read.format,
             };
-            let computed = prepare::compute(previous, &policy, inputs, stored_as);
+            let computed = prepare::compute(previous, &policy, inputs, &cuts, stored_as);
             // The counts are not needed any more, and encoding needs memory.
             drop(windows);
             prepare(computed, names, stored_as)
@@ -368,13 +373,12 @@ impl Recompute {
         Ok(false)
     }
 
-    fn tell(&self, before: &Plan, prepared: &PreparedPlan, rules: &RuleChanges, took: Duration) {
+    fn tell(&self, before: &Plan, prepared: &PreparedPlan, asked: Vec<String>, took: Duration) {
         let PreparedPlan { plan, names, .. } = prepared;
         let changes = PlanChanges::between(before, plan);
         let changed = changes.count() as u64;
         self.shared.metrics.probabilities_changed.inc_by(changed);
-        let rules = plan_log::rules_changed(&rules.began, &rules.ran_out);
-        plan_log::log(before, plan, &changes, names, rules, took);
+        plan_log::log(before, plan, &changes, names, asked, took);
         self.minting.log(plan, names);
         self.not_applied.log(plan, names);
     }

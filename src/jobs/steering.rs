@@ -4,6 +4,7 @@ use crate::allocation::{Plan, Policy, Timestamp};
 use crate::configuration::{Configuration, MatchCache, RuleChanges, TaggedRules};
 use crate::names::Names;
 use crate::store::ConfigurationRevision;
+use crate::view::plan_log;
 
 /// The configuration that a plan is made with, and the time at which its rules are judged.
 pub(super) struct Steering {
@@ -11,6 +12,8 @@ pub(super) struct Steering {
     revision: u64,
     at: Timestamp,
     changes: RuleChanges,
+    /// What ran out since the previous plan beside rules, in words.
+    ran_out: Vec<String>,
 }
 
 impl Steering {
@@ -27,15 +30,18 @@ impl Steering {
         let before = previous.map_or(at, |plan| plan.window.end);
         Ok(Self {
             changes: RuleChanges::between(&configuration.rules, before, at),
+            ran_out: ran_out(&configuration, before, at),
             configuration,
             revision: revision.revision,
             at,
         })
     }
 
-    /// The rules that began and ran out since the previous plan.
-    pub(super) fn changes(&self) -> &RuleChanges {
-        &self.changes
+    /// What began and ran out since the previous plan, in words.
+    pub(super) fn changes(&self) -> Vec<String> {
+        let rules = plan_log::rules_changed(&self.changes.began, &self.changes.ran_out);
+        let ran_out = self.ran_out.iter().cloned();
+        rules.into_iter().chain(ran_out).collect()
     }
 
     /// The rules for tagged requests.
@@ -43,15 +49,24 @@ impl Steering {
         TaggedRules::of(&self.configuration, self.at)
     }
 
-    /// The policy, with the numbers that names have now.
-    pub(super) fn policy(&self, matches: &MatchCache, names: &Names) -> Policy {
+    /// The policy for the plan after `previous`, with the numbers that names have now.
+    pub(super) fn policy(&self, matches: &MatchCache, names: &Names, previous: &Plan) -> Policy {
         let matches = matches.of(&self.configuration, names);
-        let policy = self
-            .configuration
-            .policy_with(&matches, self.revision, names, self.at);
+        let policy =
+            self.configuration
+                .policy_with(&matches, self.revision, names, self.at, Some(previous));
         Policy {
             changed: !self.changes.is_empty(),
             ..policy
         }
     }
+}
+
+/// Says that a freeze ran out.
+fn ran_out(configuration: &Configuration, before: Timestamp, at: Timestamp) -> Vec<String> {
+    let freeze = configuration.freeze.iter();
+    let ran_out = freeze.filter(|freeze| freeze.is_active(before) && !freeze.is_active(at));
+    ran_out
+        .map(|freeze| format!("the freeze of {:?} ran out", freeze.owner))
+        .collect()
 }

@@ -25,6 +25,10 @@ pub struct FirstSettings {
         value_parser = number(0.0, 1.0)
     )]
     pub initial_probability: Option<f64>,
+    /// Let a new database compute and show plans, and serve the initial probability until they are enforced. Ignored
+    /// once there is a configuration: `PUT /v1/mode` and `weir mode enforce` change it
+    #[arg(long, env = "WEIR_OBSERVE_ONLY")]
+    pub observe_only: bool,
 }
 
 impl FirstSettings {

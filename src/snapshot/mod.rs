@@ -3,7 +3,9 @@
 //! A reader takes the current snapshot and never waits. A writer builds the next snapshot aside,
 //! lets every protocol encode it, and swaps it in whole. Begin with [`Served`].
 
+mod cuts;
 mod polls;
+mod told;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,12 +17,15 @@ use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::allocation::{LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, magnitude};
+use crate::allocation::{
+    LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, Timestamp, magnitude,
+};
 use crate::configuration::{TaggedRules, rule_of_tagged};
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
 use crate::worker::{Begun, Worker};
 
+pub use cuts::{Cut, Cuts};
 pub use crate::configuration::TaggedRule;
 pub use polls::PollCounter;
 
@@ -119,13 +124,36 @@ impl Served {
     /// that the database returned.
     pub fn install(&self, mut snapshot: Snapshot) {
         let audiences = self.audiences();
-        snapshot.count_on(&self.current.load());
+        let before = self.current.load();
+        snapshot.count_on(&before);
+        snapshot.cuts = before.cuts.clone();
         self.highest
             .fetch_max(snapshot.plan.number, Ordering::Relaxed);
+        self.swap_in(snapshot, &audiences);
+    }
+
+    /// Multiplies everything that is served by the factor of a cut from now on, or by nothing. Returns whether that
+    /// changed anything.
+    pub fn cut(&self, cut: Option<Cut>, now: Timestamp) -> bool {
+        let audiences = self.audiences();
+        let before = self.snapshot();
+        let cuts = before.cuts.followed_by(cut, now);
+        if cuts == before.cuts {
+            return false;
+        }
+        let next = Snapshot {
+            cuts,
+            ..(*before).clone()
+        };
+        self.swap_in(next, &audiences);
+        true
+    }
+
+    fn swap_in(&self, snapshot: Snapshot, audiences: &MutexGuard<'_, Vec<Attached>>) {
         let next = Arc::new(snapshot);
         let taking: Vec<Begun<()>> = audiences.iter().map(|of| of.take(&next)).collect();
         taking.into_iter().for_each(Begun::wait);
-        self.measure(&audiences);
+        self.measure(audiences);
         self.current.store(next);
     }
 
@@ -146,27 +174,25 @@ pub struct Published {
     pub at: DateTime<Utc>,
 }
 
-/// A plan with its names.
+/// A plan with its names, and the cuts of what is served of it.
+#[derive(Clone)]
 pub struct Snapshot {
-    plan: Plan,
+    plan: Arc<Plan>,
     published: Option<Published>,
     named_in: Incarnation,
-    services: HashMap<Arc<str>, ServiceSnapshot>,
+    services: Arc<HashMap<Arc<str>, ServiceSnapshot>>,
     /// The plan's operations by service, the busiest first.
-    order: Vec<ListedOperation>,
+    order: Arc<[ListedOperation]>,
     tagged: TaggedRules,
+    cuts: Cuts,
 }
 
 /// A service in a snapshot.
 pub struct ServiceSnapshot {
     /// Which service.
     pub id: ServiceId,
-    /// The probability of operations that the plan does not list.
-    pub default_probability: f64,
     /// The number of its SDK instances in the plan.
     pub instances: f64,
-    /// The traces per second that each instance samples of every operation at least.
-    pub lower_bound: f64,
     /// Its polls, from when the snapshot is installed.
     pub polls: Arc<PollCounter>,
     operations: Range<usize>,
@@ -179,20 +205,19 @@ pub struct ServedStrategy<'a> {
     /// The traces per second that every SDK instance samples of every operation at least.
     pub lower_bound: f64,
     operations: &'a [ListedOperation],
-    plan: &'a Plan,
+    snapshot: &'a Snapshot,
 }
 
 impl<'a> ServedStrategy<'a> {
     /// The listed operations with their probabilities, busiest first.
     pub fn operations(&self) -> impl Iterator<Item = (&'a str, f64)> + use<'a> {
-        let plan = self.plan;
+        let (plan, factor) = (&*self.snapshot.plan, self.snapshot.cuts.factor());
         self.operations
             .iter()
-            .map(move |named| (&plan.operations[named.index], &*named.name))
-            .filter(|(operation, _)| operation.is_listed())
+            .filter(|named| plan.operations[named.index].is_listed())
             // Only a plan of a release without this bound has more.
             .take(LISTED_MAX)
-            .map(|(operation, name)| (name, operation.probability))
+            .map(move |named| (&*named.name, factor * plan.served(named.index)))
     }
 }
 
@@ -225,21 +250,20 @@ impl Snapshot {
                 name,
                 ServiceSnapshot {
                     id: service.service,
-                    default_probability: service.default_probability,
                     instances: service.instances,
-                    lower_bound: service.lower_bound,
                     polls: Arc::clone(&not_counted),
                     operations,
                 },
             );
         }
         Self {
-            plan,
+            plan: Arc::new(plan),
             published,
             named_in: names.incarnation(),
-            services,
-            order,
+            services: Arc::new(services),
+            order: order.into(),
             tagged: TaggedRules::default(),
+            cuts: Cuts::default(),
         }
     }
 
@@ -286,10 +310,10 @@ impl Snapshot {
     #[must_use]
     pub fn strategy(&self, service: &ServiceSnapshot) -> ServedStrategy<'_> {
         ServedStrategy {
-            default_probability: service.default_probability,
-            lower_bound: service.lower_bound,
+            default_probability: self.served_default(service.id),
+            lower_bound: self.cuts.factor() * self.plan.served_lower_bound(service.id),
             operations: &self.order[service.operations.clone()],
-            plan: &self.plan,
+            snapshot: self,
         }
     }
 
@@ -297,10 +321,10 @@ impl Snapshot {
     #[must_use]
     pub fn default_strategy(&self) -> ServedStrategy<'_> {
         ServedStrategy {
-            default_probability: self.plan.fleet.default_probability,
+            default_probability: self.served_fleet_default(),
             lower_bound: 0.0,
             operations: &[],
-            plan: &self.plan,
+            snapshot: self,
         }
     }
 
@@ -331,6 +355,13 @@ impl Snapshot {
         let operations = self.operations(service);
         let tagged = operations.filter_map(|(name, of)| Some((rule_of_tagged(name)?, of)));
         tagged.collect()
+    }
+
+    /// A service's operations by their places in the plan, with their names, busiest first.
+    pub fn places(&self, service: &ServiceSnapshot) -> impl Iterator<Item = (&str, usize)> {
+        self.order[service.operations.clone()]
+            .iter()
+            .map(|named| (&*named.name, named.index))
     }
 
     /// Seconds since the plan was published; none for the genesis plan.

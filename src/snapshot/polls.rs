@@ -32,7 +32,8 @@ impl Snapshot {
     /// Goes on counting where an earlier snapshot has counted. Services are matched by their names, because the
     /// numbers may be others if the database went back in time.
     pub(super) fn count_on(&mut self, before: &Self) {
-        for (name, service) in &mut self.services {
+        let services = Arc::get_mut(&mut self.services);
+        for (name, service) in services.expect("a snapshot is shared once it is served") {
             service.polls = match before.services.get(name) {
                 Some(known) => Arc::clone(&known.polls),
                 None => Arc::default(),

@@ -1,7 +1,8 @@
 //! Encodes a plan as columns of numbers: lossless, and the same bytes for the same plan.
 //!
 //! Version 6: the byte 6, then a zstd frame of `Document`, `Judged`, `Trimmed`, `Explained`,
-//! `Guaranteed`, `Followed`, `Watermarks`, `Clocked`, `Kept` and `Polled` in postcard. Every number is decoded bit for bit, including infinite
+//! `Guaranteed`, `Followed`, `Watermarks`, `Clocked`, `Kept` and `Polled` in postcard, and of `steered::Asked`
+//! while operators ask for something else to be served, or state the budget in another unit. Every number is decoded bit for bit, including infinite
 //! levels, because the next plan is computed from this one, and every replica must compute what the
 //! leader did.
 //!
@@ -18,6 +19,7 @@ mod guaranteed;
 mod kept;
 mod operations;
 mod polled;
+mod steered;
 mod watermarks;
 
 use serde::{Deserialize, Serialize};
@@ -56,15 +58,15 @@ pub(super) const KNOWN: std::ops::RangeInclusive<u8> = OLDEST..=VERSION;
 
 /// The largest size of a decompressed body. PostgreSQL stores values of up to 1 GB, and a replica
 /// needs about three times this size to compute the next plan.
-pub const BYTES_MAX: u64 = 512 << 20;
+pub const BYTES_MAX: u64 = 576 << 20;
 
-/// The most bytes of one operation: 5 numbers of 8 bytes, 15 of 4, 4 of 1, and 10 of variable
+/// The most bytes of one operation: 5 numbers of 8 bytes, 17 of 4, 4 of 1, and 10 of variable
 /// length, which take at most 52.
-pub const OPERATION_BYTES: u64 = 156;
+pub const OPERATION_BYTES: u64 = 164;
 
-/// The most bytes of one service: 5 numbers of 8 bytes, 9 of 4 and one for each age of a window, 1 of 1, and
+/// The most bytes of one service: 5 numbers of 8 bytes, 12 of 4 and one for each age of a window, 1 of 1, and
 /// 4 of variable length, which take at most 20; and of each basis whether it was heard and up to when, 11.
-pub const SERVICE_BYTES: u64 = 97 + 4 * AGES as u64 + 11 * Basis::ALL.len() as u64;
+pub const SERVICE_BYTES: u64 = 109 + 4 * AGES as u64 + 11 * Basis::ALL.len() as u64;
 
 /// The most bytes of one agent: 4 numbers of 4 bytes, 1 of 1, and 8 of variable length, which take at most
 /// 65.
@@ -115,6 +117,9 @@ pub fn encode(plan: &Plan, format: WriteFormat) -> Result<Vec<u8>, TooLarge> {
             body.put(&Clocked::of(plan));
             body.put(&Kept::of(plan));
             body.put(&Polled::of(plan));
+            if let Some(asked) = steered::Asked::of(plan) {
+                body.put(&asked);
+            }
         }
     }
     body.end(BYTES_MAX)
@@ -185,6 +190,11 @@ fn read(body: &[u8]) -> Result<Plan, Damage> {
         kept.restore(&mut plan)?;
         polled.restore(&mut plan)?;
         rest = after;
+        if !rest.is_empty() {
+            let (asked, after): (steered::Asked, _) = take(rest)?;
+            asked.restore(&mut plan)?;
+            rest = after;
+        }
     } else {
         if version >= WITH_REASONS {
             let (followed, after): (Followed<Seven>, _) = take(rest)?;

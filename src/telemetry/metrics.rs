@@ -117,6 +117,13 @@ metrics! {
         /// rises) or frozen (no agent is heard and none changes). Changes of the configuration apply
         /// in each.
         hold: By<HoldState, Gauge> = "weir_hold",
+        /// 1 for what is served now: plan (what the served plan decides), freeze (what was served before
+        /// operators froze it) or observe (the initial probability).
+        serving: By<ServingLabel, Gauge> = "weir_serving",
+        /// Factor of the emergency that multiplies everything this replica serves; 1 without one.
+        emergency_factor: Gauge = "weir_emergency_factor_ratio",
+        /// Sampled rate that is expected by what is served: of the plan, unless that is not served.
+        served_sampled: Gauge = "weir_served_sampled_traces_per_second",
         /// Factor on the budget that corrects a lasting bias of the sampled rate, 0.8 to 1.25. At a
         /// bound, SDKs do not apply what they are served.
         trim: Gauge = "weir_trim_ratio",

@@ -1,9 +1,11 @@
 //! Explains in a sentence, with the numbers, why an operation has its probability.
 
+use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::plan_summary::{binding_label, finite};
-use crate::allocation::{Binding, Hold, LISTED_MAX, OperationPlan, Plan, Source};
+use crate::allocation::{Binding, Hold, LISTED_MAX, OperationPlan, Plan, Serving, Source};
+use crate::clock::date;
 use crate::telemetry::metrics::Label;
 
 /// The reason for an operation's probability, for people and programs.
@@ -88,6 +90,32 @@ pub fn explain(plan: &Plan, operation: &OperationPlan) -> String {
         );
     }
     text
+}
+
+/// What is served in place of what the plan decides, in sentences. The factor is that of an emergency.
+#[must_use]
+pub fn instead(plan: &Plan, served: f64, factor: f64) -> Vec<String> {
+    let mut said = Vec::new();
+    let since = plan.steered.as_ref().map(|steered| date(steered.since));
+    let since = since.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    let since = since.unwrap_or_default();
+    let told = figure(served);
+    match plan.serving() {
+        Serving::Plan => {}
+        Serving::Freeze => said.push(format!(
+            "SDKs are told {told}, not this: what is served has been frozen since {since}"
+        )),
+        Serving::Observe => said.push(format!(
+            "SDKs are told {told}, not this: Weir only observes, since {since}"
+        )),
+    }
+    if factor < 1.0 {
+        said.push(format!(
+            "An emergency multiplies everything that is served by {}: SDKs are told {told}",
+            figure(factor)
+        ));
+    }
+    said
 }
 
 /// The sentence about what decided.

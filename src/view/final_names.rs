@@ -88,10 +88,9 @@ pub struct Served {
 }
 
 impl Served {
-    /// What is served of an operation.
+    /// What is served of an operation by the plan and by the one before.
     #[must_use]
-    pub fn of(operation: &OperationPlan) -> Self {
-        let (now, before) = (operation.probability, operation.probability_before());
+    pub fn between(now: f64, before: f64) -> Self {
         Self {
             least: now.min(before),
             most: now.max(before),
@@ -125,13 +124,12 @@ enum Asked {
 
 /// Tells from an operation's sampled requests in the newest window whether SDKs apply its own probability or that of
 /// the name at start. None if they may apply either, or something else.
-fn asked(own: &OperationPlan, start: Served) -> Option<Asked> {
+fn asked(own: &OperationPlan, served: Served, start: Served) -> Option<Asked> {
     let (sampled, offered) = (own.window_sampled as f64, own.window_offered as f64);
     // Some sources do not say how many were sampled.
     if own.window_offered < OFFERED_LEAST || own.window_sampled == 0 {
         return None;
     }
-    let served = Served::of(own);
     let off = |held: Served, deviations| held.is_off(sampled, offered, deviations);
     if !off(served, NEAR) && off(start, AWAY) {
         return Some(Asked::Own);
@@ -142,13 +140,13 @@ fn asked(own: &OperationPlan, start: Served) -> Option<Asked> {
 
 /// Says of an operation that has the form of a final name which probability its SDKs apply.
 #[must_use]
-pub fn which_applies(own: &OperationPlan, at_start: &str, start: Served) -> String {
+pub fn which_applies(own: &OperationPlan, served: Served, at_start: &str, start: Served) -> String {
     let sampled = || {
         let (sampled, offered) = (own.window_sampled, own.window_offered);
         format!("In the newest window {sampled} of {offered} requests were sampled")
     };
-    let (own_p, start_p) = (figure(own.probability), figure(start.most));
-    match asked(own, start) {
+    let (own_p, start_p) = (figure(served.most), figure(start.most));
+    match asked(own, served, start) {
         Some(Asked::Own) => format!(
             "{}, as it is served itself, not as {at_start} is ({start_p}): its samplers are asked with this name",
             sampled()
@@ -168,6 +166,11 @@ pub fn which_applies(own: &OperationPlan, at_start: &str, start: Served) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn told(own: &OperationPlan, start: Served) -> Option<Asked> {
+        let served = Served::between(own.probability, own.probability_before());
+        asked(own, served, start)
+    }
     use crate::allocation::{Belief, Binding, OperationId, Reason, ServiceId};
 
     /// An operation that is served 0.014, with this many of 302 requests sampled.
@@ -197,18 +200,18 @@ mod tests {
             least: 0.6,
             most: 0.7,
         };
-        assert_eq!(asked(&hot(203), start), Some(Asked::Start));
-        assert_eq!(asked(&hot(4), start), Some(Asked::Own));
-        assert_eq!(asked(&hot(100), start), None, "neither");
-        assert_eq!(asked(&hot(0), start), None, "its source may not say it");
+        assert_eq!(told(&hot(203), start), Some(Asked::Start));
+        assert_eq!(told(&hot(4), start), Some(Asked::Own));
+        assert_eq!(told(&hot(100), start), None, "neither");
+        assert_eq!(told(&hot(0), start), None, "its source may not say it");
         let close = Served::default(0.02);
-        assert_eq!(asked(&hot(4), close), None, "either");
+        assert_eq!(told(&hot(4), close), None, "either");
         let all = Served::default(1.0);
-        assert_eq!(asked(&hot(302), all), None, "it may not sample at all");
+        assert_eq!(told(&hot(302), all), None, "it may not sample at all");
         let few = OperationPlan {
             window_offered: 99,
             ..hot(66)
         };
-        assert_eq!(asked(&few, start), None, "too few requests");
+        assert_eq!(told(&few, start), None, "too few requests");
     }
 }

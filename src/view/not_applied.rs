@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::allocation::{OperationPlan, Plan, ServiceId};
+use crate::allocation::{Plan, ServiceId, Serving};
 use crate::names::Names;
 
 /// With fewer requests in a window, chance may look like it.
@@ -38,9 +38,13 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Adds an operation of the service.
-    pub fn add(&mut self, operation: &OperationPlan) {
-        let served = operation.probability.max(operation.probability_before());
+    /// Adds an operation of the service, at this place in the plan.
+    pub fn add(&mut self, plan: &Plan, place: usize) {
+        let operation = &plan.operations[place];
+        let served = match plan.steered {
+            Some(_) => plan.served(place),
+            None => operation.probability.max(operation.probability_before()),
+        };
         self.offered = self.offered.saturating_add(operation.window_offered);
         self.sampled = self.sampled.saturating_add(operation.window_sampled);
         self.due += served * operation.window_offered as f64;
@@ -59,15 +63,21 @@ impl Applied {
 /// The services of a plan that do not apply it, by number.
 #[must_use]
 pub fn not_applying(plan: &Plan) -> Vec<(ServiceId, Applied)> {
+    // While Weir only observes, SDKs need not ask yet.
+    if plan.serving() == Serving::Observe {
+        return Vec::new();
+    }
+    let mut found: HashMap<ServiceId, Applied> = HashMap::new();
     let services = plan
         .operations
         .chunk_by(|one, next| one.service == next.service);
-    let mut found: HashMap<ServiceId, Applied> = HashMap::new();
+    let mut place = 0;
     // Operations are in the order of their numbers, so a service is in several pieces.
     for piece in services {
         let Some(first) = piece.first() else { continue };
         let applied = found.entry(first.service).or_default();
-        piece.iter().for_each(|operation| applied.add(operation));
+        (place..place + piece.len()).for_each(|place| applied.add(plan, place));
+        place += piece.len();
     }
     let mut found: Vec<(ServiceId, Applied)> = found
         .into_iter()

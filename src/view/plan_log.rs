@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::plan_summary::hold_label;
-use crate::allocation::{AgentId, Claim, Hold, OperationId, OperationPlan, Plan, ServiceId};
+use super::plan_summary::{hold_label, serving_label};
+use crate::allocation::{
+    AgentId, Claim, Hold, OperationId, OperationPlan, Plan, ServiceId, Serving,
+};
 use crate::names::{Names, NamesOfAgents};
 use crate::telemetry::metrics::Label;
 
@@ -106,6 +108,7 @@ pub fn log(
         offered_per_second = fleet.offered,
         completeness = fleet.completeness,
         hold = hold_label(fleet.hold).value(),
+        serving = serving_label(plan.serving()).value(),
         took_milliseconds = took.as_millis() as u64,
         "published a plan"
     );
@@ -183,6 +186,15 @@ impl fmt::Display for Largest<'_> {
     }
 }
 
+/// What a plan says that is served otherwise than the one before.
+fn turned(serving: Serving) -> &'static str {
+    match serving {
+        Serving::Plan => "what the plan decides is served again",
+        Serving::Freeze => "what is served is frozen",
+        Serving::Observe => "the plan is only shown: the initial probability is served",
+    }
+}
+
 /// Why the plan differs from the one before; never empty. What rules did comes first.
 fn reasons(rules: Vec<String>, before: &Plan, plan: &Plan, changes: &PlanChanges) -> Vec<String> {
     let (was, is) = (&before.fleet, &plan.fleet);
@@ -196,6 +208,9 @@ fn reasons(rules: Vec<String>, before: &Plan, plan: &Plan, changes: &PlanChanges
                 was.budget, is.budget
             )
         });
+    }
+    if before.serving() != plan.serving() {
+        reasons.push(turned(plan.serving()).into());
     }
     match is.hold {
         Hold::None => {}

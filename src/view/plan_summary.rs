@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::agents::AgentFigures;
-use crate::allocation::{Binding, GroupPlan, Hold, Plan, Window};
+use crate::allocation::{Binding, GroupPlan, Hold, Plan, Serving, Window};
 use crate::clock::date;
-use crate::telemetry::metrics::{AgentStanding, BindingLabel, HoldState, Label};
+use crate::telemetry::metrics::{AgentStanding, BindingLabel, HoldState, Label, ServingLabel};
 
 /// Stored beside a plan, and returned by the admin API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +19,11 @@ pub struct PlanSummary {
     pub configuration_revision: u64,
     /// The window that it was computed from.
     pub window: WindowDocument,
+    /// What is served: what the plan decides, or something else.
+    #[serde(flatten)]
+    pub serving: ServingDocument,
+    /// The sampled rate that is expected by what is served.
+    pub served_sampled_traces_per_second: f64,
     /// The wanted sampled rate.
     pub budget_traces_per_second: f64,
     /// The estimated offered rate.
@@ -146,6 +151,8 @@ impl From<&Plan> for PlanSummary {
             term: plan.term,
             configuration_revision: plan.configuration_revision,
             window: plan.window.into(),
+            serving: serving(plan),
+            served_sampled_traces_per_second: plan.served_sampled(),
             budget_traces_per_second: fleet.budget,
             offered_per_second: fleet.offered,
             expected_sampled_traces_per_second: fleet.expected_sampled,
@@ -176,6 +183,34 @@ impl From<&Plan> for PlanSummary {
             operations: plan.operations.len(),
             groups: plan.groups.iter().map(GroupDocument::from).collect(),
         }
+    }
+}
+
+/// What is served of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ServingDocument {
+    /// The plan, what was served before a freeze, or the initial probability.
+    pub serving: &'static str,
+    /// Since when it is not the plan.
+    pub serving_since: Option<DateTime<Utc>>,
+}
+
+/// What is served of a plan.
+#[must_use]
+pub fn serving(plan: &Plan) -> ServingDocument {
+    ServingDocument {
+        serving: serving_label(plan.serving()).value(),
+        serving_since: plan.steered.as_ref().map(|steered| date(steered.since)),
+    }
+}
+
+/// The name of what is served in the API, in logs and in metrics.
+#[must_use]
+pub fn serving_label(serving: Serving) -> ServingLabel {
+    match serving {
+        Serving::Plan => ServingLabel::Plan,
+        Serving::Freeze => ServingLabel::Freeze,
+        Serving::Observe => ServingLabel::Observe,
     }
 }
 

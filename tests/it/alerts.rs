@@ -21,6 +21,7 @@ use world::World;
 const WITH_A_FAULT: [&str; 36] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
+    "WeirEmergency",
     "WeirFloorsInfeasible",
     "WeirGroupFloorsInfeasible",
     "WeirAgentsMissing",
@@ -84,6 +85,7 @@ async fn alerts_about_the_fleet_fire_and_clear() {
         fleet::wild_claims,
         fleet::minted_names,
         fleet::strategy_not_applied,
+        fleet::emergency,
         fleet::too_many_names,
     );
 }

@@ -1,6 +1,7 @@
 //! The operators' commands, as programs against a running Weir.
 
 mod changes;
+mod controls;
 mod recorded;
 mod which;
 

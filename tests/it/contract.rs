@@ -99,6 +99,8 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
         ("GET /strategies.json", "If-None-Match"),
+        ("DELETE /v1/emergency", "If-Match"),
+        ("DELETE /v1/freeze", "If-Match"),
         ("DELETE /v1/rules/{id}", "If-Match"),
         ("POST /v1/boosts", "If-Match"),
         ("POST /v1/configuration/rollback", "If-Match"),
@@ -110,7 +112,10 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
         ("PUT /v1/budget", "If-Match"),
         ("PUT /v1/configuration", "If-Match"),
         ("PUT /v1/coverage", "If-Match"),
+        ("PUT /v1/emergency", "If-Match"),
+        ("PUT /v1/freeze", "If-Match"),
         ("PUT /v1/lower-bound", "If-Match"),
+        ("PUT /v1/mode", "If-Match"),
         ("PUT /v1/rules/{id}", "If-Match"),
     ];
     let recorded = routes()

@@ -14,6 +14,7 @@ mod chart;
 mod command_line;
 mod configuration;
 mod contract;
+mod controls;
 mod crash;
 mod dashboard;
 mod deployment;

@@ -34,7 +34,10 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
     let first = shown.headers()["etag"].to_str().unwrap().to_owned();
     assert!(first.starts_with("\"1-"), "{first}");
     let shown: Value = shown.json().await.unwrap();
-    assert_eq!(shown, json!({ "traces_per_second": 10.0, "revision": 1 }));
+    assert_eq!(
+        shown,
+        json!({ "traces_per_second": 10.0, "traces_per_month": 26298000.0, "revision": 1 })
+    );
 
     let fifty = json!({ "traces_per_second": 50 });
     assert_eq!(put(&app, None, fifty.clone()).await.0, 428);
@@ -52,7 +55,10 @@ async fn the_budget_is_changed_by_whoever_has_seen_it() {
     let (status, written) = put(&app, Some(&weak), fifty.clone()).await;
     assert_eq!(
         (status, written),
-        (200, json!({ "traces_per_second": 50.0, "revision": 2 }))
+        (
+            200,
+            json!({ "traces_per_second": 50.0, "traces_per_month": 131490000.0, "revision": 2 })
+        )
     );
     assert_eq!(
         put(&app, Some(&first), fifty).await.0,
@@ -89,7 +95,10 @@ async fn a_new_database_begins_with_the_flags_and_an_old_one_ignores_them() {
     ] {
         let app = TestApp::start(directory.path(), &flags).await;
         let (_, shown) = app.admin_get("/v1/budget").await;
-        assert_eq!(shown, json!({ "traces_per_second": 77.0, "revision": 1 }));
+        assert_eq!(
+            shown,
+            json!({ "traces_per_second": 77.0, "traces_per_month": 202494600.0, "revision": 1 })
+        );
         let (_, whole) = app.admin_get("/v1/configuration").await;
         assert_eq!(whole["initial_probability"], 0.25);
         app.stop().await;

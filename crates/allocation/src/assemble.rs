@@ -45,6 +45,7 @@ pub(super) fn assemble(
         agents: trust.agents,
         rates: trust.rates,
         claims: trust.claims,
+        steered: None,
     }
 }
 
@@ -60,6 +61,7 @@ fn fleet(
     let shares = decision.operations.iter().map(|plan| plan.share);
     FleetPlan {
         budget: amount(policy.budget),
+        cost_per_trace: policy.cost_per_trace,
         offered,
         expected_sampled: exact_sum(shares) + decided.lower_bound_cost,
         observed_offered: decided.observed_offered,

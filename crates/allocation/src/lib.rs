@@ -18,7 +18,7 @@ use estimate::{
 use judge::figures;
 pub use model::tuning;
 use model::{fleet_plan, interval, names, operation_plan, plan, policy, window};
-use serve::{clock, deadband, instructed, preview, served, stand, trim};
+use serve::{clock, deadband, instructed, preview, served, stand, steer, trim};
 use share::{
     assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum,
     unknown,
@@ -33,6 +33,7 @@ pub use fleet_plan::{FleetPlan, Hold};
 pub use listing::{LISTED_MAX, magnitude};
 pub use model::agents::{AgentRate, AgentState, Claim};
 pub use model::polls::PollState;
+pub use model::steered::{Kept, KeptService, Serving, Steered};
 pub use names::{
     AgentId, AgentName, GroupName, NameError, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE,
     OperationId, OperationName, ServiceId, ServiceName,
@@ -66,6 +67,9 @@ pub struct Inputs<'a> {
     /// The part of the windows' counts that could be read, in [0, 1]: 1 unless stored
     /// counts are damaged or of a newer format. Nothing is raised under 1.
     pub readable: f64,
+    /// What the probabilities that SDKs held in the newest window had been multiplied by after the plan, in the
+    /// mean, in [0, 1]: 1 unless operators cut them at once.
+    pub cut: f64,
     /// The constants: always [`Tuning::DEFAULT`] but where the worth of a part is measured.
     pub tuning: &'a Tuning,
 }
@@ -79,6 +83,7 @@ impl<'a> Inputs<'a> {
             windows,
             retired: &[],
             readable: 1.0,
+            cut: 1.0,
             tuning: &Tuning::DEFAULT,
         }
     }

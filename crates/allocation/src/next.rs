@@ -5,7 +5,7 @@
 //!    changed.
 //! 3. [`Guarantees`] sets aside what SDKs keep by themselves, [`Rules`] bounds each operation, and [`decide`] shares
 //!    the budget (`share/`). If nobody is heard and nothing was changed, [`stand`] leaves all as it was.
-//! 4. [`assemble`] writes everything into the plan.
+//! 4. [`assemble`] writes everything into the plan, and [`steered`] what is served in place of it, if anything is.
 //!
 //! docs/allocation.md has the mathematics, [`Tuning`](super::Tuning) every constant.
 
@@ -23,6 +23,7 @@ use super::served::{self, Due};
 use super::solve::{amount, probability};
 use super::stand::stand;
 use super::state;
+use super::steer::steered;
 use super::tally::SortedCounts;
 use super::trim::Kept;
 use super::trust::bases::{self, Unsaid};
@@ -43,12 +44,15 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
     let inputs = Inputs {
         retired: &retired,
         readable: probability(inputs.readable, 0.0),
+        cut: probability(inputs.cut, 1.0),
         ..inputs
     };
     let mut seen = Seen::read(previous, &inputs);
     let known = mem::take(&mut seen.state.known);
     let decided = decided(previous, policy, &inputs, &seen, known, window);
-    assemble(previous, policy, &inputs, seen, decided, window)
+    let mut plan = assemble(previous, policy, &inputs, seen, decided, window);
+    plan.steered = steered(previous, policy, &plan, &inputs.tuning.share.unknown);
+    plan
 }
 
 /// Decides by what is known of each operation.
@@ -69,13 +73,18 @@ fn decided(
     let later = tuning.estimate.operation.later();
     let newest = inputs.windows.last();
     let unsaid = newest.map_or_else(Unsaid::default, Unsaid::of);
-    let due = Due::of(previous, tally, later, &unsaid);
+    let due = Due::of(previous, tally, later, &unsaid).cut(inputs.cut);
+    // What SDKs held says nothing of how well plans foresee and are applied.
+    let is_steered = previous.steered.is_some() || inputs.cut < 1.0;
+    let lower_bound_cost = previous.served_lower_bound_cost() * inputs.cut;
     let kept = Kept {
         tally,
         due,
-        lower_bound: before.lower_bound_cost * tally.seconds * trust.covered,
+        lower_bound: lower_bound_cost * tally.seconds * trust.covered,
         part,
         claimed: !trust.claims.is_empty(),
+        steered: is_steered,
+        turned: previous.serving() != policy.serving,
     };
     let trim = before.trim.after(previous, kept, budget, tuning);
     let clock = before.clock.factor(window, later, &tuning.serve.clock);
@@ -116,6 +125,7 @@ fn decided(
     let changed = served::note(previous, &mut decision.operations);
     let newest = tally.per_second(due.newest);
     let clock = &before.clock;
+    let part = if is_steered { 0.0 } else { part };
     Decided {
         offered,
         lower_bound: bound.traces_per_second,
@@ -125,7 +135,7 @@ fn decided(
         observed_sampled: tally.per_second(tally.sampled + due.held * (1.0 - due.known)),
         trim,
         figures: Figures {
-            due_sampled: tally.per_second(due.held) + before.lower_bound_cost * trust.covered,
+            due_sampled: tally.per_second(due.held) + lower_bound_cost * trust.covered,
             changed,
             ..Figures::of(&rules, &decision.operations, decision.level)
         },

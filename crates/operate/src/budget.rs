@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::Service;
@@ -10,15 +10,24 @@ use crate::change::{self, CONFIGURATION, Consent, Proposal, comparable};
 use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::Outcome;
+use crate::mode::tell_serving;
 use crate::output::Output;
 use crate::words::{a_month, change as moved, field, number, percent, text};
 
 /// Flags of `weir budget`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The new budget, in traces per second; without it, the budget is shown
+    /// The new budget; without it, the budget is shown
     #[arg(value_name = "TRACES_PER_SECOND")]
     budget: Option<f64>,
+    /// What the budget is stated in. Spans and bytes need `cost` in the configuration: what a trace costs
+    #[arg(
+        long,
+        value_name = "UNIT",
+        default_value = "traces_per_second",
+        requires = "budget"
+    )]
+    unit: Unit,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -27,18 +36,37 @@ pub struct Args {
     connect: Connect,
 }
 
+/// The units of a budget, as the fields of the configuration.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Unit {
+    /// Traces per second
+    TracesPerSecond,
+    /// Spans per second
+    SpansPerSecond,
+    /// Gigabytes a month
+    GigabytesPerMonth,
+}
+
 pub async fn run(args: Args, service: Service) -> Outcome {
     let client = args.connect.client()?;
     match args.budget {
-        Some(budget) => set(&client, budget, args.consent, service).await,
+        Some(budget) => {
+            let budget = match args.unit {
+                Unit::TracesPerSecond => json!({ "traces_per_second": budget }),
+                Unit::SpansPerSecond => json!({ "spans_per_second": budget }),
+                Unit::GigabytesPerMonth => json!({ "gigabytes_per_month": budget }),
+            };
+            set(&client, budget, args.consent, service).await
+        }
         None => show(&client, args.output).await,
     }
 }
 
-async fn set(client: &Client, budget: f64, consent: Consent, service: Service) -> Outcome {
+async fn set(client: &Client, budget: Value, consent: Consent, service: Service) -> Outcome {
     let running = client.versioned(CONFIGURATION).await?;
     let mut document = comparable(&running.body);
-    document["budget"]["traces_per_second"] = json!(budget);
+    document["budget"] = budget;
     let proposal = Proposal::of(document, &running, service)?;
     change::propose(client, &running, &proposal, consent).await
 }
@@ -49,8 +77,16 @@ async fn show(client: &Client, output: Output) -> Outcome {
     let all = json!({"budget": budget, "plan": plan});
     output.print(&all, || {
         let traces = field(&budget, "traces_per_second");
+        let stated = [
+            ("spans_per_second", "spans/s"),
+            ("gigabytes_per_month", "GB a month"),
+        ];
+        let stated = stated.iter().find_map(|(field, unit)| {
+            Some(format!("{} {unit}, which is ", number(budget[*field].as_f64()?)))
+        });
         anstream::println!(
-            "Budget: {} traces/s, {} traces a month.",
+            "Budget: {}{} traces/s, {} traces a month.",
+            stated.unwrap_or_default(),
             number(traces),
             a_month(traces)
         );
@@ -85,6 +121,11 @@ pub fn tell_plan(plan: &Value) {
         number(field(plan, "operations")),
         number(field(plan, "services")),
     );
+    if plan["serving"] != "plan" {
+        tell_serving(plan);
+        let served = field(plan, "served_sampled_traces_per_second");
+        anstream::println!("Expected by what is served: {} traces/s.", number(served));
+    }
     let missing = field(plan, "missing_traces_per_second");
     if missing > 0.0 {
         anstream::println!("Floors are not met by {} traces/s.", number(missing));

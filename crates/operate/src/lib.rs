@@ -15,11 +15,14 @@ mod client;
 mod connect;
 mod difference;
 mod document;
+mod emergency;
 mod explain;
 mod failure;
+mod freeze;
 mod history;
 mod jaeger;
 mod manual;
+mod mode;
 mod output;
 mod plans;
 mod replicas;
@@ -93,6 +96,12 @@ pub enum Command {
     Rules(rules::Args),
     /// Raise the probability of an operation for some time
     Boost(boost::Args),
+    /// Stop plans from changing what is served, or end that
+    Freeze(freeze::Args),
+    /// Cut everything that is served at once, for some time, or end that
+    Emergency(emergency::Args),
+    /// Say whether plans are served, or only computed and shown
+    Mode(mode::Args),
     /// Make an earlier revision of the configuration the newest again
     Rollback(rollback::Args),
     /// Take over the settings of another system
@@ -121,6 +130,9 @@ pub async fn run(command: Command, service: Service) -> ExitCode {
         Command::Apply(args) => apply::apply(args, service).await,
         Command::Rules(args) => rules::run(args).await,
         Command::Boost(args) => boost::run(args).await,
+        Command::Freeze(args) => freeze::run(args).await,
+        Command::Emergency(args) => emergency::run(args).await,
+        Command::Mode(args) => mode::run(args).await,
         Command::Rollback(args) => rollback::run(args).await,
         Command::Import(args) => jaeger::run(args, service).await,
         Command::Completions(args) => manual::completions(&args, service),

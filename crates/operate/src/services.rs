@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
+use crate::mode::tell_serving;
 use crate::output::Output;
 use crate::table::Table;
 use crate::words::{a_month, field, number, percent, text};
@@ -64,8 +65,13 @@ pub async fn run(args: Args) -> Outcome {
             anstream::println!("No service is known yet: no plan has been made of any count.");
             return;
         }
-        let budget = plan.map_or(0.0, |plan| field(&plan, "budget_traces_per_second"));
+        let budget = plan.as_ref();
+        let budget = budget.map_or(0.0, |plan| field(plan, "budget_traces_per_second"));
         table(&services, budget).print();
+        if let Some(plan) = plan.as_ref().filter(|plan| plan["serving"] != "plan") {
+            anstream::println!("This is what plans would keep.");
+            tell_serving(plan);
+        }
         let more = found - services.len() as f64;
         if more > 0.0 {
             anstream::println!("… and {} more (--limit)", number(more));

@@ -31,10 +31,11 @@ pub(super) const WHOLE_ROOM: usize = 2 * WHOLE_BYTES;
 const TOLD_BYTES: usize = 1024;
 
 /// Changes a part of the newest revision if the condition holds for it, and returns the new
-/// revision. Errors name fields relative to the part.
+/// revision. Errors name fields of the part relative to it.
 pub(super) async fn change(
     admin: &Admin,
     condition: &Condition,
+    part: &str,
     change: impl Fn(&mut Configuration),
 ) -> Result<(Configuration, ConfigurationRevision), Problem> {
     let changed = |held: &ConfigurationRevision| {
@@ -45,10 +46,9 @@ pub(super) async fn change(
     let written = write(admin, condition, Force::No, changed).await;
     written.map_err(|problem| match problem {
         Problem::Invalid { field, detail } => {
-            let field = match field.split_once('.') {
-                Some((_, rest)) => rest.to_owned(),
-                None => field,
-            };
+            let own = field.strip_prefix(part);
+            let own = own.and_then(|rest| rest.strip_prefix('.'));
+            let field = own.map_or(field.clone(), str::to_owned);
             Problem::Invalid { field, detail }
         }
         other => other,

@@ -35,7 +35,9 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, Problem> {
     let condition = Condition::of(&request)?.doing(AuditAction::CoverageChanged);
     let coverage: Coverage = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
-    let changed = configuration::change(&admin, &condition, |held| held.coverage = coverage);
+    let changed = configuration::change(&admin, &condition, "coverage", |held| {
+        held.coverage = coverage
+    });
     let (_, revision) = changed.await?;
     tracing::info!(
         revision = revision.revision,

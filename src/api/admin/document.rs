@@ -43,7 +43,8 @@ pub(super) async fn replace(
     let (configuration, revision) = replaced.await?;
     tracing::info!(
         revision = revision.revision,
-        traces_per_second = configuration.budget.traces_per_second,
+        budget = configuration.budget.amount(),
+        unit = configuration.budget.unit(),
         groups = configuration.groups.len(),
         services = configuration.services.len(),
         rules = configuration.rules.len(),
@@ -108,7 +109,8 @@ pub(super) async fn roll_back(
     tracing::info!(
         revision = revision.revision,
         rolled_back_to = number,
-        traces_per_second = configuration.budget.traces_per_second,
+        budget = configuration.budget.amount(),
+        unit = configuration.budget.unit(),
         "the configuration was rolled back"
     );
     Ok(answer(&configuration, &revision))

@@ -120,7 +120,7 @@ impl<'s> Named<'s> {
             known: known.filter(|known| known.of(service).is_some()),
             service,
             served: HashMap::new(),
-            otherwise: Served::default(snapshot.plan().fleet.default_probability),
+            otherwise: Served::default(snapshot.served_fleet_default()),
             set: Vec::new(),
         };
         let (Some(heard), Some(held)) = (named.heard(), snapshot.service(service)) else {
@@ -130,8 +130,10 @@ impl<'s> Named<'s> {
             return named;
         }
         let listed = snapshot.operations(held).filter(|(_, of)| of.is_listed());
-        named.served = listed.map(|(name, of)| (name, Served::of(of))).collect();
-        named.otherwise = Served::default(held.default_probability);
+        named.served = listed
+            .map(|(name, of)| (name, served(snapshot, of)))
+            .collect();
+        named.otherwise = Served::default(snapshot.served_default(held.id));
         let configured = tokio::time::timeout(TIME_LIMIT, configuration::current(admin)).await;
         if let Ok(Ok((configuration, _))) = configured
             && let Some(settings) = configuration.services.get(service)
@@ -158,13 +160,17 @@ impl<'s> Named<'s> {
     }
 
     /// What final names mean for an operation, in sentences.
-    pub fn said(&self, name: &str, operation: &OperationPlan) -> Vec<String> {
+    pub fn said(&self, name: &str, snapshot: &Snapshot, operation: &OperationPlan) -> Vec<String> {
         let Some(heard) = self.heard() else {
             return Vec::new();
         };
         let mut said = Vec::new();
         if let Some(names) = heard.under(name) {
-            said.push(one_probability(name, operation.probability, names.len()));
+            said.push(one_probability(
+                name,
+                snapshot.served(operation),
+                names.len(),
+            ));
             let set = self.set.iter();
             let mut set = set.filter(|set| heard.asked_instead_of(set) == Some(name));
             if let Some(first) = set.next() {
@@ -172,11 +178,23 @@ impl<'s> Named<'s> {
             }
         }
         if let Some(start) = heard.asked_instead_of(name) {
-            let served = self.served.get(start).copied().unwrap_or(self.otherwise);
-            said.push(which_applies(operation, start, served));
+            let asked = self.served.get(start).copied().unwrap_or(self.otherwise);
+            said.push(which_applies(
+                operation,
+                served(snapshot, operation),
+                start,
+                asked,
+            ));
         }
         said
     }
+}
+
+/// What SDKs may hold of an operation.
+fn served(snapshot: &Snapshot, operation: &OperationPlan) -> Served {
+    let factor = snapshot.cuts().factor();
+    let (now, before) = (snapshot.uncut(operation), snapshot.uncut_before(operation));
+    Served::between(factor * now, factor * before)
 }
 
 /// The settings of operations that samplers are not asked with, each with what it means.

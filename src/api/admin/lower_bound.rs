@@ -40,7 +40,9 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, Problem> {
     let condition = Condition::of(&request)?.doing(AuditAction::LowerBoundChanged);
     let reserved: LowerBound = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
-    let changed = configuration::change(&admin, &condition, |held| held.lower_bound = reserved);
+    let changed = configuration::change(&admin, &condition, "lower_bound", |held| {
+        held.lower_bound = reserved
+    });
     let (_, revision) = changed.await?;
     tracing::info!(
         revision = revision.revision,

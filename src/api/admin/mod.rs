@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod budget;
 mod configuration;
+mod controls;
 mod coverage;
 pub mod docs;
 mod document;
@@ -110,6 +111,30 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/v1/me", Need::Anyone, || to(me::show)),
     Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
     Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)).query(&["reason"]),
+    Route::new("GET", "/v1/mode", Need::Viewer, || to(controls::show_mode)),
+    Route::new("PUT", "/v1/mode", Need::Operator, || {
+        to(controls::change_mode)
+    })
+    .query(&["reason"]),
+    Route::new("GET", "/v1/freeze", Need::Viewer, || {
+        to(controls::show_freeze)
+    }),
+    Route::new("PUT", "/v1/freeze", Need::Operator, || to(controls::freeze)).query(&["reason"]),
+    Route::new("DELETE", "/v1/freeze", Need::Operator, || {
+        to(controls::end_freeze)
+    })
+    .query(&["reason"]),
+    Route::new("GET", "/v1/emergency", Need::Viewer, || {
+        to(controls::show_emergency)
+    }),
+    Route::new("PUT", "/v1/emergency", Need::Operator, || {
+        to(controls::emergency)
+    })
+    .query(&["reason"]),
+    Route::new("DELETE", "/v1/emergency", Need::Operator, || {
+        to(controls::end_emergency)
+    })
+    .query(&["reason"]),
     Route::new("GET", "/v1/coverage", Need::Viewer, || to(coverage::show)),
     Route::new("PUT", "/v1/coverage", Need::Operator, || {
         to(coverage::change)

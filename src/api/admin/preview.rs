@@ -196,11 +196,9 @@ fn effect(
     listed: (usize, usize),
 ) -> (Compared, Vec<Missing>) {
     let names = admin.dictionary.names();
-    let policy = configuration.policy(
-        before.configuration_revision,
-        &names,
-        admin.clock.timestamp(),
-    );
+    let (revision, now) = (before.configuration_revision, admin.clock.timestamp());
+    let matches = admin.matches.of(configuration, &names);
+    let policy = configuration.policy_with(&matches, revision, &names, now, Some(before));
     let after = preview(before, &policy);
     let missing = missing(&policy, &after);
     (Compared::between(before, &after, &names, listed), missing)

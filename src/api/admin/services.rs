@@ -12,12 +12,12 @@ use super::final_names::{Named, Span};
 use super::rules::{PlannedRules, RuleOfOperation};
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
-use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Tuning, Window};
+use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Serving, Tuning, Window};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::Label;
-use crate::view::explanation::ReasonDocument;
+use crate::view::explanation::{ReasonDocument, instead};
 use crate::view::final_names::FinalNameDocument;
 use crate::view::minted::{EXAMPLES, seen_once};
 use crate::view::not_applied::Applied;
@@ -87,6 +87,7 @@ struct ServiceDocument {
     part_of_budget: f64,
     traces_per_month: f64,
     default_probability: f64,
+    planned_default_probability: f64,
     instances: f64,
     lower_bound_traces_per_second: f64,
     group: Option<String>,
@@ -176,9 +177,10 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
         observed_sampled_traces_per_second: None,
         part_of_budget: 0.0,
         traces_per_month: 0.0,
-        default_probability: held.default_probability,
+        default_probability: snapshot.served_default(held.id),
+        planned_default_probability: plan.default_probability(held.id),
         instances: held.instances,
-        lower_bound_traces_per_second: held.lower_bound,
+        lower_bound_traces_per_second: snapshot.strategy(held).lower_bound,
         group: group.map(|group| group.name.as_str().to_owned()),
         level_traces_per_second: finite(plan.level(held.id)),
         names_return: planned.map_or(1.0, |of| f64::from(of.names_return)),
@@ -191,11 +193,12 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();
-    for (name, operation) in snapshot.operations(held) {
+    for (name, place) in snapshot.places(held) {
+        let operation = &plan.operations[place];
         if seen_once(operation) {
             once.push((Reverse(operation.operation), name));
         }
-        applied.add(operation);
+        applied.add(plan, place);
         document.operations += 1;
         document.offered_per_second += operation.offered;
         document.share_traces_per_second += operation.share;
@@ -204,7 +207,8 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
     document.observed_sampled_traces_per_second = figures.observed;
     document.part_of_budget = part_of_budget(plan, figures.kept);
     document.traces_per_month = traces_per_month(figures.kept);
-    let known = plan.sampled_known(held.id);
+    // While Weir only observes, SDKs need not ask yet.
+    let known = plan.sampled_known(held.id) && plan.serving() != Serving::Observe;
     document.applies_strategy = applied.verdict().filter(|_| known);
     once.sort_unstable();
     let newest = once.iter().take(EXAMPLES);
@@ -228,7 +232,10 @@ struct OperationDocument {
     offered_per_second: f64,
     window_offered: u64,
     window_sampled: Option<u64>,
+    /// What its SDKs are told now.
     probability: f64,
+    /// What the plan decides: the same, unless operators keep or cut what is served.
+    planned_probability: f64,
     share_traces_per_second: f64,
     listed: bool,
     binding: &'static str,
@@ -266,12 +273,12 @@ pub(super) async fn operations(
     let documents = found.iter().map(|(name, operation)| {
         let rules = planned.as_ref();
         let rules = rules.map(|rules| rules.of_operation(&service, name, operation));
-        operation_document(plan, &named, rules, name, operation)
+        operation_document(&snapshot, &named, rules, name, operation)
     });
     let document = Operations {
         plan: plan.number,
         service: &service,
-        default_probability: held.default_probability,
+        default_probability: snapshot.served_default(held.id),
         operations: documents.collect(),
         final_names: named.span(),
         next,
@@ -284,12 +291,13 @@ pub(super) async fn operations(
 }
 
 fn operation_document(
-    plan: &Plan,
+    snapshot: &Snapshot,
     named: &Named<'_>,
     rules: Option<Vec<RuleOfOperation>>,
     name: &str,
     operation: &OperationPlan,
 ) -> OperationDocument {
+    let plan = snapshot.plan();
     let decided = RuleOfOperation::sentence(rules.as_deref().unwrap_or_default());
     let known = plan.sampled_known(operation.service);
     OperationDocument {
@@ -297,13 +305,19 @@ fn operation_document(
         offered_per_second: operation.offered,
         window_offered: operation.window_offered,
         window_sampled: known.then_some(operation.window_sampled),
-        probability: operation.probability,
+        probability: snapshot.served(operation),
+        planned_probability: operation.probability,
         share_traces_per_second: operation.share,
         listed: operation.is_listed(),
         binding: binding_label(operation.binding).value(),
         reason: ReasonDocument::of(plan, operation)
             .and(&decided)
-            .and(&named.said(name, operation)),
+            .and(&instead(
+                plan,
+                snapshot.served(operation),
+                snapshot.cuts().factor(),
+            ))
+            .and(&named.said(name, snapshot, operation)),
         rules,
         final_names: named.under(name, operation),
     }

@@ -139,10 +139,7 @@ fn a_rule_applies_from_its_start_until_it_expires() {
     let without = configuration(json!({}), json!({}));
     let same = |second| policy(&with, second) == policy(&without, second);
     assert_eq!([9, 10, 19, 20].map(same), [true, false, false, true]);
-    assert_eq!(
-        policy(&with, 19).budget,
-        without.budget.traces_per_second + 7.0
-    );
+    assert_eq!(policy(&with, 19).budget, without.budget.amount() + 7.0);
     let changes = |from, to| RuleChanges::between(&with.rules, at(from), at(to));
     assert_eq!(changes(9, 10).began, ["boost"]);
     assert_eq!(changes(19, 20).ran_out, ["boost"]);

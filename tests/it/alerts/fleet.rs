@@ -200,6 +200,28 @@ pub async fn strategy_not_applied(world: Arc<World>) {
     weir.app.stop().await;
 }
 
+/// Operators cut everything that is served; then they end it. What SDKs keep meanwhile is what they are told.
+pub async fn emergency(world: Arc<World>) {
+    let job = "weir-emergency";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    world.clears(job, "WeirEmergency").await;
+    let url = format!("{}/v1/emergency", weir.app.admin);
+    let asked = json!({ "factor": 0.1, "owner": "ann", "reason": "a test", "for_seconds": 3600 });
+    let put = weir
+        .app
+        .client
+        .put(&url)
+        .header("If-Match", "*")
+        .json(&asked);
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    world.fires(job, "WeirEmergency").await;
+    world.clears(job, "WeirProbabilitiesNotApplied").await;
+    let delete = weir.app.client.delete(&url).header("If-Match", "*");
+    assert_eq!(delete.send().await.unwrap().status(), 200);
+    world.clears(job, "WeirEmergency").await;
+    weir.app.stop().await;
+}
+
 /// An agent reports names with ids in them; then it does not.
 pub async fn minted_names(world: Arc<World>) {
     let job = "weir-minted";

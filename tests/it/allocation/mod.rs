@@ -23,4 +23,5 @@ mod silence;
 mod solver;
 mod states;
 mod steady;
+mod steered;
 mod trust;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir::allocation::{GroupName, OperationName, ServiceName};
 use weir::configuration::{
-    BoundsSettings, Configuration, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX,
+    BoundsSettings, Configuration, Cost, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX,
     ServiceSettings,
 };
 
@@ -144,6 +144,10 @@ fn a_document_with_everything_that_is_allowed_fits() {
         let name = longest(number, GroupName::LONGEST);
         whole.groups.insert(name, GroupSettings::default());
     }
+    let cost = Cost {
+        spans_per_trace: Some(12_345.678_901_234_567),
+        bytes_per_span: Some(12_345.678_901_234_567),
+    };
     let each = OPERATIONS_MAX / SERVICES_MAX;
     for number in 0..SERVICES_MAX {
         let operations = (0..each).map(|at| (longest(at, OperationName::LONGEST), bounds));
@@ -151,6 +155,7 @@ fn a_document_with_everything_that_is_allowed_fits() {
             group: Some(longest(0, GroupName::LONGEST)),
             floor_traces_per_second: Some(0.123_456_789_012_345_67),
             cap_traces_per_second: Some(123_456.789_012_345_67),
+            cost,
             each: bounds,
             operations: operations.collect(),
         };

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod audit;
+mod controls;
 mod exports;
 pub mod faults;
 mod lists;
@@ -116,7 +117,7 @@ struct Part {
     bytes: usize,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 7] = [
     Part {
         path: "/v1/budget",
         fine: || json!({ "traces_per_second": 50 }),
@@ -139,6 +140,24 @@ const PARTS: [Part; 4] = [
         path: "/v1/lower-bound",
         fine: || json!({ "reserve_traces_per_second": 5 }),
         wrong: || json!({ "reserve_traces_per_second": 1e10 }),
+        bytes: 16 << 10,
+    },
+    Part {
+        path: "/v1/mode",
+        fine: || json!({ "mode": "observe" }),
+        wrong: || json!({ "mode": "off" }),
+        bytes: 16 << 10,
+    },
+    Part {
+        path: "/v1/freeze",
+        fine: || json!({ "owner": "ann", "reason": "a test", "expires": "never" }),
+        wrong: || json!({ "owner": "ann", "reason": "" }),
+        bytes: 16 << 10,
+    },
+    Part {
+        path: "/v1/emergency",
+        fine: || json!({ "factor": 0.5, "owner": "ann", "reason": "a test", "for_seconds": 600 }),
+        wrong: || json!({ "factor": 1.5, "owner": "ann", "reason": "a test" }),
         bytes: 16 << 10,
     },
 ];
@@ -240,6 +259,7 @@ pub async fn in_operation(given: &mut Given) {
     for part in &PARTS {
         configuration(given, &app, part).await;
     }
+    controls::in_operation(given, &app).await;
     rules::in_operation(given, &app).await;
     whole::preview(given, &app).await;
     whole::revisions(given, &app).await;
@@ -357,6 +377,9 @@ async fn slow_bodies(given: &mut Given, app: &TestApp) {
         ("PUT", rules::RULE),
         ("POST", rules::BOOSTS),
         ("POST", whole::ROLLBACK),
+        ("PUT", "/v1/mode"),
+        ("PUT", "/v1/freeze"),
+        ("PUT", "/v1/emergency"),
     ];
     let ruled = ruled.map(|(method, path)| {
         let asked = ask(&app.admin, method, &path.replace("{id}", "a"));

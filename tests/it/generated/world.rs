@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 use weir::allocation::{OVERFLOW_NAME, OperationId, Plan};
 use weir::clock::Clock;
-use weir::configuration::Configuration;
+use weir::configuration::{Budget, Configuration};
 use weir::store::sqlite::SqliteStore;
 use weir::store::{ConfigurationWrite, DictionaryCursor, Store, StoreError};
 
@@ -359,7 +359,7 @@ async fn change(store: &dyn Store, now: DateTime<Utc>, op: &Op) -> Result<(), St
         let mut configuration = Configuration::read(&revision).expect("it was checked");
         match *op {
             Op::Budget { traces_per_second } => {
-                configuration.budget.traces_per_second = traces_per_second;
+                configuration.budget = Budget::TracesPerSecond(traces_per_second);
             }
             Op::Coverage {
                 probability,

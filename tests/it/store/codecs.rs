@@ -30,6 +30,8 @@ fn as_in_0_1_0(mut plan: Plan) -> Plan {
         balance: plan.fleet.trim.factor,
         ..Trim::default()
     };
+    plan.fleet.cost_per_trace = 0.0;
+    plan.steered = None;
     plan.fleet.windows_read = 0;
     plan.fleet.polled = false;
     for service in &mut plan.services {

@@ -7,6 +7,8 @@ use crate::{Clock, Common, Trim};
 pub struct FleetPlan {
     /// The wanted sampled rate, in traces per second.
     pub budget: f64,
+    /// What a trace was reckoned to cost, in the unit in which operators state the budget; 0 if that is traces.
+    pub cost_per_trace: f64,
     /// The offered rate that is planned for, in root requests per second: the sum of the operations'
     /// estimates. Operations that are no longer reported are left out.
     pub offered: f64,

@@ -8,5 +8,6 @@ pub(crate) mod operation_plan;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod polls;
+pub(crate) mod steered;
 pub mod tuning;
 pub(crate) mod window;

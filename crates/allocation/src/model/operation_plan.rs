@@ -21,7 +21,8 @@ pub struct OperationPlan {
     pub belief_before: Option<Belief>,
     /// The traces per second the allocation gives it: its expected cost.
     pub share: f64,
-    /// What its SDKs are told, in [0, 1].
+    /// What the plan decides, in [0, 1]. [`Plan::served`](crate::Plan::served) is what its SDKs are told: this, unless
+    /// operators keep it as it was.
     pub probability: f64,
     /// How far the plan moved the probability: the one served before over this one, as a logarithm. In sixteenths;
     /// see [`OperationPlan::probability_before`].

@@ -7,7 +7,7 @@ use crate::tuning::share::Unknown;
 use crate::unknown::initial_probability;
 use crate::{
     AgentRate, AgentState, Basis, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy,
-    PollState, ServiceId, Timestamp, Whole, Window,
+    PollState, ServiceId, Steered, Timestamp, Whole, Window,
 };
 
 /// One interval's decision for the whole fleet.
@@ -43,6 +43,8 @@ pub struct Plan {
     pub rates: Vec<AgentRate>,
     /// The counts that are held apart, sorted.
     pub claims: Vec<Claim>,
+    /// What is served in place of what the plan decides; none if that is served.
+    pub steered: Option<Steered>,
 }
 
 impl Plan {
@@ -63,7 +65,7 @@ impl Plan {
         }
     }
 
-    /// What is served for operations of a service that the plan does not list.
+    /// What the plan decides for operations of a service that it does not list.
     #[must_use]
     pub fn default_probability(&self, service: ServiceId) -> f64 {
         self.service(service)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::solve::{Priority, amount, probability};
-use crate::{GroupName, OperationId, ServiceId, Source};
+use crate::{GroupName, OperationId, ServiceId, Serving, Source};
 
 /// The operators' configuration, checked, with ids in place of names.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +13,13 @@ pub struct Policy {
     /// Whether it asks for something else than the policy of the plan before, although the revision may be the
     /// same: what operators ask for may begin and end with time.
     pub changed: bool,
+    /// What is served of the plans.
+    pub serving: Serving,
     /// The wanted sampled rate of the whole fleet, in traces per second.
     pub budget: f64,
+    /// What a trace costs in the unit in which operators state the budget; 0 if that is traces. Only the next policy
+    /// depends on it.
+    pub cost_per_trace: f64,
     /// The exponent q of `weight · offered^q`, in [0, 1]: 0 gives equal shares, 1 one
     /// probability for all.
     pub weight_exponent: f64,
@@ -102,7 +107,9 @@ impl Policy {
         Self {
             revision: 1,
             changed: false,
+            serving: Serving::Plan,
             budget,
+            cost_per_trace: 0.0,
             weight_exponent: 0.0,
             initial_probability: 0.001,
             unseen_reserve_max: 0.05,

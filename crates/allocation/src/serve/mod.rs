@@ -6,4 +6,5 @@ pub(crate) mod instructed;
 pub(crate) mod preview;
 pub(crate) mod served;
 pub(crate) mod stand;
+pub(crate) mod steer;
 pub(crate) mod trim;

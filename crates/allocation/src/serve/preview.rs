@@ -11,7 +11,7 @@ use crate::{Figures, FleetPlan, Hold, Plan, Policy, served};
 
 /// The plan that `current` would settle at under another policy, if traffic stayed as it is.
 ///
-/// Raises take effect at once, nothing is held, and the deadband is off. What `current` observed of its
+/// Raises take effect at once, nothing is held, the deadband is off, and what is decided is served. What `current` observed of its
 /// window is copied. The result is for display: it has the number of `current`, and no plan follows it.
 #[must_use]
 pub fn preview(current: &Plan, policy: &Policy) -> Plan {
@@ -39,6 +39,7 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
         configuration_revision: policy.revision,
         fleet: FleetPlan {
             budget: amount(policy.budget),
+            cost_per_trace: policy.cost_per_trace,
             offered,
             expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
                 + lower_bound_cost,
@@ -58,6 +59,7 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
         agents: current.agents.clone(),
         rates: current.rates.clone(),
         claims: current.claims.clone(),
+        steered: None,
         ..*current
     }
 }

@@ -56,10 +56,10 @@ impl Due {
                 .map(|(count, held)| {
                     let (newest, before) = held.map_or_else(
                         || {
-                            let default = previous.default_probability(count.service);
+                            let default = previous.served_default(count.service);
                             (default, default)
                         },
-                        |held| (held.probability, held.probability_before()),
+                        |held| told(previous, held),
                     );
                     let offered = count.offered as f64;
                     (newest * offered, before * offered)
@@ -86,6 +86,28 @@ impl Due {
             shown: all_but(&unsaid.unshown),
             sampled_of_rest: unsaid.sampled,
         }
+    }
+
+    /// The same where SDKs held probabilities that had been multiplied by this factor.
+    pub(crate) fn cut(self, factor: f64) -> Self {
+        Self {
+            held: self.held * factor,
+            newest: self.newest * factor,
+            ..self
+        }
+    }
+}
+
+/// What the SDKs of an operation were told by a plan, and by the one before.
+fn told(previous: &Plan, held: &OperationPlan) -> (f64, f64) {
+    let kept = previous
+        .steered
+        .as_ref()
+        .and_then(|_| previous.served_of(held.operation));
+    match kept {
+        // The plan before served the same, unless it was the last that was served itself.
+        Some(kept) => (kept, kept),
+        None => (held.probability, held.probability_before()),
     }
 }
 

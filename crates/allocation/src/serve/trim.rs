@@ -58,6 +58,10 @@ pub(crate) struct Kept<'a> {
     pub part: f64,
     /// Whether counts in it are held apart.
     pub claimed: bool,
+    /// Whether SDKs held something else than the plan decided.
+    pub steered: bool,
+    /// Whether from now on another part of the plans is served than of the plan before.
+    pub turned: bool,
 }
 
 impl Kept<'_> {
@@ -80,14 +84,14 @@ impl Trim {
     ) -> Self {
         let constants = &tuning.serve.trim;
         let this = self.tamed(constants);
-        if previous.number == 0 || budget_now != previous.fleet.budget {
-            // What SDKs hold was decided for another budget, or guessed.
+        if previous.number == 0 || budget_now != previous.fleet.budget || kept.turned {
+            // What SDKs hold was decided for another budget, kept as it was, or guessed.
             return Self {
                 rest_windows: constants.rest_windows,
                 ..this
             };
         }
-        if kept.part < constants.covered || kept.claimed {
+        if kept.part < constants.covered || kept.claimed || kept.steered {
             return this;
         }
         if this.rest_windows > 0 {

@@ -121,7 +121,7 @@ impl Suspected {
         ids.sort_unstable();
         ids.dedup();
         let new = |service| {
-            let default = previous.default_probability(service);
+            let default = previous.served_default(service);
             Self {
                 service,
                 offered: vec![0; windows],
@@ -140,10 +140,11 @@ impl Suspected {
                 }
             }
         }
-        for plan in &previous.operations {
+        for (place, plan) in previous.operations.iter().enumerate() {
             if let Some(at) = hint.find(&all, &plan.service, |of| of.service) {
                 let (least, most) = all[at].served;
-                all[at].served = (least.min(plan.probability), most.max(plan.probability));
+                let served = previous.served(place);
+                all[at].served = (least.min(served), most.max(served));
             }
         }
         all

@@ -56,8 +56,20 @@ pub(super) fn effect(admin: &Admin, configuration: &Configuration, rules: &[&str
     without.rules.retain(|id, _| !rules.contains(&&**id));
     let matches = Matches::of(&with.rules, &names);
     let revision = plan.configuration_revision;
-    let after = preview(plan, &with.policy_with(&matches, revision, &names, now));
-    let before = preview(plan, &without.policy(revision, &names, now));
+    let after = preview(
+        plan,
+        &with.policy_with(&matches, revision, &names, now, Some(plan)),
+    );
+    let before = preview(
+        plan,
+        &without.policy_with(
+            &Matches::of(&without.rules, &names),
+            revision,
+            &names,
+            now,
+            Some(plan),
+        ),
+    );
     measured(
         &OperationPairs::between(&before, &after),
         &matches,

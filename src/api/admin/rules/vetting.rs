@@ -1,5 +1,5 @@
-//! What rules that are new or changed must keep to: all replicas can read them, they match something, and they
-//! leave others their fair floor.
+//! What must hold for what is new or changed: all replicas can read it, and rules match something and leave others
+//! their fair floor.
 
 use super::effect::{effect, refusal};
 use super::{Force, working};
@@ -17,15 +17,18 @@ pub(in crate::api::admin) async fn vet(
     force: Force,
 ) -> Result<Configuration, Problem> {
     let Differing { rules, aimed, pins } = Differing::between(admin, held, &configuration);
-    if rules == 0 {
+    let what = match configuration.newer_beside_rules(held) {
+        _ if rules > 0 => Some("rules"),
+        newer => newer,
+    };
+    let Some(what) = what else {
         return Ok(configuration);
-    }
+    };
     if admin.store.write_format().await? == WriteFormat::Previous {
-        return Err(Problem::Conflict(
-            "replicas of the release before cannot read rules: finish the upgrade with \
+        return Err(Problem::Conflict(format!(
+            "replicas of the release before cannot read {what}: finish the upgrade with \
              --write-format newest first"
-                .into(),
-        ));
+        )));
     }
     if force == Force::Restore || aimed.is_empty() && (pins.is_empty() || force == Force::Yes) {
         return Ok(configuration);

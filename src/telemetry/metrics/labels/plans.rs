@@ -13,6 +13,16 @@ labels! {
         Frozen = "frozen",
     }
 
+    /// What is served of plans.
+    ServingLabel as "serving" {
+        /// What the plan decides.
+        Plan = "plan",
+        /// What was served before a freeze.
+        Freeze = "freeze",
+        /// The initial probability: Weir only observes.
+        Observe = "observe",
+    }
+
     /// What decides an operation's share.
     BindingLabel as "binding" {
         /// The water level.

@@ -47,6 +47,8 @@ labels! {
         BootstrapToken = "bootstrap_token",
         /// Reads the keys of the provider of OpenID Connect.
         OidcFollower = "oidc_follower",
+        /// Cuts what is served while the configuration asks for it.
+        EmergencyFollower = "emergency_follower",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
         /// Writes final names.

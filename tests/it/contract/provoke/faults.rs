@@ -8,7 +8,8 @@ use weir::store::sqlite::SqliteStore;
 
 use super::whole::{REVISION, REVISIONS, preview_fails, rollback_fails};
 use super::{
-    Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, audit, post, put, rules,
+    Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, audit, controls, post, put,
+    rules,
 };
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
@@ -28,6 +29,7 @@ pub async fn without_the_database(given: &mut Given) {
         given.put(part, write, 503).await;
     }
     rules::failing(given, &app, 503).await;
+    controls::failing(given, &app, 503).await;
     rollback_fails(given, &app, 1, 503).await;
     preview_fails(given, &app, 503).await;
     given.get(&app, REVISIONS, "", 503).await;
@@ -99,6 +101,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
         given.put(part, write, 500).await;
     }
     rules::failing(given, &app, 500).await;
+    controls::failing(given, &app, 500).await;
     rollback_fails(given, &app, 1, 500).await;
     preview_fails(given, &app, 500).await;
     given.get(&app, REVISIONS, "", 500).await;
@@ -134,6 +137,7 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         given.put(part, write, 409).await;
     }
     rules::failing(given, &app, 409).await;
+    controls::failing(given, &app, 409).await;
     rollback_fails(given, &app, 2, 409).await;
     given.forget(&app, FORGET, 409).await;
     app.stop().await;

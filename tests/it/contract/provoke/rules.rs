@@ -31,18 +31,18 @@ fn boost() -> Value {
         "for_seconds": 60, "owner": "ann", "reason": "a test" })
 }
 
-struct Asked<'a> {
-    given: &'a mut Given,
-    app: &'a TestApp,
+pub struct Asked<'a> {
+    pub given: &'a mut Given,
+    pub app: &'a TestApp,
 }
 
 impl Asked<'_> {
-    fn request(&self, method: &str, path: &str, query: &str) -> RequestBuilder {
+    pub fn request(&self, method: &str, path: &str, query: &str) -> RequestBuilder {
         let url = format!("{}{}{query}", self.app.admin, path.replace("{id}", "a"));
         self.app.client.request(method.parse().unwrap(), url)
     }
 
-    async fn ask(
+    pub async fn ask(
         &mut self,
         (method, path): (&str, &str),
         request: RequestBuilder,
@@ -54,7 +54,7 @@ impl Asked<'_> {
     }
 
     /// Sends a body under any revision.
-    async fn write(&mut self, (method, path): (&str, &str), body: &Value, expected: u16) {
+    pub async fn write(&mut self, (method, path): (&str, &str), body: &Value, expected: u16) {
         let request = self
             .request(method, path, "")
             .header("If-Match", "*")
@@ -68,7 +68,7 @@ impl Asked<'_> {
     }
 
     /// What is wrong with any body and condition.
-    async fn refused(&mut self, (method, path): (&str, &str), fine: &Value) {
+    pub async fn refused(&mut self, (method, path): (&str, &str), fine: &Value) {
         let at = (method, path);
         let other = self.request(method, path, "").header("If-Match", "\"1\"");
         self.ask(at, other.json(fine), 412).await;

@@ -20,6 +20,10 @@ pub fn document() -> Value {
     });
     json!({
         "budget": { "traces_per_second": 50 },
+        "cost": { "spans_per_trace": 10, "bytes_per_span": 500 },
+        "mode": "observe",
+        "freeze": { "owner": "ann", "reason": "a test", "expires": "never" },
+        "emergency": { "factor": 0.5, "owner": "ann", "reason": "a test" },
         "coverage": { "probability": 0.5, "within_seconds": 60 },
         "initial_probability": 0.01, "unseen_reserve_max": 0.1, "weight_exponent": 0.5,
         "probability_min": 0.0001,
@@ -28,6 +32,7 @@ pub fn document() -> Value {
             "stock": { "group": "batch", "each": bounds },
             "checkout": {
                 "floor_traces_per_second": 1, "cap_traces_per_second": 40,
+                "cost": { "spans_per_trace": 20 },
                 "operations": { "GET /": bounds, "POST /cart": { "probability": 0.1 } },
             },
         },

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use weir::allocation::{
     AGES, AgentId, AgentRate, AgentState, Basis, Belief, Binding, COURSES, Claim, Clock, Common,
-    Course, Figures, FleetPlan, GroupName, GroupPlan, Hold, OperationId, OperationPlan, Plan,
-    PollState, Reason, SLOTS, ServiceId, ServicePlan, Source, Timestamp, Trim, Whole, Window,
+    Course, Figures, FleetPlan, GroupName, GroupPlan, Hold, Kept, KeptService, OperationId,
+    OperationPlan, Plan, PollState, Reason, SLOTS, ServiceId, ServicePlan, Serving, Source,
+    Steered, Timestamp, Trim, Whole, Window,
 };
 
 fn any_number() -> impl Strategy<Value = f64> {
@@ -47,7 +48,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_fleet()(
-        numbers in prop::collection::vec(any_number(), 19),
+        numbers in prop::collection::vec(any_number(), 20),
         windows_read in any::<u32>(),
         polled in any::<bool>(),
         hold in prop::sample::select(vec![Hold::None, Hold::CutsOnly, Hold::Frozen]),
@@ -61,9 +62,9 @@ prop_compose! {
         let [budget, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, lower_bound, lower_bound_cost, unseen_before,
-            peak]: [f64; 19] = numbers.try_into().expect("there are nineteen");
+            peak, cost_per_trace]: [f64; 20] = numbers.try_into().expect("there are twenty");
         FleetPlan {
-            budget, offered, expected_sampled, observed_offered, observed_sampled, level,
+            budget, cost_per_trace, offered, expected_sampled, observed_offered, observed_sampled, level,
             completeness, covered, hold, unseen_reserve, unseen_sampled, default_probability, missing,
             trend, trend_before, forecast_offered, trim, lower_bound, lower_bound_cost, common, common_before,
             clock,
@@ -213,8 +214,21 @@ prop_compose! {
         agents in prop::collection::vec(any_agent(), 0..10),
         rates in prop::collection::vec(any_rate(), 0..10),
         claims in prop::collection::vec(any_claim(), 0..4),
+        steered in prop::option::of((any::<bool>(), any::<i64>(), prop::array::uniform3(0.0f32..=1.0))),
     ) -> Plan {
         let count = groups.len();
+        let steered = steered.map(|(freezes, since, [base, served, lower_bound])| {
+            let kept = |place: usize| Kept { base, served: served / (1.0 + place as f32) };
+            Steered {
+                serving: if freezes { Serving::Freeze } else { Serving::Observe },
+                since: Timestamp(since),
+                default_probability: kept(7),
+                services: (0..services.len())
+                    .map(|place| KeptService { default_probability: kept(place), lower_bound })
+                    .collect(),
+                operations: (0..operations.len()).map(kept).collect(),
+            }
+        });
         Plan {
             number: head.0,
             term: head.1,
@@ -237,6 +251,7 @@ prop_compose! {
             agents,
             rates,
             claims,
+            steered,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The largest encoded size of an operation and of a service.
 
 use weir::allocation::{
-    AgentId, AgentRate, AgentState, Basis, Belief, Binding, OperationId, OperationPlan, Plan,
-    PollState, Reason, ServiceId, ServicePlan, Timestamp,
+    AgentId, AgentRate, AgentState, Basis, Belief, Binding, Kept, KeptService, OperationId,
+    OperationPlan, Plan, PollState, Reason, ServiceId, ServicePlan, Serving, Steered, Timestamp,
 };
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{WriteFormat, plan_codec};
@@ -99,7 +99,25 @@ fn nothing_takes_more_bytes_than_is_reckoned_with() {
             basis: Some(Basis::Calls),
             ..ServicePlan::default()
         };
+        let kept = Kept {
+            base: 1.0,
+            served: 1.0,
+        };
+        let steered = Steered {
+            serving: Serving::Observe,
+            since: Timestamp(i64::MIN),
+            default_probability: kept,
+            services: vec![
+                KeptService {
+                    default_probability: kept,
+                    lower_bound: 1.0,
+                };
+                services as usize
+            ],
+            operations: vec![kept; operations as usize],
+        };
         let plan = Plan {
+            steered: Some(steered),
             services: vec![service; services as usize],
             operations: vec![WIDEST; operations as usize],
             agents: (0..agents).map(widest_agent).collect(),

@@ -1,0 +1,78 @@
+//! `weir mode`: are plans served, or only computed and shown?
+
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::connect::Connect;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use crate::words::text;
+
+/// Where the mode is.
+const MODE: &[&str] = &["v1", "mode"];
+
+/// Flags of `weir mode`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+While Weir observes, it counts, computes plans and shows them, and SDKs are served the initial
+probability. `weir mode enforce` serves the next plan in full.")]
+pub struct Args {
+    /// The new mode; without it, the mode is shown
+    mode: Option<Mode>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// What is done with plans.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    /// They are served
+    Enforce,
+    /// They are computed and shown; SDKs are served the initial probability
+    Observe,
+}
+
+pub async fn run(args: Args) -> Outcome {
+    let client = args.connect.client()?;
+    let shown = match args.mode {
+        None => client.get(MODE, &[]).await?,
+        Some(mode) => {
+            let mode = match mode {
+                Mode::Enforce => "enforce",
+                Mode::Observe => "observe",
+            };
+            let asked = json!({ "mode": mode });
+            let written = client.change(Method::PUT, MODE, &[], "*", &asked).await?;
+            written.ok_or_else(moved_on)?.body
+        }
+    };
+    args.output.print(&shown, || {
+        anstream::println!("Mode: {}.", text(&shown, "mode"));
+        tell_serving(&shown);
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `If-Match: *` holds for every revision.
+pub fn moved_on() -> Failure {
+    Failure::NotMade("the configuration is not there any more; nothing was changed".into())
+}
+
+/// What is served of the present plan.
+pub fn tell_serving(shown: &Value) {
+    let since = text(shown, "serving_since");
+    match shown["serving"].as_str() {
+        Some("freeze") => {
+            anstream::println!("SDKs are served what they were served before {since}.");
+        }
+        Some("observe") => {
+            anstream::println!("SDKs are served the initial probability, since {since}.");
+        }
+        _ => anstream::println!("SDKs are served what the present plan decides."),
+    }
+}
