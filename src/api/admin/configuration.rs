@@ -108,9 +108,11 @@ async fn record(
     held: Option<Configuration>,
     next: &Configuration,
 ) -> Result<NewAuditEntry, Problem> {
-    let rule = act.subject().and_then(|id| next.rules.get(id));
-    let reason = rule.map(|rule| rule.reason.clone());
-    let predicted = preview::predicted(admin, next).await;
+    let predicted = match act.is_urgent() {
+        true => None,
+        false => preview::predicted(admin, next).await,
+    };
+    let reason = own_reason(act, next).map(str::to_owned);
     let (stored, after) = (newest.document.clone(), next.clone());
     // Documents may have megabytes.
     let change = block(move || {
@@ -127,6 +129,18 @@ async fn record(
         predicted,
         ..act.record(&change, reason.as_deref())
     })
+}
+
+/// The reason that what is changed gives itself.
+fn own_reason<'c>(act: &Act, next: &'c Configuration) -> Option<&'c str> {
+    match act.action() {
+        AuditAction::FreezeChanged => next.freeze.as_ref().map(|freeze| &*freeze.reason),
+        AuditAction::EmergencyChanged => next.emergency.as_ref().map(|of| &*of.reason),
+        _ => {
+            let rule = act.subject().and_then(|id| next.rules.get(id));
+            rule.map(|rule| &*rule.reason)
+        }
+    }
 }
 
 /// Checks every value, and names the first one that is wrong.

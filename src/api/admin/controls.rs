@@ -12,7 +12,7 @@ use super::rules::Force;
 use crate::configuration::{Configuration, Emergency, Expiry, Freeze, Mode};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
-use crate::store::ConfigurationRevision;
+use crate::store::{AuditAction, ConfigurationRevision};
 use crate::view::plan_summary::{ServingDocument, serving};
 
 /// The longest time that can be asked for in seconds: a week. What is needed for longer says when it expires.
@@ -45,7 +45,7 @@ pub(super) async fn change_mode(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::ModeChanged);
     let AskedMode { mode } = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let changed = configuration::change(&admin, &condition, "", |held| held.mode = mode);
     let (configuration, revision) = changed.await?;
@@ -106,7 +106,7 @@ pub(super) async fn freeze(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::FreezeChanged);
     let asked: AskedFreeze = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let given = match asked.expires {
         Some(Expiry::At(at)) => Some(at),
@@ -140,7 +140,7 @@ pub(super) async fn end_freeze(
     request: HttpRequest,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::FreezeEnded);
     let ended = configuration::write(&admin, &condition, Force::No, |held| {
         let mut configuration = configuration::read(held)?;
         let frozen = configuration.freeze.take();
@@ -202,7 +202,7 @@ pub(super) async fn emergency(
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::EmergencyChanged);
     let asked: AskedEmergency = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let both = asked.expires.is_some() && asked.for_seconds.is_some();
     let emergency = Emergency {
@@ -233,7 +233,7 @@ pub(super) async fn end_emergency(
     request: HttpRequest,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let condition = Condition::of(&request)?;
+    let condition = Condition::of(&request)?.doing(AuditAction::EmergencyEnded);
     let ended = configuration::write(&admin, &condition, Force::No, |held| {
         let mut configuration = configuration::read(held)?;
         let ended = configuration.emergency.take();

@@ -117,6 +117,16 @@ pub enum AuditAction {
     CoverageChanged,
     /// The reserve for the lower bound was changed.
     LowerBoundChanged,
+    /// The mode was changed.
+    ModeChanged,
+    /// A freeze was begun or changed.
+    FreezeChanged,
+    /// A freeze was ended.
+    FreezeEnded,
+    /// An emergency was begun or changed.
+    EmergencyChanged,
+    /// An emergency was ended.
+    EmergencyEnded,
     /// A rule was added.
     RuleAdded,
     /// A rule was changed.
@@ -135,12 +145,17 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::ConfigurationChanged,
         Self::ConfigurationRolledBack,
         Self::BudgetChanged,
         Self::CoverageChanged,
         Self::LowerBoundChanged,
+        Self::ModeChanged,
+        Self::FreezeChanged,
+        Self::FreezeEnded,
+        Self::EmergencyChanged,
+        Self::EmergencyEnded,
         Self::RuleAdded,
         Self::RuleChanged,
         Self::RuleDeleted,
@@ -159,6 +174,11 @@ impl AuditAction {
             Self::BudgetChanged => "budget.changed",
             Self::CoverageChanged => "coverage.changed",
             Self::LowerBoundChanged => "lower_bound.changed",
+            Self::ModeChanged => "mode.changed",
+            Self::FreezeChanged => "freeze.changed",
+            Self::FreezeEnded => "freeze.ended",
+            Self::EmergencyChanged => "emergency.changed",
+            Self::EmergencyEnded => "emergency.ended",
             Self::RuleAdded => "rule.added",
             Self::RuleChanged => "rule.changed",
             Self::RuleDeleted => "rule.deleted",

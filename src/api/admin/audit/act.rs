@@ -63,6 +63,19 @@ impl Act {
         &self.actor.name
     }
 
+    /// What is done.
+    pub(in crate::api::admin) fn action(&self) -> AuditAction {
+        self.action
+    }
+
+    /// Whether it must not wait until its effect is computed.
+    pub(in crate::api::admin) fn is_urgent(&self) -> bool {
+        matches!(
+            self.action,
+            AuditAction::EmergencyChanged | AuditAction::EmergencyEnded
+        )
+    }
+
     /// What it is done to.
     pub(in crate::api::admin) fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
