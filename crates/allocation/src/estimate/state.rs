@@ -3,7 +3,7 @@
 use crate::common::{Common, Trend};
 use crate::names_return::NamesReturn;
 use crate::operation::{Estimate, Evidence, advance};
-use crate::sum::exact_sum;
+use crate::solve::total;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Tuning;
@@ -172,7 +172,7 @@ impl State {
 
 /// The offered rate that the next window is planned for, in root requests per second.
 pub(crate) fn demand(known: &[Estimate]) -> f64 {
-    exact_sum(known.iter().map(Estimate::demand))
+    total(known.iter().map(Estimate::demand))
 }
 
 /// Whether the previous plan's window, read again, says what it said then.

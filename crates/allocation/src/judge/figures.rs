@@ -2,8 +2,7 @@
 
 use crate::OperationPlan;
 use crate::limits::{Rules, weight};
-use crate::solve::{Entry, amount, solve};
-use crate::sum::exact_sum;
+use crate::solve::{Entry, amount, solve, total};
 
 /// The period in which an operation should show a trace, in seconds.
 ///
@@ -60,10 +59,10 @@ impl Figures {
 /// the rate of its share.
 fn coverage(operations: &[OperationPlan]) -> f64 {
     let shows = |rate: f64| -(-rate * COVERAGE_SECONDS).exp_m1();
-    let traffic = exact_sum(operations.iter().map(|plan| shows(plan.offered)));
+    let traffic = total(operations.iter().map(|plan| shows(plan.offered)));
     let kept = |plan: &OperationPlan| shows(plan.share.min(plan.offered));
     if traffic > 0.0 {
-        (exact_sum(operations.iter().map(kept)) / traffic).min(1.0)
+        (total(operations.iter().map(kept)) / traffic).min(1.0)
     } else {
         1.0
     }
@@ -94,8 +93,8 @@ fn fairness(rules: &Rules<'_>, operations: &[OperationPlan], level: f64) -> f64 
     };
     let served = || operations.iter().filter(|plan| plan.offered > 0.0);
     let count = served().count() as f64;
-    let sum = exact_sum(served().map(part));
-    let squares = exact_sum(served().map(|plan| part(plan) * part(plan)));
+    let sum = total(served().map(part));
+    let squares = total(served().map(|plan| part(plan) * part(plan)));
     if squares > 0.0 {
         (sum * sum / (count * squares)).min(1.0)
     } else {

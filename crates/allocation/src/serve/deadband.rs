@@ -6,7 +6,7 @@
 //! cancel out.
 
 use crate::limits::{Limit, Rules};
-use crate::sum::exact_sum;
+use crate::solve::total;
 use crate::tuning::serve::Deadband as Tuning;
 use crate::{Binding, OperationPlan, ServiceId};
 
@@ -72,8 +72,8 @@ impl Deadband<'_> {
     ) {
         let plan = |candidate: &Candidate| &operations[candidate.index as usize];
         let share = |candidate: &Candidate| candidate.probability * plan(candidate).offered;
-        let spent = exact_sum(staying.iter().map(share));
-        let wanted = exact_sum(staying.iter().map(|candidate| plan(candidate).share));
+        let spent = total(staying.iter().map(share));
+        let wanted = total(staying.iter().map(|candidate| plan(candidate).share));
         let unspent_max = self.tuning.unspent_most * budget.unwrap_or(wanted);
         staying.sort_unstable_by(|one, other| {
             let excess = other.excess.total_cmp(&one.excess);

@@ -3,9 +3,8 @@
 use crate::decide::decide;
 use crate::limits::Rules;
 use crate::lower_bound::Guarantees;
-use crate::solve::amount;
+use crate::solve::{amount, total};
 use crate::state::State;
-use crate::sum::exact_sum;
 use crate::tuning::Tuning;
 use crate::{Figures, FleetPlan, Hold, Plan, Policy, served};
 
@@ -41,7 +40,7 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
             budget: amount(policy.budget),
             cost_per_trace: policy.cost_per_trace,
             offered,
-            expected_sampled: exact_sum(decision.operations.iter().map(|plan| plan.share))
+            expected_sampled: total(decision.operations.iter().map(|plan| plan.share))
                 + lower_bound_cost,
             level: decision.level,
             hold: Hold::None,

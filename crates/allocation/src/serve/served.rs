@@ -4,7 +4,7 @@
 //! one before. A plan keeps how far it moved each probability, so that the next plan knows both.
 
 use crate::hint::beside;
-use crate::sum::exact_sum;
+use crate::solve::total;
 use crate::tally::SortedCounts;
 use crate::trust::bases::{Parts, Unsaid};
 use crate::{OperationPlan, Plan};
@@ -65,8 +65,8 @@ impl Due {
                     (newest * offered, before * offered)
                 })
                 .collect();
-        let newest = exact_sum(both.iter().map(|(newest, _)| *newest));
-        let before = exact_sum(both.iter().map(|(_, before)| *before));
+        let newest = total(both.iter().map(|(newest, _)| *newest));
+        let before = total(both.iter().map(|(_, before)| *before));
         let mix = |newest: f64, before: f64| (1.0 - later) * newest + later * before;
         let held = mix(newest, before);
         let all_but = |parts: &Parts| {
@@ -77,7 +77,7 @@ impl Due {
             let operations = both.iter().zip(services);
             let without =
                 operations.map(|((newest, before), of)| parts.of(of) * mix(*newest, *before));
-            (1.0 - exact_sum(without) / held).clamp(0.0, 1.0)
+            (1.0 - total(without) / held).clamp(0.0, 1.0)
         };
         Self {
             held,

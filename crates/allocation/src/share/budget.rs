@@ -6,7 +6,6 @@ use crate::lower_bound::Guarantees;
 use crate::nested;
 use crate::operation::Estimate;
 use crate::solve::{Entry, Solution, amount, solve_each};
-use crate::sum::ExactSum;
 
 /// The budget, shared.
 pub(crate) struct SharedBudget {
@@ -73,19 +72,19 @@ struct Fixed {
 
 impl Fixed {
     fn of(estimates: &[Estimate], limits: &[Limit]) -> Self {
-        let [mut defaults, mut pins, mut floors] = [(); 3].map(|()| ExactSum::new());
+        let [mut defaults, mut pins, mut floors] = [0.0; 3];
         for (estimate, limit) in estimates.iter().zip(limits) {
             let demand = estimate.demand();
             match limit.pin {
-                Some(default) if limit.is_default => defaults.add(default * demand),
-                Some(pin) => pins.add(pin * demand),
-                None => floors.add(limit.entry.floor.min(limit.cap_probability * demand)),
+                Some(default) if limit.is_default => defaults += amount(default * demand),
+                Some(pin) => pins += amount(pin * demand),
+                None => floors += amount(limit.entry.floor.min(limit.cap_probability * demand)),
             }
         }
         Self {
-            defaults: defaults.total(),
-            pins: pins.total(),
-            floors: floors.total(),
+            defaults,
+            pins,
+            floors,
         }
     }
 

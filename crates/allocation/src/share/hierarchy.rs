@@ -4,7 +4,6 @@ use crate::limits::Limit;
 use crate::nested::Node;
 use crate::operation::Estimate;
 use crate::solve::{Levels, amount};
-use crate::sum::ExactSum;
 use crate::{Policy, ServiceId, Source, Whole};
 
 const FLEET: u32 = 0;
@@ -80,18 +79,18 @@ impl Hierarchy {
 
     /// The nodes, reduced by what pins take of their floors and caps: pins are paid for first.
     pub(crate) fn nodes(&self, estimates: &[Estimate], limits: &[Limit]) -> Vec<Node> {
-        let mut pinned = vec![ExactSum::new(); self.nodes.len()];
+        let mut pinned = vec![0.0; self.nodes.len()];
         for (estimate, limit) in estimates.iter().zip(limits) {
             let Some(pin) = limit.pin else { continue };
             let mut node = self.home(estimate.service);
             while node != FLEET {
-                pinned[node as usize].add(pin * estimate.demand());
+                pinned[node as usize] += amount(pin * estimate.demand());
                 node = self.nodes[node as usize].parent;
             }
         }
-        let left = |(node, pinned): (&Node, &ExactSum)| Node {
-            floor: (node.floor - pinned.total()).max(0.0),
-            cap: (node.cap - pinned.total()).max(0.0),
+        let left = |(node, pinned): (&Node, &f64)| Node {
+            floor: (node.floor - pinned).max(0.0),
+            cap: (node.cap - pinned).max(0.0),
             ..*node
         };
         self.nodes.iter().zip(&pinned).map(left).collect()

@@ -9,7 +9,6 @@ use std::cmp::Reverse;
 use crate::limits::{Limit, Rules};
 use crate::operation::Estimate;
 use crate::solve::Solution;
-use crate::sum::ExactSum;
 use crate::unknown::rules_default;
 use crate::{OperationId, Policy, ServiceId};
 
@@ -82,18 +81,18 @@ impl Unlisted {
             .enumerate()
             .filter_map(|(at, estimate)| Some((self.default_of(rules, at, estimate)?, at)))
             .collect();
-        let mut kept = vec![ExactSum::new(); self.services.len()];
+        let mut kept = vec![0.0; self.services.len()];
         let mut offered = kept.clone();
         for &(place, at) in &served {
             let (demand, pin) = (estimates[at].demand(), limits[at].pin);
             let share = pin.map_or(solution.shares[at], |pin| pin * pin_scale * demand);
-            kept[place].add(share);
-            offered[place].add(demand);
+            kept[place] += share;
+            offered[place] += demand;
         }
         let default = |place: usize| {
             let service = self.services[place];
             let (ceiling, _) = rules.ceiling(service, rules.from.default_probability(service));
-            let wanted = kept[place].total() / offered[place].total();
+            let wanted = kept[place] / offered[place];
             wanted.clamp(0.0, rules.unknown_max).min(ceiling)
         };
         let defaults: Vec<f64> = (0..self.services.len()).map(default).collect();

@@ -11,8 +11,7 @@ use crate::budget::SharedBudget;
 use crate::instances::InstanceEvidence;
 use crate::limits::Limit;
 use crate::operation::Estimate;
-use crate::solve::amount;
-use crate::sum::exact_sum;
+use crate::solve::{amount, total};
 use crate::trust::Trust;
 use crate::tuning::Tuning;
 use crate::tuning::share::{LowerBound, Unknown};
@@ -183,7 +182,7 @@ impl Guarantees {
     /// Sums over operations; skipped where nothing is guaranteed.
     fn sum(&self, terms: impl Iterator<Item = f64>) -> f64 {
         if self.traces_per_second > 0.0 {
-            exact_sum(terms)
+            total(terms)
         } else {
             0.0
         }
@@ -206,7 +205,7 @@ fn serve(services: &mut [ServiceGuarantee], known: &[Estimate], unknown: &Unknow
         }
     }
     let counted = services.iter_mut().zip(named).zip(unnamed);
-    exact_sum(counted.map(|((service, named), unnamed)| {
+    total(counted.map(|((service, named), unnamed)| {
         if unnamed || service.service == OVERFLOW_SERVICE || service.instances <= 0.0 {
             return 0.0;
         }

@@ -12,5 +12,4 @@ pub(crate) mod lower_bound;
 pub mod nested;
 pub(crate) mod peaks;
 pub mod solve;
-pub(crate) mod sum;
 pub(crate) mod unknown;

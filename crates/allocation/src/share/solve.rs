@@ -4,14 +4,12 @@
 //! is the one at which the shares spend the budget. The sum of the shares is a piecewise linear,
 //! never falling function of the level, so the level lies between two neighbouring breakpoints
 //! and follows from one division. The breakpoints are searched by their median, which halves what
-//! is undecided each time: linear time, no sorting. Sums are exact, so neither the order of the
-//! entries nor ties between them can change a bit of the answer.
+//! is undecided each time: linear time, no sorting.
 //!
 //! [`nested`](crate::nested) adds the budgets of whole services and groups.
 
 use crate::level::find_level;
 use crate::nested::{self, Node};
-use crate::sum::{ExactSum, Unit, exact_sum};
 
 /// Amounts and weights are cut to this, so that no quotient, product or sum of them leaves the range of
 /// `f64`: a hundred orders of magnitude above any fleet.
@@ -121,7 +119,7 @@ impl Default for Levels {
 ///
 /// Floors that do not fit are scaled down by priority, the lowest first, in proportion within one
 /// priority; the budget is never exceeded. Values out of range are replaced: NaN and negative amounts by
-/// 0, a NaN cap by no cap. Equal inputs in any order give the same bits.
+/// 0, a NaN cap by no cap.
 ///
 /// # Units
 /// `budget` in traces per second.
@@ -169,6 +167,11 @@ pub(crate) fn amount(value: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+/// Sums amounts. What is none is left out: a damaged plan may hold NaN.
+pub(crate) fn total(terms: impl IntoIterator<Item = f64>) -> f64 {
+    terms.into_iter().fold(0.0, |sum, term| sum + amount(term))
 }
 
 /// Cuts a value to a probability; NaN becomes `otherwise`.
@@ -293,34 +296,26 @@ pub(crate) fn fill(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Prio
             scaled_floors(ramps, budget, priority)
         };
     }
-    // Amounts up to twice the budget, so that an excess over it is visible.
-    let unit = Unit::of(2.0 * budget);
-    let whole = unit.count(budget);
-    let (mut caps, mut floors) = (0, 0);
-    for ramp in ramps {
-        caps += unit.count(ramp.cap);
-        floors += unit.count(ramp.floor);
+    let sum = |of: fn(&Ramp) -> f64| ramps.iter().map(of).sum::<f64>();
+    if sum(|ramp| ramp.cap) <= budget {
+        Filled::Caps
+    } else if sum(|ramp| ramp.floor) > budget {
+        scaled_floors(ramps, budget, priority)
+    } else {
+        Filled::Level(find_level(ramps, budget))
     }
-    if caps <= whole {
-        return Filled::Caps;
-    }
-    if floors > whole {
-        return scaled_floors(ramps, budget, priority);
-    }
-    Filled::Level(find_level(ramps, unit, whole))
 }
 
 /// Scales down floors that do not fit: whole priorities from the lowest, the last of them in proportion.
 fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priority) -> Filled {
     let place = |at| usize::from(priority(at).number());
-    let mut sums = vec![ExactSum::new(); Priority::COUNT];
+    let mut sums = [0.0; Priority::COUNT];
     for (at, ramp) in ramps.iter().enumerate() {
-        sums[place(at)].add(ramp.floor);
+        sums[place(at)] += ramp.floor;
     }
     let mut left = budget;
     let mut parts = [0.0; Priority::COUNT];
-    for (part, sum) in parts.iter_mut().zip(&sums).rev() {
-        let wanted = sum.total();
+    for (part, &wanted) in parts.iter_mut().zip(&sums).rev() {
         if wanted > left {
             *part = left / wanted;
             break;
@@ -330,6 +325,6 @@ fn scaled_floors(ramps: &[Ramp], budget: f64, priority: impl Fn(usize) -> Priori
     }
     Filled::Floors {
         parts: (0..ramps.len()).map(|at| parts[place(at)]).collect(),
-        missing: (exact_sum(ramps.iter().map(|ramp| ramp.floor)) - budget).max(0.0),
+        missing: (sums.iter().sum::<f64>() - budget).max(0.0),
     }
 }
