@@ -161,7 +161,7 @@ fn follow(
     let covered = covered(state, unsettled, windows);
     let Some(newest) = reports.iter().max_by_key(|report| report.span.end).copied() else {
         let state = *state.expect("an agent without reports was known before");
-        return ending(state, covered, windows, current, tuning);
+        return ending(state, covered, windows, current, (usual.1, tuning));
     };
     let before = state.map_or_else(|| unknown(reports, &newest, usual), |state| *state);
     let came = newest.span.end > before.heard_until;
@@ -191,7 +191,7 @@ fn follow(
     }
     let again = reports.len() > 1 && reports[0].span != newest.span;
     next.returned |= again || (state.is_some() && came);
-    let mut timeline = ending(next, covered, windows, current, tuning);
+    let mut timeline = ending(next, covered, windows, current, (usual.1, tuning));
     timeline.known = state.is_some();
     if timeline.state.returned && !before.returned {
         timeline.second = Second::Came;
@@ -220,17 +220,18 @@ fn unknown(reports: &[AgentReport], newest: &AgentReport, usual: (f32, f32)) -> 
     }
 }
 
-/// Judges whether the agent is later than usual.
+/// Judges whether the agent is later than usual. One that pauses may do so for as long as the others: the few pauses
+/// that it has shown may have been short by chance.
 fn ending(
     mut state: AgentState,
     covered: Vec<f64>,
     windows: &[WindowCounts],
     current: Window,
-    tuning: &Tuning,
+    (others, tuning): (f32, &Tuning),
 ) -> Timeline {
     let pauses = f64::from(state.idle) > tuning.idle;
     let longest = if pauses {
-        (tuning.longest_pause * f64::from(state.pause)).min(tuning.pause_most)
+        (tuning.longest_pause * f64::from(state.pause.max(others))).min(tuning.pause_most)
     } else {
         0.0
     };
