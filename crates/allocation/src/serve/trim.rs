@@ -68,6 +68,11 @@ impl Kept<'_> {
     fn held(&self) -> f64 {
         self.due.held + self.lower_bound
     }
+
+    /// By which part of what was kept the newest plan alone would have kept more or less.
+    fn differs(&self) -> f64 {
+        (self.due.newest - self.due.held).abs() / self.held().max(f64::MIN_POSITIVE)
+    }
 }
 
 impl Trim {
@@ -134,7 +139,11 @@ impl Trim {
         }
         let outlying = constants.outlying_deviations * fleet.common.deviation(&tuning.estimate);
         let outlying = outlying.clamp(constants.outlying_least, constants.outlying_most);
-        let taught = error.clamp(-outlying / (1.0 + outlying), outlying);
+        let taught = if kept.differs() > constants.changing {
+            0.0
+        } else {
+            error.clamp(-outlying / (1.0 + outlying), outlying)
+        };
         let repaid = (repayment - 1.0) * wanted / budget;
         let owed = self.owed + repaid + error - taught;
         Self {
@@ -151,8 +160,7 @@ impl Trim {
     fn compared(self, previous: &Plan, kept: Kept<'_>, constants: &Constants) -> Self {
         let sampled = (kept.tally.sampled - kept.due.sampled_of_rest).max(0.0);
         let held = kept.held();
-        let newest = kept.due.newest + kept.lower_bound;
-        if (newest - held).abs() > constants.unclear * held {
+        if kept.differs() > constants.unclear {
             return self;
         }
         // What was sampled of the other requests is not known, or shows nothing.

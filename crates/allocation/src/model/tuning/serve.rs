@@ -32,6 +32,10 @@ constants! {
         outlying_least: f64 = 0.25,
         /// The most of it.
         outlying_most: f64 = 5.0,
+        /// A window whose SDKs held plans that differ by more than this part of what they kept shows what a change of
+        /// traffic costs, and no bias: all of its error is owed. A fade by half in each window differs by a half, a
+        /// return by nearly all. With less, bursts teach nothing.
+        changing: f64 = 0.4,
         /// What is owed is made up for over this many windows. With fewer, less is kept for hours after a step; not
         /// at all, and a recording with spikes keeps 1.5 % too much.
         owed_windows: f64 = 600.0,
