@@ -77,8 +77,8 @@ arena: ## Plays Weir against the rules of other systems and writes the tables of
 arena-trust: ## Prints the arena's table of agents that are late, silent, new or gone (ROW=part of a row's name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --trust $(if $(ROW),--only '$(ROW)')
 
-arena-ablation: ## Prints what each part of the allocation is worth (RECORDINGS=folder for recorded traffic too)
-	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --ablation $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))')
+arena-ablation: ## Prints what each part of the allocation is worth (RECORDINGS=folder for recorded traffic too; PART=part of a name)
+	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --ablation $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))') $(if $(PART),--only '$(PART)')
 
 arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=start of a name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --goals --recordings '$(abspath $(RECORDINGS))' $(if $(ONLY),--only '$(ONLY)')

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::hint::Hint;
 use crate::tuning::Trust as Tuning;
+use crate::tuning::trust::Usual;
 use agents::Timeline;
 use kept::{heaviest, kept};
 use mass::{Pair, pairs};
@@ -155,7 +156,7 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
     pairs.retain(|pair| !pair.is_gone);
     let masses = masses(&timelines, &pairs);
     let settled = settle_from(previous, windows, &timelines, &masses, tuning);
-    let lumps = lumps(&timelines, &masses);
+    let lumps = lumps(&timelines, &masses, &tuning.usual);
     // Each pair occurs once and is large, so it is not moved until its place is known.
     pairs.sort_by_cached_key(|pair| (pair.service, pair.agent));
     let polled = Polled::of(windows);
@@ -284,14 +285,15 @@ fn masses(timelines: &[Timeline], pairs: &[Pair]) -> Vec<f64> {
 /// Of an agent that sends T reports in a window and is idle for a part i of the time, the reports that are in when the
 /// part x of the window is over have the relative variance (1−x)/x·i/T. Its mean pause, in windows, is i/T. Of one
 /// that may live for a single report, either all is in or nothing.
-fn lumps(timelines: &[Timeline], masses: &[f64]) -> f64 {
+fn lumps(timelines: &[Timeline], masses: &[f64], tuning: &Usual) -> f64 {
     let all: f64 = masses.iter().sum();
     let lump = |state: &AgentState| {
-        if state.returned {
-            f64::from(state.pause).max(0.0).min(WINDOWS_READ_MAX as f64)
+        let own = if state.returned {
+            f64::from(state.pause)
         } else {
             1.0
-        }
+        };
+        own.max(0.0).min(tuning.lump_most)
     };
     let own = timelines.iter().zip(masses);
     let squares: f64 = own.map(|(of, mass)| mass * mass * lump(&of.state)).sum();

@@ -43,15 +43,15 @@ struct Arguments {
     /// How many seeds to play
     #[arg(long, value_name = "N", default_value_t = 20)]
     seeds: u64,
-    /// Play only the workloads whose name starts with this; with --trust, the rows whose name
-    /// contains it
+    /// Play only the workloads whose name starts with this; with --trust and --ablation, the rows
+    /// whose name contains it
     #[arg(long, value_name = "WORKLOAD")]
     only: Option<String>,
     /// Play only the table of agents that are late, silent, new or gone
     #[arg(long)]
     trust: bool,
     /// Play only the table of what each part of the allocation is worth
-    #[arg(long, conflicts_with_all = ["trust", "only"])]
+    #[arg(long, conflicts_with = "trust")]
     ablation: bool,
     /// Play only the goals on the recordings
     #[arg(long, requires = "recordings")]
@@ -96,7 +96,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         None => Vec::new(),
     };
     if arguments.ablation {
-        let table = ablation::table(&recordings)?;
+        let table = ablation::table(&recordings, arguments.only.as_deref())?;
         return put(arguments, &[("ablation", table)]);
     }
     if arguments.goals {
@@ -121,7 +121,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut sections = Vec::new();
     if arguments.only.is_none() {
         sections.push(("trust", trust::table(None)?));
-        sections.push(("ablation", ablation::table(&recordings)?));
+        sections.push(("ablation", ablation::table(&recordings, None)?));
     }
     if !synthetic.is_empty() {
         sections.push(("targets synthetic", targets::synthetic(&synthetic)));

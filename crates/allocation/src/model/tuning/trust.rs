@@ -49,6 +49,9 @@ constants! {
         gain: f64 = 0.3,
         /// How far it may rise in one window, as a factor: no agent weighs more than it has shown over time.
         rise: f64 = 2.0,
+        /// The longest mean pause that counts as a lump, in windows: as far back as a plan reads. 0 takes what is in of
+        /// a window for spread evenly.
+        lump_most: f64 = 16.0,
     }
 
     /// Where the traffic of missing agents went.

@@ -10,36 +10,39 @@ use crate::trust;
 use crate::workload::{RecordedWorkload, SYNTHETIC, WARM_UP, Workload};
 
 /// The synthetic workloads that are played. The scatter of others is mostly what nobody can know.
-const NAMES: [&str; 5] = [
-    "steady, 10 s noise",
-    "diurnal, 10 s noise",
-    "step",
-    "explode",
-    "rename, 10 s noise",
-];
+const NAMES: [&str; 2] = ["diurnal, 10 s noise", "step"];
+/// The one that is played with SDKs that keep less than they are to keep, and the part that they keep.
+const UNFAITHFUL: &str = "steady, 10 s noise";
+const KEEPS: f64 = 0.85;
 /// The rows of the table of agents that are played.
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 16] = [
     "reports of 10 s, agents 0, 30, 75 and 180 s late",
     "agents that have requests in one of four reports of 10 s, and send no empty ones",
+    "the same, 75 s late",
     "agents that live for one report of 45 s",
     "a third of the operations fires every five intervals, reports 75 s late",
     "all agents restart under new names in one window",
     "half of the agents end, and nothing says so; the others get their traffic",
+    "half of the agents end with their traffic, and only their SDKs, which stop asking, say so",
     "4 of 8 agents unheard for an hour; their traffic goes on",
+    "the same, 4 of 8, while traffic climbs by half",
     "an unknown sender claims 10¹² requests in each of five intervals and falls silent; traffic rises by half \
      meanwhile",
     "traffic fades to silence and is back at once",
+    "traffic fades, agents send no empty reports, 0.1 % kept",
+    "the busiest service is idle, then back at once",
     "100 names an interval that never come back, 1 % kept",
+    "a deploy renames 30 % of the operations, 1 % kept",
 ];
 /// The budgets of recordings, as parts of the mean traffic.
-const BUDGETS: [f64; 2] = [0.05, 0.01];
-/// No more than a day of a recording is played.
-const INTERVALS: usize = 1440;
+const BUDGETS: [f64; 1] = [0.01];
+/// No more than half a day of a recording in minutes is played.
+const INTERVALS: usize = 720;
 /// The first interval of a fleet of the table of agents that is judged.
 const SETTLED: usize = 8;
 /// The seeds of the large fleets, and of the small ones.
 const SEEDS: [u64; 1] = [1];
-const SEEDS_OF_AGENTS: [u64; 4] = [1, 2, 3, 4];
+const SEEDS_OF_AGENTS: [u64; 2] = [1, 2];
 
 /// What a course shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Course {
     pub timing: Timing,
     pub agents: Vec<Agent>,
     pub faults: AgentFaults,
+    /// What SDKs keep of what they are to keep.
+    pub keeps: f64,
     /// The policy of the plan after an interval.
     pub policy: Box<dyn Fn(usize) -> Policy + Sync>,
     pub judged: Range<usize>,
@@ -77,6 +82,16 @@ pub fn all(recordings: &[RecordedWorkload]) -> Vec<Course> {
         Course::of(spec.name.to_owned(), Kind::Synthetic, |seed| {
             spec.make(seed)
         })
+    });
+    let unfaithful = SYNTHETIC.iter().filter(|spec| spec.name == UNFAITHFUL);
+    let unfaithful = unfaithful.map(|spec| {
+        let name = format!("{}; SDKs keep {:.0} % of it", spec.name, 100.0 * KEEPS);
+        let course = Course::of(name, Kind::Synthetic, |seed| spec.make(seed));
+        Course {
+            keeps: KEEPS,
+            judged: course.judged.end / 2..course.judged.end,
+            ..course
+        }
     });
     let recorded = recordings.iter().flat_map(|recording| {
         BUDGETS.iter().map(|budget| {
@@ -101,10 +116,12 @@ pub fn all(recordings: &[RecordedWorkload]) -> Vec<Course> {
             timing: case.timing,
             agents: case.agents.clone(),
             faults: case.faults.agents.clone(),
+            keeps: 1.0,
             policy: Box::new(move |interval| case.policy(interval)),
         }
     });
-    synthetic.chain(recorded).chain(agents).collect()
+    let fleets = synthetic.chain(unfaithful).chain(recorded);
+    fleets.chain(agents).collect()
 }
 
 impl Course {
@@ -132,6 +149,7 @@ impl Course {
             timing: workload.timing,
             agents: workload.agents,
             faults: workload.faults,
+            keeps: 1.0,
             policy: Box::new(move |_| policy.clone()),
         }
     }

@@ -23,12 +23,19 @@ use play::Reached;
 /// a multiple.
 const LEAST: f64 = 1e-3;
 
-/// Plays the courses with every part, and without each. Returns the tables.
+/// Plays the courses with every part, and without each whose name contains `only`, all if there is none. Returns the
+/// tables.
 ///
 /// # Errors
-/// A part names code that is not there.
-pub fn table(recordings: &[RecordedWorkload]) -> Result<String, String> {
-    let parts = parts::all();
+/// If there is no such part, or a part names code that is not there.
+pub fn table(recordings: &[RecordedWorkload], only: Option<&str>) -> Result<String, String> {
+    let mut parts = parts::all();
+    if let Some(only) = only {
+        parts.retain(|part| part.name.contains(only));
+    }
+    if parts.is_empty() {
+        return Err("there is no such part".to_owned());
+    }
     let lines: Vec<usize> = parts
         .iter()
         .map(|part| code::lines(part.code))

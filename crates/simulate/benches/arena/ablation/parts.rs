@@ -25,12 +25,12 @@ const NEVER: f64 = 1e9;
 
 /// Four, three and two of the followers.
 const FOUR: [Pace; 4] = [PACES[0], PACES[2], PACES[4], PACES[6]];
-const THREE: [Pace; 3] = [PACES[0], PACES[2], PACES[6]];
+const THREE: [Pace; 3] = [PACES[1], PACES[3], PACES[5]];
 const TWO: [Pace; 2] = [PACES[1], PACES[5]];
 
 /// All parts, room by room.
 pub fn all() -> Vec<Part> {
-    [estimate(), names(), served(), trust()]
+    [estimate(), names(), shared(), served(), windows(), trust()]
         .into_iter()
         .flatten()
         .collect()
@@ -82,6 +82,11 @@ fn estimate() -> Vec<Part> {
             code: &[("estimate/outlook.rs", &["fn is_step"])],
         },
         Part {
+            name: "edges of other windows' reports",
+            switch: |of| of.estimate.operation.edge = 0.0,
+            code: &[("estimate/outlook.rs", &["fn is_edge"])],
+        },
+        Part {
             name: "presence",
             switch: |of| {
                 (
@@ -115,6 +120,11 @@ fn names() -> Vec<Part> {
             ],
         },
         Part {
+            name: "the bound on names of services that mint some",
+            switch: |of| of.estimate.names.seldom = 0.0,
+            code: &[("share/limits.rs", &["fn may_be_gone"])],
+        },
+        Part {
             name: "the reserve for the unseen",
             switch: |of| of.estimate.names.unseen_gain = 0.0,
             code: &[("share/decide.rs", &["fn unseen_reserve"])],
@@ -122,7 +132,7 @@ fn names() -> Vec<Part> {
     ]
 }
 
-fn served() -> Vec<Part> {
+fn shared() -> Vec<Part> {
     vec![
         Part {
             name: "peaks",
@@ -130,9 +140,29 @@ fn served() -> Vec<Part> {
             code: &[("share/peaks.rs", &[])],
         },
         Part {
+            name: "the slow rise of peaks",
+            switch: |of| (of.share.peaks.rise, of.share.peaks.rise_growing) = (NEVER, NEVER),
+            code: &[("share/peaks.rs", &["fn risen"])],
+        },
+        Part {
+            name: "the peaks of young fleets",
+            switch: |of| (of.share.peaks.young_plans, of.share.peaks.growing_plans) = (0, 0),
+            code: &[("share/peaks.rs", &["fn following"])],
+        },
+    ]
+}
+
+fn served() -> Vec<Part> {
+    vec![
+        Part {
             name: "the deadband",
             switch: |of| (of.serve.deadband.band, of.serve.deadband.band_most) = (0.0, 0.0),
             code: &[("serve/deadband.rs", &[])],
+        },
+        Part {
+            name: "its width for small counts",
+            switch: |of| of.serve.deadband.deviations = 0.0,
+            code: &[("serve/deadband.rs", &["fn band"])],
         },
         Part {
             name: "the trim",
@@ -143,9 +173,55 @@ fn served() -> Vec<Part> {
             code: &[("serve/trim.rs", &[]), ("serve/served.rs", &[])],
         },
         Part {
+            name: "its balance",
+            switch: |of| of.serve.trim.step = 0.0,
+            code: &[("serve/trim.rs", &["fn balanced"])],
+        },
+        Part {
+            name: "what is owed",
+            switch: |of| of.serve.trim.owed_most = 0.0,
+            code: &[("serve/trim.rs", &["fn repayment"])],
+        },
+        Part {
+            name: "what SDKs keep of what they are to keep",
+            switch: |of| of.serve.trim.chance = f64::INFINITY,
+            code: &[("serve/trim.rs", &["fn compared", "fn believed", "fn told"])],
+        },
+        Part {
             name: "the clock",
             switch: |of| of.serve.clock.open = f64::INFINITY,
             code: &[("serve/clock.rs", &[])],
+        },
+    ]
+}
+
+fn windows() -> Vec<Part> {
+    vec![
+        Part {
+            name: "windows that are read again",
+            switch: |of| {
+                let agents = &mut of.trust.agents;
+                (agents.settle_part, agents.settle_slack) = (NEVER, -NEVER);
+            },
+            code: &[
+                ("trust/mod.rs", &["fn settle_from"]),
+                ("estimate/state.rs", &["fn settled", "fn unchanged"]),
+            ],
+        },
+        Part {
+            name: "habits of being late",
+            switch: |of| of.trust.agents.habit_fall = 1.0,
+            code: &[("trust/agents.rs", &["fn habit", "fn waited"])],
+        },
+        Part {
+            name: "lumps",
+            switch: |of| of.trust.usual.lump_most = 0.0,
+            code: &[("trust/mod.rs", &["fn lumps", "fn scatter"])],
+        },
+        Part {
+            name: "services that fall silent",
+            switch: |of| of.trust.service.empty_by_chance = NEVER,
+            code: &[("trust/mod.rs", &["fn is_silent"])],
         },
     ]
 }
@@ -179,6 +255,21 @@ fn trust() -> Vec<Part> {
             name: "traffic that moved",
             switch: |of| of.trust.service.moved_windows = 0,
             code: &[("trust/gone.rs", &["fn have_moved", "fn release"])],
+        },
+        Part {
+            name: "usual rates that are behind",
+            switch: |of| of.trust.service.behind_most = 1.0,
+            code: &[("trust/service.rs", &["fn behind"])],
+        },
+        Part {
+            name: "missing agents that follow the others",
+            switch: |of| of.trust.service.followed = 1.0,
+            code: &[("trust/service.rs", &["struct Heard", "impl Heard"])],
+        },
+        Part {
+            name: "polls",
+            switch: |of| of.trust.polls.least_windows = u32::MAX,
+            code: &[("trust/polls.rs", &[]), ("model/polls.rs", &[])],
         },
         Part {
             name: "claims",

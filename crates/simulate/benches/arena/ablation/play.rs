@@ -53,7 +53,8 @@ fn play_run(course: &Course, run: &Run, tuning: &Tuning, errors: &mut Vec<f64>) 
         let mut sampled = vec![0; counts.len()];
         for (place, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let parts = ages.iter().zip(&served);
-            let probability: f64 = parts.map(|(part, plan)| part * plan[place]).sum();
+            let told: f64 = parts.map(|(part, plan)| part * plan[place]).sum();
+            let probability = course.keeps * told;
             offered += count as f64 / seconds;
             kept += count as f64 * probability / seconds;
             sampled[place] = draw(&mut coins, count, probability);
