@@ -139,7 +139,7 @@ fn a_state_that_is_none_is_read_as_none() {
                 plan: sound.plan.clone(),
             };
             let common = &mut choir.plan.fleet.common;
-            let course = &mut common.courses[3];
+            let course = &mut common.courses[1];
             match place {
                 0 => common.windows = wrong,
                 1 => common.sampling = wrong,

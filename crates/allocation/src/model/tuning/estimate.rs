@@ -127,22 +127,17 @@ const fn pace(gain: f64, slope_gain: f64, kept: f64) -> Pace {
 }
 
 /// The number of followers.
-pub const COURSES: usize = 7;
+pub const COURSES: usize = 3;
 
-/// The paces of the followers.
+/// The paces of the followers: one for fleets that hardly change, one for steps, one for waves and ramps.
 ///
-/// Chosen on synthetic fleets (steady, waves, ramps, steps) and on the first halves of recordings
-/// (requests of a public site per minute, posts that name a company per five minutes, invocations of
-/// functions per minute) by adding the pace that lowered the mean error most. From five on the gain is
-/// small, after seven there is none; the second halves agree.
+/// Chosen on synthetic fleets (steady, waves, steps) and on the table of agents among sets of two to seven paces. With
+/// seven the mean errors are the same within 1 %. Without the quick one, a return after a fade is followed 10 % worse;
+/// without the slope, waves have twice the error.
 pub const PACES: [Pace; COURSES] = [
     pace(0.05, 0.0, 1.0),
-    pace(0.2, 0.0, 1.0),
-    pace(0.4, 0.0, 1.0),
     pace(0.75, 0.0, 1.0),
-    pace(0.2, 0.22, 1.0),
     pace(0.45, 0.29, 0.98),
-    pace(0.9, 0.41, 0.9),
 ];
 
 impl Pace {

@@ -23,10 +23,9 @@ impl Part {
 /// Larger than any count of them.
 const NEVER: f64 = 1e9;
 
-/// Four, three and two of the followers.
-const FOUR: [Pace; 4] = [PACES[0], PACES[2], PACES[4], PACES[6]];
-const THREE: [Pace; 3] = [PACES[1], PACES[3], PACES[5]];
-const TWO: [Pace; 2] = [PACES[1], PACES[5]];
+/// The followers but one of them.
+const BUT_SLOW: [Pace; 2] = [PACES[1], PACES[2]];
+const BUT_QUICK: [Pace; 2] = [PACES[0], PACES[2]];
 
 /// All parts, room by room.
 pub fn all() -> Vec<Part> {
@@ -44,23 +43,18 @@ fn estimate() -> Vec<Part> {
             code: &[("estimate/common.rs", &[]), ("estimate/course.rs", &[])],
         },
         Part {
-            name: "its slopes",
-            switch: |of| of.estimate.common.paces = &PACES[..4],
+            name: "its slope",
+            switch: |of| of.estimate.common.paces = &PACES[..2],
             code: &[],
         },
         Part {
-            name: "three of the seven followers",
-            switch: |of| of.estimate.common.paces = &FOUR,
+            name: "its slow follower",
+            switch: |of| of.estimate.common.paces = &BUT_SLOW,
             code: &[],
         },
         Part {
-            name: "four of the seven followers",
-            switch: |of| of.estimate.common.paces = &THREE,
-            code: &[],
-        },
-        Part {
-            name: "five of the seven followers",
-            switch: |of| of.estimate.common.paces = &TWO,
+            name: "its quick follower",
+            switch: |of| of.estimate.common.paces = &BUT_QUICK,
             code: &[],
         },
         Part {
