@@ -32,21 +32,33 @@ struct State<Followers> {
 }
 
 /// The followers, in the type of a format.
-pub(super) trait Followers: AsRef<[Follower]> {
-    fn of(followers: Vec<Follower>) -> Self;
+pub(super) trait Followers {
+    fn of(followers: [Follower; COURSES]) -> Self;
+
+    fn read(&self) -> Vec<Follower>;
 }
 
 impl Followers for Counted {
-    fn of(followers: Vec<Follower>) -> Self {
-        followers
+    fn of(followers: [Follower; COURSES]) -> Self {
+        followers.to_vec()
+    }
+
+    fn read(&self) -> Vec<Follower> {
+        self.clone()
     }
 }
 
+/// Release 0.1.0 has these followers at these places, and others beside them.
+const PLACES: [usize; COURSES] = [0, 3, 5];
+
 impl Followers for Seven {
-    /// A different number of followers starts again, as it does for the reader.
-    fn of(followers: Vec<Follower>) -> Self {
-        let begun = columns(Common::default().courses[0]);
-        followers.try_into().unwrap_or([begun; 7])
+    /// The others begin as the one that is most like them.
+    fn of([slow, quick, sloped]: [Follower; COURSES]) -> Self {
+        [slow, slow, quick, quick, sloped, sloped, sloped]
+    }
+
+    fn read(&self) -> Vec<Follower> {
+        PLACES.map(|place| self[place]).to_vec()
     }
 }
 
@@ -129,7 +141,7 @@ impl<F: Followers> State<F> {
         Self {
             windows: common.windows,
             sampling: common.sampling,
-            followers: F::of(common.courses.map(columns).to_vec()),
+            followers: F::of(common.courses.map(columns)),
         }
     }
 
@@ -143,7 +155,8 @@ impl<F: Followers> State<F> {
             later,
             error,
         };
-        let courses: Vec<Course> = self.followers.as_ref().iter().map(course).collect();
+        let followers = self.followers.read();
+        let courses: Vec<Course> = followers.iter().map(course).collect();
         match <[Course; COURSES]>::try_from(courses) {
             Ok(courses) => Common {
                 windows: self.windows,
@@ -175,5 +188,21 @@ mod tests {
         };
         assert_eq!(same.read().windows, 3.0);
         assert_eq!(same.read().courses[0].level, 1.0);
+    }
+
+    #[test]
+    fn the_followers_of_the_release_before_go_on() {
+        let mut followers = [[0.0; 5]; 7];
+        for (place, follower) in followers.iter_mut().enumerate() {
+            follower[0] = place as f64;
+        }
+        let written = State::<Seven> {
+            windows: 3.0,
+            sampling: 0.5,
+            followers,
+        };
+        let common = written.read();
+        assert_eq!(common.courses.map(|course| course.level), [0.0, 3.0, 5.0]);
+        assert_eq!(State::<Seven>::of(&common).read(), common);
     }
 }
