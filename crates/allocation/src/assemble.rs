@@ -1,8 +1,8 @@
 //! Writes what was seen and decided into a plan.
 
+use super::amount::{amount, total};
 use super::decide::Decision;
 use super::seen::Seen;
-use super::solve::{amount, total};
 use super::{Clock, Figures, FleetPlan, Inputs, Plan, Policy, Trim, Window, peaks};
 
 /// What a plan decides.

@@ -3,7 +3,6 @@
 
 mod assemble;
 mod estimate;
-mod hint;
 mod judge;
 mod model;
 mod next;
@@ -13,18 +12,18 @@ mod share;
 mod trust;
 
 use estimate::{
-    common, course, names_return, operation, outlook, presence, priors, rhythm, state, tally,
+    common, course, names_return, operation, outlook, peak, presence, priors, rhythm, state, tally,
 };
 use judge::figures;
 pub use model::tuning;
-use model::{fleet_plan, interval, names, operation_plan, plan, policy, window};
-use serve::{clock, deadband, instructed, preview, served, stand, steer, trim};
+use model::{amount, fleet_plan, hint, interval, names, operation_plan, plan, policy, window};
+use serve::{clock, deadband, decide, instructed, preview, served, stand, steer, trim};
 use share::{
-    assign, budget, decide, hierarchy, instances, level, limits, listing, lower_bound, peaks,
-    unknown,
+    assign, budget, hierarchy, instances, level, limits, listing, lower_bound, peaks, unknown,
 };
 pub use share::{nested, solve};
 
+pub use amount::Priority;
 pub use clock::{Clock, SLOTS};
 pub use common::Common;
 pub use course::Course;
@@ -43,7 +42,6 @@ pub use operation_plan::{Belief, Binding, OperationPlan, Reason, Source};
 pub use plan::{AGES, GroupPlan, Plan, ServicePlan};
 pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
 pub use preview::preview;
-pub use solve::Priority;
 pub use trim::Trim;
 pub use trust::bases::sampled_unknown;
 pub use trust::{AGENTS_MAX, RATES_MAX, WINDOWS_READ_MAX};

@@ -11,6 +11,7 @@
 
 use std::mem;
 
+use super::amount::{amount, probability};
 use super::assemble::{Decided, assemble};
 use super::decide::decide;
 use super::instances::InstanceEvidence;
@@ -20,7 +21,6 @@ use super::lower_bound::Guarantees;
 use super::operation::Estimate;
 use super::seen::Seen;
 use super::served::{self, Due};
-use super::solve::{amount, probability};
 use super::stand::stand;
 use super::state;
 use super::steer::steered;

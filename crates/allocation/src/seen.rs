@@ -1,6 +1,6 @@
 //! What the windows say: which counts are believed, and how much traffic they show.
 
-use super::solve::total;
+use super::amount::total;
 use super::state::State;
 use super::tally::SortedCounts;
 use super::trust::{self, Trust};

@@ -5,6 +5,7 @@ pub(crate) mod course;
 pub(crate) mod names_return;
 pub(crate) mod operation;
 pub(crate) mod outlook;
+pub(crate) mod peak;
 pub(crate) mod presence;
 pub(crate) mod priors;
 pub(crate) mod rhythm;

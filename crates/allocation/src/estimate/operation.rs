@@ -13,7 +13,7 @@ use std::ops::Deref;
 use crate::common::{Common, Shift, Trend};
 use crate::hint::{Match, beside, matches};
 use crate::outlook::{Outlook, is_edge};
-use crate::peaks;
+use crate::peak;
 use crate::presence::Presence;
 use crate::priors::Priors;
 use crate::rhythm::Rhythm;
@@ -303,7 +303,7 @@ fn follow(
     } else {
         0.0
     };
-    let peak = peaks::after(
+    let peak = peak::after(
         f64::from(old.belief.peak),
         seen,
         evidence.windows,
@@ -394,5 +394,5 @@ fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm, peak: f6
 
 /// Cuts a rate to what can be divided by.
 pub(crate) fn tame(rate: f64) -> f64 {
-    crate::solve::amount(rate).max(LEAST_RATE)
+    crate::amount::amount(rate).max(LEAST_RATE)
 }

@@ -1,9 +1,9 @@
 //! What is carried from window to window: the operations' estimates and what they have in common.
 
+use crate::amount::total;
 use crate::common::{Common, Trend};
 use crate::names_return::NamesReturn;
 use crate::operation::{Estimate, Evidence, advance};
-use crate::solve::total;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Tuning;

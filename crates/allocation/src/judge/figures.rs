@@ -1,8 +1,9 @@
 //! Computes a plan's quality figures. They are for people; no later plan reads them.
 
 use crate::OperationPlan;
+use crate::amount::{amount, total};
 use crate::limits::{Rules, weight};
-use crate::solve::{Entry, amount, solve, total};
+use crate::solve::{Entry, solve};
 
 /// The period in which an operation should show a trace, in seconds.
 ///

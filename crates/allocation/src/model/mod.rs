@@ -1,7 +1,9 @@
 //! What goes in and comes out: windows and their counts, policies, plans.
 
 pub(crate) mod agents;
+pub(crate) mod amount;
 pub(crate) mod fleet_plan;
+pub(crate) mod hint;
 pub(crate) mod interval;
 pub(crate) mod names;
 pub(crate) mod operation_plan;

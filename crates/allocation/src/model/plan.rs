@@ -1,10 +1,9 @@
 //! The plan: what one interval decided, numbered and immutable.
 
+use crate::amount::amount;
 use crate::hint::beside;
 use crate::operation::Estimate;
-use crate::solve::amount;
 use crate::tuning::share::Unknown;
-use crate::unknown::initial_probability;
 use crate::{
     AgentRate, AgentState, Basis, Claim, Figures, FleetPlan, GroupName, OperationPlan, Policy,
     PollState, ServiceId, Steered, Timestamp, Whole, Window,
@@ -58,7 +57,7 @@ impl Plan {
                 level: f64::INFINITY,
                 completeness: 1.0,
                 covered: 1.0,
-                default_probability: initial_probability(policy, &Unknown::DEFAULT),
+                default_probability: policy.initial(&Unknown::DEFAULT),
                 ..FleetPlan::default()
             },
             ..Self::default()

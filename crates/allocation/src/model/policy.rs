@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::solve::{Priority, amount, probability};
+use crate::amount::{Priority, amount, probability};
+use crate::tuning::share::Unknown;
 use crate::{GroupName, OperationId, ServiceId, Serving, Source};
 
 /// The operators' configuration, checked, with ids in place of names.
@@ -101,6 +102,15 @@ impl Default for Whole {
 }
 
 impl Policy {
+    /// The probability while nothing is known at all.
+    pub(crate) fn initial(&self, tuning: &Unknown) -> f64 {
+        if self.budget > 0.0 {
+            probability(self.initial_probability, 0.0).min(tuning.most)
+        } else {
+            0.0
+        }
+    }
+
     /// A policy with a budget in traces per second and nothing else, as revision 1.
     #[must_use]
     pub fn of_budget(budget: f64) -> Self {

@@ -5,8 +5,8 @@
 //! its target and while all that stay together spend what their targets would: the remaining errors must
 //! cancel out.
 
+use crate::amount::total;
 use crate::limits::{Limit, Rules};
-use crate::solve::total;
 use crate::tuning::serve::Deadband as Tuning;
 use crate::{Binding, OperationPlan, ServiceId};
 

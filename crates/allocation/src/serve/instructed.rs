@@ -4,8 +4,8 @@
 //! computed from what is believed. So limits start from what the previous plan would have served under
 //! the policy of now, not from what it served.
 
+use crate::amount::amount;
 use crate::preview::settled;
-use crate::solve::amount;
 use crate::state::State;
 use crate::tuning::Tuning;
 use crate::tuning::serve::Deadband;

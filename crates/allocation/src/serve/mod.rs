@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod deadband;
+pub(crate) mod decide;
 pub(crate) mod instructed;
 pub(crate) mod preview;
 pub(crate) mod served;

@@ -1,9 +1,9 @@
 //! Previews another policy before anybody is served by it.
 
+use crate::amount::{amount, total};
 use crate::decide::decide;
 use crate::limits::Rules;
 use crate::lower_bound::Guarantees;
-use crate::solve::{amount, total};
 use crate::state::State;
 use crate::tuning::Tuning;
 use crate::{Figures, FleetPlan, Hold, Plan, Policy, served};

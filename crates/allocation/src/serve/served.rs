@@ -3,8 +3,8 @@
 //! SDKs poll once an interval. So while a window lasts, some hold the plan made at its start, and the rest the
 //! one before. A plan keeps how far it moved each probability, so that the next plan knows both.
 
+use crate::amount::total;
 use crate::hint::beside;
-use crate::solve::total;
 use crate::tally::SortedCounts;
 use crate::trust::bases::{Parts, Unsaid};
 use crate::{OperationPlan, Plan};

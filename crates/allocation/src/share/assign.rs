@@ -1,9 +1,9 @@
 //! Turns shares into probabilities, and names what decided them.
 
+use crate::amount::probability;
 use crate::hierarchy::Local;
 use crate::limits::Limit;
 use crate::operation::Estimate;
-use crate::solve::probability;
 use crate::{Binding, OperationPlan, Reason, Source};
 
 /// Turns a share into a probability and names what decided it.

@@ -1,11 +1,12 @@
 //! Shares a budget: pins first, then the water level.
 
+use crate::amount::amount;
 use crate::hierarchy::Hierarchy;
 use crate::limits::Limit;
 use crate::lower_bound::Guarantees;
 use crate::nested;
 use crate::operation::Estimate;
-use crate::solve::{Entry, Solution, amount, solve_each};
+use crate::solve::{Entry, Solution, solve_each};
 
 /// The budget, shared.
 pub(crate) struct SharedBudget {

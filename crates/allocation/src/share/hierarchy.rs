@@ -1,9 +1,10 @@
 //! Models the fleet as a tree: the floors and caps above each operation, and the level it shares at.
 
+use crate::amount::amount;
 use crate::limits::Limit;
 use crate::nested::Node;
 use crate::operation::Estimate;
-use crate::solve::{Levels, amount};
+use crate::solve::Levels;
 use crate::{Policy, ServiceId, Source, Whole};
 
 const FLEET: u32 = 0;

@@ -9,8 +9,8 @@
 //! Too few instances cost more than the operator reserved; too many cost only a part of the guarantee.
 //! So estimates rise at once, fall slowly, and do not fall while reports are missing.
 
+use crate::amount::amount;
 use crate::hint::beside;
-use crate::solve::amount;
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Tuning;

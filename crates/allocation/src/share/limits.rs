@@ -1,11 +1,12 @@
 //! Computes what one operation may get: the policy's bounds, the last probability, missing reports.
 
+use crate::amount::{amount, probability};
 use crate::names_return::NamesReturn;
 use crate::operation::Estimate;
-use crate::solve::{Entry, amount, probability};
+use crate::solve::Entry;
 use crate::trust::Trust;
 use crate::tuning::{Share, Tuning};
-use crate::unknown::{initial_probability, raised, unknown_max};
+use crate::unknown::{raised, unknown_max};
 use crate::{Binding, Bounds, Hold, Plan, Policy, ServiceId, Source, peaks};
 
 /// The rules that hold for every operation of one plan.
@@ -96,7 +97,7 @@ impl<'a> Rules<'a> {
             budget,
             weight_exponent: probability(policy.weight_exponent, 0.0),
             unknown_max,
-            start: initial_probability(policy, unknown).min(unknown_max),
+            start: policy.initial(unknown).min(unknown_max),
             from_before: true,
         }
     }

@@ -7,11 +7,11 @@
 //! What it adds at most is derived in docs/allocation.md, *Sharing*: an even split of the demand over the
 //! instances costs the most, so the worst case is what is counted.
 
+use crate::amount::{amount, total};
 use crate::budget::SharedBudget;
 use crate::instances::InstanceEvidence;
 use crate::limits::Limit;
 use crate::operation::Estimate;
-use crate::solve::{amount, total};
 use crate::trust::Trust;
 use crate::tuning::Tuning;
 use crate::tuning::share::{LowerBound, Unknown};

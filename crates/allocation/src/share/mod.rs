@@ -2,7 +2,6 @@
 
 pub(crate) mod assign;
 pub(crate) mod budget;
-pub(crate) mod decide;
 pub(crate) mod hierarchy;
 pub(crate) mod instances;
 pub(crate) mod level;

@@ -7,7 +7,8 @@
 //! node with its own floor and cap. One plain solution for all entries is left. Each step is linear in
 //! the number of entries.
 
-use crate::solve::{Entry, Filled, Levels, Priority, Ramp, Solution, amount, fill};
+use crate::amount::{Priority, amount};
+use crate::solve::{Entry, Filled, Levels, Ramp, Solution, fill};
 
 /// A part of the fleet with one floor and one cap for all of its entries.
 #[derive(Debug, Clone, Copy, PartialEq)]

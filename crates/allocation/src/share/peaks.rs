@@ -4,37 +4,22 @@
 //! high probabilities meet the old traffic until SDKs have polled the next plan. So what may be spent is
 //! bounded by the recent peak: of the fleet, of each service, and of each operation.
 
+use crate::amount::amount;
 use crate::hint::Hint;
 use crate::limits::{Limit, Rules};
 use crate::operation::Estimate;
-use crate::solve::{Entry, amount, solve};
+use crate::solve::{Entry, solve};
 use crate::tuning::share::Peaks as Tuning;
-use crate::{Binding, OperationPlan, Plan, ServiceId, ServicePlan};
-
-/// The peak of a rate after a window.
-pub(crate) fn after(peak: f64, rate: f64, windows: f64, tuning: &Tuning) -> f64 {
-    risen(peak, rate, windows, tuning.rise, tuning)
-}
-
-fn risen(peak: f64, rate: f64, windows: f64, rise: f64, tuning: &Tuning) -> f64 {
-    let peak = amount(peak);
-    let most = if peak > 0.0 { rise * peak } else { rate };
-    let kept = if rate > tuning.hardly * peak {
-        tuning.kept.powf(windows)
-    } else {
-        1.0
-    };
-    (kept * peak).max(rate.min(most))
-}
+use crate::{Binding, OperationPlan, Plan, ServiceId, ServicePlan, peak};
 
 /// The peak of a fleet or service after the window that follows a plan.
 fn following(previous: &Plan, peak: f64, rate: f64, tuning: &Tuning) -> f64 {
     if previous.number < tuning.young_plans && peak > 0.0 {
         peak.min(rate)
     } else if previous.number < tuning.growing_plans {
-        risen(peak, rate, 1.0, tuning.rise_growing, tuning)
+        peak::risen(peak, rate, 1.0, tuning.rise_growing, tuning)
     } else {
-        after(peak, rate, 1.0, tuning)
+        peak::after(peak, rate, 1.0, tuning)
     }
 }
 

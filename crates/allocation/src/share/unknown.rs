@@ -1,11 +1,11 @@
 //! Computes what is served to names that no plan lists.
 
+use crate::amount::probability;
 use crate::hierarchy::Local;
 use crate::limits::{Limit, Rules, weight};
 use crate::priors::Priors;
-use crate::solve::probability;
 use crate::tuning::share::Unknown as Tuning;
-use crate::{Bounds, OperationPlan, Policy, ServiceId};
+use crate::{Bounds, OperationPlan, ServiceId};
 
 /// Below one in 10⁹ no fleet keeps a trace, so doubling from there would never recover.
 const AS_GOOD_AS_ZERO: f64 = 1e-9;
@@ -17,15 +17,6 @@ pub(crate) fn unknown_max(budget: f64, offered: f64, tuning: &Tuning) -> f64 {
         (budget / offered).min(tuning.most)
     } else {
         tuning.most
-    }
-}
-
-/// The probability while nothing is known at all.
-pub(crate) fn initial_probability(policy: &Policy, tuning: &Tuning) -> f64 {
-    if policy.budget > 0.0 {
-        probability(policy.initial_probability, 0.0).min(tuning.most)
-    } else {
-        0.0
     }
 }
 
@@ -75,7 +66,7 @@ impl<'a> Defaults<'a> {
 
     /// What is served while no operation is known.
     pub(crate) fn initial(&self) -> f64 {
-        initial_probability(self.rules.policy, &self.rules.tuning.share.unknown)
+        self.rules.policy.initial(&self.rules.tuning.share.unknown)
     }
 
     /// What is served for operations of a service that no plan lists.

@@ -121,7 +121,7 @@ fn names() -> Vec<Part> {
         Part {
             name: "the reserve for the unseen",
             switch: |of| of.estimate.names.unseen_gain = 0.0,
-            code: &[("share/decide.rs", &["fn unseen_reserve"])],
+            code: &[("serve/decide.rs", &["fn unseen_reserve"])],
         },
     ]
 }
@@ -136,7 +136,7 @@ fn shared() -> Vec<Part> {
         Part {
             name: "the slow rise of peaks",
             switch: |of| (of.share.peaks.rise, of.share.peaks.rise_growing) = (NEVER, NEVER),
-            code: &[("share/peaks.rs", &["fn risen"])],
+            code: &[("estimate/peak.rs", &[])],
         },
         Part {
             name: "the peaks of young fleets",

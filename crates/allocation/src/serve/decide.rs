@@ -1,5 +1,6 @@
 //! Shares the budget: limits → solution → probabilities → deadband → defaults.
 
+use crate::amount::{amount, probability};
 use crate::assign::assign;
 use crate::budget::{SharedBudget, share_beside};
 use crate::deadband;
@@ -9,7 +10,7 @@ use crate::listing::Unlisted;
 use crate::lower_bound::Guarantees;
 use crate::operation::Estimate;
 use crate::priors::Priors;
-use crate::solve::{Entry, Solution, amount, probability};
+use crate::solve::{Entry, Solution};
 use crate::unknown::Defaults;
 use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks};
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 /// Each item with the entry of a list that has its key. Both are sorted by it.
-pub(super) fn beside<T, B, K: Ord>(
+pub(crate) fn beside<T, B, K: Ord>(
     items: impl Iterator<Item = T>,
     key: impl Fn(&T) -> K,
     list: &[B],
@@ -19,13 +19,13 @@ pub(super) fn beside<T, B, K: Ord>(
 }
 
 /// An item that is known, and perhaps in another list, too; or only in the other.
-pub(super) enum Match<'a, 'b, A, B> {
+pub(crate) enum Match<'a, 'b, A, B> {
     Known(&'a A, Option<&'b B>),
     New(&'b B),
 }
 
 /// Merges a list with what another one says of its keys. Both are sorted by it.
-pub(super) fn matches<'a, 'b, A, B, K: Ord>(
+pub(crate) fn matches<'a, 'b, A, B, K: Ord>(
     known: &'a [A],
     key: impl Fn(&A) -> K,
     other: &'b [B],
@@ -49,11 +49,11 @@ pub(super) fn matches<'a, 'b, A, B, K: Ord>(
 /// Operations are sorted by number, and a service's operations get theirs together. So a million of them ask
 /// for ten thousand services in runs, and a search for each would cost more than what is done with it.
 #[derive(Debug, Default)]
-pub(super) struct Hint(Cell<usize>);
+pub(crate) struct Hint(Cell<usize>);
 
 impl Hint {
     /// The place of the entry with a key, in a list sorted by it.
-    pub(super) fn find<T, K: Ord>(
+    pub(crate) fn find<T, K: Ord>(
         &self,
         list: &[T],
         key: &K,
