@@ -29,13 +29,21 @@ const BUT_QUICK: [Pace; 2] = [PACES[0], PACES[2]];
 
 /// All parts, room by room.
 pub fn all() -> Vec<Part> {
-    [estimate(), names(), shared(), served(), windows(), trust()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        common(),
+        estimate(),
+        names(),
+        shared(),
+        served(),
+        windows(),
+        trust(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-fn estimate() -> Vec<Part> {
+fn common() -> Vec<Part> {
     vec![
         Part {
             name: "the common course",
@@ -70,6 +78,11 @@ fn estimate() -> Vec<Part> {
             switch: |of| of.estimate.common.own_most = 0.0,
             code: &[("estimate/common.rs", &["fn own", "struct Shift"])],
         },
+    ]
+}
+
+fn estimate() -> Vec<Part> {
+    vec![
         Part {
             name: "steps of operations",
             switch: |of| of.estimate.operation.step_deviations = NEVER,
