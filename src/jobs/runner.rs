@@ -319,7 +319,7 @@ mod tests {
                     self.sign.notify_one();
                     return Err("as asked".into());
                 }
-                JobName::Maintain => std::future::pending().await,
+                JobName::Maintain | JobName::Measure => std::future::pending().await,
             }
             Ok(())
         }

@@ -25,8 +25,8 @@ use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
 use crate::worker::{Begun, Worker};
 
-pub use cuts::{Cut, Cuts};
 pub use crate::configuration::TaggedRule;
+pub use cuts::{Cut, Cuts};
 pub use polls::PollCounter;
 
 /// What the names of agents begin with that are samplers which apply rules for tagged requests.

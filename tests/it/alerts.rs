@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 36] = [
+const WITH_A_FAULT: [&str; 37] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirEmergency",

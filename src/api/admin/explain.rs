@@ -121,7 +121,8 @@ pub(super) async fn show(
     let Some((name, operation)) = found else {
         return Err(Problem::NotFound(format!(
             "the plan has no operation {wanted:?} of service {:?}; SDKs are served {} for it",
-            *service, held.default_probability
+            *service,
+            snapshot.served_default(held.id)
         )));
     };
     let planned = PlannedRules::of(&admin, &snapshot).await;
@@ -142,7 +143,7 @@ pub(super) async fn show(
         },
         behind,
         final_names: named.under(name, operation),
-        reason: whole.reason.and(&named.said(name, operation)),
+        reason: whole.reason.and(&named.said(name, &snapshot, operation)),
         ..whole
     };
     // The document borrows from the snapshot, so it is encoded here.
@@ -179,12 +180,12 @@ fn explanation<'a>(
         behind: None,
         served: ServedDocument {
             probability: match operation.is_listed() {
-                true => operation.probability,
-                false => held.default_probability,
+                true => snapshot.served(operation),
+                false => snapshot.served_default(held.id),
             },
             listed: operation.is_listed(),
-            unknown_operation_probability: held.default_probability,
-            unknown_service_probability: plan.fleet.default_probability,
+            unknown_operation_probability: snapshot.served_default(held.id),
+            unknown_service_probability: snapshot.served_fleet_default(),
         },
         final_names: Vec::new(),
         share_traces_per_second: operation.share,
@@ -225,7 +226,7 @@ fn settings(
     names: &Names,
     operation: &OperationPlan,
 ) -> Settings {
-    let policy = planned.policy(plan.configuration_revision, names);
+    let policy = planned.policy(plan, names);
     let (bounds, _) = policy.bounds(operation.service, operation.operation);
     Settings {
         weight: bounds.weight,
@@ -256,7 +257,7 @@ async fn behind(
         return None;
     }
     let plan = snapshot.plan();
-    let policy = planned?.policy(plan.configuration_revision, &admin.dictionary.names());
+    let policy = planned?.policy(plan, &admin.dictionary.names());
     let (snapshot, id) = (Arc::clone(snapshot), operation.operation);
     let settled = working(admin, move |_| {
         let settled = preview(snapshot.plan(), &policy);

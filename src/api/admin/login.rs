@@ -103,7 +103,10 @@ pub(super) async fn end(
             ));
         }
     };
-    admin.store.revoke_token(session.id, admin.now(), None).await?;
+    admin
+        .store
+        .revoke_token(session.id, admin.now(), None)
+        .await?;
     admin.know_tokens().await?;
     tracing::info!(who = session.name.as_str(), "signed out");
     let encrypted = admin.signs_in()?.is_encrypted();

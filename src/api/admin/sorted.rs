@@ -99,7 +99,7 @@ impl Figures {
             observed: known.then(|| a_second(plan, sampled)),
             probability: match sum.offered > 0.0 {
                 true => (sum.kept / sum.offered).min(1.0),
-                false => held.default_probability,
+                false => snapshot.served_default(held.id),
             },
             ..sum
         }

@@ -117,7 +117,9 @@ pub async fn sessions_are_bounded_by_themselves_and_for_each_person(fixture: &Fi
     for number in 0..others {
         create(&*store, &session(&format!("number {number}"), 100)).await;
     }
-    let more = store.create_token(&session("one too many", 100), None).await;
+    let more = store
+        .create_token(&session("one too many", 100), None)
+        .await;
     assert_eq!(more.unwrap(), TokenCreation::Full);
     create(&*store, &token("a token has room", 100)).await;
     create(&*store, &session("anna", 101)).await;

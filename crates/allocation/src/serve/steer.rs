@@ -1,9 +1,8 @@
 //! Keeps what is served as it is while operators ask for it. What a plan decides is not touched: the next plan
 //! continues from it, so it is taken over in full when they end it.
 
-use crate::solve::probability;
+use crate::amount::probability;
 use crate::tuning::share::Unknown;
-use crate::unknown::initial_probability;
 use crate::{
     Bounds, Kept, KeptService, OVERFLOW_SERVICE, OperationPlan, Plan, Policy, ServiceId, Serving,
     Steered,
@@ -19,7 +18,7 @@ pub(crate) fn steered(
     let keep = match policy.serving {
         Serving::Plan => return None,
         Serving::Freeze => Keep::Served(previous),
-        Serving::Observe => Keep::Initial(initial_probability(policy, unknown)),
+        Serving::Observe => Keep::Initial(policy.initial(unknown)),
     };
     let before = previous.steered.as_ref();
     let same = before.filter(|steered| steered.serving == policy.serving);

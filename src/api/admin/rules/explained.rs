@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::web::block;
 use serde::Serialize;
 
-use crate::allocation::{Binding, OperationPlan, Policy, Source, Timestamp};
+use crate::allocation::{Binding, OperationPlan, Plan, Policy, Source, Timestamp};
 use crate::api::admin::Admin;
 use crate::configuration::{Configuration, Field, Matches, RuleState, Taken};
 use crate::names::Names;
@@ -68,9 +68,10 @@ impl PlannedRules {
     }
 
     /// The policy that the plan was made with, with the numbers that names have now.
-    pub(in crate::api::admin) fn policy(&self, revision: u64, names: &Names) -> Policy {
+    pub(in crate::api::admin) fn policy(&self, plan: &Plan, names: &Names) -> Policy {
+        let revision = plan.configuration_revision;
         self.configuration
-            .policy_with(&self.matches, revision, names, self.at)
+            .policy_with(&self.matches, revision, names, self.at, Some(plan))
     }
 
     /// The rules of an operation, the one with the highest precedence first.
