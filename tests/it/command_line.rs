@@ -2,6 +2,7 @@
 
 mod changes;
 mod controls;
+mod killed;
 mod recorded;
 mod which;
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::Service;
-use crate::change::{self, CONFIGURATION, Consent, Proposal, comparable};
+use crate::change::{self, CONFIGURATION, Consent, Proposal, Why, comparable};
 use crate::connect::Connect;
 use crate::difference;
 use crate::document::{self, FileArg};
@@ -65,6 +65,8 @@ pub struct ApplyArgs {
     file: FileArg,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     connect: Connect,
 }
@@ -125,6 +127,6 @@ pub async fn apply(args: ApplyArgs, service: Service) -> Outcome {
     let wanted = document::read(&args.file.file, service)?;
     let client = args.connect.client()?.for_file();
     let running = client.versioned(CONFIGURATION).await?;
-    let proposal = Proposal::of(wanted.value, &running, service)?;
+    let proposal = Proposal::of(wanted.value, &running, service)?.because(args.why);
     change::propose(&client, &running, &proposal, args.consent).await
 }

@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::{SecondsFormat, TimeDelta};
 use clap::Args as ClapArgs;
+use hyper::Method;
 use serde_json::json;
 
+use crate::Service;
+use crate::change::{self, CONFIGURATION, Consent, Part, Proposal, Settled, comparable};
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -37,36 +41,52 @@ pub struct Args {
     /// Add this many traces per second to the budget meanwhile, so that the others need not give
     #[arg(long, value_name = "TRACES_PER_SECOND")]
     extra: Option<f64>,
-    /// Make it although it leaves another operation with less than half of its share
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
     connect: Connect,
 }
 
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args, service: Service) -> Outcome {
     let seconds = u32::try_from(args.lasts.as_secs());
     let seconds = seconds.map_err(|_| Failure::Usage("--for is too long".into()))?;
+    let ends = (service.now)() + TimeDelta::seconds(seconds.into());
     let mut boost = json!({
         "service": args.service,
         "operation": args.operation,
-        "for_seconds": seconds,
-        "probability": args.probability,
         "owner": args.owner,
         "reason": args.reason,
     });
     if let Some(extra) = args.extra {
         boost["extra_traces_per_second"] = json!(extra);
     }
+    // The rule that it becomes, for the preview. Its real end is by the service's clock.
+    let mut rule = boost.clone();
+    rule["set"] = json!({ "probability": args.probability });
+    rule["expires"] = json!(ends.to_rfc3339_opts(SecondsFormat::Millis, true));
+    boost["probability"] = json!(args.probability);
+    boost["for_seconds"] = json!(seconds);
+
     let client = args.connect.client()?;
-    let force: &[(&str, &str)] = if args.force {
-        &[("force", "true")]
-    } else {
-        &[]
+    let running = client.versioned(CONFIGURATION).await?;
+    let mut document = comparable(&running.body);
+    document["rules"]["boost"] = rule;
+    let part = Part {
+        method: Method::POST,
+        path: vec!["v1".into(), "boosts".into()],
+        body: boost,
     };
-    let made = client.post(&["v1", "boosts"], force, &boost).await?;
-    args.output.print(&made, || rules::tell(&made));
+    let proposal = Proposal::part(document, part, &running, service)?;
+    let for_people = args.output.for_people();
+    let settled = change::settle(&client, &running, &proposal, args.consent, for_people).await?;
+    if let Settled::Written(made) = settled {
+        args.output.print(&made.body, || {
+            anstream::println!();
+            rules::tell(&made.body);
+            change::tell_revision(&made);
+        });
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::Service;
-use crate::change::{self, CONFIGURATION, Consent, Proposal, comparable};
+use crate::change::{self, CONFIGURATION, Consent, Proposal, Why, comparable};
 use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::Outcome;
@@ -30,6 +30,8 @@ pub struct Args {
     unit: Unit,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -57,17 +59,23 @@ pub async fn run(args: Args, service: Service) -> Outcome {
                 Unit::SpansPerSecond => json!({ "spans_per_second": budget }),
                 Unit::GigabytesPerMonth => json!({ "gigabytes_per_month": budget }),
             };
-            set(&client, budget, args.consent, service).await
+            set(&client, budget, args.consent, args.why, service).await
         }
         None => show(&client, args.output).await,
     }
 }
 
-async fn set(client: &Client, budget: Value, consent: Consent, service: Service) -> Outcome {
+async fn set(
+    client: &Client,
+    budget: Value,
+    consent: Consent,
+    why: Why,
+    service: Service,
+) -> Outcome {
     let running = client.versioned(CONFIGURATION).await?;
     let mut document = comparable(&running.body);
     document["budget"] = budget;
-    let proposal = Proposal::of(document, &running, service)?;
+    let proposal = Proposal::of(document, &running, service)?.because(why);
     change::propose(client, &running, &proposal, consent).await
 }
 

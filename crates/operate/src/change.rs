@@ -25,7 +25,7 @@ const SHOWN: &str = "10";
 const FIELDS_SHOWN: usize = 200;
 
 /// Flags of every command that changes something.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct Consent {
     /// Make the change without asking
     #[arg(long, short, conflicts_with = "dry_run")]
@@ -33,9 +33,15 @@ pub struct Consent {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Make it although a fixed probability leaves another operation with less than half of its share
+    /// Make it although a boost or a fixed probability leaves another operation with less than half of
+    /// its share
     #[arg(long)]
     force: bool,
+}
+
+/// The flag of changes that have no reason of their own.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
     /// Why; `weir audit` shows it
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -48,7 +54,6 @@ impl Consent {
             yes,
             dry_run: !yes,
             force: false,
-            reason: None,
         }
     }
 }
@@ -59,8 +64,39 @@ pub struct Proposal {
     document: Value,
     /// The same with everything filled in, to compare.
     complete: Value,
-    /// The revision whose document this is, if it comes back as it was.
-    back_to: Option<u64>,
+    way: Way,
+    /// Why, if it does not say so itself.
+    reason: Option<String>,
+}
+
+/// How a proposal is written.
+enum Way {
+    /// As the whole configuration.
+    Whole,
+    /// As the revision that comes back.
+    Back(u64),
+    /// By the call of the part that changes.
+    Part(Part),
+}
+
+/// A call that changes a part of the configuration.
+pub struct Part {
+    /// The method.
+    pub method: Method,
+    /// The path, a segment each.
+    pub path: Vec<String>,
+    /// What is sent.
+    pub body: Value,
+}
+
+/// How a proposal ended.
+pub enum Settled {
+    /// The running configuration is the same.
+    Same,
+    /// It was only shown.
+    Shown,
+    /// It is written; this is the answer.
+    Written(Versioned),
 }
 
 impl Proposal {
@@ -69,8 +105,28 @@ impl Proposal {
         Ok(Self {
             complete: (service.complete)(document.clone(), Some(&running.body))?,
             document,
-            back_to: None,
+            way: Way::Whole,
+            reason: None,
         })
+    }
+
+    /// A document that comes of changing a part of it.
+    pub fn part(
+        document: Value,
+        part: Part,
+        running: &Versioned,
+        service: Service,
+    ) -> Result<Self, Wrong> {
+        Ok(Self {
+            way: Way::Part(part),
+            ..Self::of(document, running, service)?
+        })
+    }
+
+    /// Says why.
+    pub fn because(self, why: Why) -> Self {
+        let reason = why.reason;
+        Self { reason, ..self }
     }
 
     /// The document of an earlier revision.
@@ -78,7 +134,8 @@ impl Proposal {
         Self {
             complete: document.clone(),
             document,
-            back_to: Some(revision),
+            way: Way::Back(revision),
+            reason: None,
         }
     }
 }
@@ -96,38 +153,62 @@ pub async fn propose(
     proposal: &Proposal,
     consent: Consent,
 ) -> Outcome {
+    if let Settled::Written(written) = settle(client, before, proposal, consent, true).await? {
+        tell_revision(&written);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same, and returns how it ended. Only `for_people` says what changes.
+pub async fn settle(
+    client: &Client,
+    before: &Versioned,
+    proposal: &Proposal,
+    consent: Consent,
+    for_people: bool,
+) -> Result<Settled, Failure> {
     let differences = difference::between(&comparable(&before.body), &proposal.complete);
     if differences.is_empty() {
-        anstream::println!("Nothing to change: the running configuration is the same.");
-        return Ok(ExitCode::SUCCESS);
+        if for_people {
+            anstream::println!("Nothing to change: the running configuration is the same.");
+        }
+        return Ok(Settled::Same);
     }
-    tell(&differences);
     let previewed = [CONFIGURATION, &["preview"]].concat();
     let effect = client
         .post(&previewed, &[("limit", SHOWN)], &proposal.document)
         .await?;
-    anstream::println!();
-    tell_effect(&effect);
+    if for_people {
+        tell(&differences);
+        anstream::println!();
+        tell_effect(&effect);
+    } else if consent.dry_run {
+        anstream::println!("{effect:#}");
+    }
     if consent.dry_run {
-        anstream::println!("\nNothing was changed: this was a dry run.");
-        return Ok(ExitCode::SUCCESS);
+        if for_people {
+            anstream::println!("\nNothing was changed: this was a dry run.");
+        }
+        return Ok(Settled::Shown);
     }
     if !consent.yes {
         ask()?;
     }
-    match write(client, before, proposal, &effect, &consent).await? {
-        Some(written) => {
-            let tag = written.tag.trim_matches('"');
-            let revision = tag.split('-').next().unwrap_or("?");
-            anstream::println!(
-                "\nThis is revision {revision} of the configuration. The next plan follows it."
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        None => Err(Failure::NotMade(
+    let written = write(client, before, proposal, &effect, consent).await?;
+    written.map(Settled::Written).ok_or_else(|| {
+        Failure::NotMade(
             "somebody else changed the configuration meanwhile; nothing was written. Run the command again to see what it would change now".into(),
-        )),
-    }
+        )
+    })
+}
+
+/// Says which revision a change became.
+pub fn tell_revision(written: &Versioned) {
+    let tag = written.tag.trim_matches('"');
+    let revision = tag.split('-').next().unwrap_or("?");
+    anstream::println!(
+        "\nThis is revision {revision} of the configuration. The next plan follows it."
+    );
 }
 
 /// Writes what was previewed, and nothing else. Nothing is returned if the configuration has moved on.
@@ -136,24 +217,30 @@ async fn write(
     before: &Versioned,
     proposal: &Proposal,
     effect: &Value,
-    consent: &Consent,
+    consent: Consent,
 ) -> Result<Option<Versioned>, Failure> {
     let mut query = Vec::new();
-    if let Some(reason) = &consent.reason {
+    if let Some(reason) = &proposal.reason {
         query.push(("reason", reason.as_str()));
     }
-    if let Some(revision) = proposal.back_to {
+    if let Way::Back(revision) = proposal.way {
         let path = [CONFIGURATION, &["rollback"]].concat();
         let asked = json!({ "revision": revision });
         return client
             .change(Method::POST, &path, &query, &before.tag, &asked)
             .await;
     }
-    if let Some(id) = effect["id"].as_str() {
-        query.push(("preview", id));
-    }
     if consent.force {
         query.push(("force", "true"));
+    }
+    if let Way::Part(Part { method, path, body }) = &proposal.way {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        return client
+            .change(method.clone(), &path, &query, &before.tag, body)
+            .await;
+    }
+    if let Some(id) = effect["id"].as_str() {
+        query.push(("preview", id));
     }
     client
         .change(

@@ -200,19 +200,6 @@ impl Client {
         }))
     }
 
-    /// Deletes something if it is still the revision `tag`; whether it was.
-    pub async fn delete(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-        tag: &str,
-    ) -> Result<bool, Failure> {
-        let deleted = self
-            .change(Method::DELETE, path, query, tag, &Value::Null)
-            .await?;
-        Ok(deleted.is_some())
-    }
-
     /// A request without a body.
     fn request(
         &self,

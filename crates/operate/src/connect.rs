@@ -22,19 +22,19 @@ const FILE_MAX: u64 = 1 << 20;
 #[command(next_help_heading = "Which Weir")]
 pub struct Connect {
     /// The admin listener [default: that of the profile, or http://127.0.0.1:8778]
-    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    #[arg(long, env = "WEIR_URL", value_name = "URL", global = true)]
     url: Option<String>,
     /// File with the token. A token can also be given in WEIR_TOKEN; it is no flag, because
     /// everybody on a machine can read the flags of its programs
-    #[arg(long, env = "WEIR_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "WEIR_TOKEN_FILE", value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     /// File with the authorities, in PEM, one of which must have signed the service's certificate
     /// [default: the system's]
-    #[arg(long, env = "WEIR_CA", value_name = "FILE")]
+    #[arg(long, env = "WEIR_CA", value_name = "FILE", global = true)]
     ca: Option<PathBuf>,
     /// The profile to use, of the file profiles.yaml in the configuration directory of weir
     /// (~/.config/weir)
-    #[arg(long, env = "WEIR_PROFILE", value_name = "NAME")]
+    #[arg(long, env = "WEIR_PROFILE", value_name = "NAME", global = true)]
     profile: Option<String>,
 }
 

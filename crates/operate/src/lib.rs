@@ -92,7 +92,7 @@ pub enum Command {
     Diff(apply::DiffArgs),
     /// Make a file the configuration, after showing what that changes
     Apply(apply::ApplyArgs),
-    /// List the rules, show one, turn it off or on, or delete it
+    /// List the rules, add one, show it, turn it off or on, or delete it
     Rules(rules::Args),
     /// Raise the probability of an operation for some time
     Boost(boost::Args),
@@ -128,8 +128,8 @@ pub async fn run(command: Command, service: Service) -> ExitCode {
         Command::Validate(args) => apply::validate(&args, service),
         Command::Diff(args) => apply::diff(args, service).await,
         Command::Apply(args) => apply::apply(args, service).await,
-        Command::Rules(args) => rules::run(args).await,
-        Command::Boost(args) => boost::run(args).await,
+        Command::Rules(args) => rules::run(args, service).await,
+        Command::Boost(args) => boost::run(args, service).await,
         Command::Freeze(args) => freeze::run(args).await,
         Command::Emergency(args) => emergency::run(args).await,
         Command::Mode(args) => mode::run(args).await,

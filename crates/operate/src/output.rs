@@ -9,7 +9,7 @@ use crate::yaml;
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Output {
     /// How to print the answer; json and yaml have all that the service says
-    #[arg(long, short, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    #[arg(long, short, value_enum, default_value_t = Format::Table, value_name = "FORMAT", global = true)]
     output: Format,
 }
 
@@ -25,6 +25,11 @@ enum Format {
 }
 
 impl Output {
+    /// Whether people read it.
+    pub fn for_people(self) -> bool {
+        self.output == Format::Table
+    }
+
     /// Prints a value, or lets `people` say it.
     pub fn print(self, value: &Value, people: impl FnOnce()) {
         match self.output {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
-use crate::change::{self, CONFIGURATION, Consent, Proposal, comparable};
+use crate::change::{self, CONFIGURATION, Consent, Proposal, Why, comparable};
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::table::Table;
@@ -21,6 +21,8 @@ pub struct Args {
     revision: Option<u64>,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     connect: Connect,
 }
@@ -49,6 +51,6 @@ pub async fn run(args: Args) -> Outcome {
             "there is no revision {revision}: it was never written, or it was deleted to make room"
         ))
     })?;
-    let proposal = Proposal::back(comparable(&earlier), revision);
+    let proposal = Proposal::back(comparable(&earlier), revision).because(args.why);
     change::propose(&client, &running, &proposal, args.consent).await
 }

@@ -1,29 +1,33 @@
 //! `weir rules`: what have we asked for?
 
+mod added;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use self::added::Added;
+use crate::Service;
+use crate::change::{self, CONFIGURATION, Consent, Part, Proposal, Why, comparable};
 use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::table::Table;
-use crate::words::{field, number, text};
+use crate::words::{field, number, printable, text};
 
 /// Where rules are.
 const RULES: &[&str] = &["v1", "rules"];
 
-/// What an answer says beside a rule, which is not a part of it.
-const NOT_OF_THE_RULE: [&str; 4] = ["id", "state", "matches", "effect"];
-
 /// Flags of `weir rules`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-`weir boost` adds a rule that raises a probability for some time. Others are written into the
-configuration: `weir export > weir.yaml`, add them under rules, `weir apply -f weir.yaml`.")]
+  weir rules add quiet-health --operation 'GET /health*' --set probability_max=0.0001 \\
+       --expires never --owner platform --reason 'probes are half of all traffic'
+
+`weir boost` adds a rule that raises a probability for some time.")]
 pub struct Args {
     #[command(subcommand)]
     what: Option<What>,
@@ -43,34 +47,36 @@ enum What {
         /// Its id
         id: String,
     },
+    /// Add one
+    Add(Added),
     /// Turn one off; it still shows what it would do
-    Off {
-        /// Its id
-        id: String,
-    },
+    Off(Named),
     /// Turn one on again
-    On {
-        /// Its id
-        id: String,
-    },
+    On(Named),
     /// Delete one
-    Delete {
-        /// Its id
-        id: String,
-        /// Why; `weir audit` shows it
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
+    Delete(Named),
 }
 
-pub async fn run(args: Args) -> Outcome {
+/// One rule that is there.
+#[derive(Debug, ClapArgs)]
+struct Named {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    why: Why,
+}
+
+pub async fn run(args: Args, service: Service) -> Outcome {
     let client = args.connect.client()?;
     match args.what.unwrap_or(What::List) {
         What::List => list(&client, args.output).await?,
         What::Show { id } => show(&client, &id, args.output).await?,
-        What::Off { id } => turn(&client, &id, false, args.output).await?,
-        What::On { id } => turn(&client, &id, true, args.output).await?,
-        What::Delete { id, reason } => delete(&client, &id, reason.as_deref()).await?,
+        What::Add(added) => return added.run(&client, service).await,
+        What::Off(named) => return turn(&client, named, false, service).await,
+        What::On(named) => return turn(&client, named, true, service).await,
+        What::Delete(named) => return delete(&client, named, service).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -116,42 +122,49 @@ async fn show(client: &Client, id: &str, output: Output) -> Result<(), Failure> 
     Ok(())
 }
 
-async fn turn(client: &Client, id: &str, on: bool, output: Output) -> Result<(), Failure> {
-    let path = [RULES, &[id]].concat();
-    let mut held = client.versioned(&path).await?;
-    if let Value::Object(fields) = &mut held.body {
-        fields.retain(|name, _| !NOT_OF_THE_RULE.contains(&name.as_str()));
-        fields.insert("enabled".into(), json!(on));
-    }
-    let written = client
-        .change(Method::PUT, &path, &[], &held.tag, &held.body)
-        .await?;
-    let written = written.ok_or_else(moved_on)?;
-    output.print(&written.body, || tell(&written.body));
-    Ok(())
+async fn turn(client: &Client, named: Named, on: bool, service: Service) -> Outcome {
+    let running = client.versioned(CONFIGURATION).await?;
+    let mut document = comparable(&running.body);
+    let rule = known(&mut document, &named.id)?;
+    rule["enabled"] = json!(on);
+    let part = Part {
+        method: Method::PUT,
+        path: at(&named.id),
+        body: rule.clone(),
+    };
+    let proposal = Proposal::part(document, part, &running, service)?.because(named.why);
+    change::propose(client, &running, &proposal, named.consent).await
 }
 
-async fn delete(client: &Client, id: &str, reason: Option<&str>) -> Result<(), Failure> {
-    let path = [RULES, &[id]].concat();
-    let held = client.versioned(&path).await?;
-    let gone = client
-        .delete(
-            &path,
-            reason.map(|why| ("reason", why)).as_slice(),
-            &held.tag,
-        )
-        .await?;
-    if !gone {
-        return Err(moved_on());
+async fn delete(client: &Client, named: Named, service: Service) -> Outcome {
+    let running = client.versioned(CONFIGURATION).await?;
+    let mut document = comparable(&running.body);
+    known(&mut document, &named.id)?;
+    if let Value::Object(rules) = &mut document["rules"] {
+        rules.remove(&named.id);
     }
-    anstream::println!("{id} is deleted. The next plan shares as without it.");
-    Ok(())
+    let part = Part {
+        method: Method::DELETE,
+        path: at(&named.id),
+        body: Value::Null,
+    };
+    let proposal = Proposal::part(document, part, &running, service)?.because(named.why);
+    change::propose(client, &running, &proposal, named.consent).await
 }
 
-fn moved_on() -> Failure {
-    Failure::NotMade(
-        "somebody else changed the configuration meanwhile; nothing was changed".into(),
-    )
+/// A rule of the configuration.
+fn known<'d>(document: &'d mut Value, id: &str) -> Result<&'d mut Value, Failure> {
+    let rule = document["rules"].get_mut(id);
+    rule.ok_or_else(|| Failure::Failed(format!("there is no rule {:?}", printable(id))))
+}
+
+/// Where a rule is.
+fn at(id: &str) -> Vec<String> {
+    RULES
+        .iter()
+        .chain([&id])
+        .map(|of| (*of).to_owned())
+        .collect()
 }
 
 /// One rule in sentences.

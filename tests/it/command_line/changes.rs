@@ -200,7 +200,7 @@ async fn a_boost_is_a_rule_that_runs_out_and_can_be_ended() {
     );
     let who = ["--owner", "ann", "--reason", "payments fail"];
     let boost = |operation: &'static str, more: &[&'static str]| {
-        let asked = ["boost", "checkout", operation, "--for", "20m"];
+        let asked = ["boost", "checkout", operation, "--for", "20m", "--yes"];
         [&asked, &who[..], more].concat()
     };
     let greedy = operator.run(&boost("GET /health", &[])).await;
@@ -223,8 +223,11 @@ async fn a_boost_is_a_rule_that_runs_out_and_can_be_ended() {
         assert!(listed.out.contains(said), "{said}: {}", listed.out);
     }
     let off = operator.run(&["rules", "off", id]).await;
+    assert_eq!(off.status, 3, "nobody said yes: {}", off.out);
+    let off = operator.run(&["rules", "off", id, "--yes"]).await;
+    let line = format!("rules.{id}.enabled: true → false");
     assert!(
-        off.status == 0 && off.out.contains("(off)"),
+        off.status == 0 && off.out.contains(&line),
         "{}{}",
         off.out,
         off.err
@@ -250,7 +253,7 @@ async fn a_boost_is_a_rule_that_runs_out_and_can_be_ended() {
     let same = operator.run(&["diff", "-f", shown_path(&file)]).await;
     assert_eq!(same.status, 0, "{}", same.out);
 
-    let deleted = operator.run(&["rules", "delete", id]).await;
+    let deleted = operator.run(&["rules", "delete", id, "--yes"]).await;
     assert_eq!(deleted.status, 0, "{}", deleted.err);
     assert_eq!(app.admin_get("/v1/rules").await.1["rules"], json!([]));
     let gone = operator.run(&["rules", "show", id]).await;
@@ -259,5 +262,115 @@ async fn a_boost_is_a_rule_that_runs_out_and_can_be_ended() {
         "{}",
         gone.err
     );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_added_after_its_effect_was_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = with_a_plan(directory.path()).await;
+    let operator = Operator::of(&app.admin);
+    let add = |set: &'static str, operation: &'static str, more: &[&'static str]| {
+        let asked = [
+            "rules",
+            "add",
+            "quiet",
+            "--operation",
+            operation,
+            "--set",
+            set,
+        ];
+        [&asked, &["--owner", "ann", "--reason", "noise"][..], more].concat()
+    };
+    let quiet = add(
+        "probability_max=0.0001",
+        "GET /health*",
+        &["--expires", "never", "--dry-run"],
+    );
+    let dry = operator.run(&quiet).await;
+    assert_eq!(dry.status, 0, "{}", dry.err);
+    for said in [
+        "+ rules.quiet.set.probability_max: 0.0001",
+        "Operations that move most",
+        "dry run",
+    ] {
+        assert!(dry.out.contains(said), "{said}: {}", dry.out);
+    }
+    assert_eq!(app.admin_get("/v1/rules").await.1["rules"], json!([]));
+    let wrong = [
+        (
+            add("probability_max", "*", &["--expires", "never"]),
+            2,
+            "NAME=VALUE",
+        ),
+        (
+            add("loudness=1", "*", &["--expires", "never", "--yes"]),
+            2,
+            "loudness",
+        ),
+        (add("weight=2", "*", &["--yes"]), 2, "expires"),
+        (
+            add(
+                "weight=2",
+                "*",
+                &["--set", "weight=3", "--expires", "never"],
+            ),
+            2,
+            "given twice",
+        ),
+        (
+            add("weight=2", "GET /helth", &["--expires", "never", "--yes"]),
+            1,
+            "GET /health",
+        ),
+        (
+            add("weight=2", "*", &["--expires", "tomorrow", "--yes"]),
+            2,
+            "expires",
+        ),
+    ];
+    for (asked, status, said) in wrong {
+        let refused = operator.run(&asked).await;
+        assert!(
+            refused.status == status && refused.err.contains(said),
+            "{asked:?}: {} {}",
+            refused.status,
+            refused.err
+        );
+    }
+    let made = operator
+        .run(&add(
+            "probability_max=0.0001",
+            "GET /health*",
+            &["--for", "2h", "--yes"],
+        ))
+        .await;
+    assert!(
+        made.status == 0 && made.out.contains("revision 2"),
+        "{}{}",
+        made.out,
+        made.err
+    );
+    let rule = &app.admin_get("/v1/rules").await.1["rules"][0];
+    assert_eq!(
+        (&rule["id"], &rule["state"], &rule["matches"]["operations"]),
+        (&json!("quiet"), &json!("active"), &json!(1))
+    );
+    let again = operator
+        .run(&add("weight=2", "*", &["--for", "2h", "--yes"]))
+        .await;
+    assert!(
+        again.status == 1 && again.err.contains("already"),
+        "{}",
+        again.err
+    );
+    let later = ["--for", "2h", "--expect-later", "--yes"];
+    let asked = add("weight=2", "GET /later", &later);
+    let asked: Vec<&str> = asked
+        .iter()
+        .map(|word| if *word == "quiet" { "later" } else { *word })
+        .collect();
+    let expected = operator.run(&asked).await;
+    assert_eq!(expected.status, 0, "{}", expected.err);
     app.stop().await;
 }
