@@ -200,7 +200,7 @@ impl Configuration {
     /// How many revisions are stored: years for most fleets, and four documents of the largest
     /// size.
     pub const REVISIONS: Revisions = Revisions {
-        most: 1000,
+        most: 10_000,
         bytes: 4 * Self::BYTES_MAX as u64,
     };
 

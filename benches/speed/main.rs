@@ -21,6 +21,7 @@ mod polls;
 mod reports;
 mod solver;
 mod start;
+mod steer;
 mod table;
 mod tls;
 mod wrk;
@@ -81,6 +82,9 @@ fn main() {
         }
         if asked("start") {
             start::run().await;
+        }
+        if asked("steer") {
+            steer::run().await;
         }
         if asked("growth") {
             growth::run(plot).await;

@@ -2,6 +2,7 @@
 //! each change, and the way back.
 
 mod documents;
+mod writers;
 
 use std::time::Duration;
 
