@@ -59,6 +59,7 @@ mod strategies_file;
 mod structure;
 mod supervision;
 mod support;
+mod tasks;
 mod tls;
 mod trust;
 mod unreadable;
