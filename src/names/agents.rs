@@ -86,6 +86,12 @@ impl AgentNames {
         }
     }
 
+    /// The names that are known, without asking the database.
+    #[must_use]
+    pub fn known(&self) -> Arc<NamesOfAgents> {
+        self.known.load_full()
+    }
+
     /// Looks for the names of a plan's agents. Names of other agents are not remembered, so that memory
     /// is bounded by the plan.
     async fn read(&self, plan: &Plan, known: &NamesOfAgents) -> Result<NamesOfAgents, StoreError> {

@@ -217,7 +217,7 @@ pub(super) async fn emergency(
     });
     let (configuration, revision) = changed.await?;
     let written = configuration.emergency.as_ref();
-    tracing::warn!(
+    tracing::info!(
         revision = revision.revision,
         factor = emergency.factor,
         owner = emergency.owner,

@@ -1,6 +1,7 @@
 //! Tagged requests: what rules for them mean, and what became of those of a service.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -11,14 +12,22 @@ use crate::configuration::{Configuration, Pattern, Rule, RuleState};
 use crate::names::{Names, NamesOfAgents};
 use crate::snapshot::{APPLIES_TAGGED, ServiceSnapshot, Snapshot, is_overflow};
 
+/// How long a request waits for the names of agents, which are known but for new ones.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The services whose samplers apply rules for tagged requests: those that poll by X-Ray.
 pub(super) struct Appliers(HashSet<ServiceId>);
 
 impl Appliers {
-    /// Those of the served plan.
+    /// Those of the served plan. New agents are missing while the database does not say their names.
     pub(super) async fn of(admin: &Admin) -> Self {
         let snapshot = admin.served.snapshot();
-        let names = admin.agents.of(snapshot.plan()).await;
+        let (asking, plan) = (admin.clone(), admin.served.snapshot());
+        // It goes on after this request, so that the next one knows them.
+        let asked = tokio::spawn(async move { asking.agents.of(plan.plan()).await });
+        let names = tokio::time::timeout(PATIENCE, asked).await;
+        let names = names.ok().and_then(Result::ok);
+        let names = names.unwrap_or_else(|| admin.agents.known());
         Self::among(snapshot.plan(), &names)
     }
 

@@ -144,13 +144,14 @@ const PARTS: [Part; 7] = [
     },
     Part {
         path: "/v1/mode",
-        fine: || json!({ "mode": "observe" }),
+        // Not what the whole configuration above has: what changes nothing is no revision.
+        fine: || json!({ "mode": "enforce" }),
         wrong: || json!({ "mode": "off" }),
         bytes: 16 << 10,
     },
     Part {
         path: "/v1/freeze",
-        fine: || json!({ "owner": "ann", "reason": "a test", "expires": "never" }),
+        fine: || json!({ "owner": "bob", "reason": "a test", "expires": "never" }),
         wrong: || json!({ "owner": "ann", "reason": "" }),
         bytes: 16 << 10,
     },
