@@ -320,8 +320,10 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let mut written = Configuration::default();
-        written.budget = Budget::TracesPerSecond(12.5);
+        let mut written = Configuration {
+            budget: Budget::TracesPerSecond(12.5),
+            ..Configuration::default()
+        };
         let group = GroupSettings {
             cap_traces_per_second: Some(3.0),
             ..GroupSettings::default()

@@ -26,9 +26,16 @@ async fn start(world: &World, job: &str, url: &str) -> (TestApp, Fleet) {
     (app, fleet)
 }
 
+/// PostgreSQL ends one of two sessions that wait for each other: Weir tries again, and so does this.
 async fn execute(connection: &mut PgConnection, statement: &'static str) -> u64 {
-    let done = sqlx::query(AssertSqlSafe(statement)).execute(connection);
-    done.await.unwrap().rows_affected()
+    for _ in 0..10 {
+        let done = sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection);
+        match done.await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01") => {}
+            done => return done.unwrap().rows_affected(),
+        }
+    }
+    panic!("{statement}: ended ten times for another session");
 }
 
 /// The database's server is killed, and started again.
