@@ -1,6 +1,6 @@
 //! Turns shares into probabilities, and names what decided them.
 
-use crate::amount::probability;
+use crate::amount::{amount, probability};
 use crate::hierarchy::Local;
 use crate::limits::Limit;
 use crate::operation::Estimate;
@@ -28,7 +28,7 @@ pub(crate) fn assign(
     }
     if let Some(pin) = limit.pin {
         let probability = pin * pin_scale;
-        let share = probability * estimate.demand();
+        let share = amount(probability * estimate.demand());
         let reason = reason(pin, limit.source, pin);
         return estimate.decided(share, probability, Binding::Pin, reason);
     }
@@ -67,7 +67,7 @@ pub(crate) fn by_default(estimate: Estimate, default: f64) -> OperationPlan {
         weight: 1.0,
         target: default as f32,
     };
-    let share = default * estimate.demand();
+    let share = amount(default * estimate.demand());
     estimate.decided(share, default, Binding::Cap, reason)
 }
 
