@@ -126,7 +126,7 @@ impl Measure {
         }
         let until = seen.last().map_or(applied.window.end, |of| of.window.end);
         if let Some(why) = self
-            .rules_between(revision, applied.window.end, until)
+            .others_between(revision, applied.window.end, until)
             .await?
         {
             return Ok(Known::Never(why));
@@ -153,8 +153,8 @@ impl Measure {
         }
     }
 
-    /// Why rules hide what a change did: some began or ran out meanwhile.
-    async fn rules_between(
+    /// Why something else hides what a change did: it began or ran out meanwhile.
+    async fn others_between(
         &self,
         revision: u64,
         from: Timestamp,
@@ -167,10 +167,26 @@ impl Measure {
         };
         let changes = RuleChanges::between(&configuration.rules, from, until);
         let mut changed = changes.began.iter().chain(&changes.ran_out);
-        Ok(changed
-            .next()
-            .map(|rule| format!("the rule {rule} began or ran out meanwhile")))
+        let rule = changed.next();
+        let rule = rule.map(|rule| format!("the rule {rule} began or ran out meanwhile"));
+        Ok(rule.or_else(|| ran_out(&configuration, from, until).map(str::to_owned)))
     }
+}
+
+/// Which control ran out. One that begins is a revision of its own.
+fn ran_out(
+    configuration: &Configuration,
+    from: Timestamp,
+    until: Timestamp,
+) -> Option<&'static str> {
+    let freeze = configuration.freeze.as_ref();
+    let emergency = configuration.emergency.as_ref();
+    if freeze.is_some_and(|of| of.is_active(from) && !of.is_active(until)) {
+        return Some("the freeze ran out meanwhile");
+    }
+    emergency
+        .is_some_and(|of| of.is_active(from) && !of.is_active(until))
+        .then_some("the emergency ran out meanwhile")
 }
 
 fn length(plan: &PlanRow) -> i64 {
