@@ -20,6 +20,9 @@ use super::process::eventually;
 /// How long it may take to listen.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long it may take to answer: it evaluates every rule four times a second, beside other tests.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
 /// How much of its log is included in a failure's message.
 const LINES_SHOWN: usize = 40;
 
@@ -117,7 +120,10 @@ impl Prometheus {
             keeper,
             url: String::new(),
             config: file,
-            http: super::client::http_client(),
+            http: reqwest::Client::builder()
+                .timeout(ANSWER_DEADLINE)
+                .build()
+                .expect("a client without TLS needs nothing"),
             log,
         };
         match tokio::time::timeout(START_DEADLINE, address).await {
