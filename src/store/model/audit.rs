@@ -63,7 +63,7 @@ pub struct AuditAsked {
     pub action: Option<AuditAction>,
     /// Only of this subject.
     pub subject: Option<String>,
-    /// At most so many.
+    /// The most entries that are returned.
     pub limit: u32,
 }
 

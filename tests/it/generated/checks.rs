@@ -12,7 +12,7 @@ use weir::names::{Names, OperationRow};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::{BucketCounts, WriteFormat, plan_codec};
 
-use super::database::Published;
+use super::ledger::Published;
 use super::{Outcome, ensure};
 
 /// The relative error that rounding may cause.

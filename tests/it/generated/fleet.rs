@@ -9,7 +9,7 @@ use weir::allocation::Timestamp;
 use weir::clock::date;
 
 use super::checks::{self, Strategy};
-use super::database::Key;
+use super::ledger::Key;
 
 pub const SERVICES: [&str; 3] = ["checkout", "search", "mail"];
 

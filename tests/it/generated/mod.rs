@@ -13,6 +13,7 @@ pub mod database;
 mod ending;
 pub mod faults;
 mod fleet;
+mod ledger;
 pub mod operations;
 mod replica;
 mod reproductions;

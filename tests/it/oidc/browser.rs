@@ -97,7 +97,7 @@ impl Browser {
         pairs.join("; ")
     }
 
-    /// Goes to an address, and on as far as it leads by redirects and by pages that lead on.
+    /// Goes to an address, and follows redirects and pages that lead on until one does not.
     pub async fn go(&mut self, url: &str, from: From<'_>) -> Page {
         let begun = self.follow(Method::GET, url, None, from).await;
         self.lead_on(begun).await

@@ -28,7 +28,7 @@ impl Given {
         self.note(method, path, expected, &answer);
     }
 
-    /// Signs in as far as the provider's answer, and brings that to Weir.
+    /// Signs in at the provider, and brings its answer to Weir.
     async fn finish(&mut self, weir: &str, who: &str, expected: u16) -> Browser {
         let mut browser = Browser::new();
         browser.stop = Some(CALLBACK);
