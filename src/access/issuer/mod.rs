@@ -149,7 +149,7 @@ impl Issuer {
         self.identity(&claims)
     }
 
-    /// Checks a JWT: its signature, for whom it is, and that it is valid now.
+    /// Checks a JWT: its signature, its audience, and that it is valid now.
     ///
     /// # Errors
     /// Why it is refused.

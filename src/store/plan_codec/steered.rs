@@ -70,6 +70,22 @@ impl Columns {
         })
     }
 
+    /// What is served is a probability, and no lower bound is infinite.
+    fn check(&self) -> Result<(), Damage> {
+        let (base, served) = self.default_probability;
+        let columns = [
+            &self.service_base,
+            &self.service_served,
+            &self.base,
+            &self.served,
+        ];
+        let mut probabilities = columns.into_iter().flatten().chain([&base, &served]);
+        let mut bounds = self.service_lower_bound.iter();
+        let sound = probabilities.all(|of| (0.0..=1.0).contains(of))
+            && bounds.all(|of| of.is_finite() && *of >= 0.0);
+        sound.then_some(()).ok_or(Damage::OutOfRange)
+    }
+
     fn restore(&self, plan: &mut Plan) -> Result<(), Damage> {
         let services = [
             self.service_served.len(),
@@ -78,6 +94,7 @@ impl Columns {
         ];
         same_length(self.service_base.len(), &services)?;
         same_length(self.base.len(), &[self.served.len(), plan.operations.len()])?;
+        self.check()?;
         let kept = |base: f32, served: f32| Kept { base, served };
         let services = self.service_base.iter().enumerate();
         let services = services.map(|(at, &base)| KeptService {
