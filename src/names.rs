@@ -23,7 +23,7 @@ use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnatio
 pub use agents::{AgentNames, NamesOfAgents, agent_id};
 pub use dictionary::{Dictionary, ResolveError, Resolved};
 pub use final_names::{FinalCount, FinalNames, Heard};
-pub use forget::{Forgotten, forget};
+pub use forget::{Forgotten, forget, silent};
 use rising::{Numbered, Rising};
 use shards::{Keyed, Shard, Shards, hash_of_name};
 

@@ -35,8 +35,32 @@ pub async fn forget(
     mut operations: Vec<OperationId>,
     record: impl FnOnce(&[OperationId]) -> Option<NewAuditEntry>,
 ) -> Result<Forgotten, StoreError> {
+    operations = silent(store, since, operations).await?;
     if operations.is_empty() {
         return Ok(Forgotten::default());
+    }
+    let record = record(&operations);
+    let removed = store
+        .remove_names(under, &operations, record.as_ref())
+        .await?;
+    Ok(Forgotten {
+        removed,
+        operations,
+    })
+}
+
+/// The operations without those in counts of the buckets that start in `since`; none if some of these counts
+/// cannot be read.
+///
+/// # Errors
+/// The store's.
+pub async fn silent(
+    store: &dyn Store,
+    since: Range<Timestamp>,
+    mut operations: Vec<OperationId>,
+) -> Result<Vec<OperationId>, StoreError> {
+    if operations.is_empty() {
+        return Ok(operations);
     }
     let (rows, read) = mpsc::channel(DELTAS_AHEAD);
     let silent: HashSet<OperationId> = operations.iter().copied().collect();
@@ -48,14 +72,7 @@ pub async fn forget(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
     operations.retain(|operation| silent.contains(operation));
-    let record = record(&operations);
-    let removed = store
-        .remove_names(under, &operations, record.as_ref())
-        .await?;
-    Ok(Forgotten {
-        removed,
-        operations,
-    })
+    Ok(operations)
 }
 
 /// Those of the operations that no delta names; none if a delta cannot be read.

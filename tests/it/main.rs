@@ -18,6 +18,7 @@ mod controls;
 mod crash;
 mod dashboard;
 mod deployment;
+mod dry_run;
 mod encoded;
 mod explanation;
 mod fleet;

@@ -40,12 +40,14 @@ pub(super) async fn change(
     let budget: Budget = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let changed = configuration::change(&admin, &condition, "budget", |held| held.budget = budget);
     let (configuration, revision) = changed.await?;
-    tracing::info!(
-        revision = revision.revision,
-        budget = budget.amount(),
-        unit = budget.unit(),
-        "the budget was changed"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            budget = budget.amount(),
+            unit = budget.unit(),
+            "the budget was changed"
+        );
+    }
     Ok(answer(&admin, &configuration, &revision))
 }
 

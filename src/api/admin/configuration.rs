@@ -56,7 +56,7 @@ pub(super) async fn change(
 }
 
 /// Writes a new revision if the condition holds for the newest one, and returns it. What changes nothing
-/// writes nothing: the newest revision is returned.
+/// writes nothing: the newest revision is returned. A dry run returns the revision that would be written.
 pub(super) async fn write(
     admin: &Admin,
     condition: &Condition,
@@ -82,6 +82,12 @@ pub(super) async fn write(
         let document = configuration.document();
         if document.len() > WHOLE_BYTES {
             return Err(Problem::TooLarge(WHOLE_BYTES));
+        }
+        if condition.is_dry_run() {
+            let next = condition
+                .act
+                .following(&revision, document, admin.clock.now());
+            return Ok((configuration, next));
         }
         let before = is_known.then_some(held);
         let record = record(admin, &condition.act, &revision, before, &configuration).await?;
@@ -324,6 +330,11 @@ impl Condition {
     pub(super) fn to(self, rule: &str) -> Self {
         let act = self.act.to(rule);
         Self { act, ..self }
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.act.is_dry_run()
     }
 
     fn check(&self, current: &EntityTag) -> Result<(), Problem> {

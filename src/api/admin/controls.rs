@@ -49,14 +49,16 @@ pub(super) async fn change_mode(
     let AskedMode { mode } = configuration::parse(&read_json(&request, payload, BYTES).await?)?;
     let changed = configuration::change(&admin, &condition, "", |held| held.mode = mode);
     let (configuration, revision) = changed.await?;
-    tracing::info!(
-        revision = revision.revision,
-        mode = match mode {
-            Mode::Enforce => "enforce",
-            Mode::Observe => "observe",
-        },
-        "the mode was changed"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            mode = match mode {
+                Mode::Enforce => "enforce",
+                Mode::Observe => "observe",
+            },
+            "the mode was changed"
+        );
+    }
     Ok(mode_answer(&admin, &configuration, &revision))
 }
 
@@ -125,13 +127,15 @@ pub(super) async fn freeze(
     });
     let (configuration, revision) = changed.await?;
     let written = configuration.freeze.as_ref();
-    tracing::info!(
-        revision = revision.revision,
-        owner = freeze.owner,
-        reason = freeze.reason,
-        expires = written.and_then(|of| of.expires).map(|at| at.to_string()),
-        "what is served was frozen"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            owner = freeze.owner,
+            reason = freeze.reason,
+            expires = written.and_then(|of| of.expires).map(|at| at.to_string()),
+            "what is served was frozen"
+        );
+    }
     Ok(freeze_answer(&admin, &configuration, &revision))
 }
 
@@ -148,7 +152,9 @@ pub(super) async fn end_freeze(
         Ok(configuration)
     });
     let (configuration, revision) = ended.await?;
-    tracing::info!(revision = revision.revision, "the freeze was ended");
+    if !condition.is_dry_run() {
+        tracing::info!(revision = revision.revision, "the freeze was ended");
+    }
     Ok(freeze_answer(&admin, &configuration, &revision))
 }
 
@@ -217,14 +223,16 @@ pub(super) async fn emergency(
     });
     let (configuration, revision) = changed.await?;
     let written = configuration.emergency.as_ref();
-    tracing::info!(
-        revision = revision.revision,
-        factor = emergency.factor,
-        owner = emergency.owner,
-        reason = emergency.reason,
-        expires = written.and_then(|of| of.expires).map(|at| at.to_rfc3339()),
-        "an emergency was written: every replica cuts what it serves"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            factor = emergency.factor,
+            owner = emergency.owner,
+            reason = emergency.reason,
+            expires = written.and_then(|of| of.expires).map(|at| at.to_rfc3339()),
+            "an emergency was written: every replica cuts what it serves"
+        );
+    }
     Ok(emergency_answer(&admin, &configuration, &revision))
 }
 
@@ -241,7 +249,9 @@ pub(super) async fn end_emergency(
         Ok(configuration)
     });
     let (configuration, revision) = ended.await?;
-    tracing::info!(revision = revision.revision, "the emergency was ended");
+    if !condition.is_dry_run() {
+        tracing::info!(revision = revision.revision, "the emergency was ended");
+    }
     Ok(emergency_answer(&admin, &configuration, &revision))
 }
 

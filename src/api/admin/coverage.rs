@@ -39,12 +39,14 @@ pub(super) async fn change(
         held.coverage = coverage
     });
     let (_, revision) = changed.await?;
-    tracing::info!(
-        revision = revision.revision,
-        probability = coverage.probability,
-        within_seconds = coverage.within_seconds,
-        "the coverage was changed"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            probability = coverage.probability,
+            within_seconds = coverage.within_seconds,
+            "the coverage was changed"
+        );
+    }
     Ok(answer(&admin, coverage, &revision))
 }
 

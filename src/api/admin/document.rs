@@ -41,15 +41,17 @@ pub(super) async fn replace(
         Ok(wanted.clone())
     });
     let (configuration, revision) = replaced.await?;
-    tracing::info!(
-        revision = revision.revision,
-        budget = configuration.budget.amount(),
-        unit = configuration.budget.unit(),
-        groups = configuration.groups.len(),
-        services = configuration.services.len(),
-        rules = configuration.rules.len(),
-        "the configuration was replaced"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            budget = configuration.budget.amount(),
+            unit = configuration.budget.unit(),
+            groups = configuration.groups.len(),
+            services = configuration.services.len(),
+            rules = configuration.rules.len(),
+            "the configuration was replaced"
+        );
+    }
     let warnings = warnings(&admin, &configuration).await;
     Ok(HttpResponse::Ok()
         .insert_header(ETag(tag(&revision)))
@@ -106,13 +108,15 @@ pub(super) async fn roll_back(
     let back = configuration::read(&found)?;
     let written = configuration::write(&admin, &condition, Force::Restore, |_| Ok(back.clone()));
     let (configuration, revision) = written.await?;
-    tracing::info!(
-        revision = revision.revision,
-        rolled_back_to = number,
-        budget = configuration.budget.amount(),
-        unit = configuration.budget.unit(),
-        "the configuration was rolled back"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            rolled_back_to = number,
+            budget = configuration.budget.amount(),
+            unit = configuration.budget.unit(),
+            "the configuration was rolled back"
+        );
+    }
     Ok(answer(&configuration, &revision))
 }
 

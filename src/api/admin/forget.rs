@@ -71,6 +71,16 @@ pub(super) async fn forget(
     // It reads counts, as history does.
     let turn = admin.histories.acquire().await;
     let _turn = turn.map_err(|_| Problem::Internal)?;
+    if act.is_dry_run() {
+        let silent = names::silent(&*admin.store, since, operations).await?;
+        return Ok(Json(Forgot::of(
+            service,
+            silent.len() as u64,
+            &silent,
+            &found,
+            more,
+        )));
+    }
     let record = |gone: &[OperationId]| Some(act.record(&change(gone, &found), None));
     let removing = names::forget(
         &*admin.store,
@@ -93,17 +103,34 @@ pub(super) async fn forget(
             "forgot silent operations of a service on request"
         );
     }
-    let gone: HashSet<OperationId> = operations.into_iter().collect();
-    let gone = found
-        .iter()
-        .filter(|(_, known)| gone.contains(&known.operation));
-    let examples = gone.take(if removed > 0 { EXAMPLES } else { 0 });
-    Ok(Json(Forgot {
-        removed,
-        examples: examples.map(|(name, _)| (*name).to_owned()).collect(),
-        more,
+    Ok(Json(Forgot::of(
         service,
-    }))
+        removed,
+        &operations,
+        &found,
+        more,
+    )))
+}
+
+impl Forgot {
+    /// What was removed of what was found, or would be.
+    fn of(
+        service: String,
+        removed: u64,
+        operations: &[OperationId],
+        found: &[(&str, &OperationPlan)],
+        more: bool,
+    ) -> Self {
+        let gone: HashSet<&OperationId> = operations.iter().collect();
+        let gone = found.iter().filter(|(_, of)| gone.contains(&of.operation));
+        let examples = gone.take(if removed > 0 { EXAMPLES } else { 0 });
+        Self {
+            removed,
+            examples: examples.map(|(name, _)| (*name).to_owned()).collect(),
+            more,
+            service,
+        }
+    }
 }
 
 /// What is recorded: how many operations, and the names of some.

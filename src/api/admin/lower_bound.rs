@@ -44,11 +44,13 @@ pub(super) async fn change(
         held.lower_bound = reserved
     });
     let (_, revision) = changed.await?;
-    tracing::info!(
-        revision = revision.revision,
-        reserve_traces_per_second = reserved.reserve_traces_per_second,
-        "the reserve for the lower bound was changed"
-    );
+    if !condition.is_dry_run() {
+        tracing::info!(
+            revision = revision.revision,
+            reserve_traces_per_second = reserved.reserve_traces_per_second,
+            "the reserve for the lower bound was changed"
+        );
+    }
     Ok(answer(&admin, reserved, &revision))
 }
 

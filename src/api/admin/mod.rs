@@ -110,50 +110,52 @@ pub const ROUTES: &[Route] = &[
     Route::new("POST", "/logout", Need::Anyone, || to(login::end)),
     Route::new("GET", "/v1/me", Need::Anyone, || to(me::show)),
     Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
-    Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change)).query(&["reason"]),
+    Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change))
+        .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/mode", Need::Viewer, || to(controls::show_mode)),
     Route::new("PUT", "/v1/mode", Need::Operator, || {
         to(controls::change_mode)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/freeze", Need::Viewer, || {
         to(controls::show_freeze)
     }),
-    Route::new("PUT", "/v1/freeze", Need::Operator, || to(controls::freeze)).query(&["reason"]),
+    Route::new("PUT", "/v1/freeze", Need::Operator, || to(controls::freeze))
+        .query(&["reason", "dry_run"]),
     Route::new("DELETE", "/v1/freeze", Need::Operator, || {
         to(controls::end_freeze)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/emergency", Need::Viewer, || {
         to(controls::show_emergency)
     }),
     Route::new("PUT", "/v1/emergency", Need::Operator, || {
         to(controls::emergency)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("DELETE", "/v1/emergency", Need::Operator, || {
         to(controls::end_emergency)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/coverage", Need::Viewer, || to(coverage::show)),
     Route::new("PUT", "/v1/coverage", Need::Operator, || {
         to(coverage::change)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/lower-bound", Need::Viewer, || {
         to(lower_bound::show)
     }),
     Route::new("PUT", "/v1/lower-bound", Need::Operator, || {
         to(lower_bound::change)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/configuration", Need::Viewer, || {
         to(document::show)
     }),
     Route::new("PUT", "/v1/configuration", Need::Operator, || {
         to(document::replace)
     })
-    .query(&["force", "preview", "reason"]),
+    .query(&["force", "preview", "reason", "dry_run"]),
     Route::new("POST", "/v1/configuration/preview", Need::Viewer, || {
         to(preview::show)
     })
@@ -161,7 +163,7 @@ pub const ROUTES: &[Route] = &[
     Route::new("POST", "/v1/configuration/rollback", Need::Operator, || {
         to(document::roll_back)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/configuration/revisions", Need::Viewer, || {
         to(document::revisions)
     })
@@ -174,18 +176,18 @@ pub const ROUTES: &[Route] = &[
     ),
     Route::new("GET", "/v1/rules", Need::Viewer, || to(rules::list)).query(&["limit", "after"]),
     Route::new("POST", "/v1/rules", Need::Operator, || to(rules::create))
-        .query(&["force", "reason"]),
+        .query(&["force", "reason", "dry_run"]),
     Route::new("GET", "/v1/rules/{id}", Need::Viewer, || to(rules::one)),
     Route::new("PUT", "/v1/rules/{id}", Need::Operator, || {
         to(rules::replace)
     })
-    .query(&["force", "reason"]),
+    .query(&["force", "reason", "dry_run"]),
     Route::new("DELETE", "/v1/rules/{id}", Need::Operator, || {
         to(rules::remove)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
     Route::new("POST", "/v1/boosts", Need::Operator, || to(rules::boost))
-        .query(&["force", "reason"]),
+        .query(&["force", "reason", "dry_run"]),
     Route::new("GET", "/v1/agents", Need::Viewer, || to(agents::list))
         .query(&["limit", "after", "state", "service"]),
     Route::new("GET", "/v1/plans/current", Need::Viewer, || {
@@ -223,7 +225,7 @@ pub const ROUTES: &[Route] = &[
         Need::Operator,
         || to(forget::forget),
     )
-    .query(&["silent_for_seconds", "reason"]),
+    .query(&["silent_for_seconds", "reason", "dry_run"]),
     Route::new(
         "GET",
         "/v1/services/{service}/explanation",
@@ -239,11 +241,12 @@ pub const ROUTES: &[Route] = &[
     )
     .query(&["operation", "start", "end", "after", "limit"]),
     Route::new("GET", "/v1/tokens", Need::Admin, || to(tokens::list)),
-    Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create)).query(&["reason"]),
+    Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create))
+        .query(&["reason", "dry_run"]),
     Route::new("DELETE", "/v1/tokens/{id}", Need::Admin, || {
         to(tokens::revoke)
     })
-    .query(&["reason"]),
+    .query(&["reason", "dry_run"]),
 ];
 
 impl From<StoreError> for Problem {

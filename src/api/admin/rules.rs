@@ -175,7 +175,7 @@ async fn add(
     });
     let (configuration, revision) = written.await?;
     let rule = configuration.rules.get(&id);
-    log(&id, rule, &revision, "a rule was added");
+    condition.log(&id, rule, &revision, "a rule was added");
     shown(admin, StatusCode::CREATED, configuration, revision, id).await
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn replace(
     });
     let (configuration, revision) = written.await?;
     let rule = configuration.rules.get(&*id);
-    log(&id, rule, &revision, "a rule was changed");
+    condition.log(&id, rule, &revision, "a rule was changed");
     shown(
         &admin,
         StatusCode::OK,
@@ -234,7 +234,7 @@ pub(super) async fn remove(
         removed.map(drop).ok_or_else(|| unknown(&id))
     });
     let (_, revision) = written.await?;
-    log(&id, None, &revision, "a rule was deleted");
+    condition.log(&id, None, &revision, "a rule was deleted");
     let removed = Removed {
         id: &id,
         revision: revision.revision,
@@ -277,15 +277,26 @@ async fn write(
     })
 }
 
-fn log(id: &str, rule: Option<&Rule>, revision: &ConfigurationRevision, what: &'static str) {
-    tracing::info!(
-        rule = id,
-        owner = rule.map(|rule| &*rule.owner),
-        reason = rule.map(|rule| &*rule.reason),
-        expires = rule.and_then(|rule| rule.expires).map(|at| at.to_string()),
-        revision = revision.revision,
-        "{what}"
-    );
+impl Condition {
+    fn log(
+        &self,
+        id: &str,
+        rule: Option<&Rule>,
+        revision: &ConfigurationRevision,
+        what: &'static str,
+    ) {
+        if self.is_dry_run() {
+            return;
+        }
+        tracing::info!(
+            rule = id,
+            owner = rule.map(|rule| &*rule.owner),
+            reason = rule.map(|rule| &*rule.reason),
+            expires = rule.and_then(|rule| rule.expires).map(|at| at.to_string()),
+            revision = revision.revision,
+            "{what}"
+        );
+    }
 }
 
 fn unknown(id: &str) -> Problem {

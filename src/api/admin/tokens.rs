@@ -45,7 +45,8 @@ struct TokenDocument {
 struct Created {
     #[serde(flatten)]
     document: TokenDocument,
-    token: String,
+    /// None if nothing was created.
+    token: Option<String>,
 }
 
 impl From<&Token> for TokenDocument {
@@ -96,14 +97,17 @@ pub(super) async fn create(
     let shown = json!({ "token": TokenDocument::from(&token) });
     let act = act.to(&token.id.to_string());
     let record = act.record(&ChangeDocument::of_new(&shown), None);
+    if act.is_dry_run() {
+        let tokens = admin.store.tokens().await?;
+        let others = tokens.iter().filter(|of| of.kind == TokenKind::Token);
+        return match others.count() < TOKENS_MAX as usize {
+            true => Ok(created(&token, None)),
+            false => Err(full()),
+        };
+    }
     match admin.store.create_token(&token, Some(&record)).await? {
         TokenCreation::Created => {}
-        TokenCreation::Full => {
-            return Err(Problem::Conflict(format!(
-                "there are {TOKENS_MAX} tokens already; those that were revoked or expired go \
-                 after 30 days"
-            )));
-        }
+        TokenCreation::Full => return Err(full()),
     }
     admin.know_tokens().await?;
     tracing::info!(
@@ -113,12 +117,22 @@ pub(super) async fn create(
         by = act.by(),
         "a token was created"
     );
-    Ok(HttpResponse::Created()
+    Ok(created(&token, Some(&secret)))
+}
+
+fn created(token: &Token, secret: Option<&TokenSecret>) -> HttpResponse {
+    HttpResponse::Created()
         .insert_header((CACHE_CONTROL, CacheControl(vec![CacheDirective::NoStore])))
         .json(Created {
-            document: TokenDocument::from(&token),
-            token: secret.expose().to_owned(),
-        }))
+            document: TokenDocument::from(token),
+            token: secret.map(|secret| secret.expose().to_owned()),
+        })
+}
+
+fn full() -> Problem {
+    Problem::Conflict(format!(
+        "there are {TOKENS_MAX} tokens already; those that were revoked or expired go after 30 days"
+    ))
 }
 
 /// Revokes a token. Every replica refuses it within 2 s.
@@ -139,6 +153,13 @@ pub(super) async fn revoke(
     let now = admin.now();
     let before = json!({ "token": { "name": known.name.as_str(), "revoked_at": null } });
     let after = json!({ "token": { "name": known.name.as_str(), "revoked_at": now } });
+    if act.is_dry_run() {
+        let revoked = Token {
+            revoked_at: known.revoked_at.or(Some(now)),
+            ..known.clone()
+        };
+        return Ok(Json(TokenDocument::from(&revoked)));
+    }
     let record = act.record(&ChangeDocument::between(&before, &after), None);
     let revoked = admin.store.revoke_token(id, now, Some(&record)).await?;
     let revoked = revoked.ok_or_else(missing)?;

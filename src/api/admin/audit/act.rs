@@ -2,11 +2,12 @@
 
 use actix_web::web::Query;
 use actix_web::{HttpMessage, HttpRequest};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::access::{Actor, Caller};
 use crate::http::problem::Problem;
-use crate::store::{AuditAction, NewAuditEntry, Origin, REASON_MAX};
+use crate::store::{AuditAction, ConfigurationRevision, NewAuditEntry, Origin, REASON_MAX};
 use crate::view::change::ChangeDocument;
 
 /// The header by which a client says what it is.
@@ -21,27 +22,31 @@ pub(in crate::api::admin) struct Act {
     reason: Option<String>,
     action: AuditAction,
     subject: Option<String>,
+    dry_run: bool,
 }
 
-/// Why, where the request does not say it itself.
+/// What every request that changes something may say of it.
 #[derive(Deserialize)]
-struct Reasoned {
+struct Asked {
+    /// Why, where the request does not say it itself.
     reason: Option<String>,
+    dry_run: Option<String>,
 }
 
 impl Act {
     /// Reads who sends a request, and why.
     pub(in crate::api::admin) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let asked = Query::<Reasoned>::from_query(request.query_string());
-        let asked = asked.map_err(|_| wrong_reason())?;
+        let asked = Query::<Asked>::from_query(request.query_string());
+        let asked = asked.map_err(|_| wrong_reason())?.into_inner();
         Ok(Self {
             actor: Actor::from(&caller.unwrap_or(Caller::Anybody)),
             address: request.peer_addr().map(|from| from.ip().to_string()),
             origin: origin(request)?,
-            reason: reason(asked.into_inner().reason)?,
+            reason: reason(asked.reason)?,
             action: AuditAction::default(),
             subject: None,
+            dry_run: dry_run(asked.dry_run.as_deref())?,
         })
     }
 
@@ -58,9 +63,29 @@ impl Act {
         }
     }
 
+    /// Whether it is only asked what it would do: nothing may be stored, and nothing recorded.
+    pub(in crate::api::admin) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// The name of who does it.
     pub(in crate::api::admin) fn by(&self) -> &str {
         &self.actor.name
+    }
+
+    /// The revision that would follow another one.
+    pub(in crate::api::admin) fn following(
+        &self,
+        newest: &ConfigurationRevision,
+        document: String,
+        now: DateTime<Utc>,
+    ) -> ConfigurationRevision {
+        ConfigurationRevision {
+            revision: newest.revision + 1,
+            document,
+            written_at: now,
+            written_by: Some(self.by().to_owned()),
+        }
     }
 
     /// What is done.
@@ -113,6 +138,17 @@ fn origin(request: &HttpRequest) -> Result<Origin, Problem> {
         field: ORIGIN.into(),
         detail: "must be api, cli, file or ui".into(),
     })
+}
+
+fn dry_run(given: Option<&str>) -> Result<bool, Problem> {
+    match given {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::Malformed {
+            field: "dry_run".into(),
+            detail: "must be true or false".into(),
+        }),
+    }
 }
 
 fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
