@@ -7,6 +7,7 @@ mod effect;
 mod matches;
 mod merge;
 mod pattern;
+mod patterns;
 mod tagged;
 
 use std::collections::BTreeMap;

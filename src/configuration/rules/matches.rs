@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aho_corasick::AhoCorasick;
-
+use super::patterns::Patterns;
 use super::{Pattern, Rule, tagged_operation};
 use crate::allocation::{OperationId, ServiceId};
 use crate::configuration::{BoundsSettings, Configuration};
@@ -78,52 +77,6 @@ impl Matched {
         if self.examples.len() < EXAMPLES {
             self.examples.push(operation);
         }
-    }
-}
-
-/// Patterns, found by what a name contains.
-struct Patterns<'p> {
-    patterns: Vec<(u32, &'p Pattern)>,
-    /// Finds runs of characters, one for each entry of `patterns` from `bare` on.
-    automaton: Option<AhoCorasick>,
-    /// How many have no characters of their own, or cannot be found by them. They come first.
-    bare: usize,
-}
-
-impl<'p> Patterns<'p> {
-    fn of(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Self {
-        let literal = |pattern: &Pattern| match pattern {
-            Pattern::Glob(glob) => glob.literal().to_owned(),
-            Pattern::Any | Pattern::Exact(_) => String::new(),
-        };
-        let (bare, literals): (Vec<_>, Vec<_>) =
-            patterns.partition(|(_, pattern)| literal(pattern).is_empty());
-        // Without an automaton, which would take too much memory, each pattern is compared.
-        let automaton = AhoCorasick::new(literals.iter().map(|(_, pattern)| literal(pattern))).ok();
-        let found = if automaton.is_some() {
-            bare.len()
-        } else {
-            usize::MAX
-        };
-        Self {
-            bare: found.min(bare.len() + literals.len()),
-            patterns: bare.into_iter().chain(literals).collect(),
-            automaton,
-        }
-    }
-
-    /// The numbers of those that match a name, in ascending order.
-    fn matching(&self, name: &str) -> Vec<u32> {
-        let (bare, _) = self.patterns.split_at(self.bare);
-        let runs = self.automaton.iter();
-        let found = runs.flat_map(|automaton| automaton.find_overlapping_iter(name));
-        let found = found.map(|run| &self.patterns[self.bare + run.pattern().as_usize()]);
-        let candidates = bare.iter().chain(found);
-        let fits = candidates.filter(|(_, pattern)| pattern.matches(name));
-        let mut numbers: Vec<u32> = fits.map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::Chars;
 pub const PATTERN_MAX: usize = 512;
 
 /// Which names are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// Every name.
     Any,
@@ -18,14 +18,13 @@ pub enum Pattern {
 }
 
 /// A pattern with wildcards, and at least one other part than `*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Glob {
     parts: Vec<Part>,
-    literal: String,
     own: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Part {
     One(char),
     AnyOne,
@@ -138,19 +137,17 @@ impl Part {
 
 impl Glob {
     fn of(parts: Vec<Part>) -> Self {
-        let runs = parts.split(|part| part.own().is_none());
-        let runs = runs.map(|run| run.iter().filter_map(Part::own).collect::<String>());
         Self {
-            literal: runs.max_by_key(String::len).unwrap_or_default(),
             own: parts.iter().filter_map(Part::own).count() as u32,
             parts,
         }
     }
 
-    /// The longest run of its own characters. Every name that it matches contains it.
-    #[must_use]
-    pub fn literal(&self) -> &str {
-        &self.literal
+    /// The runs of its own characters. Every name that it matches contains all of them.
+    pub fn runs(&self) -> impl Iterator<Item = String> {
+        let runs = self.parts.split(|part| part.own().is_none());
+        let runs = runs.map(|run| run.iter().filter_map(Part::own).collect::<String>());
+        runs.filter(|run| !run.is_empty())
     }
 
     /// The characters that each name begins with.
@@ -271,7 +268,7 @@ mod tests {
             let expected = meant(&parts(&text).unwrap(), &name_chars);
             prop_assert_eq!(pattern.matches(&name), expected);
             if let (Pattern::Glob(glob), true) = (&pattern, expected) {
-                prop_assert!(name.contains(glob.literal()));
+                prop_assert!(glob.runs().all(|run| name.contains(&run)));
             }
         }
     }
