@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -85,6 +85,10 @@ arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=s
 
 otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
+
+# Some minutes for each recording.
+audit-figures: ## Compares what changes were expected to do with what they did, on the recordings in RECORDINGS=folder
+	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture audit::replayed
 
 # About ten minutes of building the first time, then SECONDS for each target; TARGETS="reports xray" for some.
 fuzz: SECONDS ?= 60

@@ -334,6 +334,8 @@ async fn job_context(
         readability: Readability::new(plan_state),
         interval: fleet.interval,
         metrics,
+        observed: Arc::default(),
+        costs: Arc::default(),
     };
     load_current(&context).await?;
     // An emergency applies from the first answer on.

@@ -2,6 +2,8 @@
 
 mod budget;
 mod controls;
+mod costing;
+mod measured;
 mod overrides;
 mod resolve;
 mod rules;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{Budget, Cost, MONTH_SECONDS};
 pub use controls::{EMERGENCY_LASTS, Emergency, FREEZE_LASTS, Freeze, Mode, emergency_of};
+pub use costing::{CostSource, Costing, Known};
+pub use measured::{CostMeter, Mean, MeasuredCost};
 pub use overrides::{
     BoundsSettings, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
 };
@@ -24,7 +28,7 @@ pub use rules::{
     TAGGED_RULES_MAX, TaggedRule, TaggedRules, Taken, is_name, rule_of_tagged, tagged_operation,
 };
 
-use crate::allocation::{Plan, Policy, Timestamp};
+use crate::allocation::{Policy, Timestamp};
 use crate::names::Names;
 use crate::store::{ConfigurationRevision, Revisions};
 
@@ -260,10 +264,11 @@ impl Configuration {
     /// look-up. The rules that are active at the given time apply.
     #[must_use]
     pub fn policy(&self, revision: u64, names: &Names, at: Timestamp) -> Policy {
-        self.policy_with(&Matches::of(&self.rules, names), revision, names, at, None)
+        let matches = Matches::of(&self.rules, names);
+        self.policy_with(&matches, revision, names, at, Known::default())
     }
 
-    /// The same, with what its rules match, for the plan that follows another one.
+    /// The same, with what its rules match and what else is known, for the plan that follows another one.
     #[must_use]
     pub fn policy_with(
         &self,
@@ -271,9 +276,9 @@ impl Configuration {
         revision: u64,
         names: &Names,
         at: Timestamp,
-        before: Option<&Plan>,
+        known: Known<'_>,
     ) -> Policy {
-        let cost = self.cost_per_trace(revision, names, before);
+        let cost = self.costing(revision, names, known).per_trace;
         let mut policy = Policy {
             revision,
             serving: self.serving(at),

@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod limits;
 pub mod names;
 pub mod net;
+pub mod observed;
 pub mod oidc;
 pub mod protocols;
 pub mod settings;

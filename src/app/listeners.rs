@@ -99,6 +99,7 @@ impl Parts {
                 metrics: Arc::clone(&self.shared.metrics),
                 clock: self.clock(),
                 stale_after_seconds: self.stale_after_seconds(),
+                strangers: self.shared.served.strangers(),
             },
         }
     }
@@ -256,7 +257,11 @@ impl Parts {
         let dictionary = Arc::clone(&self.shared.dictionary);
         let metrics = Arc::clone(&self.shared.metrics);
         let served = Arc::clone(&self.shared.served);
-        Ingest::new(dictionary, committer, self.clock(), limits, metrics, served)
+        let clock = self.clock();
+        let observed = Arc::clone(&self.shared.observed);
+        Ingest::new(
+            dictionary, committer, clock, limits, metrics, served, observed,
+        )
     }
 
     pub(super) fn health(&self) -> Health {
@@ -332,6 +337,7 @@ impl Parts {
             tokens: Arc::clone(&self.tokens),
             sign_in: self.sign_in(),
             metrics: Arc::clone(&self.shared.metrics),
+            costs: Arc::clone(&self.shared.costs),
             documents: Admin::document_room(),
         }
     }

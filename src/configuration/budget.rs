@@ -1,31 +1,20 @@
 //! The budget, in traces or in what they cost.
 
-use std::collections::HashMap;
-
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::overrides::given;
 use super::{Configuration, ConfigurationError, within};
-use crate::allocation::{Plan, ServiceId};
-use crate::names::Names;
 
 /// The mean length of a month, in seconds.
 pub const MONTH_SECONDS: f64 = 365.25 / 12.0 * 86_400.0;
 
 /// The bytes of a gigabyte.
-const GIGABYTE: f64 = 1e9;
+pub(super) const GIGABYTE: f64 = 1e9;
 
 /// The most spans of a trace, and the most bytes of a span, that can be configured. More is a mistake.
 const SPANS_MAX: f64 = 1e6;
 const BYTES_MAX: f64 = 1e6;
-
-/// The mean cost of a trace may be off by this part before the budget in traces follows it: each move is a change of
-/// the budget, from which the correction of lasting errors has to begin again.
-const COST_BAND: f64 = 0.02;
-
-/// The most by which the mean cost of a trace moves from plan to plan, as a factor.
-const COST_PACE: f64 = 1.25;
 
 /// The target for the sampled rate of the whole fleet, in one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -69,7 +58,7 @@ impl<'de> Deserialize<'de> for Budget {
     }
 }
 
-/// What a trace costs. Operators know it from their backend.
+/// What a trace costs. Operators know it from their backend, and sources may tell it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cost {
@@ -79,6 +68,9 @@ pub struct Cost {
     /// The bytes of a span, in the mean.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub bytes_per_span: Option<f64>,
+    /// Whether what sources tell is used, once it can be trusted. What is stated is used until then. Only the fleet's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub measured: bool,
 }
 
 impl Cost {
@@ -87,10 +79,11 @@ impl Cost {
     }
 
     /// What a service's traces cost: its own, else the fleet's.
-    fn or(&self, fleet: &Self) -> Self {
+    pub(super) fn or(&self, fleet: &Self) -> Self {
         Self {
             spans_per_trace: self.spans_per_trace.or(fleet.spans_per_trace),
             bytes_per_span: self.bytes_per_span.or(fleet.bytes_per_span),
+            measured: false,
         }
     }
 
@@ -137,7 +130,7 @@ impl Budget {
     }
 
     /// What a trace costs in the unit of the budget, per second; none if that is not known.
-    fn of_trace(&self, cost: &Cost) -> Option<f64> {
+    pub(super) fn of_trace(&self, cost: &Cost) -> Option<f64> {
         match self {
             Self::TracesPerSecond(_) => Some(1.0),
             Self::SpansPerSecond(_) => cost.spans_per_trace,
@@ -170,48 +163,6 @@ impl Budget {
 }
 
 impl Configuration {
-    /// What a kept trace costs in the unit of the budget, per second: the mean over what the plan before keeps of
-    /// each service. Costs are checked to be known.
-    ///
-    /// It moves from plan to plan by a bounded factor, and not at all for a small difference.
-    #[must_use]
-    pub fn cost_per_trace(&self, revision: u64, names: &Names, before: Option<&Plan>) -> f64 {
-        let mean = self.mean_cost(names, before);
-        let used = before.filter(|plan| plan.configuration_revision == revision);
-        match used.map(|plan| plan.fleet.cost_per_trace) {
-            Some(used) if used > 0.0 => {
-                let moved = mean / used;
-                if (1.0 / (1.0 + COST_BAND)..=1.0 + COST_BAND).contains(&moved) {
-                    used
-                } else {
-                    used * moved.clamp(1.0 / COST_PACE, COST_PACE)
-                }
-            }
-            _ => mean,
-        }
-    }
-
-    fn mean_cost(&self, names: &Names, before: Option<&Plan>) -> f64 {
-        let fleet = self.budget.of_trace(&self.cost).unwrap_or(1.0);
-        let own = self.services.iter().filter(|(_, of)| !of.cost.is_empty());
-        let own: HashMap<ServiceId, f64> = own
-            .filter_map(|(name, of)| {
-                let cost = self.budget.of_trace(&of.cost.or(&self.cost))?;
-                Some((names.find_service(name)?, cost))
-            })
-            .collect();
-        let Some(plan) = before.filter(|_| !own.is_empty()) else {
-            return fleet;
-        };
-        let (mut kept, mut cost) = (0.0, 0.0);
-        for operation in &plan.operations {
-            let each = own.get(&operation.service).copied().unwrap_or(fleet);
-            kept += operation.share;
-            cost += operation.share * each;
-        }
-        if kept > 0.0 { cost / kept } else { fleet }
-    }
-
     /// The budget in traces per second, if a trace costs this much.
     #[must_use]
     pub fn budget_in_traces(&self, cost_per_trace: f64) -> f64 {
@@ -221,7 +172,9 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Known;
     use super::*;
+    use crate::names::Names;
 
     fn read(document: &str) -> Result<Configuration, String> {
         let read: Configuration =
@@ -252,7 +205,8 @@ mod tests {
         let spans = r#"{"budget": {"spans_per_second": 500}, "cost": {"spans_per_trace": 10}}"#;
         let traces = |document: &str| {
             let read = read(document).unwrap();
-            read.budget_in_traces(read.cost_per_trace(1, &Names::default(), None))
+            let costing = read.costing(1, &Names::default(), Known::default());
+            read.budget_in_traces(costing.per_trace)
         };
         assert_eq!(traces(spans), 50.0);
         let bytes = r#"{"budget": {"gigabytes_per_month": 2629.8},

@@ -116,6 +116,15 @@ impl ServiceSettings {
             return Err(ConfigurationError::new(format!("{at}.group"), problem));
         }
         check_whole(at, self.floor_traces_per_second, self.cap_traces_per_second)?;
+        self.cost.check(&format!("{at}.cost"))?;
+        if self.cost.measured {
+            let problem =
+                "is only of the fleet: the spans of a trace are counted by other services, too";
+            return Err(ConfigurationError::new(
+                format!("{at}.cost.measured"),
+                problem.into(),
+            ));
+        }
         self.each.check(&format!("{at}.each"))?;
         let at = format!("{at}.operations");
         for (operation, bounds) in &self.operations {

@@ -170,6 +170,11 @@ impl Ingest {
             };
             if self.store_next(export, &key, &taken, &next).await? == Acknowledged::Counted {
                 self.name(&export.service, &taken.final_names);
+                self.observed.counted(&export.service, taken.spans);
+                if taken.said.rejected() > 0 {
+                    let reason = taken.said.in_words(unit(std::slice::from_ref(export)));
+                    self.refused(key.0.as_str(), &reason);
+                }
                 self.states.put(key, next);
                 return Ok(taken.said);
             }

@@ -31,10 +31,12 @@ pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, Se
 pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
 pub use weight::Weight;
 
+use crate::allocation::AgentName;
 use crate::clock::Clock;
 use crate::names::{Dictionary, Names, ResolveError, Resolved};
+use crate::observed::Observed;
 use crate::snapshot::Served;
-use crate::store::{Admission, Passing, ResolvedReport, Store, StoreError};
+use crate::store::{Admission, Passing, ResolvedReport, SpanSums, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
 use buckets::Numbers;
@@ -57,6 +59,7 @@ pub struct Ingest {
     store: Arc<dyn Store>,
     states: Arc<States>,
     served: Arc<Served>,
+    observed: Arc<Observed>,
 }
 
 /// A report whose names are resolved, ready to be committed. It takes no more memory than its
@@ -65,6 +68,14 @@ pub struct Pending {
     named: NumberedReport,
     totals: ReportTotals,
     amendments: Amendments,
+}
+
+impl Pending {
+    /// Whose report it is.
+    #[must_use]
+    pub fn agent(&self) -> &str {
+        self.named.report.agent.as_str()
+    }
 }
 
 /// A report, and the names in which its numbers were found.
@@ -147,6 +158,7 @@ impl Ingest {
         limits: ReportLimits,
         metrics: Arc<Metrics>,
         served: Arc<Served>,
+        observed: Arc<Observed>,
     ) -> Self {
         let gauge = metrics.source_state_bytes.clone();
         Self {
@@ -158,7 +170,20 @@ impl Ingest {
             states: Arc::new(States::new(STATE_BYTES, gauge)),
             served,
             metrics,
+            observed,
         }
+    }
+
+    /// Counts the sampled spans of a service that were exported, once the export is stored.
+    pub fn exported(&self, service: &str, spans: SpanSums) {
+        self.observed.exported(service, spans);
+    }
+
+    /// Notes that a report was refused; `agent` is empty if nobody knows whose it was.
+    pub fn refused(&self, agent: &str, reason: &str) {
+        let agent = AgentName::parse(agent);
+        let agent = agent.as_ref().map_or("", AgentName::as_str);
+        self.observed.refused(agent, reason, self.clock.timestamp());
     }
 
     /// Begins a report, which the protocol then fills entry by entry.

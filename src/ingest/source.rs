@@ -74,8 +74,11 @@ pub enum Counted<'a> {
         /// Whether these were sampled; none if the stream does not say.
         sampled: Option<bool>,
     },
-    /// Spans that are no roots. They add nothing, but say that their source counts its roots.
-    Children,
+    /// Spans that are no roots. They add no request, but say that their source counts its roots.
+    Children {
+        /// Whether these were sampled; none if the stream does not say.
+        sampled: Option<bool>,
+    },
     /// Requests before sampling, whether they are roots or not.
     Requests {
         /// What was asked; each family has its own conventions.

@@ -190,6 +190,7 @@ impl Maintain {
             ),
             polls_before: before(POLL_WINDOWS * self.shared.interval + self.grace),
             final_names_before: before(FINAL_NAMES.max(4 * self.shared.interval)),
+            observations_before: before(self.shared.observations_kept() + self.grace),
             history_before: before(self.history),
             plan_bodies_before: before(SPARE),
             revisions: Configuration::REVISIONS,

@@ -10,6 +10,7 @@ mod leadership;
 mod lease;
 mod maintain;
 mod measure;
+mod observations;
 mod polls;
 mod prepare;
 mod readability;
@@ -41,7 +42,9 @@ pub use settle::Settle;
 pub use tokens::TokenFollower;
 
 use crate::clock::FleetClock;
+use crate::configuration::CostMeter;
 use crate::names::{AgentNames, Dictionary};
+use crate::observed::Observed;
 use crate::snapshot::Served;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -73,4 +76,8 @@ pub struct JobContext {
     pub interval: Duration,
     /// The metrics of the jobs.
     pub metrics: Arc<Metrics>,
+    /// What this replica sees beside the counts.
+    pub observed: Arc<Observed>,
+    /// What a trace costs, as sources tell it.
+    pub costs: Arc<CostMeter>,
 }

@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::JobContext;
 use super::follow::blocking;
+use super::observations::SeenWriter;
 use crate::allocation::{Timestamp, Window};
 use crate::clock::Clock;
+use crate::snapshot::ServicePolls;
 use crate::store::ReplicaPolls;
 
 /// How long it sleeps at most before it looks at the clock again, which may be adjusted meanwhile.
@@ -50,13 +52,15 @@ impl PollWriter {
     /// Writes rows until told to stop, and then the row of the window that has begun. It ends early, so the leader
     /// knows that no more rows come.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut seen = SeenWriter::new(self.shared.clone(), self.replica);
         loop {
             let window = Window::aligned(self.since, self.shared.interval.as_millis() as i64);
             let ended = stop
                 .run_until_cancelled(end_of(&*self.shared.clock, window))
                 .await;
-            let mut taken = self.take(window).await;
+            let (mut taken, polls) = self.take(window).await;
             if ended.is_some() {
+                seen.begin(window, polls).await;
                 self.write(taken).await;
                 continue;
             }
@@ -64,23 +68,26 @@ impl PollWriter {
                 let before_its_end = Timestamp(window.end.0 - 1);
                 last.counted.end = last.counted.end.min(before_its_end);
             }
-            return self.write(taken).await;
+            self.write(taken).await;
+            seen.begin(window, polls).await;
+            return seen.end().await;
         }
     }
 
-    /// Takes the counters; none if what they counted belongs to another time than the window.
-    async fn take(&mut self, window: Window) -> Option<ReplicaPolls> {
+    /// Takes the counters, and makes the row of them; none if what they counted belongs to another time than the
+    /// window.
+    async fn take(&mut self, window: Window) -> (Option<ReplicaPolls>, Vec<ServicePolls>) {
         let snapshot = self.shared.served.snapshot();
         let counted = Arc::clone(&snapshot);
-        let services = blocking(move || counted.take_polls()).await;
+        let polls = blocking(move || counted.take_polls()).await;
         let (since, now) = (self.since, self.shared.clock.timestamp());
         let late = (self.shared.interval / LATE_PART).as_millis() as i64;
         if now < since || now.0 > window.end.0.saturating_add(late) {
             self.since = now;
-            return None;
+            return (None, polls);
         }
         self.since = window.end;
-        Some(ReplicaPolls {
+        let row = ReplicaPolls {
             window,
             replica: self.replica,
             counted: Window {
@@ -88,8 +95,9 @@ impl PollWriter {
                 end: now.min(window.end),
             },
             names: snapshot.named_in(),
-            services,
-        })
+            services: polls.iter().map(ServicePolls::count).collect(),
+        };
+        (Some(row), polls)
     }
 
     /// Writes a row. A failure was logged by the store. Then the window is without this replica's polls, which the

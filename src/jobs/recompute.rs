@@ -289,6 +289,7 @@ impl Recompute {
         let publishing = Arc::clone(publishing);
         let matches = Arc::clone(&self.matches);
         let cuts = self.shared.served.load().cuts().clone();
+        let measured = self.shared.costs.current();
         let work = move || {
             let _publishing = publishing;
             let windows = read.windows;
@@ -301,7 +302,7 @@ impl Recompute {
                 windows.into_iter().zip(read.polls).map(counts).collect();
             let policy = read
                 .steering
-                .policy(&matches, &names, parent.snapshot.plan());
+                .policy(&matches, &names, parent.snapshot.plan(), measured);
             let genesis = Plan::genesis(&policy);
             let previous = match parent.from_nothing {
                 true => &genesis,

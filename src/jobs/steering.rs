@@ -1,7 +1,9 @@
 //! What operators ask of a plan: the configuration, at the end of the plan's window.
 
 use crate::allocation::{Plan, Policy, Timestamp};
-use crate::configuration::{Configuration, MatchCache, RuleChanges, TaggedRules};
+use crate::configuration::{
+    Configuration, Known, MatchCache, MeasuredCost, RuleChanges, TaggedRules,
+};
 use crate::names::Names;
 use crate::store::ConfigurationRevision;
 use crate::view::plan_log;
@@ -50,11 +52,21 @@ impl Steering {
     }
 
     /// The policy for the plan after `previous`, with the numbers that names have now.
-    pub(super) fn policy(&self, matches: &MatchCache, names: &Names, previous: &Plan) -> Policy {
+    pub(super) fn policy(
+        &self,
+        matches: &MatchCache,
+        names: &Names,
+        previous: &Plan,
+        measured: MeasuredCost,
+    ) -> Policy {
+        let known = Known {
+            before: Some(previous),
+            measured,
+        };
         let matches = matches.of(&self.configuration, names);
-        let policy =
-            self.configuration
-                .policy_with(&matches, self.revision, names, self.at, Some(previous));
+        let policy = self
+            .configuration
+            .policy_with(&matches, self.revision, names, self.at, known);
         Policy {
             changed: !self.changes.is_empty(),
             ..policy

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::snapshot::{Audience, PollCounter, Served, ServedStrategy, Snapshot};
+use crate::snapshot::{Audience, PollClient, PollCounter, Served, ServedStrategy, Snapshot};
 
 /// A wire format of the strategy for the SDKs of one service.
 pub trait StrategyFormat: Send + Sync + 'static {
@@ -132,9 +132,9 @@ impl Bodies {
 
     /// The same for a poll, which is counted.
     #[must_use]
-    pub fn poll(&self, name: &str) -> Option<&Body> {
+    pub fn poll(&self, name: &str, client: PollClient) -> Option<&Body> {
         let found = self.services.get(name)?;
-        found.polls.count();
+        found.polls.count(client);
         Some(&found.body)
     }
 

@@ -3,8 +3,10 @@
 //! A reader takes the current snapshot and never waits. A writer builds the next snapshot aside,
 //! lets every protocol encode it, and swaps it in whole. Begin with [`Served`].
 
+mod clients;
 mod cuts;
 mod polls;
+mod strangers;
 mod told;
 
 use std::cmp::Reverse;
@@ -26,8 +28,10 @@ use crate::store::{Incarnation, PlanMark};
 use crate::worker::{Begun, Worker};
 
 pub use crate::configuration::TaggedRule;
+pub use clients::PollClient;
 pub use cuts::{Cut, Cuts};
-pub use polls::PollCounter;
+pub use polls::{PollCounter, ServicePolls};
+pub use strangers::{StrangerPolls, Strangers};
 
 /// What the names of agents begin with that are samplers which apply rules for tagged requests.
 pub const APPLIES_TAGGED: &str = "xray ";
@@ -63,6 +67,8 @@ pub struct Served {
     bytes: AtomicUsize,
     /// The highest plan number that was ever served here.
     highest: AtomicU64,
+    /// The polls of services that no plan knows.
+    strangers: Arc<Strangers>,
 }
 
 impl Served {
@@ -76,7 +82,14 @@ impl Served {
             audiences: Mutex::default(),
             bytes: AtomicUsize::new(0),
             highest: AtomicU64::new(0),
+            strangers: Arc::default(),
         }
+    }
+
+    /// What counts the polls of services that the plan does not know.
+    #[must_use]
+    pub fn strangers(&self) -> Arc<Strangers> {
+        Arc::clone(&self.strangers)
     }
 
     /// Adds an audience. It begins with the current snapshot, and takes all later ones.

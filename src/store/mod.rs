@@ -15,6 +15,7 @@ mod guarded;
 pub mod history_codec;
 mod model;
 mod naming;
+mod observations_codec;
 pub mod plan_codec;
 mod polls_codec;
 pub mod postgres;
@@ -39,12 +40,13 @@ pub use model::{
     AUDIT_ENTRIES_MAX, Admission, AuditAction, AuditAsked, AuditEntry, BucketCounts,
     BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
     DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NextState, Origin, Placement,
-    PlanMark, PlanRow, PollsAsked, PoolState, Publication, REASON_MAX, ReplicaBeat,
-    ReplicaFinalNames, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Revisions,
-    ServiceFinalNames, Settlement, Settling, SourceState, Step, StoredDelta, StoredFinalNames,
-    StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, UNKNOWN_SEQUENCE,
-    WriteFormat,
+    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NextState, Observation, Origin,
+    Placement, PlanMark, PlanRow, Poller, PollsAsked, PoolState, Publication, REASON_MAX,
+    RefusedReports, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Revisions, ServiceFinalNames, ServiceSpans,
+    Settlement, Settling, SourceState, SpanSums, Step, StoredDelta, StoredFinalNames,
+    StoredObservations, StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark,
+    UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::access::Token;
@@ -127,6 +129,17 @@ pub trait Store: Send + Sync + 'static {
         services: &[String],
         starts: Range<Timestamp>,
     ) -> Result<Vec<StoredFinalNames>, StoreError>;
+
+    /// Writes what a replica saw in a window beside the counts. It takes the place of what the replica wrote of that
+    /// window before.
+    async fn commit_observations(&self, seen: &ReplicaObservations) -> Result<(), StoreError>;
+
+    /// One [kind](Observation::KIND) of what all replicas saw, of the windows that start in the range, oldest first.
+    async fn read_observations(
+        &self,
+        kind: &'static str,
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredObservations>, StoreError>;
 
     /// The first bucket from an instant on that has deltas. If several of different length start
     /// together, the longest.

@@ -318,6 +318,14 @@ metrics! {
         /// Requests of final names that are summed as `__other__`: there are too many names, or the name
         /// is not valid. Only what is shown of final names lacks them.
         final_names_folded: Counter = "weir_final_names_folded_requests_total",
+        /// Sampled spans over sampled roots of all services in the last hour, as their sources tell; 0 while none do.
+        measured_spans_per_trace: Gauge = "weir_measured_spans_per_trace",
+        /// Standard error of the measured spans of a trace, as a part of them.
+        measured_spans_error: Gauge = "weir_measured_spans_per_trace_error_ratio",
+        /// Services whose sources tell their sampled spans, over all that have traffic.
+        measured_spans_coverage: Gauge = "weir_measured_spans_per_trace_coverage_ratio",
+        /// Bytes of an exported span in the last hour, in OTLP's protobuf without compression; 0 while none are exported.
+        measured_bytes_per_span: Gauge = "weir_measured_bytes_per_span",
         /// Exports of OTLP, by what they hold, how they came, and outcome. Of logs, nothing is counted.
         otlp_exports: By<(Signal, ExportProtocol, ExportOutcome), Counter> =
             "weir_otlp_exports_total",

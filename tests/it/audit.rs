@@ -1,5 +1,7 @@
 //! What is recorded of changes: who, what, why, what was expected and what came of it.
 
+mod replayed;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

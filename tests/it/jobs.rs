@@ -59,6 +59,8 @@ impl Replica {
             readability: Default::default(),
             interval: MINUTE,
             metrics: Arc::default(),
+            observed: Arc::default(),
+            costs: Arc::default(),
         };
         let holder = Uuid::new_v4();
         let keeper = Arc::new(LeaseKeeper {

@@ -60,6 +60,7 @@ mod strategies_file;
 mod structure;
 mod supervision;
 mod support;
+mod takes_part;
 mod tasks;
 mod tls;
 mod trust;

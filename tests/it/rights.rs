@@ -86,6 +86,7 @@ async fn a_role_that_only_reads_and_writes_rows_serves_for_good() {
         deltas_before: everything,
         polls_before: everything,
         final_names_before: everything,
+        observations_before: everything,
         history_before: everything,
         plan_bodies_before: everything,
         agents_before: everything,

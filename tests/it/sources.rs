@@ -61,7 +61,15 @@ impl Replica {
         let metrics: Arc<Metrics> = Arc::default();
         let (counted, plans) = (Arc::clone(&metrics), Arc::clone(&served));
         Self {
-            ingest: Ingest::new(names, committer, clock, limits, counted, plans),
+            ingest: Ingest::new(
+                names,
+                committer,
+                clock,
+                limits,
+                counted,
+                plans,
+                Arc::default(),
+            ),
             store,
             dictionary,
             served,

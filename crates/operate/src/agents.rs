@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
@@ -33,10 +33,12 @@ pub async fn run(args: Args) -> Outcome {
         let missing = |agent| field(agent, "missing_seconds");
         missing(other).total_cmp(&missing(one))
     });
-    let all = json!({"plan": page["plan"], "agents": agents});
+    let unknown = &page["refused_unknown"];
+    let all = json!({"plan": page["plan"], "agents": agents, "refused_unknown": unknown});
     args.output.print(&all, || {
         if agents.is_empty() {
             anstream::println!("No such agent is known.");
+            tell_refused(&agents, unknown);
             return;
         }
         let titles = [
@@ -47,6 +49,7 @@ pub async fn run(args: Args) -> Outcome {
             ">missing s",
             ">offered/s",
             ">services",
+            ">refused",
             "heard until",
         ];
         let mut table = Table::new(&titles);
@@ -64,10 +67,34 @@ pub async fn run(args: Args) -> Outcome {
                 number(field(agent, "missing_seconds")),
                 number(field(agent, "offered_per_second")),
                 number(field(agent, "service_count")),
+                number(field(&agent["refused"], "reports")),
                 text(agent, "heard_until"),
             ]);
         }
         table.print();
+        tell_refused(&agents, unknown);
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whose reports were refused in the last hour, and why.
+fn tell_refused(agents: &[Value], unknown: &Value) {
+    let known = agents.iter().map(|agent| (agent, &agent["refused"]));
+    let unknown = unknown.as_array().into_iter().flatten();
+    let unknown = unknown.map(|agent| (agent, agent));
+    for (agent, refused) in known
+        .chain(unknown)
+        .filter(|(_, refused)| refused.is_object())
+    {
+        let name = match text(agent, "agent") {
+            name if name.is_empty() => "agents that do not say their name".to_owned(),
+            name => name,
+        };
+        anstream::println!(
+            "Refused in the last hour: {} of {name}; the last one at {}: {}",
+            number(field(refused, "reports")),
+            text(refused, "last_at"),
+            text(refused, "last_reason"),
+        );
+    }
 }

@@ -9,7 +9,7 @@ use crate::Service;
 use crate::change::{self, CONFIGURATION, Consent, Proposal, Why, comparable};
 use crate::client::Client;
 use crate::connect::Connect;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::mode::tell_serving;
 use crate::output::Output;
 use crate::words::{a_month, change as moved, field, number, percent, text};
@@ -28,6 +28,10 @@ pub struct Args {
         requires = "budget"
     )]
     unit: Unit,
+    /// Convert it with what sources tell of a trace's cost, once that can be trusted. What is stated is used until then;
+    /// if nothing is, what they tell now is stated
+    #[arg(long, requires = "budget")]
+    measured: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -59,24 +63,59 @@ pub async fn run(args: Args, service: Service) -> Outcome {
                 Unit::SpansPerSecond => json!({ "spans_per_second": budget }),
                 Unit::GigabytesPerMonth => json!({ "gigabytes_per_month": budget }),
             };
-            set(&client, budget, args.consent, args.why, service).await
+            let changed = Changed {
+                budget,
+                measured: args.measured,
+            };
+            set(&client, changed, args.consent, args.why, service).await
         }
         None => show(&client, args.output).await,
     }
 }
 
+/// What is asked for.
+struct Changed {
+    budget: Value,
+    measured: bool,
+}
+
 async fn set(
     client: &Client,
-    budget: Value,
+    changed: Changed,
     consent: Consent,
     why: Why,
     service: Service,
 ) -> Outcome {
     let running = client.versioned(CONFIGURATION).await?;
     let mut document = comparable(&running.body);
-    document["budget"] = budget;
+    document["budget"] = changed.budget;
+    if changed.measured {
+        measure(client, &mut document).await?;
+    }
     let proposal = Proposal::of(document, &running, service)?.because(why);
     change::propose(client, &running, &proposal, consent).await
+}
+
+/// Asks for what sources tell, and states it where nothing is stated.
+async fn measure(client: &Client, document: &mut Value) -> Result<(), Failure> {
+    let budget = client.get(&["v1", "budget"], &[]).await?;
+    document["cost"]["measured"] = json!(true);
+    let in_bytes = document["budget"]["gigabytes_per_month"].is_number();
+    let needed = ["spans_per_trace", "bytes_per_span"];
+    for name in &needed[..1 + usize::from(in_bytes)] {
+        if document["cost"][*name].is_number() {
+            continue;
+        }
+        let told = &budget["cost"]["measured"][*name];
+        let mean = told["mean"].as_f64().filter(|_| told["trusted"] == true);
+        let mean = mean.ok_or_else(|| {
+            Failure::Failed(format!(
+                "sources do not tell {name} well enough yet (GET /v1/budget says how well): state it in cost.{name}"
+            ))
+        })?;
+        document["cost"][*name] = json!((mean.max(1.0) * 100.0).round() / 100.0);
+    }
+    Ok(())
 }
 
 async fn show(client: &Client, output: Output) -> Outcome {
@@ -98,6 +137,7 @@ async fn show(client: &Client, output: Output) -> Outcome {
             number(traces),
             a_month(traces)
         );
+        tell_cost(&budget["cost"]);
         match &plan {
             None => anstream::println!(
                 "There is no plan yet: SDKs are served the initial probability until counts have come in."
@@ -106,6 +146,48 @@ async fn show(client: &Client, output: Output) -> Outcome {
         }
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a trace costs, as it is stated and as sources tell it.
+fn tell_cost(cost: &Value) {
+    let (stated, measured) = (&cost["stated"], &cost["measured"]);
+    for (name, what) in [
+        ("spans_per_trace", "spans a trace"),
+        ("bytes_per_span", "bytes a span"),
+    ] {
+        let told = &measured[name];
+        let said = [
+            stated[name]
+                .as_f64()
+                .map(|stated| format!("{} stated", number(stated))),
+            told["mean"].as_f64().map(|mean| {
+                let (error, coverage) = (field(told, "relative_error"), field(told, "coverage"));
+                let trusted = if told["trusted"] == true {
+                    ""
+                } else {
+                    ", not trusted"
+                };
+                format!(
+                    "{} measured in the last hour (± {}, by {} of the services{trusted})",
+                    number(mean),
+                    percent(error),
+                    percent(coverage)
+                )
+            }),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        if !said.is_empty() {
+            anstream::println!("Cost: {what}: {}.", said.join(", "));
+        }
+    }
+    match cost["source"].as_str() {
+        Some("measured") => anstream::println!("The budget is converted with what is measured."),
+        Some("held") => anstream::println!(
+            "The budget is converted as before: what is measured cannot be trusted now."
+        ),
+        Some("stated") => anstream::println!("The budget is converted with what is stated."),
+        _ => {}
+    }
 }
 
 /// The figures of a plan, in sentences.

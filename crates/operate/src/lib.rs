@@ -25,6 +25,7 @@ mod manual;
 mod mode;
 mod output;
 mod plans;
+mod pollers;
 mod replicas;
 mod rollback;
 mod rules;
@@ -76,6 +77,8 @@ pub enum Command {
     History(history::Args),
     /// List the agents that report, with their lateness
     Agents(agents::Args),
+    /// List the services that poll, by what, and those that take no part
+    Pollers(pollers::Args),
     /// List the replicas: who is there, and who leads
     Replicas(replicas::Args),
     /// List the plans so far, or show what moved between two of them
@@ -120,6 +123,7 @@ pub async fn run(command: Command, service: Service) -> ExitCode {
         Command::Explain(args) => explain::run(args).await,
         Command::History(args) => history::run(args, service).await,
         Command::Agents(args) => agents::run(args).await,
+        Command::Pollers(args) => pollers::run(args).await,
         Command::Replicas(args) => replicas::run(args).await,
         Command::Plans(args) => plans::run(args).await,
         Command::Audit(args) => audit::run(args).await,

@@ -1,6 +1,6 @@
 //! The agents that the served plan knows: how late each is, and what it usually reports.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -8,6 +8,7 @@ use actix_web::web::{Data, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use super::refused::{Refused, RefusedDocument, UnknownAgent};
 use super::services::{page_limit, unknown_service};
 use crate::allocation::{AgentState, Plan, ServiceId};
 use crate::http::problem::Problem;
@@ -32,6 +33,8 @@ pub(super) struct Wanted {
 struct Agents<'a> {
     plan: u64,
     agents: Vec<Agent<'a>>,
+    /// Null if nothing is known of refused reports.
+    refused_unknown: Option<Vec<UnknownAgent>>,
     next: Option<&'a str>,
 }
 
@@ -41,6 +44,8 @@ struct Agent<'a> {
     number: &'a str,
     #[serde(flatten)]
     document: AgentDocument,
+    /// Null if none was refused, or nothing is known of it.
+    refused: Option<&'a RefusedDocument>,
     service_count: usize,
     services: Vec<Service<'a>>,
 }
@@ -79,11 +84,16 @@ pub(super) async fn list(
     });
     let service = service.transpose()?;
     let plan = snapshot.plan();
-    let names = admin.agents.of(plan).await;
+    let (names, refused) = tokio::join!(admin.agents.of(plan), Refused::read(&admin));
     let asked = |agent: &&AgentState| {
         state.is_none_or(|state| state == standing(agent))
             && service.is_none_or(|service| reports(plan, agent, service))
     };
+    let known: HashSet<&str> = plan
+        .agents
+        .iter()
+        .filter_map(|of| names.get(&of.agent).map(|name| &**name))
+        .collect();
     let found = plan.agents.iter().filter(asked);
     let mut found: Vec<Found<'_>> = found.map(|state| found_in(&names, state)).collect();
     if let Some(after) = wanted.after.as_deref() {
@@ -97,8 +107,11 @@ pub(super) async fn list(
         plan: plan.number,
         agents: found
             .iter()
-            .map(|found| agent(plan, found, &services))
+            .map(|found| agent(plan, found, &services, refused.as_ref()))
             .collect(),
+        refused_unknown: refused
+            .as_ref()
+            .map(|refused| refused.unknown(|name| known.contains(name))),
         next: found.last().filter(|_| more).map(Found::key),
     };
     // The document borrows from the snapshot, so it is encoded here.
@@ -140,6 +153,7 @@ fn agent<'a>(
     plan: &Plan,
     found: &'a Found<'_>,
     names: &HashMap<ServiceId, &'a Arc<str>>,
+    refused: Option<&'a Refused>,
 ) -> Agent<'a> {
     let mut services: Vec<Service<'_>> = rates(plan, found.state)
         .iter()
@@ -155,6 +169,7 @@ fn agent<'a>(
         agent: found.name,
         number: &found.number,
         document: AgentDocument::of(plan, found.state),
+        refused: refused.and_then(|refused| refused.of_agent(found.name?)),
         service_count,
         services,
     }

@@ -3,11 +3,15 @@
 use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::Admin;
 use super::configuration::{self, BYTES, Condition, tag};
-use crate::configuration::{Budget, Configuration, MONTH_SECONDS};
+use crate::clock::date;
+use crate::configuration::{
+    Budget, Configuration, Cost, CostSource, Costing, MONTH_SECONDS, Mean, MeasuredCost,
+};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
 use crate::store::{AuditAction, ConfigurationRevision};
@@ -21,7 +25,79 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     gigabytes_per_month: Option<f64>,
     traces_per_month: f64,
+    cost: CostDocument,
     revision: u64,
+}
+
+/// What a trace costs: as operators state it, and as sources tell it.
+#[derive(Serialize)]
+struct CostDocument {
+    /// Where what is used is from; null if the budget is in traces.
+    source: Option<CostSource>,
+    stated: Stated,
+    measured: Measured,
+}
+
+#[derive(Serialize)]
+struct Stated {
+    spans_per_trace: Option<f64>,
+    bytes_per_span: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    /// Whether operators ask for it.
+    asked: bool,
+    spans_per_trace: MeanDocument,
+    bytes_per_span: MeanDocument,
+    start: Option<DateTime<Utc>>,
+    end: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize)]
+struct MeanDocument {
+    mean: Option<f64>,
+    relative_error: f64,
+    coverage: f64,
+    windows: usize,
+    trusted: bool,
+}
+
+impl From<Mean> for MeanDocument {
+    fn from(of: Mean) -> Self {
+        Self {
+            mean: of.value,
+            relative_error: of.relative_error,
+            coverage: of.coverage,
+            windows: of.windows,
+            trusted: of.trusted().is_some(),
+        }
+    }
+}
+
+impl CostDocument {
+    fn of(configuration: &Configuration, costing: Costing, measured: MeasuredCost) -> Self {
+        let in_traces = matches!(configuration.budget, Budget::TracesPerSecond(_));
+        let Cost {
+            spans_per_trace,
+            bytes_per_span,
+            measured: asked,
+        } = configuration.cost;
+        Self {
+            source: (!in_traces).then_some(costing.source),
+            stated: Stated {
+                spans_per_trace,
+                bytes_per_span,
+            },
+            measured: Measured {
+                asked,
+                spans_per_trace: measured.spans_per_trace.into(),
+                bytes_per_span: measured.bytes_per_span.into(),
+                start: measured.during.map(|during| date(during.start)),
+                end: measured.during.map(|during| date(during.end)),
+            },
+        }
+    }
 }
 
 /// Returns the budget, with its revision as the `ETag`.
@@ -58,8 +134,9 @@ fn answer(
 ) -> HttpResponse {
     let snapshot = admin.served.load();
     let names = admin.dictionary.names();
-    let cost = configuration.cost_per_trace(revision.revision, &names, Some(snapshot.plan()));
-    let traces_per_second = configuration.budget_in_traces(cost);
+    let known = admin.known(snapshot.plan());
+    let costing = configuration.costing(revision.revision, &names, known);
+    let traces_per_second = configuration.budget_in_traces(costing.per_trace);
     let budget = configuration.budget;
     HttpResponse::Ok()
         .insert_header(ETag(tag(revision)))
@@ -74,6 +151,7 @@ fn answer(
                 _ => None,
             },
             traces_per_month: traces_per_second * MONTH_SECONDS,
+            cost: CostDocument::of(configuration, costing, known.measured),
             revision: revision.revision,
         })
 }

@@ -17,7 +17,9 @@ mod lower_bound;
 mod me;
 mod operations;
 mod plans;
+mod pollers;
 mod preview;
+mod refused;
 mod replicas;
 mod rules;
 mod services;
@@ -34,8 +36,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::access::{Need, Tokens};
+use crate::allocation::Plan;
 use crate::clock::Clock;
-use crate::configuration::MatchCache;
+use crate::configuration::{CostMeter, Known, MatchCache};
 use crate::http::body::BodyRoom;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
@@ -82,11 +85,21 @@ pub struct Admin {
     pub sign_in: Option<Arc<SignIn>>,
     /// Where it is told how people sign in.
     pub metrics: Arc<Metrics>,
+    /// What a trace costs, as sources tell it.
+    pub costs: Arc<CostMeter>,
     /// The room for whole configurations that arrive: [`Admin::document_room`].
     pub documents: BodyRoom,
 }
 
 impl Admin {
+    /// What is known when the cost of a trace is reckoned for the plan after this one.
+    fn known<'p>(&self, plan: &'p Plan) -> Known<'p> {
+        Known {
+            before: Some(plan),
+            measured: self.costs.current(),
+        }
+    }
+
     /// Room for one configuration of the largest size, or for many of the usual size.
     #[must_use]
     pub fn document_room() -> BodyRoom {
@@ -190,6 +203,8 @@ pub const ROUTES: &[Route] = &[
         .query(&["force", "reason", "dry_run"]),
     Route::new("GET", "/v1/agents", Need::Viewer, || to(agents::list))
         .query(&["limit", "after", "state", "service"]),
+    Route::new("GET", "/v1/pollers", Need::Viewer, || to(pollers::list))
+        .query(&["limit", "after", "part"]),
     Route::new("GET", "/v1/plans/current", Need::Viewer, || {
         to(plans::current)
     }),

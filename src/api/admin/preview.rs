@@ -198,7 +198,7 @@ fn effect(
     let names = admin.dictionary.names();
     let (revision, now) = (before.configuration_revision, admin.clock.timestamp());
     let matches = admin.matches.of(configuration, &names);
-    let policy = configuration.policy_with(&matches, revision, &names, now, Some(before));
+    let policy = configuration.policy_with(&matches, revision, &names, now, admin.known(before));
     let after = preview(before, &policy);
     let missing = missing(&policy, &after);
     (Compared::between(before, &after, &names, listed), missing)

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::final_names::{Named, Span};
+use super::pollers::{ClientDocument, Polled};
 use super::rules::{PlannedRules, RuleOfOperation};
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
@@ -101,6 +102,15 @@ struct ServiceDocument {
     tagged: Vec<TaggedDocument>,
 }
 
+/// A service, and who polls for it.
+#[derive(Serialize)]
+struct OneService {
+    #[serde(flatten)]
+    service: ServiceDocument,
+    /// Null if it is not known.
+    pollers: Option<Vec<ClientDocument>>,
+}
+
 /// What counts a service's requests.
 #[derive(Serialize)]
 pub(super) struct SourceDocument {
@@ -153,7 +163,9 @@ pub(super) async fn list(
 pub(super) async fn one(name: Path<String>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
     let appliers = Appliers::of(&admin).await;
     let found = service(&admin.served.snapshot(), &name, &appliers);
-    found.map(Json).ok_or_else(|| unknown_service(&name))
+    let service = found.ok_or_else(|| unknown_service(&name))?;
+    let pollers = Polled::of_service(&admin, &name).await;
+    Ok(Json(OneService { service, pollers }))
 }
 
 /// How often its SDKs ask while all agents are heard; none until enough windows have shown it.

@@ -9,6 +9,7 @@ use actix_web::dev::RequestHead;
 use actix_web::web::{Data, Json, Payload, ReqData, to};
 use actix_web::{HttpRequest, Responder};
 
+use self::wire::agent;
 pub use self::wire::parse;
 
 use self::answer::Answer;
@@ -78,10 +79,19 @@ impl Reports {
         caller: &Caller,
     ) -> Result<Accepted, RefusedReport> {
         let pending = self.resolve(request, payload, caller).await?;
-        self.ingest
-            .commit(pending)
-            .await
-            .map_err(RefusedReport::Ingest)
+        let agent = pending.agent().to_owned();
+        let committed = self.ingest.commit(pending).await;
+        committed.map_err(|error| self.refused(&agent, RefusedReport::Ingest(error)))
+    }
+
+    /// Notes whose report was refused, and why.
+    fn refused(&self, agent: &str, refused: RefusedReport) -> RefusedReport {
+        let reason = match &refused {
+            RefusedReport::Body(problem) => problem.to_string(),
+            RefusedReport::Ingest(error) => error.to_string(),
+        };
+        self.ingest.refused(agent, &reason);
+        refused
     }
 
     /// Reads the body and looks up the numbers of its names. The body is dropped at the end.
@@ -92,15 +102,25 @@ impl Reports {
         caller: &Caller,
     ) -> Result<Pending, RefusedReport> {
         let body = read_json_in(&self.room, request, payload, self.bytes_max).await;
-        let body = body.map_err(RefusedReport::Body)?;
+        let body = body.map_err(|problem| self.refused("", RefusedReport::Body(problem)))?;
         let report = parse(&body, |head| {
             Ok(self.ingest.report(head)?.sent_by(caller.clone()))
         });
-        let report = report.map_err(RefusedReport::Body)?;
-        self.ingest
-            .resolve(report)
-            .await
-            .map_err(RefusedReport::Ingest)
+        let report = report.map_err(|problem| {
+            let agent = agent(&body);
+            self.refused(
+                agent.as_deref().unwrap_or_default(),
+                RefusedReport::Body(problem),
+            )
+        })?;
+        let resolved = self.ingest.resolve(report).await;
+        resolved.map_err(|error| {
+            let agent = agent(&body);
+            self.refused(
+                agent.as_deref().unwrap_or_default(),
+                RefusedReport::Ingest(error),
+            )
+        })
     }
 }
 

@@ -77,6 +77,17 @@ pub fn parse<'a>(
     read.map_err(|_| explain(body))?.begin(begin)
 }
 
+/// The agent that a body names which is refused, if it can be read.
+pub(super) fn agent(body: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        agent: Cow<'a, str>,
+    }
+    let read: Named<'_> = serde_json::from_slice(body).ok()?;
+    Some(read.agent)
+}
+
 impl<'a, N: Into<ReportedName<'a>>> Body<'a, N> {
     /// Checks the head, and fills the report.
     fn begin(

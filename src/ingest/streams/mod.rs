@@ -30,6 +30,7 @@ pub(super) use state::{Measure, SourceState};
 
 use super::source::{Counted, Point, SourceExport};
 use crate::allocation::{OVERFLOW_NAME, Window};
+use crate::store::SpanSums;
 use differences::{Differences, Piece};
 use split::Split;
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub(super) struct Taken<'a> {
     pub counts: Option<Counts<'a>>,
     /// New requests by name at start and final name, where the two may differ.
     pub final_names: FinalCounts<'a>,
+    /// New spans that were sampled, of sources that count them.
+    pub spans: SpanSums,
     /// What is not counted, and why.
     pub said: Said,
 }
@@ -101,6 +104,8 @@ struct Sums<'a> {
     requests: BTreeMap<&'a str, u64>,
     /// The same by name at start and final name.
     final_names: FinalCounts<'a>,
+    /// Sampled spans, roots or not, where the source counts all of them.
+    of_all: SpanSums,
     /// What the streams that are not counted yet have counted so far, by name.
     baselines: BTreeMap<&'a str, u64>,
     calls: u64,
@@ -144,6 +149,7 @@ pub(super) fn take<'a>(
     let phase = phase(export.key.as_u64_pair().0, newest_ns);
     let names_seen = sums.names_seen();
     let final_names = std::mem::take(&mut sums.final_names);
+    let spans = sums.of_all;
     let counts = span
         .window(next.counted_until_ns, instants)
         .map(|window| Counts {
@@ -163,6 +169,7 @@ pub(super) fn take<'a>(
         next,
         counts,
         final_names,
+        spans,
         said,
     }
 }
@@ -174,12 +181,20 @@ impl<'a> Sums<'a> {
             Counted::Roots { sampled } => {
                 add(&mut self.roots, count);
                 match sampled {
-                    Some(true) => add(&mut self.sampled, count),
+                    Some(true) => {
+                        add(&mut self.sampled, count);
+                        add(&mut self.of_all.roots, count);
+                        add(&mut self.of_all.spans, count);
+                    }
                     Some(false) => {}
                     None => self.sampled_unknown = true,
                 }
             }
-            Counted::Children => {}
+            Counted::Children { sampled } => {
+                if *sampled == Some(true) {
+                    add(&mut self.of_all.spans, count);
+                }
+            }
             Counted::Requests {
                 at_start, at_end, ..
             } => {

@@ -44,7 +44,7 @@ impl Measure {
             Counted::Calls { .. } => Self::Calls,
             Counted::Span { .. } => Self::Spans,
             Counted::Requests { .. } => Self::Requests,
-            Counted::Roots { .. } | Counted::Children => Self::Roots,
+            Counted::Roots { .. } | Counted::Children { .. } => Self::Roots,
             Counted::Decisions { .. } => Self::Decisions,
         }
     }

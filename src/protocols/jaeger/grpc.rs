@@ -4,7 +4,7 @@
 //! status for what is wrong with it.
 
 use hyper::body::Incoming;
-use hyper::header::{AGE, HeaderName, HeaderValue};
+use hyper::header::{AGE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use prost::Message;
 use tonic::Status;
@@ -17,6 +17,7 @@ use crate::grpc::{
     BODY_TIME_LIMIT, SMALL_REQUEST, Service, failed, in_time, message, method, ready, unary,
 };
 use crate::net::http2::Answering;
+use crate::snapshot::PollClient;
 use crate::telemetry::metrics::{PollOutcome, PollProtocol};
 
 const PLAN: HeaderName = HeaderName::from_static(PLAN_HEADER);
@@ -57,17 +58,22 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let packed = message::accepts_gzip(request.headers());
+    let client = request.headers().get(USER_AGENT);
+    let client = PollClient::over_grpc(client.map(HeaderValue::as_bytes));
     let message = in_time(BODY_TIME_LIMIT, message::read(request, SMALL_REQUEST)).await?;
     let asked = SamplingStrategyParameters::decode(message)
         .map_err(|_| Status::internal("the message is not a SamplingStrategyParameters"))?;
-    Ok(
-        polls.answer(PollProtocol::Grpc, &asked.service_name, |body, plan| {
+    Ok(polls.answer(
+        PollProtocol::Grpc,
+        client,
+        &asked.service_name,
+        |body, plan| {
             let framed = if packed { body.gzip() } else { body.plain() };
             let mut response = unary::answer(framed, packed);
             describe(&mut response, plan);
             response
-        }),
-    )
+        },
+    ))
 }
 
 /// Says which plan an answer is from, as over HTTP.

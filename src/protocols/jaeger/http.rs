@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use actix_web::http::header::{
     ACCEPT_ENCODING, AGE, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, Encoding, Header,
-    HeaderName, HeaderValue, VARY,
+    HeaderName, HeaderValue, USER_AGENT, VARY,
 };
 use actix_web::web::{Data, to};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -14,6 +14,7 @@ use crate::access::Need;
 use crate::http::problem::Problem;
 use crate::http::routes::Route;
 use crate::protocols::encoded::Body;
+use crate::snapshot::PollClient;
 use crate::telemetry::metrics::{PollOutcome, PollProtocol};
 
 const PLAN: HeaderName = HeaderName::from_static(PLAN_HEADER);
@@ -47,11 +48,15 @@ async fn strategy(request: HttpRequest, polls: Data<Polls<Json>>) -> Result<Http
             .about
             .count(PollProtocol::Http, PollOutcome::Malformed);
     })?;
-    Ok(polls.answer(PollProtocol::Http, &service, |body, plan| {
-        let mut response = HttpResponse::Ok();
-        describe(&mut response, plan);
-        send(&request, response, body)
-    }))
+    let client = request.headers().get(USER_AGENT);
+    let client = PollClient::over_http(client.map(HeaderValue::as_bytes));
+    Ok(
+        polls.answer(PollProtocol::Http, client, &service, |body, plan| {
+            let mut response = HttpResponse::Ok();
+            describe(&mut response, plan);
+            send(&request, response, body)
+        }),
+    )
 }
 
 /// Says which plan an answer is from.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::protocols::encoded::{Body, Encoded, StrategyFormat};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PollClient, Snapshot, Strangers};
 use crate::telemetry::metrics::{Metrics, PollOutcome, PollProtocol};
 
 pub use grpc::SamplingManager;
@@ -46,6 +46,8 @@ pub struct About {
     pub clock: Arc<dyn Clock>,
     /// A plan older than this is stale, in seconds.
     pub stale_after_seconds: f64,
+    /// Counts the polls of services that the plan does not know.
+    pub strangers: Arc<Strangers>,
 }
 
 /// What is said of a plan beside a body: versions never go into the body, because a client refuses
@@ -77,13 +79,17 @@ impl<F: StrategyFormat> Polls<F> {
     fn answer<T>(
         &self,
         protocol: PollProtocol,
+        client: PollClient,
         service: &str,
         take: impl FnOnce(&Body, PlanAge) -> T,
     ) -> T {
         let bodies = self.strategies.load();
-        let (outcome, body) = match bodies.poll(service) {
+        let (outcome, body) = match bodies.poll(service, client) {
             Some(known) => (PollOutcome::Known, known),
-            None => (PollOutcome::Unknown, bodies.unknown()),
+            None => {
+                self.about.strangers.count(service, client);
+                (PollOutcome::Unknown, bodies.unknown())
+            }
         };
         self.about.count(protocol, outcome);
         take(body, self.about.plan(bodies.snapshot()))

@@ -140,6 +140,9 @@ impl Exports {
             nothing if nothing.is_empty() => None,
             sources => Some(self.ingest.export(sources).await?),
         };
+        for of in &export.spans {
+            self.ingest.exported(&of.service, of.sums);
+        }
         self.metrics.otlp_points.inc_by(points);
         for (reason, count) in own.all {
             self.metrics.otlp_points_left_out.of(reason).inc_by(count);
@@ -172,6 +175,7 @@ impl Exports {
 /// Leaves out what the sender may not count for.
 fn leave_out_of_scope(export: &mut Extracted<'_>, caller: &Caller) -> Result<(), Refused> {
     let all = export.sources.len();
+    export.spans.retain(|of| caller.may_count(&of.service));
     let left_out = &mut export.left_out;
     export.sources.retain(|source| {
         let allowed = caller.may_count(&source.service);

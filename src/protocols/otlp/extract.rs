@@ -9,11 +9,14 @@ use uuid::Uuid;
 
 use super::attribute::Attributes;
 use super::digest::Digest;
+use super::exported::{Exported, SpansOf};
+use super::left_out::LeftOut;
 use super::measure::{Kind, Measure};
 use super::source;
 use super::span::RootSpan;
 use crate::ingest::{Counted, Point, SourceExport, Temporality};
-use crate::telemetry::metrics::{Label, LeftOutReason};
+use crate::store::SpanSums;
+use crate::telemetry::metrics::LeftOutReason;
 
 /// Points of one export that are counted.
 pub const POINTS_MAX: usize = 20_000;
@@ -34,6 +37,8 @@ pub struct Extracted<'a> {
     pub sources: Vec<SourceExport<'a>>,
     /// What was left out of the metrics that are counted.
     pub left_out: LeftOut,
+    /// All of its spans, roots or not, by service.
+    pub spans: Vec<SpansOf<'a>>,
 }
 
 impl Extracted<'_> {
@@ -42,27 +47,6 @@ impl Extracted<'_> {
     pub fn points(&self) -> u64 {
         let points = self.sources.iter().map(|source| source.points.len() as u64);
         points.sum()
-    }
-}
-
-/// How many points were left out, by the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut([u64; LeftOutReason::ALL.len()]);
-
-impl LeftOut {
-    fn add(&mut self, reason: LeftOutReason) {
-        self.0[reason.place()] += 1;
-    }
-
-    /// Adds points of one reason.
-    pub(super) fn add_many(&mut self, reason: LeftOutReason, points: u64) {
-        self.0[reason.place()] += points;
-    }
-
-    /// How many, for each reason that there is.
-    pub fn by_reason(&self) -> impl Iterator<Item = (LeftOutReason, u64)> {
-        let all = LeftOutReason::ALL.iter().copied().zip(self.0);
-        all.filter(|(_, count)| *count > 0)
     }
 }
 
@@ -152,11 +136,14 @@ struct Resource<'a> {
     digest: Option<Digest>,
     /// Where its source is in the list.
     place: Option<usize>,
+    /// Where the spans of its service are in theirs.
+    spans: Option<usize>,
 }
 
 /// An export in the reading.
 pub(super) struct Extraction<'a> {
     sources: Vec<SourceExport<'a>>,
+    spans: Exported<'a>,
     points: usize,
     left_out: LeftOut,
     resource: Resource<'a>,
@@ -170,8 +157,9 @@ impl<'a> Extraction<'a> {
     pub fn new() -> Self {
         Self {
             sources: Vec::new(),
+            spans: Exported::default(),
             points: 0,
-            left_out: LeftOut([0; LeftOutReason::ALL.len()]),
+            left_out: LeftOut::default(),
             resource: Resource::default(),
             scope: Scope::default(),
             metric: None,
@@ -190,6 +178,7 @@ impl<'a> Extraction<'a> {
             attributes,
             digest: None,
             place: None,
+            spans: None,
         };
     }
 
@@ -233,9 +222,35 @@ impl<'a> Extraction<'a> {
 
     /// Adds a root span, or notes why it does not count.
     pub fn span(&mut self, span: &RootSpan<'a>) {
-        if let Err(reason) = self.add_span(span) {
-            self.left_out.add(reason);
+        match self.add_span(span) {
+            Ok(()) => self.sum(SpanSums {
+                roots: 1,
+                ..SpanSums::default()
+            }),
+            Err(reason) => self.left_out.add(reason),
         }
+    }
+
+    /// Adds a span, root or not, to those of its service. `bytes` is its length, if it is one of protobuf.
+    pub fn exported(&mut self, bytes: Option<usize>) {
+        let weighed = u64::from(bytes.is_some());
+        self.sum(SpanSums {
+            spans: 1,
+            weighed,
+            bytes: bytes.unwrap_or(0) as u64,
+            roots: 0,
+        });
+    }
+
+    /// Adds to the spans of the resource's service.
+    fn sum(&mut self, more: SpanSums) {
+        let (resource, spans) = (&mut self.resource, &mut self.spans);
+        let attributes = &resource.attributes;
+        let place = resource.spans.get_or_insert_with(|| {
+            let service = attributes.text(source::SERVICE);
+            spans.place(service.unwrap_or_default())
+        });
+        spans.add(*place, more);
     }
 
     fn add_span(&mut self, span: &RootSpan<'a>) -> Result<(), LeftOutReason> {
@@ -368,6 +383,7 @@ impl<'a> Extraction<'a> {
         Extracted {
             sources: self.sources,
             left_out: self.left_out,
+            spans: self.spans.finish(),
         }
     }
 }

@@ -91,18 +91,17 @@ impl Measure {
 }
 
 fn roots<'a>(of: &Attributes<'a>) -> Result<Counted<'a>, LeftOutReason> {
-    match of.text("otel.span.parent.origin").as_deref() {
-        Some("none") => {}
-        // A service in which no trace begins counts no roots, but it would.
-        Some("remote" | "local") => return Ok(Counted::Children),
-        _ => return Err(LeftOutReason::NotARequest),
-    }
     let sampled = match of.text("otel.span.sampling_result").as_deref() {
         Some("RECORD_AND_SAMPLE") => Some(true),
         Some("RECORD_ONLY" | "DROP") => Some(false),
         _ => None,
     };
-    Ok(Counted::Roots { sampled })
+    match of.text("otel.span.parent.origin").as_deref() {
+        Some("none") => Ok(Counted::Roots { sampled }),
+        // A service in which no trace begins counts no roots, but it would.
+        Some("remote" | "local") => Ok(Counted::Children { sampled }),
+        _ => Err(LeftOutReason::NotARequest),
+    }
 }
 
 /// The names of a span at its start and at its end.

@@ -7,19 +7,23 @@
 mod answer;
 mod attribute;
 mod digest;
+mod exported;
 mod exports;
 mod extract;
 pub mod grpc;
 mod http;
 mod json;
+mod left_out;
 mod measure;
 mod protobuf;
 mod source;
 mod span;
 
+pub use exported::SpansOf;
 pub use exports::Exports;
-pub use extract::{Extracted, LeftOut, POINTS_MAX, SOURCES_MAX};
+pub use extract::{Extracted, POINTS_MAX, SOURCES_MAX};
 pub use http::ROUTES;
+pub use left_out::LeftOut;
 
 use attribute::{ATTRIBUTES_MAX, DEPTH_MAX};
 use extract::Extraction;

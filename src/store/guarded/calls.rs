@@ -14,17 +14,17 @@ use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
-    audit, compatibility, configuration, dictionary, final_names, fleet, history, lease, plans,
-    polls, replicas, reports, tokens,
+    audit, compatibility, configuration, dictionary, final_names, fleet, history, lease,
+    observations, plans, polls, replicas, reports, tokens,
 };
 use crate::store::{
     Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
     LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark, PlanRow, PollsAsked,
-    PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaPolls, ResolvedReport,
-    Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store, StoreError,
-    StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
-    TokensMark, WriteFormat,
+    PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
+    StoreError, StoredDelta, StoredFinalNames, StoredObservations, StoredPlan, StoredPolls,
+    StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -98,6 +98,23 @@ impl<B: Backend> Store for Guarded<B> {
         }
         let attempt = || final_names::read(&self.limited.0, services, starts.clone());
         self.read(StoreCall::ReadFinalNames, attempt).await
+    }
+
+    async fn commit_observations(&self, seen: &ReplicaObservations) -> Result<(), StoreError> {
+        if seen.pollers.is_empty() && seen.refused.is_empty() && seen.spans.is_empty() {
+            return Ok(());
+        }
+        let attempt = || observations::write(&self.limited.0, seen);
+        self.write(StoreCall::CommitObservations, attempt).await
+    }
+
+    async fn read_observations(
+        &self,
+        kind: &'static str,
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredObservations>, StoreError> {
+        let attempt = || observations::read(&self.limited.0, kind, starts.clone());
+        self.read(StoreCall::ReadObservations, attempt).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {
@@ -376,6 +393,7 @@ async fn maintain<B: Backend>(
     backend.maintain(now, retention).await?;
     polls::delete(backend, retention.polls_before).await?;
     final_names::delete(backend, retention.final_names_before).await?;
+    observations::delete(backend, retention.observations_before).await?;
     dictionary::forget(backend, retention.dictionary_states).await?;
     audit::prune(backend, retention.audit_before).await?;
     replicas::prune(backend).await?;

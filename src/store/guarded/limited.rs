@@ -105,6 +105,8 @@ fn during(call: StoreCall) -> &'static str {
         StoreCall::ReadPolls => "reading polls",
         StoreCall::CommitFinalNames => "writing the final names of a window",
         StoreCall::ReadFinalNames => "reading final names",
+        StoreCall::CommitObservations => "writing what was seen in a window",
+        StoreCall::ReadObservations => "reading what replicas saw",
         StoreCall::AgentNames => "reading the names of agents",
         StoreCall::NextBucket => "looking for the next bucket",
         StoreCall::ReadDictionary => "reading the dictionary",

@@ -11,6 +11,7 @@ mod formats;
 mod history;
 mod lease;
 mod names;
+mod observations;
 mod plans;
 mod polls;
 mod replicas;
@@ -31,6 +32,10 @@ pub use lease::LeaseAnswer;
 pub use names::{
     DictionaryCursor, DictionaryEntry, DictionaryLimits, DictionaryPage, Incarnation, Placement,
     Step,
+};
+pub use observations::{
+    Observation, Poller, RefusedReports, ReplicaObservations, ServiceSpans, SpanSums,
+    StoredObservations,
 };
 pub use plans::{Claim, NewPlan, PlanMark, PlanRow, Publication, StoredPlan};
 pub use polls::{PollsAsked, ReplicaPolls, StoredPolls};

@@ -11,6 +11,8 @@ pub struct Retention {
     pub polls_before: Timestamp,
     /// Final names of windows that start before this.
     pub final_names_before: Timestamp,
+    /// What replicas saw beside the counts in windows that start before this.
+    pub observations_before: Timestamp,
     /// History rows and plan summaries before this.
     pub history_before: Timestamp,
     /// Plan bodies published before this. The current plan's body always stays.

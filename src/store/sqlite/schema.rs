@@ -16,6 +16,7 @@ const KEYS: &[(&str, &str)] = &[
     ("history", "window_start_ms"),
     ("lease", "name"),
     ("mark", "agent, epoch"),
+    ("observation", "bucket_start_ms, replica, kind"),
     ("operation", "operation_id"),
     ("operation", "service_id, name"),
     ("plan", "number"),

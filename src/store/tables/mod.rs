@@ -11,6 +11,7 @@ pub(super) mod final_names;
 pub(super) mod fleet;
 pub(super) mod history;
 pub(super) mod lease;
+pub(super) mod observations;
 pub(super) mod plans;
 pub(super) mod polls;
 pub(super) mod replicas;

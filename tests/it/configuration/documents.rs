@@ -147,6 +147,7 @@ fn a_document_with_everything_that_is_allowed_fits() {
     let cost = Cost {
         spans_per_trace: Some(12_345.678_901_234_567),
         bytes_per_span: Some(12_345.678_901_234_567),
+        measured: false,
     };
     let each = OPERATIONS_MAX / SERVICES_MAX;
     for number in 0..SERVICES_MAX {

@@ -255,6 +255,7 @@ pub async fn in_operation(given: &mut Given) {
     lists::pages(given, &app).await;
     lists::service(given, &app).await;
     lists::agents(given, &app).await;
+    lists::pollers(given, &app).await;
     lists::history(given, &app).await;
     lists::forget(given, &app).await;
     for part in &PARTS {

@@ -16,10 +16,10 @@ use weir::store::{
     Admission, AuditAsked, AuditEntry, BucketCounts, Claim, ConfigurationRevision,
     ConfigurationWrite, DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings,
     HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark,
-    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaPolls,
-    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredFinalNames, StoredPlan, StoredPolls, StoredReplica,
-    TokenCreation, TokensMark, WriteFormat,
+    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
+    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
+    Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredObservations,
+    StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -173,6 +173,21 @@ impl Store for Link {
     ) -> Result<Vec<StoredFinalNames>, StoreError> {
         self.way()?;
         self.store.read_final_names(services, starts).await
+    }
+
+    async fn commit_observations(&self, seen: &ReplicaObservations) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.commit_observations(seen).await?;
+        self.heard(())
+    }
+
+    async fn read_observations(
+        &self,
+        kind: &'static str,
+        starts: Range<Timestamp>,
+    ) -> Result<Vec<StoredObservations>, StoreError> {
+        self.way()?;
+        self.store.read_observations(kind, starts).await
     }
 
     async fn next_bucket(&self, from: Timestamp) -> Result<Option<Window>, StoreError> {

@@ -296,6 +296,8 @@ impl Replica {
             readability: Default::default(),
             interval: INTERVAL,
             metrics: Arc::default(),
+            observed: Arc::default(),
+            costs: Arc::default(),
             store,
             clock,
             dictionary,
@@ -320,6 +322,7 @@ impl Replica {
                 limits,
                 Arc::clone(&shared.metrics),
                 Arc::clone(&shared.served),
+                Arc::clone(&shared.observed),
             ),
             keeper: LeaseKeeper {
                 store: Arc::clone(&shared.store),

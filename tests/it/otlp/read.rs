@@ -19,7 +19,7 @@ pub fn read<T>(export: &Value, look: impl Fn(Extracted<'_>) -> T) -> T {
 fn counts(source: &SourceExport<'_>) -> Vec<(String, u64)> {
     let name = |counted: &Counted<'_>| match counted {
         Counted::Roots { sampled } => format!("roots {sampled:?}"),
-        Counted::Children => "children".to_owned(),
+        Counted::Children { .. } => "children".to_owned(),
         Counted::Requests {
             family,
             convention,

@@ -34,7 +34,7 @@ fn sums(said: &Extracted<'_>) -> BTreeMap<String, u64> {
         for point in &source.points {
             let counted = match &point.counted {
                 Counted::Roots { .. } => "roots".to_owned(),
-                Counted::Children => "children".to_owned(),
+                Counted::Children { .. } => "children".to_owned(),
                 Counted::Requests { at_start, .. } => at_start.to_string(),
                 Counted::Calls { .. } => "calls".to_owned(),
                 Counted::Span { at_start, weight } => format!("span {at_start} {weight:?}"),

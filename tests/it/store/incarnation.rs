@@ -116,6 +116,7 @@ pub async fn a_reader_further_back_than_is_remembered_reads_everything_again(fix
         deltas_before: nothing_is_old,
         polls_before: nothing_is_old,
         final_names_before: nothing_is_old,
+        observations_before: nothing_is_old,
         history_before: nothing_is_old,
         plan_bodies_before: nothing_is_old,
         agents_before: nothing_is_old,

@@ -23,6 +23,7 @@ pub(super) fn before(instant: Timestamp) -> Retention {
         deltas_before: instant,
         polls_before: instant,
         final_names_before: instant,
+        observations_before: instant,
         history_before: instant,
         plan_bodies_before: instant,
         agents_before: instant,

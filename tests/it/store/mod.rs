@@ -13,6 +13,7 @@ mod history;
 mod incarnation;
 mod lease;
 mod maintenance;
+mod observations;
 mod pages;
 mod pgbouncer;
 mod plans;
@@ -279,6 +280,12 @@ on_both_backends! {
     }
     final_names {
         they_come_back_by_service_and_window
+        a_window_written_again_is_replaced
+        a_corrupt_row_is_named
+        old_ones_go
+    }
+    observations {
+        each_kind_comes_back_by_window_and_replica
         a_window_written_again_is_replaced
         a_corrupt_row_is_named
         old_ones_go

@@ -185,6 +185,7 @@ pub async fn a_state_goes_with_its_mark(fixture: &Fixture) {
         plan_bodies_before: Timestamp(NINE),
         polls_before: Timestamp(NINE),
         final_names_before: Timestamp(NINE),
+        observations_before: Timestamp(NINE),
         agents_before: window(5).start,
         audit_before: Timestamp(0),
         revisions: Revisions { most: 9, bytes: 99 },

@@ -58,7 +58,7 @@ pub(super) fn effect(admin: &Admin, configuration: &Configuration, rules: &[&str
     let revision = plan.configuration_revision;
     let after = preview(
         plan,
-        &with.policy_with(&matches, revision, &names, now, Some(plan)),
+        &with.policy_with(&matches, revision, &names, now, admin.known(plan)),
     );
     let before = preview(
         plan,
@@ -67,7 +67,7 @@ pub(super) fn effect(admin: &Admin, configuration: &Configuration, rules: &[&str
             revision,
             &names,
             now,
-            Some(plan),
+            admin.known(plan),
         ),
     );
     measured(

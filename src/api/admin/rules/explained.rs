@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, Source, Timestamp};
 use crate::api::admin::Admin;
-use crate::configuration::{Configuration, Field, Matches, RuleState, Taken};
+use crate::configuration::{Configuration, Field, Known, Matches, RuleState, Taken};
 use crate::names::Names;
 use crate::snapshot::Snapshot;
 
@@ -70,8 +70,13 @@ impl PlannedRules {
     /// The policy that the plan was made with, with the numbers that names have now.
     pub(in crate::api::admin) fn policy(&self, plan: &Plan, names: &Names) -> Policy {
         let revision = plan.configuration_revision;
+        // A trace costs what the plan took it for.
+        let known = Known {
+            before: Some(plan),
+            ..Known::default()
+        };
         self.configuration
-            .policy_with(&self.matches, revision, names, self.at, Some(plan))
+            .policy_with(&self.matches, revision, names, self.at, known)
     }
 
     /// The rules of an operation, the one with the highest precedence first.

@@ -51,7 +51,9 @@ struct OfSpan<'a>(#[serde(borrow, deserialize_with = "attributes")] Vec<KeyValue
 pub(in super::super) fn traces<'a>(body: &'a [u8], into: &mut Extraction<'a>) -> Read {
     each_scope(body, into, |of_scope: OfScope<'a>, into| {
         for one in of_scope.spans {
-            if let Some(root) = root(message(one.get())?)? {
+            let read = root(message(one.get())?)?;
+            into.exported(None);
+            if let Some(root) = read {
                 into.span(&root);
             }
         }

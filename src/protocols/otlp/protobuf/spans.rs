@@ -20,6 +20,7 @@ pub(in super::super) fn traces<'a>(body: &'a [u8], into: &mut Extraction<'a>) ->
         into.begin(resource_attributes(of_resource)?);
         each(of_resource, 2, |of_scope| {
             each(of_scope, 2, |one| {
+                into.exported(Some(one.len()));
                 if let Some(root) = root(one)? {
                     into.span(&root);
                 }

@@ -165,6 +165,18 @@ pub const TABLES: &[Table] = &[
         indexes: &["unique agent, epoch"],
     },
     Table {
+        name: "observation",
+        partitioned_by: None,
+        columns: &[
+            "bucket_start_ms int8",
+            "replica uuid",
+            "kind text",
+            "bucket_end_ms int8",
+            "payload bytea",
+        ],
+        indexes: &["unique bucket_start_ms, replica, kind"],
+    },
+    Table {
         name: "operation",
         partitioned_by: None,
         columns: &["operation_id int8", "service_id int8", "name text"],

@@ -19,6 +19,10 @@ labels! {
         CommitFinalNames = "commit_final_names",
         /// Reads final names.
         ReadFinalNames = "read_final_names",
+        /// Stores what was seen in a window beside the counts.
+        CommitObservations = "commit_observations",
+        /// Reads what was seen beside the counts.
+        ReadObservations = "read_observations",
         /// Reads the names of agents.
         AgentNames = "agent_names",
         /// Reads names.

@@ -39,6 +39,7 @@ pub async fn without_the_database(given: &mut Given) {
     given.forget(&app, FORGET, 503).await;
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
+    given.get(&app, "/v1/pollers", "", 503).await;
     for path in POLLED {
         given.get(&app, path, "?service=checkout", 200).await;
     }
@@ -90,6 +91,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
         ("audit", "change"),
         ("plan", "window_end_ms"),
         ("replica", "host"),
+        ("observation", "payload"),
     ] {
         let statement = format!("alter table {table} rename column {column} to away");
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
@@ -111,6 +113,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     given.forget(&app, FORGET, 500).await;
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
+    given.get(&app, "/v1/pollers", "", 500).await;
     app.stop().await;
 }
 

@@ -35,6 +35,16 @@ pub async fn service(given: &mut Given, app: &TestApp) {
     given.get(app, SERVICE, "?x=1", 400).await;
 }
 
+pub async fn pollers(given: &mut Given, app: &TestApp) {
+    let path = "/v1/pollers";
+    for query in ["", "?limit=1", "?after=zzz", "?part=only_polls"] {
+        given.get(app, path, query, 200).await;
+    }
+    for wrong in ["?limit=0", "?part=some", "?x=1"] {
+        given.get(app, path, wrong, 400).await;
+    }
+}
+
 pub async fn agents(given: &mut Given, app: &TestApp) {
     let path = "/v1/agents";
     let whole = given.get(app, path, "", 200).await.json();
