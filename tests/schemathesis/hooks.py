@@ -13,19 +13,24 @@ from datetime import datetime, timedelta, timezone
 import schemathesis
 import zstandard
 
+# The bodies that may be compressed as their heads say.
+ENCODED = {"POST /v1/reports", "POST /v1/metrics", "POST /v1/traces", "POST /v1/logs"}
 COMPRESS = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.operation.label != "POST /v1/reports" or case.meta is None:
+    if case.operation.label not in ENCODED or case.meta is None:
         return
     if not all(part.mode.is_positive for part in case.meta.components.values()):
         return
-    make_true(case.body)
+    if case.operation.label == "POST /v1/reports":
+        make_true(case.body)
     encoding = (case.headers or {}).get("Content-Encoding")
     if encoding in COMPRESS:
-        kwargs["data"] = COMPRESS[encoding](json.dumps(case.body).encode())
+        body = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
+        kwargs.pop("json", None)
+        kwargs["data"] = COMPRESS[encoding](body)
 
 
 # What each role is enough for, by what an operation needs (`x-weir-role`).
