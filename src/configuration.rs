@@ -3,8 +3,12 @@
 mod budget;
 mod controls;
 mod costing;
+mod listless;
 mod measured;
+mod objects;
+mod origins;
 mod overrides;
+mod part;
 mod resolve;
 mod rules;
 mod upgrade;
@@ -18,10 +22,14 @@ use serde::{Deserialize, Serialize};
 pub use budget::{Budget, Cost, MONTH_SECONDS};
 pub use controls::{EMERGENCY_LASTS, Emergency, FREEZE_LASTS, Freeze, Mode, emergency_of};
 pub use costing::{CostSource, Costing, Known};
+pub use listless::Listless;
 pub use measured::{CostMeter, Mean, MeasuredCost};
+pub use objects::{Kind, Object, SETTINGS};
+pub use origins::{Mark, Origins, Overlap, Overwrite, Overwrote, Writer};
 pub use overrides::{
     BoundsSettings, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
 };
+pub use part::{OWNS_MAX, Outline, Owns, PARTS_MAX, Part};
 pub use rules::{
     Effect as RuleEffect, Expect, Expiry, Field, Layers, MatchCache, Matched, Matches, PATTERN_MAX,
     PIN_LASTS, Pattern, PatternError, RULE_NAME_MAX, RULES_MAX, Rule, RuleChanges, RuleState,
@@ -86,6 +94,12 @@ pub struct Configuration {
     /// What an answer warned of. It is ignored, so that an answer can be put back as it came.
     #[serde(skip_serializing)]
     pub warnings: IgnoredAny,
+    /// Who last wrote what, as an answer says it. Ignored, likewise.
+    #[serde(skip_serializing)]
+    pub origins: IgnoredAny,
+    /// The part that a file owns: [`Part`]. It is no part of what is stored.
+    #[serde(skip_serializing)]
+    pub owns: IgnoredAny,
 }
 
 /// A floor for every operation, stated by its purpose: at least one trace within a time, with a
@@ -184,6 +198,8 @@ impl Default for Configuration {
             services: BTreeMap::new(),
             rules: BTreeMap::new(),
             warnings: IgnoredAny,
+            origins: IgnoredAny,
+            owns: IgnoredAny,
         }
     }
 }

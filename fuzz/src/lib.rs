@@ -14,7 +14,7 @@ use weir::allocation::{
     Timestamp, Window, WindowCounts, next_plan,
 };
 use weir::api::reports::parse;
-use weir::configuration::Configuration;
+use weir::configuration::{Configuration, Origins, Outline};
 use weir::grpc::{SMALL_REQUEST, message};
 use weir::ingest::{ReportBuilder, ReportLimits};
 use weir::names::Names;
@@ -125,6 +125,7 @@ pub fn poll(body: &[u8]) {
 /// Reads the operators' configuration. What is accepted can be stored, says the same again, and gives a
 /// plan.
 pub fn configuration(body: &[u8]) {
+    part(body);
     let Ok(document) = std::str::from_utf8(body) else {
         return;
     };
@@ -149,6 +150,31 @@ pub fn configuration(body: &[u8]) {
     );
     assert!((0.0..=1.0).contains(&plan.fleet.default_probability));
     assert!(plan.fleet.expected_sampled <= policy.budget * (1.0 + 1e-9));
+}
+
+/// Reads the part that a file owns, and who wrote what. A part that is accepted puts nothing into the place of what it
+/// does not own; origins that are accepted say the same again.
+fn part(body: &[u8]) {
+    if let Some(origins) = std::str::from_utf8(body)
+        .ok()
+        .and_then(|text| Origins::read(text).ok())
+    {
+        let again = Origins::read(&origins.document()).expect("it was accepted before");
+        assert_eq!(again, origins);
+    }
+    let outline = serde_json::from_slice::<Outline>(body);
+    let wanted = serde_json::from_slice::<Configuration>(body);
+    let (Ok(outline), Ok(wanted)) = (outline, wanted) else {
+        return;
+    };
+    let Ok(Some(part)) = outline.part(&wanted) else {
+        return;
+    };
+    let held = Configuration::default();
+    let next = part.over(&held);
+    let changed = held.objects_differing(&next);
+    assert!(changed.iter().all(|object| part.owns.has_object(object)));
+    assert_eq!(part.over(&next), next, "applied again it changes nothing");
 }
 
 /// A minute in which one service was busy with two operations.

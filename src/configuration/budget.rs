@@ -78,6 +78,15 @@ impl Cost {
         *self == Self::default()
     }
 
+    /// Some cost, where the real one is not known: with it, a budget may be in any unit.
+    pub(super) fn of_anything() -> Self {
+        Self {
+            spans_per_trace: Some(1.0),
+            bytes_per_span: Some(1.0),
+            measured: false,
+        }
+    }
+
     /// What a service's traces cost: its own, else the fleet's.
     pub(super) fn or(&self, fleet: &Self) -> Self {
         Self {

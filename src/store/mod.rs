@@ -45,8 +45,8 @@ pub use model::{
     RefusedReports, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
     ResolvedReport, Retention, RevisionMark, Revisions, ServiceFinalNames, ServiceSpans,
     Settlement, Settling, SourceState, SpanSums, Step, StoredDelta, StoredFinalNames,
-    StoredObservations, StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark,
-    UNKNOWN_SEQUENCE, WriteFormat,
+    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
+    TokensMark, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::access::Token;
@@ -263,8 +263,8 @@ pub trait Store: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<ConfigurationRevision, StoreError>;
 
-    /// Writes the configuration if `from` is still the newest revision, with who writes it and what is
-    /// recorded of it.
+    /// Writes the configuration if `from` is still the newest revision, with who writes it, what is
+    /// recorded of it, and who last wrote each of its objects.
     async fn write_configuration(
         &self,
         from: u64,
@@ -272,7 +272,21 @@ pub trait Store: Send + Sync + 'static {
         written_by: &str,
         now: DateTime<Utc>,
         record: Option<&NewAuditEntry>,
+        origins: Option<&str>,
     ) -> Result<ConfigurationWrite, StoreError>;
+
+    /// Who last wrote each object of a revision of the configuration. If a replica of the release before wrote the
+    /// revision, that of the newest one before.
+    async fn origins(&self, revision: u64) -> Result<StoredOrigins, StoreError>;
+
+    /// Says anew who wrote the objects of the newest revision, which stays as it is. Whether it still is the newest
+    /// and nobody did so since `held` was read.
+    async fn write_origins(
+        &self,
+        revision: u64,
+        held: &StoredOrigins,
+        origins: &str,
+    ) -> Result<bool, StoreError>;
 
     /// One revision of the configuration; none if it was never written, or if [`Store::maintain`]
     /// has deleted it.

@@ -3,7 +3,9 @@
 mod changes;
 mod controls;
 mod killed;
+mod origins;
 mod recorded;
+mod teams;
 mod which;
 
 use std::path::{Path, PathBuf};

@@ -103,6 +103,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
         ("DELETE /v1/freeze", "If-Match"),
         ("DELETE /v1/rules/{id}", "If-Match"),
         ("POST /v1/boosts", "If-Match"),
+        ("POST /v1/configuration/preview", "Weir-Origin"),
         ("POST /v1/configuration/rollback", "If-Match"),
         ("POST /v1/logs", "Content-Encoding"),
         ("POST /v1/metrics", "Content-Encoding"),

@@ -168,7 +168,7 @@ async fn a_newer_configuration_is_shown_as_it_is_and_replaced() {
     let file = directory.path().join("weir.db");
     let store = SqliteStore::open(&file).await.unwrap();
     let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
-    let written = store.write_configuration(1, newer, "a test", SystemClock.now(), None);
+    let written = store.write_configuration(1, newer, "a test", SystemClock.now(), None, None);
     written.await.unwrap();
 
     let raw: Value = serde_json::from_str(newer).unwrap();

@@ -81,6 +81,9 @@ pub async fn run(args: Args, service: Service) -> Outcome {
     let proposal = Proposal::part(document, part, &running, service)?;
     let for_people = args.output.for_people();
     let settled = change::settle(&client, &running, &proposal, args.consent, for_people).await?;
+    if let Settled::MovedOn = settled {
+        return Err(change::moved_on());
+    }
     if let Settled::Written(made) = settled {
         args.output.print(&made.body, || {
             anstream::println!();

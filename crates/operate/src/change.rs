@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Versioned};
 use crate::difference::{self, Difference};
+use crate::effect::tell_effect;
 use crate::failure::{Failure, Outcome};
-use crate::table::Table;
-use crate::words::{change, field, number, percent, printable, text};
+use crate::origin::Others;
 use crate::{Service, Wrong};
 
 /// Where the configuration is.
@@ -48,6 +48,11 @@ pub struct Why {
 }
 
 impl Consent {
+    /// Whether nobody is asked, and it is not only shown.
+    pub fn is_given(self) -> bool {
+        self.yes
+    }
+
     /// Makes the change without asking, or only shows it.
     pub fn given(yes: bool) -> Self {
         Self {
@@ -67,6 +72,8 @@ pub struct Proposal {
     way: Way,
     /// Why, if it does not say so itself.
     reason: Option<String>,
+    /// If a file says it: whether that takes over what others wrote.
+    take_over: Option<bool>,
 }
 
 /// How a proposal is written.
@@ -95,6 +102,8 @@ pub enum Settled {
     Same,
     /// It was only shown.
     Shown,
+    /// Somebody else changed the configuration meanwhile, so it was not written.
+    MovedOn,
     /// It is written; this is the answer.
     Written(Versioned),
 }
@@ -107,6 +116,7 @@ impl Proposal {
             document,
             way: Way::Whole,
             reason: None,
+            take_over: None,
         })
     }
 
@@ -136,7 +146,14 @@ impl Proposal {
             document,
             way: Way::Back(revision),
             reason: None,
+            take_over: None,
         }
+    }
+
+    /// A document of a file.
+    pub fn of_file(self, take_over: bool) -> Self {
+        let take_over = Some(take_over);
+        Self { take_over, ..self }
     }
 }
 
@@ -153,10 +170,19 @@ pub async fn propose(
     proposal: &Proposal,
     consent: Consent,
 ) -> Outcome {
-    if let Settled::Written(written) = settle(client, before, proposal, consent, true).await? {
-        tell_revision(&written);
+    match settle(client, before, proposal, consent, true).await? {
+        Settled::Written(written) => tell_revision(&written),
+        Settled::MovedOn => return Err(moved_on()),
+        Settled::Same | Settled::Shown => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why nothing was written.
+pub fn moved_on() -> Failure {
+    Failure::NotMade(
+        "somebody else changed the configuration meanwhile; nothing was written. Run the command again to see what it would change now".into(),
+    )
 }
 
 /// The same, and returns how it ended. Only `for_people` says what changes.
@@ -168,22 +194,30 @@ pub async fn settle(
     for_people: bool,
 ) -> Result<Settled, Failure> {
     let differences = difference::between(&comparable(&before.body), &proposal.complete);
-    if differences.is_empty() {
-        if for_people {
-            anstream::println!("Nothing to change: the running configuration is the same.");
-        }
+    if differences.is_empty() && proposal.take_over.is_none() {
+        tell_same(for_people);
         return Ok(Settled::Same);
     }
     let previewed = [CONFIGURATION, &["preview"]].concat();
     let effect = client
         .post(&previewed, &[("limit", SHOWN)], &proposal.document)
         .await?;
+    let others = Others::of(&effect);
+    if differences.is_empty() {
+        return settle_same(client, before, proposal, &effect, consent).await;
+    }
     if for_people {
         tell(&differences);
         anstream::println!();
         tell_effect(&effect);
     } else if consent.dry_run {
         anstream::println!("{effect:#}");
+    }
+    match proposal.take_over {
+        Some(false) => others.refuse()?,
+        Some(true) => {}
+        None if for_people => others.tell(),
+        None => {}
     }
     if consent.dry_run {
         if for_people {
@@ -195,11 +229,34 @@ pub async fn settle(
         ask()?;
     }
     let written = write(client, before, proposal, &effect, consent).await?;
-    written.map(Settled::Written).ok_or_else(|| {
-        Failure::NotMade(
-            "somebody else changed the configuration meanwhile; nothing was written. Run the command again to see what it would change now".into(),
-        )
-    })
+    Ok(written.map_or(Settled::MovedOn, Settled::Written))
+}
+
+fn tell_same(for_people: bool) {
+    if for_people {
+        anstream::println!("Nothing to change: the running configuration is the same.");
+    }
+}
+
+/// A file that says what is there already takes it over, if it is applied and not only shown.
+async fn settle_same(
+    client: &Client,
+    before: &Versioned,
+    proposal: &Proposal,
+    effect: &Value,
+    consent: Consent,
+) -> Result<Settled, Failure> {
+    if proposal.take_over == Some(false) {
+        Others::of(effect).refuse()?;
+    }
+    if consent.yes {
+        let written = write(client, before, proposal, effect, consent).await?;
+        if written.is_none() {
+            return Ok(Settled::MovedOn);
+        }
+    }
+    tell_same(true);
+    Ok(Settled::Same)
 }
 
 /// Says which revision a change became.
@@ -230,6 +287,9 @@ async fn write(
             .change(Method::POST, &path, &query, &before.tag, &asked)
             .await;
     }
+    if proposal.take_over == Some(true) {
+        query.push(("take_over", "true"));
+    }
     if consent.force {
         query.push(("force", "true"));
     }
@@ -258,6 +318,7 @@ pub fn comparable(document: &Value) -> Value {
     let mut document = document.clone();
     if let Value::Object(fields) = &mut document {
         fields.remove("warnings");
+        fields.remove("origins");
     }
     document
 }
@@ -286,121 +347,4 @@ fn ask() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::NotMade("nothing was changed".into()))
-}
-
-/// Says what a preview foresees.
-fn tell_effect(effect: &Value) {
-    let pair = |value: &Value, name: &str| {
-        let pair = &value[name];
-        (field(pair, "before"), field(pair, "after"))
-    };
-    let (before, after) = pair(effect, "expected_sampled_traces_per_second");
-    let budget = field(&effect["budget_traces_per_second"], "after");
-    anstream::println!(
-        "Effect, with the traffic of plan {}: {} of {} traces/s are kept ({} before, {}); {} operations change by more than 1 %.",
-        field(effect, "plan"),
-        number(after),
-        number(budget),
-        number(before),
-        change(before, after),
-        number(field(effect, "operations_changed")),
-    );
-    let missing = field(&effect["missing_traces_per_second"], "after");
-    if missing > 0.0 {
-        anstream::println!(
-            "Floors are not met by {} traces/s: the budget or a cap is too small for them.",
-            number(missing)
-        );
-    }
-    for warning in warnings(&effect["warnings"]) {
-        anstream::println!("Warning: {warning}");
-    }
-    tell_services(&effect["services"]);
-    tell_operations(&effect["operations"]);
-}
-
-/// Says what moved between two plans.
-pub fn tell_compared(compared: &Value) {
-    let kept = &compared["expected_sampled_traces_per_second"];
-    let (before, after) = (field(kept, "before"), field(kept, "after"));
-    anstream::println!(
-        "{} traces/s are kept ({} before, {}); {} operations change by more than 1 %.",
-        number(after),
-        number(before),
-        change(before, after),
-        number(field(compared, "operations_changed")),
-    );
-    tell_services(&compared["services"]);
-    tell_operations(&compared["operations"]);
-}
-
-fn tell_services(services: &Value) {
-    let mut table = Table::new(&["service", ">kept/s before", ">after", ">change"]);
-    let moved = services.as_array().into_iter().flatten();
-    let mut some = false;
-    for service in moved {
-        let share = &service["share_traces_per_second"];
-        let (before, after) = (field(share, "before"), field(share, "after"));
-        table.row([
-            text(service, "service"),
-            number(before),
-            number(after),
-            change(before, after),
-        ]);
-        some = true;
-    }
-    if some {
-        anstream::println!("\nServices that move most:");
-        table.print();
-    }
-}
-
-fn tell_operations(operations: &Value) {
-    let titles = [
-        "operation",
-        ">probability before",
-        ">after",
-        ">kept/s",
-        "service",
-        "reason",
-    ];
-    let mut table = Table::new(&titles);
-    let mut some = false;
-    for operation in operations.as_array().into_iter().flatten() {
-        let probability = &operation["probability"];
-        let reason = &operation["reason"];
-        table.row([
-            text(operation, "operation"),
-            percent(field(probability, "before")),
-            percent(field(probability, "after")),
-            number(field(&operation["share_traces_per_second"], "after")),
-            text(operation, "service"),
-            text(reason, "binding"),
-        ]);
-        some = true;
-    }
-    if some {
-        anstream::println!("\nOperations that move most:");
-        table.print();
-    }
-}
-
-/// Warnings of an answer, each with the field that it is about.
-fn warnings(value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, said)| {
-                let said = said
-                    .as_str()
-                    .map_or_else(|| said.to_string(), str::to_owned);
-                printable(&format!("{name}: {said}"))
-            })
-            .collect(),
-        Value::Array(entries) => entries
-            .iter()
-            .map(|it| printable(&it.to_string()))
-            .collect(),
-        _ => Vec::new(),
-    }
 }

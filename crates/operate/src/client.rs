@@ -153,7 +153,16 @@ impl Client {
 
     /// A document with its revision.
     pub async fn versioned(&self, path: &[&str]) -> Result<Versioned, Failure> {
-        let request = self.request(Method::GET, path, &[])?;
+        self.versioned_with(path, &[]).await
+    }
+
+    /// The same, asked for in some way.
+    pub async fn versioned_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Versioned, Failure> {
+        let request = self.request(Method::GET, path, query)?;
         let (body, tag) = self.send(request).await?;
         let tag = tag.ok_or_else(|| {
             Failure::Failed("the answer has no ETag; is there a proxy that removes it?".into())

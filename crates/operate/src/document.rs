@@ -60,7 +60,7 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 /// A file as messages name it.
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     match path == Path::new("-") {
         true => "standard input".into(),
         false => path.display().to_string(),

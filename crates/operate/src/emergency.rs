@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::freeze::seconds;
-use crate::mode::moved_on;
+use crate::mode::{moved_on, tell_of_file};
 use crate::output::Output;
 use crate::words::{field, number, text};
 
@@ -84,6 +84,9 @@ pub async fn run(args: Args) -> Outcome {
         }
     };
     args.output.print(&shown, || tell(&shown));
+    if args.factor.is_some() && args.output.for_people() {
+        tell_of_file(&client, "emergency").await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

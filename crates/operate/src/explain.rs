@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
+use crate::origin;
 use crate::output::Output;
 use crate::table::Table;
 use crate::words::{a_month, field, number, percent, printable, text};
@@ -83,6 +84,12 @@ fn tell_service(service: &Value) {
         number(share),
         a_month(share),
     );
+    if service["origin"].is_object() {
+        anstream::println!(
+            "Its settings were last written by {}.",
+            origin::line(&service["origin"])
+        );
+    }
     let group = text(service, "group");
     if !group.is_empty() {
         anstream::println!("It belongs to the group {group}.");
@@ -177,9 +184,13 @@ fn tell_more(explanation: &Value) {
         let decides = rule["decides"].as_array().into_iter().flatten();
         let decides: Vec<_> = decides.filter_map(Value::as_str).collect();
         anstream::println!(
-            "Rule {} ({}) decides: {}.",
+            "Rule {} ({}{}) decides: {}.",
             text(rule, "id"),
             text(rule, "state"),
+            match rule["origin"].is_object() {
+                true => format!(", last written by {}", origin::writer(&rule["origin"])),
+                false => String::new(),
+            },
             match decides.is_empty() {
                 true => "nothing, others come first".to_owned(),
                 false => printable(&decides.join(", ")),

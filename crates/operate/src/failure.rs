@@ -15,6 +15,10 @@ pub enum Failure {
     /// The change was not made: somebody said no, or was faster. Exit status 3.
     #[error("{0}")]
     NotMade(String),
+    /// The change was not made, because others wrote what it changes. Exit status 4: nobody should try it again as
+    /// it is.
+    #[error("{0}")]
+    Theirs(String),
     /// Nothing is wrong and nothing is to be said; the status is the answer.
     #[error("")]
     Status(u8),
@@ -35,6 +39,7 @@ impl Failure {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::NotMade(_) => 3,
+            Self::Theirs(_) => 4,
             Self::Status(status) => return ExitCode::from(*status),
         };
         anstream::eprintln!("weir: {self}");

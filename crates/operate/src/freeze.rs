@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
-use crate::mode::{moved_on, tell_serving};
+use crate::mode::{moved_on, tell_of_file, tell_serving};
 use crate::output::Output;
 use crate::words::text;
 
@@ -72,6 +72,7 @@ pub async fn run(args: Args) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let client = args.connect.client()?;
+    let asks = args.owner.is_some();
     let shown = match (args.owner, args.reason) {
         (Some(owner), Some(reason)) => {
             let mut asked = json!({ "owner": owner, "reason": reason });
@@ -87,6 +88,9 @@ pub async fn run(args: Args) -> Outcome {
         _ => client.get(FREEZE, &[]).await?,
     };
     args.output.print(&shown, || tell(&shown));
+    if asks && args.output.for_people() {
+        tell_of_file(&client, "freeze").await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

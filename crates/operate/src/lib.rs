@@ -15,6 +15,7 @@ mod client;
 mod connect;
 mod difference;
 mod document;
+mod effect;
 mod emergency;
 mod explain;
 mod failure;
@@ -23,6 +24,7 @@ mod history;
 mod jaeger;
 mod manual;
 mod mode;
+mod origin;
 mod output;
 mod plans;
 mod pollers;
@@ -46,8 +48,13 @@ use serde_json::Value;
 #[derive(Clone, Copy)]
 pub struct Service {
     /// Reads a configuration and returns it with everything filled in that the service sets itself. What
-    /// the running configuration has like this stays as it is there.
+    /// the running configuration has like this stays as it is there. Of a part it is the running configuration
+    /// with this part in its place.
     pub complete: fn(Value, Option<&Value>) -> Result<Value, Wrong>,
+    /// Says which names two files own both.
+    pub overlap: fn(&Value, &Value) -> Option<String>,
+    /// The part of a configuration that is owned like this, as a file.
+    pub extract: fn(&Value, &Value) -> Result<Value, Wrong>,
     /// The JSON Schema of a configuration.
     pub schema: fn() -> Value,
     /// The time on this machine.
@@ -128,7 +135,7 @@ pub async fn run(command: Command, service: Service) -> ExitCode {
         Command::Plans(args) => plans::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Top(args) => top::run(args).await,
-        Command::Export(args) => apply::export(args).await,
+        Command::Export(args) => apply::export(args, service).await,
         Command::Validate(args) => apply::validate(&args, service),
         Command::Diff(args) => apply::diff(args, service).await,
         Command::Apply(args) => apply::apply(args, service).await,

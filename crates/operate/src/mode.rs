@@ -6,8 +6,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::change::CONFIGURATION;
+use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
+use crate::origin;
 use crate::output::Output;
 use crate::words::text;
 
@@ -55,7 +58,19 @@ pub async fn run(args: Args) -> Outcome {
         anstream::println!("Mode: {}.", text(&shown, "mode"));
         tell_serving(&shown);
     });
+    if args.mode.is_some() && args.output.for_people() {
+        tell_of_file(&client, "mode").await;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells who changed a setting without a preview if a file has it, too. The change is made: who cannot be told of a
+/// file is not told that something failed.
+pub async fn tell_of_file(client: &Client, setting: &str) {
+    let running = client.get(CONFIGURATION, &[("origins", "true")]).await;
+    if let Ok(running) = running {
+        origin::tell_of_setting(&running["origins"], setting);
+    }
 }
 
 /// `If-Match: *` holds for every revision.

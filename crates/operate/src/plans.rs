@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
-use crate::change;
 use crate::connect::Connect;
+use crate::effect;
 use crate::failure::Outcome;
 use crate::output::Output;
 use crate::table::Table;
@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> Outcome {
             format!("plan {} (revision {revision})", field(side, "plan"))
         };
         anstream::println!("From {} to {}:", side("from"), side("to"));
-        change::tell_compared(&compared);
+        effect::tell_compared(&compared);
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use crate::change::{self, CONFIGURATION, Consent, Part, Proposal, Why, comparabl
 use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
+use crate::origin;
 use crate::output::Output;
 use crate::table::Table;
 use crate::words::{field, number, printable, text};
@@ -97,6 +98,7 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
             "expires",
             "owner",
             "reason",
+            "written by",
         ];
         let mut table = Table::new(&titles);
         for rule in &rules {
@@ -109,6 +111,7 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
                 text(rule, "expires"),
                 text(rule, "owner"),
                 text(rule, "reason"),
+                origin::writer(&rule["origin"]),
             ]);
         }
         table.print();
@@ -183,6 +186,9 @@ pub fn tell(rule: &Value) {
         text(rule, "owner"),
         text(rule, "reason")
     );
+    if rule["origin"].is_object() {
+        anstream::println!("Last written by {}.", origin::line(&rule["origin"]));
+    }
     if let Some(attributes) = rule["attributes"].as_object() {
         let attributes = attributes.iter().map(|(key, value)| {
             format!(

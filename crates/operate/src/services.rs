@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::connect::Connect;
 use crate::failure::Outcome;
 use crate::mode::tell_serving;
+use crate::origin;
 use crate::output::Output;
 use crate::table::Table;
 use crate::words::{a_month, field, number, percent, text};
@@ -153,6 +154,10 @@ fn notes(service: &Value) -> String {
         .is_some_and(|part| part < 0.5)
     {
         notes.push("mints names");
+    }
+    let mut notes: Vec<String> = notes.into_iter().map(str::to_owned).collect();
+    if service["origin"].is_object() {
+        notes.push(format!("set by {}", origin::writer(&service["origin"])));
     }
     notes.join(", ")
 }

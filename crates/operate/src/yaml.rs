@@ -91,8 +91,8 @@ struct Open {
     path: String,
     line: usize,
     value: Value,
-    /// The key whose value comes next.
-    key: Option<String>,
+    /// The key whose value comes next, and its line.
+    key: Option<(String, usize)>,
 }
 
 impl Builder {
@@ -130,7 +130,7 @@ impl Builder {
             if known.contains_key(&text) {
                 return Err(format!("lists {text:?} twice"));
             }
-            *key = Some(text);
+            *key = Some((text, line));
             return Ok(());
         }
         let value = match style {
@@ -176,13 +176,15 @@ impl Builder {
         };
         match (&open.value, &open.key) {
             (Value::Array(entries), _) => format!("{}[{}]", open.path, entries.len()),
-            (_, Some(key)) if open.path.is_empty() => key.clone(),
-            (_, Some(key)) => format!("{}.{key}", open.path),
+            (_, Some((key, _))) if open.path.is_empty() => key.clone(),
+            (_, Some((key, _))) => format!("{}.{key}", open.path),
             (_, None) => open.path.clone(),
         }
     }
 
     fn put(&mut self, value: Value, line: usize) {
+        let key = self.open.last().and_then(|open| open.key.as_ref());
+        let line = key.map_or(line, |(_, line)| *line);
         self.lines.insert(self.next_path(), line);
         match self.open.last_mut() {
             None => self.done = Some(value),
@@ -195,7 +197,7 @@ impl Builder {
                 key,
                 ..
             }) => {
-                if let Some(key) = key.take() {
+                if let Some((key, _)) = key.take() {
                     known.insert(key, value);
                 }
             }
@@ -279,6 +281,9 @@ mod tests {
         );
         let lines = [
             ("budget.traces_per_second", 3),
+            // What stands below its name is found at its name.
+            ("services", 4),
+            ("services.a.b", 5),
             ("services.a.b.each.weight", 6),
             ("services.a.b.operations.GET /x: y.probability", 9),
             // A field that is missing is looked for where it should be.

@@ -1,18 +1,16 @@
 //! Reads and changes the operators' configuration. The resources of its parts use this module.
 
-use std::fmt;
-
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_MATCH};
 use actix_web::web::block;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::audit::Act;
+use super::origins::{self, Ownership};
 use super::rules::{self, Force};
 use super::{Admin, preview};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, ConfigurationError, Listless, Outline, Part, Writer};
 use crate::http::problem::Problem;
 use crate::store::{AuditAction, ConfigurationRevision, ConfigurationWrite, NewAuditEntry};
 use crate::view::change::ChangeDocument;
@@ -76,8 +74,17 @@ pub(super) async fn write(
         check(&configuration)?;
         let configuration = rules::vet(admin, &held, configuration, force).await?;
         condition.check(&tag(&revision))?;
+        let origins = origins::of(admin, revision.revision).await?;
+        let writer = condition.writer(admin, revision.revision);
+        condition
+            .ownership
+            .check(&origins, &held, &configuration, &writer)?;
+        let after = origins.known.after(&held, &configuration, &writer);
         if is_known && configuration == held {
-            return Ok((configuration, revision));
+            match origins::take_over(admin, &revision, &origins, &after).await? {
+                true => return Ok((configuration, revision)),
+                false => continue,
+            }
         }
         let document = configuration.document();
         if document.len() > WHOLE_BYTES {
@@ -93,7 +100,9 @@ pub(super) async fn write(
         let record = record(admin, &condition.act, &revision, before, &configuration).await?;
         let (from, now) = (revision.revision, admin.clock.now());
         let (store, by) = (&admin.store, condition.act.by());
-        let written = store.write_configuration(from, &document, by, now, Some(&record));
+        let origins = after.document();
+        let written =
+            store.write_configuration(from, &document, by, now, Some(&record), Some(&origins));
         match written.await? {
             ConfigurationWrite::Written(revision) => {
                 return Ok((configuration, revision));
@@ -151,10 +160,14 @@ fn own_reason<'c>(act: &Act, next: &'c Configuration) -> Option<&'c str> {
 
 /// Checks every value, and names the first one that is wrong.
 pub(super) fn check(configuration: &Configuration) -> Result<(), Problem> {
-    configuration.check().map_err(|error| Problem::Invalid {
-        field: error.field,
+    configuration.check().map_err(invalid)
+}
+
+fn invalid(error: ConfigurationError) -> Problem {
+    Problem::Invalid {
+        field: shortened(error.field),
         detail: error.problem,
-    })
+    }
 }
 
 /// The newest revision.
@@ -180,6 +193,30 @@ pub(super) fn read(revision: &ConfigurationRevision) -> Result<Configuration, Pr
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let _: Listless = parse_as(body)?;
     parse_as(body)
+}
+
+/// A configuration as somebody sends it: the whole, or a part of it.
+pub(super) struct Sent {
+    whole: Configuration,
+    pub(super) part: Option<Part>,
+}
+
+impl Sent {
+    /// Parses it. An error names the field.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let outline: Outline = parse_as(body)?;
+        let whole = parse_as(body)?;
+        let part = outline.part(&whole).map_err(invalid)?;
+        Ok(Self { whole, part })
+    }
+
+    /// The configuration that it makes of the newest revision.
+    pub(super) fn over(&self, held: &ConfigurationRevision) -> Result<Configuration, Problem> {
+        match &self.part {
+            Some(part) => Ok(part.over(&read(held)?)),
+            None => Ok(self.whole.clone()),
+        }
+    }
 }
 
 /// Parses an object whose fields may have lists. An error names the field.
@@ -218,53 +255,6 @@ pub(super) fn parse_as<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(part)
 }
 
-/// Any JSON without a list. serde would read a list as an object's values in order, and an empty
-/// list as an empty object.
-struct Listless;
-
-impl<'de> Deserialize<'de> for Listless {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Listless {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value without lists")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
-        while entries.next_entry::<String, Self>()?.is_some() {}
-        Ok(Self)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(Self)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(Self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(Self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(Self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(Self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(Self)
-    }
-}
-
 fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(TOLD_BYTES));
     text
@@ -294,6 +284,7 @@ pub(super) fn preview_id(replaces: &ConfigurationRevision, previewed: &Configura
 pub(super) struct Condition {
     seen: Seen,
     act: Act,
+    ownership: Ownership,
 }
 
 /// What `If-Match` asks for.
@@ -316,8 +307,21 @@ impl Condition {
     }
 
     fn seeing(seen: Seen, request: &HttpRequest) -> Result<Self, Problem> {
-        let act = Act::of(request)?;
-        Ok(Self { seen, act })
+        Ok(Self {
+            seen,
+            act: Act::of(request)?,
+            ownership: Ownership::default(),
+        })
+    }
+
+    /// Says what a file owns, and whether it takes over what others wrote.
+    pub(super) fn owning(self, ownership: Ownership) -> Self {
+        Self { ownership, ..self }
+    }
+
+    /// Who writes the next revision.
+    fn writer(&self, admin: &Admin, newest: u64) -> Writer<'_> {
+        self.ownership.writer(&self.act, admin, newest)
     }
 
     /// Says what is done, for what is recorded of it.

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::configuration::{self, BYTES, Condition, WHOLE_BYTES, preview_id, tag};
+use super::configuration::{self, BYTES, Condition, Sent, WHOLE_BYTES, preview_id, tag};
 use super::final_names::Warnings;
+use super::origins::{self, OriginsDocument, TakeOver, flag};
 use super::rules::{Force, Forced};
 use super::services::page_limit;
 use super::unknown_names::warnings;
@@ -17,28 +18,65 @@ use crate::http::body::{read_json, read_json_in};
 use crate::http::problem::Problem;
 use crate::store::{AuditAction, ConfigurationRevision};
 
-/// Returns the whole document. Its revision is in the `ETag`, so the document can be put back
-/// unchanged.
-pub(super) async fn show(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
-    Ok(stored(admin.store.configuration().await?))
+/// Whether who last wrote each object is asked for, too.
+#[derive(Deserialize)]
+pub(super) struct WithOrigins {
+    origins: Option<String>,
 }
 
-/// Replaces the whole document if its revision is still the one that the caller has seen.
+/// The document, and who last wrote each of its objects.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    configuration: Configuration,
+    origins: OriginsDocument,
+}
+
+/// Returns the whole document. Its revision is in the `ETag`, so the document can be put back
+/// unchanged.
+pub(super) async fn show(
+    wanted: Query<WithOrigins>,
+    admin: Data<Admin>,
+) -> Result<HttpResponse, Problem> {
+    let with_origins = flag("origins", wanted.origins.as_deref())?;
+    let revision = admin.store.configuration().await?;
+    if !with_origins {
+        return Ok(stored(revision));
+    }
+    let configuration = configuration::read(&revision)?;
+    let origins = origins::of(&admin, revision.revision).await?.known;
+    let origins = OriginsDocument::of(&origins);
+    let shown = Shown {
+        configuration,
+        origins,
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header(ETag(tag(&revision)))
+        .json(shown))
+}
+
+/// Replaces the whole document, or the part that a file owns, if its revision is still the one that the caller has
+/// seen.
 pub(super) async fn replace(
     request: HttpRequest,
     forced: Query<Forced>,
     previewed: Query<Previewed>,
+    take_over: Query<TakeOver>,
     payload: Payload,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
     let force = forced.force()?;
+    take_over.with(None)?;
     let condition = Condition::of(&request)?;
     let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
-    let wanted: Configuration = configuration::parse(&body)?;
+    let sent = Sent::parse(&body)?;
     drop(body);
+    let owns = sent.part.as_ref().map(|part| &part.owns);
+    let condition = condition.owning(take_over.with(owns)?);
     let replaced = configuration::write(&admin, &condition, force, |held| {
+        let wanted = sent.over(held)?;
         previewed.check(held, &wanted)?;
-        Ok(wanted.clone())
+        Ok(wanted)
     });
     let (configuration, revision) = replaced.await?;
     if !condition.is_dry_run() {
@@ -49,6 +87,7 @@ pub(super) async fn replace(
             groups = configuration.groups.len(),
             services = configuration.services.len(),
             rules = configuration.rules.len(),
+            part = owns.map(|owns| &*owns.name),
             "the configuration was replaced"
         );
     }

@@ -14,7 +14,7 @@ use super::rules::{PlannedRules, RuleOfOperation, working};
 use super::services::{SourceDocument, sources, unknown_service};
 use super::sorted::{Figures, part_of_budget, traces_per_month};
 use crate::allocation::{Binding, OperationPlan, Plan, preview};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Mark};
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
@@ -40,6 +40,8 @@ struct Explanation<'a> {
     counts: Counts,
     /// Null if the settings of the plan are not known.
     settings: Option<Settings>,
+    /// Who last wrote the settings of its service; null if it has none, or that is not known.
+    origin: Option<Mark>,
     rules: Option<Vec<RuleOfOperation>>,
     reason: ReasonDocument,
     /// What would decide if nothing kept the probability where it is; null if nothing does.
@@ -174,6 +176,10 @@ fn explanation<'a>(
         operation: name,
         demand: demand(plan, operation),
         counts: counts(plan, held),
+        origin: planned
+            .as_ref()
+            .and_then(|planned| planned.origin(service))
+            .cloned(),
         settings: planned.map(|planned| settings(&planned, plan, &names, operation)),
         reason: ReasonDocument::of(plan, operation).and(&decided),
         rules,

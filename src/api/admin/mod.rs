@@ -16,6 +16,7 @@ mod login;
 mod lower_bound;
 mod me;
 mod operations;
+mod origins;
 mod plans;
 mod pollers;
 mod preview;
@@ -164,11 +165,12 @@ pub const ROUTES: &[Route] = &[
     .query(&["reason", "dry_run"]),
     Route::new("GET", "/v1/configuration", Need::Viewer, || {
         to(document::show)
-    }),
+    })
+    .query(&["origins"]),
     Route::new("PUT", "/v1/configuration", Need::Operator, || {
         to(document::replace)
     })
-    .query(&["force", "preview", "reason", "dry_run"]),
+    .query(&["force", "preview", "reason", "dry_run", "take_over"]),
     Route::new("POST", "/v1/configuration/preview", Need::Viewer, || {
         to(preview::show)
     })

@@ -1,5 +1,7 @@
 //! Previews a configuration: what would change if it were applied.
 
+mod missing;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +13,24 @@ use actix_web::web::{Data, Json, Payload, Query, block};
 use itertools::{EitherOrBoth, Itertools};
 use serde::{Deserialize, Serialize};
 
+use self::missing::{Missing, MissingOperation, missing, missing_operations};
 use super::Admin;
-use super::configuration::{self, WHOLE_BYTES, preview_id};
+use super::audit::Act;
+use super::configuration::{self, Sent, WHOLE_BYTES, preview_id};
 use super::final_names::Warnings;
+use super::origins::{Others, Ownership};
 use super::plans::stored_plan;
 use super::rules::working;
 use super::services::number_between;
 use super::unknown_names::warnings;
-use crate::allocation::{Binding, OperationPlan, Plan, Policy, ServiceId, preview};
+use crate::allocation::{OperationPlan, Plan, ServiceId, preview};
 use crate::configuration::Configuration;
 use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
-use crate::view::explanation::{ReasonDocument, floor_asked};
+use crate::view::explanation::ReasonDocument;
 use crate::view::plan_summary::{GroupDocument, finite};
 use crate::view::precision::{coverage, relative_error};
 
@@ -42,9 +47,6 @@ const RECORDED: (usize, usize) = (5, 10);
 /// How long a change waits for its expected effect. After that it is written without.
 const PREDICTION: Duration = Duration::from_secs(5);
 
-/// How many operations whose floors are not met are listed.
-const SHORT: usize = 20;
-
 /// How many changes are asked for, and which plan they are compared with.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -58,6 +60,8 @@ struct Document {
     plan: u64,
     missing_by_priority: Vec<Missing>,
     warnings: Warnings,
+    #[serde(flatten)]
+    others: Others,
     #[serde(flatten)]
     compared: Compared,
 }
@@ -84,21 +88,6 @@ pub(super) struct Compared {
 pub(super) struct Change<T> {
     pub(super) before: T,
     pub(super) after: T,
-}
-
-#[derive(Serialize)]
-struct Missing {
-    priority: u8,
-    traces_per_second: f64,
-}
-
-/// An operation whose floor is not met.
-#[derive(Serialize)]
-struct MissingOperation {
-    service: String,
-    operation: String,
-    floor_traces_per_second: f64,
-    share_traces_per_second: f64,
 }
 
 #[derive(Serialize)]
@@ -131,13 +120,17 @@ pub(super) async fn show(
     let limit = number_between("limit", limit, LISTED, 1..=LISTED_MAX)?;
     let plan = wanted.plan.as_deref();
     let body = read_json_in(&admin.documents, &request, payload, WHOLE_BYTES).await?;
-    let mut configuration: Configuration = configuration::parse(&body)?;
+    let sent = Sent::parse(&body)?;
     drop(body);
+    let act = Act::of(&request)?;
     let revision = admin.store.configuration().await?;
+    let mut configuration = sent.over(&revision)?;
     let id = preview_id(&revision, &configuration);
     let held = Configuration::read(&revision).unwrap_or_default();
     configuration.complete(&held, admin.clock.now());
     configuration::check(&configuration)?;
+    let ownership = Ownership::of(sent.part.as_ref().map(|part| &part.owns));
+    let others = Others::of(&admin, &act, &ownership, (&revision, &held), &configuration).await?;
     let stored = match plan {
         Some(number) => Some(stored_plan(&admin, "plan", number).await?),
         None => None,
@@ -158,6 +151,7 @@ pub(super) async fn show(
             plan: before.number,
             missing_by_priority,
             warnings,
+            others,
             compared,
         }
     })
@@ -237,47 +231,6 @@ impl Compared {
             operations_changed: pairs.count(),
         }
     }
-}
-
-/// The operations whose floors are not met, each with its floor.
-fn short(plan: &Plan) -> impl Iterator<Item = (&OperationPlan, f64)> {
-    let floors = plan.operations.iter();
-    let floors = floors.filter(|of| of.binding == Binding::Floor);
-    let floors = floors.map(|of| (of, floor_asked(of)));
-    // The floor is rounded to single precision.
-    floors.filter(|(of, floor)| floor - of.share > 1e-6 * floor)
-}
-
-/// Those that miss most.
-fn missing_operations(plan: &Plan, names: &Names) -> Vec<MissingOperation> {
-    let mut missing: Vec<(&OperationPlan, f64)> = short(plan).collect();
-    missing.sort_by_key(|(of, floor)| (Reverse((floor - of.share).to_bits()), of.operation));
-    let named = missing.into_iter().filter_map(|(of, floor)| {
-        let name = names.name(of.operation)?;
-        Some(MissingOperation {
-            service: name.service.to_string(),
-            operation: name.operation.to_string(),
-            floor_traces_per_second: floor,
-            share_traces_per_second: of.share,
-        })
-    });
-    named.take(SHORT).collect()
-}
-
-/// By how much floors are short, by priority.
-fn missing(policy: &Policy, plan: &Plan) -> Vec<Missing> {
-    let mut missing: BTreeMap<u8, f64> = BTreeMap::new();
-    for (operation, floor) in short(plan) {
-        let (bounds, _) = policy.bounds(operation.service, operation.operation);
-        *missing.entry(bounds.priority.number()).or_default() += floor - operation.share;
-    }
-    let by_priority = missing.into_iter();
-    by_priority
-        .map(|(priority, traces_per_second)| Missing {
-            priority,
-            traces_per_second,
-        })
-        .collect()
 }
 
 /// Every operation that is in both plans.

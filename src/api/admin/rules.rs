@@ -17,11 +17,10 @@ pub(super) use boost::boost;
 pub(super) use explained::{PlannedRules, RuleOfOperation};
 pub(super) use vetting::vet;
 
-use self::shown::RuleDocument;
+use self::shown::{Beside, RuleDocument};
 use super::Admin;
 use super::configuration::{self, BYTES, Condition, tag};
 use super::services::page_limit;
-use super::tagged::Appliers;
 use crate::configuration::{Configuration, RULE_NAME_MAX, Rule, is_name};
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
@@ -74,7 +73,7 @@ struct Rules {
 }
 
 /// What an answer says of a rule beside the rule itself. It is ignored, so that an answer can be sent back.
-const SHOWN: [&str; 3] = ["state", "matches", "effect"];
+const SHOWN: [&str; 4] = ["state", "matches", "effect", "origin"];
 
 /// Reads a rule, and its id if it says one.
 fn parse(body: &[u8]) -> Result<(Option<String>, Rule), Problem> {
@@ -105,7 +104,7 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<HttpRe
     let (configuration, revision) = configuration::current(&admin).await?;
     let number = revision.revision;
     let after = page.into_inner().after;
-    let appliers = Appliers::of(&admin).await;
+    let beside = Beside::of(&admin, number).await?;
     let shown = working(&admin, move |admin| {
         let from = |id: &&String| after.as_ref().is_none_or(|after| *id > after);
         let mut ids: Vec<&String> = configuration.rules.keys().filter(from).collect();
@@ -114,7 +113,7 @@ pub(super) async fn list(page: Query<Page>, admin: Data<Admin>) -> Result<HttpRe
         Rules {
             revision: number,
             next: ids.last().filter(|_| more).map(|id| (*id).clone()),
-            rules: shown::documents(admin, &configuration, &ids, &appliers),
+            rules: shown::documents(admin, &configuration, &ids, &beside),
         }
     });
     let shown = shown.await?;
@@ -311,9 +310,9 @@ async fn shown(
     revision: ConfigurationRevision,
     id: String,
 ) -> Result<HttpResponse, Problem> {
-    let appliers = Appliers::of(admin).await;
+    let beside = Beside::of(admin, revision.revision).await?;
     let shown = working(admin, move |admin| {
-        shown::with_effect(admin, &configuration, &id, &appliers)
+        shown::with_effect(admin, &configuration, &id, &beside)
     });
     Ok(answer(status, &revision, &shown.await?))
 }

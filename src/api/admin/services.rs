@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::final_names::{Named, Span};
+use super::origins;
 use super::pollers::{ClientDocument, Polled};
 use super::rules::{PlannedRules, RuleOfOperation};
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Serving, Tuning, Window};
+use crate::configuration::{Kind, Mark, Origins};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
 use crate::snapshot::Snapshot;
@@ -100,6 +102,8 @@ struct ServiceDocument {
     released: f64,
     sources: Vec<SourceDocument>,
     tagged: Vec<TaggedDocument>,
+    /// Who last wrote its settings; null if it has none, or that is not known.
+    origin: Option<Mark>,
 }
 
 /// A service, and who polls for it.
@@ -137,7 +141,7 @@ pub(super) async fn list(
     admin: Data<Admin>,
 ) -> Result<impl Responder, Problem> {
     let sorted = Sorted::of(&wanted)?;
-    let appliers = Appliers::of(&admin).await;
+    let beside = Beside::of(&admin).await;
     let snapshot = admin.served.snapshot();
     // A fleet may have many services, each with many operations.
     let listed = block(move || {
@@ -150,7 +154,7 @@ pub(super) async fn list(
         Services {
             plan: snapshot.plan().number,
             services: services
-                .filter_map(|row| service(&snapshot, row.service, &appliers))
+                .filter_map(|row| service(&snapshot, row.service, &beside))
                 .collect(),
             found: page.found,
             next: page.next,
@@ -161,8 +165,8 @@ pub(super) async fn list(
 
 /// Shows one service.
 pub(super) async fn one(name: Path<String>, admin: Data<Admin>) -> Result<impl Responder, Problem> {
-    let appliers = Appliers::of(&admin).await;
-    let found = service(&admin.served.snapshot(), &name, &appliers);
+    let beside = Beside::of(&admin).await;
+    let found = service(&admin.served.snapshot(), &name, &beside);
     let service = found.ok_or_else(|| unknown_service(&name))?;
     let pollers = Polled::of_service(&admin, &name).await;
     Ok(Json(OneService { service, pollers }))
@@ -175,7 +179,22 @@ fn usual_polls(service: &ServicePlan, window: Window) -> Option<f64> {
     learned.then(|| f64::from(polls.usual) / window.seconds().max(0.001))
 }
 
-fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<ServiceDocument> {
+/// What an answer says of services that is not in the plan.
+struct Beside {
+    appliers: Appliers,
+    origins: Origins,
+}
+
+impl Beside {
+    async fn of(admin: &Admin) -> Self {
+        Self {
+            appliers: Appliers::of(admin).await,
+            origins: origins::newest(admin).await.unwrap_or_default(),
+        }
+    }
+}
+
+fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
     let plan = snapshot.plan();
     let planned = plan.service(held.id);
@@ -201,7 +220,8 @@ fn service(snapshot: &Snapshot, name: &str, appliers: &Appliers) -> Option<Servi
         usual_polls_per_second: planned.and_then(|of| usual_polls(of, plan.window)),
         released: planned.map_or(0.0, |of| f64::from(of.polls.released)),
         sources: planned.map_or_else(Vec::new, |of| sources(plan, of)),
-        tagged: TaggedDocument::all(snapshot, name, held, appliers),
+        tagged: TaggedDocument::all(snapshot, name, held, &beside.appliers),
+        origin: beside.origins.of(Kind::Services, name).cloned(),
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();

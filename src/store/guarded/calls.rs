@@ -23,8 +23,8 @@ use crate::store::{
     LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark, PlanRow, PollsAsked,
     PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
     ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredFinalNames, StoredObservations, StoredPlan, StoredPolls,
-    StoredReplica, TokenCreation, TokensMark, WriteFormat,
+    StoreError, StoredDelta, StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan,
+    StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -268,10 +268,27 @@ impl<B: Backend> Store for Guarded<B> {
         written_by: &str,
         now: DateTime<Utc>,
         record: Option<&NewAuditEntry>,
+        origins: Option<&str>,
     ) -> Result<ConfigurationWrite, StoreError> {
         let store = &self.limited.0;
-        let attempt = || configuration::write(store, from, document, written_by, now, record);
+        let attempt =
+            || configuration::write(store, from, document, written_by, now, record, origins);
         self.write(StoreCall::WriteConfiguration, attempt).await
+    }
+
+    async fn origins(&self, revision: u64) -> Result<StoredOrigins, StoreError> {
+        let attempt = || configuration::origins(&self.limited.0, revision);
+        self.read(StoreCall::Origins, attempt).await
+    }
+
+    async fn write_origins(
+        &self,
+        revision: u64,
+        held: &StoredOrigins,
+        origins: &str,
+    ) -> Result<bool, StoreError> {
+        let attempt = || configuration::write_origins(&self.limited.0, revision, held, origins);
+        self.write(StoreCall::WriteOrigins, attempt).await
     }
 
     async fn configuration_revision(

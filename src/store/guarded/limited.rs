@@ -128,6 +128,8 @@ fn during(call: StoreCall) -> &'static str {
         StoreCall::Configuration => "reading the configuration",
         StoreCall::CreateConfiguration => "creating the configuration",
         StoreCall::WriteConfiguration => "writing the configuration",
+        StoreCall::Origins => "reading who wrote the configuration",
+        StoreCall::WriteOrigins => "writing who wrote the configuration",
         StoreCall::ConfigurationRevision => "reading a revision of the configuration",
         StoreCall::ConfigurationRevisions => "listing the configuration's revisions",
         StoreCall::CreateToken => "creating a token",

@@ -16,6 +16,15 @@ pub struct ConfigurationRevision {
     pub written_by: Option<String>,
 }
 
+/// Who last wrote each object of a revision of the configuration, as it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredOrigins {
+    /// The JSON document; none if there never was one.
+    pub document: Option<String>,
+    /// Whether it is of this revision, not of one before.
+    pub is_own: bool,
+}
+
 /// A revision of the configuration, without its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionMark {

@@ -22,7 +22,7 @@ mod tokens;
 pub use audit::{
     AUDIT_ENTRIES_MAX, AuditAction, AuditAsked, AuditEntry, NewAuditEntry, Origin, REASON_MAX,
 };
-pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark};
+pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark, StoredOrigins};
 pub use connections::PoolState;
 pub use final_names::{FinalName, ReplicaFinalNames, ServiceFinalNames, StoredFinalNames};
 pub use fleet::FleetSettings;

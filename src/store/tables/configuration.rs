@@ -7,6 +7,7 @@ use crate::store::backend::{Backend, Kind, Row, Transaction};
 use crate::store::fault::{self, Fault};
 use crate::store::{
     ConfigurationRevision, ConfigurationWrite, NewAuditEntry, RevisionMark, Revisions,
+    StoredOrigins,
 };
 
 const READ_NEWEST: &str = "\
@@ -23,9 +24,20 @@ on conflict (revision) do nothing";
 /// it, the primary key lets only one through.
 const INSERT_NEXT: &str = "\
 -- configuration: insert next
-insert into configuration (revision, document, written_ms, written_by)
-select $1 + 1, $2, $3, $4 where exists (select 1 from configuration where revision = $1)
+insert into configuration (revision, document, written_ms, written_by, origins)
+select $1 + 1, $2, $3, $4, nullif($5, '') where exists (select 1 from configuration where revision = $1)
 on conflict (revision) do nothing";
+
+const READ_ORIGINS: &str = "\
+-- configuration: read origins
+select revision, origins from configuration where revision <= $1 and origins is not null
+order by revision desc limit 1";
+
+const WRITE_ORIGINS: &str = "\
+-- configuration: write origins
+update configuration set origins = $3
+where revision = $1 and coalesce(origins, '') = $2
+    and not exists (select 1 from configuration where revision > $1)";
 
 const READ_ONE: &str = "\
 -- configuration: read one
@@ -43,7 +55,7 @@ delete from configuration where revision in (
     select revision from (
         select revision,
             row_number() over newest as place,
-            sum(octet_length(document)) over newest as bytes
+            sum(octet_length(document) + coalesce(octet_length(origins), 0)) over newest as bytes
         from configuration
         window newest as (order by revision desc)
     ) as sized
@@ -118,6 +130,7 @@ pub async fn write<B: Backend>(
     written_by: &str,
     now: DateTime<Utc>,
     record: Option<&NewAuditEntry>,
+    origins: Option<&str>,
 ) -> Result<ConfigurationWrite, Fault> {
     // No revision is that high, so it is a conflict like any other.
     let from = i64::try_from(from).unwrap_or(i64::MAX - 1);
@@ -126,6 +139,7 @@ pub async fn write<B: Backend>(
         document.into(),
         now.timestamp_millis().into(),
         written_by.into(),
+        origins.unwrap_or_default().into(),
     ];
     let mut transaction = backend.begin(Kind::Write).await?;
     let written = transaction.execute(INSERT_NEXT, &values).await?;
@@ -138,6 +152,41 @@ pub async fn write<B: Backend>(
         1 => ConfigurationWrite::Written(newest),
         _ => ConfigurationWrite::Conflict(newest),
     })
+}
+
+/// Who last wrote each object of a revision.
+pub async fn origins<B: Backend>(backend: &B, number: u64) -> Result<StoredOrigins, Fault> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let mut transaction = backend.begin(Kind::Glance).await?;
+    let row = transaction.row(READ_ORIGINS, &[number.into()]).await?;
+    transaction.commit().await?;
+    let Some(row) = row else {
+        return Ok(StoredOrigins::default());
+    };
+    Ok(StoredOrigins {
+        document: Some(row.text("origins")?.to_owned()),
+        is_own: row.integer("revision")? == number,
+    })
+}
+
+/// Says anew who wrote the objects of the newest revision.
+pub async fn write_origins<B: Backend>(
+    backend: &B,
+    number: u64,
+    held: &StoredOrigins,
+    origins: &str,
+) -> Result<bool, Fault> {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    let own = held.document.as_deref().filter(|_| held.is_own);
+    let values = [
+        number.into(),
+        own.unwrap_or_default().into(),
+        origins.into(),
+    ];
+    let mut transaction = backend.begin(Kind::Write).await?;
+    let written = transaction.execute(WRITE_ORIGINS, &values).await?;
+    transaction.commit().await?;
+    Ok(written == 1)
 }
 
 /// One revision.

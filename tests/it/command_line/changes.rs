@@ -63,7 +63,10 @@ async fn a_file_becomes_the_configuration_and_earlier_ones_come_back() {
 
     let back = operator.run(&["rollback", "1", "--yes"]).await;
     assert!(back.out.contains("revision 4"), "{}{}", back.out, back.err);
-    assert_eq!(operator.run(&["export"]).await.out, exported);
+    let again = operator.run(&["export"]).await.out;
+    let same = again.lines().filter(|line| !line.trim().starts_with('#'));
+    assert!(same.eq(exported.lines()), "{again}");
+    assert!(again.starts_with("# local (cli), "), "{again}");
     let never = operator.run(&["rollback", "99", "--yes"]).await;
     assert!(
         never.status == 1 && never.err.contains("no revision 99"),
@@ -105,6 +108,12 @@ async fn what_is_wrong_is_named_with_its_line_before_a_service_is_asked() {
             assert!(ended.err.contains(said), "{text}: {}", ended.err);
         }
     }
+    let text = "budget: {spans_per_second: 500}\ncost: {spans_per_trace: 20}\nrules: {}\n";
+    let right = operator.file("weir.yaml", text);
+    let said = operator.run(&["validate", "-f", shown_path(&right)]).await;
+    let short =
+        "It is right: a budget of 500 spans/s, 0 groups, settings of 0 services, 0 rules.\n";
+    assert_eq!((said.status, &*said.out), (0, short), "{}", said.err);
     let right = operator.file("weir.yaml", "budget: {traces_per_second: 5}\n");
     assert_eq!(
         operator

@@ -27,7 +27,8 @@ async fn changes_plans_and_replicas_are_shown() {
         .await;
     assert_eq!(changed.status, 0, "{}", changed.err);
     let file = operator.file("weir.yaml", "budget: {traces_per_second: 30}\n");
-    let applied = ["apply", "--yes", "-f", file.to_str().unwrap()];
+    let file = file.to_str().unwrap();
+    let applied = ["apply", "--yes", "--take-over", "-f", file];
     assert_eq!(operator.run(&applied).await.status, 0);
     let again = operator.run(&applied).await;
     assert!(again.out.contains("Nothing to change"), "{}", again.out);

@@ -265,6 +265,7 @@ pub async fn in_operation(given: &mut Given) {
     rules::in_operation(given, &app).await;
     whole::preview(given, &app).await;
     whole::revisions(given, &app).await;
+    whole::origins(given, &app).await;
     whole::rollback(given, &app).await;
     reports(given, &app).await;
     exports::in_operation(given, &app).await;

@@ -19,7 +19,7 @@ use weir::store::{
     PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
     ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
     Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredObservations,
-    StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
+    StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -382,12 +382,29 @@ impl Store for Link {
         written_by: &str,
         now: DateTime<Utc>,
         record: Option<&NewAuditEntry>,
+        origins: Option<&str>,
     ) -> Result<ConfigurationWrite, StoreError> {
         self.way()?;
         let written = self
             .store
-            .write_configuration(from, document, written_by, now, record)
+            .write_configuration(from, document, written_by, now, record, origins)
             .await?;
+        self.heard(written)
+    }
+
+    async fn origins(&self, revision: u64) -> Result<StoredOrigins, StoreError> {
+        self.way()?;
+        self.store.origins(revision).await
+    }
+
+    async fn write_origins(
+        &self,
+        revision: u64,
+        held: &StoredOrigins,
+        origins: &str,
+    ) -> Result<bool, StoreError> {
+        self.way()?;
+        let written = self.store.write_origins(revision, held, origins).await?;
         self.heard(written)
     }
 

@@ -376,7 +376,7 @@ async fn change(store: &dyn Store, now: DateTime<Utc>, op: &Op) -> Result<(), St
             .expect("courses hold what operators may ask for");
         let document = configuration.document();
         let written = store
-            .write_configuration(revision.revision, &document, "a test", now, None)
+            .write_configuration(revision.revision, &document, "a test", now, None, None)
             .await?;
         if let ConfigurationWrite::Written(_) = written {
             return Ok(());

@@ -118,7 +118,7 @@ async fn a_full_service_forgets_first_what_it_saw_once() {
     let (store, now) = (&replica.shared.store, replica.shared.clock.now());
     store.create_configuration("{}", now).await.unwrap();
     store
-        .write_configuration(1, &pinned, "a test", now, None)
+        .write_configuration(1, &pinned, "a test", now, None, None)
         .await
         .unwrap();
     assert_eq!(number(&replica, "shop", "new").await, None, "it is full");

@@ -33,7 +33,8 @@ fn asked(limit: u32) -> AuditAsked {
 }
 
 async fn write(store: &dyn Store, from: u64, record: &NewAuditEntry) -> ConfigurationWrite {
-    let written = store.write_configuration(from, "new", &record.by, instant(1), Some(record));
+    let written =
+        store.write_configuration(from, "new", &record.by, instant(1), Some(record), None);
     written.await.unwrap()
 }
 

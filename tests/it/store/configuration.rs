@@ -49,14 +49,14 @@ pub async fn a_write_names_the_revision_it_comes_from(fixture: &Fixture) {
     let store = fixture.open().await;
     store.create_configuration("one", instant(0)).await.unwrap();
     let written = store
-        .write_configuration(1, "two", "a test", instant(1), None)
+        .write_configuration(1, "two", "a test", instant(1), None, None)
         .await
         .unwrap();
     let second = revision(2, "two", 1);
     assert_eq!(written, ConfigurationWrite::Written(second.clone()));
     for from in [0, 1, 3, u64::MAX] {
         let refused = store
-            .write_configuration(from, "three", "a test", instant(2), None)
+            .write_configuration(from, "three", "a test", instant(2), None, None)
             .await
             .unwrap();
         assert_eq!(
@@ -67,7 +67,7 @@ pub async fn a_write_names_the_revision_it_comes_from(fixture: &Fixture) {
     }
     assert_eq!(store.configuration().await.unwrap(), second);
     let written = store
-        .write_configuration(2, "three", "a test", instant(4), None)
+        .write_configuration(2, "three", "a test", instant(4), None, None)
         .await
         .unwrap();
     assert_eq!(
@@ -88,7 +88,7 @@ pub async fn of_many_writers_one_succeeds(fixture: &Fixture) {
             let document = format!("written by {writer}");
             tokio::spawn(async move {
                 store
-                    .write_configuration(1, &document, "a test", instant(1), None)
+                    .write_configuration(1, &document, "a test", instant(1), None, None)
                     .await
                     .unwrap()
             })
@@ -137,7 +137,7 @@ pub async fn every_revision_can_be_read_again(fixture: &Fixture) {
     store.create_configuration("1", instant(1)).await.unwrap();
     for from in 1..5 {
         let (document, now) = ((from + 1).to_string(), instant(from as i64 + 1));
-        let written = store.write_configuration(from, &document, "a test", now, None);
+        let written = store.write_configuration(from, &document, "a test", now, None, None);
         written.await.unwrap();
     }
     for number in 1..=5_u64 {
@@ -175,7 +175,7 @@ async fn kept(fixture: &Fixture, revisions: Revisions) -> (Arc<dyn Store>, Vec<u
         .unwrap();
     for from in 1..6 {
         store
-            .write_configuration(from, document, "a test", instant(0), None)
+            .write_configuration(from, document, "a test", instant(0), None, None)
             .await
             .unwrap();
     }
@@ -210,11 +210,11 @@ pub async fn only_the_newest_revisions_stay(fixture: &Fixture) {
     // Writes still build on the newest revision, and a revision that has been deleted is reported
     // as stale.
     let stale = store
-        .write_configuration(2, "new", "a test", instant(1), None)
+        .write_configuration(2, "new", "a test", instant(1), None, None)
         .await;
     assert!(matches!(stale.unwrap(), ConfigurationWrite::Conflict(of) if of.revision == 6));
     let next = store
-        .write_configuration(6, "new", "a test", instant(1), None)
+        .write_configuration(6, "new", "a test", instant(1), None, None)
         .await;
     assert!(matches!(next.unwrap(), ConfigurationWrite::Written(of) if of.revision == 7));
 }

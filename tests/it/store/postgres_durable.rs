@@ -66,7 +66,7 @@ async fn what_is_acknowledged_outlives_a_crash_though_synchronous_commit_is_off(
     let store = crashed().await;
     assert_eq!(store.configuration().await.unwrap(), first);
     let written = store
-        .write_configuration(1, "2", "a test", instant(1), None)
+        .write_configuration(1, "2", "a test", instant(1), None, None)
         .await
         .unwrap();
     let ConfigurationWrite::Written(second) = written else {

@@ -58,7 +58,7 @@ async fn a_table_without_its_key_takes_no_rows() {
     for _ in 0..2 {
         store.commit_reports(&batch).await.unwrap_err();
         let next = store
-            .write_configuration(1, "2", "a test", instant(1), None)
+            .write_configuration(1, "2", "a test", instant(1), None, None)
             .await;
         next.unwrap_err();
         store.settle(&history, window(1).start).await.unwrap_err();

@@ -88,6 +88,16 @@ impl Act {
         }
     }
 
+    /// What sends it.
+    pub(in crate::api::admin) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Why, if the request says so itself.
+    pub(in crate::api::admin) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// What is done.
     pub(in crate::api::admin) fn action(&self) -> AuditAction {
         self.action

@@ -7,10 +7,13 @@ use actix_web::web::block;
 use serde::Serialize;
 
 use crate::allocation::{Binding, OperationPlan, Plan, Policy, Source, Timestamp};
-use crate::api::admin::Admin;
-use crate::configuration::{Configuration, Field, Known, Matches, RuleState, Taken};
+use crate::api::admin::{Admin, origins};
+use crate::configuration::{
+    Configuration, Field, Kind, Known, Mark, Matches, Origins, RuleState, Taken,
+};
 use crate::names::Names;
 use crate::snapshot::Snapshot;
+use crate::store::StoreError;
 
 /// How long an answer waits for the database. Then it says that rules are not known.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -22,6 +25,7 @@ const ROUNDING: f64 = 1e-5;
 pub(in crate::api::admin) struct PlannedRules {
     configuration: Configuration,
     matches: Arc<Matches>,
+    origins: Origins,
     at: Timestamp,
 }
 
@@ -32,6 +36,8 @@ pub(in crate::api::admin) struct RuleOfOperation {
     state: RuleState,
     decides: Vec<Field>,
     binds: bool,
+    /// Who last wrote it; null if that is not known.
+    origin: Option<Mark>,
     #[serde(skip)]
     sentence: String,
 }
@@ -48,10 +54,14 @@ impl PlannedRules {
     /// Reads them; none if the database does not answer in time, or does not have this revision any more.
     pub(in crate::api::admin) async fn of(admin: &Admin, snapshot: &Snapshot) -> Option<Self> {
         let plan = snapshot.plan();
-        let read = admin
-            .store
-            .configuration_revision(plan.configuration_revision);
-        let revision = tokio::time::timeout(TIME_LIMIT, read).await.ok()?.ok()??;
+        let number = plan.configuration_revision;
+        let read = async {
+            let revision = admin.store.configuration_revision(number).await?;
+            Ok::<_, StoreError>((revision, origins::of(admin, number).await?.known))
+        };
+        let read = tokio::time::timeout(TIME_LIMIT, read).await.ok()?;
+        let (revision, origins) = read.ok()?;
+        let revision = revision?;
         let at = plan.window.end;
         let admin = admin.clone();
         // Not one at a time, as previews are: reading operations must not wait for one of a large fleet.
@@ -61,6 +71,7 @@ impl PlannedRules {
             Some(Self {
                 configuration,
                 matches,
+                origins,
                 at,
             })
         });
@@ -77,6 +88,12 @@ impl PlannedRules {
         };
         self.configuration
             .policy_with(&self.matches, revision, names, self.at, known)
+    }
+
+    /// Who last wrote the settings of a service, if it has some and that is known.
+    pub(in crate::api::admin) fn origin(&self, service: &str) -> Option<&Mark> {
+        let is_set = self.configuration.services.contains_key(service);
+        self.origins.of(Kind::Services, service).filter(|_| is_set)
     }
 
     /// The rules of an operation, the one with the highest precedence first.
@@ -98,6 +115,7 @@ impl PlannedRules {
                 state: taken.rule.state(self.at),
                 decides: taken.fields.clone(),
                 binds: binding == Some(place),
+                origin: self.origins.of(Kind::Rules, taken.name).cloned(),
                 sentence: sentence(taken),
             });
         shown.collect()

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::effect::{Effect, effect};
-use crate::api::admin::Admin;
 use crate::api::admin::tagged::{Appliers, TaggedMatch};
 use crate::api::admin::unknown_names::{SUGGESTED, meant};
-use crate::configuration::{Configuration, Matches, Rule, RuleState};
+use crate::api::admin::{Admin, origins};
+use crate::configuration::{Configuration, Kind, Mark, Matches, Origins, Rule, RuleState};
 use crate::names::Names;
+use crate::store::StoreError;
 
 /// A rule, what it matches now, and what it does.
 #[derive(Serialize)]
@@ -19,6 +20,24 @@ pub(super) struct RuleDocument {
     matches: MatchesDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<Effect>,
+    /// Null if it is not known.
+    origin: Option<Mark>,
+}
+
+/// What an answer says of rules that is not in the configuration.
+pub(super) struct Beside {
+    appliers: Appliers,
+    origins: Origins,
+}
+
+impl Beside {
+    /// What is known beside a revision.
+    pub(super) async fn of(admin: &Admin, revision: u64) -> Result<Self, StoreError> {
+        Ok(Self {
+            appliers: Appliers::of(admin).await,
+            origins: origins::of(admin, revision).await?.known,
+        })
+    }
 }
 
 /// What a rule matches.
@@ -43,13 +62,13 @@ pub(super) fn documents(
     admin: &Admin,
     configuration: &Configuration,
     ids: &[&String],
-    appliers: &Appliers,
+    beside: &Beside,
 ) -> Vec<RuleDocument> {
     let names = admin.dictionary.names();
     let known = Known {
         matches: &admin.matches.of(configuration, &names),
         names: &names,
-        appliers,
+        beside,
     };
     let mut suggestions = SUGGESTED;
     let of = |id: &&String| {
@@ -65,13 +84,13 @@ pub(super) fn with_effect(
     admin: &Admin,
     configuration: &Configuration,
     id: &str,
-    appliers: &Appliers,
+    beside: &Beside,
 ) -> Option<RuleDocument> {
     let names = admin.dictionary.names();
     let known = Known {
         matches: &admin.matches.of(configuration, &names),
         names: &names,
-        appliers,
+        beside,
     };
     let document = document(admin, configuration, &known, id, true)?;
     Some(RuleDocument {
@@ -84,7 +103,7 @@ pub(super) fn with_effect(
 struct Known<'k> {
     matches: &'k Matches,
     names: &'k Names,
-    appliers: &'k Appliers,
+    beside: &'k Beside,
 }
 
 fn document(
@@ -113,8 +132,9 @@ fn document(
                 })
                 .collect(),
             did_you_mean: (nothing && suggest).then(|| meant(rule, names).1).flatten(),
-            tagged: TaggedMatch::of(rule, names, known.appliers),
+            tagged: TaggedMatch::of(rule, names, &known.beside.appliers),
         },
         effect: None,
+        origin: known.beside.origins.of(Kind::Rules, id).cloned(),
     })
 }

@@ -64,6 +64,7 @@ pub const TABLES: &[Table] = &[
             "document text",
             "written_ms int8",
             "written_by text",
+            "origins text",
         ],
         indexes: &["unique revision"],
     },

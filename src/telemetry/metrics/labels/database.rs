@@ -65,6 +65,10 @@ labels! {
         CreateConfiguration = "create_configuration",
         /// Writes the configuration.
         WriteConfiguration = "write_configuration",
+        /// Reads who last wrote each object of the configuration.
+        Origins = "origins",
+        /// Writes that a file takes over what is there.
+        WriteOrigins = "write_origins",
         /// Reads an older revision of the configuration.
         ConfigurationRevision = "configuration_revision",
         /// Lists the configuration's revisions.

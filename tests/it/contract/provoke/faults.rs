@@ -6,7 +6,7 @@ use weir::clock::{Clock, SystemClock};
 use weir::store::Store;
 use weir::store::sqlite::SqliteStore;
 
-use super::whole::{REVISION, REVISIONS, preview_fails, rollback_fails};
+use super::whole::{self, REVISION, REVISIONS, WHOLE, preview_fails, rollback_fails};
 use super::{
     Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, audit, controls, post, put,
     rules,
@@ -126,7 +126,7 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         .unwrap();
     let newer = r#"{"budget":{"traces_per_second":5,"burst":9}}"#;
     store
-        .write_configuration(1, newer, "a test", SystemClock.now(), None)
+        .write_configuration(1, newer, "a test", SystemClock.now(), None, None)
         .await
         .unwrap();
     for part in PARTS.iter().filter(|part| part.path != "/v1/configuration") {
@@ -139,6 +139,8 @@ pub async fn with_a_newer_configuration(given: &mut Given) {
         let write = put(&app, part, Some("*")).json(&(part.fine)());
         given.put(part, write, 409).await;
     }
+    given.get(&app, WHOLE, "?origins=true", 409).await;
+    whole::a_part_fails(given, &app, 409).await;
     rules::failing(given, &app, 409).await;
     controls::failing(given, &app, 409).await;
     rollback_fails(given, &app, 2, 409).await;

@@ -7,6 +7,7 @@ use weir::configuration::Configuration;
 use super::{Answer, Given, too_large};
 use crate::support::app::TestApp;
 
+pub const WHOLE: &str = "/v1/configuration";
 pub const PREVIEW: &str = "/v1/configuration/preview";
 pub const ROLLBACK: &str = "/v1/configuration/rollback";
 pub const REVISIONS: &str = "/v1/configuration/revisions";
@@ -66,6 +67,79 @@ pub async fn preview(given: &mut Given, app: &TestApp) {
     ask(large, 413).await;
     ask(request("").body("{}"), 415).await;
     ask(request("").json(&json!({ "budget": 1 })), 422).await;
+}
+
+/// Who wrote what, and what a file may not overwrite.
+pub async fn origins(given: &mut Given, app: &TestApp) {
+    let shown = given.get(app, WHOLE, "?origins=true", 200).await.json();
+    let written = shown["origins"].as_object().unwrap();
+    assert!(
+        written.values().any(|mark| mark["origin"] == "api"),
+        "{written:?}"
+    );
+    given.get(app, WHOLE, "?origins=perhaps", 400).await;
+    let sent = |query: &str, document: &Value| {
+        let request = app.client.put(format!("{}{WHOLE}{query}", app.admin));
+        request.header("If-Match", "*").json(document)
+    };
+    let mut ask = async |request: RequestBuilder, expected| {
+        let answer = Answer::of(request).await;
+        given.note("PUT", WHOLE, expected, &answer);
+        answer.json()
+    };
+    // Somebody wrote the whole document through the API.
+    let mut other = shown.clone();
+    other["budget"] = json!({ "traces_per_second": 8 });
+    let theirs = ask(sent("", &other), 200).await;
+    assert_eq!(theirs["budget"]["traces_per_second"], 8.0);
+    let part = json!({
+        "owns": { "name": "core", "settings": ["budget"], "services": ["core-*"] },
+        "budget": { "traces_per_second": 9 },
+    });
+    let refused = ask(sent("", &part), 409).await;
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("budget (local, api, "),
+        "{refused}"
+    );
+    ask(sent("?take_over=perhaps", &part), 400).await;
+    ask(sent("?take_over=true", &part), 200).await;
+    let overlapping = json!({ "owns": { "name": "other", "services": ["core-a"] } });
+    ask(sent("", &overlapping), 409).await;
+    for wrong in [
+        json!({ "owns": { "name": "core" }, "budget": { "traces_per_second": 9 } }),
+        json!({ "owns": { "name": "core", "services": [["a"]] } }),
+        json!({ "owns": { "name": "no name" } }),
+        json!({ "owns": [] }),
+        json!({ "groups": [] }),
+    ] {
+        ask(sent("", &wrong), 422).await;
+    }
+    let shown = given.get(app, WHOLE, "?origins=true", 200).await.json();
+    assert_eq!(shown["origins"]["budget"]["part"], "core");
+    assert_eq!(shown["origins"]["parts"][0]["name"], "core");
+    // Somebody else hears of the file, and puts back what was there.
+    let request = app.client.post(format!("{}{PREVIEW}", app.admin));
+    let answer = Answer::of(request.json(&other)).await;
+    given.note("POST", PREVIEW, 200, &answer);
+    assert_eq!(answer.json()["overwrites"][0]["part"], "core");
+    let request = app.client.post(format!("{}{PREVIEW}", app.admin));
+    let answer = Answer::of(request.json(&overlapping)).await;
+    given.note("POST", PREVIEW, 200, &answer);
+    assert_eq!(answer.json()["overlaps"][0]["lists"], "core-*");
+    let put_back = app.client.put(format!("{}{WHOLE}", app.admin));
+    let answer = Answer::of(put_back.header("If-Match", "*").json(&shown)).await;
+    given.note("PUT", WHOLE, 200, &answer);
+}
+
+/// A preview of a part while something is wrong.
+pub async fn a_part_fails(given: &mut Given, app: &TestApp, expected: u16) {
+    let request = app.client.post(format!("{}{PREVIEW}", app.admin));
+    let part = json!({ "owns": { "name": "core", "settings": ["budget"] } });
+    let answer = Answer::of(request.json(&part)).await;
+    given.note("POST", PREVIEW, expected, &answer);
 }
 
 /// A preview while something is wrong.
