@@ -33,7 +33,7 @@ pub use parse::AddressOrOff;
 pub use timing::TimingSettings;
 pub use tls::{TlsListener, TlsSettings};
 
-use crate::store::FleetSettings;
+use crate::store::{FleetSettings, StepsKept};
 
 /// The flags of `weir serve`, parsed and within their ranges.
 #[derive(Debug, Clone, Args)]
@@ -100,6 +100,7 @@ impl Settings {
         report_age_max: TimingSettings::REPORT_AGE_MAX,
         grace: None,
         history: TimingSettings::HISTORY,
+        steps: TimingSettings::STEPS,
         retire_after: TimingSettings::RETIRE_AFTER,
         names: LimitSettings::NAMES,
     };
@@ -117,6 +118,11 @@ impl Settings {
             report_age_max: asked(timing.report_age_max).unwrap_or(otherwise.report_age_max),
             grace: asked(timing.grace).or(otherwise.grace),
             history: asked(timing.history).unwrap_or(otherwise.history),
+            steps: StepsKept {
+                ten_minutes: asked(timing.history_10m).unwrap_or(otherwise.steps.ten_minutes),
+                hours: asked(timing.history_1h).unwrap_or(otherwise.steps.hours),
+                days: asked(timing.history_1d).unwrap_or(otherwise.steps.days),
+            },
             retire_after: asked(timing.retire_after).unwrap_or(otherwise.retire_after),
             names: self.limits.names(otherwise.names),
         }

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 use weir::allocation::{Timestamp, Window};
-use weir::store::{StoredDelta, StoredPolls, WriteFormat, history_codec, plan_codec};
+use weir::store::{StoredDelta, StoredPolls, WriteFormat, history_codec, plan_codec, series_codec};
 
 const WINDOW: Window = Window {
     start: Timestamp(0),
@@ -23,7 +23,7 @@ pub fn plan(bytes: &[u8]) {
     let _ = plan_codec::encode(&plan, WriteFormat::Previous);
 }
 
-/// Reads the counts of reports, of polls and of history. They begin with which of them it is.
+/// Reads the counts of reports, of polls, of history and of series. They begin with which of them it is.
 pub fn counts(bytes: &[u8]) {
     match bytes {
         [0, length, rest @ ..] => {
@@ -40,6 +40,7 @@ pub fn counts(bytes: &[u8]) {
         }
         [3, content @ ..] => history(&framed(content)),
         [4, payload @ ..] => history(payload),
+        [5, content @ ..] => series(&framed(content)),
         _ => {}
     }
 }
@@ -52,6 +53,15 @@ fn delta(payload: &[u8], reports: Option<Vec<u8>>) {
     assert!(operations.is_sorted_by(|one, next| one.operation < next.operation));
     let services = &counts.services;
     assert!(services.is_sorted_by(|one, next| one.service < next.service));
+}
+
+fn series(payload: &[u8]) {
+    let Ok(block) = series_codec::decode(payload) else {
+        return;
+    };
+    assert!(block.entries.is_sorted_by(|one, next| one.0 < next.0));
+    let again = series_codec::decode(&series_codec::encode(&block));
+    assert_eq!(again.expect("it was written here"), block);
 }
 
 fn history(payload: &[u8]) {

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    EmergencyFollower, FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain, Measure, Patience,
-    PlanFollower, PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner, Scheduler, Settle,
-    TokenFollower,
+    Downsample, EmergencyFollower, FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain,
+    Measure, Patience, PlanFollower, PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner,
+    Scheduler, Settle, TokenFollower,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -136,7 +136,7 @@ fn write_windows(shared: &JobContext, replica: Uuid, supervisor: &mut Supervisor
     });
 }
 
-fn jobs(parts: &Parts) -> [Arc<dyn Job>; 4] {
+fn jobs(parts: &Parts) -> [Arc<dyn Job>; 5] {
     let Parts {
         fleet,
         grace,
@@ -148,6 +148,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 4] {
         report_age_max: fleet.report_age_max,
         grace: *grace,
         history: fleet.history,
+        steps: fleet.steps,
         retire_after: fleet.retire_after,
         names: fleet.names,
         pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),
@@ -168,6 +169,7 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 4] {
         Arc::new(recompute),
         Arc::new(maintain),
         Arc::new(settle),
+        Arc::new(Downsample::new(shared.clone(), fleet.history)),
         Arc::new(measure),
     ]
 }

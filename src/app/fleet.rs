@@ -47,18 +47,18 @@ pub enum FleetError {
 
 /// Shared settings as a person reads them.
 #[derive(Debug)]
-pub struct Shown(FleetSettings);
+pub struct Shown(Box<FleetSettings>);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = flags(self.0);
+        let flags = flags(*self.0);
         let flags: Vec<String> = flags.map(|(name, value)| format!("{name} {value}")).into();
         f.write_str(&flags.join(" "))
     }
 }
 
 /// The flag of each shared setting, and its value.
-fn flags(settings: FleetSettings) -> [(&'static str, String); 8] {
+fn flags(settings: FleetSettings) -> [(&'static str, String); 11] {
     let duration = |of| format_duration(of).to_string();
     let FleetSettings { names, .. } = settings;
     // In the form of the flag's value, so that a value copied from a message can be parsed.
@@ -69,6 +69,9 @@ fn flags(settings: FleetSettings) -> [(&'static str, String); 8] {
         ("--report-age-max", duration(settings.report_age_max)),
         ("--grace", duration(grace)),
         ("--history", duration(settings.history)),
+        ("--history-10m", duration(settings.steps.ten_minutes)),
+        ("--history-1h", duration(settings.steps.hours)),
+        ("--history-1d", duration(settings.steps.days)),
         ("--retire-after", duration(settings.retire_after)),
         ("--max-services", names.services.to_string()),
         (
@@ -105,8 +108,8 @@ pub(super) async fn agree(
     check(wanted)?;
     store.write_fleet_settings(wanted, true).await?;
     tracing::warn!(
-        from = %Shown(stored),
-        to = %Shown(wanted),
+        from = %Shown(Box::new(stored)),
+        to = %Shown(Box::new(wanted)),
         "changed the settings that all replicas share; the others end when they notice"
     );
     Ok(wanted)
@@ -158,7 +161,9 @@ pub(super) async fn watch(
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match stop.run_until_cancelled(store.fleet_settings()).await {
             Some(Ok(Some(found))) if found != ours => {
-                return Err(FleetError::Changed { to: Shown(found) });
+                return Err(FleetError::Changed {
+                    to: Shown(Box::new(found)),
+                });
             }
             Some(Err(error)) => {
                 tracing::debug!(

@@ -328,6 +328,8 @@ impl Parts {
             agents: Arc::clone(&self.shared.agents),
             served: Arc::clone(&self.shared.served),
             interval: self.shared.interval,
+            history: self.fleet.history,
+            steps: self.fleet.steps,
             retire_after: self.fleet.retire_after,
             stale_after_seconds: self.stale_after_seconds(),
             matches: Arc::default(),

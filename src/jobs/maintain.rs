@@ -14,7 +14,7 @@ use crate::allocation::{OperationId, Plan, Timestamp, WINDOWS_READ_MAX};
 use crate::clock::{Clock, date};
 use crate::configuration::Configuration;
 use crate::names::forget;
-use crate::store::{DictionaryLimits, Retention};
+use crate::store::{DictionaryLimits, Retention, SeriesBefore, StepsKept};
 use crate::telemetry::metrics::JobName;
 use crate::view::silent::{is_silent, unsettled, windows_of};
 
@@ -24,6 +24,9 @@ const SPARE: Duration = Duration::from_secs(3600);
 
 /// How long final names stay: three times as long as they are read.
 const FINAL_NAMES: Duration = Duration::from_secs(15 * 60);
+
+/// How much longer history stays where it is not summed into coarser steps yet.
+const SUMMED_LATE: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// How long what was recorded of changes stays: a year, and a month to look at it.
 const AUDIT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -42,6 +45,8 @@ pub struct Maintain {
     pub grace: Duration,
     /// How long history is stored.
     pub history: Duration,
+    /// How long coarser steps are stored.
+    pub steps: StepsKept,
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
     /// How many names there is room for.
@@ -120,7 +125,8 @@ impl Job for Maintain {
             return Ok(());
         }
         let settled = self.shared.store.settled_until().await?;
-        let retention = self.retention(self.pace.at(&*self.shared.clock), settled);
+        let summed = self.shared.store.series_mark().await?.until;
+        let retention = self.retention(self.pace.at(&*self.shared.clock), settled, summed);
         if let Some(settled) = settled.filter(|settled| *settled < retention.deltas_before) {
             tracing::warn!(
                 settled_until = %date(settled),
@@ -180,8 +186,18 @@ impl Maintain {
 impl Maintain {
     /// What may be deleted now.
     #[must_use]
-    pub fn retention(&self, now: Timestamp, settled: Option<Timestamp>) -> Retention {
+    pub fn retention(
+        &self,
+        now: Timestamp,
+        settled: Option<Timestamp>,
+        summed: Option<Timestamp>,
+    ) -> Retention {
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
+        let history_before = until_summed(
+            before(self.history),
+            before(self.history + SUMMED_LATE),
+            summed,
+        );
         Retention {
             deltas_before: until_settled(
                 before(self.report_age_max.max(self.planned_from()) + SPARE),
@@ -191,7 +207,13 @@ impl Maintain {
             polls_before: before(POLL_WINDOWS * self.shared.interval + self.grace),
             final_names_before: before(FINAL_NAMES.max(4 * self.shared.interval)),
             observations_before: before(self.shared.observations_kept() + self.grace),
-            history_before: before(self.history),
+            history_before,
+            series_before: SeriesBefore {
+                windows: history_before,
+                ten_minutes: before(self.steps.ten_minutes),
+                hours: before(self.steps.hours),
+                days: before(self.steps.days),
+            },
             plan_bodies_before: before(SPARE),
             revisions: Configuration::REVISIONS,
             audit_before: before(AUDIT),
@@ -214,6 +236,11 @@ impl Maintain {
 fn until_settled(used: Timestamp, history: Timestamp, settled: Option<Timestamp>) -> Timestamp {
     let longest = used.min(history);
     settled.unwrap_or(longest).clamp(longest, used)
+}
+
+/// History from before `kept` stays until it is summed, but not from before `longest`.
+fn until_summed(kept: Timestamp, longest: Timestamp, summed: Option<Timestamp>) -> Timestamp {
+    summed.unwrap_or(kept).clamp(longest, kept)
 }
 
 /// Named operations that were not reported for this long.
@@ -240,5 +267,11 @@ mod tests {
         assert_eq!(before(Some(10)), 76, "not settled for days");
         assert_eq!(before(None), 76, "never settled");
         assert_eq!(until_settled(Timestamp(98), Timestamp(99), None).0, 98);
+        let summed =
+            |until: Option<i64>| until_summed(Timestamp(76), Timestamp(28), until.map(Timestamp)).0;
+        assert_eq!(
+            [None, Some(80), Some(50), Some(9)].map(summed),
+            [76, 76, 50, 28]
+        );
     }
 }

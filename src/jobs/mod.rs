@@ -3,6 +3,7 @@
 //! The scheduler only sends a job's name; [`Runner`] decides whether it runs. To see how a plan is
 //! made, begin with [`recompute`].
 
+mod downsample;
 mod emergency;
 mod final_names;
 mod follow;
@@ -26,6 +27,7 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use downsample::Downsample;
 pub use emergency::EmergencyFollower;
 pub use final_names::FinalNameWriter;
 pub use follow::{PlanFollower, load_current};

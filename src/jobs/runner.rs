@@ -319,7 +319,9 @@ mod tests {
                     self.sign.notify_one();
                     return Err("as asked".into());
                 }
-                JobName::Maintain | JobName::Measure => std::future::pending().await,
+                JobName::Maintain | JobName::Measure | JobName::Downsample => {
+                    std::future::pending::<()>().await;
+                }
             }
             Ok(())
         }

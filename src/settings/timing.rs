@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::parse::{DAY, HOUR, MINUTE, SECOND, duration};
+use crate::store::StepsKept;
 
 /// How often plans are computed, and how long data is stored.
 #[derive(Debug, Clone, Args)]
@@ -27,8 +28,8 @@ pub struct TimingSettings {
     )]
     pub report_age_max: Option<Duration>,
     /// Replace shared settings stored in the database: those given of --interval, --report-age-max,
-    /// --grace, --history, --retire-after and the three limits on names. The other replicas end when
-    /// they notice
+    /// --grace, --history, --history-10m, --history-1h, --history-1d, --retire-after and the three
+    /// limits on names. The other replicas end when they notice
     #[arg(long, env = "WEIR_CHANGE_FLEET_SETTINGS")]
     pub change_fleet_settings: bool,
     /// How long the history of each operation is stored, 1h to 90d. Shared like --interval
@@ -40,6 +41,33 @@ pub struct TimingSettings {
         value_parser = duration(HOUR, 90 * DAY)
     )]
     pub history: Option<Duration>,
+    /// How long history in steps of ten minutes is stored, of the fleet, its groups and its services,
+    /// 2d to 90d. Shared like --interval [default: the database's, 14d in a new one]
+    #[arg(
+        long = "history-10m",
+        env = "WEIR_HISTORY_10M",
+        value_name = "DURATION",
+        value_parser = duration(2 * DAY, 90 * DAY)
+    )]
+    pub history_10m: Option<Duration>,
+    /// The same in steps of an hour, 2d to 800d. Shared like --interval [default: the database's, 400d
+    /// in a new one]
+    #[arg(
+        long = "history-1h",
+        env = "WEIR_HISTORY_1H",
+        value_name = "DURATION",
+        value_parser = duration(2 * DAY, 800 * DAY)
+    )]
+    pub history_1h: Option<Duration>,
+    /// The same in steps of a day, 2d to 4000d. Shared like --interval [default: the database's, 400d
+    /// in a new one]
+    #[arg(
+        long = "history-1d",
+        env = "WEIR_HISTORY_1D",
+        value_name = "DURATION",
+        value_parser = duration(2 * DAY, 4000 * DAY)
+    )]
+    pub history_1d: Option<Duration>,
     /// An operation that nobody reports for this long is forgotten, 1h to 90d. Shared like --interval
     /// [default: the database's, 24h in a new one]
     #[arg(
@@ -70,6 +98,13 @@ impl TimingSettings {
 
     /// How long history is stored with a new database, unless a flag gives another.
     pub const HISTORY: Duration = DAY;
+
+    /// How long coarser steps are stored with a new database, unless flags give others: two weeks, and 13 months.
+    pub const STEPS: StepsKept = StepsKept {
+        ten_minutes: Duration::from_secs(14 * 24 * 3600),
+        hours: Duration::from_secs(400 * 24 * 3600),
+        days: Duration::from_secs(400 * 24 * 3600),
+    };
 
     /// How long unused names are stored with a new database, unless a flag gives another.
     pub const RETIRE_AFTER: Duration = DAY;
@@ -107,6 +142,9 @@ impl TimingSettings {
             self.report_age_max,
             self.grace,
             self.history,
+            self.history_10m,
+            self.history_1h,
+            self.history_1d,
             self.retire_after,
         ]
         .iter()

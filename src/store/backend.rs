@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::naming::{Additions, Known};
 use super::{
-    Admission, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, SourceState,
-    StoredPlan,
+    Admission, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows, SeriesRow,
+    SourceState, StoredPlan,
 };
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp};
 
@@ -209,6 +209,8 @@ pub struct Coming<'a> {
     pub history: &'a [HistoryRow],
     /// A plan.
     pub plan: Option<&'a StoredPlan>,
+    /// Series.
+    pub series: &'a [SeriesRow],
 }
 
 /// A database.

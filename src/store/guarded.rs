@@ -6,6 +6,7 @@
 
 mod calls;
 pub(super) mod limited;
+mod maintain;
 
 use std::fmt;
 use std::future::Future;

@@ -19,6 +19,7 @@ mod observations_codec;
 pub mod plan_codec;
 mod polls_codec;
 pub mod postgres;
+pub mod series_codec;
 mod soundness;
 pub mod sqlite;
 mod tables;
@@ -38,15 +39,16 @@ pub use frame::TooLarge;
 pub use guarded::Guarded;
 pub use model::{
     AUDIT_ENTRIES_MAX, Admission, AuditAction, AuditAsked, AuditEntry, BucketCounts,
-    BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite, DictionaryCursor,
+    BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite, Covered, DictionaryCursor,
     DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NextState, Observation, Origin,
-    Placement, PlanMark, PlanRow, Poller, PollsAsked, PoolState, Publication, REASON_MAX,
-    RefusedReports, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
-    ResolvedReport, Retention, RevisionMark, Revisions, ServiceFinalNames, ServiceSpans,
-    Settlement, Settling, SourceState, SpanSums, Step, StoredDelta, StoredFinalNames,
-    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
-    TokensMark, UNKNOWN_SEQUENCE, WriteFormat,
+    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, NextState,
+    Observation, Origin, Placement, PlanMark, PlanRow, Poller, PollsAsked, PoolState, Publication,
+    REASON_MAX, RefusedReports, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
+    ResolvedReport, Retention, RevisionMark, Revisions, SeriesAsked, SeriesBefore, SeriesBlock,
+    SeriesKey, SeriesMark, SeriesOf, SeriesPart, SeriesRow, SeriesStep, ServiceFinalNames,
+    ServiceSpans, Settlement, Settling, SourceState, SpanSums, Step, StepsKept, StoredDelta,
+    StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica,
+    Sums, TRACE_PARTS, TokenCreation, TokensMark, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::access::Token;
@@ -220,6 +222,24 @@ pub trait Store: Send + Sync + 'static {
     /// where the caller has read, and the names that the rows were computed with are in the
     /// database's past.
     async fn settle_history(&self, settling: Settling<'_>) -> Result<Settlement, StoreError>;
+
+    /// The plans of the windows that start in the range, oldest first.
+    async fn plans_of(&self, starts: Range<Timestamp>) -> Result<Vec<PlanRow>, StoreError>;
+
+    /// Up to where history is summed into steps. Cheap.
+    async fn series_mark(&self) -> Result<SeriesMark, StoreError>;
+
+    /// Writes rows of series, and stores in the same transaction up to where history is summed. It succeeds only if
+    /// that stands where the caller has read, and the names of the rows' numbers are in the database's past. The row
+    /// of the fleet comes first of each time; it takes the place of all rows of that time.
+    async fn write_series(&self, new: NewSeries<'_>) -> Result<Settlement, StoreError>;
+
+    /// Sends rows of series, oldest first; of each time, the row of the fleet comes first.
+    async fn stream_series(
+        &self,
+        asked: SeriesAsked,
+        rows: Rows<SeriesRow>,
+    ) -> Result<(), StoreError>;
 
     /// The formats in which to store documents.
     async fn write_format(&self) -> Result<WriteFormat, StoreError>;

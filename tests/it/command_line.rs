@@ -174,6 +174,16 @@ async fn what_is_planned_is_shown_to_people_and_programs() {
         .run(&["history", "checkout", "POST /cart", "-o", "yaml"])
         .await;
     assert!(history.out.contains("window_start: "), "{}", history.out);
+    eventually(DEADLINE, "the fleet's history", async || {
+        let fleet = operator.run(&["history"]).await;
+        assert_eq!(fleet.status, 0, "{}", fleet.err);
+        fleet.out.contains("from (UTC)").then_some(())
+    })
+    .await;
+    let service = operator.run(&["history", "checkout", "-o", "json"]).await;
+    assert!(service.out.contains("step_seconds"), "{}", service.out);
+    let both = operator.run(&["history", "checkout", "--group", "a"]).await;
+    assert_ne!(both.status, 0);
     let agents = operator.run(&["agents"]).await;
     assert!(agents.out.contains("node-1"), "{}", agents.out);
     let top = operator.run(&["top"]).await;

@@ -134,6 +134,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
 /// A path with values for its parameters.
 pub fn filled(path: &str) -> String {
     path.replace("{service}", "checkout")
+        .replace("{group}", "tier-1")
         .replace("{revision}", "1")
         .replace("{id}", "0b6fc9a2-0a53-4a7e-9d0c-5d0f0f6f9b11")
 }

@@ -1,5 +1,6 @@
 //! Jobs that clean up: history is settled from its deltas, and silent names are removed.
 
+mod downsample;
 mod room;
 
 use std::path::Path;
@@ -280,11 +281,12 @@ async fn deltas_stay_until_the_last_window_that_needs_them_has_its_plan() {
         report_age_max: HOUR,
         grace: 10 * HOUR,
         history: HOUR,
+        steps: weir::settings::TimingSettings::STEPS,
         retire_after: HOUR,
         names: LIMITS,
     };
     let now = replica.shared.clock.timestamp();
-    let kept = now.0 - maintain.retention(now, None).deltas_before.0;
+    let kept = now.0 - maintain.retention(now, None, None).deltas_before.0;
     // The window that closes now began eleven hours ago, the one before it twelve.
     assert!(kept >= 12 * HOUR.as_millis() as i64, "{kept} ms");
 }
@@ -317,6 +319,7 @@ async fn an_operation_that_nobody_reports_makes_room() {
         report_age_max: HOUR,
         grace: Duration::ZERO,
         history: HOUR,
+        steps: weir::settings::TimingSettings::STEPS,
         retire_after: HOUR,
         names: LIMITS,
     };

@@ -50,6 +50,7 @@ mod reports;
 mod restore;
 mod rights;
 mod rules;
+mod series;
 mod simulate;
 mod sorted;
 mod sources;

@@ -88,6 +88,7 @@ async fn a_role_that_only_reads_and_writes_rows_serves_for_good() {
         final_names_before: everything,
         observations_before: everything,
         history_before: everything,
+        series_before: weir::store::SeriesBefore::all(everything),
         plan_bodies_before: everything,
         agents_before: everything,
         audit_before: everything,

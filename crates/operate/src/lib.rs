@@ -80,7 +80,7 @@ pub enum Command {
     Services(services::Args),
     /// Say why a service's operations have the probabilities they have
     Explain(explain::Args),
-    /// Show what an operation offered and what was sampled of it, window by window
+    /// Show what was offered and sampled, for months back: the fleet, a group, a service, an operation
     History(history::Args),
     /// List the agents that report, with their lateness
     Agents(agents::Args),

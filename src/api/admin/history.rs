@@ -1,4 +1,5 @@
-//! The history of one operation: offered, sampled and served, window by window.
+//! The history of one operation: offered, sampled and served, window by window. That of a whole service is in
+//! `series`.
 //!
 //! A window's history is one stored row for the whole fleet. Rows are read one at a time, on
 //! another thread than the one that answers probes. Only the part of a row that contains the
@@ -9,16 +10,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::Responder;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Query};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Admin;
 use super::services::number_between;
+use super::{Admin, series};
 use crate::allocation::{OperationId, Timestamp};
 use crate::clock::date;
 use crate::http::problem::Problem;
@@ -51,6 +52,8 @@ pub(super) struct Wanted {
     end: Option<String>,
     after: Option<String>,
     limit: Option<String>,
+    step: Option<String>,
+    points: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -72,21 +75,27 @@ pub(super) struct Point {
     probability: Option<f32>,
 }
 
-/// Returns an operation's history, oldest first; the last hour by default.
+/// Returns the history of a service, or of an operation, oldest first; the last hour by default.
 pub(super) async fn show(
     service: Path<String>,
     wanted: Query<Wanted>,
     admin: Data<Admin>,
-) -> Result<impl Responder, Problem> {
+) -> Result<HttpResponse, Problem> {
     let service = service.into_inner();
     let wanted = wanted.into_inner();
+    let Some(operation) = wanted.operation.clone() else {
+        let wanted = wanted.of_service()?;
+        let document = series::service(&admin, service, &wanted).await?;
+        return Ok(HttpResponse::Ok().json(document));
+    };
+    let not_with = [("step", &wanted.step), ("points", &wanted.points)];
+    refuse(
+        not_with,
+        "is for the history of a service; that of an operation comes by windows",
+    )?;
     let limit = wanted.limit.as_deref();
     let limit = number_between("limit", limit, WINDOWS, 1..=WINDOWS_MAX)?;
     let starts = wanted.starts(admin.clock.now())?;
-    let operation = wanted.operation.ok_or_else(|| Problem::Malformed {
-        field: "operation".into(),
-        detail: "is missing".into(),
-    })?;
     let found = admin.dictionary.names().find(&service, &operation);
     let id = found.ok_or_else(|| {
         Problem::NotFound(format!(
@@ -105,7 +114,7 @@ pub(super) async fn show(
     if admin.dictionary.names().find(&service, &operation) != Some(id) {
         return Err(late("the names in the database have changed; ask again"));
     }
-    Ok(Json(History {
+    Ok(HttpResponse::Ok().json(History {
         service,
         operation,
         points: page.points,
@@ -125,7 +134,30 @@ pub(super) async fn recent(admin: &Admin, operation: OperationId) -> Option<Vec<
     Some(read.ok()?.ok()?.ok()?.points)
 }
 
+/// Refuses parameters that do not go with the others.
+fn refuse(given: [(&str, &Option<String>); 2], detail: &str) -> Result<(), Problem> {
+    let given = given.into_iter().find(|(_, value)| value.is_some());
+    given.map_or(Ok(()), |(field, _)| {
+        Err(Problem::Malformed {
+            field: field.into(),
+            detail: detail.into(),
+        })
+    })
+}
+
 impl Wanted {
+    /// What is asked for of a service.
+    fn of_service(self) -> Result<series::Wanted, Problem> {
+        let not_with = [("after", &self.after), ("limit", &self.limit)];
+        refuse(not_with, "is for the history of an operation; name one")?;
+        Ok(series::Wanted {
+            start: self.start,
+            end: self.end,
+            step: self.step,
+            points: self.points,
+        })
+    }
+
     /// The range of the starts of the windows that are asked for.
     fn starts(&self, now: DateTime<Utc>) -> Result<Range<Timestamp>, Problem> {
         let end = instant("end", self.end.as_deref())?.unwrap_or(now);
@@ -201,7 +233,7 @@ async fn page(
     Ok(page)
 }
 
-fn late(detail: &'static str) -> Problem {
+pub(super) fn late(detail: &'static str) -> Problem {
     Problem::Unavailable {
         detail,
         retry_after_seconds: 2,

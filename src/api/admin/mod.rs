@@ -23,6 +23,7 @@ mod preview;
 mod refused;
 mod replicas;
 mod rules;
+mod series;
 mod services;
 mod sorted;
 mod tagged;
@@ -46,7 +47,7 @@ use crate::http::routes::Route;
 use crate::names::{AgentNames, Dictionary};
 use crate::oidc::SignIn;
 use crate::snapshot::Served;
-use crate::store::{Store, StoreError};
+use crate::store::{StepsKept, Store, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::seldom::log_seldom;
@@ -68,6 +69,10 @@ pub struct Admin {
     pub served: Arc<Served>,
     /// How often a plan is computed.
     pub interval: Duration,
+    /// How long the history of windows is stored.
+    pub history: Duration,
+    /// How long coarser steps are stored.
+    pub steps: StepsKept,
     /// How long a silent operation is remembered.
     pub retire_after: Duration,
     /// A plan older than this is stale, in seconds.
@@ -220,8 +225,13 @@ pub const ROUTES: &[Route] = &[
         "limit", "before", "start", "end", "by", "action", "subject", "format",
     ]),
     Route::new("GET", "/v1/audit/{id}", Need::Viewer, || to(audit::one)),
-    Route::new("GET", "/v1/services", Need::Viewer, || to(services::list))
-        .query(&["limit", "after", "sort", "search"]),
+    Route::new("GET", "/v1/services", Need::Viewer, || to(services::list)).query(&[
+        "limit",
+        "after",
+        "sort",
+        "search",
+        "sparkline",
+    ]),
     Route::new("GET", "/v1/operations", Need::Viewer, || {
         to(operations::list)
     })
@@ -256,7 +266,21 @@ pub const ROUTES: &[Route] = &[
         Need::Viewer,
         || to(history::show),
     )
-    .query(&["operation", "start", "end", "after", "limit"]),
+    .query(&[
+        "operation",
+        "start",
+        "end",
+        "after",
+        "limit",
+        "step",
+        "points",
+    ]),
+    Route::new("GET", "/v1/history", Need::Viewer, || to(series::fleet))
+        .query(&["start", "end", "step", "points"]),
+    Route::new("GET", "/v1/groups/{group}/history", Need::Viewer, || {
+        to(series::group)
+    })
+    .query(&["start", "end", "step", "points"]),
     Route::new("GET", "/v1/tokens", Need::Admin, || to(tokens::list)),
     Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create))
         .query(&["reason", "dry_run"]),

@@ -12,6 +12,7 @@ use super::final_names::{Named, Span};
 use super::origins;
 use super::pollers::{ClientDocument, Polled};
 use super::rules::{PlannedRules, RuleOfOperation};
+use super::series::{self, SPARKLINES_MAX, Sparkline, SparklineSteps};
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
 use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Serving, Tuning, Window};
@@ -77,6 +78,7 @@ struct Services {
     plan: u64,
     services: Vec<ServiceDocument>,
     found: usize,
+    sparklines: Option<SparklineSteps>,
     next: Option<String>,
 }
 
@@ -104,6 +106,7 @@ struct ServiceDocument {
     tagged: Vec<TaggedDocument>,
     /// Who last wrote its settings; null if it has none, or that is not known.
     origin: Option<Mark>,
+    sparkline: Option<Sparkline>,
 }
 
 /// A service, and who polls for it.
@@ -141,6 +144,9 @@ pub(super) async fn list(
     admin: Data<Admin>,
 ) -> Result<impl Responder, Problem> {
     let sorted = Sorted::of(&wanted)?;
+    if wanted.sparkline.is_some() {
+        sorted.limited(SPARKLINES_MAX, "sparkline")?;
+    }
     let beside = Beside::of(&admin).await;
     let snapshot = admin.served.snapshot();
     // A fleet may have many services, each with many operations.
@@ -157,10 +163,20 @@ pub(super) async fn list(
                 .filter_map(|row| service(&snapshot, row.service, &beside))
                 .collect(),
             found: page.found,
+            sparklines: None,
             next: page.next,
         }
     });
-    listed.await.map(Json).map_err(|_| Problem::Internal)
+    let mut listed = listed.await.map_err(|_| Problem::Internal)?;
+    if let Some(length) = &wanted.sparkline {
+        let names = listed.services.iter().map(|of| of.service.clone());
+        let mut drawn = series::sparklines(&admin, length, names.collect()).await?;
+        listed.sparklines = drawn.steps;
+        for service in &mut listed.services {
+            service.sparkline = drawn.of.remove(&service.service);
+        }
+    }
+    Ok(Json(listed))
 }
 
 /// Shows one service.
@@ -222,6 +238,7 @@ fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDo
         sources: planned.map_or_else(Vec::new, |of| sources(plan, of)),
         tagged: TaggedDocument::all(snapshot, name, held, &beside.appliers),
         origin: beside.origins.of(Kind::Services, name).cloned(),
+        sparkline: None,
     };
     let mut applied = Applied::default();
     let mut once = Vec::new();

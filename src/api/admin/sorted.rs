@@ -25,6 +25,7 @@ pub(super) struct Wanted {
     after: Option<String>,
     sort: Option<String>,
     search: Option<String>,
+    pub(super) sparkline: Option<String>,
 }
 
 /// What rows are sorted by.
@@ -190,6 +191,17 @@ impl Sorted {
             after: after.map(|after| Place::parse(sort, after)).transpose()?,
             sort,
             search,
+        })
+    }
+
+    /// Refuses a page that is longer than something else allows.
+    pub fn limited(&self, most: usize, with: &str) -> Result<(), Problem> {
+        if self.limit <= most {
+            return Ok(());
+        }
+        Err(Problem::Malformed {
+            field: "limit".into(),
+            detail: format!("must be at most {most} with {with}"),
         })
     }
 

@@ -8,23 +8,24 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Guarded;
+use super::maintain::maintain;
 use crate::access::Token;
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use crate::store::backend::Backend;
-use crate::store::fault::Fault;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
     audit, compatibility, configuration, dictionary, final_names, fleet, history, lease,
-    observations, plans, polls, replicas, reports, tokens,
+    observations, plans, polls, replicas, reports, series, tokens,
 };
 use crate::store::{
     Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
     DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
-    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark, PlanRow, PollsAsked,
-    PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
-    ResolvedReport, Retention, RevisionMark, Rows, Settlement, Settling, SourceState, Store,
-    StoreError, StoredDelta, StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan,
-    StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
+    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark, PlanRow,
+    PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations,
+    ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked, SeriesMark,
+    SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames,
+    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
+    TokensMark, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -223,6 +224,30 @@ impl<B: Backend> Store for Guarded<B> {
         self.stream(StoreCall::ReadHistory, work).await
     }
 
+    async fn plans_of(&self, starts: Range<Timestamp>) -> Result<Vec<PlanRow>, StoreError> {
+        let attempt = || plans::of_windows(&self.limited.0, starts.clone());
+        self.read(StoreCall::PlansOf, attempt).await
+    }
+
+    async fn series_mark(&self) -> Result<SeriesMark, StoreError> {
+        let attempt = || series::mark(&self.limited.0);
+        self.read(StoreCall::SeriesMark, attempt).await
+    }
+
+    async fn write_series(&self, new: NewSeries<'_>) -> Result<Settlement, StoreError> {
+        let attempt = || series::write(&self.limited.0, new);
+        self.write(StoreCall::WriteSeries, attempt).await
+    }
+
+    async fn stream_series(
+        &self,
+        asked: SeriesAsked,
+        rows: Rows<SeriesRow>,
+    ) -> Result<(), StoreError> {
+        let work = series::stream(&self.limited.0, asked, &rows);
+        self.stream(StoreCall::ReadSeries, work).await
+    }
+
     async fn write_format(&self) -> Result<WriteFormat, StoreError> {
         let attempt = || compatibility::format(&self.limited.0);
         self.read(StoreCall::WriteFormat, attempt).await
@@ -399,23 +424,4 @@ impl<B: Backend> Store for Guarded<B> {
     async fn close(&self) {
         self.limited.0.close().await;
     }
-}
-
-/// Deletes data past its retention.
-async fn maintain<B: Backend>(
-    backend: &B,
-    now: Timestamp,
-    retention: Retention,
-) -> Result<Maintained, Fault> {
-    backend.maintain(now, retention).await?;
-    polls::delete(backend, retention.polls_before).await?;
-    final_names::delete(backend, retention.final_names_before).await?;
-    observations::delete(backend, retention.observations_before).await?;
-    dictionary::forget(backend, retention.dictionary_states).await?;
-    audit::prune(backend, retention.audit_before).await?;
-    replicas::prune(backend).await?;
-    let revisions = configuration::prune(backend, retention.revisions).await?;
-    Ok(Maintained {
-        configuration_revisions: revisions,
-    })
 }

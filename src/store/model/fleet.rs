@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DictionaryLimits;
+use super::{DictionaryLimits, StepsKept};
 
 /// The settings that all replicas must agree on.
 ///
@@ -21,6 +21,8 @@ pub struct FleetSettings {
     pub grace: Option<Duration>,
     /// How long the history of operations is stored; whole milliseconds.
     pub history: Duration,
+    /// How long coarser steps are stored.
+    pub steps: StepsKept,
     /// How long a name is stored that nobody reports; whole milliseconds.
     pub retire_after: Duration,
     /// How many names get an entry of their own.

@@ -17,6 +17,7 @@ mod polls;
 mod replicas;
 mod reports;
 mod retention;
+mod series;
 mod tokens;
 
 pub use audit::{
@@ -45,4 +46,8 @@ pub use reports::{
     UNKNOWN_SEQUENCE,
 };
 pub use retention::{Maintained, Retention, Revisions};
+pub use series::{
+    Covered, NewSeries, SeriesAsked, SeriesBefore, SeriesBlock, SeriesKey, SeriesMark, SeriesOf,
+    SeriesPart, SeriesRow, SeriesStep, StepsKept, Sums, TRACE_PARTS,
+};
 pub use tokens::{TokenCreation, TokensMark};

@@ -1,5 +1,6 @@
 //! How long data is stored.
 
+use super::SeriesBefore;
 use crate::allocation::Timestamp;
 
 /// How long data is stored: older data may be deleted.
@@ -15,6 +16,8 @@ pub struct Retention {
     pub observations_before: Timestamp,
     /// History rows and plan summaries before this.
     pub history_before: Timestamp,
+    /// Series before this.
+    pub series_before: SeriesBefore,
     /// Plan bodies published before this. The current plan's body always stays.
     pub plan_bodies_before: Timestamp,
     /// The newest revisions of the configuration, which stay.

@@ -1,7 +1,7 @@
 //! Creates partitions ahead, and deletes old data.
 
 use super::Postgres;
-use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY};
+use super::partitions::{DELTA, HISTORY, PLAN, PLAN_BODY, SERIES_WINDOW};
 use super::transaction::{Limits, Transaction};
 use crate::allocation::Timestamp;
 use crate::store::Retention;
@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> Result<(), Fault> {
     let first = now.0.saturating_sub(ROOM_MILLISECONDS);
     let last = now.0.saturating_add(ROOM_MILLISECONDS);
-    let ahead = [DELTA, HISTORY, PLAN, PLAN_BODY]
+    let ahead = [DELTA, HISTORY, PLAN, PLAN_BODY, SERIES_WINDOW]
         .into_iter()
         .flat_map(|table| table.between(first, last));
     postgres.partitions.ensure(&postgres.pool, ahead).await?;
@@ -42,6 +42,7 @@ pub(super) async fn run(
         (HISTORY, retention.history_before),
         (PLAN, retention.history_before),
         (PLAN_BODY, retention.plan_bodies_before),
+        (SERIES_WINDOW, retention.series_before.windows),
     ];
     for (table, before) in due {
         postgres

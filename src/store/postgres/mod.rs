@@ -34,10 +34,10 @@ use super::guarded::limited;
 use super::naming::{Additions, Known};
 use super::{
     Admission, Guarded, HistoryRow, LeaseAnswer, PoolState, ResolvedReport, Retention, Rows,
-    SourceState, Store, StoreError,
+    SeriesRow, SeriesStep, SourceState, Store, StoreError,
 };
 use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp};
-use partitions::{HISTORY, PLAN, PLAN_BODY, Partitions};
+use partitions::{HISTORY, PLAN, PLAN_BODY, Partitions, SERIES_WINDOW};
 use pool::Pool;
 use transaction::{Limits, Transaction};
 
@@ -140,9 +140,11 @@ impl Backend for Postgres {
             let published = plan.published_at.timestamp_millis();
             [PLAN.at(published), PLAN_BODY.at(published)]
         });
-        self.partitions
-            .ensure(&self.pool, history.chain(plans))
-            .await
+        let windows = |row: &&SeriesRow| row.step == SeriesStep::Window;
+        let series = coming.series.iter().filter(windows);
+        let series = series.map(|row| SERIES_WINDOW.at(row.window.start.0));
+        let wanted = history.chain(plans).chain(series);
+        self.partitions.ensure(&self.pool, wanted).await
     }
 
     fn consider(&self, fault: Fault) -> Fault {

@@ -55,6 +55,11 @@ pub(super) const HISTORY: Partitioned = Partitioned {
     table: "history",
     width: DAY_MILLISECONDS,
 };
+/// Stored for as long as history.
+pub(super) const SERIES_WINDOW: Partitioned = Partitioned {
+    table: "series_window",
+    width: DAY_MILLISECONDS,
+};
 /// Stored for weeks.
 pub(super) const PLAN: Partitioned = Partitioned {
     table: "plan",

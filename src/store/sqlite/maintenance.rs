@@ -21,6 +21,11 @@ const DELETE_HISTORY: &str = "\
 delete from history
 where window_start_ms in (select window_start_ms from history where window_start_ms < $1 limit $2)";
 
+const DELETE_SERIES_WINDOWS: &str = "\
+-- maintenance: delete series of windows
+delete from series_window
+where rowid in (select rowid from series_window where start_ms < $1 limit $2)";
+
 const DELETE_PLANS: &str = "\
 -- maintenance: delete plans
 delete from plan
@@ -51,6 +56,7 @@ pub(super) async fn run(sqlite: &Sqlite, retention: Retention) -> Result<(), Fau
         (DELETE_HISTORY, retention.history_before),
         (DELETE_PLANS, retention.history_before),
         (DELETE_BODIES, retention.plan_bodies_before),
+        (DELETE_SERIES_WINDOWS, retention.series_before.windows),
         (DELETE_MARKS, retention.agents_before),
     ];
     for (statement, before) in due {

@@ -42,6 +42,7 @@ fn all() -> Vec<Migration> {
         migration!(13, "tokens", "0013_tokens.sql"),
         migration!(15, "audit", "0015_audit.sql"),
         migration!(16, "sessions", "0016_sessions.sql"),
+        migration!(17, "series", "0017_series.sql"),
         migration!(18, "observations", "0018_observations.sql"),
         migration!(19, "origins", "0019_origins.sql"),
     ]

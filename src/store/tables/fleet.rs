@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use crate::store::backend::{Backend, Kind, Row, Transaction, Value};
 use crate::store::fault::Fault;
-use crate::store::{DictionaryLimits, FleetSettings};
+use crate::store::{DictionaryLimits, FleetSettings, StepsKept};
 
 const READ: &str = "\
 -- fleet: read
 select interval_ms, report_age_max_ms, grace_ms, history_ms, retire_after_ms, max_services,
-    max_operations_per_service, max_operations
+    max_operations_per_service, max_operations, history_10m_ms, history_1h_ms, history_1d_ms
 from fleet";
 
 const INSERT_FIRST: &str = "\
 -- fleet: insert first
 insert into fleet (
     only_row, interval_ms, report_age_max_ms, grace_ms, history_ms, retire_after_ms, max_services,
-    max_operations_per_service, max_operations
-) values (true, $1, $2, $3, $4, $5, $6, $7, $8)
+    max_operations_per_service, max_operations, history_10m_ms, history_1h_ms, history_1d_ms
+) values (true, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict (only_row) do nothing";
 
 const WRITE: &str = "\
 -- fleet: write
 insert into fleet (
     only_row, interval_ms, report_age_max_ms, grace_ms, history_ms, retire_after_ms, max_services,
-    max_operations_per_service, max_operations
-) values (true, $1, $2, $3, $4, $5, $6, $7, $8)
+    max_operations_per_service, max_operations, history_10m_ms, history_1h_ms, history_1d_ms
+) values (true, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict (only_row) do update set
     interval_ms = excluded.interval_ms,
     report_age_max_ms = excluded.report_age_max_ms,
@@ -34,7 +34,10 @@ on conflict (only_row) do update set
     retire_after_ms = excluded.retire_after_ms,
     max_services = excluded.max_services,
     max_operations_per_service = excluded.max_operations_per_service,
-    max_operations = excluded.max_operations";
+    max_operations = excluded.max_operations,
+    history_10m_ms = excluded.history_10m_ms,
+    history_1h_ms = excluded.history_1h_ms,
+    history_1d_ms = excluded.history_1d_ms";
 
 fn settings(row: &impl Row) -> Result<FleetSettings, Fault> {
     let grace = row.integer_or_null("grace_ms")?;
@@ -47,6 +50,11 @@ fn settings(row: &impl Row) -> Result<FleetSettings, Fault> {
         report_age_max: duration(row, "report_age_max_ms")?,
         grace: grace.transpose()?,
         history: duration(row, "history_ms")?,
+        steps: StepsKept {
+            ten_minutes: duration(row, "history_10m_ms")?,
+            hours: duration(row, "history_1h_ms")?,
+            days: duration(row, "history_1d_ms")?,
+        },
         retire_after: duration(row, "retire_after_ms")?,
         names: DictionaryLimits {
             services: count(row, "max_services")?,
@@ -77,7 +85,7 @@ fn count(row: &impl Row, column: &'static str) -> Result<u32, Fault> {
 }
 
 /// The values of a row, in the order of the columns.
-fn values(settings: FleetSettings) -> [Value<'static>; 8] {
+fn values(settings: FleetSettings) -> [Value<'static>; 11] {
     let milliseconds = |of: Duration| i64::try_from(of.as_millis()).unwrap_or(i64::MAX);
     let names = settings.names;
     [
@@ -89,6 +97,9 @@ fn values(settings: FleetSettings) -> [Value<'static>; 8] {
         i64::from(names.services).into(),
         i64::from(names.operations_per_service).into(),
         i64::from(names.operations).into(),
+        milliseconds(settings.steps.ten_minutes).into(),
+        milliseconds(settings.steps.hours).into(),
+        milliseconds(settings.steps.days).into(),
     ]
 }
 

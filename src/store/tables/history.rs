@@ -26,7 +26,7 @@ pub fn window(row: &impl Row) -> Result<Window, Fault> {
 pub async fn settle<B: Backend>(backend: &B, settling: Settling<'_>) -> Result<Settlement, Fault> {
     let coming = Coming {
         history: settling.rows,
-        plan: None,
+        ..Coming::default()
     };
     backend.make_room(coming).await?;
     let mut transaction = backend.begin(Kind::Write).await?;

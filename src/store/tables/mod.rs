@@ -16,4 +16,5 @@ pub(super) mod plans;
 pub(super) mod polls;
 pub(super) mod replicas;
 pub(super) mod reports;
+pub(super) mod series;
 pub(super) mod tokens;

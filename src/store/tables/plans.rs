@@ -1,8 +1,11 @@
 //! Tables `plan_head`, `plan` and `plan_body`: the plans.
 
+use std::ops::Range;
+
 use uuid::Uuid;
 
 use super::{dictionary, history, lease};
+use crate::allocation::Timestamp;
 use crate::store::backend::{Backend, Coming, Kind, Row, Transaction};
 use crate::store::fault::{self, Fault};
 use crate::store::{Incarnation, NewPlan, PlanMark, PlanRow, Publication, StoredPlan, plan_codec};
@@ -15,6 +18,11 @@ const LIST: &str = "\
 -- plans: list
 select number, window_start_ms, window_end_ms, configuration_revision, published_ms, summary
 from plan where number < $1 order by number desc limit $2";
+
+const OF_WINDOWS: &str = "\
+-- plans: of windows
+select number, window_start_ms, window_end_ms, configuration_revision, published_ms, summary
+from plan where window_start_ms >= $1 and window_start_ms < $2 order by window_start_ms, number";
 
 /// Of two plans with one number, the one published last is meant. The identity is a null of its type.
 const READ_ONE: &str = "\
@@ -73,12 +81,25 @@ fn missing(row: String) -> Fault {
     Fault::corrupt(row, "the current plan's row is missing")
 }
 
+/// The plans of the windows that start in a range, oldest first.
+pub async fn of_windows<B: Backend>(
+    backend: &B,
+    starts: Range<Timestamp>,
+) -> Result<Vec<PlanRow>, Fault> {
+    let values = [starts.start.0.into(), starts.end.0.into()];
+    let mut transaction = backend.begin(Kind::Read).await?;
+    let rows = transaction.rows(OF_WINDOWS, &values).await?;
+    transaction.commit().await?;
+    rows.iter().map(listed).collect()
+}
+
 /// Publishes a plan if its leader holds the lease, the plan that it replaces is current, and the
 /// database has the names that it was computed with.
 pub async fn publish<B: Backend>(backend: &B, new: NewPlan<'_>) -> Result<Publication, Fault> {
     let coming = Coming {
         history: new.history,
         plan: Some(new.plan),
+        ..Coming::default()
     };
     backend.make_room(coming).await?;
     let mut transaction = backend.begin(Kind::Write).await?;

@@ -31,6 +31,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const SERVICE: &str = "/v1/services/{service}";
 const OPERATIONS: &str = "/v1/services/{service}/operations";
 const HISTORY: &str = "/v1/services/{service}/history";
+const FLEET_HISTORY: &str = "/v1/history";
+const GROUP_HISTORY: &str = "/v1/groups/{group}/history";
 const FORGET: &str = "?silent_for_seconds=12";
 const POLLED: [&str; 5] = [
     "/",
@@ -78,6 +80,7 @@ impl Given {
         // Bodies are compared as they are sent.
         let client = reqwest::Client::builder().no_gzip().build().unwrap();
         let filled = path.replace("{service}", "checkout");
+        let filled = filled.replace("{group}", "tier-1");
         let filled = filled.replace("/{revision}", "").replace("/{id}", "");
         let request = client
             .get(format!("{listener}{filled}{query}"))
@@ -257,6 +260,7 @@ pub async fn in_operation(given: &mut Given) {
     lists::agents(given, &app).await;
     lists::pollers(given, &app).await;
     lists::history(given, &app).await;
+    lists::steps(given, &app).await;
     lists::forget(given, &app).await;
     for part in &PARTS {
         configuration(given, &app, part).await;

@@ -15,11 +15,12 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{
     Admission, AuditAsked, AuditEntry, BucketCounts, Claim, ConfigurationRevision,
     ConfigurationWrite, DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings,
-    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, Placement, PlanMark,
-    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
-    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, Settlement,
-    Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames, StoredObservations,
-    StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation, TokensMark, WriteFormat,
+    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement,
+    PlanMark, PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
+    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked,
+    SeriesMark, SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
+    StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica,
+    TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::faults::Faults;
@@ -316,6 +317,31 @@ impl Store for Link {
         self.way()?;
         let settlement = self.store.settle_history(settling).await?;
         self.heard(settlement)
+    }
+
+    async fn plans_of(&self, starts: Range<Timestamp>) -> Result<Vec<PlanRow>, StoreError> {
+        self.way()?;
+        self.store.plans_of(starts).await
+    }
+
+    async fn series_mark(&self) -> Result<SeriesMark, StoreError> {
+        self.way()?;
+        self.store.series_mark().await
+    }
+
+    async fn write_series(&self, new: NewSeries<'_>) -> Result<Settlement, StoreError> {
+        self.way()?;
+        let settlement = self.store.write_series(new).await?;
+        self.heard(settlement)
+    }
+
+    async fn stream_series(
+        &self,
+        asked: SeriesAsked,
+        rows: Rows<SeriesRow>,
+    ) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.stream_series(asked, rows).await
     }
 
     async fn stream_history(

@@ -347,6 +347,7 @@ impl Replica {
                 report_age_max: REPORT_AGE_MAX,
                 grace: GRACE,
                 history: HISTORY,
+                steps: weir::settings::TimingSettings::STEPS,
                 retire_after: RETIRE_AFTER,
                 names: NAMES,
                 pace: RetentionPace::from(&*shared.clock, shared.served.load().plan()),

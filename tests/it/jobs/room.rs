@@ -72,6 +72,7 @@ async fn left<'k>(replica: &Replica, operations: &'k [Known]) -> Vec<&'k str> {
         report_age_max: HOUR,
         grace: Duration::ZERO,
         history: HOUR,
+        steps: weir::settings::TimingSettings::STEPS,
         retire_after: HOUR,
         names: LIMITS,
     };

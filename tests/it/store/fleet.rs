@@ -10,6 +10,11 @@ fn settings(interval_milliseconds: u64) -> FleetSettings {
         report_age_max: Duration::from_secs(3600),
         grace: None,
         history: Duration::from_secs(7200),
+        steps: weir::store::StepsKept {
+            ten_minutes: Duration::from_secs(200_000),
+            hours: Duration::from_secs(300_000),
+            days: Duration::from_secs(400_000),
+        },
         retire_after: Duration::from_secs(10_800),
         names: DictionaryLimits {
             services: 3,

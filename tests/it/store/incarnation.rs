@@ -118,6 +118,7 @@ pub async fn a_reader_further_back_than_is_remembered_reads_everything_again(fix
         final_names_before: nothing_is_old,
         observations_before: nothing_is_old,
         history_before: nothing_is_old,
+        series_before: weir::store::SeriesBefore::all(nothing_is_old),
         plan_bodies_before: nothing_is_old,
         agents_before: nothing_is_old,
         audit_before: nothing_is_old,

@@ -25,6 +25,7 @@ pub(super) fn before(instant: Timestamp) -> Retention {
         final_names_before: instant,
         observations_before: instant,
         history_before: instant,
+        series_before: weir::store::SeriesBefore::all(instant),
         plan_bodies_before: instant,
         agents_before: instant,
         audit_before: instant,

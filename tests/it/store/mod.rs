@@ -25,6 +25,7 @@ mod postgres_migrations;
 pub mod postgres_schema;
 mod postgres_tls;
 mod reports;
+mod series;
 mod sources;
 mod sqlite_alone;
 mod tokens;
@@ -97,7 +98,7 @@ impl Fixture {
 }
 
 /// Every table that is not a partition, referenced tables first.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 21] = [
     "service",
     "operation",
     "dictionary",
@@ -116,6 +117,9 @@ const TABLES: [&str; 18] = [
     "token",
     "audit",
     "replica",
+    "series_window",
+    "series",
+    "series_mark",
 ];
 
 impl Fixture {
@@ -300,6 +304,13 @@ on_both_backends! {
         history_is_settled_only_from_where_it_stands
         formats_are_written_as_the_operator_says
         a_schema_for_newer_programs_is_refused
+    }
+    series {
+        steps_come_back_whole_or_by_service
+        a_step_takes_the_place_of_all_that_there_was
+        history_is_summed_only_from_where_it_stands
+        old_steps_are_deleted_by_their_length
+        plans_are_found_by_their_windows
     }
     configuration {
         reading_writes_nothing

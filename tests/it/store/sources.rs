@@ -182,6 +182,7 @@ pub async fn a_state_goes_with_its_mark(fixture: &Fixture) {
     let retention = Retention {
         deltas_before: Timestamp(NINE),
         history_before: Timestamp(NINE),
+        series_before: weir::store::SeriesBefore::all(Timestamp(NINE)),
         plan_bodies_before: Timestamp(NINE),
         polls_before: Timestamp(NINE),
         final_names_before: Timestamp(NINE),

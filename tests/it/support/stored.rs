@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use weir::allocation::Timestamp;
-use weir::store::{BucketCounts, HistoryRow, Settlement, Settling, Store, StoreError};
+use weir::store::{
+    BucketCounts, HistoryRow, SeriesAsked, SeriesRow, Settlement, Settling, Store, StoreError,
+};
 
 use super::agents::Totals;
 use super::client::now;
@@ -21,6 +23,9 @@ pub trait ReadWhole {
 
     /// The history of all windows that start in the range.
     async fn read_history(&self, starts: Range<Timestamp>) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// The rows of series that are asked for.
+    async fn read_series(&self, asked: SeriesAsked) -> Result<Vec<SeriesRow>, StoreError>;
 
     /// Writes history from the currently settled instant on, with the current names.
     async fn settle(&self, rows: &[HistoryRow], until: Timestamp) -> Result<(), StoreError>;
@@ -41,6 +46,13 @@ impl<S: Store + ?Sized> ReadWhole for S {
         let (read, history) = tokio::join!(reading, all(read));
         read?;
         Ok(history)
+    }
+
+    async fn read_series(&self, asked: SeriesAsked) -> Result<Vec<SeriesRow>, StoreError> {
+        let (rows, read) = mpsc::channel(1);
+        let (read, series) = tokio::join!(self.stream_series(asked, rows), all(read));
+        read?;
+        Ok(series)
     }
 
     async fn settle(&self, rows: &[HistoryRow], until: Timestamp) -> Result<(), StoreError> {

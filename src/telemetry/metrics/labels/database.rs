@@ -55,6 +55,14 @@ labels! {
         SettleHistory = "settle_history",
         /// Reads history.
         ReadHistory = "read_history",
+        /// Lists the plans of windows.
+        PlansOf = "plans_of",
+        /// Asks up to where history is summed.
+        SeriesMark = "series_mark",
+        /// Writes sums of history.
+        WriteSeries = "write_series",
+        /// Reads sums of history.
+        ReadSeries = "read_series",
         /// Reads the settings that all replicas share.
         FleetSettings = "fleet_settings",
         /// Writes the settings that all replicas share.

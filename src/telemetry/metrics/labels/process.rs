@@ -17,6 +17,8 @@ labels! {
         Maintain = "maintain",
         /// Settles history.
         Settle = "settle",
+        /// Sums history into coarser steps.
+        Downsample = "downsample",
         /// Measures what changes of the configuration did.
         Measure = "measure",
     }

@@ -8,8 +8,8 @@ use weir::store::sqlite::SqliteStore;
 
 use super::whole::{self, REVISION, REVISIONS, WHOLE, preview_fails, rollback_fails};
 use super::{
-    Answer, DEADLINE, FORGET, Given, HISTORY, PARTS, POLLED, access, audit, controls, post, put,
-    rules,
+    Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, PARTS, POLLED, access,
+    audit, controls, post, put, rules,
 };
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
@@ -40,6 +40,7 @@ pub async fn without_the_database(given: &mut Given) {
     given.post(post(&app).json(&known), 503).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 503).await;
     given.get(&app, "/v1/pollers", "", 503).await;
+    series_fail(given, &app, 503).await;
     for path in POLLED {
         given.get(&app, path, "?service=checkout", 200).await;
     }
@@ -47,6 +48,16 @@ pub async fn without_the_database(given: &mut Given) {
     given.get(&app, "/readyz", "", 200).await;
     cluster.restart();
     app.stop().await;
+}
+
+/// Everything that reads steps of history fails.
+async fn series_fail(given: &mut Given, app: &TestApp, expected: u16) {
+    for path in [FLEET_HISTORY, GROUP_HISTORY, HISTORY] {
+        given.get(app, path, "", expected).await;
+    }
+    given
+        .get(app, "/v1/services", "?sparkline=24h", expected)
+        .await;
 }
 
 /// Everything about tokens fails.
@@ -92,6 +103,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
         ("plan", "window_end_ms"),
         ("replica", "host"),
         ("observation", "payload"),
+        ("series_mark", "until_ms"),
     ] {
         let statement = format!("alter table {table} rename column {column} to away");
         let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
@@ -114,6 +126,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
     given.post(post(&app).json(&known), 500).await;
     given.get(&app, HISTORY, "?operation=POST+/cart", 500).await;
     given.get(&app, "/v1/pollers", "", 500).await;
+    series_fail(given, &app, 500).await;
     app.stop().await;
 }
 

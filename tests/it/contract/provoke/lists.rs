@@ -1,7 +1,10 @@
 //! Services, operations, agents and history: whole, page by page, and asked for wrongly.
 
-use super::{Answer, FORGET, Given, HISTORY, OPERATIONS, SERVICE};
+use super::{
+    Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, OPERATIONS, SERVICE,
+};
 use crate::support::app::TestApp;
+use crate::support::process::eventually;
 
 pub async fn pages(given: &mut Given, app: &TestApp) {
     for (path, list, first) in [
@@ -72,7 +75,6 @@ pub async fn history(given: &mut Given, app: &TestApp) {
     let early = given.get(app, HISTORY, early, 200).await;
     assert_eq!(points(early), 0, "start and end are looked at");
     for (query, field) in [
-        ("", "operation"),
         ("?operation=GET+/&start=now", "start"),
         ("?operation=GET+/&end=now", "end"),
         ("?operation=GET+/&after=now", "after"),
@@ -91,6 +93,44 @@ pub async fn history(given: &mut Given, app: &TestApp) {
     for end in ["-262143-01-01T00:00:00Z", "%2B262142-12-31T23:59:59Z"] {
         let query = format!("?operation=GET+/&end={end}");
         given.get(app, HISTORY, &query, 200).await;
+    }
+}
+
+/// The history of the fleet, a group and a service, and small charts of it.
+pub async fn steps(given: &mut Given, app: &TestApp) {
+    eventually(DEADLINE, "something is summed", async || {
+        let (_, fleet) = app.admin_get(FLEET_HISTORY).await;
+        let points = fleet["points"].as_array()?;
+        points.iter().any(|of| of["offered"].is_u64()).then_some(())
+    })
+    .await;
+    given.get(app, GROUP_HISTORY, "", 404).await;
+    let url = format!("{}/v1/configuration", app.admin);
+    let group = serde_json::json!({ "groups": { "tier-1": {} } });
+    let put = app.client.put(url).header("If-Match", "*").json(&group);
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    for path in [FLEET_HISTORY, GROUP_HISTORY, HISTORY] {
+        let whole = given.get(app, path, "", 200).await.json();
+        assert!(!whole["points"].as_array().unwrap().is_empty(), "{whole}");
+        let early = "?start=2020-01-01T00:00:00Z&end=2020-01-02T00:00:00Z&step=1h&points=24";
+        let early = given.get(app, path, early, 200).await.json();
+        assert_eq!(early["points"].as_array().unwrap().len(), 24, "{early}");
+        assert_eq!(early["points"][0]["seconds"], 0.0, "{early}");
+        for (query, field) in [
+            ("?start=now", "start"),
+            ("?end=now", "end"),
+            ("?step=1", "step"),
+            ("?points=1001", "points"),
+        ] {
+            let refused = given.get(app, path, query, 400).await.json();
+            assert_eq!(refused["field"], field);
+        }
+    }
+    let list = "/v1/services";
+    let page = given.get(app, list, "?sparkline=24h", 200).await.json();
+    assert!(page["services"][0]["sparkline"].is_object(), "{page}");
+    for wrong in ["?sparkline=0s", "?sparkline=1d&limit=501"] {
+        given.get(app, list, wrong, 400).await;
     }
 }
 

@@ -1,0 +1,277 @@
+//! Reads the steps of a range, from coarse ones where all windows are in them to windows where they are not yet.
+//!
+//! Rows are read one at a time, on another thread than the one that answers probes; the time of an answer is bounded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::Admin;
+use super::super::history::late;
+use super::asked::Steps;
+use crate::allocation::{ServiceId, Timestamp};
+use crate::http::problem::Problem;
+use crate::names::Names;
+use crate::store::{
+    Covered, SeriesAsked, SeriesKey, SeriesOf, SeriesPart, SeriesRow, SeriesStep, StoreError, Sums,
+    series_codec,
+};
+use crate::telemetry::logging::chain;
+use crate::telemetry::seldom::log_seldom;
+
+/// How long one answer may take.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Rows that may wait to be decoded.
+const ROWS_AHEAD: usize = 8;
+
+const DAY: i64 = 24 * 3_600_000;
+
+/// Whose steps are asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Whose {
+    Fleet,
+    Group(String),
+    Services(Vec<String>),
+}
+
+/// The steps that were found.
+pub(super) struct Found {
+    pub steps: Steps,
+    pub covered: Vec<Covered>,
+    /// Of each that was asked for, in the order given. None of one that is in no step.
+    pub sums: Vec<Option<Vec<Sums>>>,
+    /// Windows and rows that could not be read.
+    pub unreadable: u64,
+    /// All windows that start before this are settled.
+    pub settled_until: Option<Timestamp>,
+}
+
+/// Reads steps.
+pub(super) async fn read(admin: &Admin, whose: Whose, steps: Steps) -> Result<Found, Problem> {
+    let numbers = Numbers::of(&admin.dictionary.names(), &whose);
+    let reading = answer(admin.clone(), whose.clone(), numbers.clone(), steps);
+    // Dropping this handle aborts the reading: a client that disconnects ends it.
+    let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
+    let found = reading.await.map_err(|error| {
+        log_seldom!(error, error = chain(&error), "series could not be read");
+        Problem::Internal
+    })??;
+    // Rows of windows hold numbers. If the database went back in time, they may be other services'.
+    admin.dictionary.refresh().await?;
+    if Numbers::of(&admin.dictionary.names(), &whose).differs(&numbers) {
+        return Err(late("the names in the database have changed; ask again"));
+    }
+    Ok(found)
+}
+
+/// The numbers of the services that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Numbers(Vec<Option<ServiceId>>);
+
+impl Numbers {
+    fn of(names: &Names, whose: &Whose) -> Self {
+        let Whose::Services(services) = whose else {
+            return Self(Vec::new());
+        };
+        let services = services.iter();
+        Self(services.map(|of| names.find_service(of)).collect())
+    }
+
+    /// Whether a number that was read by means another service now.
+    fn differs(&self, read_by: &Self) -> bool {
+        let mut both = self.0.iter().zip(&read_by.0);
+        both.any(|(now, then)| then.is_some() && now.is_some() && now != then)
+    }
+}
+
+async fn answer(
+    admin: Admin,
+    whose: Whose,
+    numbers: Numbers,
+    steps: Steps,
+) -> Result<Found, Problem> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let turn = Arc::clone(&admin.histories).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout_at(deadline, turn).await else {
+        return Err(late("too many requests read history"));
+    };
+    let until = admin.store.series_mark().await?.until;
+    let asked = asked(&whose, &numbers, steps, until);
+    let (rows, read) = mpsc::channel(ROWS_AHEAD);
+    let gathering = Gathering::new(&whose, &numbers, steps);
+    let gathered = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        gathering.all(read)
+    });
+    let reading = async move {
+        for asked in asked {
+            admin.store.stream_series(asked, rows.clone()).await?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    let outcome = tokio::time::timeout_at(deadline, reading).await;
+    let mut found = gathered.await.map_err(|error| {
+        log_seldom!(error, error = chain(&error), "series could not be decoded");
+        Problem::Internal
+    })?;
+    outcome.map_err(|_| late("history could not be read in time"))??;
+    found.settled_until = until;
+    Ok(found)
+}
+
+/// What is read: coarse steps as far as all windows are in them, then finer ones.
+fn asked(
+    whose: &Whose,
+    numbers: &Numbers,
+    steps: Steps,
+    until: Option<Timestamp>,
+) -> Vec<SeriesAsked> {
+    // A day is written with the hour that follows it.
+    let settled = until.unwrap_or(Timestamp(i64::MIN));
+    let day = Timestamp(
+        settled
+            .0
+            .saturating_sub(1)
+            .div_euclid(DAY)
+            .saturating_mul(DAY),
+    );
+    let finer: &[(SeriesStep, Timestamp)] = match steps.base {
+        SeriesStep::Window => &[],
+        SeriesStep::TenMinutes => &[(SeriesStep::TenMinutes, settled)],
+        SeriesStep::Hour => &[(SeriesStep::Hour, day), (SeriesStep::TenMinutes, settled)],
+        SeriesStep::Day => &[(SeriesStep::Day, day), (SeriesStep::TenMinutes, settled)],
+    };
+    let mut asked = Vec::new();
+    let mut from = steps.origin;
+    for (step, until) in finer
+        .iter()
+        .copied()
+        .chain([(SeriesStep::Window, steps.end())])
+    {
+        let until = until.min(steps.end());
+        if from >= until {
+            continue;
+        }
+        // A row may begin before the range.
+        let row = step.row_milliseconds().max(1);
+        let first = Timestamp(from.0.div_euclid(row).saturating_mul(row));
+        let of = |of| SeriesAsked {
+            step,
+            from: first,
+            until,
+            of,
+        };
+        asked.extend(parts(whose, numbers, step).into_iter().map(of));
+        from = until;
+    }
+    asked
+}
+
+/// Which parts are read.
+fn parts(whose: &Whose, numbers: &Numbers, step: SeriesStep) -> Vec<SeriesOf> {
+    match whose {
+        Whose::Services(services) => match (&services[..], &numbers.0[..], step) {
+            ([_], [Some(number)], SeriesStep::Window) => {
+                vec![SeriesOf::Service(SeriesKey::Number(*number).hash())]
+            }
+            // It has no number any more, so it is in no window.
+            ([], ..) | ([_], [None], SeriesStep::Window) => vec![SeriesOf::Fleet],
+            ([name], ..) => vec![SeriesOf::Service(SeriesKey::Name(name.clone()).hash())],
+            _ => vec![SeriesOf::All],
+        },
+        _ => vec![SeriesOf::Fleet],
+    }
+}
+
+/// Sums rows as they come.
+struct Gathering {
+    steps: Steps,
+    /// The place of each key that is asked for in the rows of services.
+    services: HashMap<SeriesKey, usize>,
+    /// The key that is asked for in the rows of the fleet.
+    fleet: Option<SeriesKey>,
+    found: Found,
+}
+
+impl Gathering {
+    fn new(whose: &Whose, numbers: &Numbers, steps: Steps) -> Self {
+        let mut services = HashMap::new();
+        let (mut fleet, mut asked) = (None, 1);
+        match whose {
+            Whose::Fleet => fleet = Some(SeriesKey::Name(String::new())),
+            Whose::Group(group) => fleet = Some(SeriesKey::Name(group.clone())),
+            Whose::Services(names) => {
+                asked = names.len();
+                for (place, (name, number)) in names.iter().zip(&numbers.0).enumerate() {
+                    services.insert(SeriesKey::Name(name.clone()), place);
+                    if let Some(number) = number {
+                        services.insert(SeriesKey::Number(*number), place);
+                    }
+                }
+            }
+        }
+        Self {
+            steps,
+            services,
+            fleet,
+            found: Found {
+                steps,
+                covered: vec![Covered::default(); steps.count],
+                sums: vec![None; asked],
+                unreadable: 0,
+                settled_until: None,
+            },
+        }
+    }
+
+    fn all(mut self, mut rows: mpsc::Receiver<SeriesRow>) -> Found {
+        while let Some(row) = rows.blocking_recv() {
+            self.add(&row);
+        }
+        let unreadable = self.found.covered.iter().map(|covered| covered.unreadable);
+        self.found.unreadable += unreadable.sum::<u64>();
+        self.found
+    }
+
+    fn add(&mut self, row: &SeriesRow) {
+        let block = match series_codec::decode(&row.payload) {
+            Ok(block) => block,
+            Err(error) => {
+                self.found.unreadable += 1;
+                log_seldom!(
+                    error,
+                    error = chain(&error),
+                    start_ms = row.window.start.0,
+                    "sums of history cannot be read"
+                );
+                return;
+            }
+        };
+        let length = row.step.milliseconds();
+        let at = |step: usize| Timestamp(row.window.start.0.saturating_add(length * step as i64));
+        for (step, covered) in block.covered.iter().enumerate() {
+            if let Some(place) = self.steps.place(at(step)) {
+                self.found.covered[place].add(covered);
+            }
+        }
+        for (key, sums) in &block.entries {
+            let of = match row.part {
+                SeriesPart::FLEET => (self.fleet.as_ref() == Some(key)).then_some(0),
+                _ => self.services.get(key).copied(),
+            };
+            let Some(of) = of else { continue };
+            let all = &mut self.found.sums[of];
+            let all = all.get_or_insert_with(|| vec![Sums::default(); self.steps.count]);
+            for (step, sums) in sums.iter().enumerate() {
+                if let Some(place) = self.steps.place(at(step)) {
+                    all[place].add(sums);
+                }
+            }
+        }
+    }
+}
