@@ -76,13 +76,15 @@ impl Measured {
         let postgres = postmaster(&cluster);
         let weir = WeirProcess::command()
             .flag("--interval", "60s")
+            // While bodies are decoded alone, connections are idle, on a busy machine for many seconds.
+            .flag("--idle-timeout", "2m")
             .flag("--database-url", cluster.url("postgres"))
             .start()
             .await;
         let address = weir.sdk_url().trim_start_matches("http://");
         let mut fleet = Vec::new();
         for number in 0..processes {
-            fleet.push(Process::start(export(number), address).await);
+            fleet.push(Process::start(export(number), address));
         }
         let bodies: Vec<Vec<u8>> = fleet.iter().map(|of| of.export.encode_to_vec()).collect();
         // The first exports of a process add its names and its state.
@@ -173,33 +175,40 @@ async fn load<B: Body>(fleet: Vec<Process<B>>, seconds: u64) -> Vec<Process<B>> 
 /// A process that is instrumented.
 struct Process<B> {
     export: B,
-    stream: TcpStream,
+    address: String,
+    /// From the first export on: Weir closes a connection that asks nothing for five seconds.
+    stream: Option<TcpStream>,
     acknowledged: u64,
 }
 
 impl<B: Body> Process<B> {
-    async fn start(mut export: B, address: &str) -> Self {
+    fn start(mut export: B, address: &str) -> Self {
         export.advance(now_ns(), 0);
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
         Self {
             export,
-            stream,
+            address: address.to_owned(),
+            stream: None,
             acknowledged: 0,
         }
     }
 
     async fn work(mut self, until: Instant) -> Self {
         let mut answer = [0; 1024];
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => TcpStream::connect(&self.address).await.unwrap(),
+        };
+        stream.set_nodelay(true).unwrap();
         while Instant::now() < until {
             self.export.advance(now_ns(), 1 + self.acknowledged);
             let request = request(&self.export);
-            self.stream.write_all(&request).await.unwrap();
-            let read = self.stream.read(&mut answer).await.unwrap();
+            stream.write_all(&request).await.unwrap();
+            let read = stream.read(&mut answer).await.unwrap();
             let text = String::from_utf8_lossy(&answer[..read]);
             assert!(text.starts_with("HTTP/1.1 200"), "{text}");
             self.acknowledged += 1;
         }
+        self.stream = Some(stream);
         self
     }
 }

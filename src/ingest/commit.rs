@@ -15,6 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::desk::{Answers, Desk, Said, Waiter};
 use super::{COMMIT_TIME_LIMIT, ReportLimits};
 use crate::store::{Admission, BucketCounts, ResolvedReport, Store, StoreError};
 use crate::telemetry::logging::chain;
@@ -68,7 +69,8 @@ pub enum CommitError {
 struct Waiting {
     report: ResolvedReport,
     counts: usize,
-    answer: oneshot::Sender<Result<Committed, CommitError>>,
+    answer: oneshot::Sender<Said>,
+    desk: Arc<Desk>,
     _room: OwnedSemaphorePermit,
     _counted: WaitingGauge,
 }
@@ -145,11 +147,14 @@ impl Committer {
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(permits)
             .map_err(|_| CommitError::Overloaded)?;
+        // Lives longer than the receiver, which is dropped as soon as it is not waited for any more.
+        let waiter = Waiter::here();
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             report,
             counts,
             answer,
+            desk: waiter.desk(),
             _room: room,
             _counted: WaitingGauge::new(&self.metrics.reports_waiting),
         };
@@ -240,7 +245,8 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
     let mut answers = Vec::with_capacity(group.len());
     for waiting in group {
         reports.push(waiting.report);
-        answers.push((waiting.answer, (waiting._room, waiting._counted)));
+        let place = (waiting._room, waiting._counted);
+        answers.push((waiting.desk, waiting.answer, place));
     }
     let started = Instant::now();
     let committed = tokio::time::timeout(COMMIT_TIME_LIMIT, store.commit_reports(&reports)).await;
@@ -267,8 +273,9 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
             Err(CommitError::Late)
         }
     };
-    let answers = answers.into_iter().zip(reports);
-    for (index, ((answer, _place), report)) in answers.enumerate() {
+    let waiting = answers.into_iter().zip(reports);
+    let mut answers = Answers::default();
+    for (index, ((desk, answer, _place), report)) in waiting.enumerate() {
         let said = match &outcome {
             Ok(admissions) => match admissions.get(index) {
                 Some(Admission::OtherNames) => Ok(Committed::OtherNames(report)),
@@ -277,9 +284,9 @@ async fn commit(store: Arc<dyn Store>, metrics: Arc<Metrics>, group: Vec<Waiting
             },
             Err(error) => Err(error.clone()),
         };
-        // If the agent has disconnected, it will send the report again.
-        let _ = answer.send(said);
+        answers.add(desk, answer, said);
     }
+    answers.leave();
 }
 
 /// The outcome of a group commit for the metrics.

@@ -7,6 +7,7 @@
 mod amendments;
 mod buckets;
 mod commit;
+mod desk;
 mod export;
 mod head;
 mod instances;

@@ -32,6 +32,7 @@ use super::connection::{Connection, TimeLimits};
 use super::hosts::AllowedHosts;
 use super::http2::{Calls, Http2};
 use super::places::{Place, Places};
+use super::plain::Plain;
 use super::stream::Stream;
 use super::tls::Tls;
 use crate::http::problem::not_found;
@@ -271,7 +272,7 @@ fn opened(
     async move {
         let stream = match tls {
             Some(tls) => tls.accept(io, &place).await?,
-            None => Stream::Plain(io),
+            None => Stream::Plain(Plain::new(io)),
         };
         Ok((stream, place))
     }

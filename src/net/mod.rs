@@ -9,5 +9,6 @@ pub mod hosts;
 pub mod http2;
 pub mod listener;
 mod places;
+mod plain;
 mod stream;
 pub mod tls;

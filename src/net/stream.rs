@@ -8,18 +8,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::plain::Plain;
+
 /// A connection's bytes.
 pub(super) enum Stream {
-    Plain(TcpStream),
+    Plain(Plain),
     /// After its handshake. Boxed, because it is ten times as large as a plain one.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Calls a method of whichever stream it is.
-macro_rules! on {
+/// Writes to whichever stream it is.
+macro_rules! write {
     ($stream:expr, $io:ident => $call:expr) => {
-        match $stream {
-            Stream::Plain($io) => $call,
+        match $stream.get_mut() {
+            Stream::Plain(Plain { io: $io, .. }) => $call,
             Stream::Tls($io) => $call,
         }
     };
@@ -30,7 +32,7 @@ impl Stream {
     /// sent before. If this fails, answers are slower.
     pub fn send_at_once(&self) {
         let io = match self {
-            Self::Plain(io) => io,
+            Self::Plain(plain) => &plain.io,
             Self::Tls(io) => io.get_ref().0,
         };
         let _ = io.set_nodelay(true);
@@ -43,7 +45,10 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on!(self.get_mut(), io => Pin::new(io).poll_read(context, buffer))
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_read(context, buffer),
+            Self::Tls(io) => Pin::new(io).poll_read(context, buffer),
+        }
     }
 }
 
@@ -53,7 +58,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        on!(self.get_mut(), io => Pin::new(io).poll_write(context, bytes))
+        write!(self, io => Pin::new(io).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -61,18 +66,21 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on!(self.get_mut(), io => Pin::new(io).poll_write_vectored(context, pieces))
+        write!(self, io => Pin::new(io).poll_write_vectored(context, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
-        on!(self, io => io.is_write_vectored())
+        match self {
+            Self::Plain(plain) => plain.io.is_write_vectored(),
+            Self::Tls(io) => io.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self.get_mut(), io => Pin::new(io).poll_flush(context))
+        write!(self, io => Pin::new(io).poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self.get_mut(), io => Pin::new(io).poll_shutdown(context))
+        write!(self, io => Pin::new(io).poll_shutdown(context))
     }
 }
