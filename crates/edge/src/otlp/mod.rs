@@ -11,8 +11,8 @@ mod walk;
 pub(crate) mod wire;
 pub mod write;
 
-pub(crate) use self::walk::attribute;
 pub use self::walk::{Context, Export, Kind, Span};
+pub(crate) use self::walk::{attribute, span as read_span};
 pub use self::wire::Unreadable;
 
 /// The result of reading bytes.

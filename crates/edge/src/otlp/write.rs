@@ -36,14 +36,14 @@ impl Writer {
         }
     }
 
-    /// Adds a span to the context that [`end`](Self::end) will write. With a threshold of [`Threshold::ALL`], and no
-    /// other said before, its trace state stays as it is: nobody has left anything out.
-    pub fn span(&mut self, raw: &[u8], trace_state: &[u8], threshold: Threshold) {
+    /// Adds a span to the context that [`end`](Self::end) will write. Without a threshold its trace state stays as it
+    /// is: nobody here decided about it.
+    pub fn span(&mut self, raw: &[u8], trace_state: &[u8], threshold: Option<Threshold>) {
         self.spans_total += 1;
-        if threshold == Threshold::ALL {
+        let Some(threshold) = threshold else {
             put_bytes(&mut self.spans, INSIDE, raw);
             return;
-        }
+        };
         let said = at_least(trace_state, threshold);
         self.span.clear();
         for field in Fields::of(raw).map_while(Result::ok) {
