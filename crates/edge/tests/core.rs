@@ -59,10 +59,14 @@ fn balances(figures: &Figures) {
 }
 
 fn taken(core: &mut Core) -> Vec<Span> {
-    let (body, count) = core.take_output();
-    let spans = spans(&body);
-    assert_eq!(spans.len(), count);
-    spans
+    let requests = core.take_output().into_iter();
+    requests
+        .flat_map(|written| {
+            let spans = spans(&written.request);
+            assert_eq!(spans.len(), written.spans);
+            spans
+        })
+        .collect()
 }
 
 fn randomness(trace: u64) -> Randomness {

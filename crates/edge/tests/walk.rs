@@ -130,7 +130,12 @@ fn rewritten(export: &Export<'_>, threshold: Option<Threshold>) -> ExportTraceSe
             context.scope.iter().copied(),
         );
     }
-    ExportTraceServiceRequest::decode(writer.take().0.as_slice()).unwrap()
+    writer.cut(0);
+    let written = writer
+        .take()
+        .pop()
+        .map_or(Vec::new(), |written| written.request);
+    ExportTraceServiceRequest::decode(written.as_slice()).unwrap()
 }
 
 proptest! {

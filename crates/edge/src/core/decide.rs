@@ -192,6 +192,10 @@ impl Core {
                 let raw = self.segments.record(one.place).raw;
                 let trace_state = read_span(raw).map_or(&b""[..], |span| span.trace_state);
                 self.writer.span(raw, trace_state, one.threshold);
+                if self.writer.is_long() {
+                    let (resource, scope) = self.segments.context(one.context);
+                    self.writer.end([resource], [scope]);
+                }
             }
             let (resource, scope) = self.segments.context(group[0].context);
             self.writer.end([resource], [scope]);

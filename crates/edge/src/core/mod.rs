@@ -27,7 +27,7 @@ use self::segments::{Owner, Place, Segments};
 pub use self::span_metrics::{BOUNDS_SECONDS, SpanMetrics};
 use self::table::{Root, Table, Trace};
 use crate::otlp::trace_state::{Said, Threshold};
-use crate::otlp::write::{Told, Writer};
+use crate::otlp::write::{Told, Writer, Written};
 use crate::otlp::{Context, Export, Kind, Span, check};
 use crate::plan::{Class, Governed, Plan};
 
@@ -318,9 +318,9 @@ impl Core {
         self.relief.follow(filled, now_ms);
     }
 
-    /// The kept spans that were written since this was last asked, as an `ExportTraceServiceRequest`, and how many
-    /// there are.
-    pub fn take_output(&mut self) -> (Vec<u8>, usize) {
+    /// The kept spans that were written since this was last asked: requests of some 512 KiB.
+    pub fn take_output(&mut self) -> Vec<Written> {
+        self.writer.cut(0);
         self.writer.take()
     }
 

@@ -24,6 +24,19 @@ pub struct Writer {
     spans: Vec<u8>,
     span: Vec<u8>,
     spans_total: usize,
+    requests: Vec<Written>,
+}
+
+/// A request of this size is ended: readers of gRPC take 4 MiB by default, and a span may have 512 KiB.
+const REQUEST_BYTES: usize = 512 << 10;
+
+/// An `ExportTraceServiceRequest` of kept spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its bytes.
+    pub request: Vec<u8>,
+    /// How many spans it has.
+    pub spans: usize,
 }
 
 impl Writer {
@@ -87,26 +100,28 @@ impl Writer {
         }
         self.written.extend_from_slice(&self.spans);
         self.spans.clear();
+        self.cut(REQUEST_BYTES);
     }
 
-    /// Bytes that were written so far.
+    /// Whether the spans that were added are enough for a request of their own.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.written.len()
+    pub fn is_long(&self) -> bool {
+        self.spans.len() >= REQUEST_BYTES
     }
 
-    /// Whether nothing was written.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.written.is_empty()
+    /// Ends the request if it has more than so many bytes.
+    pub fn cut(&mut self, more_than: usize) {
+        if self.written.len() > more_than {
+            self.requests.push(Written {
+                request: std::mem::take(&mut self.written),
+                spans: std::mem::take(&mut self.spans_total),
+            });
+        }
     }
 
-    /// What was written, and how many spans there are in it; begins anew.
-    pub fn take(&mut self) -> (Vec<u8>, usize) {
-        (
-            std::mem::take(&mut self.written),
-            std::mem::take(&mut self.spans_total),
-        )
+    /// The requests that were ended.
+    pub fn take(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.requests)
     }
 }
 
