@@ -5,13 +5,13 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
 # Dependencies first, with an empty program in Weir's place: this layer stays until they change.
-# The image is the server and the commands that speak to it; `weir simulate`, `replay` and `demo` are left out.
+# The image is the server, the edge and the commands that speak to the server; `weir simulate`, `replay` and `demo` are left out.
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \
-    && cargo build --release --locked --no-default-features --features operate --bin weir \
+    && cargo build --release --locked --no-default-features --features edge,operate --bin weir \
     && rm -rf src
 
 # cargo goes by time stamps, and the copied files may be older than the empty program.
@@ -20,7 +20,7 @@ COPY migrations migrations
 COPY proto proto
 COPY src src
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --no-default-features --features operate --bin weir
+    && cargo build --release --locked --no-default-features --features edge,operate --bin weir
 
 # What the volume begins as: the program's own, for nobody else.
 RUN install --directory --mode=0700 --owner=10001 --group=10001 /data

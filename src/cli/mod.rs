@@ -2,6 +2,8 @@
 
 #[cfg(feature = "simulate")]
 pub mod demo;
+#[cfg(feature = "edge")]
+mod edge;
 mod health;
 mod migrate;
 #[cfg(feature = "operate")]
@@ -32,6 +34,9 @@ pub struct Cli {
 enum Command {
     /// Run the service: take reports, compute plans, serve sampling strategies
     Serve(crate::settings::Settings),
+    /// Run the edge: take spans in OTLP, decide about whole traces, send on what is kept
+    #[cfg(feature = "edge")]
+    Edge(edge::EdgeArgs),
     /// Play recorded traffic against a running Weir and judge what the fleet sampled
     #[cfg(feature = "simulate")]
     Replay(replay::ReplayArgs),
@@ -57,6 +62,8 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(settings) => serve::run(settings),
+        #[cfg(feature = "edge")]
+        Command::Edge(args) => edge::run(args),
         #[cfg(feature = "simulate")]
         Command::Replay(args) => block_on(replay::run(args)),
         #[cfg(feature = "simulate")]

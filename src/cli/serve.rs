@@ -73,7 +73,7 @@ async fn serve(settings: Settings) -> ExitCode {
 }
 
 /// Returns when SIGTERM or SIGINT comes.
-async fn asked_to_stop() {
+pub(super) async fn asked_to_stop() {
     let (terminate, interrupt) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),

@@ -19,6 +19,7 @@ mod crash;
 mod dashboard;
 mod deployment;
 mod dry_run;
+mod edge;
 mod encoded;
 mod explanation;
 mod fleet;

@@ -77,7 +77,7 @@ pub struct Settings {
     #[arg(
         long,
         env = "WEIR_EDGE_ADMIN_LISTEN",
-        default_value = "127.0.0.1:8779",
+        default_value = "127.0.0.1:8780",
         value_name = "ADDRESS",
         value_parser = address
     )]
