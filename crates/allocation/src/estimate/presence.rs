@@ -68,6 +68,17 @@ impl Presence {
         probability.clamp(LEAST, 1.0)
     }
 
+    /// The probability to wake up after a window in which it woke up, and had been without traffic before, with these
+    /// probabilities. Its inverse is the mean silence, and learns by wake-ups, however far apart they are: of
+    /// something that comes every few hours, the last ten windows say nothing.
+    ///
+    /// # Source
+    /// The mean of a hazard under a gamma prior, whose shape 1 / [`Tuning::waking`] is kept.
+    fn woken(self, woke: f64, was_off: f64, tuning: &Tuning) -> f64 {
+        let silence = 1.0 / self.wake.max(LEAST) + tuning.waking * was_off;
+        ((1.0 + tuning.waking * woke) / silence).min(1.0)
+    }
+
     /// Follows a window: one that would be empty with probability `empty` if the operation had traffic, or one
     /// with requests (`empty` absent).
     ///
@@ -89,7 +100,7 @@ impl Presence {
         Self {
             present: ((on_on + off_on) / all).clamp(0.0, 1.0),
             stay: self.stay + tuning.learning * (on_on / all - self.stay * was_on),
-            wake: self.wake + tuning.learning * (off_on / all - self.wake * was_off),
+            wake: self.woken(off_on / all, was_off, tuning),
         }
     }
 }
@@ -123,6 +134,16 @@ mod tests {
         let often_empty = Some(0.8);
         assert!(after(&[often_empty; 5]).present > 0.9);
         assert!(after(&[often_empty; 60]).present < 0.3);
+    }
+
+    #[test]
+    fn one_that_comes_seldom_is_still_expected_after_a_silence_like_those_before() {
+        let mut presence = Presence::new(1.0, &Tuning::DEFAULT);
+        for window in 0..2000 {
+            presence = presence.after((window % 100 != 0).then_some(1e-9), &Tuning::DEFAULT);
+        }
+        let expected = presence.expected();
+        assert!((0.002..0.02).contains(&expected), "{expected}");
     }
 
     #[test]

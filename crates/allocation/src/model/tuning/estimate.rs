@@ -65,8 +65,11 @@ constants! {
 
     /// Whether an operation has traffic at all.
     Presence {
-        /// The part by which one window moves the probabilities of staying and waking: over about ten windows.
+        /// The part by which one window moves the probability of staying: over about ten windows.
         learning: f64 = 0.1,
+        /// The part by which one wake-up moves the probability of waking up: over about three silences. With more, one
+        /// short pause counts for many long ones; with less, a new rhythm is learned late.
+        waking: f64 = 0.3,
         /// The probability of waking up before any wake-up has been seen: an operation that was always on and
         /// falls silent has more likely been renamed or switched off than paused.
         wake: f64 = 0.02,
