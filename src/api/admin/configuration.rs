@@ -81,6 +81,9 @@ pub(super) async fn write(
             .check(&origins, &held, &configuration, &writer)?;
         let after = origins.known.after(&held, &configuration, &writer);
         if is_known && configuration == held {
+            if condition.is_dry_run() {
+                return Ok((configuration, revision));
+            }
             match origins::take_over(admin, &revision, &origins, &after).await? {
                 true => return Ok((configuration, revision)),
                 false => continue,

@@ -254,7 +254,7 @@ async fn steps_know_the_budget_and_the_groups_of_their_time() {
     let from = store.create_configuration(&first, now).await.unwrap();
     let document = r#"{"groups": {"tier-1": {"cap_traces_per_second": 3.0}},
         "services": {"shop": {"group": "tier-1"}}}"#;
-    let written = store.write_configuration(from.revision, document, "test", now, None);
+    let written = store.write_configuration(from.revision, document, "test", now, None, None);
     let ConfigurationWrite::Written(revision) = written.await.unwrap() else {
         panic!("nobody else writes");
     };

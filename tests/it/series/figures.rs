@@ -39,6 +39,8 @@ async fn replica(store: Arc<dyn Store>, operations: u32) -> (JobContext, Cancell
         leadership: Leadership::new(clock),
         publishing: Arc::default(),
         readability: Default::default(),
+        observed: Arc::default(),
+        costs: Arc::default(),
         interval,
         metrics: Arc::default(),
         store,
