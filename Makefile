@@ -85,6 +85,7 @@ arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=s
 
 otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
+	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --package weir-edge --test json -- --ignored
 
 # Some minutes for each recording.
 audit-figures: ## Compares what changes were expected to do with what they did, on the recordings in RECORDINGS=folder

@@ -181,11 +181,7 @@ mod tests {
             next(spans(20.0, 0.01));
         }
         assert_eq!(next(spans(20.0, 0.01)), (20.0, CostSource::Measured));
-        assert_eq!(
-            next(spans(20.3, 0.0)).0,
-            20.0,
-            "too little to begin anew for"
-        );
+        assert_eq!(next(spans(20.3, 0.0)).0, 20.0, "too little to follow");
         assert_eq!(next(spans(21.0, 0.04)).0, 20.0, "it may be chance");
         assert_eq!(next(spans(21.0, 0.01)).0, 21.0);
         assert_eq!(next(spans(99.0, 0.3)), (21.0, CostSource::Held));

@@ -20,7 +20,7 @@ const COVERAGE_LEAST: f64 = 0.9;
 /// And if its standard error is at most this part of it.
 const ERROR_MOST: f64 = 0.05;
 
-/// And if at least so many windows had something: the error is judged by how they scatter.
+/// And if at least this many windows had something: the error is judged by how they scatter.
 const WINDOWS_LEAST: usize = 10;
 
 /// A mean over sampled traces or spans.

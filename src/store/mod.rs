@@ -299,7 +299,7 @@ pub trait Store: Send + Sync + 'static {
     /// revision, that of the newest one before.
     async fn origins(&self, revision: u64) -> Result<StoredOrigins, StoreError>;
 
-    /// Says anew who wrote the objects of the newest revision, which stays as it is. Whether it still is the newest
+    /// Replaces who wrote the objects of the newest revision, which stays as it is. Whether it still is the newest
     /// and nobody did so since `held` was read.
     async fn write_origins(
         &self,

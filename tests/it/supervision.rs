@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 use weir::store::sqlite::SqliteStore;
 
-use crate::generated::database::Link;
 use crate::generated::faults::Faults;
+use crate::generated::link::Link;
 use crate::support::app::{TestApp, config, report};
 use crate::support::process::eventually;
 use crate::support::scrape::Scrape;

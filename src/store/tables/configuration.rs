@@ -169,7 +169,7 @@ pub async fn origins<B: Backend>(backend: &B, number: u64) -> Result<StoredOrigi
     })
 }
 
-/// Says anew who wrote the objects of the newest revision.
+/// Replaces who wrote the objects of the newest revision.
 pub async fn write_origins<B: Backend>(
     backend: &B,
     number: u64,

@@ -1,8 +1,6 @@
 //! The database as each replica reaches it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,80 +9,21 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use weir::access::Token;
 use weir::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
-use weir::store::sqlite::SqliteStore;
 use weir::store::{
-    Admission, AuditAsked, AuditEntry, BucketCounts, Claim, ConfigurationRevision,
-    ConfigurationWrite, DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings,
-    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement,
-    PlanMark, PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
-    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked,
-    SeriesMark, SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
-    StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica,
-    TokenCreation, TokensMark, WriteFormat,
+    Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
+    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark, PlanRow,
+    PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations,
+    ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked, SeriesMark,
+    SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames,
+    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
+    TokensMark, WriteFormat,
 };
 
-use super::faults::Faults;
-use super::ledger::{Ledger, Published};
+use super::ledger::Published;
+use super::link::Link;
 use super::operations::Point;
 use crate::support::stored::ReadWhole;
-
-/// The connection of one replica to the database.
-#[derive(Clone)]
-pub struct Link {
-    /// The replica's number.
-    pub of: usize,
-    pub store: Arc<SqliteStore>,
-    pub faults: Arc<Faults>,
-    pub database_away: Arc<AtomicBool>,
-    pub ledger: Arc<Ledger>,
-    /// What the replica read last for a plan, which is its input.
-    pub read: Arc<Mutex<Read>>,
-}
-
-#[derive(Default, Clone)]
-pub struct Read {
-    deltas: Vec<BucketCounts>,
-    configuration: Option<ConfigurationRevision>,
-}
-
-impl Read {
-    /// Forgets what was read of these buckets before.
-    fn begin(&mut self, starts: Range<Timestamp>) {
-        let deltas = &mut self.deltas;
-        let kept = starts.start.0 - 1_800_000..;
-        deltas.retain(|delta| {
-            kept.contains(&delta.bucket.start.0) && !starts.contains(&delta.bucket.start)
-        });
-    }
-
-    fn add(&mut self, counts: BucketCounts) {
-        self.deltas.push(counts);
-    }
-}
-
-impl Link {
-    pub fn is_open(&self) -> bool {
-        !self.database_away.load(Ordering::Relaxed) && !self.faults.cut.load(Ordering::Relaxed)
-    }
-
-    fn way(&self) -> Result<(), StoreError> {
-        if self.is_open() {
-            Ok(())
-        } else {
-            Err(self.faults.unavailable())
-        }
-    }
-
-    /// The answer to a write that was done, if it arrives.
-    fn heard<T>(&self, answer: T) -> Result<T, StoreError> {
-        let unheard = &self.faults.unheard;
-        let less = |left: u32| left.checked_sub(1);
-        match unheard.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-            Ok(_) => Err(self.faults.unavailable()),
-            Err(_) => Ok(answer),
-        }
-    }
-}
 
 #[async_trait]
 impl Store for Link {

@@ -14,6 +14,7 @@ mod ending;
 pub mod faults;
 mod fleet;
 mod ledger;
+pub mod link;
 pub mod operations;
 mod replica;
 mod reproductions;

@@ -24,7 +24,7 @@ use weir::store::{DictionaryLimits, Store, StoreError};
 use weir::worker::Worker;
 
 use super::Outcome;
-use super::database::Link;
+use super::link::Link;
 use super::operations::Point;
 use super::time::{SetClock, Time};
 

@@ -13,10 +13,10 @@ use weir::store::sqlite::SqliteStore;
 use weir::store::{ConfigurationWrite, DictionaryCursor, Store, StoreError};
 
 use super::checks;
-use super::database::Link;
 use super::faults::Faults;
 use super::fleet::{self, Fleet, SERVICES};
 use super::ledger::Ledger;
+use super::link::Link;
 use super::operations::Op;
 use super::replica::{GRACE, INTERVAL, Place};
 use super::time::{START, SetClock, Time};

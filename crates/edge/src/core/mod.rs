@@ -288,7 +288,7 @@ impl Core {
         self.names.service(service).governed == Governed::Head
     }
 
-    /// Decides what is due, up to so many traces. Says whether there is more.
+    /// Decides what is due, at most this many traces. Says whether there is more.
     pub fn advance(&mut self, now_ms: u64, most: usize) -> bool {
         let waits = [self.limits.trace_timeout_ms, self.limits.decision_delay_ms];
         let causes = [Cause::Timeout, Cause::RootEnded];
@@ -306,7 +306,7 @@ impl Core {
         is_more
     }
 
-    /// Decides up to so many traces that are held, because the edge stops. Says whether there are more.
+    /// Decides at most this many traces that are held, because the edge stops. Says whether there are more.
     pub fn drain(&mut self, now_ms: u64, most: usize) -> bool {
         let slots = self.table.oldest(most);
         self.decide(&slots, Cause::Stop, now_ms);

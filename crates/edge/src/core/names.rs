@@ -86,7 +86,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Tells so many services and operations apart.
+    /// Tells this many services and operations apart.
     pub fn new(most: usize, plan: &Plan) -> Self {
         let mut names = Self {
             services: Vec::new(),
@@ -267,7 +267,7 @@ impl Names {
         }
     }
 
-    /// Counts a root that stands for so many, if somebody has to report it.
+    /// Counts a root that stands for this many, if somebody has to report it.
     pub fn count(&mut self, id: OperationId, class: Class, weight: f64, is_kept: bool) {
         let service = self.service(self.operation(id).service);
         if service.governed == Governed::Head && service.is_planned {

@@ -1,6 +1,6 @@
 //! The bytes of held spans: a ring of segments of equal size.
 //!
-//! A record is a header and a span. Its header says where the record of the same trace before it is, whose it is,
+//! A record is a header and a span. Its header says to which trace it belongs, where the record before it of that trace is,
 //! and where its resource and scope are. These are in the same segment, once for all spans that share them, so a
 //! segment depends on no other.
 

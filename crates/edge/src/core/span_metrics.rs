@@ -20,7 +20,7 @@ pub struct SpanMetrics {
 }
 
 impl SpanMetrics {
-    /// Adds a span that stands for so many requests.
+    /// Adds a span that stands for this many requests.
     pub fn add(&mut self, weight: f64, is_error: bool, duration_ns: Option<u64>) {
         self.requests += weight;
         if is_error {

@@ -205,14 +205,14 @@ impl Table {
         trace.generation == owner.generation && trace.is_linked(owner.slot, &self.lists)
     }
 
-    /// The traces that are in a list since then, up to so many.
+    /// The traces that are in a list since then, at most this many.
     pub fn due(&self, is_ended: bool, since_ms: u64, most: usize) -> Vec<u32> {
         let list = self.from(self.lists[usize::from(is_ended)].oldest);
         let due = list.take_while(|slot| self[*slot].since_ms <= since_ms);
         due.take(most).collect()
     }
 
-    /// Up to so many traces, those that have waited longest.
+    /// At most this many traces, those that have waited longest.
     pub fn oldest(&self, most: usize) -> Vec<u32> {
         let [waiting, ended] = self.lists.map(|list| self.from(list.oldest));
         let (mut waiting, mut ended) = (waiting.peekable(), ended.peekable());

@@ -109,7 +109,7 @@ impl Writer {
         self.spans.len() >= REQUEST_BYTES
     }
 
-    /// Ends the request if it has more than so many bytes.
+    /// Ends the request if it has more than this many bytes.
     pub fn cut(&mut self, more_than: usize) {
         if self.written.len() > more_than {
             self.requests.push(Written {

@@ -81,7 +81,7 @@ impl Room {
         )))
     }
 
-    /// Takes more room, up to so many bytes together.
+    /// Takes more room, up to this many bytes together.
     async fn cover(&self, held: &mut Reservation, bytes: usize) -> Result<(), Refused> {
         let Some(more) = held.missing(bytes) else {
             return Ok(());

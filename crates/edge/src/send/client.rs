@@ -34,7 +34,7 @@ pub(crate) type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>
 /// What a backend said of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It took the batch, but for so many spans, points or records.
+    /// It took the batch, but for this many spans, points or records.
     Taken { rejected: u64 },
     /// It may take it later, after a pause that it may name.
     Later {
@@ -203,7 +203,7 @@ fn grpc_answer(head: &Response<()>, body: &[u8], trailers: &HeaderMap) -> Answer
     }
 }
 
-/// How many a `partial_success` rejects: field 1 of field 1, in all three answers. What is no protobuf says none.
+/// How many a `partial_success` rejects: field 1 of field 1, in all three answers. What is not protobuf says none.
 fn rejected(answer: &[u8]) -> u64 {
     let inside = |message, number| {
         let mut fields = Fields::of(message).map_while(Result::ok);

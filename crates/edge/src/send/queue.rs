@@ -70,7 +70,7 @@ impl Queue {
         self.lock().bytes
     }
 
-    /// Whether there is room for so many bytes.
+    /// Whether there is room for this many bytes.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.bytes() + bytes <= self.most
     }
