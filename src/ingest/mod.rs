@@ -72,7 +72,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Whose report it is.
+    /// The agent that sent the report.
     #[must_use]
     pub fn agent(&self) -> &str {
         self.named.report.agent.as_str()

@@ -21,7 +21,7 @@ const REVISIONS_MAX: usize = 50;
 #[derive(Default)]
 pub(super) struct InForce(Vec<Planned>);
 
-/// A plan, as far as it matters here.
+/// What of a plan is needed here.
 pub(super) struct Planned {
     window: Window,
     /// The budget, in traces per second; none if that was not stored.

@@ -62,7 +62,7 @@ async fn replica(store: Arc<dyn Store>, operations: u32) -> (JobContext, Cancell
 }
 
 /// A minute of a fleet whose traffic follows Zipf's law, with the noise of counting and a daily curve. Every
-/// operation keeps the same number of traces, as far as it has as many.
+/// operation keeps the same number of traces, or all if it has fewer.
 fn minute(number: i64, start: i64, operations: &[OperationId]) -> HistoryRow {
     let curve = 1.0 + 0.5 * (number as f64 / 1440.0 * std::f64::consts::TAU).sin();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number.unsigned_abs() + 1);
