@@ -88,12 +88,13 @@ impl PollClient {
             return Self((to - 2) as u8);
         };
         let sent = &sent[..sent.len().min(LOOKED_AT)];
-        let parts = || sent.split(|byte| *byte == b' ');
+        // From the start of each word on, to the end.
+        let starts = || (0..sent.len()).filter(|at| *at == 0 || sent[at - 1] == b' ');
         let families = FAMILIES[from..to].iter();
         let mut begins = families.map(|(_, _, begins)| begins);
         let found = begins.position(|begins| {
             let begins_so = |part: &[u8]| begins.iter().any(|of| part.starts_with(of.as_bytes()));
-            parts().any(begins_so)
+            starts().any(|at| begins_so(&sent[at..]))
         });
         Self(found.map_or(to - 1, |found| from + found) as u8)
     }
@@ -134,6 +135,8 @@ mod tests {
             ("python-requests/2.32.3", "python"),
             ("OTel-OTLP-Exporter-Python/1.27", "opentelemetry"),
             ("my-app/1 undici", "node"),
+            ("got (https://github.com/sindresorhus/got)", "node"),
+            ("gotify/2.5", "other"),
             ("curl/8.5.0", "curl"),
             ("something", "other"),
         ] {
