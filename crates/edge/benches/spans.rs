@@ -17,6 +17,7 @@ use prost::Message;
 use rustix::time::{ClockId, clock_gettime};
 use weir_edge::core::{Core, Limits};
 use weir_edge::otlp::Export;
+use weir_edge::otlp::limit::AttributeLimits;
 use weir_edge::otlp::write::Told;
 use weir_edge::plan::{Plan, Tagged};
 
@@ -31,15 +32,24 @@ const EXPORTS: u64 = 50;
 
 const ROUNDS: usize = 15;
 
+/// As many attributes as come.
+const NO_LIMITS: AttributeLimits = AttributeLimits {
+    most: None,
+    bytes: None,
+};
+
 const LIMITS: Limits = Limits {
     ring_bytes: 256 << 20,
     table_bytes: 32 << 20,
     decision_bytes: 32 << 20,
+    peer_bytes: 1 << 20,
+    edge_id: 1,
     operations_max: 5_000,
     decision_delay_ms: 2_000,
     trace_timeout_ms: 30_000,
     trace_spans_max: 10_000,
     span_bytes_max: 256 << 10,
+    attributes: NO_LIMITS,
 };
 
 /// A span of some 414 bytes, as an SDK sends it.

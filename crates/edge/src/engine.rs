@@ -10,12 +10,14 @@ use bytes::Bytes;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::core::peers::Edge;
+use crate::core::peers::message::{Answer, Message};
 use crate::core::{Core, Counted, Figures, Limits, Pushed, SpanMetrics};
 use crate::metrics::Metrics;
 use crate::otlp::json::Signal;
 use crate::otlp::write::{Told, Written};
-use crate::otlp::{Export, Unreadable};
-use crate::plan::Plan;
+use crate::otlp::{Export, Unreadable, services};
+use crate::plan::{Governed, Plan};
 use crate::send::{Backends, Body, NoRoom};
 
 /// How often what is due is decided.
@@ -40,6 +42,7 @@ pub(crate) struct Engine {
     /// The same plan, for walks without the lock.
     plan: arc_swap::ArcSwap<Plan>,
     started: Instant,
+    edge_id: u64,
     pub backends: Backends,
     pub metrics: Arc<Metrics>,
 }
@@ -56,6 +59,7 @@ impl Engine {
             core: Mutex::new(Core::new(limits, told, Arc::clone(&plan))),
             plan: plan.into(),
             started: Instant::now(),
+            edge_id: limits.edge_id,
             backends,
             metrics,
         }
@@ -110,7 +114,27 @@ impl Engine {
             bytes: whole(bytes),
             spans: 0,
         };
-        self.backends.pass(&body).map_err(|NoRoom| NotTaken::NoRoom)
+        self.backends
+            .pass(&body)
+            .map_err(|NoRoom| NotTaken::NoRoom)?;
+        if signal == Signal::Metrics && self.backends.has_weir() {
+            self.metrics_to_weir(bytes);
+        }
+        Ok(())
+    }
+
+    /// Gives metrics to Weir, but for those of services whose roots are counted here.
+    fn metrics_to_weir(&self, bytes: &[u8]) {
+        let plan = self.plan.load();
+        let is_counted_here = |service: &[u8]| {
+            let name = std::str::from_utf8(service).unwrap_or_default();
+            plan.service(name).governed == Governed::Tail
+        };
+        match services::without(bytes, is_counted_here) {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => self.backends.to_weir(Ok(left.into())),
+            Err(_) => self.backends.to_weir(Err("malformed")),
+        }
     }
 
     fn keep(&self, written: Vec<Written>) {
@@ -154,6 +178,66 @@ impl Engine {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// What this edge is among others.
+    pub fn edge_id(&self) -> u64 {
+        self.edge_id
+    }
+
+    /// Decides together with these edges from now on.
+    pub fn meet(&self, edges: Vec<Edge>) {
+        self.with_core(|core, now_ms| core.meet(edges, now_ms));
+    }
+
+    /// What begins a conversation with another edge.
+    pub fn greeting(&self) -> Message {
+        self.core().greeting()
+    }
+
+    /// What is to be said to another edge.
+    pub fn message_for_peer(&self, id: u64) -> Option<Message> {
+        self.core().message(id)
+    }
+
+    /// Takes back what another edge did not get.
+    pub fn not_sent_to_peer(&self, id: u64, message: Message) {
+        self.with_core(|core, now_ms| core.not_sent(id, message, now_ms));
+    }
+
+    /// Takes what another edge has answered.
+    pub fn hear_peer(&self, answer: &Answer) {
+        self.with_core(|core, now_ms| core.hear(answer, now_ms));
+    }
+
+    /// Answers another edge.
+    pub fn answer_peer(&self, message: &Message) -> Option<Answer> {
+        self.with_core(|core, now_ms| core.answer(message, now_ms))
+    }
+
+    /// Leaves the other edges: decides what this one owns, and waits until they have answered, and were.
+    pub async fn leave(&self, until: Instant) {
+        loop {
+            self.in_steps(|core, now_ms| core.leave(now_ms, AT_ONCE))
+                .await;
+            let has_settled = self.with_core(|core, now_ms| core.has_settled(now_ms));
+            if has_settled || Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// Does something to the core, and sends what it has written.
+    fn with_core<T>(&self, act: impl FnOnce(&mut Core, u64) -> T) -> T {
+        let (done, written) = {
+            let mut core = self.core();
+            let now_ms = self.now_ms();
+            let done = act(&mut core, now_ms);
+            (done, core.take_output())
+        };
+        self.keep(written);
+        done
     }
 
     /// Roots that were counted since this was last asked.

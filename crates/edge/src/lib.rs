@@ -11,6 +11,8 @@ mod engine;
 mod grpc;
 mod metrics;
 pub mod otlp;
+mod parts;
+mod peers;
 pub mod plan;
 mod receive;
 mod run;

@@ -37,6 +37,19 @@ pub struct Metrics {
     pub report_roots_lost: IntCounter,
     /// Tasks that panicked.
     pub panics: IntCounter,
+    /// Handshakes of TLS, by outcome.
+    pub tls_handshakes: IntCounterVec,
+    /// How often the files of TLS were read anew, by outcome.
+    pub tls_reloads: IntCounterVec,
+    /// When the certificate ends.
+    pub tls_not_after: IntGauge,
+    /// Messages to other edges, by outcome.
+    pub peer_messages: IntCounterVec,
+    edges: IntGauge,
+    attributes: IntCounterVec,
+    alone: IntCounter,
+    conflicts: IntCounter,
+    peer_records_lost: IntCounter,
     spans_received: IntCounter,
     spans: IntCounterVec,
     decided: IntCounterVec,
@@ -137,6 +150,46 @@ impl Metrics {
                 "Roots whose counts Weir did not get",
             ),
             panics: counter("weir_edge_panics_total", "Requests that ended in a panic"),
+            tls_handshakes: vector(
+                "weir_edge_tls_handshakes_total",
+                "Handshakes of TLS with senders and other edges",
+                &["listener", "outcome"],
+            ),
+            tls_reloads: vector(
+                "weir_edge_tls_reloads_total",
+                "Changes of the files of TLS",
+                &["listener", "outcome"],
+            ),
+            tls_not_after: gauge(
+                "weir_edge_tls_not_after_timestamp_seconds",
+                "When the certificate of the listeners ends, 0 without TLS",
+            ),
+            peer_messages: vector(
+                "weir_edge_peer_messages_total",
+                "Messages to other edges",
+                &["outcome"],
+            ),
+            attributes: vector(
+                "weir_edge_attributes_total",
+                "Attributes of kept spans beyond the limits",
+                &["outcome"],
+            ),
+            edges: gauge(
+                "weir_edge_edges",
+                "Edges that decide together, this one included",
+            ),
+            alone: counter(
+                "weir_edge_traces_alone_total",
+                "Traces that were decided here though another edge owns them",
+            ),
+            conflicts: counter(
+                "weir_edge_trace_conflicts_total",
+                "Traces that were kept by one edge and dropped by another",
+            ),
+            peer_records_lost: counter(
+                "weir_edge_peer_records_lost_total",
+                "What was to be said to other edges, and waited for too long",
+            ),
             spans_received: counter("weir_edge_spans_received_total", "Spans that came"),
             spans: vector(
                 "weir_edge_spans_total",
@@ -191,6 +244,16 @@ impl Metrics {
         set(&self.spans_received, figures.received);
         set(&self.no_root, figures.no_root);
         set(&self.clock_backwards, figures.clock_backwards);
+        for (outcome, attributes) in [
+            ("cut", figures.attributes.cut),
+            ("dropped", figures.attributes.dropped),
+        ] {
+            set(&self.attributes.with_label_values(&[outcome]), attributes);
+        }
+        self.edges.set(figures.edges as i64);
+        set(&self.alone, figures.alone);
+        set(&self.conflicts, figures.conflicts);
+        set(&self.peer_records_lost, figures.peer_records_lost);
         for outcome in Outcome::ALL {
             set(
                 &self.spans.with_label_values(&[outcome.name()]),

@@ -8,22 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use weir_tls::{TlsFiles, TlsFilesError};
 
 use crate::admin::Admin;
-use crate::core::Limits;
+use crate::core::peers::PEERS_MAX;
 use crate::engine::Engine;
-use crate::metrics::Metrics;
-use crate::otlp::write::Told;
-use crate::plan::Plan;
+use crate::parts::{engine, weir};
+use crate::peers::{Peers, WrongSecret};
 use crate::receive::listener::Listener;
+use crate::receive::tls::Tls;
 use crate::receive::{Receiver, Room};
-use crate::send::{Backends, Sending};
-use crate::settings::{Backend, Settings, WrongBackend};
+use crate::send::words;
+use crate::settings::{Settings, WrongBackend};
 use crate::tls::{Clients, WrongAuthorities};
-use crate::weir::{Agent, Follower, Reporter, Weir, WrongWeir, read_file};
+use crate::weir::{Agent, Follower, Reporter, Weir, WrongWeir};
 
 /// Connections of probes and Prometheus.
 const ADMIN_CONNECTIONS: usize = 50;
+
+/// Connections of other edges: each has one, and another while it is replaced.
+const PEER_CONNECTIONS: usize = 2 * PEERS_MAX;
 
 /// Why an edge cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,12 @@ pub enum Failure {
     /// This edge's name.
     #[error("--name: {0}")]
     Name(String),
+    /// The files of TLS.
+    #[error("--tls-cert, --tls-key, --client-ca: {}", words(.0))]
+    Tls(#[from] TlsFilesError),
+    /// The secret of the edges.
+    #[error(transparent)]
+    Secret(#[from] WrongSecret),
     /// An address.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
@@ -60,6 +70,8 @@ pub struct Edge {
     weir: Option<(Weir, Agent)>,
     listeners: [Listener; 2],
     admin_listener: Listener,
+    peers: Option<(Arc<Peers>, Listener)>,
+    tls: [Option<Arc<Tls>>; 2],
     addresses: Addresses,
 }
 
@@ -72,6 +84,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// Probes and metrics.
     pub admin: SocketAddr,
+    /// Other edges, if there are any.
+    pub peers: Option<SocketAddr>,
 }
 
 impl Edge {
@@ -81,28 +95,39 @@ impl Edge {
     /// Says which setting is wrong.
     pub async fn build(settings: Settings) -> Result<Self, Failure> {
         let clients = Clients::new(settings.ca.as_deref())?;
-        let engine = Arc::new(engine(&settings, &clients)?);
-        let weir = match &settings.weir {
-            Some(url) => {
-                let token_file = settings.weir_token_file.as_deref();
-                let weir = Weir::new(clients.http.clone(), url, token_file)?;
-                Some((weir, Agent::new(name(&settings)?)))
-            }
-            None => None,
+        let weir = weir(&settings, &clients)?;
+        let to_weir = weir.as_ref().filter(|_| settings.metrics_to_weir);
+        let to_weir = to_weir.map(|(weir, _)| weir.backend());
+        let engine = Arc::new(engine(&settings, &clients, to_weir)?);
+        let open = |of, files: Option<TlsFiles>| {
+            let open = |files| Tls::open(of, files, &engine.metrics);
+            files.map(open).transpose()
         };
-        let bind = async |address, most| {
-            let bound = Listener::bind(address, most, &engine.metrics).await;
+        let tls = open("senders", settings.tls(true))?;
+        // Edges show the secret, and no certificate.
+        let peer_files = settings.tls(false).filter(|_| !settings.peers.is_empty());
+        let peer_tls = open("peers", peer_files)?;
+        let bind = async |address, most, tls: Option<&Arc<Tls>>| {
+            let bound = Listener::bind(address, most, tls.cloned(), &engine.metrics).await;
             let address = |error| Failure::Listen(address, error);
             let listener = bound.map_err(address)?;
             let bound = listener.address().map_err(address)?;
             Ok::<_, Failure>((listener, bound))
         };
         let most = settings.max_connections;
-        let (grpc_listener, grpc) = bind(settings.grpc_listen, most).await?;
-        let (http_listener, http) = bind(settings.http_listen, most).await?;
-        let (admin_listener, admin) = bind(settings.admin_listen, ADMIN_CONNECTIONS).await?;
+        let (grpc_listener, grpc) = bind(settings.grpc_listen, most, tls.as_ref()).await?;
+        let (http_listener, http) = bind(settings.http_listen, most, tls.as_ref()).await?;
+        let (admin_listener, admin) = bind(settings.admin_listen, ADMIN_CONNECTIONS, None).await?;
+        let (mut peers, mut peer_address) = (None, None);
+        if let Some(others) = Peers::new(&settings, &engine, &clients)? {
+            let listener = bind(settings.peer_listen, PEER_CONNECTIONS, peer_tls.as_ref());
+            let (listener, bound) = listener.await?;
+            (peers, peer_address) = (Some((others, listener)), Some(bound));
+        }
         let bodies = settings.shares().bodies;
         Ok(Self {
+            peers,
+            tls: [tls, peer_tls],
             admin: Arc::new(Admin {
                 engine: Arc::clone(&engine),
                 is_ready: AtomicBool::new(true),
@@ -117,7 +142,12 @@ impl Edge {
             weir,
             listeners: [grpc_listener, http_listener],
             admin_listener,
-            addresses: Addresses { grpc, http, admin },
+            addresses: Addresses {
+                grpc,
+                http,
+                admin,
+                peers: peer_address,
+            },
         })
     }
 
@@ -132,7 +162,9 @@ impl Edge {
     /// # Errors
     /// A part that the edge needs ended by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Failure> {
-        let Addresses { grpc, http, admin } = self.addresses;
+        let Addresses {
+            grpc, http, admin, ..
+        } = self.addresses;
         tracing::info!(%grpc, %http, %admin, "taking spans");
         let mut running = self.start();
         let outcome = tokio::select! {
@@ -163,7 +195,20 @@ impl Edge {
         let admin = Arc::clone(&self.admin);
         let answer = move |request| std::future::ready(admin.answer(&request));
         let probes = tokio::spawn(self.admin_listener.serve(answer, signs.no_probes.clone()));
+        for tls in self.tls.into_iter().flatten() {
+            receiving.spawn(tls.watch(signs.no_exports.clone()));
+        }
         let talking = talk(&self.settings, self.weir, &self.engine, &signs.no_decisions);
+        let mut conversing = JoinSet::new();
+        if let Some((peers, listener)) = self.peers {
+            let answering = Arc::clone(&peers);
+            let answer = move |request| {
+                let peers = Arc::clone(&answering);
+                async move { peers.answer(request).await }
+            };
+            conversing.spawn(listener.serve(answer, signs.no_peers.clone()));
+            conversing.spawn(peers.run(self.settings.peers.clone(), signs.no_peers.clone()));
+        }
         Running {
             settings: self.settings,
             engine: self.engine,
@@ -174,6 +219,7 @@ impl Edge {
             deciding,
             probes,
             talking,
+            conversing,
         }
     }
 }
@@ -183,6 +229,7 @@ impl Edge {
 struct Signs {
     no_exports: CancellationToken,
     no_decisions: CancellationToken,
+    no_peers: CancellationToken,
     no_probes: CancellationToken,
 }
 
@@ -203,6 +250,7 @@ struct Running {
     deciding: JoinHandle<()>,
     probes: JoinHandle<()>,
     talking: Option<Talking>,
+    conversing: JoinSet<()>,
 }
 
 impl Running {
@@ -213,6 +261,7 @@ impl Running {
             _ = self.senders.join_next() => "send",
             _ = &mut self.deciding => "decide",
             _ = &mut self.probes => "probes",
+            Some(_) = self.conversing.join_next() => "peers",
             () = ended(&mut self.talking) => {
                 self.talking = None;
                 "weir"
@@ -233,6 +282,13 @@ impl Running {
             self.receiving.shutdown().await;
         }
         self.signs.no_decisions.cancel();
+        if !self.conversing.is_empty() {
+            // A quarter for the others: they decide about what is here, and hear what was decided.
+            let all_said = self.engine.leave(Instant::now() + limit / 4);
+            all_said.await;
+            self.signs.no_peers.cancel();
+            self.conversing.shutdown().await;
+        }
         self.engine.drain().await;
         let last_report = async {
             if let Some(talking) = self.talking {
@@ -284,58 +340,4 @@ fn talk(
         following: tokio::spawn(follower.run(stop.clone())),
         reporting: tokio::spawn(reporter.run(stop.clone())),
     })
-}
-
-fn engine(settings: &Settings, clients: &Clients) -> Result<Engine, Failure> {
-    let metrics = Arc::new(Metrics::new());
-    let sending = Sending {
-        queue_bytes: settings.shares().queues,
-        compression: settings.backend_compression,
-        batch_delay: settings.batch_delay,
-        retry_for: settings.retry_for,
-    };
-    let backends = Backends::new(Backend::all(settings)?, clients, sending, &metrics);
-    let plan = first_plan(settings)?;
-    metrics.plan.set(plan.number as i64);
-    let told = Told {
-        jaeger_attributes: settings.jaeger_attributes,
-    };
-    Ok(Engine::new(
-        limits(settings),
-        told,
-        Arc::new(plan),
-        backends,
-        metrics,
-    ))
-}
-
-fn first_plan(settings: &Settings) -> Result<Plan, Failure> {
-    let kept = settings.plan_file.as_deref().map(read_file).transpose();
-    let kept = kept.map_err(Failure::PlanFile)?.flatten();
-    Ok(kept.unwrap_or_else(|| Plan::initial(settings.initial_probability)))
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let shares = settings.shares();
-    Limits {
-        ring_bytes: shares.ring,
-        table_bytes: shares.table,
-        decision_bytes: shares.decisions,
-        operations_max: settings.operations_max,
-        decision_delay_ms: settings.decision_delay.as_millis() as u64,
-        trace_timeout_ms: settings.trace_timeout.as_millis() as u64,
-        trace_spans_max: settings.trace_spans_max,
-        span_bytes_max: settings.span_bytes_max,
-    }
-}
-
-fn name(settings: &Settings) -> Result<String, Failure> {
-    let host = || {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        format!("weir-edge-{}", name.trim())
-    };
-    let name = settings.name.clone().unwrap_or_else(host);
-    let checked = weir_allocation::AgentName::check(&name);
-    checked.map_err(|error| Failure::Name(error.to_string()))?;
-    Ok(name)
 }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::send::Http;
@@ -39,6 +39,7 @@ pub enum WrongAuthorities {
 
 /// A client for each version of HTTP.
 pub(crate) struct Clients {
+    config: ClientConfig,
     /// HTTP/1.1.
     pub http: Http,
     /// HTTP/2, also without TLS, for gRPC.
@@ -52,24 +53,46 @@ impl Clients {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(authorities(ca)?)
             .with_no_client_auth();
-        let mut tcp = HttpConnector::new();
-        tcp.set_connect_timeout(Some(CONNECT));
-        tcp.set_nodelay(true);
-        tcp.enforce_http(false);
         let builder = || {
             HttpsConnectorBuilder::new()
                 .with_tls_config(config.clone())
                 .https_or_http()
         };
-        let http = builder().enable_http1().wrap_connector(tcp.clone());
-        let http2 = builder().enable_http2().wrap_connector(tcp);
-        let mut client = legacy::Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let http = builder().enable_http1().wrap_connector(tcp());
+        let http2 = builder().enable_http2().wrap_connector(tcp());
         Ok(Self {
-            http: client.build(http),
-            http2: client.http2_only(true).build(http2),
+            http: pooled().build(http),
+            http2: pooled().http2_only(true).build(http2),
+            config,
         })
     }
+
+    /// HTTP/1.1 to addresses of a host: its certificate must have this name.
+    pub fn of_host(&self, host: &str) -> Option<Http> {
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(name.to_owned()).ok()?;
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(self.config.clone())
+            .https_or_http()
+            .with_server_name_resolver(FixedServerNameResolver::new(name))
+            .enable_http1()
+            .wrap_connector(tcp());
+        Some(pooled().build(https))
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    tcp
+}
+
+fn pooled() -> legacy::Builder {
+    let mut client = legacy::Client::builder(TokioExecutor::new());
+    client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+    client
 }
 
 fn authorities(ca: Option<&Path>) -> Result<RootCertStore, WrongAuthorities> {

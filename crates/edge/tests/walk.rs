@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use proptest::prelude::*;
 use prost::Message;
+use weir_edge::otlp::limit::AttributeLimits;
 use weir_edge::otlp::trace_state::{Said, Threshold};
 use weir_edge::otlp::write::{Told, Writer};
 use weir_edge::otlp::{Export, Kind, check};
@@ -116,7 +117,7 @@ fn service(of: &ResourceSpans) -> &str {
 
 /// What is written of all spans with a threshold.
 fn rewritten(export: &Export<'_>, threshold: Option<Threshold>) -> ExportTraceServiceRequest {
-    let mut writer = Writer::new(Told::default());
+    let mut writer = Writer::new(Told::default(), AttributeLimits::default());
     for (index, context) in export.contexts.iter().enumerate() {
         for span in export
             .spans

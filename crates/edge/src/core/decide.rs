@@ -1,13 +1,17 @@
 //! Decides about traces, and writes what is kept.
 
 use super::names::ServiceId;
-use super::{Cause, Class, Core, Decision, Outcome, Place, Placed, Root, Trace, check, weight};
+use super::peers::message::Decided;
+use super::relief::Relief;
+use super::{
+    Cause, Class, Core, Decision, OWN, Outcome, Place, Placed, Root, Trace, check, weight,
+};
 use crate::otlp::trace_state::{Randomness, Said, Threshold};
 use crate::otlp::{Export, Span, read_span};
 use crate::plan::Governed;
 
 /// A span of a kept trace.
-struct Gathered {
+pub(super) struct Gathered {
     context: Place,
     /// In the order in which it came.
     place: Place,
@@ -29,20 +33,44 @@ impl Core {
         let mut gathered = Vec::new();
         for slot in slots {
             let decision = self.decision(*slot, now_ms);
-            let trace = &self.table[*slot];
-            let spans = u64::from(trace.spans);
-            self.figures.held_spans -= spans;
-            self.figures.decided[cause as usize] += 1;
-            self.figures.no_root += u64::from(trace.root.is_none());
-            match decision {
-                Decision::Keep(threshold) => self.gather(*slot, threshold, &mut gathered),
-                Decision::Drop => self.figures.add(Outcome::Dropped, spans),
-            }
-            let trace = &self.table[*slot];
-            let hash = self.table.hash(trace.id);
-            let has_root = trace.root.is_some();
-            self.decisions.remember(hash, decision, has_root);
+            self.settle(*slot, decision, cause, None, &mut gathered);
         }
+        self.finish(gathered, slots);
+    }
+
+    /// Does what was decided about a trace, here or by the edge `from`, and tells those that wait for it.
+    pub(super) fn settle(
+        &mut self,
+        slot: u32,
+        decision: Decision,
+        cause: Cause,
+        from: Option<u64>,
+        gathered: &mut Vec<Gathered>,
+    ) {
+        let trace = &mut self.table[slot];
+        trace.is_decided = true;
+        let (id, peer, holders) = (trace.id, trace.peer, trace.holders);
+        let (spans, has_root) = (u64::from(trace.spans), trace.root.is_some());
+        self.figures.held_spans -= spans;
+        self.figures.decided[cause as usize] += 1;
+        if peer == OWN {
+            self.tally(slot, decision);
+        } else {
+            self.figures.alone += u64::from(from.is_none());
+            self.tell_owner(slot, decision, from);
+        }
+        match decision {
+            Decision::Keep(threshold) => self.gather(slot, threshold, gathered),
+            Decision::Drop => self.figures.add(Outcome::Dropped, spans),
+        }
+        let hash = self.table.hash(id);
+        self.decisions.remember(hash, decision, has_root);
+        let decided = Decided { id, decision };
+        self.peers.senders.spread(holders, decided, from);
+    }
+
+    /// Writes what was gathered, and takes the traces out.
+    pub(super) fn finish(&mut self, gathered: Vec<Gathered>, slots: &[u32]) {
         self.write(gathered);
         for slot in slots {
             self.release(*slot);
@@ -50,41 +78,52 @@ impl Core {
         }
     }
 
-    /// What comes of a trace. Counts its root.
+    /// What comes of a trace.
     fn decision(&mut self, slot: u32, now_ms: u64) -> Decision {
         let trace = &self.table[slot];
         let (root, tagged) = (trace.root, trace.tagged);
-        let service = match root {
+        let service = self.service_of(trace);
+        if self.names.service(service).governed == Governed::Head {
+            return Decision::Keep(None);
+        }
+        let class = self.class(trace, service);
+        let threshold = self.threshold(root, service, class, tagged, now_ms);
+        let trace = &self.table[slot];
+        let randomness = trace.randomness;
+        let randomness = randomness.unwrap_or(Randomness::of_trace_id(trace.id));
+        if threshold != Threshold::NONE && threshold.keeps(randomness) {
+            Decision::Keep(Some(threshold))
+        } else {
+            Decision::Drop
+        }
+    }
+
+    fn service_of(&self, trace: &Trace) -> ServiceId {
+        match trace.root {
             Some(root) => self.names.operation(root.operation).service,
             None => trace.service,
-        };
-        let class = self.class(trace, service);
-        let decision = match self.names.service(service).governed {
-            Governed::Head => Decision::Keep(None),
-            Governed::Tail => {
-                let threshold = self.threshold(root, service, class, tagged, now_ms);
-                let trace = &self.table[slot];
-                let randomness = trace.randomness;
-                let randomness = randomness.unwrap_or(Randomness::of_trace_id(trace.id));
-                let is_kept = threshold != Threshold::NONE && threshold.keeps(randomness);
-                if is_kept {
-                    Decision::Keep(Some(threshold))
-                } else {
-                    Decision::Drop
-                }
-            }
-        };
-        let is_kept = decision != Decision::Drop;
-        self.figures.traces[class as usize][usize::from(is_kept)] += 1;
-        if let Some(root) = root {
-            let said = Said {
-                threshold: root.threshold,
-                randomness: None,
-            };
-            self.names
-                .count(root.operation, class, weight(said), is_kept);
         }
-        decision
+    }
+
+    /// Counts a trace that this edge owns, and its root.
+    fn tally(&mut self, slot: u32, decision: Decision) {
+        let trace = &self.table[slot];
+        let class = self.class(trace, self.service_of(trace));
+        self.figures.no_root += u64::from(trace.root.is_none());
+        self.figures.traces[class as usize][usize::from(decision.keeps())] += 1;
+        if let Some(root) = trace.root {
+            self.count(root, class, decision);
+        }
+    }
+
+    fn count(&mut self, root: Root, class: Class, decision: Decision) {
+        let said = Said {
+            threshold: root.threshold,
+            randomness: None,
+        };
+        let is_kept = decision.keeps();
+        self.names
+            .count(root.operation, class, weight(said), is_kept);
     }
 
     fn threshold(
@@ -100,7 +139,8 @@ impl Core {
             None => self.names.service(service).default,
         };
         let planned = classes.of(class);
-        let mut factor = self.relief.factor();
+        let relief = self.peers.relief(now_ms).max(self.relief.halvings);
+        let mut factor = Relief::factor(relief);
         if let Some(rule) = tagged {
             let cap = self.plan.tagged.rules()[rule as usize].cap_traces_per_second;
             factor *= self.caps.factor(rule, service, cap, now_ms);
@@ -124,6 +164,26 @@ impl Core {
     pub(super) fn class_of_late(&self, span: &Span<'_>, service: ServiceId) -> Class {
         let duration_ns = span.duration_ns.unwrap_or(0);
         self.class_by(span.tagged.is_some(), span.is_error, duration_ns, service)
+    }
+
+    /// Counts a root that came after its trace was decided, or lets the edge do so that owns it.
+    pub(super) fn count_late(
+        &mut self,
+        id: u128,
+        root: Root,
+        is_error: bool,
+        tagged: Option<u16>,
+        decision: Decision,
+        now_ms: u64,
+    ) {
+        if self.peers.owner(id) != OWN {
+            self.late_root(id, root, is_error, tagged, now_ms);
+            return;
+        }
+        let service = self.names.operation(root.operation).service;
+        let duration_ns = root.duration_ns.unwrap_or(0);
+        let class = self.class_by(tagged.is_some(), is_error, duration_ns, service);
+        self.count(root, class, decision);
     }
 
     fn class_by(
@@ -224,21 +284,14 @@ impl Core {
     /// What comes of a span whose trace was decided before; none if it was not.
     pub(super) fn late(
         &mut self,
-        hash: u64,
+        (hash, id): (u64, u128),
         span: &Span<'_>,
         root: Option<Root>,
-        service: ServiceId,
+        now_ms: u64,
     ) -> Option<Placed> {
         let known = self.decisions.late(hash, root.is_some())?;
         if let (Some(root), false) = (root, known.had_root) {
-            let class = self.class_of_late(span, service);
-            let said = Said {
-                threshold: root.threshold,
-                randomness: None,
-            };
-            let is_kept = known.decision != Decision::Drop;
-            self.names
-                .count(root.operation, class, weight(said), is_kept);
+            self.count_late(id, root, span.is_error, span.tagged, known.decision, now_ms);
         }
         let Decision::Keep(threshold) = known.decision else {
             return Some(Placed::Gone(Outcome::LateDropped));

@@ -23,11 +23,19 @@ struct Kept {
 
 /// What late spans of a trace follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// It was dropped.
     Drop,
     /// It was kept, or passed if there is no threshold.
     Keep(Option<Threshold>),
+}
+
+impl Decision {
+    /// Whether the trace is kept.
+    #[must_use]
+    pub fn keeps(self) -> bool {
+        self != Self::Drop
+    }
 }
 
 struct Generation {
@@ -73,8 +81,17 @@ impl Decisions {
 
     /// Looks up a late span's trace, and notes the span.
     pub fn late(&mut self, hash: u64, is_root: bool) -> Option<Known> {
-        let found = self.newer.late(hash, is_root);
-        found.or_else(|| self.older.late(hash, is_root))
+        self.find(hash, is_root, 1)
+    }
+
+    /// Looks up a trace, without a span of it.
+    pub fn recall(&mut self, hash: u64, is_root: bool) -> Option<Known> {
+        self.find(hash, is_root, 0)
+    }
+
+    fn find(&mut self, hash: u64, is_root: bool, spans: u32) -> Option<Known> {
+        let found = self.newer.find(hash, is_root, spans);
+        found.or_else(|| self.older.find(hash, is_root, spans))
     }
 
     pub fn len(&self) -> usize {
@@ -125,7 +142,7 @@ impl Generation {
         }
     }
 
-    fn late(&mut self, hash: u64, is_root: bool) -> Option<Known> {
+    fn find(&mut self, hash: u64, is_root: bool, spans: u32) -> Option<Known> {
         if let Some(entry) = self
             .dropped
             .find_mut(hash & !1, |entry| entry & !1 == hash & !1)
@@ -139,7 +156,7 @@ impl Generation {
             });
         }
         let kept = self.kept.find_mut(hash, |kept| kept.hash == hash)?;
-        kept.late = kept.late.saturating_add(1);
+        kept.late = kept.late.saturating_add(spans);
         let had_root = kept.has_root;
         kept.has_root |= is_root;
         Some(Known {

@@ -1,5 +1,7 @@
 //! What holding is bounded by.
 
+use crate::otlp::limit::AttributeLimits;
+
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -9,6 +11,10 @@ pub struct Limits {
     pub table_bytes: usize,
     /// Bytes of what was decided.
     pub decision_bytes: usize,
+    /// Bytes of decisions that wait for other edges.
+    pub peer_bytes: usize,
+    /// This edge among others: a random number.
+    pub edge_id: u64,
     /// Services and operations that are told apart.
     pub operations_max: usize,
     /// How long after its root a trace is decided.
@@ -19,6 +25,8 @@ pub struct Limits {
     pub trace_spans_max: u32,
     /// The longest span.
     pub span_bytes_max: usize,
+    /// What kept spans may say.
+    pub attributes: AttributeLimits,
 }
 
 impl Limits {

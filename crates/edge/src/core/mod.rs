@@ -6,9 +6,11 @@
 mod caps;
 mod decide;
 mod decisions;
+mod hold;
 mod limits;
 mod names;
 mod outcome;
+pub mod peers;
 mod relief;
 mod segments;
 mod span_metrics;
@@ -17,22 +19,24 @@ mod table;
 use std::sync::Arc;
 
 use self::caps::Caps;
-use self::decisions::{Decision, Decisions};
+pub use self::decisions::Decision;
+use self::decisions::Decisions;
 pub use self::limits::Limits;
 pub use self::names::Counted;
 use self::names::{Names, OperationId, ServiceId};
 pub use self::outcome::{Cause, Figures, Outcome};
+use self::peers::{OWN, Peers};
 use self::relief::Relief;
 use self::segments::{Owner, Place, Segments};
 pub use self::span_metrics::{BOUNDS_SECONDS, SpanMetrics};
-use self::table::{Root, Table, Trace};
+use self::table::{List, Root, Table, Trace};
 use crate::otlp::trace_state::{Said, Threshold};
 use crate::otlp::write::{Told, Writer, Written};
 use crate::otlp::{Context, Export, Kind, Span, check};
-use crate::plan::{Class, Governed, Plan};
+use crate::plan::{Class, Plan};
 
-/// Traces that are decided at a time where the table is full.
-const MADE_ROOM: usize = 16;
+/// How long after its own delays the owner of a trace may answer.
+const OWNER_MS: u64 = 2_000;
 
 /// What became of the spans of an export, for its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +55,7 @@ pub struct Core {
     table: Table,
     decisions: Decisions,
     names: Names,
+    peers: Peers,
     caps: Caps,
     relief: Relief,
     writer: Writer,
@@ -88,9 +93,10 @@ impl Core {
             table: Table::of_bytes(limits.table_bytes),
             decisions: Decisions::of_bytes(limits.decision_bytes),
             names: Names::new(limits.operations_max, &plan),
+            peers: Peers::new(limits.edge_id, limits.peer_bytes),
             caps: Caps::default(),
             relief: Relief::default(),
-            writer: Writer::new(told),
+            writer: Writer::new(told, limits.attributes),
             figures: Figures::default(),
             due: Vec::new(),
             limits,
@@ -178,131 +184,32 @@ impl Core {
             .collect()
     }
 
-    /// Holds a span, or says what comes of it.
-    fn place(&mut self, span: &Span<'_>, of: &mut Around<'_, '_>, now_ms: u64) -> Placed {
-        let said = Said::read(span.trace_state);
-        let operation = self.measure(span, of.service, said, now_ms);
-        let (Some(id), Some(span_id)) = (span.trace_id, span.span_id) else {
-            return Placed::Gone(Outcome::NoId);
-        };
-        let longest = self.limits.span_bytes_max;
-        let longest = longest.min(Segments::longest(self.limits.segment_bytes()));
-        if span.raw.len() > longest || !of.fits {
-            return Placed::Gone(Outcome::TooLarge);
-        }
-        let hash = self.table.hash(id);
-        let root = operation.filter(|_| span.is_root).map(|operation| Root {
-            operation,
-            span_id,
-            duration_ns: span.duration_ns,
-            threshold: said.threshold,
-        });
-        loop {
-            let slot = match self.table.find(hash, id) {
-                Some(slot) => slot,
-                None => match self.late(hash, span, root, of.service) {
-                    Some(placed) => return placed,
-                    None => self.begin(hash, id, of.service, now_ms),
-                },
-            };
-            if let (Some(root), Some(known)) = (root, self.table[slot].root)
-                && root.span_id == known.span_id
-            {
-                return Placed::Gone(Outcome::Duplicate);
-            }
-            let (owner, newest) = (self.table.owner(slot), self.table[slot].newest);
-            let place = self
-                .segments
-                .append(owner, newest, of.context, &mut of.at, span.raw);
-            match place {
-                Some(place) => {
-                    self.note(slot, place, span, said, root, now_ms);
-                    return Placed::Held;
-                }
-                // This may decide the trace of this span, too.
-                None => self.make_room(now_ms),
-            }
-        }
-    }
-
-    fn begin(&mut self, hash: u64, id: u128, service: ServiceId, now_ms: u64) -> u32 {
-        if self.table.is_full() {
-            let oldest = self.table.oldest(MADE_ROOM);
-            self.decide(&oldest, Cause::Memory, now_ms);
-        }
-        self.table.insert(hash, Trace::new(id, service), now_ms)
-    }
-
-    /// Decides all traces in the oldest segment, so that it is free.
-    fn make_room(&mut self, now_ms: u64) {
-        let mut slots = Vec::new();
-        for owner in self.segments.oldest() {
-            if self.table.is_held(owner) {
-                slots.push(owner.slot);
-            }
-        }
-        slots.sort_unstable();
-        slots.dedup();
-        self.decide(&slots, Cause::Memory, now_ms);
-    }
-
-    /// Notes what a span says about its trace.
-    fn note(
-        &mut self,
-        slot: u32,
-        place: Place,
-        span: &Span<'_>,
-        said: Said,
-        root: Option<Root>,
-        now_ms: u64,
-    ) {
-        let trace = &mut self.table[slot];
-        trace.moved_to(place);
-        trace.spans += 1;
-        trace.is_error |= span.is_error;
-        trace.longest_ns = trace.longest_ns.max(span.duration_ns.unwrap_or(0));
-        trace.randomness = trace.randomness.or(said.randomness);
-        trace.tagged = match (trace.tagged, span.tagged) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        let is_first_root = root.is_some() && trace.root.is_none();
-        let is_full = trace.spans >= self.limits.trace_spans_max;
-        if is_first_root {
-            trace.root = root;
-            self.table.ended(slot, now_ms);
-        }
-        let passes = root.is_some_and(|root| self.is_head_governed(root.operation));
-        let cause = match (is_first_root && passes, is_full) {
-            (true, _) => Cause::RootEnded,
-            (_, true) => Cause::SpanLimit,
-            _ => return,
-        };
-        if !std::mem::replace(&mut self.table[slot].is_due, true) {
-            self.due.push((self.table.owner(slot), cause));
-        }
-    }
-
-    fn is_head_governed(&self, operation: OperationId) -> bool {
-        let service = self.names.operation(operation).service;
-        self.names.service(service).governed == Governed::Head
-    }
-
     /// Decides what is due, at most this many traces. Says whether there is more.
     pub fn advance(&mut self, now_ms: u64, most: usize) -> bool {
-        let waits = [self.limits.trace_timeout_ms, self.limits.decision_delay_ms];
-        let causes = [Cause::Timeout, Cause::RootEnded];
+        let Limits {
+            trace_timeout_ms,
+            decision_delay_ms,
+            ..
+        } = self.limits;
         let mut is_more = false;
-        for (is_ended, (wait_ms, cause)) in
-            [false, true].into_iter().zip(waits.into_iter().zip(causes))
-        {
+        for (list, wait_ms, cause) in [
+            (List::Waiting, trace_timeout_ms, Cause::Timeout),
+            (List::Ended, decision_delay_ms, Cause::RootEnded),
+            // Its owner decides after both at the latest.
+            (
+                List::Asked,
+                trace_timeout_ms + decision_delay_ms + OWNER_MS,
+                Cause::OwnerSilent,
+            ),
+        ] {
             let Some(since_ms) = now_ms.checked_sub(wait_ms) else {
                 continue;
             };
-            let due = self.table.due(is_ended, since_ms, most);
+            let due = self.table.due(list, since_ms, most);
             is_more |= due.len() == most;
             self.decide(&due, cause, now_ms);
         }
+        self.hurry_oldest();
         is_more
     }
 
@@ -340,6 +247,10 @@ impl Core {
             remembered: self.decisions.len() as u64,
             operations: self.names.len() as u64,
             relief: self.relief.halvings,
+            attributes: self.writer.taken_away(),
+            edges: self.peers.deciding(),
+            conflicts: self.peers.conflicts,
+            peer_records_lost: self.peers.lost + self.peers.senders.lost,
             ..self.figures.clone()
         }
     }

@@ -4,6 +4,7 @@
 //! not take, an operation is `__other__` of its service, and a service is `__other__`.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use weir_allocation::{OVERFLOW_NAME, OperationName, ServiceName};
@@ -27,7 +28,7 @@ const IDLE_MS: u64 = 600_000;
 
 /// What is known of a service.
 pub(super) struct Service {
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub governed: Governed,
     pub slow_ns: u64,
     /// For operations that the plan does not name.
@@ -44,7 +45,7 @@ pub(super) struct Service {
 /// What is known of an operation.
 pub(super) struct Operation {
     pub service: ServiceId,
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub classes: Classes,
     pub metrics: SpanMetrics,
     /// Roots by class that were not reported yet.
@@ -62,9 +63,9 @@ struct Count {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// Their service.
-    pub service: Box<str>,
+    pub service: Arc<str>,
     /// Their name.
-    pub operation: Box<str>,
+    pub operation: Arc<str>,
     /// Their class.
     pub class: Class,
     /// How many there were before sampling.
@@ -181,6 +182,18 @@ impl Names {
         id
     }
 
+    /// Notes that names are in use.
+    pub fn used(&mut self, service: ServiceId, operation: Option<OperationId>, now_ms: u64) {
+        if let Some(operation) = operation {
+            self.operation_mut(operation).used_ms = now_ms;
+            let service = self.operation(operation).service;
+            self.used(service, None, now_ms);
+        }
+        if let Some(service) = &mut self.services[service.0 as usize] {
+            service.used_ms = now_ms;
+        }
+    }
+
     /// Names of the plan have as much room again.
     fn has_room(&self, is_planned: bool) -> bool {
         let most = if is_planned { 2 * self.most } else { self.most };
@@ -257,12 +270,12 @@ impl Names {
             service.governed = planned.governed;
             service.slow_ns = planned.slow_ns;
             service.default = planned.default;
-            service.is_planned = plan.services.contains_key(&service.name);
+            service.is_planned = plan.services.contains_key(&*service.name);
         }
         for operation in self.operations.iter_mut().flatten() {
             let service = self.services[operation.service.0 as usize].as_ref();
             let planned = plan.service(&service.expect("it has operations").name);
-            let classes = planned.operations.get(&operation.name);
+            let classes = planned.operations.get(&*operation.name);
             operation.classes = classes.copied().unwrap_or(planned.default);
         }
     }

@@ -1,5 +1,6 @@
 //! What came of spans and traces, for people.
 
+use crate::otlp::limit::TakenAway;
 use crate::plan::Class;
 
 /// What came of a span.
@@ -73,16 +74,22 @@ pub enum Cause {
     Memory,
     /// The edge stops.
     Stop,
+    /// Another edge owns it, and has decided.
+    Owner,
+    /// Another edge owns it, and did not say in time what it decided.
+    OwnerSilent,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::RootEnded,
         Self::Timeout,
         Self::SpanLimit,
         Self::Memory,
         Self::Stop,
+        Self::Owner,
+        Self::OwnerSilent,
     ];
 
     /// As metrics say it.
@@ -94,6 +101,8 @@ impl Cause {
             Self::SpanLimit => "span_limit",
             Self::Memory => "memory",
             Self::Stop => "stop",
+            Self::Owner => "owner",
+            Self::OwnerSilent => "owner_silent",
         }
     }
 }
@@ -125,6 +134,16 @@ pub struct Figures {
     pub operations: u64,
     /// How often probabilities are halved, because backends do not keep up.
     pub relief: u32,
+    /// Attributes of kept spans that were cut or dropped.
+    pub attributes: TakenAway,
+    /// Edges that decide together, this one included.
+    pub edges: u64,
+    /// Traces that were decided here though another edge owns them.
+    pub alone: u64,
+    /// Traces that were kept by one edge and dropped by another.
+    pub conflicts: u64,
+    /// What was to be said to other edges, and waited for too long.
+    pub peer_records_lost: u64,
 }
 
 impl Figures {

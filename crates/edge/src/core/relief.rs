@@ -35,9 +35,9 @@ impl Relief {
         }
     }
 
-    /// The factor of every probability.
-    pub fn factor(self) -> f64 {
-        0.5_f64.powi(self.halvings.cast_signed())
+    /// The factor of every probability after this many halvings.
+    pub fn factor(halvings: u32) -> f64 {
+        0.5_f64.powi(halvings.min(HALVINGS_MAX).cast_signed())
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
             relief.follow(0.9, now_ms);
         }
         assert_eq!(relief.halvings, 3);
-        assert_eq!(relief.factor(), 0.125);
+        assert_eq!(Relief::factor(relief.halvings), 0.125);
         relief.follow(0.6, 60_000);
         assert_eq!(relief.halvings, 3);
         for now_ms in (60_000..75_000).step_by(100) {

@@ -94,6 +94,11 @@ impl Segments {
         (self.used + self.free.len()) * self.bytes_each
     }
 
+    /// How much of it is in use, from 0 to 1.
+    pub fn filled(&self) -> f64 {
+        self.used as f64 / self.most as f64
+    }
+
     /// Whether a resource and a scope leave room for a span beside them.
     pub fn fits(&self, context: &Context<'_>) -> bool {
         context_length(context) <= self.bytes_each / 4

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::names::{OperationId, ServiceId};
+use super::peers::{Holders, OWN};
 use super::segments::{Owner, Place};
 use crate::otlp::trace_state::{Randomness, Threshold};
 
@@ -31,6 +32,8 @@ pub(super) struct Trace {
     pub newest: Place,
     pub spans: u32,
     pub root: Option<Root>,
+    /// Whether the root is held here.
+    pub has_own_root: bool,
     /// The service of its first span.
     pub service: ServiceId,
     pub longest_ns: u64,
@@ -41,10 +44,19 @@ pub(super) struct Trace {
     pub is_error: bool,
     /// Whether it is to be decided as soon as the batch is taken.
     pub is_due: bool,
+    /// Whether it is decided, and only to be taken out.
+    pub is_decided: bool,
+    /// The edge that decides about it, by its place in the list of peers.
+    pub peer: u16,
+    /// Whether that one is to hear of it.
+    pub is_dirty: bool,
+    /// Whether that one is to decide at once.
+    pub is_urgent: bool,
+    /// The edges that wait for the decision.
+    pub holders: Holders,
     segments: [u32; SEGMENTS],
     generation: u32,
-    /// Whether it waits for the delay after its root, not for the root.
-    is_ended: bool,
+    list: List,
     /// When it entered its list.
     since_ms: u64,
     older: u32,
@@ -58,15 +70,21 @@ impl Trace {
             newest: Place::NONE,
             spans: 0,
             root: None,
+            has_own_root: false,
             service,
             longest_ns: 0,
             randomness: None,
             tagged: None,
             is_error: false,
             is_due: false,
+            is_decided: false,
+            peer: OWN,
+            is_dirty: false,
+            is_urgent: false,
+            holders: Holders::default(),
             segments: [NONE; SEGMENTS],
             generation: 0,
-            is_ended: false,
+            list: List::Waiting,
             since_ms: 0,
             older: NONE,
             newer: NONE,
@@ -91,9 +109,24 @@ impl Trace {
     }
 }
 
-/// A list of traces, the oldest first.
+/// What a trace waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// Its root.
+    Waiting,
+    /// The delay after its root.
+    Ended,
+    /// The edge that owns it.
+    Asked,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Waiting, Self::Ended, Self::Asked];
+}
+
+/// The first and the last one of a list of traces, the oldest first.
 #[derive(Debug, Clone, Copy)]
-struct List {
+struct Ends {
     oldest: u32,
     newest: u32,
 }
@@ -105,8 +138,8 @@ pub(super) struct Table {
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
     most: usize,
-    /// Those that wait for their root, and those whose root has ended.
-    lists: [List; 2],
+    /// By [`List`].
+    lists: [Ends; 3],
 }
 
 impl Table {
@@ -121,10 +154,10 @@ impl Table {
             by_id: HashTable::with_capacity(most),
             hasher: DefaultHashBuilder::default(),
             most,
-            lists: [List {
+            lists: [Ends {
                 oldest: NONE,
                 newest: NONE,
-            }; 2],
+            }; 3],
         }
     }
 
@@ -149,6 +182,9 @@ impl Table {
     /// Adds a trace that is not there; there must be room.
     pub fn insert(&mut self, hash: u64, mut trace: Trace, now_ms: u64) -> u32 {
         trace.since_ms = now_ms;
+        if trace.peer != OWN {
+            trace.list = List::Asked;
+        }
         let slot = match self.free.pop() {
             Some(slot) => {
                 let generation = self.slots[slot as usize].generation.wrapping_add(1);
@@ -186,9 +222,29 @@ impl Table {
 
     /// Notes that the root of a trace has ended.
     pub fn ended(&mut self, slot: u32, now_ms: u64) {
+        self.wait(slot, List::Ended, now_ms);
+    }
+
+    /// Notes that another edge decides about a trace from now on.
+    pub fn asked(&mut self, slot: u32, now_ms: u64) {
+        if self[slot].list != List::Asked {
+            self.wait(slot, List::Asked, now_ms);
+        }
+    }
+
+    /// Notes that this edge decides about a trace from now on.
+    pub fn owned(&mut self, slot: u32, now_ms: u64) {
+        if self[slot].list == List::Asked {
+            let has_root = self[slot].root.is_some();
+            let list = if has_root { List::Ended } else { List::Waiting };
+            self.wait(slot, list, now_ms);
+        }
+    }
+
+    fn wait(&mut self, slot: u32, list: List, now_ms: u64) {
         self.unlink(slot);
         let trace = &mut self[slot];
-        (trace.is_ended, trace.since_ms) = (true, now_ms);
+        (trace.list, trace.since_ms) = (list, now_ms);
         self.link(slot);
     }
 
@@ -206,28 +262,34 @@ impl Table {
     }
 
     /// The traces that are in a list since then, at most this many.
-    pub fn due(&self, is_ended: bool, since_ms: u64, most: usize) -> Vec<u32> {
-        let list = self.from(self.lists[usize::from(is_ended)].oldest);
+    pub fn due(&self, list: List, since_ms: u64, most: usize) -> Vec<u32> {
+        let list = self.from(self.lists[list as usize].oldest);
         let due = list.take_while(|slot| self[*slot].since_ms <= since_ms);
         due.take(most).collect()
     }
 
     /// At most this many traces, those that have waited longest.
     pub fn oldest(&self, most: usize) -> Vec<u32> {
-        let [waiting, ended] = self.lists.map(|list| self.from(list.oldest));
-        let (mut waiting, mut ended) = (waiting.peekable(), ended.peekable());
-        let since = |slot: &u32| self[*slot].since_ms;
+        self.oldest_of(&List::ALL, most)
+    }
+
+    /// The same of those that this edge decides about.
+    pub fn oldest_own(&self, most: usize) -> Vec<u32> {
+        self.oldest_of(&[List::Waiting, List::Ended], most)
+    }
+
+    fn oldest_of(&self, lists: &[List], most: usize) -> Vec<u32> {
+        let from = |list: &List| self.from(self.lists[*list as usize].oldest).peekable();
+        let mut lists: Vec<_> = lists.iter().map(from).collect();
         let mut found = Vec::new();
         while found.len() < most {
-            let next = match (waiting.peek().map(since), ended.peek().map(since)) {
-                (Some(one), Some(other)) if one <= other => waiting.next(),
-                (_, Some(_)) => ended.next(),
-                _ => waiting.next(),
+            let since = |slot: &u32| self[*slot].since_ms;
+            let firsts = lists.iter_mut().enumerate();
+            let firsts = firsts.filter_map(|(index, list)| Some((since(list.peek()?), index)));
+            let Some((_, oldest)) = firsts.min() else {
+                break;
             };
-            match next {
-                Some(slot) => found.push(slot),
-                None => break,
-            }
+            found.extend(lists[oldest].next());
         }
         found
     }
@@ -238,7 +300,7 @@ impl Table {
     }
 
     fn link(&mut self, slot: u32) {
-        let list = usize::from(self[slot].is_ended);
+        let list = self[slot].list as usize;
         let newest = std::mem::replace(&mut self.lists[list].newest, slot);
         (self[slot].older, self[slot].newer) = (newest, NONE);
         match newest {
@@ -248,7 +310,7 @@ impl Table {
     }
 
     fn unlink(&mut self, slot: u32) {
-        let list = usize::from(self[slot].is_ended);
+        let list = self[slot].list as usize;
         let (older, newer) = (self[slot].older, self[slot].newer);
         match older {
             NONE => self.lists[list].oldest = newer,
@@ -263,8 +325,8 @@ impl Table {
 }
 
 impl Trace {
-    fn is_linked(&self, slot: u32, lists: &[List; 2]) -> bool {
-        self.older != NONE || lists[usize::from(self.is_ended)].oldest == slot
+    fn is_linked(&self, slot: u32, lists: &[Ends; 3]) -> bool {
+        self.older != NONE || lists[self.list as usize].oldest == slot
     }
 }
 

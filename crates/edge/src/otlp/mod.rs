@@ -5,7 +5,9 @@
 
 pub mod check;
 pub mod json;
+pub mod limit;
 mod schema;
+pub mod services;
 pub mod trace_state;
 mod walk;
 pub(crate) mod wire;

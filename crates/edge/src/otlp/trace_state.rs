@@ -47,6 +47,18 @@ impl Threshold {
         Self(if rounded >= WHOLE { exact } else { rounded }.min(WHOLE))
     }
 
+    /// As other edges say it; none if it is too large.
+    #[must_use]
+    pub fn of_number(number: u64) -> Option<Self> {
+        (number <= WHOLE).then_some(Self(number))
+    }
+
+    /// For other edges.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
     /// The probability with which it keeps traces.
     #[must_use]
     pub fn probability(self) -> f64 {
@@ -88,6 +100,18 @@ impl Randomness {
     #[must_use]
     pub fn of_trace_id(id: u128) -> Self {
         Self(id as u64 & (WHOLE - 1))
+    }
+
+    /// As other edges say it; none if it is too large.
+    #[must_use]
+    pub fn of_number(number: u64) -> Option<Self> {
+        (number < WHOLE).then_some(Self(number))
+    }
+
+    /// For other edges.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
     }
 
     fn parse(digits: &[u8]) -> Option<Self> {

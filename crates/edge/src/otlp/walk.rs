@@ -125,14 +125,15 @@ impl<'a> Export<'a> {
 
     fn scope(&mut self, message: &'a [u8], mut context: Context<'a>, rules: &Tagged) -> Read<()> {
         let index = self.contexts.len() as u32;
-        let rules = rules.of_service(context.service);
+        let resource = context.resource.iter().copied();
+        let rules = rules.of_service(context.service, resource)?;
         for field in Fields::of(message) {
             let field = field?;
             if field.number == INSIDE {
                 let mut span = span(field.value.bytes()?)?;
                 span.context = index;
                 if !rules.is_empty() {
-                    span.tagged = rules.find(span.raw)?;
+                    span.tagged = rules.find(&span)?;
                 }
                 self.spans.push(span);
             } else {
@@ -206,7 +207,7 @@ fn is_error(status: &[u8]) -> Read<bool> {
 }
 
 /// The text of `service.name` in a `Resource`.
-fn service_name(resource: &[u8]) -> Read<Option<&[u8]>> {
+pub(super) fn service_name(resource: &[u8]) -> Read<Option<&[u8]>> {
     let mut name = None;
     for field in Fields::of(resource) {
         let field = field?;

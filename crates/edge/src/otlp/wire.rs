@@ -167,3 +167,9 @@ pub(crate) fn put_bytes(into: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_head(into, number, bytes.len());
     into.extend_from_slice(bytes);
 }
+
+/// Appends the length of bytes, and the bytes.
+pub(crate) fn put_bytes_alone(into: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(into, bytes.len() as u64);
+    into.extend_from_slice(bytes);
+}

@@ -1,5 +1,6 @@
 //! Writes kept spans as an `ExportTraceServiceRequest`: the bytes that came, with another trace state.
 
+use super::limit::{AttributeLimits, TakenAway};
 use super::trace_state::{Threshold, at_least};
 use super::wire::{Fields, put_bytes, put_head};
 
@@ -19,6 +20,9 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Writer {
     told: Told,
+    limits: AttributeLimits,
+    taken_away: TakenAway,
+    limited: Vec<u8>,
     written: Vec<u8>,
     /// The spans of the context that was written last, as fields of `ScopeSpans`.
     spans: Vec<u8>,
@@ -42,9 +46,10 @@ pub struct Written {
 impl Writer {
     /// Has written nothing yet.
     #[must_use]
-    pub fn new(told: Told) -> Self {
+    pub fn new(told: Told, limits: AttributeLimits) -> Self {
         Self {
             told,
+            limits,
             ..Self::default()
         }
     }
@@ -53,6 +58,20 @@ impl Writer {
     /// is: nobody here decided about it.
     pub fn span(&mut self, raw: &[u8], trace_state: &[u8], threshold: Option<Threshold>) {
         self.spans_total += 1;
+        let mut limited = std::mem::take(&mut self.limited);
+        let is_limited = self.limits.apply(raw, &mut limited, &mut self.taken_away);
+        let within = if is_limited { &limited } else { raw };
+        self.within(within, trace_state, threshold);
+        self.limited = limited;
+    }
+
+    /// What the limits have taken away so far.
+    #[must_use]
+    pub fn taken_away(&self) -> TakenAway {
+        self.taken_away
+    }
+
+    fn within(&mut self, raw: &[u8], trace_state: &[u8], threshold: Option<Threshold>) {
         let Some(threshold) = threshold else {
             put_bytes(&mut self.spans, INSIDE, raw);
             return;

@@ -11,6 +11,9 @@ use crate::otlp::trace_state::Threshold;
 /// The longest threshold for slow traces: an hour.
 const SLOW_MS_MAX: u64 = 3_600_000;
 
+/// The longest name of a rule, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the plan is wrong: {field}: {problem}")]
@@ -217,6 +220,10 @@ fn tagged(rules: Vec<TaggedRule>) -> Result<Tagged, WrongPlan> {
 }
 
 fn rule(given: TaggedRule) -> Result<Rule, WrongPlan> {
+    if given.name.is_empty() || given.name.len() > NAME_BYTES_MAX {
+        let problem = format!("must have 1 to {NAME_BYTES_MAX} bytes");
+        return Err(wrong("tagged: name", problem));
+    }
     let field = format!("tagged: {}", given.name);
     if given.attributes.is_empty() || given.attributes.len() > ATTRIBUTES_MAX - 1 {
         let problem = format!("must have 1 to {} attributes", ATTRIBUTES_MAX - 1);
@@ -237,7 +244,7 @@ fn rule(given: TaggedRule) -> Result<Rule, WrongPlan> {
     }
     let attributes = given.attributes.into_iter();
     Ok(Rule {
-        name: given.name,
+        name: (*given.name).into(),
         service: Glob::new(&given.service),
         attributes: attributes
             .map(|(key, value)| (key, Glob::new(&value)))
@@ -295,6 +302,7 @@ mod tests {
             ("400", "0", "default: slow_ms"),
             (r#"{"test.actor": "*"}"#, "{}", "tagged: actors"),
             ("\": 5}", "\": -5}", "tagged: actors: cap_traces_per_second"),
+            (r#""name": "actors""#, r#""name": """#, "tagged: name"),
             ("\"plan\": 7", "\"plan\": -7", "the document"),
             ("\"tail\"", "\"both\"", "the document"),
         ];

@@ -1,7 +1,9 @@
 //! Rules for tagged requests: which spans make their trace a tagged one.
 
+use std::sync::Arc;
+
 use crate::otlp::wire::{Fields, Value};
-use crate::otlp::{Read, attribute};
+use crate::otlp::{Read, Span, attribute};
 
 /// The most rules of a plan, as in Weir's configuration with some room.
 pub const RULES_MAX: usize = 64;
@@ -19,7 +21,7 @@ const ATTRIBUTES: u32 = 9;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// Its name in Weir's configuration.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The services that it is for.
     pub service: Glob,
     /// What a span must have, all of it.
@@ -32,9 +34,15 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tagged(pub(super) Vec<Rule>);
 
-/// Those that a service's spans can fulfil.
+/// Those that a service's spans can fulfil, each with the attributes that their resource fulfils.
 #[derive(Debug)]
-pub struct RulesOf<'a>(Vec<(u16, &'a Rule)>);
+pub struct RulesOf<'a>(Vec<(u16, &'a Rule, u8)>);
+
+/// What a key of a rule begins with that means an entry of the trace state.
+const TRACE_STATE: &str = "tracestate.";
+
+/// What keys of attributes begin with that some processors copy from the baggage. Others copy the bare key.
+const BAGGAGE: &[u8] = b"baggage.";
 
 impl Tagged {
     /// All rules.
@@ -43,13 +51,89 @@ impl Tagged {
         &self.0
     }
 
-    /// The rules for a service.
-    #[must_use]
-    pub fn of_service(&self, service: &[u8]) -> RulesOf<'_> {
-        let all = self.0.iter().enumerate();
-        let of = all.filter(|(_, rule)| rule.service.matches(service));
-        RulesOf(of.map(|(index, rule)| (index as u16, rule)).collect())
+    /// The rules for a service, whose resource has these fields of `ResourceSpans`.
+    ///
+    /// # Errors
+    /// The resource is not protobuf.
+    pub fn of_service<'b>(
+        &self,
+        service: &[u8],
+        resource: impl Iterator<Item = &'b [u8]> + Clone,
+    ) -> Read<RulesOf<'_>> {
+        let mut rules = Vec::new();
+        for (index, rule) in self.0.iter().enumerate() {
+            if rule.service.matches(service) {
+                let fulfilled = of_resource(rule, resource.clone())?;
+                rules.push((index as u16, rule, fulfilled));
+            }
+        }
+        Ok(RulesOf(rules))
     }
+}
+
+/// Which attributes of a rule a resource fulfils, a bit each.
+fn of_resource<'b>(rule: &Rule, fields: impl Iterator<Item = &'b [u8]>) -> Read<u8> {
+    let mut fulfilled = 0;
+    for raw in fields {
+        for field in Fields::of(raw) {
+            let field = field?;
+            let (1, Value::Bytes(resource)) = (field.number, field.value) else {
+                continue;
+            };
+            for inside in Fields::of(resource) {
+                let inside = inside?;
+                if inside.number == 1 {
+                    fulfilled |= rule.fulfilled(attribute(inside.value.bytes()?)?)?;
+                }
+            }
+        }
+    }
+    Ok(fulfilled)
+}
+
+impl Rule {
+    /// Which of its attributes an attribute fulfils, a bit each.
+    fn fulfilled(&self, (key, value): (&[u8], &[u8])) -> Read<u8> {
+        let bare = key.strip_prefix(BAGGAGE);
+        let mut fulfilled = 0;
+        for (bit, (named, glob)) in self.attributes.iter().enumerate() {
+            let named = named.as_bytes();
+            if (named == key || Some(named) == bare) && matches_value(glob, value)? {
+                fulfilled |= 1 << bit;
+            }
+        }
+        Ok(fulfilled)
+    }
+
+    /// Which of them the entries of a trace state fulfil.
+    fn of_trace_state(&self, trace_state: &[u8]) -> u8 {
+        let mut fulfilled = 0;
+        for (bit, (named, glob)) in self.attributes.iter().enumerate() {
+            let Some(vendor) = named.strip_prefix(TRACE_STATE) else {
+                continue;
+            };
+            let is_it =
+                |(key, value): (&[u8], &[u8])| key == vendor.as_bytes() && glob.matches(value);
+            if entries(trace_state).any(is_it) {
+                fulfilled |= 1 << bit;
+            }
+        }
+        fulfilled
+    }
+
+    fn all(&self) -> u8 {
+        ((1_u16 << self.attributes.len()) - 1) as u8
+    }
+}
+
+/// The entries of a trace state.
+fn entries(trace_state: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let entries = trace_state.split(|byte| *byte == b',');
+    entries.filter_map(|entry| {
+        let entry = entry.trim_ascii();
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        Some((&entry[..at], &entry[at + 1..]))
+    })
 }
 
 impl RulesOf<'_> {
@@ -59,30 +143,31 @@ impl RulesOf<'_> {
         self.0.is_empty()
     }
 
-    /// The first rule that a span fulfils.
+    /// The first rule that a span fulfils, by its attributes, its trace state, and its resource.
     ///
     /// # Errors
     /// The span's attributes are not protobuf.
-    pub(crate) fn find(&self, span: &[u8]) -> Read<Option<u16>> {
+    pub(crate) fn find(&self, span: &Span<'_>) -> Read<Option<u16>> {
         let mut fulfilled = [0_u8; RULES_MAX];
-        for field in Fields::of(span) {
+        for ((_, rule, of_resource), fulfilled) in self.0.iter().zip(&mut fulfilled) {
+            *fulfilled = *of_resource;
+            if !span.trace_state.is_empty() {
+                *fulfilled |= rule.of_trace_state(span.trace_state);
+            }
+        }
+        for field in Fields::of(span.raw) {
             let field = field?;
             if field.number != ATTRIBUTES {
                 continue;
             }
-            let (key, value) = attribute(field.value.bytes()?)?;
-            for (rule, fulfilled) in self.0.iter().zip(&mut fulfilled) {
-                for (bit, (named, glob)) in rule.1.attributes.iter().enumerate() {
-                    if named.as_bytes() == key && matches_value(glob, value)? {
-                        *fulfilled |= 1 << bit;
-                    }
-                }
+            let one = attribute(field.value.bytes()?)?;
+            for ((_, rule, _), fulfilled) in self.0.iter().zip(&mut fulfilled) {
+                *fulfilled |= rule.fulfilled(one)?;
             }
         }
-        let all = |rule: &Rule| ((1_u16 << rule.attributes.len()) - 1) as u8;
         let mut rules = self.0.iter().zip(fulfilled);
-        let found = rules.find(|((_, rule), fulfilled)| *fulfilled == all(rule));
-        Ok(found.map(|((index, _), _)| *index))
+        let found = rules.find(|((_, rule, _), fulfilled)| *fulfilled == rule.all());
+        Ok(found.map(|((index, ..), _)| *index))
     }
 }
 

@@ -70,7 +70,8 @@ impl Answer {
         Self(response)
     }
 
-    fn text(status: StatusCode, body: &str) -> Self {
+    /// A line for people.
+    pub fn text(status: StatusCode, body: &str) -> Self {
         Self::new(
             status,
             "text/plain; charset=utf-8",
@@ -81,6 +82,11 @@ impl Answer {
     /// A page of another kind, for the admin listener.
     pub fn page(status: StatusCode, body: Vec<u8>) -> Self {
         Self::new(status, "text/plain; version=0.0.4; charset=utf-8", body)
+    }
+
+    /// What another edge reads.
+    pub fn bytes(body: Vec<u8>) -> Self {
+        Self::new(StatusCode::OK, "application/octet-stream", body)
     }
 
     /// There is no such path.
@@ -149,13 +155,12 @@ impl Answer {
 
     /// An export was not taken.
     pub fn refused(protocol: Protocol, refused: &Refused) -> Self {
-        let (status, code) = match refused {
-            Refused::Malformed(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
-            Refused::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
-            Refused::Unsupported(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented),
-            Refused::TooSlow | Refused::Overloaded => {
-                (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
-            }
+        let status = refused.status();
+        let code = match refused {
+            Refused::Malformed(_) => Code::InvalidArgument,
+            Refused::TooLarge(_) => Code::ResourceExhausted,
+            Refused::Unsupported(_) => Code::Unimplemented,
+            Refused::TooSlow | Refused::Overloaded => Code::Unavailable,
         };
         let words = refused.to_string();
         let mut answer = match protocol {

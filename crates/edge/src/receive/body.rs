@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -45,6 +46,18 @@ pub(crate) enum Refused {
     Overloaded,
 }
 
+impl Refused {
+    /// The status that says it.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooSlow | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -72,7 +85,7 @@ pub(crate) struct Room(Arc<Semaphore>);
 
 /// What a body occupies.
 #[derive(Debug, Default)]
-pub(super) struct Reservation(Option<OwnedSemaphorePermit>);
+pub(crate) struct Reservation(Option<OwnedSemaphorePermit>);
 
 impl Room {
     pub fn new(bytes: usize) -> Self {
@@ -122,13 +135,13 @@ impl Reservation {
 
 /// A body that was read, with the room that it occupies.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(crate) struct Received {
     pub bytes: Bytes,
     _room: Reservation,
 }
 
 /// Reads a body to its end.
-pub(super) async fn read(room: &Room, body: Incoming, most: usize) -> Result<Received, Refused> {
+pub(crate) async fn read(room: &Room, body: Incoming, most: usize) -> Result<Received, Refused> {
     let reading = tokio::time::timeout(TIME_LIMIT, collect(room, body, most));
     reading.await.unwrap_or(Err(Refused::TooSlow))
 }

@@ -13,12 +13,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
+use super::tls::Tls;
 use crate::metrics::Metrics;
 
 /// How long the head of a request may take, and a connection be idle.
@@ -43,6 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     listener: TcpListener,
     most: usize,
+    tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,11 +53,13 @@ impl Listener {
     pub async fn bind(
         address: SocketAddr,
         most: usize,
+        tls: Option<Arc<Tls>>,
         metrics: &Arc<Metrics>,
     ) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
             most,
+            tls,
             metrics: Arc::clone(metrics),
         })
     }
@@ -88,10 +93,18 @@ impl Listener {
                 continue;
             };
             let (answer, stop) = (answer.clone(), stop.clone());
-            let metrics = Arc::clone(&self.metrics);
+            let (tls, metrics) = (self.tls.clone(), Arc::clone(&self.metrics));
             connections.spawn(async move {
                 metrics.connections.inc();
-                serve(stream, answer, stop, &metrics).await;
+                let _ = stream.set_nodelay(true);
+                match tls {
+                    None => serve(stream, answer, stop, &metrics).await,
+                    Some(tls) => match stop.run_until_cancelled(tls.accept(stream)).await {
+                        Some(Ok(stream)) => serve(stream, answer, stop, &metrics).await,
+                        Some(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+                        None => {}
+                    },
+                }
                 metrics.connections.dec();
                 drop(place);
             });
@@ -102,12 +115,12 @@ impl Listener {
     }
 }
 
-async fn serve<A, F>(stream: TcpStream, answer: A, stop: CancellationToken, metrics: &Arc<Metrics>)
+async fn serve<S, A, F>(stream: S, answer: A, stop: CancellationToken, metrics: &Arc<Metrics>)
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         // A panic ends its request, not the connection of others.
         let answering = tokio::spawn(AssertUnwindSafe(answer(request)).into_future());

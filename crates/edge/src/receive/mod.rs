@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 pub(crate) mod listener;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{Method, Request};
 
 pub(crate) use self::answer::Answer;
-use self::body::{Encoding, Received, read, unpack};
-pub(crate) use self::body::{Refused, Room};
+use self::body::{Encoding, Received, unpack};
+pub(crate) use self::body::{Refused, Room, read};
 use crate::core::Pushed;
 use crate::engine::{Engine, NotTaken};
 use crate::grpc;

@@ -7,6 +7,7 @@ mod retry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,6 +28,8 @@ const AT_ONCE: usize = 4;
 /// All backends.
 pub(crate) struct Backends {
     all: Vec<Arc<Sender>>,
+    /// Weir, if it gets metrics.
+    weir: Option<Arc<Sender>>,
     metrics: Arc<Metrics>,
 }
 
@@ -55,11 +58,13 @@ pub(crate) struct NoRoom;
 impl Backends {
     pub fn new(
         backends: Vec<Backend>,
+        weir: Option<Backend>,
         clients: &Clients,
         sending: Sending,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let queue_bytes = sending.queue_bytes / backends.len().max(1);
+        let queues = backends.len() + usize::from(weir.is_some());
+        let queue_bytes = sending.queue_bytes / queues.max(1);
         let sender = |backend: Backend| {
             let http = match backend.protocol {
                 Protocol::Http => clients.http.clone(),
@@ -78,8 +83,35 @@ impl Backends {
             })
         };
         Self {
-            all: backends.into_iter().map(sender).collect(),
+            weir: weir.map(&sender),
+            all: backends.into_iter().map(&sender).collect(),
             metrics: Arc::clone(metrics),
+        }
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &Arc<Sender>> {
+        self.all.iter().chain(&self.weir)
+    }
+
+    /// Whether Weir gets metrics.
+    pub fn has_weir(&self) -> bool {
+        self.weir.is_some()
+    }
+
+    /// Gives metrics to Weir, or counts them as lost, because of this.
+    pub fn to_weir(&self, metrics: Result<Bytes, &str>) {
+        let body = |bytes| Body {
+            signal: Signal::Metrics,
+            bytes,
+            spans: 0,
+        };
+        let Some(weir) = &self.weir else {
+            return;
+        };
+        match metrics.map(|bytes| weir.queue.push(body(bytes))) {
+            Ok(Ok(())) => {}
+            Ok(Err(body)) => weir.lost(&[body], "queue_full"),
+            Err(reason) => weir.lost(&[body(Bytes::new())], reason),
         }
     }
 
@@ -91,7 +123,7 @@ impl Backends {
 
     /// Brings the gauges up to date.
     pub fn observe(&self) {
-        for sender in &self.all {
+        for sender in self.senders() {
             let gauge = self.metrics.queue_bytes.with_label_values(&[sender.name()]);
             gauge.set(sender.queue.bytes() as i64);
         }
@@ -118,7 +150,7 @@ impl Backends {
 
     /// Starts sending.
     pub fn start(&self, tasks: &mut JoinSet<()>) {
-        for sender in &self.all {
+        for sender in self.senders() {
             for _ in 0..AT_ONCE {
                 let sender = Arc::clone(sender);
                 tasks.spawn(async move { sender.run().await });
@@ -128,7 +160,7 @@ impl Backends {
 
     /// Sends what waits until then, and says what is lost.
     pub async fn end(&self, mut tasks: JoinSet<()>, until: Instant) {
-        for sender in &self.all {
+        for sender in self.senders() {
             sender.queue.end();
         }
         let all_sent = async { while tasks.join_next().await.is_some() {} };
@@ -137,7 +169,7 @@ impl Backends {
         }
         // Batches that are on their way are counted as lost where they are dropped.
         tasks.shutdown().await;
-        for sender in &self.all {
+        for sender in self.senders() {
             let rest = sender.queue.rest();
             sender.lost(&rest, "stop");
         }
@@ -273,7 +305,7 @@ impl Sender {
 }
 
 /// Requests of protobuf one after the other are one request.
-fn joined(bodies: &[Body]) -> bytes::Bytes {
+fn joined(bodies: &[Body]) -> Bytes {
     match bodies {
         [only] => only.bytes.clone(),
         several => {

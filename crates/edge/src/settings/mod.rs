@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use weir_tls::TlsFiles;
 
 pub use self::backend::{Backend, Protocol, WrongBackend};
-use self::parse::{HOUR, MINUTE, SECOND, address, bytes, count, duration, number};
+use self::parse::{HOUR, MINUTE, SECOND, address, bytes, count, duration, host_and_port, number};
 
 /// The smallest bound of memory that leaves room for bodies and segments.
 const MEMORY_LEAST: usize = 16 << 20;
@@ -29,6 +30,10 @@ pub struct Settings {
     /// File with the token that Weir asks of agents
     #[arg(long, env = "WEIR_EDGE_WEIR_TOKEN_FILE", value_name = "FILE")]
     pub weir_token_file: Option<PathBuf>,
+    /// Send metrics that pass to Weir, too, which counts requests from them. Those of tail-governed services are left
+    /// out: this edge counts these
+    #[arg(long, env = "WEIR_EDGE_METRICS_TO_WEIR", requires = "weir")]
+    pub metrics_to_weir: bool,
     /// Where kept spans go, and metrics and logs: http:// or https:// for OTLP over HTTP, grpc:// or grpcs:// for
     /// gRPC. May be repeated: each backend gets everything
     #[arg(
@@ -82,6 +87,53 @@ pub struct Settings {
         value_parser = address
     )]
     pub admin_listen: SocketAddr,
+    /// File with the certificate of the listeners for senders and other edges, and those between it and its authority, in
+    /// PEM. With it, these listeners speak TLS alone. Read again when it changes
+    #[arg(
+        long,
+        env = "WEIR_EDGE_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of this certificate, in PEM
+    #[arg(
+        long,
+        env = "WEIR_EDGE_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// File with the authorities, in PEM, one of which must have signed the certificate of every sender
+    #[arg(
+        long,
+        env = "WEIR_EDGE_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub client_ca: Option<PathBuf>,
+    /// The edges that decide together, host:port of the --peer-listen of each: one for each edge, or a name that stands for
+    /// all of them. Looked up again every 2s. This edge may be among them
+    #[arg(
+        long,
+        env = "WEIR_EDGE_PEERS",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        value_parser = host_and_port
+    )]
+    pub peers: Vec<String>,
+    /// Address for the other edges, if there are --peers
+    #[arg(
+        long,
+        env = "WEIR_EDGE_PEER_LISTEN",
+        default_value = "127.0.0.1:4319",
+        value_name = "ADDRESS",
+        value_parser = address
+    )]
+    pub peer_listen: SocketAddr,
+    /// File with the secret that edges share, required with --peers. One a line: each is accepted, the first one is sent
+    #[arg(long, env = "WEIR_EDGE_PEER_SECRET_FILE", value_name = "FILE")]
+    pub peer_secret_file: Option<PathBuf>,
     /// This edge's name in Weir's list of agents [default: weir-edge- and the host's name]
     #[arg(long, env = "WEIR_EDGE_NAME", value_name = "NAME")]
     pub name: Option<String>,
@@ -142,6 +194,23 @@ pub struct Settings {
         value_parser = bytes(1 << 10, 512 << 10)
     )]
     pub span_bytes_max: usize,
+    /// The most attributes of a kept span, 1 to 10000: further ones are dropped [default: no limit]
+    #[arg(
+        long,
+        env = "WEIR_EDGE_ATTRIBUTES_MAX",
+        value_name = "N",
+        value_parser = count(1_u32, 10_000)
+    )]
+    pub attributes_max: Option<u32>,
+    /// The longest value of an attribute of a kept span, 64 to 524288 bytes: texts and bytes are cut, lists dropped
+    /// [default: no limit]
+    #[arg(
+        long,
+        env = "WEIR_EDGE_ATTRIBUTE_BYTES_MAX",
+        value_name = "BYTES",
+        value_parser = count(64_usize, 512 << 10)
+    )]
+    pub attribute_bytes_max: Option<usize>,
     /// The longest body, before and after decompression, 64KiB to 64MiB
     #[arg(
         long,
@@ -233,6 +302,17 @@ Examples:
   Without a Weir, one trace in a hundred:
     weir edge --initial-probability 0.01 --backend http://jaeger:4318";
 
+impl Settings {
+    /// The files of TLS of a listener that asks clients for certificates, or does not; none without TLS.
+    pub(crate) fn tls(&self, asks: bool) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+            client_ca: self.client_ca.clone().filter(|_| asks),
+        })
+    }
+}
+
 /// How bodies are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Compression {
@@ -250,6 +330,7 @@ pub(crate) struct Shares {
     pub decisions: usize,
     pub bodies: usize,
     pub queues: usize,
+    pub peers: usize,
 }
 
 impl Settings {
@@ -259,7 +340,8 @@ impl Settings {
             table: self.memory / 16,
             decisions: self.memory / 16,
             bodies: self.memory / 8,
-            queues: self.memory / 4,
+            queues: self.memory / 4 - self.memory / 32,
+            peers: self.memory / 32,
         }
     }
 }

@@ -13,6 +13,31 @@ pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
     parsed.map_err(|_| "give an IP address and a port, like 127.0.0.1:4318".into())
 }
 
+/// A host's name or IP address, and a port.
+pub(super) fn host_and_port(value: &str) -> Result<String, String> {
+    let is_name = |host: &str| {
+        let mut bytes = host.bytes();
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        (1..=253).contains(&host.len()) && bytes.all(is_part)
+    };
+    let is_valid = match value.rsplit_once(':') {
+        Some((host, port)) => {
+            let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+            is_port && is_name(host)
+        }
+        None => false,
+    };
+    // An IPv6 address stands in brackets.
+    if is_valid
+        || value
+            .parse::<SocketAddr>()
+            .is_ok_and(|address| address.port() > 0)
+    {
+        return Ok(value.into());
+    }
+    Err("give a host and a port, like edges.default.svc:4319".into())
+}
+
 /// A duration within a range.
 pub(super) fn duration(
     least: Duration,

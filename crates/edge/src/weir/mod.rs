@@ -15,6 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use self::plan::{Follower, read_file};
 pub(crate) use self::reports::{Agent, Reporter};
 use crate::send::{Http, jitter, words};
+use crate::settings::{Backend, Protocol};
 
 /// The largest plan.
 const PLAN_MAX: usize = 64 << 20;
@@ -63,6 +64,20 @@ impl Weir {
             base: url.trim_end_matches('/').into(),
             token: token_file.map(token).transpose()?,
         })
+    }
+
+    /// Weir as a backend of metrics.
+    pub fn backend(&self) -> Backend {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        Backend {
+            name: "weir".into(),
+            protocol: Protocol::Http,
+            url: self.base.clone(),
+            headers,
+        }
     }
 
     fn request(&self, path: &str) -> Request<Full<Bytes>> {

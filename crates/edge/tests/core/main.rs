@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod model;
+mod peers;
 #[path = "../support/mod.rs"]
 mod support;
+mod tags;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,21 +15,31 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use proptest::prelude::*;
 use weir_edge::core::{Cause, Core, Figures, Limits, Outcome};
 use weir_edge::otlp::Export;
+use weir_edge::otlp::limit::AttributeLimits;
 use weir_edge::otlp::trace_state::{Randomness, Said, Threshold};
 use weir_edge::otlp::write::Told;
 use weir_edge::plan::{Class, Plan};
 
 use support::{bytes, failed, lasting, span, spans, text, trace_id};
 
+/// As many attributes as come.
+const NO_LIMITS: AttributeLimits = AttributeLimits {
+    most: None,
+    bytes: None,
+};
+
 const LIMITS: Limits = Limits {
     ring_bytes: 8 << 20,
     table_bytes: 1 << 20,
     decision_bytes: 1 << 20,
+    peer_bytes: 1 << 20,
+    edge_id: 1,
     operations_max: 100,
     decision_delay_ms: 2_000,
     trace_timeout_ms: 30_000,
     trace_spans_max: 50,
     span_bytes_max: 10_000,
+    attributes: NO_LIMITS,
 };
 
 const PLAN: &str = r#"{

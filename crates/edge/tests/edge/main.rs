@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod faults;
+mod peers;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,11 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 use serde_json::{Value, json};
 
 use support::server::{Recorded, Running, Server, status, until};
-use support::{bytes, failed, lasting, span, spans, text};
+use support::{bytes, export, failed, lasting, span, spans, text};
 
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 
@@ -333,6 +338,56 @@ async fn metrics_and_logs_pass_untouched() {
         let sent = until("the body", || backend.at_path(&path).pop()).await;
         assert_eq!(sent.body, body);
     }
+    edge.stop().await;
+}
+
+/// Weir counts head-governed services from their metrics, and this edge counts the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_go_to_weir_too_but_for_services_that_are_counted_here() {
+    let (weir, backend) = (
+        Server::start(weir(plan(7, 0.0))).await,
+        Server::start(|_| status(200)).await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "secret").unwrap();
+    let flags = [
+        "--metrics-to-weir",
+        "--weir-token-file",
+        token.to_str().unwrap(),
+    ];
+    let edge = following(&weir, &backend, &flags).await;
+    let of = |service: &str| ResourceMetrics {
+        resource: export(service, vec![]).resource_spans.remove(0).resource,
+        ..ResourceMetrics::default()
+    };
+    let body = |services: &[&str]| {
+        let resource_metrics = services.iter().map(|service| of(service)).collect();
+        ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+    };
+    for services in [&["shop"][..], &["shop", "old", "other"]] {
+        let (status, _) = edge.post("/v1/metrics", &[PROTOBUF], body(services)).await;
+        assert_eq!(status, 200);
+    }
+    let sent = until("the metrics at Weir", || weir.at_path("/v1/metrics").pop()).await;
+    assert_eq!(sent.body, body(&["old", "other"]));
+    assert_eq!(sent.headers["authorization"], "Bearer secret");
+    // The backend has everything, as one body or two.
+    let all = [body(&["shop"]), body(&["shop", "old", "other"])].concat();
+    let taken = || {
+        let bodies = backend.at_path("/v1/metrics").into_iter();
+        let taken: Vec<u8> = bodies.flat_map(|one| one.body).collect();
+        (taken == all).then_some(())
+    };
+    until("the metrics at the backend", taken).await;
+    let (status, _) = edge.post("/v1/metrics", &[PROTOBUF], vec![0x0a, 9]).await;
+    assert_eq!(status, 200);
+    edge.until_metric(
+        "weir_edge_bodies_lost_total",
+        &["weir", "malformed"],
+        |lost| lost == 1.0,
+    )
+    .await;
     edge.stop().await;
 }
 

@@ -176,6 +176,7 @@ pub fn settings(flags: &[&str]) -> Settings {
         ("--grpc-listen", "127.0.0.1:0"),
         ("--http-listen", "127.0.0.1:0"),
         ("--admin-listen", "127.0.0.1:0"),
+        ("--peer-listen", "127.0.0.1:0"),
         ("--decision-delay", "200ms"),
         ("--trace-timeout", "2s"),
     ] {
@@ -211,11 +212,7 @@ impl Running {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> (u16, Vec<u8>) {
-        let mut request = Request::post(format!("http://{}{path}", self.addresses.http));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        send(request.body(Full::new(body.into())).unwrap()).await
+        post(self.addresses.http, path, headers, body).await
     }
 
     /// Posts spans in protobuf, which must be taken.
@@ -257,6 +254,20 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Posts a body; returns the status and the answer.
+pub async fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (u16, Vec<u8>) {
+    let mut request = Request::post(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(request.body(Full::new(body.into())).unwrap()).await
 }
 
 async fn send(request: Request<Full<Bytes>>) -> (u16, Vec<u8>) {

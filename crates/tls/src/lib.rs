@@ -1,4 +1,7 @@
-//! The files that TLS is made from: the certificate chain, its key, and who signs clients'.
+//! The files that TLS of a listener is made from: the certificate chain, its key, and who signs clients'. For the
+//! listeners of the service and of the edge.
+//!
+//! Begin with [`TlsFiles::read`]. Nothing here puts a byte of a file into an error, because it may be one of a key.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +21,14 @@ use tokio_rustls::rustls::server::{
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use x509_cert::der::Decode;
 
-use super::Protocols;
+/// What a listener speaks inside TLS, as ALPN says it, the best first.
+pub type Protocols = &'static [&'static [u8]];
+
+/// HTTP/1.1 alone.
+pub const HTTP1: Protocols = &[b"http/1.1"];
+
+/// HTTP/2, which gRPC needs, or HTTP/1.1.
+pub const HTTP2_OR_1: Protocols = &[b"h2", b"http/1.1"];
 
 /// The largest file that is read, in bytes. A system's whole list of authorities takes 250 KB.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -118,7 +128,7 @@ pub struct Validity {
 /// What a listener needs for its handshakes.
 pub struct Prepared {
     /// What it presents and demands.
-    pub(super) config: Arc<ServerConfig>,
+    pub config: Arc<ServerConfig>,
     /// When what it presents is valid.
     pub validity: Validity,
 }
