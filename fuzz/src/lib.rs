@@ -1,5 +1,6 @@
 //! What must hold for every body, whatever is in it.
 
+pub mod edge;
 pub mod stored;
 
 use std::collections::HashSet;
