@@ -36,6 +36,11 @@ pub const EVERYTHING: &[&str] = &[
     "metrics.rules.enabled=true",
     "metrics.dashboard.enabled=true",
     "env.WEIR_INTERVAL=30s",
+    "edge.enabled=true",
+    "edge.backends[0]=http://jaeger:4318",
+    "edge.peersSecret=weir-edge-peers",
+    "edge.tokenSecret=weir-edge-token",
+    "edge.env.WEIR_EDGE_CA=/ca/ca.crt",
 ];
 
 pub fn helm(arguments: &[&str]) -> Output {

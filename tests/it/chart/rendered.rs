@@ -67,6 +67,60 @@ fn it_says_what_the_manifests_of_kubernetes_say() {
     }
 }
 
+/// Names, secrets and the size differ: those of the chart are values.
+#[test]
+#[ignore = "needs Helm: make check-chart"]
+fn edges_are_what_the_manifests_of_kubernetes_say() {
+    for (kind, folder, file, object_kind, values) in [
+        (
+            "gateway",
+            "gateway",
+            "deployment.yaml",
+            "Deployment",
+            &[][..],
+        ),
+        (
+            "daemon-set",
+            "daemon-set",
+            "daemon-set.yaml",
+            "DaemonSet",
+            &[
+                "edge.memory=192MiB",
+                "edge.resources.requests.cpu=100m",
+                "edge.resources.requests.memory=128Mi",
+                "edge.resources.limits.memory=256Mi",
+            ],
+        ),
+    ] {
+        let kind = format!("edge.kind={kind}");
+        let backend = "edge.backends[0]=http://jaeger-collector.observability.svc:4318";
+        let secret = "edge.peersSecret=weir-edge-peers";
+        let common = ["edge.enabled=true", &kind, backend, secret];
+        let all = rendered(&[&common[..], values].concat());
+        let folder = format!("edge/{folder}");
+        let mut theirs = kubernetes(&format!("{folder}/{file}"));
+        let pod = &mut theirs["spec"]["template"]["spec"];
+        pod["serviceAccountName"] = json!("weir");
+        let tag = &kubernetes(&format!("{folder}/kustomization.yaml"))["images"][0]["newTag"];
+        pod["containers"][0]["image"] = json!(format!("weir:{}", tag.as_str().unwrap()));
+        let mine = object(&all, object_kind, "weir-edge");
+        assert_eq!(differences(mine, &theirs), [""; 0], "{file}");
+        for theirs in super::documents(&super::text(&format!(
+            "deploy/kubernetes/{folder}/service.yaml"
+        ))) {
+            let name = theirs["metadata"]["name"].as_str().unwrap();
+            let mine = object(&all, "Service", name);
+            assert_eq!(differences(mine, &theirs), [""; 0], "{name}");
+        }
+        let mine = object(&all, "NetworkPolicy", "weir-edge");
+        let theirs = kubernetes(&format!("{folder}/network-policy.yaml"));
+        assert_eq!(
+            differences(&mine["spec"]["ingress"][0], &theirs["spec"]["ingress"][0]),
+            [""; 0]
+        );
+    }
+}
+
 #[test]
 #[ignore = "needs Helm: make check-chart"]
 fn with_tls_it_says_what_the_component_of_kubernetes_says() {

@@ -37,6 +37,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ include "weir.about" . }}
 {{- end -}}
 
+{{/* Edges have another name, so that no service of Weir selects them. */}}
+{{- define "weir.edge.selector" -}}
+app.kubernetes.io/name: {{ include "weir.name" . }}-edge
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "weir.edge.labels" -}}
+{{ include "weir.edge.selector" . }}
+{{ include "weir.about" . }}
+{{- end -}}
+
 {{/* PostgreSQL's pods have another name, so that no service of Weir selects them. */}}
 {{- define "weir.postgresql.selector" -}}
 app.kubernetes.io/name: {{ include "weir.name" . }}-postgresql
