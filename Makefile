@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind upgrade soak soak-ha bench bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
 
 CARGO ?= cargo
 
@@ -27,7 +27,7 @@ lint: ## Checks the format and runs clippy, warnings being errors
 interop: ## Runs the published SDKs and clients against Weir (needs Go)
 	@scripts/setup interop
 	@scripts/interop
-	$(CARGO) test --locked --test it -- --include-ignored --skip behind --skip interop::table interop::
+	$(CARGO) test --locked --test it -- --include-ignored --skip behind --skip interop::edge --skip interop::table interop::
 	@WEIR_WRITE_TABLE=interop $(CARGO) test --quiet --locked --test it -- interop::table
 
 # Without the loop of a whole fleet, which a busy machine upsets: some minutes on two cores.
@@ -46,6 +46,14 @@ interop-behind: ## Runs SDKs behind a real Jaeger and a real Collector (needs Go
 	$(CARGO) test --locked --test it -- --include-ignored \
 		interop::jaeger::java_sdk_behind interop::fleet::a_fleet_behind
 	@WEIR_WRITE_TABLE=interop-behind $(CARGO) test --quiet --locked --test it -- interop::table
+
+# Builds both with Go, which takes two cores a quarter of an hour the first time.
+interop-edge: ## Runs SDKs before weir edge, with a real Jaeger and real Collectors around it (needs Go)
+	@scripts/setup interop
+	@scripts/interop
+	@scripts/interop jaeger
+	@scripts/interop collector-edge
+	$(CARGO) test --locked --test it -- --include-ignored --nocapture interop::edge
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways
@@ -66,6 +74,13 @@ soak-ha: ## Replaces the primary of a Patroni cluster 20 times under load and co
 bench: ## Measures speed beside its limits, prints the table of docs/performance.md, draws docs/growth.svg
 	@scripts/setup bench
 	$(CARGO) bench --locked --bench speed -- --plot docs/growth.svg
+
+# Builds the Collector with Go, some minutes the first time.
+bench-edge: ## Measures weir edge beside decoding and encoding, and beside a real Collector with tail_sampling (needs Go)
+	@scripts/interop collector-edge
+	$(CARGO) bench --locked --package weir-edge --bench spans
+	WEIR_COLLECTOR=$(CURDIR)/target/interop/collector-edge/collector-edge \
+		$(CARGO) bench --locked --package weir-edge --bench beside
 
 bench-build: ## Measures the release build from nothing
 	$(CARGO) bench --locked --bench speed -- build

@@ -17,9 +17,10 @@ use crate::support::process::eventually;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An edge that runs. It is killed when dropped.
-struct Edge {
+pub struct Edge {
     child: Child,
-    http: String,
+    pub grpc: String,
+    pub http: String,
     admin: String,
     client: reqwest::Client,
 }
@@ -34,15 +35,12 @@ impl Drop for Edge {
 
 impl Edge {
     /// Starts the program on free ports, and waits until it listens.
-    fn start(flags: &[&str]) -> Self {
+    pub fn start(flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.args([
-            "edge",
-            "--decision-delay",
-            "100ms",
-            "--report-interval",
-            "1s",
-        ]);
+        command.args(["edge", "--report-interval", "1s"]);
+        if !flags.contains(&"--decision-delay") {
+            command.args(["--decision-delay", "100ms"]);
+        }
         for flag in ["--grpc-listen", "--http-listen", "--admin-listen"] {
             command.args([flag, "127.0.0.1:0"]);
         }
@@ -62,6 +60,7 @@ impl Edge {
             format!("http://{}", rest.split(' ').next().unwrap_or_default())
         };
         Self {
+            grpc: address("grpc"),
             http: address("http"),
             admin: address("admin"),
             child,
@@ -83,7 +82,7 @@ impl Edge {
     }
 
     /// The sum of the series of a metric that have this in their line.
-    async fn metric(&self, name: &str, part: &str) -> f64 {
+    pub async fn metric(&self, name: &str, part: &str) -> f64 {
         let text = self
             .client
             .get(format!("{}/metrics", self.admin))

@@ -3,6 +3,7 @@
 
 mod counts;
 mod decisions;
+mod edge;
 mod fleet;
 mod jaeger;
 mod programs;
