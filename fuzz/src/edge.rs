@@ -65,7 +65,8 @@ pub fn traces(body: &[u8]) {
     balances(&core.figures());
     assert_eq!(core.figures().held_spans, 0);
     for written in core.take_output() {
-        let again = Export::walk(&written.request, &Tagged::default()).expect("it was written here");
+        let again =
+            Export::walk(&written.request, &Tagged::default()).expect("it was written here");
         assert_eq!(again.spans.len(), written.spans);
         for span in again.spans {
             check::span(span.raw).expect("a span that was kept was checked");
