@@ -217,7 +217,7 @@ fn check_whole(fleet: &Fleet, traces: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     /// Spans come to edges at random and in any order; messages and answers are lost.
     #[test]

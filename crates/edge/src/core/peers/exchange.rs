@@ -7,6 +7,9 @@ use crate::core::names::{OperationId, ServiceId};
 use crate::core::table::Root;
 use crate::core::{Cause, Core, Decision};
 
+/// Summaries of a message take some more than this at most, with their names.
+const SUMMARIES_BYTES: usize = 2 << 20;
+
 /// Traces that are asked for at once where the ring fills.
 const HURRIED: usize = 256;
 
@@ -60,19 +63,16 @@ impl Core {
         let head = self.head();
         let place = self.peers.place(to)?;
         let other = &mut self.peers.others[place];
-        let take = other.late.len().min(RECORDS_MAX / 2);
-        let mut summaries: Vec<Summary> = other.late.drain(..take).collect();
         let take = other.decided.len().min(RECORDS_MAX);
         let decided: Vec<Decided> = other.decided.drain(..take).collect();
         let (next, asked, is_leaving) = (other.next, other.asked, other.edge.is_leaving);
+        let (mut summaries, mut bytes) = (Vec::new(), 0);
         while summaries.len() < RECORDS_MAX
-            && let Some(owner) = self.peers.others[place].dirty.pop_front()
+            && bytes < SUMMARIES_BYTES
+            && let Some(summary) = self.next_summary(place)
         {
-            if !self.table.is_held(owner) || !self.table[owner.slot].is_dirty {
-                continue;
-            }
-            self.table[owner.slot].is_dirty = false;
-            summaries.push(self.summary(owner.slot));
+            bytes += summary.bytes_at_most();
+            summaries.push(summary);
         }
         let is_something = asked > 0 || is_leaving || !summaries.is_empty() || !decided.is_empty();
         is_something.then_some(Message {
@@ -81,6 +81,22 @@ impl Core {
             summaries,
             decided,
         })
+    }
+
+    /// The next trace that another edge is to hear of: first those that are decided.
+    fn next_summary(&mut self, place: usize) -> Option<Summary> {
+        let late = self.peers.others[place].late.pop_front();
+        if late.is_some() {
+            return late;
+        }
+        while let Some(owner) = self.peers.others[place].dirty.pop_front() {
+            let is_news = self.table.is_held(owner) && self.table[owner.slot].is_dirty;
+            if is_news {
+                self.table[owner.slot].is_dirty = false;
+                return Some(self.summary(owner.slot));
+            }
+        }
+        None
     }
 
     /// Takes back what another edge did not get.
@@ -99,6 +115,7 @@ impl Core {
                 None => self.adopt(decided),
             }
         }
+        self.decide_due(now_ms);
     }
 
     /// Takes an answer.

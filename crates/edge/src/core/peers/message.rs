@@ -233,6 +233,13 @@ impl<'a> Texts<'a> {
 }
 
 impl Summary {
+    /// What it takes in a message in which no other one has the same names.
+    pub(super) fn bytes_at_most(&self) -> usize {
+        let of_root = |root: &SaidRoot| root.service.len() + root.operation.len();
+        let tagged = self.tagged.as_ref().map_or(0, |rule| rule.len());
+        96 + self.service.len() + tagged + self.root.as_ref().map_or(0, of_root)
+    }
+
     fn put<'a>(&'a self, into: &mut Vec<u8>, texts: &mut Texts<'a>) {
         let root = self.root.as_ref();
         let has = |bit, is_there| if is_there { bit } else { 0 };
