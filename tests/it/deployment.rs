@@ -37,7 +37,7 @@ fn kubernetes(file: &str) -> Value {
 #[test]
 fn every_setting_they_name_is_one_of_weirs() {
     let command = Cli::command();
-    let known: BTreeSet<&str> = ["serve", "health"]
+    let known: BTreeSet<&str> = ["serve", "health", "edge"]
         .iter()
         .filter_map(|name| command.find_subcommand(name))
         .flat_map(Command::get_arguments)
@@ -103,6 +103,27 @@ fn platforms_wait_longer_than_a_stop_may_take() {
         grace > before + stop,
         "{grace} s for {before} s and {stop} s"
     );
+}
+
+#[test]
+fn platforms_wait_longer_than_the_stop_of_an_edge_may_take() {
+    let command = Cli::command();
+    let edge = command.find_subcommand("edge").expect("there are edges");
+    let stop = edge
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some("stop-timeout"));
+    let stop = stop.expect("it has a limit").get_default_values()[0].to_str();
+    let stop: u64 = stop.unwrap().trim_end_matches('s').parse().unwrap();
+    assert!(seconds("compose.edge.yaml", "stop_grace_period") > stop);
+    for file in ["gateway/deployment.yaml", "daemon-set/daemon-set.yaml"] {
+        let file = format!("kubernetes/edge/{file}");
+        let grace = seconds(&file, "terminationGracePeriodSeconds");
+        let before = seconds(&file, "WEIR_EDGE_STOP_DELAY\n              value");
+        assert!(
+            grace > before + stop,
+            "{file}: {grace} s for {before} s and {stop} s"
+        );
+    }
 }
 
 /// What the optional component adds to an object of this kind.
