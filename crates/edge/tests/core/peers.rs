@@ -376,17 +376,22 @@ fn a_full_ring_asks_the_owner_to_hurry_before_it_decides_alone() {
 
 #[test]
 fn an_owner_that_is_silent_is_not_waited_for() {
-    let mut fleet = Fleet::of(2);
-    for trace in 0..100 {
-        fleet.push(0, part(trace, 0));
+    for comes_back in [true, false] {
+        let mut fleet = Fleet::of(2);
+        for trace in 0..100 {
+            fleet.push(0, part(trace, 0));
+        }
+        fleet.wait(40_000, || Fate::IsLost);
+        let silent = fleet.sum(|figures| figures.decided[Cause::OwnerSilent as usize]);
+        assert!((20..80).contains(&silent), "{silent}");
+        assert_eq!(fleet.sum(|figures| figures.held_traces), 0);
+        // Either it gets to know them later, and counts them, or it has gone.
+        if !comes_back {
+            fleet.kill(1);
+        }
+        fleet.wait(5_000, || Fate::Arrives);
+        assert_eq!(fleet.offered(), 100);
     }
-    fleet.wait(40_000, || Fate::IsLost);
-    let silent = fleet.sum(|figures| figures.decided[Cause::OwnerSilent as usize]);
-    assert!((20..80).contains(&silent), "{silent}");
-    assert_eq!(fleet.sum(|figures| figures.held_traces), 0);
-    // It gets to know them later, and counts them.
-    fleet.wait(5_000, || Fate::Arrives);
-    assert_eq!(fleet.offered(), 100);
 }
 
 #[test]

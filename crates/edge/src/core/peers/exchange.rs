@@ -213,7 +213,7 @@ impl Core {
         }
     }
 
-    /// Hears of a trace that another edge holds.
+    /// Hears of a trace that another edge holds; or of a root of its own that did not reach the edge that owned it.
     fn hear_of(&mut self, sender: Option<u16>, summary: &Summary, now_ms: u64) {
         let service = self.service(&summary.service, now_ms);
         let root = summary.root.as_ref().map(|root| Root {
@@ -229,7 +229,9 @@ impl Core {
             Some(slot) => slot,
             None => match self.decisions.recall(hash, root.is_some()) {
                 Some(known) => {
-                    if let (Some(root), false) = (root, known.had_root) {
+                    // One that came back was noted, and counted by nobody.
+                    let is_counted = known.had_root && sender.is_some();
+                    if let (Some(root), false) = (root, is_counted) {
                         self.count_late(
                             summary.id,
                             root,
