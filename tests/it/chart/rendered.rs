@@ -89,7 +89,7 @@ fn edges_are_what_the_manifests_of_kubernetes_say() {
                 "edge.resources.requests.cpu=100m",
                 "edge.resources.requests.memory=128Mi",
                 "edge.resources.limits.memory=256Mi",
-            ],
+            ][..],
         ),
     ] {
         let kind = format!("edge.kind={kind}");
