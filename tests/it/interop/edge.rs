@@ -187,7 +187,7 @@ async fn kept(edges: &[Edge]) -> (usize, usize, usize) {
     (traces as usize, spans as usize, dropped as usize)
 }
 
-/// Each trace has all services and as many spans as every other one, and together they are what edges have kept.
+/// Each trace has all services and no fewer spans than the others, and together they are what edges have kept.
 async fn is_what_was_kept(jaeger: &Jaeger, edges: &[Edge]) {
     let (traces, spans, dropped) = kept(edges).await;
     assert_eq!(traces + dropped, REQUESTS as usize);
@@ -198,11 +198,14 @@ async fn is_what_was_kept(jaeger: &Jaeger, edges: &[Edge]) {
     })
     .await;
     assert_eq!(found.len(), traces, "no other trace");
+    // A first request has a span more where a client connects.
     let each = spans / traces;
     for (id, (spans, services)) in &found {
-        assert_eq!((*spans, *services), (each, CHAIN.len()), "{id} is whole");
+        assert!(*spans >= each, "{id} has {spans} spans of {each}");
+        assert_eq!(*services, CHAIN.len(), "{id}");
     }
-    assert_eq!(each * traces, spans);
+    let in_jaeger: usize = found.values().map(|(spans, _)| spans).sum();
+    assert_eq!(in_jaeger, spans, "every span that was sent");
     println!(
         "{traces} of {REQUESTS} traces of {each} spans, all of them whole in Jaeger, and no other"
     );
@@ -275,7 +278,6 @@ async fn a_collector_spreads_traces_over_three_edges_and_another_takes_what_they
     let (traces, spans, dropped) = kept(&edges).await;
     assert_eq!(traces + dropped, REQUESTS as usize);
     assert!((30..90).contains(&traces), "{traces} of {REQUESTS}");
-    assert_eq!(spans % traces, 0, "{spans} spans of {traces} traces");
     for edge in &edges {
         assert!(edge.metric("weir_edge_spans_received_total", "").await > 0.0);
     }
