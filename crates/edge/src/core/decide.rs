@@ -143,8 +143,13 @@ impl Core {
         let mut factor = Relief::factor(relief);
         if let Some(rule) = tagged {
             let cap = self.plan.tagged.rules()[rule as usize].cap_traces_per_second;
-            factor *= self.caps.factor(rule, service, cap, now_ms);
+            factor *= self.caps.factor_of_rule(rule, service, cap, now_ms);
         }
+        let cap = self.names.service(service).caps.of(class);
+        let probability = planned.probability() * factor;
+        factor *= self
+            .caps
+            .factor_of_class(class, service, (cap, probability), now_ms);
         if factor >= 1.0 {
             planned
         } else {

@@ -118,7 +118,7 @@ impl Core {
             trace.tagged = trace.tagged.and_then(moved);
         }
         self.names.follow(&plan);
-        self.caps.clear();
+        self.caps.forget_rules();
         self.plan = plan;
     }
 

@@ -10,11 +10,11 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use weir_allocation::{OVERFLOW_NAME, OperationName, ServiceName};
 
 use super::span_metrics::SpanMetrics;
-use crate::plan::{Class, Classes, Governed, Plan};
+use crate::plan::{Class, ClassCaps, Classes, Governed, Plan};
 
 /// The number of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ServiceId(u32);
+pub(super) struct ServiceId(pub(super) u32);
 
 /// The number of an operation of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub(super) struct Service {
     pub slow_ns: u64,
     /// For operations that the plan does not name.
     pub default: Classes,
+    /// The most traces per second of each class between two plans.
+    pub caps: ClassCaps,
     /// Whether the plan names it.
     pub is_planned: bool,
     /// Its operation `__other__`.
@@ -209,6 +211,7 @@ impl Names {
             governed: planned.governed,
             slow_ns: planned.slow_ns,
             default: planned.default,
+            caps: planned.caps,
             is_planned: plan.services.contains_key(name),
             other: OperationId(0),
             operations: 0,
@@ -270,6 +273,7 @@ impl Names {
             service.governed = planned.governed;
             service.slow_ns = planned.slow_ns;
             service.default = planned.default;
+            service.caps = planned.caps;
             service.is_planned = plan.services.contains_key(&*service.name);
         }
         for operation in self.operations.iter_mut().flatten() {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use super::tagged::{ATTRIBUTES_MAX, RULES_MAX};
-use super::{Class, Classes, Glob, Governed, Plan, Rule, SLOW_MS_DEFAULT, ServicePlan, Tagged};
+use super::{
+    Class, ClassCaps, Classes, Glob, Governed, Plan, Rule, SLOW_MS_DEFAULT, ServicePlan, Tagged,
+};
 use crate::otlp::trace_state::Threshold;
 
 /// The longest threshold for slow traces: an hour.
@@ -13,6 +15,9 @@ const SLOW_MS_MAX: u64 = 3_600_000;
 
 /// The longest name of a rule, in bytes.
 const NAME_BYTES_MAX: usize = 255;
+
+/// The highest cap, in traces per second.
+const CAP_MAX: f64 = 1e9;
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +53,8 @@ struct Default {
     governed: Place,
     slow_ms: Option<u64>,
     probabilities: Probabilities,
+    #[serde(default)]
+    caps: Probabilities,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +64,8 @@ struct Service {
     slow_ms: Option<u64>,
     #[serde(default)]
     default: Probabilities,
+    #[serde(default)]
+    caps: Probabilities,
     #[serde(default)]
     operations: Vec<Operation>,
 }
@@ -68,7 +77,7 @@ struct Operation {
     probabilities: Probabilities,
 }
 
-/// A class that is left out has the probability of the level above.
+/// A probability of each class, or a cap. A class that is left out has what the level above says.
 #[derive(Deserialize, Default, Clone, Copy)]
 struct Probabilities {
     error: Option<f64>,
@@ -118,13 +127,17 @@ impl Plan {
             governed: read.default.governed.into(),
             slow_ns: slow_ns(read.default.slow_ms, SLOW_MS_DEFAULT, "default")?,
             default: whole[0].over(&nothing, "default.probabilities")?,
+            caps: read
+                .default
+                .caps
+                .caps(ClassCaps::default(), "default.caps")?,
             operations: HashMap::new(),
         };
         let slow_ms = default.slow_ns / 1_000_000;
         let mut services = HashMap::with_capacity(read.services.len());
         for service in read.services {
             let name = service.service.clone();
-            let planned = service.planned(&default.default, slow_ms)?;
+            let planned = service.planned(&default, slow_ms)?;
             if services.insert(name.clone(), planned).is_some() {
                 return Err(wrong(format!("services: {name}"), "is listed twice"));
             }
@@ -139,9 +152,11 @@ impl Plan {
 }
 
 impl Service {
-    fn planned(self, fleet: &Classes, slow_ms: u64) -> Result<ServicePlan, WrongPlan> {
+    fn planned(self, fleet: &ServicePlan, slow_ms: u64) -> Result<ServicePlan, WrongPlan> {
         let field = format!("services: {}", self.service);
-        let default = self.default.over(fleet, &format!("{field}: default"))?;
+        let default = self
+            .default
+            .over(&fleet.default, &format!("{field}: default"))?;
         let mut operations = HashMap::with_capacity(self.operations.len());
         for operation in self.operations {
             let field = format!("{field}: {}", operation.operation);
@@ -151,6 +166,7 @@ impl Service {
         Ok(ServicePlan {
             governed: self.governed.into(),
             slow_ns: slow_ns(self.slow_ms, slow_ms, &field)?,
+            caps: self.caps.caps(fleet.caps, &format!("{field}: caps"))?,
             default,
             operations,
         })
@@ -199,6 +215,22 @@ impl Probabilities {
     }
 }
 
+impl Probabilities {
+    /// These as traces per second.
+    fn caps(&self, above: ClassCaps, field: &str) -> Result<ClassCaps, WrongPlan> {
+        let mut caps = above;
+        for class in Class::ALL {
+            let Some(cap) = self.of(class) else { continue };
+            if !(0.0..=CAP_MAX).contains(&cap) {
+                let field = format!("{field}: {}", class.name());
+                return Err(wrong(field, "must be between 0 and 1000000000"));
+            }
+            caps.0[class as usize] = cap;
+        }
+        Ok(caps)
+    }
+}
+
 impl From<Place> for Governed {
     fn from(place: Place) -> Self {
         match place {
@@ -238,7 +270,7 @@ fn rule(given: TaggedRule) -> Result<Rule, WrongPlan> {
         return Err(wrong(field, problem));
     }
     let cap = given.cap_traces_per_second;
-    if !(0.0..=1e9).contains(&cap) {
+    if !(0.0..=CAP_MAX).contains(&cap) {
         let field = format!("{field}: cap_traces_per_second");
         return Err(wrong(field, "must be between 0 and 1000000000"));
     }
@@ -259,9 +291,9 @@ mod tests {
 
     const PLAN: &str = r#"{
         "plan": 7, "newer": true,
-        "default": {"governed": "head", "slow_ms": 400,
+        "default": {"governed": "head", "slow_ms": 400, "caps": {"error": 7, "rest": 9},
             "probabilities": {"error": 0.5, "slow": 0.25, "tagged": 1, "rest": 0.125}},
-        "services": [{"service": "checkout", "governed": "tail", "default": {"error": 1, "rest": 0.5},
+        "services": [{"service": "checkout", "governed": "tail", "default": {"error": 1, "rest": 0.5}, "caps": {"rest": 2},
             "operations": [{"operation": "GET /x", "rest": 0.25}]}],
         "tagged": [{"name": "actors", "service": "check*", "attributes": {"test.actor": "*"},
             "cap_traces_per_second": 5}]}"#;
@@ -286,6 +318,8 @@ mod tests {
                 .probability(),
             0.125
         );
+        let caps = Class::ALL.map(|class| checkout.caps.of(class));
+        assert_eq!(caps, [7.0, f64::INFINITY, f64::INFINITY, 2.0]);
         assert!(!plan.passes_everything());
         assert!(!Plan::initial(0.1).passes_everything());
     }
@@ -298,6 +332,11 @@ mod tests {
                 r#""rest": 0.25"#,
                 r#""rest": 1.5"#,
                 "services: checkout: GET /x: rest",
+            ),
+            (
+                r#""rest": 2}"#,
+                r#""rest": -2}"#,
+                "services: checkout: caps: rest",
             ),
             ("400", "0", "default: slow_ms"),
             (r#"{"test.actor": "*"}"#, "{}", "tagged: actors"),

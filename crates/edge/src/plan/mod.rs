@@ -66,6 +66,25 @@ impl Classes {
     }
 }
 
+/// The most traces per second of each class that are kept of a service between two plans.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassCaps([f64; 4]);
+
+impl Default for ClassCaps {
+    /// None.
+    fn default() -> Self {
+        Self([f64::INFINITY; 4])
+    }
+}
+
+impl ClassCaps {
+    /// That of a class; infinite without one.
+    #[must_use]
+    pub fn of(&self, class: Class) -> f64 {
+        self.0[class as usize]
+    }
+}
+
 /// What the plan says of a service, or of those that it does not name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServicePlan {
@@ -75,6 +94,8 @@ pub struct ServicePlan {
     pub slow_ns: u64,
     /// For operations that are not named.
     pub default: Classes,
+    /// What is kept of it between two plans at most.
+    pub caps: ClassCaps,
     /// For those that are.
     pub operations: HashMap<Box<str>, Classes>,
 }
@@ -106,6 +127,7 @@ impl Plan {
                 governed: Governed::Tail,
                 slow_ns: SLOW_MS_DEFAULT * 1_000_000,
                 default: Classes::all(Threshold::of_probability(probability)),
+                caps: ClassCaps::default(),
                 operations: HashMap::new(),
             },
             services: HashMap::new(),
