@@ -28,7 +28,7 @@ use crate::configuration::Configuration;
 use crate::health::{DatabaseState, PlanState, Stopping};
 use crate::ingest::{Committer, CommitterTask};
 use crate::jobs::{
-    EmergencyFollower, JobContext, Leadership, LeaseKeeper, Readability, load_current,
+    EdgeFollower, EmergencyFollower, JobContext, Leadership, LeaseKeeper, Readability, load_current,
 };
 use crate::names::{AgentNames, Dictionary};
 use crate::net::listener::Listener;
@@ -340,6 +340,10 @@ async fn job_context(
     load_current(&context).await?;
     // An emergency applies from the first answer on.
     EmergencyFollower::new(context.clone()).follow().await;
+    // So do the edges that asked before: their services are not served anything else for a moment.
+    if let Err(error) = EdgeFollower::new(context.clone()).follow().await {
+        tracing::debug!(error = chain(&error), "the edges could not be read");
+    }
     Ok(context)
 }
 
@@ -417,6 +421,7 @@ impl Parts {
     /// `/readyz` that they should send requests elsewhere.
     async fn stop(&self, mut supervisor: Supervisor, keeper: &LeaseKeeper, announce: bool) -> bool {
         self.stopping.begin();
+        self.shared.served.edge_asks().stop();
         tracing::info!("stopping");
         if announce {
             let delay = tokio::time::sleep(self.settings.listeners.stop_delay);

@@ -3,6 +3,7 @@
 mod budget;
 mod controls;
 mod costing;
+mod governed;
 mod listless;
 mod measured;
 mod objects;
@@ -22,6 +23,9 @@ use serde::{Deserialize, Serialize};
 pub use budget::{Budget, Cost, MONTH_SECONDS};
 pub use controls::{EMERGENCY_LASTS, Emergency, FREEZE_LASTS, Freeze, Mode, emergency_of};
 pub use costing::{CostSource, Costing, Known};
+pub use governed::{
+    ClassSettings, ClassesSettings, Governance, Governed, GovernedService, SLOW_MS,
+};
 pub use listless::Listless;
 pub use measured::{CostMeter, Mean, MeasuredCost};
 pub use objects::{Kind, Object, SETTINGS};
@@ -79,6 +83,16 @@ pub struct Configuration {
     pub weight_exponent: f64,
     /// The lowest probability that an operation is served, unless its cap is lower.
     pub probability_min: f64,
+    /// Who decides about the traces of services that do not say it. Left out if that is their samplers: the release
+    /// before does not know edges.
+    #[serde(skip_serializing_if = "Governed::is_default")]
+    pub governed: Governed,
+    /// A trace that takes longer is slow, in milliseconds, for services that do not say it. Left out likewise.
+    #[serde(skip_serializing_if = "is_usual_slow")]
+    pub slow_ms: u32,
+    /// What the classes of tail-governed services get. Left out likewise.
+    #[serde(skip_serializing_if = "ClassesSettings::is_empty")]
+    pub classes: ClassesSettings,
     /// Groups of services with a common floor and cap, by name.
     #[serde(deserialize_with = "overrides::distinct")]
     pub groups: BTreeMap<String, GroupSettings>,
@@ -194,6 +208,9 @@ impl Default for Configuration {
             unseen_reserve_max: 0.05,
             weight_exponent: 0.0,
             probability_min: 0.0,
+            governed: Governed::Head,
+            slow_ms: SLOW_MS,
+            classes: ClassesSettings::default(),
             groups: BTreeMap::new(),
             services: BTreeMap::new(),
             rules: BTreeMap::new(),
@@ -213,7 +230,7 @@ impl Configuration {
     pub const BUDGET_MAX: f64 = 1e9;
 
     /// The largest document, in bytes. The most services and operations allowed fit in, with the
-    /// longest names, every character escaped, and every bound: 49 MiB. The most rules take 8 MB, if they are
+    /// longest names, every character escaped, and every bound: 58 MiB. The most rules take 8 MB, if they are
     /// as long as usual.
     pub const BYTES_MAX: usize = 64 << 20;
 
@@ -261,6 +278,8 @@ impl Configuration {
         within("unseen_reserve_max", self.unseen_reserve_max, 1.0)?;
         within("weight_exponent", self.weight_exponent, 1.0)?;
         within("probability_min", self.probability_min, 1.0)?;
+        governed::check_slow("slow_ms", self.slow_ms)?;
+        self.classes.check("classes")?;
         overrides::check(self)?;
         rules::check(&self.rules)
     }
@@ -312,8 +331,14 @@ impl Configuration {
             ..Policy::of_budget(self.budget_in_traces(cost))
         };
         self.resolve(names, matches, at, &mut policy);
+        self.resolve_classes(names, matches, at, &mut policy);
         policy
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_usual_slow(slow_ms: &u32) -> bool {
+    *slow_ms == SLOW_MS
 }
 
 fn within(field: &str, value: f64, most: f64) -> Result<(), ConfigurationError> {

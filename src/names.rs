@@ -16,7 +16,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 
 use crate::allocation::{
-    OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, ServiceId,
+    Class, OVERFLOW_NAME, OVERFLOW_OPERATION, OVERFLOW_SERVICE, OperationId, ServiceId,
 };
 use crate::store::{DictionaryCursor, DictionaryEntry, DictionaryPage, Incarnation, Step};
 
@@ -192,6 +192,12 @@ impl Names {
         Some(Arc::clone(&self.service_names.get(service.0)?.name))
     }
 
+    /// A service's name for as long as the names, if it is known.
+    #[must_use]
+    pub fn service_name(&self, service: ServiceId) -> Option<&str> {
+        Some(&self.service_names.get(service.0)?.name)
+    }
+
     /// Whether a service's number has a name.
     #[must_use]
     pub fn has_service(&self, service: ServiceId) -> bool {
@@ -223,6 +229,17 @@ impl Names {
     pub fn find(&self, service: &str, operation: &str) -> Option<OperationId> {
         let service = self.find_service(service)?;
         Some(self.operations.get((service, operation))?.id)
+    }
+
+    /// The numbers of an operation and of its classes.
+    pub fn find_all<'n>(
+        &'n self,
+        service: &str,
+        operation: &str,
+    ) -> impl Iterator<Item = OperationId> + use<'n> {
+        let classes = Class::ALL.map(|class| self.find(service, &class.entry(operation)));
+        let all = [self.find(service, operation)].into_iter().chain(classes);
+        all.flatten()
     }
 
     /// Names for a test: operations by service and name, numbered from 1.
@@ -367,7 +384,19 @@ impl<'n, 'w> LookUp<'n, 'w> {
                 service: service.id,
                 overflow: known.id == service.overflow,
             }),
-            None => service.full.then(|| service.overflow_row()),
+            None if !service.full => None,
+            // What does not fit is counted by class, too, if there is an entry for that.
+            None => {
+                let class = Class::of(operation).1;
+                let entry = class.map(|class| class.entry(OVERFLOW_NAME));
+                let found = entry.and_then(|entry| operations.get((service.id, &*entry)));
+                let classed = found.map(|known| OperationRow {
+                    operation: known.id,
+                    service: service.id,
+                    overflow: false,
+                });
+                Some(classed.unwrap_or_else(|| service.overflow_row()))
+            }
         }
     }
 }

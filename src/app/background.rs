@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::Parts;
 use crate::clock::{Steps, SystemClock};
 use crate::jobs::{
-    Downsample, EmergencyFollower, FinalNameWriter, Job, JobContext, LeaseKeeper, Maintain,
-    Measure, Patience, PlanFollower, PollWriter, Recompute, ReplicaWriter, RetentionPace, Runner,
-    Scheduler, Settle, TokenFollower,
+    Downsample, EdgeFollower, EmergencyFollower, FinalNameWriter, Job, JobContext, LeaseKeeper,
+    Maintain, Measure, Patience, PlanFollower, PollWriter, Recompute, ReplicaWriter, RetentionPace,
+    Runner, Scheduler, Settle, TokenFollower,
 };
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::TaskName;
@@ -19,7 +19,7 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 13] = [
+pub(super) const TASKS: [TaskName; 14] = [
     TaskName::TlsFiles,
     TaskName::BootstrapToken,
     TaskName::OidcFollower,
@@ -32,6 +32,7 @@ pub(super) const TASKS: [TaskName; 13] = [
     TaskName::Follower,
     TaskName::TokenFollower,
     TaskName::EmergencyFollower,
+    TaskName::EdgeFollower,
     TaskName::LeaseKeeper,
 ];
 
@@ -81,6 +82,14 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
     let followed = shared.clone();
     supervisor.keep(TaskName::EmergencyFollower, move |stop| {
         let follower = EmergencyFollower::new(followed.clone());
+        async move {
+            follower.run(stop).await;
+            Ok(())
+        }
+    });
+    let followed = shared.clone();
+    supervisor.keep(TaskName::EdgeFollower, move |stop| {
+        let follower = EdgeFollower::new(followed.clone());
         async move {
             follower.run(stop).await;
             Ok(())

@@ -2,6 +2,8 @@
 //!
 //! Everything here is read from memory. A scrape never queries the database.
 
+mod edges;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +58,7 @@ impl StateGauges {
         tell_fleet(metrics, &snapshot.plan().fleet);
         tell_serving(metrics, &snapshot);
         tell_figures(metrics, &snapshot.plan().figures);
+        edges::tell_tails(metrics, &snapshot);
         let told = Some((snapshot.plan().number, snapshot.published_at()));
         if self.told != told {
             self.told = told;
@@ -63,6 +66,7 @@ impl StateGauges {
             tell_bindings(metrics, snapshot.plan());
             tell_groups(metrics, snapshot.plan());
             tell_tagged(metrics, &snapshot);
+            edges::tell_classes(metrics, &snapshot);
             tell_agents(metrics, snapshot.plan());
             let minting = minting(snapshot.plan()).len();
             metrics.services_minting_names.set(minting as f64);

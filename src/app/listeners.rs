@@ -24,6 +24,7 @@ use crate::jobs::PLAN_LEASE;
 use crate::net::connection::TimeLimits;
 use crate::net::descriptors::{self, Shares};
 use crate::net::listener::{Gates, Listener, ListenerBounds, ListenerCounts, listen};
+use crate::protocols::edges::{self, EdgePlans};
 use crate::protocols::encoded::{Encoded, StrategyFormat};
 use crate::protocols::jaeger::file::File;
 use crate::protocols::jaeger::{self, About, Json, Polls, Protobuf, SamplingManager, protobuf};
@@ -143,14 +144,21 @@ impl Parts {
             tls: self.encrypted.of(ListenerName::Sdk),
         };
         let strategies = strategies.clone();
+        let edges = Data::new(EdgePlans::attach(
+            &self.shared.served,
+            self.clock(),
+            Arc::clone(&self.shared.metrics),
+        ));
         let guard = self.agent_guard(ListenerName::Sdk);
         let routes = move |config: &mut ServiceConfig| {
             config
                 .app_data(Data::clone(&reports))
                 .app_data(Data::clone(&exports))
+                .app_data(Data::clone(&edges))
                 .app_data(Data::clone(&health));
             strategies.register(config, &guard);
             register(config, reports::ROUTES, &guard);
+            register(config, edges::ROUTES, &guard);
             register(config, otlp::ROUTES, &guard);
             register(config, health::ROUTES, &guard);
         };

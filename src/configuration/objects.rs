@@ -121,6 +121,9 @@ settings!(
     unseen_reserve_max,
     weight_exponent,
     probability_min,
+    governed,
+    slow_ms,
+    classes,
 );
 
 /// The names under which two maps differ.

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Configuration, ConfigurationError, Cost, within};
+use super::governed::check_slow;
+use super::{ClassesSettings, Configuration, ConfigurationError, Cost, Governed, within};
 use crate::allocation::{
-    Bounds, GroupName, NameError, OVERFLOW_NAME, OperationName, Priority, ServiceName, Whole,
+    Bounds, Class, GroupName, NameError, OVERFLOW_NAME, OperationName, Priority, ServiceName, Whole,
 };
 use crate::telemetry::metrics::NO_GROUP;
 
@@ -53,6 +54,15 @@ pub struct ServiceSettings {
     /// What its traces cost; where it says nothing, the fleet's.
     #[serde(skip_serializing_if = "Cost::is_empty")]
     pub cost: Cost,
+    /// Who decides about its traces; the fleet's if absent.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub governed: Option<Governed>,
+    /// A trace that takes longer is slow, in milliseconds; the fleet's if absent.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub slow_ms: Option<u32>,
+    /// What its classes get if it is tail-governed; where it says nothing, the fleet's.
+    #[serde(skip_serializing_if = "ClassesSettings::is_empty")]
+    pub classes: ClassesSettings,
     /// The bounds of each of its operations that has none of its own.
     #[serde(skip_serializing_if = "BoundsSettings::is_empty")]
     pub each: BoundsSettings,
@@ -125,10 +135,15 @@ impl ServiceSettings {
                 problem.into(),
             ));
         }
+        self.check_governed(at, name)?;
         self.each.check(&format!("{at}.each"))?;
         let at = format!("{at}.operations");
         for (operation, bounds) in &self.operations {
             check_name(&at, operation, OperationName::check)?;
+            if Class::is_reserved(operation) {
+                let problem = "has a name with U+FDD0, which separates operations from classes";
+                return Err(ConfigurationError::new(at, problem.into()));
+            }
             if name == OVERFLOW_NAME && operation != OVERFLOW_NAME {
                 let problem = format!(
                     "is not allowed: {OVERFLOW_NAME} has no other operation than {OVERFLOW_NAME}"
@@ -139,6 +154,20 @@ impl ServiceSettings {
                 ));
             }
             bounds.check(&format!("{at}.{operation}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceSettings {
+    fn check_governed(&self, at: &str, name: &str) -> Result<(), ConfigurationError> {
+        if let Some(slow_ms) = self.slow_ms {
+            check_slow(&format!("{at}.slow_ms"), slow_ms)?;
+        }
+        self.classes.check(&format!("{at}.classes"))?;
+        if name == OVERFLOW_NAME && self.governed == Some(Governed::Tail) {
+            let problem = format!("must be head: {OVERFLOW_NAME} stands for many services");
+            return Err(ConfigurationError::new(format!("{at}.governed"), problem));
         }
         Ok(())
     }
@@ -174,14 +203,7 @@ impl BoundsSettings {
     }
 
     pub(super) fn check(&self, at: &str) -> Result<(), ConfigurationError> {
-        let (least, most) = WEIGHTS;
-        if self
-            .weight
-            .is_some_and(|weight| !(least..=most).contains(&weight))
-        {
-            let problem = format!("must be between {least} and {most}");
-            return Err(ConfigurationError::new(format!("{at}.weight"), problem));
-        }
+        check_weight(at, self.weight)?;
         check_whole(at, self.floor_traces_per_second, self.cap_traces_per_second)?;
         check_pair(
             at,
@@ -256,7 +278,21 @@ fn check_name(
     })
 }
 
-fn check_whole(at: &str, floor: Option<f64>, cap: Option<f64>) -> Result<(), ConfigurationError> {
+/// Checks a weight.
+pub(super) fn check_weight(at: &str, weight: Option<f64>) -> Result<(), ConfigurationError> {
+    let (least, most) = WEIGHTS;
+    if weight.is_none_or(|weight| (least..=most).contains(&weight)) {
+        return Ok(());
+    }
+    let problem = format!("must be between {least} and {most}");
+    Err(ConfigurationError::new(format!("{at}.weight"), problem))
+}
+
+pub(super) fn check_whole(
+    at: &str,
+    floor: Option<f64>,
+    cap: Option<f64>,
+) -> Result<(), ConfigurationError> {
     check_pair(
         at,
         ("floor_traces_per_second", floor),

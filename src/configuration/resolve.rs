@@ -49,6 +49,7 @@ impl Configuration {
                 group: service.group.as_deref().and_then(group_name),
                 whole: service.whole(),
                 each: service.each.bounds(),
+                ..ServicePolicy::default()
             };
             policy.services.insert(id, asked);
             settings.each.insert(id, &service.each);
@@ -117,7 +118,7 @@ impl Configuration {
         let services = self.services.iter();
         let named = services.flat_map(|(service, settings)| {
             let operations = settings.operations.keys();
-            operations.filter_map(move |operation| names.find(service, operation))
+            operations.flat_map(move |operation| names.find_all(service, operation))
         });
         named.collect()
     }

@@ -31,6 +31,10 @@ impl Configuration {
                 self.cost != held.cost && !self.cost.is_empty(),
             ),
             ("what a trace costs", !own.is_empty() && own != costs(held)),
+            (
+                "who governs services, or their classes",
+                self.edges() != held.edges() && self.edges() != Self::default().edges(),
+            ),
         ];
         let found = newer.into_iter().find(|(_, is)| *is);
         found.map(|(what, _)| what)

@@ -29,6 +29,8 @@ pub enum Field {
     Instances,
     /// An operation's name.
     Operation(usize),
+    /// An operation's class.
+    Class(usize),
     /// An operation's requests before sampling.
     Offered(usize),
     /// An operation's sampled requests.

@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
 use super::precedence::{self, Standing, basis_label};
-use super::report::{Number, ReportBuilder};
+use super::report::{Number, ReportBuilder, ReportedClass};
 use super::states::SourceKey;
 use super::streams::{
     self, Counts, FinalCounts, Instants, Said, SourceState, Taken, Unit, Unreadable,
@@ -276,8 +276,8 @@ impl Ingest {
                 Basis::Calls => precedence::offered(entry.offered, probability),
                 _ => entry.offered,
             };
-            let (offered, sampled) = (Number::Whole(offered), Number::Whole(entry.sampled));
-            builder.operation(entry.name.clone(), offered, sampled);
+            let numbers = (Number::Whole(offered), Number::Whole(entry.sampled));
+            builder.operation(entry.name.clone(), ReportedClass::None, numbers);
         }
         self.resolve(builder.finish()).await
     }

@@ -28,7 +28,9 @@ pub use commit::{CommitError, Committed, Committer, CommitterTask};
 pub use export::Exported;
 pub use head::{Head, ReportError, ReportLimits};
 pub use precedence::basis_label;
-pub use report::{Number, OperationEntry, Report, ReportBuilder, ReportedName, ServiceEntry};
+pub use report::{
+    Number, OperationEntry, Report, ReportBuilder, ReportedClass, ReportedName, ServiceEntry,
+};
 pub use source::{Convention, Counted, Family, Point, SourceExport, Temporality};
 pub use weight::Weight;
 
@@ -192,7 +194,8 @@ impl Ingest {
     /// # Errors
     /// Says what is wrong with the head. Such a report cannot be counted.
     pub fn report<'a>(&self, head: &Head<'_>) -> Result<ReportBuilder<'a>, ReportError> {
-        ReportBuilder::new(head, self.limits, self.clock.now())
+        let report = ReportBuilder::new(head, self.limits, self.clock.now())?;
+        Ok(report.governed_by(self.served.snapshot()))
     }
 
     /// Looks up the numbers of a report's names. After this the body is not needed any more, so a

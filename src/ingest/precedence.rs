@@ -51,7 +51,8 @@ impl Ingest {
         let plan = snapshot.plan();
         let held = snapshot.service(service);
         let planned = held.and_then(|held| plan.service(held.id));
-        if planned.is_some_and(|of| of.leaves_out(basis)) {
+        let by_edges = snapshot.counted_by_edges(service);
+        if by_edges || planned.is_some_and(|of| of.leaves_out(basis)) {
             return Standing::LeftOut;
         }
         let probability = held.map_or_else(

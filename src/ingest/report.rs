@@ -6,6 +6,7 @@
 //! ([`Amendments`]). Only a report with a wrong head is refused.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -14,8 +15,9 @@ use super::amendments::{Amendments, Field};
 use super::head::{self, Head, ReportError, ReportLimits};
 use crate::access::Caller;
 use crate::allocation::{
-    AgentName, Basis, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window,
+    AgentName, Basis, Class, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window,
 };
+use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason};
 
 /// A number as a protocol read it.
@@ -25,6 +27,18 @@ pub enum Number {
     Whole(u64),
     /// Negative, fractional, missing, or not a number.
     #[default]
+    Other,
+}
+
+/// A class as a protocol read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReportedClass {
+    /// None was said.
+    #[default]
+    None,
+    /// One that Weir knows.
+    Known(Class),
+    /// Anything else.
     Other,
 }
 
@@ -75,6 +89,8 @@ pub struct Report<'a> {
     pub basis: Basis,
     /// What was folded, clamped or ignored.
     pub amendments: Amendments,
+    /// Requests that edges count, which were left out.
+    pub(super) left_out: u64,
     services: Vec<ServiceEntry<'a>>,
     /// The operations of all services, service by service.
     operations: Vec<OperationEntry<'a>>,
@@ -124,7 +140,6 @@ impl<'a> Report<'a> {
 }
 
 /// Takes a report entry by entry.
-#[derive(Debug)]
 pub struct ReportBuilder<'a> {
     report: Report<'a>,
     /// The counts of services without a valid name.
@@ -137,6 +152,21 @@ pub struct ReportBuilder<'a> {
     place: Destination,
     /// Who sends it, and which services that may be of.
     caller: Caller,
+    /// What is served, which says how services are governed; none if nothing is told apart.
+    served: Option<Arc<Snapshot>>,
+    /// What becomes of classes of the current service.
+    classes: Classes,
+}
+
+/// What becomes of classes of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Classes {
+    /// They are added up: samplers decide about its traces.
+    AddedUp,
+    /// They are told apart.
+    ToldApart,
+    /// They are told apart, and what has none is left out: edges count it.
+    Only,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -152,9 +182,11 @@ enum Destination {
     Nowhere,
     /// In the fleet's overflow entry: the service has no valid name.
     Fleet,
-    /// In the service. `overflow` is the index of its folded operations in the report's operations,
-    /// if it has some.
-    Service { overflow: Option<usize> },
+    /// In the service. `overflow` is the index of its folded operations in the report's operations, if it has some:
+    /// of those without a class, and of each class.
+    Service {
+        overflow: [Option<usize>; Class::ALL.len() + 1],
+    },
 }
 
 impl<'a> ReportBuilder<'a> {
@@ -179,6 +211,7 @@ impl<'a> ReportBuilder<'a> {
             last: head.last,
             basis: Basis::Reports,
             amendments: Amendments::default(),
+            left_out: 0,
             services: Vec::new(),
             operations: Vec::new(),
         }))
@@ -192,7 +225,16 @@ impl<'a> ReportBuilder<'a> {
             operations: 0,
             place: Destination::Fleet,
             caller: Caller::Anybody,
+            served: None,
+            classes: Classes::AddedUp,
         }
+    }
+
+    /// Tells classes apart where edges decide, and leaves out what these count.
+    #[must_use]
+    pub fn governed_by(mut self, served: Arc<Snapshot>) -> Self {
+        self.served = Some(served);
+        self
     }
 
     /// Counts only for services that the sender may count for.
@@ -218,6 +260,7 @@ impl<'a> ReportBuilder<'a> {
             last: false,
             basis,
             amendments: Amendments::default(),
+            left_out: 0,
             services: Vec::new(),
             operations: Vec::new(),
         })
@@ -267,20 +310,31 @@ impl<'a> ReportBuilder<'a> {
                 .amendments
                 .clamp(index, Field::Instances, reason);
         }
+        self.classes = self.classes(&name);
         self.report.services.push(ServiceEntry {
             name,
             instances: instances.clamp(1, most),
             operations: 0,
         });
-        self.place = Destination::Service { overflow: None };
+        self.place = Destination::Service {
+            overflow: [None; Class::ALL.len() + 1],
+        };
+    }
+
+    fn classes(&self, service: &str) -> Classes {
+        match &self.served {
+            Some(served) if served.counted_by_edges(service) => Classes::Only,
+            Some(served) if served.governance().is_tail(service) => Classes::ToldApart,
+            _ => Classes::AddedUp,
+        }
     }
 
     /// Adds an operation to the current service.
     pub fn operation(
         &mut self,
         name: impl Into<ReportedName<'a>>,
-        offered: Number,
-        sampled: Number,
+        class: ReportedClass,
+        (offered, sampled): (Number, Number),
     ) {
         let (service, index) = (self.services.saturating_sub(1), self.operations);
         self.operations += 1;
@@ -296,13 +350,39 @@ impl<'a> ReportBuilder<'a> {
             self.fleet_overflow.add(counts);
             return;
         };
+        let class = match (self.classes, class) {
+            (Classes::AddedUp, _) | (Classes::ToldApart, ReportedClass::None) => None,
+            (Classes::Only, ReportedClass::None) => {
+                self.report.left_out = self.report.left_out.saturating_add(counts.offered);
+                return;
+            }
+            (_, ReportedClass::Known(class)) => Some(class),
+            (_, ReportedClass::Other) => {
+                let reason = ClampReason::UnknownClass;
+                self.report
+                    .amendments
+                    .clamp(service, Field::Class(index), reason);
+                Some(Class::Rest)
+            }
+        };
+        let entry = |name: Cow<'a, str>| match class {
+            Some(class) => Cow::Owned(class.entry(&name)),
+            None => name,
+        };
         let kept = if self.report.operations.len() < ReportLimits::OPERATIONS {
-            text(name.into(), OperationName::check)
+            text(
+                name.into(),
+                if class.is_some() {
+                    check_classed
+                } else {
+                    check_operation
+                },
+            )
         } else {
             Err((FoldReason::TooMany, name.into()))
         };
         match kept {
-            Ok(name) => self.push(name, counts),
+            Ok(name) => self.push(entry(name), counts),
             Err((reason, name)) => {
                 let within = self.report.services.last().map_or("", |last| &last.name);
                 self.report.amendments.fold(
@@ -311,13 +391,15 @@ impl<'a> ReportBuilder<'a> {
                     reason,
                     (within.as_bytes(), name.as_bytes()),
                 );
-                if let Some(folded) = overflow.and_then(|at| self.report.operations.get_mut(at)) {
+                let of = class.map_or(0, |class| class as usize + 1);
+                if let Some(folded) = overflow[of].and_then(|at| self.report.operations.get_mut(at))
+                {
                     folded.add(counts);
                 } else {
-                    self.place = Destination::Service {
-                        overflow: Some(self.report.operations.len()),
-                    };
-                    self.push(OVERFLOW_NAME.into(), counts);
+                    let mut overflow = overflow;
+                    overflow[of] = Some(self.report.operations.len());
+                    self.place = Destination::Service { overflow };
+                    self.push(entry(OVERFLOW_NAME.into()), counts);
                 }
             }
         }
@@ -397,6 +479,24 @@ impl OperationEntry<'_> {
         sum.add(more);
         (self.offered, self.sampled) = (sum.offered, sum.sampled);
     }
+}
+
+/// Checks an operation's name, which must not look like an entry of a class.
+fn check_operation(text: &str) -> Result<(), NameError> {
+    OperationName::check(text)?;
+    match Class::is_reserved(text) {
+        true => Err(NameError::ControlCharacter),
+        false => Ok(()),
+    }
+}
+
+/// The same for one that gets a class.
+fn check_classed(text: &str) -> Result<(), NameError> {
+    let longest = OperationName::LONGEST - Class::BYTES;
+    if text.len() > longest {
+        return Err(NameError::TooLong(longest));
+    }
+    check_operation(text)
 }
 
 /// A valid name, or why it is not valid.

@@ -4,7 +4,7 @@ use super::report::Report;
 use crate::allocation::{OVERFLOW_SERVICE, Timestamp};
 use crate::names::{Names, OperationRow};
 use crate::store::ResolvedReport;
-use crate::telemetry::metrics::{Metrics, OverflowEntry};
+use crate::telemetry::metrics::{CountBasis, Metrics, OverflowEntry};
 
 /// A report's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) struct ReportTotals {
     service_overflow: u64,
     /// Root requests in the fleet's overflow entry.
     fleet_overflow: u64,
+    /// Root requests that were left out, because edges count them.
+    left_out: u64,
     until: Timestamp,
 }
 
@@ -26,6 +28,7 @@ impl ReportTotals {
             sampled: 0,
             service_overflow: 0,
             fleet_overflow: 0,
+            left_out: report.left_out,
             until: report.window.end,
         };
         for (counts, row) in report.operations().zip(rows) {
@@ -65,6 +68,8 @@ impl ReportTotals {
         metrics.reported_offered.inc_by(self.offered);
         metrics.reported_sampled.inc_by(self.sampled);
         let overflow = |entry, requests| metrics.overflow.of(entry).inc_by(requests);
+        let left_out = metrics.source_requests_left_out.of(CountBasis::Reports);
+        left_out.inc_by(self.left_out);
         overflow(OverflowEntry::Service, self.service_overflow);
         overflow(OverflowEntry::Fleet, self.fleet_overflow);
         // An agent's clock may be ahead.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::JobContext;
 use crate::allocation::Timestamp;
-use crate::configuration::{Configuration, TaggedRules};
+use crate::configuration::{Configuration, Governance, TaggedRules};
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{ConfigurationRevision, StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
@@ -168,9 +168,9 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
         if other.is_some_and(|served| stored.number <= served.number) {
             note_step_back(&shared, stored.number);
         }
-        let tagged = tagged(&shared, revision.as_ref(), plan.window.end);
-        let snapshot = Snapshot::build(plan, Some(published), &names);
-        shared.served.install(snapshot.with_tagged(tagged));
+        let (tagged, governance) = rules(&shared, revision.as_ref(), plan.window.end);
+        let snapshot = Snapshot::build(plan, Some(published), &names).with_tagged(tagged);
+        shared.served.install(snapshot.with_governance(governance));
         Ok(true)
     })
     .await
@@ -178,18 +178,24 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
 
 /// The rules for tagged requests that a plan was made with. Those that are served stay if the configuration cannot
 /// be read, or is not stored any more.
-fn tagged(
+fn rules(
     shared: &JobContext,
     revision: Option<&ConfigurationRevision>,
     at: Timestamp,
-) -> TaggedRules {
+) -> (TaggedRules, Governance) {
     let read = revision.map(Configuration::read).transpose();
     match read {
-        Ok(Some(configuration)) => return TaggedRules::of(&configuration, at),
+        Ok(Some(configuration)) => {
+            return (
+                TaggedRules::of(&configuration, at),
+                Governance::of(&configuration),
+            );
+        }
         Ok(None) => tracing::warn!("the configuration of the served plan is not stored any more"),
         Err(error) => tracing::warn!(error, "the configuration of the served plan cannot be read"),
     }
-    shared.served.load().tagged().clone()
+    let served = shared.served.load();
+    (served.tagged().clone(), served.governance().clone())
 }
 
 /// Runs work that keeps a core busy, on a thread where it does not delay polls.

@@ -4,6 +4,7 @@
 //! made, begin with [`recompute`].
 
 mod downsample;
+mod edges;
 mod emergency;
 mod final_names;
 mod follow;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use downsample::Downsample;
+pub use edges::EdgeFollower;
 pub use emergency::EmergencyFollower;
 pub use final_names::FinalNameWriter;
 pub use follow::{PlanFollower, load_current};

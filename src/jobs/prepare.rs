@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::allocation::{
-    self, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
+    self, Class, Inputs, OperationCount, OperationId, OperationPlan, Plan, Policy, ServiceId,
     WindowCounts, sampled_unknown,
 };
+use crate::configuration::Governance;
 use crate::names::Names;
 use crate::snapshot::{Cuts, Snapshot};
 use crate::store::history_codec::{self, HistoryOperation};
@@ -57,6 +58,23 @@ pub(super) fn renamed(before: &Snapshot, names: &Names) -> Vec<OperationId> {
         now.is_some_and(|now| now.service != **service || *now.operation != **name)
     });
     renamed.map(|(_, _, operation)| operation).collect()
+}
+
+/// Operations that are counted in another way now: those without a class where edges count, and classes where samplers
+/// decide again. Their entries would keep a part of the budget for traffic that has another entry.
+pub(super) fn superseded(before: &Snapshot, governance: &Governance) -> Vec<OperationId> {
+    let mut superseded = Vec::new();
+    for (service, held) in before.services() {
+        let is_tail = governance.is_tail(service);
+        let by_edges = is_tail && before.counted_by_edges(service);
+        let operations = before.operations(held);
+        let gone = operations.filter(|(name, known)| match Class::of(name).1 {
+            Some(_) => !is_tail,
+            None => by_edges && !known.overflow,
+        });
+        superseded.extend(gone.map(|(_, known)| known.operation));
+    }
+    superseded
 }
 
 /// A plan, and the history that belongs to it. What they were made from is not needed any more.

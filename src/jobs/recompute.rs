@@ -13,13 +13,15 @@ use chrono::SubsecRound;
 use tokio::sync::OwnedMutexGuard;
 
 use super::follow::load_current;
-use super::prepare::{self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired};
+use super::prepare::{
+    self, PreparedPlan, StoredAs, Unstorable, prepare, renamed, retired, superseded,
+};
 use super::steering::Steering;
 use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
-use crate::configuration::{MatchCache, TaggedRules};
+use crate::configuration::{Governance, MatchCache, TaggedRules};
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
@@ -193,7 +195,7 @@ impl Recompute {
         };
         laps.lap(phases.of(PlanPhase::Read));
         let changes = read.steering.changes();
-        let tagged = read.steering.tagged();
+        let rules = (read.steering.tagged(), read.steering.governance());
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
             .await
@@ -206,7 +208,7 @@ impl Recompute {
         }
         self.tell(before.plan(), &prepared, changes, started.elapsed());
         let names = Arc::clone(&prepared.names);
-        self.install(publishing, prepared, tagged).await;
+        self.install(publishing, prepared, rules).await;
         laps.lap(phases.of(PlanPhase::Install));
         self.tell_claims(before.plan(), &names).await;
         Ok(())
@@ -313,6 +315,7 @@ impl Recompute {
             if parent.elsewhere {
                 retired.extend(renamed(&parent.snapshot, &names));
             }
+            retired.extend(superseded(&parent.snapshot, &read.steering.governance()));
             let inputs = Inputs {
                 retired: &retired,
                 readable,
@@ -395,7 +398,12 @@ impl Recompute {
         }
     }
 
-    async fn install(&self, publishing: Publishing, prepared: PreparedPlan, tagged: TaggedRules) {
+    async fn install(
+        &self,
+        publishing: Publishing,
+        prepared: PreparedPlan,
+        (tagged, governance): (TaggedRules, Governance),
+    ) {
         let to = Arc::clone(&self.shared.served);
         let PreparedPlan {
             plan,
@@ -411,7 +419,8 @@ impl Recompute {
         drop((stored, history));
         let work = move || {
             let _publishing = publishing;
-            to.install(Snapshot::build(plan, Some(published), &names).with_tagged(tagged));
+            let snapshot = Snapshot::build(plan, Some(published), &names).with_tagged(tagged);
+            to.install(snapshot.with_governance(governance));
         };
         self.worker.run(work).await;
     }

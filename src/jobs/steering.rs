@@ -2,7 +2,7 @@
 
 use crate::allocation::{Plan, Policy, Timestamp};
 use crate::configuration::{
-    Configuration, Known, MatchCache, MeasuredCost, RuleChanges, TaggedRules,
+    Configuration, Governance, Known, MatchCache, MeasuredCost, RuleChanges, TaggedRules,
 };
 use crate::names::Names;
 use crate::store::ConfigurationRevision;
@@ -49,6 +49,11 @@ impl Steering {
     /// The rules for tagged requests.
     pub(super) fn tagged(&self) -> TaggedRules {
         TaggedRules::of(&self.configuration, self.at)
+    }
+
+    /// Who decides about services.
+    pub(super) fn governance(&self) -> Governance {
+        Governance::of(&self.configuration)
     }
 
     /// The policy for the plan after `previous`, with the numbers that names have now.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{FinalNames, LookUp, Names, OperationRow};
-use crate::allocation::{OperationName, ServiceName};
+use crate::allocation::{Class, OVERFLOW_NAME, OperationName, ServiceName};
 use crate::store::{
     DictionaryCursor, DictionaryLimits, DictionaryPage, Incarnation, Placement, Step, Store,
     StoreError,
@@ -267,7 +267,10 @@ impl Dictionary {
             match look_up.row(service, operation) {
                 Some(row) => rows.push(row),
                 None => match parse(service, operation) {
-                    Some(name) => missing.push(name),
+                    Some(name) => {
+                        missing.extend(overflow_of_class(service, operation));
+                        missing.push(name);
+                    }
                     // The name is empty, so there is never room for it.
                     None => rows.push(OperationRow::OVERFLOW),
                 },
@@ -295,6 +298,12 @@ async fn taken(mut names: Names, page: DictionaryPage) -> Names {
         Ok(built) => built,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// The overflow entry of an entry's class. It is added first, so that what does not fit later is counted by class.
+fn overflow_of_class(service: &str, operation: &str) -> Option<(ServiceName, OperationName)> {
+    let class = Class::of(operation).1?;
+    parse(service, &class.entry(OVERFLOW_NAME))
 }
 
 fn parse(service: &str, operation: &str) -> Option<(ServiceName, OperationName)> {

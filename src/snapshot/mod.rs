@@ -5,12 +5,14 @@
 
 mod clients;
 mod cuts;
+mod edges;
+mod governed;
 mod polls;
 mod strangers;
 mod told;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,16 +22,18 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::allocation::{
-    LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, Timestamp, magnitude,
+    Class, LISTED_MAX, OVERFLOW_SERVICE, OperationPlan, Plan, ServiceId, Timestamp, magnitude,
 };
-use crate::configuration::{TaggedRules, rule_of_tagged};
+use crate::configuration::{Governance, TaggedRules, rule_of_tagged};
 use crate::names::Names;
 use crate::store::{Incarnation, PlanMark};
 use crate::worker::{Begun, Worker};
 
-pub use crate::configuration::TaggedRule;
+pub use crate::configuration::{Governed, GovernedService, TaggedRule};
 pub use clients::PollClient;
 pub use cuts::{Cut, Cuts};
+pub use edges::{EdgeAsk, EdgeAsks, Edges, FOLLOWS_MS, NoRoom};
+pub use governed::TailState;
 pub use polls::{PollCounter, ServicePolls};
 pub use strangers::{StrangerPolls, Strangers};
 
@@ -69,6 +73,8 @@ pub struct Served {
     highest: AtomicU64,
     /// The polls of services that no plan knows.
     strangers: Arc<Strangers>,
+    /// The edges that ask this replica.
+    edge_asks: Arc<EdgeAsks>,
 }
 
 impl Served {
@@ -83,7 +89,14 @@ impl Served {
             bytes: AtomicUsize::new(0),
             highest: AtomicU64::new(0),
             strangers: Arc::default(),
+            edge_asks: Arc::default(),
         }
+    }
+
+    /// The edges that ask this replica for the plan.
+    #[must_use]
+    pub fn edge_asks(&self) -> Arc<EdgeAsks> {
+        Arc::clone(&self.edge_asks)
     }
 
     /// What counts the polls of services that the plan does not know.
@@ -140,6 +153,7 @@ impl Served {
         let before = self.current.load();
         snapshot.count_on(&before);
         snapshot.cuts = before.cuts.clone();
+        snapshot.follow(before.edges);
         self.highest
             .fetch_max(snapshot.plan.number, Ordering::Relaxed);
         self.swap_in(snapshot, &audiences);
@@ -158,6 +172,19 @@ impl Served {
             cuts,
             ..(*before).clone()
         };
+        self.swap_in(next, &audiences);
+        true
+    }
+
+    /// Says how many edges follow the plan from now on. Returns whether that changed.
+    pub fn follow_edges(&self, edges: Edges) -> bool {
+        let audiences = self.audiences();
+        let before = self.snapshot();
+        if before.edges == edges {
+            return false;
+        }
+        let mut next = (*before).clone();
+        next.follow(edges);
         self.swap_in(next, &audiences);
         true
     }
@@ -197,6 +224,10 @@ pub struct Snapshot {
     /// The plan's operations by service, the busiest first.
     order: Arc<[ListedOperation]>,
     tagged: TaggedRules,
+    governance: Arc<Governance>,
+    edges: Edges,
+    /// The services whose SDKs are served 1, because edges count and decide.
+    by_edges: Arc<HashSet<ServiceId>>,
     cuts: Cuts,
 }
 
@@ -208,6 +239,8 @@ pub struct ServiceSnapshot {
     pub instances: f64,
     /// Its polls, from when the snapshot is installed.
     pub polls: Arc<PollCounter>,
+    /// Whether edges counted its traces lately.
+    classed: bool,
     operations: Range<usize>,
 }
 
@@ -227,6 +260,7 @@ impl<'a> ServedStrategy<'a> {
         let (plan, factor) = (&*self.snapshot.plan, self.snapshot.cuts.factor());
         self.operations
             .iter()
+            .filter(|named| named.class.is_none())
             .filter(|named| plan.operations[named.index].is_listed())
             // Only a plan of a release without this bound has more.
             .take(LISTED_MAX)
@@ -237,7 +271,9 @@ impl<'a> ServedStrategy<'a> {
 /// An operation of the plan with its name.
 struct ListedOperation {
     index: usize,
+    /// With its class, if it is an entry of one.
     name: Arc<str>,
+    class: Option<Class>,
 }
 
 impl Snapshot {
@@ -265,6 +301,7 @@ impl Snapshot {
                     id: service.service,
                     instances: service.instances,
                     polls: Arc::clone(&not_counted),
+                    classed: governed::is_counted(&plan, &order[operations.clone()]),
                     operations,
                 },
             );
@@ -276,6 +313,9 @@ impl Snapshot {
             services: Arc::new(services),
             order: order.into(),
             tagged: TaggedRules::default(),
+            governance: Arc::default(),
+            edges: Edges::default(),
+            by_edges: Arc::default(),
             cuts: Cuts::default(),
         }
     }
@@ -322,6 +362,14 @@ impl Snapshot {
     /// The strategy of a service's SDKs.
     #[must_use]
     pub fn strategy(&self, service: &ServiceSnapshot) -> ServedStrategy<'_> {
+        if self.by_edges.contains(&service.id) {
+            return ServedStrategy {
+                default_probability: 1.0,
+                lower_bound: 0.0,
+                operations: &[],
+                snapshot: self,
+            };
+        }
         ServedStrategy {
             default_probability: self.served_default(service.id),
             lower_bound: self.cuts.factor() * self.plan.served_lower_bound(service.id),
@@ -404,7 +452,8 @@ fn order(plan: &Plan, names: &Names) -> Vec<ListedOperation> {
     let mut order = Vec::with_capacity(keys.len());
     order.extend(keys.into_iter().filter_map(|(_, _, index)| {
         let name = names.operation(plan.operations[index].operation)?;
-        Some(ListedOperation { index, name })
+        let class = Class::of(&name).1;
+        Some(ListedOperation { index, name, class })
     }));
     order
 }

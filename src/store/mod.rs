@@ -40,15 +40,15 @@ pub use guarded::Guarded;
 pub use model::{
     AUDIT_ENTRIES_MAX, Admission, AuditAction, AuditAsked, AuditEntry, BucketCounts,
     BucketOperation, Claim, ConfigurationRevision, ConfigurationWrite, Covered, DictionaryCursor,
-    DictionaryEntry, DictionaryLimits, DictionaryPage, FinalName, FleetSettings, HistoryRow,
-    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, NextState,
+    DictionaryEntry, DictionaryLimits, DictionaryPage, EdgeBeat, FinalName, FleetSettings,
+    HistoryRow, Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, NextState,
     Observation, Origin, Placement, PlanMark, PlanRow, Poller, PollsAsked, PoolState, Publication,
     REASON_MAX, RefusedReports, ReplicaBeat, ReplicaFinalNames, ReplicaObservations, ReplicaPolls,
     ResolvedReport, Retention, RevisionMark, Revisions, SeriesAsked, SeriesBefore, SeriesBlock,
     SeriesKey, SeriesMark, SeriesOf, SeriesPart, SeriesRow, SeriesStep, ServiceFinalNames,
     ServiceSpans, Settlement, Settling, SourceState, SpanSums, Step, StepsKept, StoredDelta,
-    StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica,
-    Sums, TRACE_PARTS, TokenCreation, TokensMark, UNKNOWN_SEQUENCE, WriteFormat,
+    StoredEdge, StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls,
+    StoredReplica, Sums, TRACE_PARTS, TokenCreation, TokensMark, UNKNOWN_SEQUENCE, WriteFormat,
 };
 
 use crate::access::Token;
@@ -365,6 +365,12 @@ pub trait Store: Send + Sync + 'static {
     /// The replicas that were there within the last hour, in the order in which they started. `lease` is the
     /// one under which plans are computed.
     async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError>;
+
+    /// Says that edges ask for the plan, sorted by name.
+    async fn note_edges(&self, beats: &[EdgeBeat]) -> Result<(), StoreError>;
+
+    /// The edges that asked within the last hour, by name.
+    async fn edges(&self) -> Result<Vec<StoredEdge>, StoreError>;
 
     /// Every token, oldest first, with those that were revoked or ran out.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;

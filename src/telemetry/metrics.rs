@@ -280,6 +280,10 @@ metrics! {
         file_bytes: Gauge = "weir_strategies_file_bytes",
         /// Operations that the file of all strategies leaves out, because it would be too large.
         file_omitted: Gauge = "weir_strategies_file_omitted_operations",
+        /// Questions of edges for the plan, by outcome.
+        edge_polls: By<EdgePollOutcome, Counter> = "weir_edges_plan_requests_total",
+        /// Edges that asked any replica for the plan within the last minute.
+        edges: Gauge = "weir_edges",
         /// Calls over X-Ray's protocol, by call and outcome. What is not counted is lost, because
         /// clients tell it once.
         xray_calls: By<(XrayCall, XrayOutcome), Counter> = "weir_xray_calls_total",
@@ -393,6 +397,14 @@ metrics! {
         group_cap: ByGroup = "weir_group_cap_traces_per_second",
         /// Traces/s by which the floors inside each group of services exceed its cap.
         group_missing: ByGroup = "weir_group_missing_traces_per_second",
+
+        /// Tail-governed services: those that edges decide about, and those that wait for one and are served as
+        /// head-governed ones.
+        tail_services: By<TailLabel, Gauge> = "weir_tail_services",
+        /// Offered rate of each class, over all tail-governed services, as the served plan estimates it.
+        class_offered: By<ClassLabel, Gauge> = "weir_class_offered_per_second",
+        /// Share of each class, over all tail-governed services, in the served plan.
+        class_share: By<ClassLabel, Gauge> = "weir_class_share_traces_per_second",
 
         /// Offered rate of the tagged requests of each rule, over all services, as the served plan estimates it; of
         /// those whose rule is not active together.

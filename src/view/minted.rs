@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use crate::allocation::{OperationId, OperationPlan, Plan, ServiceId, Timestamp};
+use crate::allocation::{Class, OperationId, OperationPlan, Plan, ServiceId, Timestamp};
 use crate::names::Names;
 
 /// A service mints names if less than this part of its new names comes again.
@@ -89,6 +89,7 @@ impl MintingLog {
             let service = names.service(minting.service);
             let examples = minting.examples.iter();
             let examples = examples.filter_map(|operation| names.operation(*operation));
+            let examples = examples.map(|name| Class::shown(&name));
             tracing::warn!(
                 plan = plan.number,
                 service = service.as_deref().unwrap_or("(unknown)"),

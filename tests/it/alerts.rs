@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use world::World;
 
 /// The alerts whose faults are caused by the tests of this module.
-const WITH_A_FAULT: [&str; 37] = [
+const WITH_A_FAULT: [&str; 38] = [
     "WeirBudgetMissed",
     "WeirProbabilitiesNotApplied",
     "WeirEmergency",
@@ -30,6 +30,7 @@ const WITH_A_FAULT: [&str; 37] = [
     "WeirClaimsHeldApart",
     "WeirNamesMinted",
     "WeirStrategyNotApplied",
+    "WeirTailWaiting",
     "WeirOverflow",
     "WeirDown",
     "WeirNoLeader",
@@ -86,6 +87,7 @@ async fn alerts_about_the_fleet_fire_and_clear() {
         fleet::minted_names,
         fleet::strategy_not_applied,
         fleet::emergency,
+        fleet::tail_without_an_edge,
         fleet::too_many_names,
     );
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use weir::access::Role;
 use weir::api::{admin, health, metrics, reports};
 use weir::http::routes::Route;
-use weir::protocols::{jaeger, otlp, xray};
+use weir::protocols::{edges, jaeger, otlp, xray};
 
 use self::answer::Answer;
 use self::document::{Document, METHODS, object};
@@ -23,6 +23,7 @@ use crate::support::app::TestApp;
 fn routes() -> Vec<(bool, Route)> {
     let sdk = [
         reports::ROUTES,
+        edges::ROUTES,
         otlp::ROUTES,
         jaeger::ROUTES,
         health::ROUTES,

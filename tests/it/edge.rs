@@ -3,7 +3,6 @@
 //! The crate's own tests (`crates/edge/tests/`) have the rest.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ impl Edge {
     }
 
     /// Sends spans of a service.
-    async fn send(&self, service: &str, spans: Vec<Value>) -> u16 {
+    pub async fn send(&self, service: &str, spans: Vec<Value>) -> u16 {
         let body = json!({"resourceSpans": [{
             "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
             "scopeSpans": [{"spans": spans}]}]});
@@ -98,7 +97,7 @@ impl Edge {
             .sum()
     }
 
-    async fn until(&self, name: &str, part: &str, expected: f64) {
+    pub async fn until(&self, name: &str, part: &str, expected: f64) {
         let what = format!("{name} {part} of {expected}");
         eventually(DEADLINE, &what, async || {
             (self.metric(name, part).await >= expected).then_some(())
@@ -117,7 +116,7 @@ impl Edge {
     }
 }
 
-fn root(trace: u64, fails: bool) -> Value {
+pub fn root(trace: u64, fails: bool) -> Value {
     let now = SystemClock.now();
     let ns = |time: DateTime<Utc>| time.timestamp_nanos_opt().unwrap().to_string();
     json!({
@@ -128,22 +127,38 @@ fn root(trace: u64, fails: bool) -> Value {
     })
 }
 
-fn plan_file(directory: &Path) -> String {
-    let plan = json!({
-        "plan": 7,
-        "default": {"governed": "tail", "probabilities": {"error": 1, "slow": 1, "tagged": 1, "rest": 0}},
-    });
-    let file = directory.join("plan.json");
-    std::fs::write(&file, plan.to_string()).unwrap();
-    file.to_str().unwrap().to_owned()
+/// Errors of all services are kept, and nothing of the rest, also before an operation is known.
+fn errors_alone() -> Value {
+    json!({
+        "budget": {"traces_per_second": 10_000}, "governed": "tail",
+        "classes": {"rest": {"cap_traces_per_second": 0}, "slow": {"cap_traces_per_second": 0}},
+    })
 }
 
-/// Weir counts what the edge reports, although it serves no plans to edges yet. Weir's own listener is the backend.
+/// The number of the plan once it keeps errors of the operation whole.
+async fn planned(app: &TestApp) -> Option<f64> {
+    let path = "/v1/services/shop/explanation?operation=GET%20/&class=error";
+    let (status, explained) = app.admin_get(path).await;
+    let probability = explained["served"]["probability"].as_f64();
+    let plan = explained["plan"].as_f64()?;
+    (status == 200 && probability == Some(1.0)).then_some(plan)
+}
+
+/// Weir counts what the edge reports, and the edge keeps its plan over a restart. Weir's own listener is the backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_edge_continues_by_its_plan_and_weir_counts_its_roots() {
     let directory = tempfile::tempdir().unwrap();
     let app = TestApp::start(directory.path(), &[]).await;
-    let file = plan_file(directory.path());
+    let written = app
+        .client
+        .put(format!("{}/v1/configuration", app.admin))
+        .header("If-Match", "*")
+        .json(&errors_alone())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(written.status(), 200);
+    let file = directory.path().join("plan.json");
     let flags = [
         "--weir",
         &app.sdk,
@@ -152,34 +167,35 @@ async fn a_killed_edge_continues_by_its_plan_and_weir_counts_its_roots() {
         "--name",
         "edge-1",
         "--plan-file",
-        &file,
+        file.to_str().unwrap(),
     ];
     let edge = Edge::start(&flags);
-    assert_eq!(edge.metric("weir_edge_plan", "").await, 7.0);
-    let sent = (0..50).map(|trace| root(trace, trace % 10 == 0)).collect();
-    assert_eq!(edge.send("shop", sent).await, 200);
-    edge.until("weir_edge_spans_sent_total", "", 5.0).await;
-    edge.until("weir_edge_spans_total", "\"dropped\"", 45.0)
-        .await;
-    eventually(DEADLINE, "the counts of the edge", async || {
-        let (_, services) = app.admin_get("/v1/services").await;
-        let services = services["services"].as_array()?.iter();
-        let shop = services
-            .clone()
-            .find(|service| service["service"] == "shop")?;
-        let offered = shop["offered_per_second"].as_f64()?;
-        let (_, agents) = app.admin_get("/v1/agents").await;
-        (offered > 0.0 && agents.to_string().contains("edge-1")).then_some(())
+    edge.until("weir_edge_plan", "", 1.0).await;
+    let mut trace = 0;
+    let plan = eventually(DEADLINE, "a plan with the operation", async || {
+        let sent = (0..2).map(|_| {
+            trace += 1;
+            root(trace, true)
+        });
+        assert_eq!(edge.send("shop", sent.collect()).await, 200);
+        planned(&app).await
     })
     .await;
+    let (_, agents) = app.admin_get("/v1/agents").await;
+    assert!(agents.to_string().contains("edge-1"), "{agents}");
+    edge.until("weir_edge_plan", "", plan).await;
+    let before = edge.metric("weir_edge_traces_total", "\"kept\"").await;
+    let sent = (1000..1050).map(|trace| root(trace, trace % 10 == 0));
+    assert_eq!(edge.send("shop", sent.collect()).await, 200);
+    edge.until("weir_edge_spans_total", "\"dropped\"", 45.0)
+        .await;
+    edge.until("weir_edge_traces_total", "\"kept\"", before + 5.0)
+        .await;
     drop(edge);
     let mut edge = Edge::start(&flags);
-    assert_eq!(edge.metric("weir_edge_plan", "").await, 7.0);
-    assert_eq!(
-        edge.send("shop", vec![root(100, true), root(101, false)])
-            .await,
-        200
-    );
+    assert!(edge.metric("weir_edge_plan", "").await >= plan);
+    let sent = vec![root(2000, true), root(2001, false)];
+    assert_eq!(edge.send("shop", sent).await, 200);
     edge.until("weir_edge_spans_sent_total", "", 1.0).await;
     let id = edge.child.id().to_string();
     let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();

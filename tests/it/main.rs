@@ -20,6 +20,7 @@ mod dashboard;
 mod deployment;
 mod dry_run;
 mod edge;
+mod edges;
 mod encoded;
 mod explanation;
 mod fleet;

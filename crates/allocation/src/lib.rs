@@ -16,7 +16,9 @@ use estimate::{
 };
 use judge::figures;
 pub use model::tuning;
-use model::{amount, fleet_plan, hint, interval, names, operation_plan, plan, policy, window};
+use model::{
+    amount, class, fleet_plan, hint, interval, names, operation_plan, plan, policy, window,
+};
 use serve::{clock, deadband, decide, instructed, preview, served, stand, steer, trim};
 use share::{
     assign, budget, hierarchy, instances, level, limits, listing, lower_bound, peaks, unknown,
@@ -24,6 +26,7 @@ use share::{
 pub use share::{nested, solve};
 
 pub use amount::Priority;
+pub use class::{Class, held_between_plans};
 pub use clock::{Clock, SLOTS};
 pub use common::Common;
 pub use course::Course;
@@ -40,7 +43,7 @@ pub use names::{
 pub use next::next_plan;
 pub use operation_plan::{Belief, Binding, OperationPlan, Reason, Source};
 pub use plan::{AGES, GroupPlan, Plan, ServicePlan};
-pub use policy::{Bounds, Group, Policy, ServicePolicy, Whole};
+pub use policy::{Bounds, ClassEntry, Group, Policy, ServicePolicy, Whole};
 pub use preview::preview;
 pub use trim::Trim;
 pub use trust::bases::sampled_unknown;

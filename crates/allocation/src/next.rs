@@ -73,7 +73,7 @@ fn decided(
     let later = tuning.estimate.operation.later();
     let newest = inputs.windows.last();
     let unsaid = newest.map_or_else(Unsaid::default, Unsaid::of);
-    let due = Due::of(previous, tally, later, &unsaid).cut(inputs.cut);
+    let due = Due::of((previous, policy), tally, later, &unsaid).cut(inputs.cut);
     // What SDKs held says nothing of how well plans foresee and are applied.
     let is_steered = previous.steered.is_some() || inputs.cut < 1.0;
     let lower_bound_cost = previous.served_lower_bound_cost() * inputs.cut;

@@ -64,11 +64,13 @@ pub async fn run(args: Args) -> Outcome {
     }
     args.output.print(&all, || {
         tell_service(&service);
-        match (&args.operation, listed.first()) {
-            (Some(_), Some(operation)) => {
+        match (&args.operation, &*listed) {
+            (Some(_), [operation]) => {
                 tell_operation(operation);
                 explanation.iter().for_each(tell_more);
             }
+            // Its classes, each of which is decided for itself.
+            (Some(_), classes) => classes.iter().for_each(tell_operation),
             _ => tell_operations(&listed, args.limit),
         }
     });
@@ -88,6 +90,17 @@ fn tell_service(service: &Value) {
         anstream::println!(
             "Its settings were last written by {}.",
             origin::line(&service["origin"])
+        );
+    }
+    if let Some(tail) = service["tail"].as_str() {
+        anstream::println!(
+            "Its traces are decided about when they have ended (tail): {}.",
+            match tail {
+                "in_effect" => "edges do that, and its SDKs keep everything for them",
+                "no_edge" => "NOT YET, because no edge follows the plan; its SDKs sample instead",
+                "not_counted" => "NOT YET, because no edge counts it; its SDKs sample instead",
+                _ => "not while Weir only observes",
+            }
         );
     }
     let group = text(service, "group");
@@ -118,10 +131,18 @@ fn tell_service(service: &Value) {
     }
 }
 
+/// The name of an operation, with its class if it has one.
+fn named(operation: &Value) -> String {
+    match operation["class"].as_str() {
+        Some(class) => format!("{} ({class})", text(operation, "operation")),
+        None => text(operation, "operation"),
+    }
+}
+
 fn tell_operation(operation: &Value) {
     anstream::println!(
         "\n{}: probability {}.",
-        text(operation, "operation"),
+        named(operation),
         percent(field(operation, "probability"))
     );
     anstream::println!("Why: {}.", text(&operation["reason"], "explanation"));
@@ -234,7 +255,7 @@ fn tell_operations(listed: &[Value], limit: usize) {
     let mut table = Table::new(&titles);
     for operation in listed.iter().take(limit) {
         table.row([
-            text(operation, "operation"),
+            named(operation),
             number(field(operation, "share_traces_per_second")),
             number(field(operation, "offered_per_second")),
             percent(field(operation, "probability")),

@@ -8,12 +8,13 @@ use actix_web::web::{Data, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use super::classes::{ClassDocument, ServiceGovernance};
 use super::final_names::Named;
 use super::history::{Point, recent};
 use super::rules::{PlannedRules, RuleOfOperation, working};
 use super::services::{SourceDocument, sources, unknown_service};
 use super::sorted::{Figures, part_of_budget, traces_per_month};
-use crate::allocation::{Binding, OperationPlan, Plan, preview};
+use crate::allocation::{Binding, Class, OperationPlan, Plan, preview};
 use crate::configuration::{Configuration, Mark};
 use crate::http::problem::Problem;
 use crate::names::Names;
@@ -27,6 +28,28 @@ use crate::view::precision::{coverage, relative_error};
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     operation: Option<String>,
+    class: Option<String>,
+}
+
+impl Wanted {
+    /// The operation, and the entry that is asked for: itself, or one of its classes.
+    fn entry(self) -> Result<(String, String), Problem> {
+        let wrong = |field: &str, detail: String| Problem::Malformed {
+            field: field.into(),
+            detail,
+        };
+        let operation = self.operation;
+        let operation = operation.ok_or_else(|| wrong("operation", "is missing".into()))?;
+        let Some(class) = self.class else {
+            return Ok((operation.clone(), operation));
+        };
+        let Some(class) = Class::parse(&class) else {
+            let names = Class::ALL.map(Class::name).join(", ");
+            return Err(wrong("class", format!("must be one of {names}")));
+        };
+        let entry = class.entry(&operation);
+        Ok((operation, entry))
+    }
 }
 
 #[derive(Serialize)]
@@ -36,6 +59,12 @@ struct Explanation<'a> {
     configuration_revision: u64,
     service: &'a str,
     operation: &'a str,
+    /// Null if it has no classes.
+    class: Option<&'static str>,
+    /// All classes of the operation, if its traces are decided about when they have ended.
+    classes: Vec<ClassDocument>,
+    #[serde(flatten)]
+    governed: ServiceGovernance,
     demand: Demand,
     counts: Counts,
     /// Null if the settings of the plan are not known.
@@ -109,22 +138,26 @@ pub(super) async fn show(
     wanted: Query<Wanted>,
     admin: Data<Admin>,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = wanted.into_inner().operation;
-    let wanted = wanted.ok_or_else(|| Problem::Malformed {
-        field: "operation".into(),
-        detail: "is missing".into(),
-    })?;
+    let (plain, wanted) = wanted.into_inner().entry()?;
     let snapshot = admin.served.snapshot();
     let held = snapshot
         .service(&service)
         .ok_or_else(|| unknown_service(&service))?;
     let mut operations = snapshot.operations(held);
     let found = operations.find(|(name, _)| *name == wanted);
-    let Some((name, operation)) = found else {
+    // Without a class, the first one that there is: an operation of a tail-governed service has no other entry.
+    let by_class = || {
+        let mut classes = snapshot.operations(held);
+        classes.find(
+            |(name, _)| matches!(Class::of(name), (operation, Some(_)) if operation == wanted),
+        )
+    };
+    let Some((name, operation)) = found.or_else(by_class) else {
         return Err(Problem::NotFound(format!(
-            "the plan has no operation {wanted:?} of service {:?}; SDKs are served {} for it",
+            "the plan has no operation {:?} of service {:?}; SDKs are served {} for it",
+            Class::shown(&wanted),
             *service,
-            snapshot.served_default(held.id)
+            snapshot.strategy(held).default_probability
         )));
     };
     let planned = PlannedRules::of(&admin, &snapshot).await;
@@ -146,6 +179,7 @@ pub(super) async fn show(
         behind,
         final_names: named.under(name, operation),
         reason: whole.reason.and(&named.said(name, &snapshot, operation)),
+        classes: ClassDocument::all(&snapshot, held, |of| of == plain),
         ..whole
     };
     // The document borrows from the snapshot, so it is encoded here.
@@ -163,6 +197,7 @@ fn explanation<'a>(
     (service, name, operation): (&'a str, &'a str, &OperationPlan),
 ) -> Explanation<'a> {
     let plan = snapshot.plan();
+    let (plain, class) = Class::of(name);
     let rules = planned
         .as_ref()
         .map(|planned| planned.of_operation(service, name, operation));
@@ -173,7 +208,10 @@ fn explanation<'a>(
         window: plan.window.into(),
         configuration_revision: plan.configuration_revision,
         service,
-        operation: name,
+        operation: plain,
+        class: class.map(Class::name),
+        classes: Vec::new(),
+        governed: ServiceGovernance::of(snapshot, service, held),
         demand: demand(plan, operation),
         counts: counts(plan, held),
         origin: planned
@@ -185,9 +223,12 @@ fn explanation<'a>(
         rules,
         behind: None,
         served: ServedDocument {
-            probability: match operation.is_listed() {
-                true => snapshot.served(operation),
-                false => snapshot.served_default(held.id),
+            probability: match class {
+                // Edges are told it, and SDKs sample everything.
+                Some(_) => snapshot.served(operation),
+                None if snapshot.counted_by_edges(service) => 1.0,
+                None if operation.is_listed() => snapshot.served(operation),
+                None => snapshot.served_default(held.id),
             },
             listed: operation.is_listed(),
             unknown_operation_probability: snapshot.served_default(held.id),

@@ -3,11 +3,13 @@
 mod agents;
 mod audit;
 mod budget;
+mod classes;
 mod configuration;
 mod controls;
 mod coverage;
 pub mod docs;
 mod document;
+mod edges;
 mod explain;
 mod final_names;
 mod forget;
@@ -221,6 +223,7 @@ pub const ROUTES: &[Route] = &[
     })
     .query(&["from", "to", "limit"]),
     Route::new("GET", "/v1/replicas", Need::Viewer, || to(replicas::list)),
+    Route::new("GET", "/v1/edges", Need::Viewer, || to(edges::list)),
     Route::new("GET", "/v1/audit", Need::Viewer, || to(audit::list)).query(&[
         "limit", "before", "start", "end", "by", "action", "subject", "format",
     ]),
@@ -259,7 +262,7 @@ pub const ROUTES: &[Route] = &[
         Need::Viewer,
         || to(explain::show),
     )
-    .query(&["operation"]),
+    .query(&["operation", "class"]),
     Route::new(
         "GET",
         "/v1/services/{service}/history",

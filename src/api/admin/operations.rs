@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Admin;
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
-use crate::allocation::{OperationPlan, Plan};
+use crate::allocation::{Class, OperationPlan, Plan};
 use crate::http::problem::Problem;
 use crate::view::explanation::ReasonDocument;
 use crate::view::precision::{coverage, relative_error};
@@ -23,6 +23,8 @@ struct Operations {
 struct Operation {
     service: String,
     operation: String,
+    /// Null if it has no classes.
+    class: Option<&'static str>,
     offered_per_second: f64,
     share_traces_per_second: f64,
     observed_sampled_traces_per_second: Option<f64>,
@@ -71,9 +73,11 @@ pub(super) async fn list(
 impl Operation {
     fn of(plan: &Plan, service: &str, (name, operation): (&str, &OperationPlan)) -> Self {
         let (offered, share) = (operation.offered, operation.share);
+        let (plain, class) = Class::of(name);
         Self {
             service: service.to_owned(),
-            operation: name.to_owned(),
+            operation: plain.to_owned(),
+            class: class.map(Class::name),
             offered_per_second: offered,
             share_traces_per_second: share,
             observed_sampled_traces_per_second: Figures::of_operation(plan, operation).observed,

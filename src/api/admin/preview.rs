@@ -23,7 +23,7 @@ use super::plans::stored_plan;
 use super::rules::working;
 use super::services::number_between;
 use super::unknown_names::warnings;
-use crate::allocation::{OperationPlan, Plan, ServiceId, preview};
+use crate::allocation::{Class, OperationPlan, Plan, ServiceId, preview};
 use crate::configuration::Configuration;
 use crate::http::body::read_json_in;
 use crate::http::problem::Problem;
@@ -329,7 +329,7 @@ impl Pair<'_> {
         let name = names.name(after.operation)?;
         Some(OperationChange {
             service: name.service.to_string(),
-            operation: name.operation.to_string(),
+            operation: Class::shown(&name.operation),
             offered_per_second: after.offered,
             share_traces_per_second: Change {
                 before: before.share,

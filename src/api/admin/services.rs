@@ -8,6 +8,7 @@ use actix_web::web::{Data, Json, Path, Query, block};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
+use super::classes::GovernedDocument;
 use super::final_names::{Named, Span};
 use super::origins;
 use super::pollers::{ClientDocument, Polled};
@@ -15,7 +16,7 @@ use super::rules::{PlannedRules, RuleOfOperation};
 use super::series::{self, SPARKLINES_MAX, Sparkline, SparklineSteps};
 use super::sorted::{Figures, Sorted, Wanted, part_of_budget, traces_per_month};
 use super::tagged::{Appliers, TaggedDocument};
-use crate::allocation::{Basis, OperationPlan, Plan, ServicePlan, Serving, Tuning, Window};
+use crate::allocation::{Basis, Class, OperationPlan, Plan, ServicePlan, Serving, Tuning, Window};
 use crate::configuration::{Kind, Mark, Origins};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
@@ -104,6 +105,8 @@ struct ServiceDocument {
     released: f64,
     sources: Vec<SourceDocument>,
     tagged: Vec<TaggedDocument>,
+    #[serde(flatten)]
+    governed: GovernedDocument,
     /// Who last wrote its settings; null if it has none, or that is not known.
     origin: Option<Mark>,
     sparkline: Option<Sparkline>,
@@ -237,6 +240,7 @@ fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDo
         released: planned.map_or(0.0, |of| f64::from(of.polls.released)),
         sources: planned.map_or_else(Vec::new, |of| sources(plan, of)),
         tagged: TaggedDocument::all(snapshot, name, held, &beside.appliers),
+        governed: GovernedDocument::of(snapshot, name, held),
         origin: beside.origins.of(Kind::Services, name).cloned(),
         sparkline: None,
     };
@@ -278,6 +282,8 @@ struct Operations<'a> {
 #[derive(Serialize)]
 struct OperationDocument {
     operation: String,
+    /// Null if it has no classes.
+    class: Option<&'static str>,
     offered_per_second: f64,
     window_offered: u64,
     window_sampled: Option<u64>,
@@ -347,10 +353,12 @@ fn operation_document(
     operation: &OperationPlan,
 ) -> OperationDocument {
     let plan = snapshot.plan();
+    let (plain, class) = Class::of(name);
     let decided = RuleOfOperation::sentence(rules.as_deref().unwrap_or_default());
     let known = plan.sampled_known(operation.service);
     OperationDocument {
-        operation: name.into(),
+        operation: plain.into(),
+        class: class.map(Class::name),
         offered_per_second: operation.offered,
         window_offered: operation.window_offered,
         window_sampled: known.then_some(operation.window_sampled),

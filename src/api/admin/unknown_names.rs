@@ -45,7 +45,9 @@ fn unknown(admin: &Admin, configuration: &Configuration) -> Warnings {
         let itself = (!known).then(|| (field.clone(), Unknown::Service(service)));
         let names = &names;
         let operations = settings.operations.keys().filter(move |operation| {
-            known && *operation != OVERFLOW_NAME && names.find(service, operation).is_none()
+            known
+                && *operation != OVERFLOW_NAME
+                && names.find_all(service, operation).next().is_none()
         });
         let operations = operations.map(move |operation| {
             let field = format!("{field}.operations.{operation}");

@@ -66,6 +66,7 @@ fn path(spot: Spot) -> String {
         Field::Service => format!("services[{service}].service"),
         Field::Instances => format!("services[{service}].instances"),
         Field::Operation(at) => format!("services[{service}].operations[{at}].operation"),
+        Field::Class(at) => format!("services[{service}].operations[{at}].class"),
         Field::Offered(at) => format!("services[{service}].operations[{at}].offered"),
         Field::Sampled(at) => format!("services[{service}].operations[{at}].sampled"),
     }

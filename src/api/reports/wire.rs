@@ -13,8 +13,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use uuid::Uuid;
 
+use crate::allocation::Class;
 use crate::http::problem::Problem;
-use crate::ingest::{Head, Number, Report, ReportBuilder, ReportError, ReportedName};
+use crate::ingest::{
+    Head, Number, Report, ReportBuilder, ReportError, ReportedClass, ReportedName,
+};
 
 /// A body, with names of the type `N`.
 #[derive(Deserialize)]
@@ -47,6 +50,8 @@ struct Service<N> {
 struct Operation<N> {
     #[serde(default)]
     operation: Option<N>,
+    #[serde(default)]
+    class: ReadClass,
     #[serde(default)]
     offered: Count,
     #[serde(default)]
@@ -118,10 +123,11 @@ fn fill<'a, N: Into<ReportedName<'a>>>(
         for operation in service.operations {
             let Operation {
                 operation,
+                class,
                 offered,
                 sampled,
             } = operation;
-            report.operation(named(operation), offered.0, sampled.0);
+            report.operation(named(operation), class.0, (offered.0, sampled.0));
         }
     }
     report.finish()
@@ -228,6 +234,65 @@ struct Count(Number);
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CountVisitor).map(Self)
+    }
+}
+
+/// A class, or any other JSON value in its place.
+#[derive(Default)]
+struct ReadClass(ReportedClass);
+
+impl<'de> Deserialize<'de> for ReadClass {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ClassVisitor).map(Self)
+    }
+}
+
+struct ClassVisitor;
+
+impl<'de> Visitor<'de> for ClassVisitor {
+    type Value = ReportedClass;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a class")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<ReportedClass, E> {
+        let class = Class::parse(name);
+        Ok(class.map_or(ReportedClass::Other, ReportedClass::Known))
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<ReportedClass, E> {
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ReportedClass, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(ReportedClass::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ReportedClass, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(ReportedClass::Other)
     }
 }
 

@@ -4,12 +4,12 @@
 //! operation are found by that name. Of the others, those with a pattern are found by a run of characters that
 //! every name they match contains: one automaton finds all of these runs in one pass over a name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::patterns::Patterns;
 use super::{Pattern, Rule, tagged_operation};
-use crate::allocation::{OperationId, ServiceId};
+use crate::allocation::{Class, OVERFLOW_NAME, OperationId, ServiceId};
 use crate::configuration::{BoundsSettings, Configuration};
 use crate::names::Names;
 use crate::store::Incarnation;
@@ -191,6 +191,7 @@ impl Matches {
         let index = Index::of(&matches.rules);
         let mut services = HashMap::new();
         let mut operations = HashMap::new();
+        let mut classed = HashSet::new();
         for (id, name) in names.services() {
             services.insert(id, (name, index.service(name)));
         }
@@ -198,7 +199,10 @@ impl Matches {
             let Some((service, of)) = services.get(&row.service) else {
                 continue;
             };
-            let mut found = index.operation(service, of, name, row.overflow);
+            // The classes of an operation share its rules.
+            let (plain, class) = Class::of(name);
+            let overflow = row.overflow || plain == OVERFLOW_NAME;
+            let mut found = index.operation(service, of, plain, overflow);
             if found.is_empty() && of.each.is_empty() {
                 continue;
             }
@@ -206,7 +210,8 @@ impl Matches {
             found.extend(&of.each);
             // They are numbered in the order of their precedence.
             found.sort_unstable();
-            if !row.overflow {
+            let is_first = class.is_none() || classed.insert((row.service, plain));
+            if !overflow && is_first {
                 for number in &found {
                     matches.matched[*number as usize].add(row.service, row.operation);
                 }
@@ -238,7 +243,11 @@ impl Matches {
     }
 
     /// The rules of an operation, the one with the highest precedence first.
-    pub(super) fn of_operation(&self, service: ServiceId, operation: OperationId) -> Vec<&Ordered> {
+    pub(in crate::configuration) fn of_operation(
+        &self,
+        service: ServiceId,
+        operation: OperationId,
+    ) -> Vec<&Ordered> {
         match self.operations.get(&operation) {
             Some((_, numbers)) => self.numbered(numbers),
             None => self.of_service(service),

@@ -139,6 +139,23 @@ impl Matches {
         Some(merged.settings)
     }
 
+    /// What an operation has with its rules and its settings, and after these a last layer.
+    pub(in crate::configuration) fn merged_over(
+        rules: &[&Ordered],
+        base: Layers<'_>,
+        at: Timestamp,
+        last: &BoundsSettings,
+    ) -> BoundsSettings {
+        let mut merged = Merged::default();
+        merge(rules, base, at, |layer, _| {
+            merged.add(layer);
+        });
+        // Operators may bound an operation in one way, and its class in another.
+        merged.decided &= merged.settings.probability.is_some();
+        merged.add(last);
+        merged.settings
+    }
+
     /// The rules of an operation in the order of their precedence, with what each decided.
     #[must_use]
     pub fn explained(

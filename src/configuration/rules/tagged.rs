@@ -55,6 +55,7 @@ pub struct TaggedRule {
     /// When it last began, changed or ended.
     pub changed_at: Timestamp,
     service: Pattern,
+    service_text: String,
 }
 
 impl TaggedRule {
@@ -77,7 +78,24 @@ impl TaggedRule {
             written_at,
             changed_at: passed.fold(written_at, Timestamp::max),
             service: Pattern::parse(&rule.service).ok()?,
+            service_text: rule.service.clone(),
         })
+    }
+
+    /// Its services, as edges read patterns: without escapes. A character that is escaped becomes `?`, which means it and
+    /// others.
+    #[must_use]
+    pub fn service_glob(&self) -> String {
+        let mut glob = String::with_capacity(self.service_text.len());
+        let mut characters = self.service_text.chars();
+        while let Some(character) = characters.next() {
+            if character == '\\' {
+                glob.push(characters.next().map_or(character, |_| '?'));
+            } else {
+                glob.push(character);
+            }
+        }
+        glob
     }
 
     /// Whether it is for a service.

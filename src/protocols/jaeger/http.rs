@@ -71,7 +71,7 @@ pub(super) fn describe(response: &mut HttpResponseBuilder, plan: PlanAge) {
 }
 
 /// Sends a body of JSON, compressed if the client prefers that.
-pub(super) fn send(
+pub(in crate::protocols) fn send(
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     body: &Body,

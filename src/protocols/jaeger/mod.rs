@@ -19,6 +19,7 @@ use crate::telemetry::metrics::{Metrics, PollOutcome, PollProtocol};
 
 pub use grpc::SamplingManager;
 pub use http::ROUTES;
+pub(super) use http::send;
 pub use json::Json;
 pub use protobuf::Protobuf;
 

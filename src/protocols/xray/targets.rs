@@ -167,6 +167,9 @@ impl<'a> Rates<'a> {
             Rule::Default => return self.others,
         };
         let held = self.services.get(&**service);
+        if self.snapshot.counted_by_edges(service) {
+            return 1.0;
+        }
         let listed = operation.and_then(|name: Cow<'_, str>| held?.operations.get(&*name));
         let otherwise = || held.map_or(self.others, |held| held.rest);
         match rule {

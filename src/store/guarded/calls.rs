@@ -14,18 +14,18 @@ use crate::allocation::{AgentName, OperationId, OperationName, ServiceName, Time
 use crate::store::backend::Backend;
 use crate::store::soundness::Inspect;
 use crate::store::tables::{
-    audit, compatibility, configuration, dictionary, final_names, fleet, history, lease,
+    audit, compatibility, configuration, dictionary, edges, final_names, fleet, history, lease,
     observations, plans, polls, replicas, reports, series, tokens,
 };
 use crate::store::{
     Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
-    DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
-    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark, PlanRow,
-    PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations,
-    ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked, SeriesMark,
-    SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames,
-    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
-    TokensMark, WriteFormat,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, EdgeBeat, FleetSettings, HistoryRow,
+    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark,
+    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
+    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked,
+    SeriesMark, SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
+    StoredEdge, StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls,
+    StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 use crate::telemetry::metrics::StoreCall;
 
@@ -385,6 +385,16 @@ impl<B: Backend> Store for Guarded<B> {
     async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError> {
         let attempt = || replicas::list(&self.limited.0, lease);
         self.read(StoreCall::Replicas, attempt).await
+    }
+
+    async fn note_edges(&self, beats: &[EdgeBeat]) -> Result<(), StoreError> {
+        let attempt = || edges::note(&self.limited.0, beats);
+        self.write(StoreCall::NoteEdges, attempt).await
+    }
+
+    async fn edges(&self) -> Result<Vec<StoredEdge>, StoreError> {
+        let attempt = || edges::list(&self.limited.0);
+        self.read(StoreCall::Edges, attempt).await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {

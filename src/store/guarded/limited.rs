@@ -104,6 +104,8 @@ fn during(call: StoreCall) -> &'static str {
         StoreCall::CommitPolls => "writing the polls of a window",
         StoreCall::ReadPolls => "reading polls",
         StoreCall::CommitFinalNames => "writing the final names of a window",
+        StoreCall::NoteEdges => "writing which edges there are",
+        StoreCall::Edges => "reading which edges there are",
         StoreCall::ReadFinalNames => "reading final names",
         StoreCall::CommitObservations => "writing what was seen in a window",
         StoreCall::ReadObservations => "reading what replicas saw",

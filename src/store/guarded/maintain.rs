@@ -4,7 +4,7 @@ use crate::allocation::Timestamp;
 use crate::store::backend::Backend;
 use crate::store::fault::Fault;
 use crate::store::tables::{
-    audit, configuration, dictionary, final_names, observations, polls, replicas, series,
+    audit, configuration, dictionary, edges, final_names, observations, polls, replicas, series,
 };
 use crate::store::{Maintained, Retention};
 
@@ -21,6 +21,7 @@ pub(super) async fn maintain<B: Backend>(
     series::delete_old(backend, retention.series_before).await?;
     dictionary::forget(backend, retention.dictionary_states).await?;
     audit::prune(backend, retention.audit_before).await?;
+    edges::prune(backend).await?;
     replicas::prune(backend).await?;
     let revisions = configuration::prune(backend, retention.revisions).await?;
     Ok(Maintained {

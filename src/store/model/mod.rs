@@ -5,6 +5,7 @@
 mod audit;
 mod configuration;
 mod connections;
+mod edges;
 mod final_names;
 mod fleet;
 mod formats;
@@ -25,6 +26,7 @@ pub use audit::{
 };
 pub use configuration::{ConfigurationRevision, ConfigurationWrite, RevisionMark, StoredOrigins};
 pub use connections::PoolState;
+pub use edges::{EdgeBeat, StoredEdge};
 pub use final_names::{FinalName, ReplicaFinalNames, ServiceFinalNames, StoredFinalNames};
 pub use fleet::FleetSettings;
 pub use formats::WriteFormat;

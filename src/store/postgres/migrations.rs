@@ -58,6 +58,7 @@ fn all() -> Vec<Migration> {
         migration!(17, "series", "0017_series.sql"),
         migration!(18, "observations", "0018_observations.sql"),
         migration!(19, "origins", "0019_origins.sql"),
+        migration!(20, "edges", "0020_edges.sql"),
     ]
 }
 

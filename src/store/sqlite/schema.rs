@@ -11,6 +11,7 @@ const KEYS: &[(&str, &str)] = &[
     ("configuration", "revision"),
     ("dictionary", "only_row"),
     ("dictionary_chain", "incarnation"),
+    ("edge", "edge"),
     ("final_names", "bucket_start_ms, replica, part"),
     ("fleet", "only_row"),
     ("history", "window_start_ms"),

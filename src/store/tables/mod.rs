@@ -7,6 +7,7 @@ pub(super) mod audit;
 pub(super) mod compatibility;
 pub(super) mod configuration;
 pub(super) mod dictionary;
+pub(super) mod edges;
 pub(super) mod final_names;
 pub(super) mod fleet;
 pub(super) mod history;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use weir::access::Role;
 use weir::api::{admin, health, metrics, reports};
 use weir::http::routes::Route;
-use weir::protocols::{jaeger, otlp};
+use weir::protocols::{edges, jaeger, otlp};
 
 use super::everybody::{How, Presented, Standing, everybody};
 use super::{Bearer, Door, client_at, stored};
@@ -60,6 +60,7 @@ async fn every_route_for_agents_is_for_those_that_it_states() {
     let (door, everybody) = everybody(&provider).await;
     let sdk = [
         reports::ROUTES,
+        edges::ROUTES,
         otlp::ROUTES,
         jaeger::ROUTES,
         health::ROUTES,

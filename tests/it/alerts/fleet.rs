@@ -222,6 +222,18 @@ pub async fn emergency(world: Arc<World>) {
     weir.app.stop().await;
 }
 
+/// All services are set to tail, and no edge is there; then they are not.
+pub async fn tail_without_an_edge(world: Arc<World>) {
+    let job = "weir-tail";
+    let weir = Watched::start(&world, job, &[], Manners::default()).await;
+    world.clears(job, "WeirTailWaiting").await;
+    configure(&weir.app, &json!({"governed": "tail"})).await;
+    world.fires(job, "WeirTailWaiting").await;
+    configure(&weir.app, &json!({"governed": "head"})).await;
+    world.clears(job, "WeirTailWaiting").await;
+    weir.app.stop().await;
+}
+
 /// An agent reports names with ids in them; then it does not.
 pub async fn minted_names(world: Arc<World>) {
     let job = "weir-minted";

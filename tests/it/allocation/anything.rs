@@ -54,7 +54,12 @@ fn group_name(number: u8) -> GroupName {
 fn service() -> impl Strategy<Value = ServicePolicy> {
     // One more than there are: a policy may have a group that no service uses.
     let group = prop::option::of((0..4u8).prop_map(group_name));
-    (group, whole(), bounds()).prop_map(|(group, whole, each)| ServicePolicy { group, whole, each })
+    (group, whole(), bounds()).prop_map(|(group, whole, each)| ServicePolicy {
+        group,
+        whole,
+        each,
+        ..ServicePolicy::default()
+    })
 }
 
 fn groups() -> impl Strategy<Value = Vec<Group>> {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use weir::allocation::{GroupName, OperationName, ServiceName};
 use weir::configuration::{
-    BoundsSettings, Configuration, Cost, GROUPS_MAX, GroupSettings, OPERATIONS_MAX, SERVICES_MAX,
-    ServiceSettings,
+    BoundsSettings, ClassSettings, ClassesSettings, Configuration, Cost, GROUPS_MAX, Governed,
+    GroupSettings, OPERATIONS_MAX, SERVICES_MAX, ServiceSettings,
 };
 
 use super::{WHOLE, get, put, sent};
@@ -149,6 +149,21 @@ fn a_document_with_everything_that_is_allowed_fits() {
         bytes_per_span: Some(12_345.678_901_234_567),
         measured: false,
     };
+    let class = ClassSettings {
+        weight: Some(12_345.678_901_234_567),
+        floor_traces_per_second: Some(0.123_456_789_012_345_67),
+        cap_traces_per_second: Some(123_456.789_012_345_67),
+        probability_min: Some(0.123_456_789_012_345_67),
+    };
+    let classes = ClassesSettings {
+        error: class,
+        slow: class,
+        tagged: ClassSettings {
+            cap_traces_per_second: None,
+            ..class
+        },
+        rest: class,
+    };
     let each = OPERATIONS_MAX / SERVICES_MAX;
     for number in 0..SERVICES_MAX {
         let operations = (0..each).map(|at| (longest(at, OperationName::LONGEST), bounds));
@@ -157,6 +172,9 @@ fn a_document_with_everything_that_is_allowed_fits() {
             floor_traces_per_second: Some(0.123_456_789_012_345_67),
             cap_traces_per_second: Some(123_456.789_012_345_67),
             cost,
+            governed: Some(Governed::Tail),
+            slow_ms: Some(3_600_000),
+            classes,
             each: bounds,
             operations: operations.collect(),
         };

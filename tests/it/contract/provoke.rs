@@ -72,7 +72,7 @@ impl Given {
     }
 
     async fn get(&mut self, app: &TestApp, path: &str, query: &str, expected: u16) -> Answer {
-        let listener = if POLLED.contains(&path) || path == file::PATH {
+        let listener = if POLLED.contains(&path) || [file::PATH, "/v1/edges/plan"].contains(&path) {
             &app.sdk
         } else {
             &app.admin
@@ -337,7 +337,7 @@ async fn reports(given: &mut Given, app: &TestApp) {
     given.post(post(app).json(&wrong), 422).await;
     let mut amended = report("b", epoch, 1001, 5);
     amended["services"][0]["operations"] = json!([
-        { "operation": "", "offered": 5, "sampled": 6 },
+        { "operation": "", "class": "error", "offered": 5, "sampled": 6 },
         { "operation": "GET /", "offered": -1, "sampled": 0 },
     ]);
     let answer = given.post(post(app).json(&amended), 200).await.json();

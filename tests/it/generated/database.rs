@@ -11,13 +11,13 @@ use weir::access::Token;
 use weir::allocation::{AgentName, OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::store::{
     Admission, AuditAsked, AuditEntry, Claim, ConfigurationRevision, ConfigurationWrite,
-    DictionaryCursor, DictionaryLimits, DictionaryPage, FleetSettings, HistoryRow, Incarnation,
-    LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark, PlanRow,
-    PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames, ReplicaObservations,
-    ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked, SeriesMark,
-    SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta, StoredFinalNames,
-    StoredObservations, StoredOrigins, StoredPlan, StoredPolls, StoredReplica, TokenCreation,
-    TokensMark, WriteFormat,
+    DictionaryCursor, DictionaryLimits, DictionaryPage, EdgeBeat, FleetSettings, HistoryRow,
+    Incarnation, LeaseAnswer, Maintained, NewAuditEntry, NewPlan, NewSeries, Placement, PlanMark,
+    PlanRow, PollsAsked, PoolState, Publication, ReplicaBeat, ReplicaFinalNames,
+    ReplicaObservations, ReplicaPolls, ResolvedReport, Retention, RevisionMark, Rows, SeriesAsked,
+    SeriesMark, SeriesRow, Settlement, Settling, SourceState, Store, StoreError, StoredDelta,
+    StoredEdge, StoredFinalNames, StoredObservations, StoredOrigins, StoredPlan, StoredPolls,
+    StoredReplica, TokenCreation, TokensMark, WriteFormat,
 };
 
 use super::ledger::Published;
@@ -430,6 +430,17 @@ impl Store for Link {
     async fn replicas(&self, lease: &str) -> Result<Vec<StoredReplica>, StoreError> {
         self.way()?;
         self.store.replicas(lease).await
+    }
+
+    async fn note_edges(&self, beats: &[EdgeBeat]) -> Result<(), StoreError> {
+        self.way()?;
+        self.store.note_edges(beats).await?;
+        self.heard(())
+    }
+
+    async fn edges(&self) -> Result<Vec<StoredEdge>, StoreError> {
+        self.way()?;
+        self.store.edges().await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {

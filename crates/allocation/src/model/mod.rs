@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod amount;
+pub(crate) mod class;
 pub(crate) mod fleet_plan;
 pub(crate) mod hint;
 pub(crate) mod interval;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::amount::{Priority, amount, probability};
 use crate::tuning::share::Unknown;
-use crate::{GroupName, OperationId, ServiceId, Serving, Source};
+use crate::{Class, GroupName, OperationId, ServiceId, Serving, Source};
 
 /// The operators' configuration, checked, with ids in place of names.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,17 @@ pub struct Policy {
     pub services: BTreeMap<ServiceId, ServicePolicy>,
     /// The bounds of single operations; they take precedence over their service's.
     pub operations: BTreeMap<OperationId, Bounds>,
+    /// The operations that are a class of another one. Their bounds are in [`Policy::operations`].
+    pub classes: BTreeMap<OperationId, ClassEntry>,
+}
+
+/// Which class an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassEntry {
+    /// Its service.
+    pub service: ServiceId,
+    /// Its class.
+    pub class: Class,
 }
 
 /// Services that share a floor and a cap.
@@ -63,6 +74,8 @@ pub struct ServicePolicy {
     pub whole: Whole,
     /// The bounds of each of its operations without bounds of its own.
     pub each: Bounds,
+    /// The floor and cap of all entries of a class together, in the order of [`Class::ALL`].
+    pub classes: [Whole; Class::ALL.len()],
 }
 
 impl From<Bounds> for ServicePolicy {
@@ -129,7 +142,14 @@ impl Policy {
             groups: Vec::new(),
             services: BTreeMap::new(),
             operations: BTreeMap::new(),
+            classes: BTreeMap::new(),
         }
+    }
+
+    /// The cap of a class of a service, in traces per second; infinite without one.
+    pub(crate) fn class_cap(&self, entry: &ClassEntry) -> f64 {
+        let service = self.services.get(&entry.service);
+        service.map_or(f64::INFINITY, |of| of.classes[entry.class as usize].cap)
     }
 
     /// The bounds of an operation and their owner: its own, else its service's, else none. Values out of range

@@ -8,7 +8,7 @@
 use crate::amount::total;
 use crate::limits::{Limit, Rules};
 use crate::tuning::serve::Deadband as Tuning;
-use crate::{Binding, OperationPlan, ServiceId};
+use crate::{Binding, OperationPlan};
 
 /// A candidate for staying. Small, because nearly all operations of a fleet are.
 struct Candidate {
@@ -32,12 +32,12 @@ struct Deadband<'a> {
 
 /// Undoes changes that are not worth it.
 ///
-/// `operations` and `limits` have the same order, by operation; `pool` says which services share one
+/// `operations` and `limits` have the same order, by operation; `pool` says which operations share one
 /// budget: the fleet's, or that of a floor or cap.
 pub(crate) fn settle(
     rules: &Rules<'_>,
     limits: &[Limit],
-    pool: impl Fn(ServiceId) -> u32,
+    pool: impl Fn(&OperationPlan) -> u32,
     seconds: f64,
     operations: &mut [OperationPlan],
 ) {
@@ -134,7 +134,7 @@ impl Deadband<'_> {
     fn candidates(
         &self,
         rules: &Rules<'_>,
-        pool: impl Fn(ServiceId) -> u32,
+        pool: impl Fn(&OperationPlan) -> u32,
         operations: &[OperationPlan],
     ) -> Vec<Candidate> {
         // Nearly all of them.
@@ -153,7 +153,7 @@ impl Deadband<'_> {
             if fits && factor <= 1.0 + self.band(plan) {
                 found.push(Candidate {
                     index: index as u32,
-                    pool: pool(plan.service),
+                    pool: pool(plan),
                     probability: held.probability,
                     excess: share - plan.share,
                 });

@@ -71,8 +71,9 @@ pub(crate) fn decide(
         hierarchy.locals(&nodes, level)
     });
     let free = free.as_ref().unwrap_or(&locals);
-    let free = |service| free[hierarchy.home(service) as usize];
-    let local = |service| locals[hierarchy.home(service) as usize];
+    let home = |service, operation| hierarchy.home_of(service, operation) as usize;
+    let free = |service, operation| free[home(service, operation)];
+    let local = |service, operation| locals[home(service, operation)];
     let priors = Priors::of(&known);
     // The estimates become the plan's operations in place.
     let mut operations: Vec<OperationPlan> = known
@@ -80,12 +81,13 @@ pub(crate) fn decide(
         .zip(&limits)
         .zip(&shared.solution.shares)
         .map(|((estimate, limit), share)| {
-            let levels = (local(estimate.service), free(estimate.service));
+            let (service, operation) = (estimate.service, estimate.operation);
+            let levels = (local(service, operation), free(service, operation));
             assign(estimate, limit, *share, shared.pin_scale, levels)
         })
         .collect();
     operations.shrink_to_fit();
-    let pool = |service| local(service).node;
+    let pool = |plan: &OperationPlan| local(plan.service, plan.operation).node;
     deadband::settle(rules, &limits, pool, seconds, &mut operations);
     let defaults = Defaults::of(rules, priors, &limits, &operations);
     let (services, default_probability) = services(&defaults, &hierarchy, &locals, &operations);

@@ -3,11 +3,13 @@
 //! SDKs poll once an interval. So while a window lasts, some hold the plan made at its start, and the rest the
 //! one before. A plan keeps how far it moved each probability, so that the next plan knows both.
 
+use std::collections::BTreeMap;
+
 use crate::amount::total;
 use crate::hint::beside;
 use crate::tally::SortedCounts;
 use crate::trust::bases::{Parts, Unsaid};
-use crate::{OperationPlan, Plan};
+use crate::{Class, OperationPlan, Plan, Policy, ServiceId, held_between_plans};
 
 /// A move of a probability is kept in parts of a natural logarithm: to 3 %.
 const PARTS: f64 = 16.0;
@@ -44,14 +46,14 @@ pub(crate) struct Due {
 impl Due {
     /// The part `later` of a plan's use falls into the window after the next.
     pub(crate) fn of(
-        previous: &Plan,
+        (previous, policy): (&Plan, &Policy),
         tally: &SortedCounts<'_>,
         later: f64,
         unsaid: &Unsaid,
     ) -> Self {
         let counts = tally.operations.iter();
         let listed = &previous.operations;
-        let both: Vec<(f64, f64)> =
+        let mut both: Vec<(f64, f64)> =
             beside(counts, |count| count.operation, listed, |of| of.operation)
                 .map(|(count, held)| {
                     let (newest, before) = held.map_or_else(
@@ -65,6 +67,7 @@ impl Due {
                     (newest * offered, before * offered)
                 })
                 .collect();
+        hold_classes(previous, policy, tally, &mut both);
         let newest = total(both.iter().map(|(newest, _)| *newest));
         let before = total(both.iter().map(|(_, before)| *before));
         let mix = |newest: f64, before: f64| (1.0 - later) * newest + later * before;
@@ -95,6 +98,50 @@ impl Due {
             newest: self.newest * factor,
             ..self
         }
+    }
+}
+
+/// Lowers what is due of the classes that edges have held between two plans: `both` has what the newest plan would keep
+/// of each count, and the one before.
+fn hold_classes(
+    previous: &Plan,
+    policy: &Policy,
+    tally: &SortedCounts<'_>,
+    both: &mut [(f64, f64)],
+) {
+    if policy.classes.is_empty() {
+        return;
+    }
+    #[derive(Default)]
+    struct Held {
+        cap: f64,
+        share: f64,
+        due: (f64, f64),
+    }
+    let mut classes: BTreeMap<(ServiceId, Class), Held> = BTreeMap::new();
+    for (operation, entry) in &policy.classes {
+        let of = classes.entry((entry.service, entry.class)).or_default();
+        of.cap = policy.class_cap(entry);
+        let planned = previous
+            .operations
+            .binary_search_by_key(operation, |plan| plan.operation);
+        of.share += planned.map_or(0.0, |place| previous.operations[place].share);
+    }
+    let entry = |place: usize| policy.classes.get(&tally.operations[place].operation);
+    for (place, (newest, before)) in both.iter().enumerate() {
+        let of = entry(place).and_then(|entry| classes.get_mut(&(entry.service, entry.class)));
+        if let Some(of) = of {
+            of.due.0 += newest;
+            of.due.1 += before;
+        }
+    }
+    for (place, (newest, before)) in both.iter_mut().enumerate() {
+        let of = entry(place).and_then(|entry| classes.get(&(entry.service, entry.class)));
+        let Some(of) = of else { continue };
+        let most = held_between_plans(of.cap, of.share, policy.budget) * tally.seconds;
+        let part = |due: f64| if due > most { most / due } else { 1.0 };
+        *newest *= part(of.due.0);
+        *before *= part(of.due.1);
     }
 }
 

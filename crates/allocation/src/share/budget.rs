@@ -55,7 +55,7 @@ fn solution(
     if hierarchy.is_flat() {
         return solve_each(limits.len(), entry, left);
     }
-    let home = |estimate: &Estimate| hierarchy.home(estimate.service);
+    let home = |estimate: &Estimate| hierarchy.home_of(estimate.service, estimate.operation);
     let homes: Vec<u32> = estimates.iter().map(home).collect();
     let nodes = hierarchy.nodes(estimates, limits);
     nested::solve(entry, &homes, &nodes, amount(left))

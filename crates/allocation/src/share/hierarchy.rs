@@ -5,7 +5,7 @@ use crate::limits::Limit;
 use crate::nested::Node;
 use crate::operation::Estimate;
 use crate::solve::Levels;
-use crate::{Policy, ServiceId, Source, Whole};
+use crate::{ClassEntry, OperationId, Policy, ServiceId, Source, Whole};
 
 const FLEET: u32 = 0;
 
@@ -20,7 +20,7 @@ pub(crate) struct Local {
     pub node: u32,
 }
 
-/// The nodes of a policy: the fleet, its groups, and the services with a floor or cap of their own.
+/// The nodes of a policy: the fleet, its groups, and the services and classes of services with a floor or cap of their own.
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     nodes: Vec<Node>,
@@ -28,6 +28,8 @@ pub(crate) struct Hierarchy {
     groups: usize,
     /// The node of every service that has one other than the fleet, sorted by service.
     homes: Vec<(ServiceId, u32)>,
+    /// The node of every entry of a class that has one of its own, sorted by operation.
+    entries: Vec<(OperationId, u32)>,
 }
 
 impl Hierarchy {
@@ -44,6 +46,7 @@ impl Hierarchy {
         let mut nodes = vec![Node::default()];
         nodes.extend(policy.groups.iter().map(|group| node(FLEET, &group.whole)));
         let mut homes = Vec::new();
+        let mut classes = Vec::new();
         for (id, service) in &policy.services {
             let group = service.group.as_ref().and_then(|name| {
                 let found = policy.groups.binary_search_by(|group| group.name.cmp(name));
@@ -57,8 +60,23 @@ impl Hierarchy {
             if home != FLEET {
                 homes.push((*id, home));
             }
+            for (class, whole) in service.classes.iter().enumerate() {
+                if whole.binds() {
+                    nodes.push(node(home, whole));
+                    classes.push(((*id, class), nodes.len() as u32 - 1));
+                }
+            }
         }
+        let of_class = |of: &ClassEntry| {
+            let found =
+                classes.binary_search_by_key(&(of.service, of.class as usize), |(key, _)| *key);
+            found.ok().map(|place| classes[place].1)
+        };
+        let entries = policy.classes.iter();
         Self {
+            entries: entries
+                .filter_map(|(id, of)| Some((*id, of_class(of)?)))
+                .collect(),
             nodes,
             groups: policy.groups.len(),
             homes,
@@ -67,10 +85,19 @@ impl Hierarchy {
 
     /// Whether there is no node but the fleet.
     pub(crate) fn is_flat(&self) -> bool {
-        self.homes.is_empty()
+        self.homes.is_empty() && self.entries.is_empty()
     }
 
-    /// The node of a service's operations.
+    /// The node of an operation: that of its class, or its service's.
+    pub(crate) fn home_of(&self, service: ServiceId, operation: OperationId) -> u32 {
+        let found = self.entries.binary_search_by_key(&operation, |(id, _)| *id);
+        match found {
+            Ok(place) => self.entries[place].1,
+            Err(_) => self.home(service),
+        }
+    }
+
+    /// The node of a service's operations that are no class.
     pub(crate) fn home(&self, service: ServiceId) -> u32 {
         match self.homes.binary_search_by_key(&service, |(id, _)| *id) {
             Ok(place) => self.homes[place].1,
@@ -83,7 +110,7 @@ impl Hierarchy {
         let mut pinned = vec![0.0; self.nodes.len()];
         for (estimate, limit) in estimates.iter().zip(limits) {
             let Some(pin) = limit.pin else { continue };
-            let mut node = self.home(estimate.service);
+            let mut node = self.home_of(estimate.service, estimate.operation);
             while node != FLEET {
                 pinned[node as usize] += amount(pin * estimate.demand());
                 node = self.nodes[node as usize].parent;

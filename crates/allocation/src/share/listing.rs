@@ -33,7 +33,7 @@ impl Unlisted {
     /// Chooses what is listed, by traffic in powers of two, so that two operations of about the
     /// same traffic do not take turns.
     pub(crate) fn among(policy: &Policy, estimates: &[Estimate]) -> Self {
-        let services = crowded(estimates);
+        let services = crowded(policy, estimates);
         if services.is_empty() {
             return Self {
                 left_out: Vec::new(),
@@ -42,7 +42,8 @@ impl Unlisted {
         }
         let named = |(at, estimate): (usize, &Estimate)| {
             let place = services.binary_search(&estimate.service).ok()?;
-            (!estimate.overflow).then(|| (place, rank(policy, estimate), at))
+            let is_named = !estimate.overflow && !is_class(policy, estimate);
+            is_named.then(|| (place, rank(policy, estimate), at))
         };
         let mut ranked: Vec<_> = estimates.iter().enumerate().filter_map(named).collect();
         ranked.sort_unstable();
@@ -114,17 +115,24 @@ impl Unlisted {
 }
 
 /// The services with more named operations than a strategy lists, sorted.
-fn crowded(estimates: &[Estimate]) -> Vec<ServiceId> {
+fn crowded(policy: &Policy, estimates: &[Estimate]) -> Vec<ServiceId> {
     if estimates.len() <= LISTED_MAX {
         return Vec::new();
     }
-    let named = estimates.iter().filter(|estimate| !estimate.overflow);
+    let named = estimates
+        .iter()
+        .filter(|estimate| !estimate.overflow && !is_class(policy, estimate));
     let mut services: Vec<ServiceId> = named.map(|estimate| estimate.service).collect();
     services.sort_unstable();
     let runs = services.chunk_by(|one, other| one == other);
     runs.filter(|run| run.len() > LISTED_MAX)
         .map(|run| run[0])
         .collect()
+}
+
+/// Whether it is a class of an operation. Edges are told all of them, in no strategy.
+fn is_class(policy: &Policy, estimate: &Estimate) -> bool {
+    policy.classes.contains_key(&estimate.operation)
 }
 
 /// Lower is listed first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::allocation::{Binding, OperationPlan, Plan, Policy};
+use crate::allocation::{Binding, Class, OperationPlan, Plan, Policy};
 use crate::names::Names;
 use crate::view::explanation::floor_asked;
 
@@ -44,7 +44,7 @@ pub(super) fn missing_operations(plan: &Plan, names: &Names) -> Vec<MissingOpera
         let name = names.name(of.operation)?;
         Some(MissingOperation {
             service: name.service.to_string(),
-            operation: name.operation.to_string(),
+            operation: Class::shown(&name.operation),
             floor_traces_per_second: floor,
             share_traces_per_second: of.share,
         })

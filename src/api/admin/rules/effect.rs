@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use crate::allocation::preview;
+use crate::allocation::{Class, preview};
 use crate::api::admin::Admin;
 use crate::api::admin::preview::{Change, OperationPairs, Pair};
 use crate::configuration::{Configuration, Matches};
@@ -112,7 +112,7 @@ fn measured(
         let name = names.name(pair.after.operation)?;
         Some(Taken {
             service: name.service.to_string(),
-            operation: name.operation.to_string(),
+            operation: Class::shown(&name.operation),
             share_traces_per_second: Change {
                 before: pair.before.share,
                 after: pair.after.share,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::web::block;
 use serde::Serialize;
 
-use crate::allocation::{Binding, OperationPlan, Plan, Policy, Source, Timestamp};
+use crate::allocation::{Binding, Class, OperationPlan, Plan, Policy, Source, Timestamp};
 use crate::api::admin::{Admin, origins};
 use crate::configuration::{
     Configuration, Field, Kind, Known, Mark, Matches, Origins, RuleState, Taken,
@@ -103,7 +103,7 @@ impl PlannedRules {
         name: &str,
         operation: &OperationPlan,
     ) -> Vec<RuleOfOperation> {
-        let base = self.configuration.settings_of(service, name);
+        let base = self.configuration.settings_of(service, Class::of(name).0);
         let numbers = (operation.service, operation.operation);
         let explained = self.matches.explained(numbers, base, self.at);
         let binding = explained.iter().position(|rule| binds(rule, operation));

@@ -104,6 +104,12 @@ pub const TABLES: &[Table] = &[
         indexes: &["unique incarnation", "index generation, next_operation_id"],
     },
     Table {
+        name: "edge",
+        partitioned_by: None,
+        columns: &["edge text", "version text", "plan int8", "seen_ms int8"],
+        indexes: &["unique edge"],
+    },
+    Table {
         name: "final_names",
         partitioned_by: None,
         columns: &[

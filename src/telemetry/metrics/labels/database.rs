@@ -101,6 +101,10 @@ labels! {
         RemoveReplica = "remove_replica",
         /// Reads which replicas there are.
         Replicas = "replicas",
+        /// Says which edges ask for the plan.
+        NoteEdges = "note_edges",
+        /// Reads which edges ask for the plan.
+        Edges = "edges",
         /// Asks which formats to write.
         WriteFormat = "write_format",
         /// Chooses the formats to write.

@@ -82,4 +82,24 @@ labels! {
         /// The strategies are encoded and swapped in.
         Install = "install",
     }
+
+    /// What a trace turned out to be.
+    ClassLabel as "class" {
+        /// A span has failed.
+        Error = "error",
+        /// It took longer than the threshold of its service.
+        Slow = "slow",
+        /// It is of a tagged request.
+        Tagged = "tagged",
+        /// None of these.
+        Rest = "rest",
+    }
+
+    /// Whether edges decide about a tail-governed service.
+    TailLabel as "state" {
+        /// They do, and its SDKs are served 1.
+        InEffect = "in_effect",
+        /// None is known to be in front of it.
+        Waiting = "waiting",
+    }
 }

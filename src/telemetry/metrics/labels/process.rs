@@ -51,6 +51,8 @@ labels! {
         OidcFollower = "oidc_follower",
         /// Cuts what is served while the configuration asks for it.
         EmergencyFollower = "emergency_follower",
+        /// Follows which edges there are.
+        EdgeFollower = "edge_follower",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
         /// Writes final names.

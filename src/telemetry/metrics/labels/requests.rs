@@ -29,6 +29,16 @@ labels! {
         Unchanged = "unchanged",
     }
 
+    /// How an edge was answered that asked for the plan.
+    EdgePollOutcome as "outcome" {
+        /// With a plan.
+        Changed = "changed",
+        /// The edge has it already.
+        Unchanged = "unchanged",
+        /// With an error: the question is wrong, or there are too many edges.
+        Refused = "refused",
+    }
+
     /// What a client asked for over X-Ray's protocol.
     XrayCall as "call" {
         /// Rules: what requests are told apart by.
@@ -85,7 +95,7 @@ labels! {
         Empty = "empty",
         /// It is longer than allowed.
         TooLong = "too_long",
-        /// It contains a control character.
+        /// It contains a control character, or U+FDD0.
         ControlCharacter = "control_character",
         /// It is not valid UTF-8.
         NotUnicode = "not_unicode",
@@ -101,6 +111,8 @@ labels! {
         SampledNotACount = "sampled_not_a_count",
         /// The number of instances is not a whole number within its limits.
         InstancesOutOfRange = "instances_out_of_range",
+        /// The class is none that Weir knows; the request is counted as one of the others (rest).
+        UnknownClass = "unknown_class",
     }
 
     /// Why a reported operation was not counted.

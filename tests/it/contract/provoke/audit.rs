@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{DEADLINE, Given};
+use super::{Answer, DEADLINE, Given};
 use crate::support::app::TestApp;
 use crate::support::process::eventually;
 
@@ -11,6 +11,7 @@ const ENTRY: &str = "/v1/audit/{id}";
 const PLANS: &str = "/v1/plans";
 const COMPARE: &str = "/v1/plans/compare";
 const REPLICAS: &str = "/v1/replicas";
+const EDGES: &str = "/v1/edges";
 const EXPLANATION: &str = "/v1/services/{service}/explanation";
 const ALL: &str = "/v1/operations";
 
@@ -55,9 +56,31 @@ pub async fn shown(given: &mut Given, app: &TestApp) {
     eventually(DEADLINE, "the replica is listed", there).await;
     given.get(app, REPLICAS, "", 200).await;
     given.get(app, REPLICAS, "?x=1", 400).await;
+    edges(given, app).await;
     explanation(given, app).await;
     plans(given, app).await;
     operations(given, app).await;
+}
+
+async fn edges(given: &mut Given, app: &TestApp) {
+    let asked = format!("{EDGES}/plan");
+    let sent = given.get(app, &asked, "?edge=edge-1", 200).await;
+    let tag = sent.header("etag").unwrap().to_owned();
+    assert!(tag.starts_with('"'), "{tag}");
+    let url = format!("{}{asked}?edge=edge-1&wait=0", app.sdk);
+    // The plan may have changed since, so the edge says that it has any.
+    let request = app.client.get(url).header("If-None-Match", "*");
+    given.note("GET", &asked, 304, &Answer::of(request).await);
+    for wrong in ["", "?edge=", "?edge=a&wait=31", "?edge=a&x=1"] {
+        given.get(app, &asked, wrong, 400).await;
+    }
+    let listed = async || {
+        let (_, edges) = app.admin_get(EDGES).await;
+        (edges["edges"][0]["edge"] == "edge-1").then_some(())
+    };
+    eventually(DEADLINE, "the edge is listed", listed).await;
+    given.get(app, EDGES, "", 200).await;
+    given.get(app, EDGES, "?x=1", 400).await;
 }
 
 async fn explanation(given: &mut Given, app: &TestApp) {
@@ -68,7 +91,12 @@ async fn explanation(given: &mut Given, app: &TestApp) {
     assert_eq!(one["operation"], "GET /", "{one}");
     assert!(one["demand"]["history"].is_array(), "{one}");
     given.get(app, EXPLANATION, "?operation=unknown", 404).await;
-    for wrong in ["", "?operation=a&operation=b", "?operation=a&x=1"] {
+    for wrong in [
+        "",
+        "?operation=a&operation=b",
+        "?operation=a&x=1",
+        "?operation=a&class=b",
+    ] {
         given.get(app, EXPLANATION, wrong, 400).await;
     }
 }
@@ -130,7 +158,7 @@ async fn operations(given: &mut Given, app: &TestApp) {
 
 /// The database is away or broken.
 pub async fn failing(given: &mut Given, app: &TestApp, expected: u16) {
-    for path in [AUDIT, PLANS, COMPARE, REPLICAS] {
+    for path in [AUDIT, PLANS, COMPARE, REPLICAS, EDGES] {
         given.get(app, path, "", expected).await;
     }
     given.get(app, ENTRY, "/1", expected).await;

@@ -102,6 +102,7 @@ pub async fn with_a_broken_database(given: &mut Given) {
         ("audit", "change"),
         ("plan", "window_end_ms"),
         ("replica", "host"),
+        ("edge", "version"),
         ("observation", "payload"),
         ("series_mark", "until_ms"),
     ] {

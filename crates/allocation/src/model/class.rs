@@ -1,0 +1,134 @@
+//! Classes: what a trace turned out to be, of services whose traces are decided about when they have ended.
+//!
+//! An operation of such a service has an entry for each class. An entry is an operation like any other, and its name says
+//! which class it is: the operation's name, a separator that no other name may hold, and the class. So an entry can never
+//! be mistaken for an operation that somebody called like that.
+
+use std::fmt;
+
+use crate::amount::amount;
+
+/// Between an operation's name and its class. A noncharacter of Unicode: no text has it, and UTF-8 can hold it.
+const SEPARATOR: char = '\u{FDD0}';
+
+/// What a trace turned out to be. The first one that fits, in the order tagged, error, slow, rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// One of its spans has failed.
+    Error,
+    /// It took longer than its service's threshold.
+    Slow,
+    /// A span fulfils a rule for tagged requests.
+    Tagged,
+    /// All others.
+    Rest,
+}
+
+impl Class {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Slow, Self::Tagged, Self::Rest];
+
+    /// The most bytes that a class adds to an operation's name.
+    pub const BYTES: usize = SEPARATOR.len_utf8() + "tagged".len();
+
+    /// As reports, documents and metrics say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::Tagged => "tagged",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// The class of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
+    /// The name of an operation's entry of this class.
+    #[must_use]
+    pub fn entry(self, operation: &str) -> String {
+        format!("{operation}{SEPARATOR}{}", self.name())
+    }
+
+    /// The operation of an entry, and its class; none if it is an operation without classes.
+    #[must_use]
+    pub fn of(entry: &str) -> (&str, Option<Self>) {
+        // Most names are of no class.
+        let split = entry.rsplit_once(SEPARATOR);
+        let class = split.and_then(|(operation, class)| Some((operation, Self::parse(class)?)));
+        class.map_or((entry, None), |(operation, class)| (operation, Some(class)))
+    }
+
+    /// An entry as people read it in texts: `GET /cart (error)`.
+    #[must_use]
+    pub fn shown(entry: &str) -> String {
+        match Self::of(entry) {
+            (operation, Some(class)) => format!("{operation} ({class})"),
+            (operation, None) => operation.to_owned(),
+        }
+    }
+
+    /// Whether a name holds what separates operations from classes, so that nobody may have it.
+    #[must_use]
+    pub fn is_reserved(name: &str) -> bool {
+        name.contains(SEPARATOR)
+    }
+}
+
+/// What a class of a service without a cap of its own may keep over its share between two plans: this factor of the share.
+const HEADROOM: f64 = 2.0;
+
+/// The same for a class with a small share or none: this part of the budget.
+const HEADROOM_OF_BUDGET: f64 = 0.02;
+
+/// The most that a class of a service keeps between two plans, in traces per second: its cap, or a headroom over its share
+/// of the plan. So traffic that no plan has foreseen cannot take much more than the plan gave.
+#[must_use]
+pub fn held_between_plans(cap: f64, share: f64, budget: f64) -> f64 {
+    let (share, budget) = (amount(share), amount(budget));
+    let headroom = (HEADROOM * share).max(share + HEADROOM_OF_BUDGET * budget);
+    if cap.is_finite() {
+        amount(cap)
+    } else {
+        headroom
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_held_to_its_cap_or_near_its_share() {
+        assert_eq!(held_between_plans(5.0, 80.0, 100.0), 5.0);
+        assert_eq!(held_between_plans(f64::INFINITY, 10.0, 100.0), 20.0);
+        assert_eq!(held_between_plans(f64::INFINITY, 0.5, 100.0), 2.5);
+        assert_eq!(held_between_plans(f64::NAN, -1.0, f64::NAN), 0.0);
+    }
+
+    #[test]
+    fn an_entry_is_its_operation_and_its_class() {
+        for class in Class::ALL {
+            assert_eq!(Class::parse(class.name()), Some(class));
+            for operation in ["GET /cart", "__other__", "error", "GET /(error)", ""] {
+                let entry = class.entry(operation);
+                assert_eq!(Class::of(&entry), (operation, Some(class)));
+                assert!(Class::is_reserved(&entry) && !Class::is_reserved(operation));
+                assert!(entry.len() <= operation.len() + Class::BYTES);
+            }
+        }
+        for operation in ["GET /cart", "rest", "a\u{FDD0}b", "a\u{FDD0}", ""] {
+            assert_eq!(Class::of(operation), (operation, None));
+        }
+    }
+}
