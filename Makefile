@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment console check-dependencies clean
 
 CARGO ?= cargo
 
@@ -111,6 +111,9 @@ fuzz: SECONDS ?= 60
 fuzz: ## Reads damaged bodies of every protocol, and of the database, for a minute each
 	@scripts/fuzz $(SECONDS) $(TARGETS)
 
+console: setup ## Draws the pictures of docs/console.md: every screen of a Weir under load, in a browser
+	$(CARGO) test --locked --test it -- --ignored console::browser::pictures
+
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg
 	$(CARGO) run --release --locked -- demo --plot target/demo.svg
 
@@ -132,4 +135,4 @@ check-dependencies: ## Checks dependencies by deny.toml; known vulnerabilities w
 
 clean: ## Removes what was built and installed inside the checkout
 	$(CARGO) clean
-	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules tests/oidc/node_modules
+	rm -rf tests/interop/javascript/node_modules tests/grafana/node_modules tests/oidc/node_modules tests/console/node_modules

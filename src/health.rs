@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::sync::CancellationToken;
+
 /// Whether the database answered the last time, and whether its tables are sound.
 #[derive(Clone)]
 pub struct DatabaseState {
@@ -61,18 +63,23 @@ impl DatabaseState {
 
 /// Whether the process is about to stop, so that load balancers send no more requests.
 #[derive(Debug, Clone, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct Stopping(CancellationToken);
 
 impl Stopping {
     /// Whether the stop has begun.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_cancelled()
+    }
+
+    /// Waits until the stop has begun.
+    pub async fn begun(&self) {
+        self.0.cancelled().await;
     }
 
     /// Notes that the stop has begun.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 }
 

@@ -15,6 +15,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod configuration;
+pub mod console;
 pub mod grpc;
 pub mod health;
 pub mod http;

@@ -299,13 +299,23 @@ impl Guard {
         let token = self.tokens.find(&secret);
         // A session is its cookie's alone, and a token no session.
         let token = token.filter(|of| of.kind == kind).ok_or(Refusal::Unknown)?;
+        self.lasts(&token)?;
+        // A session that began with a token ends with it.
+        if let Some(id) = token.began_with() {
+            let with = self.tokens.of_id(id).ok_or(Refusal::Revoked)?;
+            self.lasts(&with)?;
+        }
+        Ok(token)
+    }
+
+    fn lasts(&self, token: &Token) -> Result<(), Refusal> {
         if token.revoked_at.is_some() {
             return Err(Refusal::Revoked);
         }
         let now = self.clock.now();
         match token.expires_at {
             Some(expires) if expires <= now => Err(Refusal::Expired),
-            _ => Ok(token),
+            _ => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::{Issuer, Token, TokenDigest, TokenSecret};
@@ -13,7 +14,12 @@ use super::{Issuer, Token, TokenDigest, TokenSecret};
 /// How long a request waits for what other replicas have written. The database is asked twice a second.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
-type ByDigest = HashMap<TokenDigest, Arc<Token>>;
+/// Tokens that were followed, by what they are found by.
+#[derive(Debug, Default)]
+struct Known {
+    by_digest: HashMap<TokenDigest, Arc<Token>>,
+    by_id: HashMap<Uuid, Arc<Token>>,
+}
 
 /// The tokens that this replica knows.
 ///
@@ -23,7 +29,7 @@ type ByDigest = HashMap<TokenDigest, Arc<Token>>;
 pub struct Tokens {
     /// What the process was started with. Its file may be replaced.
     started_with: ArcSwapOption<Token>,
-    known: ArcSwap<ByDigest>,
+    known: ArcSwap<Known>,
     /// Counts how often the database was asked.
     asked: watch::Sender<u64>,
     /// Whose JWTs are accepted, too.
@@ -66,8 +72,11 @@ impl Tokens {
 
     /// Replaces all that were followed.
     pub fn install(&self, tokens: Vec<Token>) {
-        let tokens = tokens.into_iter();
-        let known: ByDigest = tokens.map(|of| (of.digest, Arc::new(of))).collect();
+        let mut known = Known::default();
+        for token in tokens.into_iter().map(Arc::new) {
+            known.by_digest.insert(token.digest, Arc::clone(&token));
+            known.by_id.insert(token.id, token);
+        }
         self.known.store(Arc::new(known));
     }
 
@@ -78,6 +87,15 @@ impl Tokens {
         let first = self.started_with.load_full();
         first
             .filter(|of| of.digest == digest)
-            .or_else(|| self.known.load().get(&digest).cloned())
+            .or_else(|| self.known.load().by_digest.get(&digest).cloned())
+    }
+
+    /// The token with this id, whether or not it is still valid.
+    #[must_use]
+    pub fn of_id(&self, id: Uuid) -> Option<Arc<Token>> {
+        let first = self.started_with.load_full();
+        first
+            .filter(|of| of.id == id)
+            .or_else(|| self.known.load().by_id.get(&id).cloned())
     }
 }

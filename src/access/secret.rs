@@ -4,6 +4,7 @@ use std::fmt;
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// What every token begins with, so that people and scanners of secrets recognise one.
 const PREFIX: &str = "weir_";
@@ -68,6 +69,16 @@ impl fmt::Debug for TokenSecret {
 /// The SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    /// An id for a token that is not stored. It changes with the token, and tells nothing of the digest.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        let digest = Sha256::digest(self.0);
+        let first = digest.first_chunk().expect("a SHA-256 has 32 bytes");
+        uuid::Builder::from_custom_bytes(*first).into_uuid()
+    }
+}
 
 impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

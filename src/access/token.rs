@@ -6,6 +6,9 @@ use uuid::Uuid;
 use super::{BOOTSTRAP, LOCAL, Role, TokenDigest};
 use crate::allocation::ServiceName;
 
+/// What the creator of a session is called that began with a token, before the token's id.
+const SIGN_IN_WITH: &str = "sign-in with token ";
+
 /// The most services that one token may be limited to.
 pub const SERVICES_MAX: usize = 100;
 
@@ -81,6 +84,20 @@ impl Token {
             expires_at: Some(expires_at),
             revoked_at: None,
         }
+    }
+
+    /// Who is recorded as the creator of a session that began with this token.
+    #[must_use]
+    pub fn as_creator(&self) -> String {
+        format!("{SIGN_IN_WITH}{}", self.id)
+    }
+
+    /// The token that a session began with, which it ends with.
+    #[must_use]
+    pub fn began_with(&self) -> Option<Uuid> {
+        let began = self.kind == TokenKind::Session;
+        let id = self.created_by.strip_prefix(SIGN_IN_WITH);
+        id.filter(|_| began)?.parse().ok()
     }
 
     /// Whether it is for a service.

@@ -38,7 +38,7 @@ impl Parts {
                 anybody: access.admin_is_open(listeners),
                 anybody_scrapes: access.metrics_without_token,
                 heeds_tokens: true,
-                session_cookie: self.session_cookie(),
+                session_cookie: Some(SESSION.name(self.admin_is_encrypted())),
             },
         )
     }
@@ -86,10 +86,13 @@ impl Parts {
         }
     }
 
-    /// The cookie of sessions; none if nobody signs in.
-    fn session_cookie(&self) -> Option<&'static str> {
-        let registration = self.settings.access.oidc.registration()?;
-        Some(SESSION.name(registration.is_encrypted()))
+    /// Whether browsers come to the admin listener over TLS: its own, or that of a proxy whose URL people come back
+    /// to from the provider.
+    pub(super) fn admin_is_encrypted(&self) -> bool {
+        match self.settings.access.oidc.registration() {
+            Some(registration) => registration.is_encrypted(),
+            None => self.encrypted.of(ListenerName::Admin).is_some(),
+        }
     }
 
     /// Follows what is accepted outside the database: the file of the first token, and the provider's keys.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use chrono::DateTime;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::access::{BOOTSTRAP, LOCAL, Role, Token, TokenKind, TokenName, TokenSecret, Tokens};
 use crate::settings::AccessSettings;
@@ -21,7 +20,8 @@ const TRUSTED_LOOKS: u32 = 2;
 /// A token that is not stored.
 pub(super) fn token(secret: &TokenSecret) -> Token {
     Token {
-        id: Uuid::nil(),
+        // Of its own digest: a session that began with it ends when it is replaced.
+        id: secret.digest().id(),
         digest: secret.digest(),
         kind: TokenKind::Token,
         name: TokenName::stored(BOOTSTRAP).expect("the name is sound"),

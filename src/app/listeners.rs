@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,11 +14,12 @@ use crate::access::Guard;
 use crate::api::admin::{self, Admin};
 use crate::api::reports::{self, Reports};
 use crate::api::{health, health::Health, metrics};
+use crate::console::{self, Console, Live};
 use crate::grpc::elsewhere::Elsewhere;
 use crate::grpc::{self, Services};
 use crate::http::body::{BodyRoom, check_announced};
 use crate::http::problem::Problem;
-use crate::http::routes::register;
+use crate::http::routes::{extractors, register};
 use crate::ingest::{Committer, Ingest, ReportLimits};
 use crate::jobs::PLAN_LEASE;
 use crate::net::connection::TimeLimits;
@@ -303,6 +304,7 @@ impl Parts {
             tls: self.encrypted.of(ListenerName::Admin),
         };
         let guard = self.admin_guard();
+        let console = Data::new(self.console(&admin, &guard));
         let routes = move |config: &mut ServiceConfig| {
             let (query, path) = extractors();
             config
@@ -311,7 +313,9 @@ impl Parts {
                 .app_data(Data::clone(&admin))
                 .app_data(Data::clone(&exposition))
                 .app_data(Data::clone(&health));
+            config.app_data(Data::clone(&console));
             register(config, admin::ROUTES, &guard);
+            register(config, console::ROUTES, &guard);
             register(config, metrics::ROUTES, &guard);
             register(config, health::ROUTES, &guard);
         };
@@ -325,6 +329,22 @@ impl Parts {
             address,
             source,
         })
+    }
+
+    fn console(&self, admin: &Data<Admin>, guard: &Arc<Guard>) -> Console {
+        let live = self
+            .shared
+            .served
+            .attach(|snapshot| Live::begin(snapshot.plan().number, self.stopping.clone()));
+        Console {
+            admin: Data::clone(admin),
+            guard: Arc::clone(guard),
+            live,
+            clock: self.clock(),
+            interval: self.shared.interval,
+            signs_in: self.provider.is_some(),
+            encrypted: self.admin_is_encrypted(),
+        }
     }
 
     fn admin(&self) -> Admin {
@@ -346,6 +366,7 @@ impl Parts {
             reads: Handle::current(),
             tokens: Arc::clone(&self.tokens),
             sign_in: self.sign_in(),
+            encrypted: self.admin_is_encrypted(),
             metrics: Arc::clone(&self.shared.metrics),
             costs: Arc::clone(&self.shared.costs),
             documents: Admin::document_room(),
@@ -372,19 +393,6 @@ fn where_grpc_is(port: Option<u16>) -> String {
 /// The answer to a body that will not be read.
 pub(super) fn refused(checked: Result<(), Problem>) -> Result<(), Box<HttpResponse>> {
     checked.map_err(|problem| Box::new(problem.error_response()))
-}
-
-/// Extractors whose errors are problem documents.
-pub(super) fn extractors() -> (QueryConfig, PathConfig) {
-    let malformed = |detail: String| Problem::Malformed {
-        field: String::new(),
-        detail,
-    };
-    let query =
-        QueryConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
-    let path =
-        PathConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
-    (query, path)
 }
 
 fn sdk_counts(metrics: &Metrics) -> ListenerCounts {

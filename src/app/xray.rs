@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
-use super::listeners::{connections_panicked, extractors, refused};
+use super::listeners::{connections_panicked, refused};
 use super::{AppError, Parts};
 use crate::api::health;
 use crate::http::body::{BodyRoom, check_announced};
+use crate::http::routes::extractors;
 use crate::http::routes::register;
 use crate::ingest::Ingest;
 use crate::net::descriptors::Shares;

@@ -246,7 +246,10 @@ pub fn challenge(presented: bool) -> &'static str {
     }
 }
 
+/// What is said of paths without a route.
+pub const NOT_FOUND: &str = "this path does not exist";
+
 /// Answers paths without a route.
 pub async fn not_found() -> Result<HttpResponse, Problem> {
-    Err(Problem::NotFound("this path does not exist".into()))
+    Err(Problem::NotFound(NOT_FOUND.into()))
 }

@@ -7,11 +7,11 @@ use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{ServiceConfig, resource, to};
+use actix_web::web::{PathConfig, QueryConfig, ServiceConfig, resource, to};
 use actix_web::{Error, HttpResponse};
 
 use super::authorize::{Refuse, as_problem, authorize};
@@ -87,6 +87,20 @@ impl Route {
         self
     }
 
+    /// Answers a request that was made in this process as one that came to the listener, with the same checks.
+    ///
+    /// # Errors
+    /// As its handler.
+    pub async fn answer(
+        self,
+        guard: &Arc<Guard>,
+        request: ServiceRequest,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        let route = self.registered(self.method, guard).new_service(()).await;
+        let route = route.map_err(|()| Problem::Internal)?;
+        route.call(request).await
+    }
+
     /// The methods that it answers. Where there is GET, there is HEAD; the server then sends only
     /// the head (RFC 9110, 9.3.2).
     fn methods(&self) -> impl Iterator<Item = &'static str> {
@@ -138,6 +152,20 @@ pub fn register(config: &mut ServiceConfig, table: &[Route], guard: &Arc<Guard>)
             ready(Err::<HttpResponse, _>(problem))
         })));
     }
+}
+
+/// Extractors whose errors are problem documents.
+#[must_use]
+pub fn extractors() -> (QueryConfig, PathConfig) {
+    let malformed = |detail: String| Problem::Malformed {
+        field: String::new(),
+        detail,
+    };
+    let query =
+        QueryConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
+    let path =
+        PathConfig::default().error_handler(move |error, _| malformed(error.to_string()).into());
+    (query, path)
 }
 
 /// Refuses unknown parameters. If they were ignored, a misspelled one would return another answer

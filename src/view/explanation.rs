@@ -189,6 +189,20 @@ pub fn floor_asked(operation: &OperationPlan) -> f64 {
     }
 }
 
+/// By how much an operation misses its floor, in traces per second.
+#[must_use]
+pub fn floor_missed(operation: &OperationPlan) -> f64 {
+    if operation.binding != Binding::Floor {
+        return 0.0;
+    }
+    let floor = floor_asked(operation);
+    // The floor is rounded to single precision.
+    match floor - operation.share {
+        missed if missed > 1e-6 * floor => missed,
+        _ => 0.0,
+    }
+}
+
 fn floor(plan: &Plan, operation: &OperationPlan) -> String {
     let reason = &operation.reason;
     let floor = format!(

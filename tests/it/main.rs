@@ -13,6 +13,7 @@ mod bounds;
 mod chart;
 mod command_line;
 mod configuration;
+mod console;
 mod contract;
 mod controls;
 mod crash;

@@ -96,6 +96,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    (
+        "console",
+        &[
+            "access",
+            "allocation",
+            "api",
+            "clock",
+            "health",
+            "http",
+            "oidc",
+            "snapshot",
+        ],
+    ),
     ("limits", &["allocation", "store"]),
     ("settings", &["access", "limits", "oidc", "store"]),
     (
@@ -121,7 +134,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("prometheus::", &["telemetry"]),
-    ("StatusCode", &["http", "grpc", "api", "protocols"]),
+    (
+        "StatusCode",
+        &["http", "grpc", "api", "console", "protocols"],
+    ),
     ("std::env", &["settings", "cli"]),
     ("Utc::now", &["clock"]),
     ("SystemTime", &["clock"]),
@@ -217,7 +233,7 @@ fn each_concern_has_one_home() {
 
 /// Parts whose code runs for every request, and so writes its log lines through `log_seldom!`. An
 /// operator's change is a line of its own, at `info`.
-const ANSWERING: [&str; 5] = ["access", "api", "http", "ingest", "protocols"];
+const ANSWERING: [&str; 6] = ["access", "api", "console", "http", "ingest", "protocols"];
 
 #[test]
 fn no_client_can_fill_the_log() {

@@ -42,6 +42,8 @@ enum Sort {
     Offered,
     /// The lowest probability first
     Probability,
+    /// Those whose floors miss most first
+    Missing,
     /// By name
     Name,
 }
@@ -88,6 +90,7 @@ impl Sort {
             Self::Observed => "observed",
             Self::Offered => "offered",
             Self::Probability => "probability",
+            Self::Missing => "missing",
             Self::Name => "name",
         }
     }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Admin;
-use crate::access::{Caller, Identity, Role, SIGN_IN, Token, TokenKind, TokenSecret};
+use crate::access::{Caller, Identity, Role, SIGN_IN, Token, TokenKind, TokenName, TokenSecret};
 use crate::http::cookies::{ATTEMPT, SESSION, find};
 use crate::http::problem::Problem;
 use crate::oidc::{ATTEMPT_LASTS, Answer, FetchError, Return, SignIn, SignInError};
@@ -29,7 +29,7 @@ use crate::telemetry::seldom::log_seldom;
 const SESSION_LASTS: TimeDelta = TimeDelta::hours(8);
 
 /// Where somebody goes who did not say.
-const HOME: &str = "/docs";
+const HOME: &str = "/";
 
 /// The page that leads on loads nothing, and sits in no other page.
 const POLICY: &str =
@@ -103,15 +103,9 @@ pub(super) async fn end(
             ));
         }
     };
-    admin
-        .store
-        .revoke_token(session.id, admin.now(), None)
-        .await?;
-    admin.know_tokens().await?;
-    tracing::info!(who = session.name.as_str(), "signed out");
-    let encrypted = admin.signs_in()?.is_encrypted();
+    let cookie = admin.end_session(session).await?;
     let mut response = private(HttpResponse::NoContent());
-    response.insert_header((SET_COOKIE, SESSION.set(encrypted, "", 0)));
+    response.insert_header((SET_COOKIE, cookie));
     Ok(response.finish())
 }
 
@@ -122,22 +116,66 @@ impl Admin {
         sign_in.ok_or_else(|| Problem::NotFound(missing.into()))
     }
 
-    /// Begins a session; the secret for its cookie.
+    /// Begins a session of somebody who signed in; the secret for its cookie.
     async fn begin_session(&self, who: Identity, role: Role) -> Result<TokenSecret, Problem> {
+        let session = self.session(who.name, role, SIGN_IN.into())?;
+        self.begin(session).await
+    }
+
+    /// Begins a session of a token's holder: what it may do is what the token may, and it ends with it. Returns the
+    /// value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// There are too many sessions, or the database does not answer.
+    pub async fn begin_session_with(&self, token: &Token) -> Result<String, Problem> {
+        let (mut session, secret) =
+            self.session(token.name.clone(), token.role, token.as_creator())?;
+        session.services.clone_from(&token.services);
+        session.expires_at = session
+            .expires_at
+            .min(token.expires_at.or(session.expires_at));
+        let seconds = session.expires_at.unwrap_or_default() - session.created_at;
+        let secret = self.begin((session, secret)).await?;
+        Ok(SESSION.set(self.encrypted, secret.expose(), seconds.num_seconds()))
+    }
+
+    /// Ends a session. Returns the value of `Set-Cookie` that takes its cookie away.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn end_session(&self, session: &Token) -> Result<String, Problem> {
+        self.store
+            .revoke_token(session.id, self.now(), None)
+            .await?;
+        self.know_tokens().await?;
+        tracing::info!(who = session.name.as_str(), "signed out");
+        Ok(SESSION.set(self.encrypted, "", 0))
+    }
+
+    fn session(
+        &self,
+        name: TokenName,
+        role: Role,
+        created_by: String,
+    ) -> Result<(Token, TokenSecret), Problem> {
         let secret = TokenSecret::draw().map_err(|_| Problem::Internal)?;
         let now = self.now();
         let session = Token {
             id: Uuid::new_v4(),
             digest: secret.digest(),
             kind: TokenKind::Session,
-            name: who.name,
+            name,
             role,
             services: Vec::new(),
             created_at: now,
-            created_by: SIGN_IN.into(),
+            created_by,
             expires_at: Some(now + SESSION_LASTS),
             revoked_at: None,
         };
+        Ok((session, secret))
+    }
+
+    async fn begin(&self, (session, secret): (Token, TokenSecret)) -> Result<TokenSecret, Problem> {
         match self.store.create_token(&session, None).await? {
             TokenCreation::Created => {}
             TokenCreation::Full => {
@@ -149,7 +187,7 @@ impl Admin {
         }
         self.know_tokens().await?;
         let who = session.name.as_str();
-        tracing::info!(who, role = role.name(), session = %session.id, "signed in");
+        tracing::info!(who, role = session.role.name(), session = %session.id, "signed in");
         Ok(secret)
     }
 

@@ -91,6 +91,8 @@ pub struct Admin {
     pub tokens: Arc<Tokens>,
     /// What signs people in; none if nobody can.
     pub sign_in: Option<Arc<SignIn>>,
+    /// Whether browsers come over TLS, so that cookies are sent over nothing else.
+    pub encrypted: bool,
     /// Where it is told how people sign in.
     pub metrics: Arc<Metrics>,
     /// What a trace costs, as sources tell it.
@@ -233,6 +235,7 @@ pub const ROUTES: &[Route] = &[
         "after",
         "sort",
         "search",
+        "group",
         "sparkline",
     ]),
     Route::new("GET", "/v1/operations", Need::Viewer, || {

@@ -20,7 +20,7 @@ use crate::allocation::{Basis, Class, OperationPlan, Plan, ServicePlan, Serving,
 use crate::configuration::{Kind, Mark, Origins};
 use crate::http::problem::Problem;
 use crate::ingest::basis_label;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ServiceSnapshot, Snapshot};
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::{ReasonDocument, instead};
 use crate::view::final_names::FinalNameDocument;
@@ -31,6 +31,9 @@ use crate::view::plan_summary::{binding_label, finite};
 /// Entries on one page by default, and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 10_000;
+
+/// What services in no group are asked for by, as metrics label them. No group can have this name.
+const UNGROUPED: &str = "none";
 
 /// Where a page begins, and how long it is.
 #[derive(Deserialize)]
@@ -92,6 +95,7 @@ struct ServiceDocument {
     observed_sampled_traces_per_second: Option<f64>,
     part_of_budget: f64,
     traces_per_month: f64,
+    missing_traces_per_second: f64,
     default_probability: f64,
     planned_default_probability: f64,
     instances: f64,
@@ -151,10 +155,17 @@ pub(super) async fn list(
         sorted.limited(SPARKLINES_MAX, "sparkline")?;
     }
     let beside = Beside::of(&admin).await;
+    let wanted_group = wanted.group.clone();
     let snapshot = admin.served.snapshot();
     // A fleet may have many services, each with many operations.
     let listed = block(move || {
-        let services = snapshot.services().map(|(name, held)| {
+        let services = snapshot.services().filter(|(_, held)| {
+            let group = group_of(snapshot.plan(), held);
+            wanted_group
+                .as_deref()
+                .is_none_or(|of| group.unwrap_or(UNGROUPED) == of)
+        });
+        let services = services.map(|(name, held)| {
             let figures = Figures::of_service(&snapshot, held);
             (&**name, "", figures, ())
         });
@@ -213,12 +224,16 @@ impl Beside {
     }
 }
 
+/// The name of a service's group in the plan.
+fn group_of<'p>(plan: &'p Plan, held: &ServiceSnapshot) -> Option<&'p str> {
+    let place = plan.service(held.id)?.group?;
+    plan.groups.get(place).map(|group| group.name.as_str())
+}
+
 fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDocument> {
     let held = snapshot.service(name)?;
     let plan = snapshot.plan();
     let planned = plan.service(held.id);
-    let group = planned.and_then(|of| of.group);
-    let group = group.and_then(|place| plan.groups.get(place));
     let mut document = ServiceDocument {
         service: name.into(),
         operations: 0,
@@ -227,11 +242,12 @@ fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDo
         observed_sampled_traces_per_second: None,
         part_of_budget: 0.0,
         traces_per_month: 0.0,
+        missing_traces_per_second: 0.0,
         default_probability: snapshot.served_default(held.id),
         planned_default_probability: plan.default_probability(held.id),
         instances: held.instances,
         lower_bound_traces_per_second: snapshot.strategy(held).lower_bound,
-        group: group.map(|group| group.name.as_str().to_owned()),
+        group: group_of(plan, held).map(str::to_owned),
         level_traces_per_second: finite(plan.level(held.id)),
         names_return: planned.map_or(1.0, |of| f64::from(of.names_return)),
         names_seen_once: Vec::new(),
@@ -260,6 +276,7 @@ fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDo
     document.observed_sampled_traces_per_second = figures.observed;
     document.part_of_budget = part_of_budget(plan, figures.kept);
     document.traces_per_month = traces_per_month(figures.kept);
+    document.missing_traces_per_second = figures.missing;
     // While Weir only observes, SDKs need not ask yet.
     let known = plan.sampled_known(held.id) && plan.serving() != Serving::Observe;
     document.applies_strategy = applied.verdict().filter(|_| known);

@@ -11,6 +11,7 @@ use super::services::page_limit;
 use crate::allocation::{OperationPlan, Plan};
 use crate::http::problem::Problem;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
+use crate::view::explanation::floor_missed;
 
 /// The longest text that is searched for, in bytes.
 const SEARCH_MAX: usize = 256;
@@ -25,6 +26,7 @@ pub(super) struct Wanted {
     after: Option<String>,
     sort: Option<String>,
     search: Option<String>,
+    pub(super) group: Option<String>,
     pub(super) sparkline: Option<String>,
 }
 
@@ -36,15 +38,17 @@ enum Sort {
     Observed,
     Offered,
     Probability,
+    Missing,
 }
 
 impl Sort {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("name", Self::Name),
         ("kept", Self::Kept),
         ("observed", Self::Observed),
         ("offered", Self::Offered),
         ("probability", Self::Probability),
+        ("missing", Self::Missing),
     ];
 
     fn named(given: &str) -> Result<Self, Problem> {
@@ -53,7 +57,7 @@ impl Sort {
             .map(|(_, sort)| *sort)
             .ok_or_else(|| Problem::Malformed {
                 field: "sort".into(),
-                detail: "must be name, kept, observed, offered or probability".into(),
+                detail: "must be name, kept, observed, offered, probability or missing".into(),
             })
     }
 
@@ -65,6 +69,7 @@ impl Sort {
             Self::Observed => -figures.observed.unwrap_or(-1.0),
             Self::Offered => -figures.offered,
             Self::Probability => figures.probability,
+            Self::Missing => -figures.missing,
         };
         // One zero, so that a cursor finds its place.
         key + 0.0
@@ -82,6 +87,8 @@ pub(super) struct Figures {
     pub observed: Option<f64>,
     /// Of its requests, the part that is kept; what it is served while it has none.
     pub probability: f64,
+    /// By how much its floors are missed, in traces per second.
+    pub missing: f64,
 }
 
 impl Figures {
@@ -93,6 +100,7 @@ impl Figures {
         for (_, operation) in snapshot.operations(held) {
             sum.offered += operation.offered;
             sum.kept += operation.share;
+            sum.missing += floor_missed(operation);
             sampled += operation.window_sampled;
         }
         let known = plan.sampled_known(held.id);
@@ -114,6 +122,7 @@ impl Figures {
             kept: operation.share,
             observed: known.then(|| a_second(plan, operation.window_sampled)),
             probability: operation.probability,
+            missing: floor_missed(operation),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::allocation::{Binding, Class, OperationPlan, Plan, Policy};
+use crate::allocation::{Class, OperationPlan, Plan, Policy};
 use crate::names::Names;
-use crate::view::explanation::floor_asked;
+use crate::view::explanation::{floor_asked, floor_missed};
 
 /// How many operations whose floors are not met are listed.
 const SHORT: usize = 20;
@@ -29,11 +29,8 @@ pub(super) struct MissingOperation {
 
 /// The operations whose floors are not met, each with its floor.
 fn short(plan: &Plan) -> impl Iterator<Item = (&OperationPlan, f64)> {
-    let floors = plan.operations.iter();
-    let floors = floors.filter(|of| of.binding == Binding::Floor);
-    let floors = floors.map(|of| (of, floor_asked(of)));
-    // The floor is rounded to single precision.
-    floors.filter(|(of, floor)| floor - of.share > 1e-6 * floor)
+    let short = plan.operations.iter().filter(|of| floor_missed(of) > 0.0);
+    short.map(|of| (of, floor_asked(of)))
 }
 
 /// Those that miss most.

@@ -1,0 +1,67 @@
+// The screens, in the order of the navigation: where each is, what it is waited for, and its main action.
+//
+// An action is done by keyboard or pointer as somebody does it, and waits for what comes of it.
+
+const until = (page, selector) => page.waitForSelector(selector, { timeout: 20_000 });
+
+// Types into a field and waits for the preview that follows.
+async function typed(page, field, value, preview) {
+  await page.fill(field, value);
+  await page.waitForFunction((text) => document.querySelector('#preview')?.textContent.includes(text), preview, { timeout: 20_000 });
+}
+
+export const screens = [
+  {
+    name: 'overview', path: '/', ready: '#kept-chart .uplot',
+    async act(page, turn) {
+      await page.click('text=Change the budget…');
+      await until(page, 'form.change');
+      await typed(page, '#in-amount', String(40 + turn), `→ ${40 + turn} traces/s`);
+      await page.fill('#reason', 'the browser asked for it');
+      await page.click('button.main');
+      await until(page, '.saved');
+      await until(page, `#changes li:first-child:has-text("→ ${40 + turn}")`);
+    },
+  },
+  {
+    name: 'services', path: '/console/services', ready: 'tbody tr',
+    async act(page, turn) {
+      await page.fill('#search', 'check');
+      await page.keyboard.press('Enter');
+      await until(page, 'caption:has-text("1 services with")');
+      await page.click('[aria-label="Floor, cap and group of checkout"]');
+      await until(page, '#panel form.change');
+      await typed(page, '#in-floor_traces_per_second', String(2 + turn), 'Services that move most');
+      await page.click('button.main');
+      await until(page, '.saved');
+    },
+  },
+  {
+    name: 'service', path: '/console/services/checkout', ready: '#operations tbody tr',
+    async act(page) {
+      await page.click('#operations tbody tr:has-text("POST /cart") a');
+      await until(page, '.ladder');
+      await page.click('text=Boost for 20 minutes…');
+      await until(page, '#preview dl');
+      await page.fill('#reason', 'payments fail for some');
+      await page.check('[name=force]');
+      await page.click('button.main');
+      await until(page, '.saved');
+    },
+  },
+  { name: 'operation', path: '/console/services/checkout?operation=GET+%2F', ready: '.ladder' },
+  {
+    name: 'changes', path: '/console/changes', ready: 'tbody tr',
+    async act(page) {
+      await page.click('tbody tr:last-child a');
+      await until(page, '#fields');
+      await page.click('text=Roll back to revision');
+      await until(page, '#preview dl');
+      await page.fill('#reason', 'back as it was');
+      await page.click('button.main');
+      await until(page, '.saved');
+      await until(page, 'tbody tr:first-child:has-text("back as it was")');
+    },
+  },
+  { name: 'sign-in', path: '/console/sign-in', ready: '#token' },
+];

@@ -1,0 +1,42 @@
+//! The console in a browser: every screen's main action, at two widths, in light and dark, with axe.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::world::World;
+
+/// How long it may take.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+async fn drive(pictures: Option<&Path>) {
+    let world = World::start(&[]).await;
+    let load = world.load();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/console/drive.js");
+    let mut node = Command::new("node");
+    node.arg(script).arg(&world.app.admin).args(pictures);
+    let driven = tokio::task::spawn_blocking(move || node.output());
+    let driven = tokio::time::timeout(DEADLINE, driven).await;
+    let driven = driven.expect("it ends in time").unwrap();
+    let driven = driven.expect("node runs: `make setup` installs what it needs");
+    let said = String::from_utf8_lossy(&driven.stderr);
+    assert!(driven.status.success(), "{said}");
+    load.abort();
+    world.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_screen_does_what_it_is_for() {
+    drive(None).await;
+}
+
+/// `make console` writes the pictures of docs/console.md.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes pictures"]
+async fn pictures() {
+    drive(Some(Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/img/console"
+    ))))
+    .await;
+}
