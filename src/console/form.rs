@@ -109,19 +109,35 @@ impl Fields {
         let Some(given) = self.get(name) else {
             return Ok(None);
         };
-        // People write thousands apart.
-        let plain: String = given
-            .chars()
-            .filter(|of| !matches!(of, ',' | ' ' | '\u{a0}'))
-            .collect();
-        let number = plain
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite());
-        number
-            .map(Some)
-            .ok_or_else(|| Trouble::wrong(name, "must be a number, like 50 or 0.5"))
+        let number = together(given).and_then(|plain| plain.parse::<f64>().ok());
+        let number = number.filter(|number| number.is_finite());
+        number.map(Some).ok_or_else(|| {
+            let detail = "must be a number, like 50, 0.5 or 1,200: a point begins the fraction";
+            Trouble::wrong(name, detail)
+        })
     }
+}
+
+/// A number without what separates its thousands. None if a comma or a space separates anything else: `1,5` is one and
+/// a half to many, and fifteen to nobody.
+fn together(given: &str) -> Option<String> {
+    let (whole, fraction) = match given.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (given, None),
+    };
+    let separator = whole
+        .chars()
+        .find(|of| matches!(of, ',' | ' ' | '\u{a0}' | '\u{202f}'));
+    let Some(separator) = separator else {
+        return Some(given.to_owned());
+    };
+    let mut groups = whole.split(separator);
+    let first = groups.next()?.trim_start_matches('-');
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let begins = (1..=3).contains(&first.len()) && are_digits(first);
+    let goes_on = groups.all(|group| group.len() == 3 && are_digits(group));
+    let ends = fraction.is_none_or(are_digits);
+    (begins && goes_on && ends).then(|| given.replace(separator, ""))
 }
 
 /// What a form shows beside its fields: why it was not saved, and the preview, or why there is none.
@@ -235,11 +251,15 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_people_write_them() {
-        let fields = Fields::of(b"a=1%2C200&b=&c=x&d=inf&e=+5+");
+        let fields = Fields::of(
+            b"a=1%2C200&b=&c=x&d=inf&e=+5+&f=1%2C5&g=12+345.5&h=1%2C2000&i=1.5%2C0&j=1%2C234%2C5&k=-1%2C000&l=1,234+567",
+        );
         assert_eq!(fields.number("a").unwrap(), Some(1200.0));
+        assert_eq!(fields.number("g").unwrap(), Some(12_345.5));
+        assert_eq!(fields.number("k").unwrap(), Some(-1000.0));
         assert_eq!(fields.number("b").unwrap(), None);
         assert_eq!(fields.number("e").unwrap(), Some(5.0));
-        for wrong in ["c", "d"] {
+        for wrong in ["c", "d", "f", "h", "i", "j", "l"] {
             assert_eq!(fields.number(wrong).unwrap_err().field, wrong);
         }
     }

@@ -2,6 +2,8 @@
 
 mod browser;
 mod html;
+mod large;
+mod screens;
 mod sign_in;
 mod world;
 
