@@ -1,6 +1,7 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
 mod access;
+mod announce;
 mod background;
 mod bootstrap;
 mod first;
@@ -395,26 +396,6 @@ where
 }
 
 impl Parts {
-    fn log_start(&self, sdk: &Listener, optional: [&Option<Listener>; 3], admin: &Listener) {
-        let [grpc, xray, observe] = optional.map(|listener| match listener {
-            Some(listener) => listener.address().to_string(),
-            None => "off".to_owned(),
-        });
-        tracing::info!(
-            sdk = %sdk.address(),
-            %grpc,
-            %xray,
-            admin = %admin.address(),
-            %observe,
-            admin_access = self.admin_access(),
-            tls = self.encrypted.names(),
-            database = self.settings.database.place().describe(),
-            interval = %humantime::format_duration(self.shared.interval),
-            plan = self.shared.served.load().plan().number,
-            "listening"
-        );
-    }
-
     /// Stops everything in order, within `--stop-timeout`. Returns whether all of it finished.
     ///
     /// With `announce`, it serves for another `--stop-delay` first, so that load balancers see at

@@ -35,8 +35,21 @@ pub use tls::{TlsListener, TlsSettings};
 
 use crate::store::{FleetSettings, StepsKept};
 
+const EXAMPLES: &str = "\
+Every setting is an environment variable, too; a flag wins. Without any, SDKs poll 127.0.0.1:5778 and
+127.0.0.1:14250 (gRPC), operators use 127.0.0.1:8778, and everything is in ./weir.db.
+
+Examples:
+  weir serve                                  on this machine, with SQLite
+  weir serve --observe-only --budget 50       compute and show plans; SDKs are not steered yet
+  weir serve --database-url-file /etc/weir/db-url \\
+             --listen 0.0.0.0:5778 --grpc-listen 0.0.0.0:14250     for a fleet, on PostgreSQL
+  weir serve --admin-listen 0.0.0.0:8778 --tls-cert weir.pem --tls-key weir.key \\
+             --admin-host weir.example        operators beyond loopback: with TLS and tokens";
+
 /// The flags of `weir serve`, parsed and within their ranges.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Settings {
     /// The addresses for SDKs, agents and operators, and their limits.
     #[command(flatten)]

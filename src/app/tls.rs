@@ -92,6 +92,11 @@ impl Encrypted {
             .map(|listener| listener.tls.clone())
     }
 
+    /// Whether a listener speaks TLS.
+    pub(super) fn speaks_tls(&self, listener: ListenerName) -> bool {
+        self.listeners().iter().any(|one| one.name == listener)
+    }
+
     /// The listeners that speak TLS, for the log.
     pub(super) fn names(&self) -> String {
         let names: Vec<_> = self

@@ -13,18 +13,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::replay::{self, Conclusion, Outputs, ReplayError, Session};
 use super::say;
+use super::shown::Shown;
 use super::signals::stop_on_signal;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::settings::Settings;
 use crate::settings::parse::{MINUTE, SECOND, duration};
-use crate::simulate::synthetic::{SyntheticFleet, synthetic_traffic};
+use crate::simulate::plot::Event;
+use crate::simulate::synthetic::{EVENTS, SyntheticFleet, synthetic_traffic};
 use crate::simulate::verdict::FEWEST_INTERVALS;
 use crate::simulate::{Client, FleetShape, Play, Schedule};
 use crate::telemetry::logging;
 
 /// Flags of `weir demo`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  weir demo                        a minute; says where to look meanwhile
+  weir demo --keep                 the same, and goes on until Ctrl-C
+  weir demo --budget 20 --explain  another budget, and how the run was judged")]
 pub struct DemoArgs {
     /// How long it takes
     #[arg(long, value_name = "N", default_value_t = 60)]
@@ -51,6 +58,12 @@ pub struct DemoArgs {
     /// Seed of all random numbers
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Go on afterwards, with the same traffic again, until Ctrl-C, so that you can look around
+    #[arg(long)]
+    pub keep: bool,
+    /// How the result is printed.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// The settings that the demonstration gives its server.
@@ -170,8 +183,9 @@ where
         .await
         .map_err(server("did not start"))?;
     let session = args.session(play, &weir)?;
+    args.tell_addresses(&session, &weir);
     let conclusion = tokio::select! {
-        conclusion = session.run(&SystemClock, stop) => conclusion?,
+        conclusion = args.play(&session, stop) => conclusion?,
         ended = &mut weir.running => {
             let source = ended.err().unwrap_or_else(|| "it was not asked to".into());
             return Err(server("stopped early")(source));
@@ -216,22 +230,76 @@ impl DemoArgs {
         })
     }
 
+    /// Plays to the verdict, and on until `stop` if that was asked for.
+    async fn play(
+        &self,
+        session: &Session,
+        stop: &CancellationToken,
+    ) -> Result<Conclusion, ReplayError> {
+        let conclusion = session.run(&SystemClock, stop).await?;
+        if self.keep && !stop.is_cancelled() {
+            session.keep_budget().await?;
+            say("Weir and its fleet go on until Ctrl-C (--keep).");
+            session.go_on(&SystemClock, stop).await;
+        }
+        Ok(conclusion)
+    }
+
+    /// Says where to look meanwhile.
+    fn tell_addresses(&self, session: &Session, weir: &EmbeddedWeir) {
+        let (admin, sdk) = (&weir.admin_url, &weir.sdk_url);
+        let services = session.play.traffic.services();
+        let service = services.first().map_or("NAME", |it| it.name.as_str());
+        let until = if self.keep {
+            ""
+        } else {
+            " (longer with --keep)"
+        };
+        say(&format!(
+            "A Weir runs for this, and you can look at it meanwhile{until}:"
+        ));
+        for (what, address) in [
+            ("its API", format!("{admin}/docs")),
+            ("its metrics", format!("{admin}/metrics")),
+            (
+                "what SDKs poll",
+                format!("{sdk}/sampling?service={service}"),
+            ),
+            ("in another terminal", format!("weir top --url {admin}")),
+        ] {
+            say(&format!("  {what:<20} {address}"));
+        }
+    }
+
+    /// What happens to the synthetic fleet.
+    fn events(intervals: usize) -> Vec<Event> {
+        EVENTS
+            .iter()
+            .map(|(part, what)| Event {
+                interval: (part * intervals as f64).ceil() as usize,
+                what: (*what).to_owned(),
+            })
+            .collect()
+    }
+
     fn session(&self, play: Play, weir: &EmbeddedWeir) -> Result<Session, ReplayError> {
         let subtitle = format!(
-            "synthetic traffic: drift, a ×3 step, renamed operations, a burst · {} operations · {} intervals of {}",
+            "synthetic traffic · {} operations · {} intervals of {}",
             play.traffic.operations().len(),
             play.schedule.intervals(),
             humantime::format_duration(play.interval),
         );
         Ok(Session {
             client: Client::new(&weir.sdk_url, &weir.admin_url)?,
-            play,
             warm_up: WARM_UP,
             outputs: Outputs {
                 subtitle,
                 plot: Some(self.plot.clone()),
                 csv: None,
+                events: Self::events(play.schedule.intervals()),
+                shown: self.shown,
             },
+            play,
         })
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use weir_edge::{Edge, Failure, Settings};
 
 use super::serve::asked_to_stop;
-use super::{USAGE, runtime};
+use super::{USAGE, log_ignored, runtime};
 use crate::settings::{LogFormat, LogSettings};
 use crate::telemetry::logging::{self, chain};
 
@@ -20,8 +20,9 @@ pub(super) struct EdgeArgs {
     log: LogSettings,
 }
 
-pub(super) fn run(args: EdgeArgs) -> ExitCode {
+pub(super) fn run(args: EdgeArgs, ignored: &[String]) -> ExitCode {
     logging::start(args.log.log_format == LogFormat::Json, &args.log.log);
+    log_ignored(ignored);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

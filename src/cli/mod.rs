@@ -4,6 +4,7 @@
 pub mod demo;
 #[cfg(feature = "edge")]
 mod edge;
+mod environment;
 mod health;
 mod migrate;
 #[cfg(feature = "operate")]
@@ -12,6 +13,8 @@ mod operate;
 pub mod replay;
 mod serve;
 #[cfg(feature = "simulate")]
+pub mod shown;
+#[cfg(feature = "simulate")]
 mod signals;
 #[cfg(feature = "simulate")]
 pub mod simulate;
@@ -19,7 +22,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// One trace budget for a whole fleet: the control plane for head sampling.
 #[derive(Parser)]
@@ -60,10 +63,25 @@ enum Command {
 /// Runs the command that was asked for.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(settings) => serve::run(settings),
+    let mut line = take_negative_numbers(Cli::command());
+    let matches = line.get_matches_mut();
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut line));
+    let command = cli.unwrap_or_else(|error| error.exit()).command;
+    let ignored = environment::unknown(&line, variables());
+    // The service and the edge say it in their log.
+    let serves = match &command {
+        Command::Serve(_) => true,
         #[cfg(feature = "edge")]
-        Command::Edge(args) => edge::run(args),
+        Command::Edge(_) => true,
+        _ => false,
+    };
+    if !serves {
+        ignored.iter().for_each(|what| eprintln!("weir: {what}"));
+    }
+    match command {
+        Command::Serve(settings) => serve::run(settings, &ignored),
+        #[cfg(feature = "edge")]
+        Command::Edge(args) => edge::run(args, &ignored),
         #[cfg(feature = "simulate")]
         Command::Replay(args) => block_on(replay::run(args)),
         #[cfg(feature = "simulate")]
@@ -75,6 +93,33 @@ pub fn run() -> ExitCode {
         Command::Health(args) => health::run(&args),
         #[cfg(feature = "operate")]
         Command::Operate(command) => block_on(weir_operate::run(command, operate::SERVICE)),
+    }
+}
+
+/// The environment, without what is not Unicode: no setting is called so.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let value = value.into_string().unwrap_or_default();
+        Some((name.into_string().ok()?, value))
+    })
+}
+
+/// Lets every flag take a number below zero, so that its own check can say what is wrong with it. clap
+/// takes `-5` for a flag otherwise, which it does not know.
+fn take_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes = |flag: clap::Arg| match flag.get_action().takes_values() {
+        true => flag.allow_negative_numbers(true),
+        false => flag,
+    };
+    command
+        .mut_args(takes)
+        .mut_subcommands(take_negative_numbers)
+}
+
+/// Logs the names in the environment that look like settings and are none.
+fn log_ignored(ignored: &[String]) {
+    for what in ignored {
+        tracing::warn!("{what}");
     }
 }
 

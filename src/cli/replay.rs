@@ -15,6 +15,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::say;
+use super::shown::Shown;
 use super::signals::stop_on_signal;
 use crate::clock::SystemClock;
 use crate::settings::TimingSettings;
@@ -25,8 +26,18 @@ use crate::simulate::{FleetShape, Play, Schedule, Traffic};
 
 pub use session::{Conclusion, Outputs, Session};
 
+/// Groups of flags.
+const SERVER: &str = "Which Weir";
+const FLEET: &str = "The fleet";
+pub(super) const FILES: &str = "Files that are written";
+
 /// Flags of `weir replay`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  weir serve --interval 2s --data-dir \"$(mktemp -d)\"    in one terminal, and in another:
+  weir replay --traffic last-week.csv --budget 50 --interval 2s --plot run.svg
+  weir replay --traffic last-week.csv --budget 50 --interval 2s --intervals 60 --output json")]
 pub struct ReplayArgs {
     /// File with recorded traffic, plain or gzip. Its format is recognised by its content:
     /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<series>,…
@@ -42,16 +53,16 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration(SHORTEST, LONGEST))]
     pub interval: Duration,
     /// Address of the server's listener for SDKs and agents
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5778")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5778", help_heading = SERVER)]
     pub sdk_url: String,
     /// Address of the server's listener for operators
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8778")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8778", help_heading = SERVER)]
     pub admin_url: String,
     /// File with a token of role operator, if the server asks operators for one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
     pub token_file: Option<PathBuf>,
     /// File with a token of role agent, if the server asks agents for one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
     pub agent_token_file: Option<PathBuf>,
     /// How many intervals to play [default: all that are recorded]
     #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
@@ -63,37 +74,39 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "ROWS", default_value_t = 1.0, value_parser = time_scale())]
     pub time_scale: f64,
     /// How often an SDK polls, 10ms to 1h [default: the interval]
-    #[arg(long, value_name = "DURATION", value_parser = pace())]
+    #[arg(long, value_name = "DURATION", value_parser = pace(), help_heading = FLEET)]
     pub poll_interval: Option<Duration>,
     /// How often an agent reports, 10ms to 1h [default: a sixth of the interval, 10s of 60s]
-    #[arg(long, value_name = "DURATION", value_parser = pace())]
+    #[arg(long, value_name = "DURATION", value_parser = pace(), help_heading = FLEET)]
     pub report_interval: Option<Duration>,
     /// How long after the end of an interval the reference controller gets its counts, up to 1h
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "0s",
-        value_parser = duration(Duration::ZERO, LONGEST)
-    )]
+        value_parser = duration(Duration::ZERO, LONGEST), help_heading = FLEET)]
     pub reference_delay: Duration,
     /// Number of agents that report, 1 to 10000
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents(), help_heading = FLEET)]
     pub agents: usize,
     /// The most SDK instances of one service, 1 to 1000; a quiet service runs one
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(1_usize, 1000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(1_usize, 1000), help_heading = FLEET)]
     pub instances: usize,
     /// Intervals at the beginning that are not judged
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = FLEET)]
     pub warm_up: usize,
     /// Seed of all random numbers
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = FLEET)]
     pub seed: u64,
     /// Draw the run into this SVG file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub plot: Option<PathBuf>,
     /// Write every interval into this CSV file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub csv: Option<PathBuf>,
+    /// How the result is printed.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Why a run has no verdict.
@@ -179,7 +192,9 @@ impl ReplayArgs {
         let poll_interval = self.poll_interval.unwrap_or(self.interval);
         let report_interval = self.report_interval.unwrap_or(self.interval / 6);
         let Recording { traffic, notes, .. } = read(&self.traffic, &ReadOptions::default())?;
-        notes.iter().for_each(|note| say(&format!("note: {note}")));
+        notes
+            .iter()
+            .for_each(|what| weir_terminal::note(&format!("note: {what}")));
         if self.instances * traffic.services().len() > MOST_SDKS {
             return Err(self.too_many_sdks(&traffic));
         }
@@ -304,6 +319,8 @@ pub async fn replay(
             subtitle: args.subtitle(&play),
             plot: args.plot.clone(),
             csv: args.csv.clone(),
+            events: Vec::new(),
+            shown: args.shown,
         },
         play,
     };

@@ -6,12 +6,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{USAGE, runtime};
+use super::{USAGE, log_ignored, runtime};
 use crate::app::App;
 use crate::settings::{Database, LogFormat, Settings};
 use crate::telemetry::logging::{self, chain};
 
-pub(super) fn run(settings: Settings) -> ExitCode {
+pub(super) fn run(settings: Settings, ignored: &[String]) -> ExitCode {
     if let Err(errors) = settings.check() {
         eprintln!("weir serve cannot start:\n{errors}");
         return ExitCode::from(USAGE);
@@ -20,6 +20,7 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         settings.log.log_format == LogFormat::Json,
         &settings.log.log,
     );
+    log_ignored(ignored);
     match runtime() {
         Ok(runtime) => {
             let code = runtime.block_on(serve(settings));

@@ -2,6 +2,7 @@
 //! sampled.
 
 mod agents;
+mod events;
 mod run;
 
 use std::path::PathBuf;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::replay::{
-    LONGEST, MOST_INTERVALS, ReplayError, SHORTEST, agents, budget, conclude, first_row, pace,
-    refused, time_scale,
+    FILES, LONGEST, MOST_INTERVALS, ReplayError, SHORTEST, agents, budget, conclude, first_row,
+    pace, refused, time_scale,
 };
+use super::shown::Shown;
 use crate::settings::TimingSettings;
 use crate::settings::parse::{count, duration, number};
 use crate::settings::timing::grace;
@@ -32,8 +34,18 @@ use crate::simulate::{Schedule, Traffic};
 pub use agents::Late;
 pub use run::simulate;
 
+/// Groups of flags.
+const TIMES: &str = "Times";
+const AGENTS: &str = "The agents";
+const BAD_DAYS: &str = "Bad days";
+
 /// Flags of `weir simulate`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  weir simulate --traffic last-week.csv --budget 100,200,400 --plot budgets.svg
+  weir simulate --traffic last-week.csv --budget 100 --coverage 0.95@300s --explain
+  weir simulate --synthetic step --budget 50 --lose 4:100:5 --output json")]
 pub struct SimulateArgs {
     /// File with recorded traffic, plain or gzip. Its format is recognised by its content:
     /// service,operation,<time>,… or timestamp,service,operation,count or timestamp,<series>,…
@@ -66,96 +78,95 @@ pub struct SimulateArgs {
         long,
         value_name = "DURATION",
         default_value = "60s",
-        value_parser = duration(SHORTEST, LONGEST)
-    )]
+        value_parser = duration(SHORTEST, LONGEST), help_heading = TIMES)]
     pub interval: Duration,
     /// How long a recorded row lasts, in seconds [default: the distance of the rows' times, else
     /// 60]
-    #[arg(long, value_name = "SECONDS", value_parser = number(0.001, LONGEST_ROW))]
+    #[arg(long, value_name = "SECONDS", value_parser = number(0.001, LONGEST_ROW), help_heading = TIMES)]
     pub row_seconds: Option<f64>,
     /// How rows that are missing in the recording are filled [default: zero in a list or a single
     /// series, else close]
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", help_heading = TIMES)]
     pub gaps: Option<Gaps>,
     /// How many times faster than recorded the traffic is played, 0.001 to 1000
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = time_scale())]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = time_scale(), help_heading = TIMES)]
     pub time_scale: f64,
     /// How many intervals to play [default: all that are recorded]
-    #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS))]
+    #[arg(long, value_name = "N", value_parser = count(1, MOST_INTERVALS), help_heading = TIMES)]
     pub intervals: Option<usize>,
     /// The recorded row to start at, by its name [default: the first]
-    #[arg(long, value_name = "ROW")]
+    #[arg(long, value_name = "ROW", help_heading = TIMES)]
     pub start_at: Option<String>,
     /// How long after its end a window waits for reports, up to ten intervals
     /// [default: a sixth of the interval]
-    #[arg(long, value_name = "DURATION", value_parser = grace)]
+    #[arg(long, value_name = "DURATION", value_parser = grace, help_heading = TIMES)]
     pub grace: Option<Duration>,
     /// How often an SDK polls, 10ms to 1h [default: the interval]
-    #[arg(long, value_name = "DURATION", value_parser = pace())]
+    #[arg(long, value_name = "DURATION", value_parser = pace(), help_heading = TIMES)]
     pub poll_interval: Option<Duration>,
     /// How often an agent reports, 10ms to 1h; what comes after the grace is late
     /// [default: a sixth of the interval, 10s of 60s]
-    #[arg(long, value_name = "DURATION", value_parser = pace())]
+    #[arg(long, value_name = "DURATION", value_parser = pace(), help_heading = TIMES)]
     pub report_interval: Option<Duration>,
     /// How many agents report, 1 to 10000
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents())]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = agents(), help_heading = AGENTS)]
     pub agents: usize,
     /// Let each agent report services of its own [default: every agent reports a part of every
     /// service]
-    #[arg(long)]
+    #[arg(long, help_heading = AGENTS)]
     pub own_services: bool,
     /// Let the reports of all or of some agents arrive late, by a time or between two times;
     /// repeated, it concerns the next agents
-    #[arg(long, value_name = "[AGENTS:]DURATION[-DURATION]")]
+    #[arg(long, value_name = "[AGENTS:]DURATION[-DURATION]", help_heading = BAD_DAYS)]
     pub late: Vec<Late>,
     /// Let agents send no report for time without requests
-    #[arg(long)]
+    #[arg(long, help_heading = AGENTS)]
     pub sparse: bool,
     /// Give agents requests only in this part of their report intervals, chosen by chance
-    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = number(BUSY_LEAST, 1.0))]
+    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = number(BUSY_LEAST, 1.0), help_heading = AGENTS)]
     pub busy: f64,
     /// Replace every agent by a new one after this many reports, like functions
-    #[arg(long, value_name = "REPORTS", value_parser = count(1, MOST_INTERVALS))]
+    #[arg(long, value_name = "REPORTS", value_parser = count(1, MOST_INTERVALS), help_heading = AGENTS)]
     pub live_for: Option<usize>,
     /// Lose the reports of some agents, from an interval on, for a number of intervals; may be
     /// repeated
-    #[arg(long, value_name = "AGENTS:FROM:COUNT")]
+    #[arg(long, value_name = "AGENTS:FROM:COUNT", help_heading = BAD_DAYS)]
     pub lose: Vec<Loss>,
     /// Hold the reports of some agents back, from an interval on, for a number of intervals; then
     /// they arrive together; may be repeated
-    #[arg(long, value_name = "AGENTS:FROM:COUNT", value_parser = Loss::queued)]
+    #[arg(long, value_name = "AGENTS:FROM:COUNT", value_parser = Loss::queued, help_heading = BAD_DAYS)]
     pub queue: Vec<Loss>,
     /// Restart some agents under new names in an interval, with or without a last report; may be
     /// repeated
-    #[arg(long, value_name = "AGENTS@INTERVAL[:last]")]
+    #[arg(long, value_name = "AGENTS@INTERVAL[:last]", help_heading = BAD_DAYS)]
     pub restart: Vec<Restart>,
     /// End some agents in an interval, with or without a last report; their traffic ends too, or
     /// moves to the others; may be repeated
-    #[arg(long, value_name = "AGENTS@INTERVAL[:last][:moved]")]
+    #[arg(long, value_name = "AGENTS@INTERVAL[:last][:moved]", help_heading = BAD_DAYS)]
     pub end: Vec<End>,
     /// Let an additional agent claim requests that nobody sent, once in each of a number of intervals;
     /// then it falls silent; may be repeated
-    #[arg(long, value_name = "REQUESTS@FROM:COUNT")]
+    #[arg(long, value_name = "REQUESTS@FROM:COUNT", help_heading = BAD_DAYS)]
     pub claim: Vec<Claimed>,
     /// Use names in every interval that are never used again, with a part of the traffic; may be
     /// repeated
-    #[arg(long, value_name = "NAMES@PART[:FROM:COUNT]")]
+    #[arg(long, value_name = "NAMES@PART[:FROM:COUNT]", help_heading = BAD_DAYS)]
     pub mint: Vec<Mint>,
     /// Halve the traffic of the fleet or of a service from interval to interval, then let it be silent,
     /// then be back at once; may be repeated
-    #[arg(long, value_name = "FROM:COUNT:SILENT[:SERVICE]")]
+    #[arg(long, value_name = "FROM:COUNT:SILENT[:SERVICE]", help_heading = BAD_DAYS)]
     pub fade: Vec<Fade>,
     /// Multiply the budget from an interval on; may be repeated
-    #[arg(long, value_name = "FACTOR@INTERVAL")]
+    #[arg(long, value_name = "FACTOR@INTERVAL", help_heading = BAD_DAYS)]
     pub change_budget: Vec<BudgetChange>,
     /// Rename a part of the operations from an interval on; may be repeated
-    #[arg(long, value_name = "PART@INTERVAL")]
+    #[arg(long, value_name = "PART@INTERVAL", help_heading = BAD_DAYS)]
     pub rename: Vec<Rename>,
     /// Multiply all traffic, from an interval on, for a number of intervals; may be repeated
-    #[arg(long, value_name = "FACTOR@INTERVAL:COUNT")]
+    #[arg(long, value_name = "FACTOR@INTERVAL:COUNT", help_heading = BAD_DAYS)]
     pub burst: Vec<Burst>,
     /// Intervals at the beginning that are not judged
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = TIMES)]
     pub warm_up: usize,
     /// How many of the services with the largest shares to list
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -164,11 +175,14 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
     /// Draw the run into this SVG file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub plot: Option<PathBuf>,
     /// Write every interval into this CSV file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     pub csv: Option<PathBuf>,
+    /// How the result is printed.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// The longest row of time, in seconds: a week.

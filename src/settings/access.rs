@@ -10,6 +10,7 @@ use crate::access::TokenSecret;
 
 /// Who needs a token.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
 pub struct AccessSettings {
     /// Ask for a token on a loopback admin listener, too. Beyond loopback, the admin API always asks for
     /// one, unless --insecure-admin is given

@@ -14,6 +14,7 @@ use crate::store::WriteFormat;
 
 /// The database, and how it is used.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
     /// Directory of weir.db when there is no --database-url
     #[arg(

@@ -6,6 +6,7 @@ use super::parse::number;
 
 /// What the configuration of a new database says.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "What a new database begins with")]
 pub struct FirstSettings {
     /// Budget of a new database, in traces per second for the whole fleet, 0 to 1000000000. Ignored once there is a
     /// configuration: `PUT /v1/budget` changes it [default: 10]

@@ -8,6 +8,7 @@ use crate::store::DictionaryLimits;
 
 /// How much is accepted.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
 pub struct LimitSettings {
     /// Most services counted under their own name, 1 to 1000000; further ones are counted as
     /// __other__. Shared like --interval [default: the database's, 10000 in a new one]

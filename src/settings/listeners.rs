@@ -12,6 +12,7 @@ pub const GRPC_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::
 
 /// The listeners.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Listeners")]
 pub struct ListenerSettings {
     /// Address for SDKs and agents, who poll strategies and send reports. Port 0 takes a free port
     #[arg(

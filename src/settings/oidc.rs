@@ -16,6 +16,7 @@ const ROLES_MAX: usize = 1000;
 
 /// The provider of OpenID Connect.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "OpenID Connect")]
 pub struct OidcSettings {
     /// Provider of OpenID Connect whose people (by browser, /login) and programs (by JWT) are let in, as its
     /// tokens name it: https://… (http on loopback only). The admin listener then asks everybody who they are

@@ -9,6 +9,7 @@ use crate::store::StepsKept;
 
 /// How often plans are computed, and how long data is stored.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Plans and history")]
 pub struct TimingSettings {
     /// How often a plan is computed, 1s to 1h. All replicas of a database share it: the first start
     /// stores it there [default: the database's, 60s in a new one]

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// TLS of the listeners.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
 pub struct TlsSettings {
     /// File with the certificate that the listeners present, in PEM, followed by those between it
     /// and its authority. With it and --tls-key, the listeners speak TLS 1.2 and 1.3. Both files are

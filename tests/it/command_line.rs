@@ -3,6 +3,7 @@
 mod changes;
 mod controls;
 mod killed;
+mod mistakes;
 mod origins;
 mod recorded;
 mod teams;

@@ -66,6 +66,7 @@ mod supervision;
 mod support;
 mod takes_part;
 mod tasks;
+mod terminal;
 mod tls;
 mod trust;
 mod unreadable;

@@ -4,15 +4,19 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, text};
 
 /// Flags of `weir agents`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  weir agents                     who reports, and how late
+  weir agents --state missing     who has stopped")]
 pub struct Args {
     /// Only agents in this state: live, missing, and whatever else the service names
     #[arg(long, value_name = "STATE")]
@@ -37,7 +41,7 @@ pub async fn run(args: Args) -> Outcome {
     let all = json!({"plan": page["plan"], "agents": agents, "refused_unknown": unknown});
     args.output.print(&all, || {
         if agents.is_empty() {
-            anstream::println!("No such agent is known.");
+            weir_terminal::outln!("No such agent is known.");
             tell_refused(&agents, unknown);
             return;
         }
@@ -90,7 +94,7 @@ fn tell_refused(agents: &[Value], unknown: &Value) {
             name if name.is_empty() => "agents that do not say their name".to_owned(),
             name => name,
         };
-        anstream::println!(
+        weir_terminal::outln!(
             "Refused in the last hour: {} of {name}; the last one at {}: {}",
             number(field(refused, "reports")),
             text(refused, "last_at"),

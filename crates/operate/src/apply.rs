@@ -115,9 +115,9 @@ pub async fn export(args: ExportArgs, service: Service) -> Outcome {
         document = (service.extract)(&owns, &document)?;
     }
     if args.json {
-        anstream::println!("{document:#}");
+        weir_terminal::outln!("{document:#}");
     } else {
-        anstream::print!("{}", origin::commented(&document, origins));
+        weir_terminal::out!("{}", origin::commented(&document, origins));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -150,7 +150,7 @@ fn owns(name: &str, said: &[(String, String)], origins: &Value) -> Result<Value,
 
 pub fn validate(args: &ValidateArgs, service: Service) -> Outcome {
     if args.schema {
-        anstream::println!("{:#}", (service.schema)());
+        weir_terminal::outln!("{:#}", (service.schema)());
         return Ok(ExitCode::SUCCESS);
     }
     let mut read: Vec<(&std::path::PathBuf, Configured)> = Vec::new();
@@ -171,7 +171,7 @@ pub fn validate(args: &ValidateArgs, service: Service) -> Outcome {
         read.push((file, configured));
     }
     for (_, configured) in &read {
-        anstream::println!("It is right: {}.", in_short(configured));
+        weir_terminal::outln!("It is right: {}.", in_short(configured));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -233,14 +233,14 @@ pub async fn diff(args: DiffArgs, service: Service) -> Outcome {
     let listed: Vec<Value> = listed.collect();
     args.output.print(&json!({"differences": listed}), || {
         if differences.is_empty() {
-            anstream::println!("The running configuration is the same.");
+            weir_terminal::outln!("The running configuration is the same.");
         }
         change::tell(&differences);
         if !written.is_empty() {
-            anstream::println!("\nLast written by:");
+            weir_terminal::outln!("\nLast written by:");
         }
         for (object, mark) in &written {
-            anstream::println!("  {}: {}", printable(object), origin::line(mark));
+            weir_terminal::outln!("  {}: {}", printable(object), origin::line(mark));
         }
     });
     match differences.is_empty() {

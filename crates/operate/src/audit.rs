@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use crate::client::Client;
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{change, field, number, printable, text};
 
 const AUDIT: &[&str] = &["v1", "audit"];
@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> Outcome {
         }
         Some(What::Export) => {
             pages(&client, &filters, usize::MAX, |entry| {
-                anstream::println!("{entry}");
+                weir_terminal::outln!("{entry}");
             })
             .await?;
         }
@@ -120,7 +120,7 @@ async fn pages(
 
 fn list(entries: &[Value]) {
     if entries.is_empty() {
-        anstream::println!("Nothing that fits was recorded.");
+        weir_terminal::outln!("Nothing that fits was recorded.");
         return;
     }
     let titles = [
@@ -166,7 +166,7 @@ fn what(entry: &Value) -> String {
 }
 
 fn tell(entry: &Value) {
-    anstream::println!(
+    weir_terminal::outln!(
         "{} on {} by {} ({}{}), from {}, {}.",
         text(entry, "action"),
         text(entry, "at"),
@@ -183,15 +183,15 @@ fn tell(entry: &Value) {
         text(entry, "origin"),
     );
     match text(entry, "reason") {
-        reason if reason.is_empty() => anstream::println!("No reason was given."),
-        reason => anstream::println!("Why: {reason}"),
+        reason if reason.is_empty() => weir_terminal::outln!("No reason was given."),
+        reason => weir_terminal::outln!("Why: {reason}"),
     }
     if let Some(after) = entry["revision_after"].as_u64() {
-        anstream::println!("Revision {after} of the configuration.");
+        weir_terminal::outln!("Revision {after} of the configuration.");
     }
     let words = entry["change"]["words"].as_array().into_iter().flatten();
     for word in words.filter_map(Value::as_str) {
-        anstream::println!("  {}", printable(word));
+        weir_terminal::outln!("  {}", printable(word));
     }
     tell_effect(
         "Expected",
@@ -200,9 +200,9 @@ fn tell(entry: &Value) {
     );
     let measured = &entry["measured"];
     if measured["known"].as_bool() == Some(false) {
-        anstream::println!("Measured: not known, {}.", text(measured, "why_unknown"));
+        weir_terminal::outln!("Measured: not known, {}.", text(measured, "why_unknown"));
     } else if measured.is_null() && entry["revision_after"].is_u64() {
-        anstream::println!("Measured: not yet; it takes a few intervals.");
+        weir_terminal::outln!("Measured: not yet; it takes a few intervals.");
     } else {
         tell_effect("Measured", measured, "observed_sampled_traces_per_second");
     }
@@ -218,7 +218,7 @@ fn tell_effect(title: &str, effect: &Value, fleet: &str) {
         None => "unknown".into(),
     };
     let kept = &effect[fleet];
-    anstream::println!(
+    weir_terminal::outln!(
         "{title}: {} traces/s, {} before.",
         side(kept, "after"),
         side(kept, "before")

@@ -86,7 +86,7 @@ pub async fn run(args: Args, service: Service) -> Outcome {
     }
     if let Settled::Written(made) = settled {
         args.output.print(&made.body, || {
-            anstream::println!();
+            weir_terminal::outln!();
             rules::tell(&made.body);
             change::tell_revision(&made);
         });

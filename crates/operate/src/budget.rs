@@ -16,6 +16,12 @@ use crate::words::{a_month, change as moved, field, number, percent, text};
 
 /// Flags of `weir budget`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  weir budget                                 what it is, and what is kept of it
+  weir budget 50                              change it: shows what that does, and asks
+  weir budget 50 --yes --reason 'INC-4711'    without asking
+  weir budget 400 --unit gigabytes_per_month")]
 pub struct Args {
     /// The new budget; without it, the budget is shown
     #[arg(value_name = "TRACES_PER_SECOND")]
@@ -131,7 +137,7 @@ async fn show(client: &Client, output: Output) -> Outcome {
         let stated = stated.iter().find_map(|(field, unit)| {
             Some(format!("{} {unit}, which is ", number(budget[*field].as_f64()?)))
         });
-        anstream::println!(
+        weir_terminal::sayln!(
             "Budget: {}{} traces/s, {} traces a month.",
             stated.unwrap_or_default(),
             number(traces),
@@ -139,7 +145,7 @@ async fn show(client: &Client, output: Output) -> Outcome {
         );
         tell_cost(&budget["cost"]);
         match &plan {
-            None => anstream::println!(
+            None => weir_terminal::sayln!(
                 "There is no plan yet: SDKs are served the initial probability until counts have come in."
             ),
             Some(plan) => tell_plan(plan),
@@ -177,15 +183,15 @@ fn tell_cost(cost: &Value) {
         ];
         let said: Vec<String> = said.into_iter().flatten().collect();
         if !said.is_empty() {
-            anstream::println!("Cost: {what}: {}.", said.join(", "));
+            weir_terminal::sayln!("Cost: {what}: {}.", said.join(", "));
         }
     }
     match cost["source"].as_str() {
-        Some("measured") => anstream::println!("The budget is converted with what is measured."),
-        Some("held") => anstream::println!(
+        Some("measured") => weir_terminal::sayln!("The budget is converted with what is measured."),
+        Some("held") => weir_terminal::sayln!(
             "The budget is converted as before: what is measured cannot be trusted now."
         ),
-        Some("stated") => anstream::println!("The budget is converted with what is stated."),
+        Some("stated") => weir_terminal::sayln!("The budget is converted with what is stated."),
         _ => {}
     }
 }
@@ -199,13 +205,13 @@ pub fn tell_plan(plan: &Value) {
         true => format!(" ({} of the budget)", percent(kept / budget)),
         false => String::new(),
     };
-    anstream::println!(
+    weir_terminal::sayln!(
         "Kept: {} traces/s in the last window{part}; {} expected in the next ({}).",
         number(kept),
         number(expected),
         moved(budget, expected),
     );
-    anstream::println!(
+    weir_terminal::sayln!(
         "Offered: {} requests/s by {} operations of {} services.",
         number(field(plan, "offered_per_second")),
         number(field(plan, "operations")),
@@ -214,15 +220,15 @@ pub fn tell_plan(plan: &Value) {
     if plan["serving"] != "plan" {
         tell_serving(plan);
         let served = field(plan, "served_sampled_traces_per_second");
-        anstream::println!("Expected by what is served: {} traces/s.", number(served));
+        weir_terminal::sayln!("Expected by what is served: {} traces/s.", number(served));
     }
     let missing = field(plan, "missing_traces_per_second");
     if missing > 0.0 {
-        anstream::println!("Floors are not met by {} traces/s.", number(missing));
+        weir_terminal::sayln!("Floors are not met by {} traces/s.", number(missing));
     }
     let age = field(plan, "age_seconds");
     let stale = plan["stale"].as_bool() == Some(true);
-    anstream::println!(
+    weir_terminal::sayln!(
         "Plan {}, {} s old{}; hold: {}; agents missing: {}; agents are {} s late.",
         field(plan, "plan"),
         number(age),

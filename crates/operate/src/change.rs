@@ -208,10 +208,10 @@ pub async fn settle(
     }
     if for_people {
         tell(&differences);
-        anstream::println!();
+        weir_terminal::outln!();
         tell_effect(&effect);
     } else if consent.dry_run {
-        anstream::println!("{effect:#}");
+        weir_terminal::outln!("{effect:#}");
     }
     match proposal.take_over {
         Some(false) => others.refuse()?,
@@ -221,7 +221,7 @@ pub async fn settle(
     }
     if consent.dry_run {
         if for_people {
-            anstream::println!("\nNothing was changed: this was a dry run.");
+            weir_terminal::outln!("\nNothing was changed: this was a dry run.");
         }
         return Ok(Settled::Shown);
     }
@@ -234,7 +234,7 @@ pub async fn settle(
 
 fn tell_same(for_people: bool) {
     if for_people {
-        anstream::println!("Nothing to change: the running configuration is the same.");
+        weir_terminal::outln!("Nothing to change: the running configuration is the same.");
     }
 }
 
@@ -263,7 +263,7 @@ async fn settle_same(
 pub fn tell_revision(written: &Versioned) {
     let tag = written.tag.trim_matches('"');
     let revision = tag.split('-').next().unwrap_or("?");
-    anstream::println!(
+    weir_terminal::outln!(
         "\nThis is revision {revision} of the configuration. The next plan follows it."
     );
 }
@@ -326,10 +326,10 @@ pub fn comparable(document: &Value) -> Value {
 /// Lists the fields that differ.
 pub fn tell(differences: &[Difference]) {
     for difference in differences.iter().take(FIELDS_SHOWN) {
-        anstream::println!("{}", difference.line());
+        weir_terminal::outln!("{}", difference.line());
     }
     if let Some(more) = differences.len().checked_sub(FIELDS_SHOWN + 1) {
-        anstream::println!("… and {} fields more", more + 1);
+        weir_terminal::outln!("… and {} fields more", more + 1);
     }
 }
 
@@ -339,7 +339,7 @@ fn ask() -> Result<(), Failure> {
             "nothing was changed: nobody can be asked here, so say --yes or --dry-run".into(),
         ));
     }
-    anstream::print!("\nMake this change? [y/N] ");
+    weir_terminal::out!("\nMake this change? [y/N] ");
     let _ = std::io::stdout().flush();
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);

@@ -1,8 +1,8 @@
 //! What a preview foresees, and what moved between two plans.
 
 use serde_json::Value;
+use weir_terminal::Table;
 
-use crate::table::Table;
 use crate::words::{change, field, number, percent, printable, text};
 
 /// Says what a preview foresees.
@@ -13,7 +13,7 @@ pub fn tell_effect(effect: &Value) {
     };
     let (before, after) = pair(effect, "expected_sampled_traces_per_second");
     let budget = field(&effect["budget_traces_per_second"], "after");
-    anstream::println!(
+    weir_terminal::outln!(
         "Effect, with the traffic of plan {}: {} of {} traces/s are kept ({} before, {}); {} operations change by more than 1 %.",
         field(effect, "plan"),
         number(after),
@@ -24,13 +24,13 @@ pub fn tell_effect(effect: &Value) {
     );
     let missing = field(&effect["missing_traces_per_second"], "after");
     if missing > 0.0 {
-        anstream::println!(
+        weir_terminal::outln!(
             "Floors are not met by {} traces/s: the budget or a cap is too small for them.",
             number(missing)
         );
     }
     for warning in warnings(&effect["warnings"]) {
-        anstream::println!("Warning: {warning}");
+        weir_terminal::outln!("Warning: {warning}");
     }
     tell_services(&effect["services"]);
     tell_operations(&effect["operations"]);
@@ -40,7 +40,7 @@ pub fn tell_effect(effect: &Value) {
 pub fn tell_compared(compared: &Value) {
     let kept = &compared["expected_sampled_traces_per_second"];
     let (before, after) = (field(kept, "before"), field(kept, "after"));
-    anstream::println!(
+    weir_terminal::outln!(
         "{} traces/s are kept ({} before, {}); {} operations change by more than 1 %.",
         number(after),
         number(before),
@@ -67,7 +67,7 @@ fn tell_services(services: &Value) {
         some = true;
     }
     if some {
-        anstream::println!("\nServices that move most:");
+        weir_terminal::outln!("\nServices that move most:");
         table.print();
     }
 }
@@ -97,7 +97,7 @@ fn tell_operations(operations: &Value) {
         some = true;
     }
     if some {
-        anstream::println!("\nOperations that move most:");
+        weir_terminal::outln!("\nOperations that move most:");
         table.print();
     }
 }

@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> Outcome {
         let ended = client.change(Method::DELETE, EMERGENCY, &[], "*", &Value::Null);
         let ended = ended.await?.ok_or_else(moved_on)?.body;
         output.print(&ended, || {
-            anstream::println!(
+            weir_terminal::sayln!(
                 "The emergency is ended. The plan is served in full within seconds."
             );
         });
@@ -106,14 +106,14 @@ fn asked(
 fn tell(shown: &Value) {
     let emergency = &shown["emergency"];
     if !emergency.is_object() {
-        anstream::println!("There is no emergency: the plan is served in full.");
+        weir_terminal::sayln!("There is no emergency: the plan is served in full.");
         return;
     }
     let is = match shown["active"].as_bool() {
         Some(true) => "Emergency",
         _ => "The emergency ran out. It was",
     };
-    anstream::println!(
+    weir_terminal::sayln!(
         "{is}: everything that is served × {}, until {}. {} asked for it: {}.",
         number(field(emergency, "factor")),
         text(emergency, "expires"),

@@ -4,16 +4,20 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::origin;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{a_month, field, number, percent, printable, text};
 
 /// Flags of `weir explain`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  weir explain checkout                  each of its operations, in a sentence
+  weir explain checkout 'POST /cart'     one of them")]
 pub struct Args {
     /// The service
     service: String,
@@ -79,7 +83,7 @@ pub async fn run(args: Args) -> Outcome {
 
 fn tell_service(service: &Value) {
     let share = field(service, "share_traces_per_second");
-    anstream::println!(
+    weir_terminal::outln!(
         "{} offers {} requests/s and gets {} traces/s ({} a month).",
         text(service, "service"),
         number(field(service, "offered_per_second")),
@@ -87,7 +91,7 @@ fn tell_service(service: &Value) {
         a_month(share),
     );
     if service["origin"].is_object() {
-        anstream::println!(
+        weir_terminal::outln!(
             "Its settings were last written by {}.",
             origin::line(&service["origin"])
         );
@@ -105,15 +109,15 @@ fn tell_service(service: &Value) {
     }
     let group = text(service, "group");
     if !group.is_empty() {
-        anstream::println!("It belongs to the group {group}.");
+        weir_terminal::outln!("It belongs to the group {group}.");
     }
-    anstream::println!(
+    weir_terminal::outln!(
         "Operations that no strategy lists are served {}.",
         percent(field(service, "default_probability"))
     );
     for source in service["sources"].as_array().into_iter().flatten() {
         let left_out = source["left_out"].as_bool() == Some(true);
-        anstream::println!(
+        weir_terminal::outln!(
             "Counted by {}, {} s late{}.",
             text(source, "basis"),
             number(field(source, "late_seconds")),
@@ -125,7 +129,7 @@ fn tell_service(service: &Value) {
         );
     }
     if service["applies_strategy"].as_bool() == Some(false) {
-        anstream::println!(
+        weir_terminal::outln!(
             "It does NOT apply its strategy: it samples nearly everything, although it is served less."
         );
     }
@@ -140,25 +144,25 @@ fn named(operation: &Value) -> String {
 }
 
 fn tell_operation(operation: &Value) {
-    anstream::println!(
+    weir_terminal::outln!(
         "\n{}: probability {}.",
         named(operation),
         percent(field(operation, "probability"))
     );
-    anstream::println!("Why: {}.", text(&operation["reason"], "explanation"));
+    weir_terminal::outln!("Why: {}.", text(&operation["reason"], "explanation"));
     let sampled = match operation["window_sampled"].as_u64() {
         Some(sampled) => format!("{} sampled", number(sampled as f64)),
         None => "its source does not say how many were sampled".into(),
     };
-    anstream::println!(
+    weir_terminal::outln!(
         "In the plan's window: {} requests, {sampled}. Estimated rate: {} requests/s.",
         number(field(operation, "window_offered")),
         number(field(operation, "offered_per_second")),
     );
     let target = field(&operation["reason"], "target_probability");
-    anstream::println!("Level, floor and cap alone would give {}.", percent(target));
+    weir_terminal::outln!("Level, floor and cap alone would give {}.", percent(target));
     if operation["listed"].as_bool() == Some(false) {
-        anstream::println!(
+        weir_terminal::outln!(
             "Its service's strategy has no room for it: SDKs are served the default."
         );
     }
@@ -174,7 +178,7 @@ fn tell_operation(operation: &Value) {
         some = true;
     }
     if some {
-        anstream::println!("\nIts spans end with these names; all have its probability:");
+        weir_terminal::outln!("\nIts spans end with these names; all have its probability:");
         table.print();
     }
 }
@@ -199,12 +203,12 @@ fn tell_more(explanation: &Value) {
         if let Some(fixed) = settings["probability"].as_f64() {
             set.push(format!("fixed at {}", percent(fixed)));
         }
-        anstream::println!("Set: {}.", set.join(", "));
+        weir_terminal::outln!("Set: {}.", set.join(", "));
     }
     for rule in explanation["rules"].as_array().into_iter().flatten() {
         let decides = rule["decides"].as_array().into_iter().flatten();
         let decides: Vec<_> = decides.filter_map(Value::as_str).collect();
-        anstream::println!(
+        weir_terminal::outln!(
             "Rule {} ({}{}) decides: {}.",
             text(rule, "id"),
             text(rule, "state"),
@@ -220,23 +224,23 @@ fn tell_more(explanation: &Value) {
     }
     let behind = text(&explanation["behind"], "explanation");
     if !behind.is_empty() {
-        anstream::println!("If nothing kept it there: {behind}.");
+        weir_terminal::outln!("If nothing kept it there: {behind}.");
     }
     let (demand, counts) = (&explanation["demand"], &explanation["counts"]);
-    anstream::println!(
+    weir_terminal::outln!(
         "Its rate is known to {}; {} of its service's agents are heard, by traffic.",
         percent(field(demand, "rate_relative_deviation")),
         percent(field(counts, "completeness")),
     );
     if let Some(error) = explanation["expected_relative_error"].as_f64() {
-        anstream::println!(
+        weir_terminal::outln!(
             "Five minutes of its traces show its requests to {}, and at least one with a probability of {}.",
             percent(error),
             percent(field(explanation, "coverage")),
         );
     }
     let served = &explanation["served"];
-    anstream::println!(
+    weir_terminal::outln!(
         "Another name of this service is served {}, another service {}.",
         percent(field(served, "unknown_operation_probability")),
         percent(field(served, "unknown_service_probability")),
@@ -263,9 +267,9 @@ fn tell_operations(listed: &[Value], limit: usize) {
             text(&operation["reason"], "explanation"),
         ]);
     }
-    anstream::println!();
+    weir_terminal::outln!();
     table.print();
     if listed.len() > limit {
-        anstream::println!("… and {} more (--limit)", listed.len() - limit);
+        weir_terminal::outln!("… and {} more (--limit)", listed.len() - limit);
     }
 }

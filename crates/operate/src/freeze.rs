@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> Outcome {
         let ended = client.change(Method::DELETE, FREEZE, &[], "*", &Value::Null);
         let ended = ended.await?.ok_or_else(moved_on)?.body;
         output.print(&ended, || {
-            anstream::println!("The freeze is ended. The next plan is served in full.");
+            weir_terminal::sayln!("The freeze is ended. The next plan is served in full.");
         });
         return Ok(ExitCode::SUCCESS);
     }
@@ -103,13 +103,13 @@ pub fn seconds(lasts: Duration) -> Result<u32, Failure> {
 fn tell(shown: &Value) {
     let freeze = &shown["freeze"];
     if !freeze.is_object() {
-        anstream::println!("There is no freeze.");
+        weir_terminal::sayln!("There is no freeze.");
     } else {
         let is = match shown["active"].as_bool() {
             Some(true) => "Frozen",
             _ => "The freeze ran out. It was asked for",
         };
-        anstream::println!(
+        weir_terminal::sayln!(
             "{is} by {}, until {}: {}.",
             text(freeze, "owner"),
             text(freeze, "expires"),

@@ -79,10 +79,10 @@ pub async fn run(args: Args, service: Service) -> Outcome {
         }
         let document = merged(json!({}), &imported);
         (service.complete)(document.clone(), None)?;
-        anstream::print!("{}", yaml::write(&document));
+        weir_terminal::out!("{}", yaml::write(&document));
         return Ok(ExitCode::SUCCESS);
     }
-    anstream::println!(
+    weir_terminal::outln!(
         "Read the settings of {} services. Not kept: {}.",
         imported.services.len(),
         match imported.lost.len() {
@@ -91,9 +91,9 @@ pub async fn run(args: Args, service: Service) -> Outcome {
         }
     );
     for lost in &imported.lost {
-        anstream::println!("  {}", printable(lost));
+        weir_terminal::outln!("  {}", printable(lost));
     }
-    anstream::println!();
+    weir_terminal::outln!();
     let client = args.connect.client()?;
     let running = client.versioned(CONFIGURATION).await?;
     let document = merged(comparable(&running.body), &imported);
@@ -101,7 +101,7 @@ pub async fn run(args: Args, service: Service) -> Outcome {
     let consent = Consent::given(args.apply);
     let done = change::propose(&client, &running, &proposal, consent).await?;
     if !args.apply {
-        anstream::println!("With --apply it is made.");
+        weir_terminal::outln!("With --apply it is made.");
     }
     Ok(done)
 }

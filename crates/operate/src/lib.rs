@@ -32,7 +32,6 @@ mod replicas;
 mod rollback;
 mod rules;
 mod services;
-mod table;
 mod tls;
 mod top;
 mod words;

@@ -51,7 +51,7 @@ pub fn pages(args: &ManualArgs, service: Service) -> Outcome {
     fs::create_dir_all(&args.directory).map_err(unwritable)?;
     let command = (service.command_line)();
     clap_mangen::generate_to(command, &args.directory).map_err(unwritable)?;
-    anstream::println!(
+    weir_terminal::outln!(
         "The pages are in {0}; read one with: man {0}/weir.1",
         args.directory.display()
     );

@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> Outcome {
         }
     };
     args.output.print(&shown, || {
-        anstream::println!("Mode: {}.", text(&shown, "mode"));
+        weir_terminal::sayln!("Mode: {}.", text(&shown, "mode"));
         tell_serving(&shown);
     });
     if args.mode.is_some() && args.output.for_people() {
@@ -83,11 +83,11 @@ pub fn tell_serving(shown: &Value) {
     let since = text(shown, "serving_since");
     match shown["serving"].as_str() {
         Some("freeze") => {
-            anstream::println!("SDKs are served what they were served before {since}.");
+            weir_terminal::sayln!("SDKs are served what they were served before {since}.");
         }
         Some("observe") => {
-            anstream::println!("SDKs are served the initial probability, since {since}.");
+            weir_terminal::sayln!("SDKs are served the initial probability, since {since}.");
         }
-        _ => anstream::println!("SDKs are served what the present plan decides."),
+        _ => weir_terminal::sayln!("SDKs are served what the present plan decides."),
     }
 }

@@ -95,7 +95,7 @@ impl<'e> Others<'e> {
         if self.overwrites.is_empty() {
             return;
         }
-        anstream::println!(
+        weir_terminal::outln!(
             "\nA file has this, too:\n{}\nIts next `weir apply` stops there, and puts it back if that is told to --take-over. To keep\nyour change, make it in the file, too.",
             self.listed(of_file)
         );

@@ -34,8 +34,8 @@ impl Output {
     pub fn print(self, value: &Value, people: impl FnOnce()) {
         match self.output {
             Format::Table => people(),
-            Format::Json => anstream::println!("{value:#}"),
-            Format::Yaml => anstream::print!("{}", yaml::write(value)),
+            Format::Json => weir_terminal::outln!("{value:#}"),
+            Format::Yaml => weir_terminal::out!("{}", yaml::write(value)),
         }
     }
 }

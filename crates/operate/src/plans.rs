@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 use serde_json::Value;
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::effect;
 use crate::failure::Outcome;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, percent, text};
 
 /// Flags of `weir plans`.
@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> Outcome {
             let revision = field(side, "configuration_revision");
             format!("plan {} (revision {revision})", field(side, "plan"))
         };
-        anstream::println!("From {} to {}:", side("from"), side("to"));
+        weir_terminal::outln!("From {} to {}:", side("from"), side("to"));
         effect::tell_compared(&compared);
     });
     Ok(ExitCode::SUCCESS)

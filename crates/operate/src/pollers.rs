@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, text};
 
 /// Flags of `weir pollers`.
@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> Outcome {
     let mut all = Value::Object(counts.into_iter().collect());
     all["services"] = json!(services);
     args.output.print(&all, || {
-        anstream::println!(
+        weir_terminal::outln!(
             "{} services poll and are counted, {} only poll, {} are only counted.",
             number(field(&page, "both")),
             number(field(&page, "only_polls")),

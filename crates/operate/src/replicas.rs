@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, text};
 
 /// Flags of `weir replicas`.

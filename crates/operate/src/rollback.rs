@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
+use weir_terminal::Table;
 
 use crate::change::{self, CONFIGURATION, Consent, Proposal, Why, comparable};
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
-use crate::table::Table;
 use crate::words::{field, number, text};
 
 /// How many revisions are listed.

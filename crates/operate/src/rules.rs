@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use self::added::Added;
 use crate::Service;
@@ -16,7 +17,6 @@ use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::origin;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, printable, text};
 
 /// Where rules are.
@@ -86,7 +86,7 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let (rules, _) = client.all(RULES, "rules").await?;
     output.print(&json!({ "rules": rules }), || {
         if rules.is_empty() {
-            anstream::println!("There are no rules.");
+            weir_terminal::outln!("There are no rules.");
             return;
         }
         let titles = [
@@ -172,7 +172,7 @@ fn at(id: &str) -> Vec<String> {
 
 /// One rule in sentences.
 pub fn tell(rule: &Value) {
-    anstream::println!(
+    weir_terminal::outln!(
         "{} ({}): {} {} sets {}, until {}.",
         text(rule, "id"),
         text(rule, "state"),
@@ -181,13 +181,13 @@ pub fn tell(rule: &Value) {
         sets(rule),
         text(rule, "expires"),
     );
-    anstream::println!(
+    weir_terminal::outln!(
         "{} asked for it: {}.",
         text(rule, "owner"),
         text(rule, "reason")
     );
     if rule["origin"].is_object() {
-        anstream::println!("Last written by {}.", origin::line(&rule["origin"]));
+        weir_terminal::outln!("Last written by {}.", origin::line(&rule["origin"]));
     }
     if let Some(attributes) = rule["attributes"].as_object() {
         let attributes = attributes.iter().map(|(key, value)| {
@@ -198,16 +198,16 @@ pub fn tell(rule: &Value) {
             )
         });
         let attributes: Vec<String> = attributes.collect();
-        anstream::println!(
+        weir_terminal::outln!(
             "It is for tagged requests alone: {}.",
             attributes.join(", ")
         );
     }
     let matches = &rule["matches"];
     if let Some(said) = matches["tagged"]["said"].as_str() {
-        anstream::println!("It {}.", crate::words::printable(said));
+        weir_terminal::outln!("It {}.", crate::words::printable(said));
     }
-    anstream::println!(
+    weir_terminal::outln!(
         "It matches {} operations of {} services.",
         number(field(matches, "operations")),
         number(field(matches, "services")),
@@ -218,9 +218,9 @@ pub fn tell(rule: &Value) {
 /// What a rule takes and gives.
 fn tell_effect(effect: &Value) {
     if effect.is_object() {
-        anstream::println!("Effect:");
+        weir_terminal::outln!("Effect:");
         for line in crate::yaml::write(effect).lines() {
-            anstream::println!("  {}", crate::words::printable(line));
+            weir_terminal::outln!("  {}", crate::words::printable(line));
         }
     }
 }

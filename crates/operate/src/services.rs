@@ -4,17 +4,22 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use crate::connect::Connect;
 use crate::failure::Outcome;
 use crate::mode::tell_serving;
 use crate::origin;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{a_month, field, number, percent, text};
 
 /// Flags of `weir services`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  weir services             who spends the budget
+  weir services check       those with check in their name
+  weir services -o json     everything that the service says")]
 pub struct Args {
     /// Only services whose names contain this, whatever the case
     #[arg(value_name = "TEXT")]
@@ -65,19 +70,19 @@ pub async fn run(args: Args) -> Outcome {
     let all = json!({"plan": page["plan"], "found": page["found"], "services": services});
     args.output.print(&all, || {
         if found == 0.0 && args.search.is_none() {
-            anstream::println!("No service is known yet: no plan has been made of any count.");
+            weir_terminal::outln!("No service is known yet: no plan has been made of any count.");
             return;
         }
         let budget = plan.as_ref();
         let budget = budget.map_or(0.0, |plan| field(plan, "budget_traces_per_second"));
         table(&services, budget).print();
         if let Some(plan) = plan.as_ref().filter(|plan| plan["serving"] != "plan") {
-            anstream::println!("This is what plans would keep.");
+            weir_terminal::outln!("This is what plans would keep.");
             tell_serving(plan);
         }
         let more = found - services.len() as f64;
         if more > 0.0 {
-            anstream::println!("… and {} more (--limit)", number(more));
+            weir_terminal::outln!("… and {} more (--limit)", number(more));
         }
     });
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
-//! Compares budgets: a line for each, and the services that would spend them.
+//! Compares budgets: the figures of each, and the services that would spend them.
 
-use std::fmt::Write;
+use serde::Serialize;
 
 use super::traffic::Traffic;
 use super::verdict::Interval;
@@ -44,48 +44,61 @@ impl Outcome {
     }
 }
 
-/// A line for every budget; `cell` names the time in which an operation should show a trace.
-#[must_use]
-pub fn table(outcomes: &[Outcome], cell: &str) -> String {
-    let mut text = format!(
-        "{:>9}  {:>9}  {:>12}  {:>8}  {:>8}  {:>12}  {:>8}  {:>6}  {:>18}  worst interval\n",
-        "budget",
-        "sampled/s",
-        "mean |error|",
-        "bias",
-        "99 %",
-        format!("shown in {cell}"),
-        "fairness",
-        "churn",
-        "traces a month",
-    );
-    for outcome in outcomes {
-        let budget = outcome.budget;
+/// What a budget comes to.
+///
+/// # Units
+/// Errors are parts of the budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BudgetFigures {
+    /// The budget.
+    pub budget_traces_per_second: f64,
+    /// The mean sampled rate.
+    pub sampled_traces_per_second: f64,
+    /// The same, for a month of 30 days.
+    pub traces_per_month: f64,
+    /// The mean error without its sign.
+    pub mean_absolute_error: f64,
+    /// The mean error with its sign.
+    pub bias: f64,
+    /// The error that 1 % of intervals exceed.
+    pub error_99: f64,
+    /// The part of the times with requests in which an operation shows a trace.
+    pub covered: f64,
+    /// Jain's index: 1 if every operation got its fair part.
+    pub fairness: f64,
+    /// The mean part of the probabilities that a plan changes by more than 1 %.
+    pub churn: f64,
+    /// The largest error.
+    pub worst_error: f64,
+    /// Where it was: the name of the recorded row.
+    pub worst_at: String,
+    /// By how much floors exceeded the budget on average, in traces per second.
+    pub missing_traces_per_second: f64,
+}
+
+impl Outcome {
+    /// The figures over the judged intervals.
+    #[must_use]
+    pub fn figures(&self) -> BudgetFigures {
+        let budget = self.budget;
         let error = |interval: &Interval| interval.error(budget);
-        let sampled = outcome.mean(Interval::sampled);
-        let worst = outcome.worst().map_or(String::new(), |interval| {
-            format!("{:+.1} % at {}", 100.0 * error(interval), interval.label)
-        });
-        let _ = writeln!(
-            text,
-            "{budget:>9}  {sampled:>9.2}  {:>10.2} %  {:>+6.2} %  {:>+6.1} %  {:>10.1} %  {:>8.3}  {:>4.0} %  {:>18}  {worst}",
-            100.0 * outcome.mean(|interval| error(interval).abs()),
-            100.0 * outcome.mean(error),
-            100.0 * high(outcome.judged().iter().map(error).collect()),
-            100.0 * outcome.played.covered,
-            outcome.played.fairness,
-            100.0 * outcome.played.churn,
-            rounded(sampled * SECONDS_PER_MONTH),
-        );
-        if outcome.played.missing > 0.0 {
-            let _ = writeln!(
-                text,
-                "{:>9}  floors ask for {:.2} traces/s more than the budget on average and are scaled down",
-                "", outcome.played.missing
-            );
+        let sampled = self.mean(Interval::sampled);
+        let worst = self.worst();
+        BudgetFigures {
+            budget_traces_per_second: budget,
+            sampled_traces_per_second: sampled,
+            traces_per_month: sampled * SECONDS_PER_MONTH,
+            mean_absolute_error: self.mean(|interval| error(interval).abs()),
+            bias: self.mean(error),
+            error_99: high(self.judged().iter().map(error).collect()),
+            covered: self.played.covered,
+            fairness: self.played.fairness,
+            churn: self.played.churn,
+            worst_error: worst.map_or(0.0, error),
+            worst_at: worst.map_or(String::new(), |interval| interval.label.clone()),
+            missing_traces_per_second: self.played.missing,
         }
     }
-    text
 }
 
 /// The error that 1 % of intervals exceed.
@@ -95,115 +108,73 @@ fn high(mut errors: Vec<f64>) -> f64 {
     errors.get(place).copied().unwrap_or(0.0)
 }
 
-/// The requests of one service, and its sampled traces with each budget, per second.
-struct Spender<'a> {
-    name: &'a str,
-    operations: usize,
-    offered: f64,
-    sampled: Vec<f64>,
+/// The requests of one service, and its sampled traces with each budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Spender {
+    /// The service, or what the rest is called.
+    pub service: String,
+    /// Its operations.
+    pub operations: usize,
+    /// Root requests.
+    pub offered_per_second: f64,
+    /// In the order of the budgets.
+    pub sampled_traces_per_second: Vec<f64>,
 }
 
 /// The `top` services with the largest part of the last budget, and the rest together.
 #[must_use]
-pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> String {
+pub fn services(outcomes: &[Outcome], traffic: &Traffic, top: usize) -> Vec<Spender> {
     let mut spenders = spenders(outcomes, traffic);
-    let spent = |spender: &Spender<'_>| spender.sampled.last().copied().unwrap_or(0.0);
-    spenders.sort_by(|one, other| spent(other).total_cmp(&spent(one)));
-    let offered: f64 = spenders.iter().map(|spender| spender.offered).sum();
-    let sampled: Vec<f64> = sums(outcomes.len(), &spenders);
-    let mut text = format!(
-        "{:<40}  {:>10}  {:>12}  {:>7}",
-        format!("who spends it, of {} services", spenders.len()),
-        "operations",
-        "offered/s",
-        "part"
-    );
-    for outcome in outcomes {
-        let _ = write!(
-            text,
-            "  {:>16}  {:>7}",
-            format!("sampled/s at {}", outcome.budget),
-            "part"
-        );
-    }
-    text.push('\n');
-    let mut line = |spender: &Spender<'_>| {
-        let _ = write!(
-            text,
-            "{:<40}  {:>10}  {:>12.2}  {:>5.1} %",
-            shortened(spender.name),
-            spender.operations,
-            spender.offered,
-            percent(spender.offered, offered)
-        );
-        for (spent, sum) in spender.sampled.iter().zip(&sampled) {
-            let _ = write!(text, "  {spent:>16.3}  {:>5.1} %", percent(*spent, *sum));
-        }
-        text.push('\n');
-    };
+    let spent = |spender: &Spender| spender.sampled_traces_per_second.last().copied();
+    spenders.sort_by(|one, other| {
+        let (one, other) = (spent(one), spent(other));
+        other.unwrap_or(0.0).total_cmp(&one.unwrap_or(0.0))
+    });
     let rest = spenders.split_off(top.min(spenders.len()));
-    spenders.iter().for_each(&mut line);
     if !rest.is_empty() {
-        line(&Spender {
-            name: &format!("the other {}", rest.len()),
-            operations: rest.iter().map(|spender| spender.operations).sum(),
-            offered: rest.iter().map(|spender| spender.offered).sum(),
-            sampled: sums(outcomes.len(), &rest),
-        });
+        spenders.push(sum(format!("the other {}", rest.len()), &rest));
     }
-    text
+    spenders
 }
 
-fn spenders<'a>(outcomes: &[Outcome], traffic: &'a Traffic) -> Vec<Spender<'a>> {
+/// Several services as one.
+#[must_use]
+pub fn sum(service: String, spenders: &[Spender]) -> Spender {
+    let budgets = spenders
+        .first()
+        .map_or(0, |first| first.sampled_traces_per_second.len());
+    let sampled = |place: usize| {
+        let of = |spender: &Spender| spender.sampled_traces_per_second[place];
+        spenders.iter().map(of).sum()
+    };
+    Spender {
+        service,
+        operations: spenders.iter().map(|spender| spender.operations).sum(),
+        offered_per_second: spenders.iter().map(|it| it.offered_per_second).sum(),
+        sampled_traces_per_second: (0..budgets).map(sampled).collect(),
+    }
+}
+
+fn spenders(outcomes: &[Outcome], traffic: &Traffic) -> Vec<Spender> {
     let of = |range: std::ops::Range<usize>, outcome: &Outcome, what: fn(&(u64, u64)) -> u64| {
         let counts = outcome.played.operations[range].iter().map(what);
         counts.sum::<u64>() as f64 / outcome.seconds().max(f64::MIN_POSITIVE)
     };
-    let spender = |service: &'a super::traffic::ServiceTraffic| {
+    let spender = |service: &super::traffic::ServiceTraffic| {
         let range = || service.operations.clone();
         Spender {
-            name: service.name.as_str(),
+            service: service.name.to_string(),
             operations: service.operations.len(),
-            offered: outcomes
+            offered_per_second: outcomes
                 .first()
                 .map_or(0.0, |one| of(range(), one, |(offered, _)| *offered)),
-            sampled: outcomes
+            sampled_traces_per_second: outcomes
                 .iter()
                 .map(|one| of(range(), one, |(_, sampled)| *sampled))
                 .collect(),
         }
     };
     traffic.services().iter().map(spender).collect()
-}
-
-fn sums(budgets: usize, spenders: &[Spender<'_>]) -> Vec<f64> {
-    let sum = |place: usize| spenders.iter().map(|spender| spender.sampled[place]).sum();
-    (0..budgets).map(sum).collect()
-}
-
-fn percent(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 {
-        100.0 * part / whole
-    } else {
-        0.0
-    }
-}
-
-fn shortened(name: &str) -> String {
-    const LONGEST: usize = 40;
-    if name.chars().count() <= LONGEST {
-        return name.to_owned();
-    }
-    name.chars().take(LONGEST - 1).chain(['…']).collect()
-}
-
-/// A large number in words.
-fn rounded(value: f64) -> String {
-    match value {
-        1e9.. => format!("{:.2} billion", value / 1e9),
-        1e6.. => format!("{:.1} million", value / 1e6),
-        _ => format!("{value:.0}"),
-    }
 }
 
 #[cfg(test)]
@@ -250,42 +221,26 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_a_budget_comes_to() {
-        let text = table(&[outcome(50.0), outcome(100.0)], "5m");
-        let line = text.lines().nth(1).unwrap();
-        for word in [
-            "50",
-            "55.00",
-            "10.00 %",
-            "+10.00 %",
-            "+100.0 % at t3",
-            "142.6 million",
-            "90.0 %",
-        ] {
-            assert!(line.contains(word), "{word} in {line}");
-        }
-        assert_eq!(text.lines().count(), 3);
-    }
-
-    #[test]
-    fn floors_that_do_not_fit_are_said() {
-        let mut outcome = outcome(50.0);
-        outcome.played.missing = 12.5;
-        assert!(table(&[outcome], "5m").contains("12.50 traces/s more than the budget"));
+    fn figures_say_what_a_budget_comes_to() {
+        let figures = outcome(50.0).figures();
+        let close = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        assert!(
+            close(figures.sampled_traces_per_second, 55.0),
+            "{figures:?}"
+        );
+        assert!(close(figures.mean_absolute_error, 0.1) && close(figures.bias, 0.1));
+        assert!(close(figures.worst_error, 1.0) && figures.worst_at == "t3");
+        assert!(close(figures.traces_per_month, 142_560_000.0));
     }
 
     #[test]
     fn those_who_spend_most_stand_first_and_the_rest_is_added_up() {
-        let text = services(&[outcome(50.0)], &traffic(), 1);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(
-            lines[1].starts_with("big") && lines[1].contains("90.9 %"),
-            "{text}"
-        );
-        assert!(
-            lines[2].starts_with("the other 1") && lines[2].contains("9.1 %"),
-            "{text}"
-        );
-        assert!(lines[1].contains("98.3 %"), "{text}");
+        let spenders = services(&[outcome(50.0)], &traffic(), 1);
+        let names: Vec<&str> = spenders.iter().map(|it| it.service.as_str()).collect();
+        assert_eq!(names, ["big", "the other 1"]);
+        let all = sum("all".into(), &spenders);
+        let part = spenders[0].sampled_traces_per_second[0] / all.sampled_traces_per_second[0];
+        assert!((part - 10.0 / 11.0).abs() < 1e-9, "{spenders:?}");
+        assert_eq!(all.operations, 2);
     }
 }

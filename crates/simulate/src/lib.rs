@@ -2,13 +2,14 @@
 //!
 //! Arithmetic and waiting are separate. [`Traffic`] holds the requests, [`Fleet`] samples them,
 //! [`Reference`] is the best possible controller without foresight, [`Verdict`] judges the server,
-//! and `table` and `plot` show the results: none of them reads a clock or a socket. [`play()`] runs
+//! and `summary`, `show` and `plot` say what came of it: none of them reads a clock or a socket. [`play()`] runs
 //! them against a server in real time, [`virtual_time`] against the allocation alone.
 
 pub mod client;
 pub mod comparison;
 pub mod faults;
 pub mod fleet;
+pub mod lines;
 pub mod measure;
 pub mod play;
 pub mod plot;
@@ -16,9 +17,10 @@ pub mod recording;
 pub mod reference;
 pub mod report;
 pub mod scenario;
+pub mod show;
 pub mod strategy;
+pub mod summary;
 pub mod synthetic;
-pub mod table;
 pub mod traffic;
 pub mod verdict;
 pub mod virtual_time;
@@ -29,6 +31,7 @@ pub use fleet::{Fleet, FleetShape, Sampled, Tally};
 pub use play::{Play, Played, play};
 pub use reference::{Reference, ReferencePlan};
 pub use strategy::{ClientStrategy, Violation};
+pub use summary::RunSummary;
 pub use traffic::{Schedule, Traffic};
 pub use verdict::{Interval, Verdict};
 pub use wire::WireTally;

@@ -2,6 +2,10 @@
 
 mod axis;
 mod compared;
+mod course;
+mod events;
+mod picture;
+mod ticks;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -10,15 +14,38 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::verdict::{Interval, Verdict};
 
 use axis::{Time, mesh, outline, with_time};
+use events::Marks;
+
 pub use compared::compared;
+pub use events::Event;
+pub use picture::accessible;
 
 /// The texts of a plot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PlotTexts {
     /// The first line.
     pub title: String,
     /// The second, smaller line.
     pub subtitle: String,
+    /// What it shows, for those who do not see it.
+    pub description: String,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+impl PlotTexts {
+    /// Completes a picture.
+    fn finish(&self, picture: &str) -> String {
+        let mut description = format!("{}. {}", self.subtitle, self.description);
+        for event in &self.events {
+            description.push_str(&format!(
+                " Interval {}: {}.",
+                event.interval + 1,
+                event.what
+            ));
+        }
+        accessible(picture, &self.title, &description)
+    }
 }
 
 /// Why the plot could not be drawn.
@@ -32,6 +59,7 @@ const HEAD: u32 = 96;
 /// Pixels of the lower curve, including its axis.
 const FOOT: u32 = 176;
 const LEFT: u32 = 76;
+const RIGHT: u32 = 24;
 const FONT: &str = "sans-serif";
 
 const INK: RGBColor = RGBColor(36, 41, 47);
@@ -42,6 +70,7 @@ const REFERENCE: RGBColor = RGBColor(227, 98, 9);
 const RANGE: RGBColor = RGBColor(182, 211, 245);
 const BAND: RGBColor = RGBColor(218, 234, 252);
 const OFFERED: RGBColor = RGBColor(110, 119, 129);
+const MARK: RGBColor = RGBColor(140, 149, 159);
 
 /// From this ratio of largest to smallest value, the axis of the lower curve is logarithmic.
 const LOGARITHMIC_FROM: f64 = 20.0;
@@ -62,7 +91,7 @@ pub fn svg(
     let mut picture = String::new();
     draw(&mut picture, texts, intervals, budget, verdict)
         .map_err(|error| PlotError(error.to_string()))?;
-    Ok(picture)
+    Ok(texts.finish(&picture))
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
@@ -79,10 +108,13 @@ fn draw(
     root.fill(&WHITE)?;
     let time = Time::of(intervals);
     head(&root, texts, &time, verdict.is_some())?;
-    let (_, below) = root.split_vertically(HEAD);
-    let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
-    sampled(&upper, &time, intervals, budget, verdict)?;
-    offered(&lower, &time, intervals)?;
+    let marks = Marks::of(&texts.events, &time, intervals);
+    marks.draw(&root)?;
+    let head = HEAD + marks.height();
+    let (_, below) = root.split_vertically(head);
+    let (upper, lower) = below.split_vertically(SIZE.1 - head - FOOT);
+    sampled(&upper, &time, &marks, intervals, budget, verdict)?;
+    offered(&lower, &time, &marks, intervals)?;
     root.present()?;
     Ok(())
 }
@@ -141,6 +173,7 @@ fn legend_entry(
 fn sampled(
     area: &Area<'_>,
     time: &Time,
+    marks: &Marks,
     intervals: &[Interval],
     budget: f64,
     verdict: Option<&Verdict>,
@@ -148,11 +181,11 @@ fn sampled(
     let highest = axis_end(intervals, budget);
     let mut chart = ChartBuilder::on(area)
         .margin_left(12)
-        .margin_right(24)
+        .margin_right(RIGHT)
         .margin_top(4)
         .x_label_area_size(24)
         .y_label_area_size(LEFT - 12)
-        .build_cartesian_2d(0.0..time.end, 0.0..highest)?;
+        .build_cartesian_2d(time.course(), 0.0..highest)?;
     let points = time.points(intervals, Interval::sampled);
     if time.is_stepped() {
         let range = Polygon::new(outline(&points), RANGE.filled());
@@ -160,7 +193,8 @@ fn sampled(
     } else if let Some(verdict) = verdict {
         chart.draw_series(std::iter::once(band(time, intervals, budget, verdict)))?;
     }
-    mesh(&mut chart, "traces/s")?;
+    mesh(&mut chart, time, "traces/s")?;
+    chart.draw_series(marks.at.iter().map(|at| mark(*at, 0.0, highest)))?;
     chart.draw_series(LineSeries::new(
         level(time, intervals, budget),
         INK.stroke_width(2),
@@ -174,6 +208,11 @@ fn sampled(
     let width = if intervals.len() > 150 { 1 } else { 2 };
     chart.draw_series(LineSeries::new(curve, SAMPLED.stroke_width(width)).point_size(size))?;
     Ok(())
+}
+
+/// A line through a chart where something happened.
+fn mark(at: f64, from: f64, to: f64) -> PathElement<(f64, f64)> {
+    PathElement::new(vec![(at, from), (at, to)], MARK.stroke_width(1))
 }
 
 /// The budget over time.
@@ -223,7 +262,7 @@ fn band(
     Polygon::new(outline, BAND.filled())
 }
 
-fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
+fn offered(area: &Area<'_>, time: &Time, marks: &Marks, intervals: &[Interval]) -> Drawn {
     let rates = || intervals.iter().map(Interval::offered);
     let highest = rates().fold(0.0, f64::max);
     // A quiet interval must not stretch a logarithmic axis without limit; silent ones are ignored.
@@ -232,23 +271,25 @@ fn offered(area: &Area<'_>, time: &Time, intervals: &[Interval]) -> Drawn {
     let mut builder = ChartBuilder::on(area);
     builder
         .margin_left(12)
-        .margin_right(24)
+        .margin_right(RIGHT)
         .margin_top(10)
         .margin_bottom(6)
         .x_label_area_size(46)
         .y_label_area_size(LEFT - 12);
-    let title = format!("time ({})", time.unit);
     let style = OFFERED.stroke_width(2);
     if highest > LOGARITHMIC_FROM * lowest {
         let range = (0.7 * lowest..1.4 * highest).log_scale();
-        let mut chart = builder.build_cartesian_2d(0.0..time.end, range)?;
-        with_time(&mut chart, &title)?;
+        let mut chart = builder.build_cartesian_2d(time.course(), range)?;
+        with_time(&mut chart, time)?;
+        let ends = (0.7 * lowest, 1.4 * highest);
+        chart.draw_series(marks.at.iter().map(|at| mark(*at, ends.0, ends.1)))?;
         let curve = time.curve(intervals, |interval| interval.offered().max(lowest));
         chart.draw_series(LineSeries::new(curve, style))?;
     } else {
-        let range = 0.0..(1.15 * highest).max(1.0);
-        let mut chart = builder.build_cartesian_2d(0.0..time.end, range)?;
-        with_time(&mut chart, &title)?;
+        let end = (1.15 * highest).max(1.0);
+        let mut chart = builder.build_cartesian_2d(time.course(), 0.0..end)?;
+        with_time(&mut chart, time)?;
+        chart.draw_series(marks.at.iter().map(|at| mark(*at, 0.0, end)))?;
         let curve = time.curve(intervals, Interval::offered);
         chart.draw_series(AreaSeries::new(curve, 0.0, OFFERED.mix(0.15)).border_style(style))?;
     }
@@ -284,6 +325,11 @@ mod tests {
         PlotTexts {
             title: "A < B".to_owned(),
             subtitle: "20 intervals".to_owned(),
+            description: "Kept 50 of 50 traces/s.".to_owned(),
+            events: vec![Event {
+                interval: 5,
+                what: "three times the traffic".to_owned(),
+            }],
         }
     }
 
@@ -291,7 +337,16 @@ mod tests {
     fn a_picture_names_what_it_shows() {
         let picture = svg(&texts(), &run(|_| 6000), 50.0, None).unwrap();
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
-        for text in ["A &lt; B", "traces/s", "offered/s", "time (s)", "budget"] {
+        for text in [
+            "A &lt; B",
+            "traces/s",
+            "offered/s",
+            "time since the start (s)",
+            "budget",
+            "three times the traffic",
+            "Interval 6: three times",
+            "prefers-color-scheme",
+        ] {
             assert!(picture.contains(text), "{text} is missing");
         }
         assert!(!picture.contains("NaN") && !picture.contains("allowance"));

@@ -111,6 +111,16 @@ pub struct Recording {
     pub notes: Vec<String>,
 }
 
+/// The instant that a row's name says, in milliseconds since 1970, in UTC where it names no zone; none
+/// if it is no date.
+#[must_use]
+pub fn instant_of(label: &str) -> Option<i64> {
+    match stamp::Stamp::parse(label)? {
+        stamp::Stamp::Epoch(at) | stamp::Stamp::Zoned(at) | stamp::Stamp::Local(at) => Some(at),
+        stamp::Stamp::Clock(_) | stamp::Stamp::Number(_) => None,
+    }
+}
+
 /// Reads a traffic file with rows one after the other.
 ///
 /// # Errors

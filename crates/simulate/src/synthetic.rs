@@ -44,13 +44,24 @@ impl Default for SyntheticFleet {
     }
 }
 
+/// The events, each with the part of the run in which it happens.
+pub const EVENTS: [(f64, &str); 4] = [
+    (STEP.start, "one service in three × 3"),
+    (RENAMED, "some operations renamed"),
+    (STEP.end, "back"),
+    (BURST, "one operation × 20"),
+];
+
 /// The exponent of the decrease from the busiest operation to the quietest.
 const ZIPF_EXPONENT: f64 = 1.1;
 /// How far the load drifts from its mean, up and down.
 const DRIFT: f64 = 0.3;
 /// The standard deviation of an operation's rate from row to row, in addition to its Poisson noise.
 const RATE_NOISE: f64 = 0.05;
+const STEP: std::ops::Range<f64> = 0.25..0.55;
 const STEP_FACTOR: f64 = 3.0;
+const RENAMED: f64 = 0.4;
+const BURST: f64 = 0.75;
 const BURST_FACTOR: f64 = 20.0;
 /// The rank of the operation that bursts: neither the busiest nor a rare one.
 const BURST_RANK: usize = 12;
@@ -98,12 +109,12 @@ fn part(fleet: &SyntheticFleet, row: usize) -> f64 {
 fn factor(fleet: &SyntheticFleet, service: usize, rank: usize, row: usize) -> f64 {
     let part = part(fleet, row);
     let drift = 1.0 + DRIFT * (TAU * part).sin();
-    let step = if service.is_multiple_of(3) && (0.25..0.55).contains(&part) {
+    let step = if service.is_multiple_of(3) && STEP.contains(&part) {
         STEP_FACTOR
     } else {
         1.0
     };
-    let burst = if rank == BURST_RANK && row == fleet.rows * 3 / 4 {
+    let burst = if rank == BURST_RANK && row == (BURST * fleet.rows as f64) as usize {
         BURST_FACTOR
     } else {
         1.0
@@ -140,7 +151,7 @@ fn push(
         rows.push((service, name(1), counts));
         return;
     }
-    let renamed = |row: usize| part(fleet, row) >= 0.4;
+    let renamed = |row: usize| part(fleet, row) >= RENAMED;
     let half = |after: bool| -> Vec<u32> {
         let counts = counts.iter().enumerate();
         counts

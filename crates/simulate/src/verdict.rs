@@ -26,6 +26,8 @@
 //! The 2 % are the tracking error allowed for a steady fleet. The 1.25 is room for an estimator
 //! that must smooth what the reference knows.
 
+use serde::Serialize;
+
 use super::fleet::{Sampled, Tally};
 use super::wire::WireTally;
 
@@ -101,7 +103,7 @@ impl Interval {
 }
 
 /// The errors of one controller over the judged intervals, each as a part of the budget.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Errors {
     /// Mean |error|, chance included.
     pub absolute: f64,

@@ -1,10 +1,12 @@
 //! Counts the requests and answers of a run.
 
+use serde::Serialize;
+
 use super::client::ClientError;
 use super::strategy::Violation;
 
 /// The requests and answers of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct WireTally {
     /// Root requests of the fleet.
     pub offered: u64,

@@ -21,7 +21,7 @@ impl Progress {
     pub(super) fn new(intervals: usize, budget: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style =
-                ProgressStyle::with_template("{bar:30} interval {pos} of {len}, {eta} left  {msg}")
+                ProgressStyle::with_template("{bar:16} {pos} of {len}, {eta} left  {wide_msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(intervals as u64).with_style(style)
         });
@@ -34,7 +34,7 @@ impl Progress {
 
     pub(super) fn show(&self, number: usize, interval: &Interval) {
         let message = format!(
-            "sampled {:.1} of {} traces/s ({:+.1} %) at {:.0} offered/s",
+            "kept {:.1} of {} traces/s ({:+.1} %), {:.0} offered",
             interval.sampled(),
             self.budget,
             100.0 * interval.error(self.budget),

@@ -12,10 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::ReplayError;
 use super::budget::BorrowedBudget;
 use super::progress::Progress;
+use crate::cli::say;
+use crate::cli::shown::Shown;
 use crate::clock::Clock;
 use crate::simulate::client::{Client, PollError};
-use crate::simulate::plot::{self, PlotTexts};
-use crate::simulate::{Interval, Play, Played, Verdict, play, table};
+use crate::simulate::lines::{self, Run};
+use crate::simulate::plot::{self, Event, PlotTexts};
+use crate::simulate::{Play, Played, RunSummary, Verdict, play};
 
 /// A run that is ready to start.
 #[derive(Debug, Clone)]
@@ -39,6 +42,10 @@ pub struct Outputs {
     pub plot: Option<PathBuf>,
     /// File for the intervals.
     pub csv: Option<PathBuf>,
+    /// What happens in the run, for the plot.
+    pub events: Vec<Event>,
+    /// How the result is printed.
+    pub shown: Shown,
 }
 
 /// The result of a run.
@@ -143,25 +150,43 @@ impl Session {
         played
     }
 
+    /// Plays the same traffic again and again, until `stop`, for people who want to look. Whatever they
+    /// set stays as it is.
+    pub(in crate::cli) async fn go_on(&self, clock: &dyn Clock, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let client = self.client.clone();
+            play(&self.play, client, clock.now(), stop, |_, _| {}).await;
+        }
+    }
+
+    /// Sets the budget of the run for good.
+    pub(in crate::cli) async fn keep_budget(&self) -> Result<(), ReplayError> {
+        let former = self.client.budget().await?;
+        self.client
+            .set_budget(self.play.budget, &former.tag)
+            .await?;
+        Ok(())
+    }
+
     fn conclude(&self, played: &Played, stopped: bool) -> Result<Conclusion, ReplayError> {
         let budget = self.play.budget;
         let intervals = &played.intervals;
         let verdict = Verdict::of(intervals, &played.wire, budget, self.warm_up);
-        println!("{}", table::intervals(intervals, budget, verdict.as_ref()));
-        print!("{}", table::wire(&played.wire));
+        let run = Run {
+            intervals,
+            budget,
+            verdict: verdict.as_ref(),
+        };
+        let summary = RunSummary::of(&run, self.warm_up);
+        self.outputs.shown.run(&run, &summary, Some(&played.wire));
         warn_if_late(played.latest_tick, self.play.interval);
         if !intervals.is_empty() {
-            self.outputs.write(intervals, budget, verdict.as_ref())?;
+            self.outputs.write(&run, &summary)?;
         }
-        let Some(verdict) = verdict else {
-            println!("\nno verdict: too few intervals were played");
-            return Ok(Conclusion::Undecided);
-        };
-        println!("\n{}", table::verdict(&verdict));
-        Ok(match (stopped, verdict.passes()) {
-            (true, _) => Conclusion::Undecided,
-            (false, true) => Conclusion::Passed,
-            (false, false) => Conclusion::Failed,
+        Ok(match (stopped, summary.passes) {
+            (true, _) | (_, None) => Conclusion::Undecided,
+            (false, Some(true)) => Conclusion::Passed,
+            (false, Some(false)) => Conclusion::Failed,
         })
     }
 }
@@ -169,10 +194,10 @@ impl Session {
 /// Warns if the results may be about this machine instead of the server.
 fn warn_if_late(latest_tick: Duration, interval: Duration) {
     if latest_tick > interval / 4 {
-        println!(
+        say(&format!(
             "this machine is too slow for this fleet: a tick came {} ms late; play fewer operations or a longer interval",
             latest_tick.as_millis()
-        );
+        ));
     }
 }
 
@@ -191,28 +216,37 @@ impl Outputs {
 
     pub(in crate::cli) fn write(
         &self,
-        intervals: &[Interval],
-        budget: f64,
-        verdict: Option<&Verdict>,
+        run: &Run<'_>,
+        summary: &RunSummary,
     ) -> Result<(), ReplayError> {
         if let Some(file) = &self.csv {
             File::create(file)
-                .and_then(|to| {
-                    table::write_csv(to, intervals, budget, verdict).map_err(std::io::Error::other)
-                })
+                .and_then(|to| lines::write_csv(to, [*run]).map_err(std::io::Error::other))
                 .map_err(|source| cannot_write(file, source))?;
-            println!("intervals: {}", file.display());
+            self.wrote("intervals", file);
         }
         if let Some(file) = &self.plot {
             let texts = PlotTexts {
-                title: format!("Sampled traces per second against a budget of {budget}"),
+                title: format!(
+                    "Sampled traces per second against a budget of {}",
+                    run.budget
+                ),
                 subtitle: self.subtitle.clone(),
+                description: summary.sentence.clone(),
+                events: self.events.clone(),
             };
-            let picture = plot::svg(&texts, intervals, budget, verdict)?;
+            let picture = plot::svg(&texts, run.intervals, run.budget, run.verdict)?;
             std::fs::write(file, picture).map_err(|source| cannot_write(file, source))?;
-            println!("plot: {}", file.display());
+            self.wrote("plot", file);
         }
         Ok(())
+    }
+
+    /// Says where a file is.
+    pub(in crate::cli) fn wrote(&self, what: &str, file: &Path) {
+        if self.shown.for_people() {
+            weir_terminal::say(&format!("{what}: {}", file.display()));
+        }
     }
 }
 

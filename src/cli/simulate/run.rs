@@ -1,20 +1,24 @@
 //! Plays every budget and prints the results.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use weir_terminal::{note, outln, say};
 
 use super::{CoverageFloor, PreparedRuns, SimulateArgs};
 use crate::cli::replay::{Conclusion, Outputs, ReplayError};
-use crate::simulate::comparison::{self, Outcome};
+use crate::cli::shown::json_document;
+use crate::simulate::comparison::{self, BudgetFigures, Outcome, Spender};
+use crate::simulate::lines::{self, Run};
 use crate::simulate::plot::{self, PlotTexts};
 use crate::simulate::virtual_time::{VirtualRun, play};
-use crate::simulate::{Verdict, WireTally, table};
+use crate::simulate::{RunSummary, Verdict, WireTally, show};
 
 /// Plays and judges according to the flags.
 ///
@@ -26,37 +30,78 @@ pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
         subtitle: args.subtitle(&runs[0]),
         plot: args.plot.clone(),
         csv: args.csv.clone(),
+        events: args.events(),
+        shown: args.shown,
     };
     outputs.check()?;
-    say(&outputs.subtitle);
-    notes.iter().for_each(|note| say(&format!("note: {note}")));
+    note(&outputs.subtitle);
+    notes.iter().for_each(|what| note(&format!("note: {what}")));
     let outcomes = play_all(&runs);
     let verdicts: Vec<Option<Verdict>> = outcomes.iter().map(verdict).collect();
-    say("");
-    if let ([outcome], [verdict]) = (outcomes.as_slice(), verdicts.as_slice()) {
-        let intervals = &outcome.played.intervals;
-        say(&table::intervals(
-            intervals,
-            outcome.budget,
-            verdict.as_ref(),
-        ));
-        if let Some(verdict) = verdict {
-            say(&table::verdict(verdict));
-        }
+    let results: Vec<Played<'_>> = outcomes
+        .iter()
+        .zip(&verdicts)
+        .map(|(outcome, verdict)| Played::of(outcome, verdict.as_ref()))
+        .collect();
+    let spenders = comparison::services(&outcomes, &runs[0].traffic, args.top);
+    if args.shown.for_people() {
+        people(args, &results, &spenders, &runs[0]);
+    } else {
+        let of = |result: &Played<'_>| json!({ "run": result.summary, "figures": result.figures });
+        json_document(&json!({
+            "traffic": outputs.subtitle,
+            "notes": notes,
+            "runs": results.iter().map(of).collect::<Vec<_>>(),
+            "services": spenders,
+        }));
     }
-    let cell = humantime::format_duration(args.cell()).to_string();
-    say(&comparison::table(&outcomes, &cell));
-    say(&comparison::services(&outcomes, &runs[0].traffic, args.top));
-    if let Some(coverage) = args.coverage {
-        say(&price(coverage, &outcomes[0], &runs[0]));
-    }
-    write(&outputs, &outcomes, &verdicts)?;
-    Ok(concluded(&outcomes, &verdicts))
+    write(&outputs, &results)?;
+    Ok(concluded(&results))
 }
 
-/// Prints a line; does nothing if standard output was closed.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+/// One budget: what was played, and what came of it.
+struct Played<'a> {
+    outcome: &'a Outcome,
+    run: Run<'a>,
+    summary: RunSummary,
+    figures: BudgetFigures,
+}
+
+impl<'a> Played<'a> {
+    fn of(outcome: &'a Outcome, verdict: Option<&'a Verdict>) -> Self {
+        let run = Run {
+            intervals: &outcome.played.intervals,
+            budget: outcome.budget,
+            verdict,
+        };
+        Self {
+            outcome,
+            run,
+            summary: RunSummary::of(&run, outcome.warm_up),
+            figures: outcome.figures(),
+        }
+    }
+}
+
+/// Prints the results for people: what came of each budget in a sentence, then the tables.
+fn people(args: &SimulateArgs, results: &[Played<'_>], spenders: &[Spender], run: &VirtualRun) {
+    if let [result] = results {
+        args.shown.run(&result.run, &result.summary, None);
+    } else {
+        results
+            .iter()
+            .for_each(|result| say(&show::sentence(&result.summary)));
+    }
+    let cell = humantime::format_duration(args.cell()).to_string();
+    let figures: Vec<BudgetFigures> = results.iter().map(|it| it.figures.clone()).collect();
+    outln!();
+    show::budgets(&figures, &cell).print();
+    outln!();
+    show::services(spenders, &args.budget, run.traffic.services().len()).print();
+    if let Some(coverage) = args.coverage {
+        outln!();
+        say(&price(coverage, results[0].outcome, run));
+    }
 }
 
 fn verdict(outcome: &Outcome) -> Option<Verdict> {
@@ -69,28 +114,15 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
     )
 }
 
-fn concluded(outcomes: &[Outcome], verdicts: &[Option<Verdict>]) -> Conclusion {
-    let mut conclusion = Conclusion::Passed;
-    for (outcome, verdict) in outcomes.iter().zip(verdicts) {
-        let passes = verdict.as_ref().map(Verdict::passes);
-        if outcomes.len() > 1 {
-            let said = match passes {
-                Some(true) => "kept as well as the traffic allows",
-                Some(false) => "not kept as well as with exact counts",
-                None => "no verdict: too few intervals",
-            };
-            say(&format!("budget {}: {said}", outcome.budget));
-        }
-        conclusion = match (passes, conclusion) {
-            (None, _) | (_, Conclusion::Undecided) => Conclusion::Undecided,
-            (Some(false), _) => Conclusion::Failed,
-            (Some(true), before) => before,
-        };
+fn concluded(results: &[Played<'_>]) -> Conclusion {
+    let passes = || results.iter().map(|result| result.summary.passes);
+    if passes().any(|passes| passes.is_none()) {
+        Conclusion::Undecided
+    } else if passes().all(|passes| passes == Some(true)) {
+        Conclusion::Passed
+    } else {
+        Conclusion::Failed
     }
-    if conclusion == Conclusion::Undecided && outcomes.len() == 1 {
-        say("no verdict: too few intervals were played");
-    }
-    conclusion
 }
 
 /// Plays all runs, as many at a time as there are cores.
@@ -135,7 +167,7 @@ fn progress(runs: &[VirtualRun]) -> ProgressBar {
     if work < LONG || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} interval {pos} of {len}, {eta} left");
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} intervals, {eta} left");
     ProgressBar::new(intervals as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
@@ -150,51 +182,45 @@ fn price(coverage: CoverageFloor, outcome: &Outcome, run: &VirtualRun) -> String
         .map(|(offered, _)| floor.min(*offered as f64 / seconds))
         .sum();
     format!(
-        "coverage {} in {} asks for {floor:.4} traces/s of every operation that has them: {cost:.2} traces/s in all at their mean rates\n",
+        "Coverage {} in {} asks for {floor:.4} traces/s of every operation that has them: {cost:.2} traces/s in all at their mean rates.",
         coverage.probability,
         humantime::format_duration(coverage.span),
     )
 }
 
-fn write(
-    outputs: &Outputs,
-    outcomes: &[Outcome],
-    verdicts: &[Option<Verdict>],
-) -> Result<(), ReplayError> {
-    if outcomes[0].played.intervals.is_empty() {
+fn write(outputs: &Outputs, results: &[Played<'_>]) -> Result<(), ReplayError> {
+    if results[0].run.intervals.is_empty() {
         return Ok(());
     }
-    if let ([outcome], [verdict]) = (outcomes, verdicts) {
-        return outputs.write(&outcome.played.intervals, outcome.budget, verdict.as_ref());
+    if let [result] = results {
+        return outputs.write(&result.run, &result.summary);
     }
     if let Some(file) = &outputs.csv {
-        let runs = || outcomes.iter().zip(verdicts);
-        let lines = runs().map(|(outcome, verdict)| table::Run {
-            intervals: &outcome.played.intervals,
-            budget: outcome.budget,
-            verdict: verdict.as_ref(),
-        });
+        let runs = results.iter().map(|result| result.run);
         File::create(file)
-            .and_then(|to| table::write_runs(to, lines).map_err(std::io::Error::other))
+            .and_then(|to| lines::write_csv(to, runs).map_err(std::io::Error::other))
             .map_err(|source| cannot_write(file, source))?;
-        say(&format!("intervals: {}", file.display()));
+        outputs.wrote("intervals", file);
     }
     if let Some(file) = &outputs.plot {
-        let budgets: Vec<String> = outcomes.iter().map(|one| one.budget.to_string()).collect();
+        let budgets = results.iter().map(|it| it.run.budget.to_string());
+        let sentences = results.iter().map(|it| it.summary.sentence.as_str());
         let texts = PlotTexts {
             title: format!(
                 "Sampled traces per second at budgets of {}",
-                budgets.join(", ")
+                budgets.collect::<Vec<_>>().join(", ")
             ),
             subtitle: outputs.subtitle.clone(),
+            description: sentences.collect::<Vec<_>>().join(" "),
+            events: outputs.events.clone(),
         };
-        let runs: Vec<_> = outcomes
+        let runs: Vec<_> = results
             .iter()
-            .map(|one| (one.budget, one.played.intervals.as_slice()))
+            .map(|one| (one.run.budget, one.run.intervals))
             .collect();
         let picture = plot::compared(&texts, &runs)?;
         std::fs::write(file, picture).map_err(|source| cannot_write(file, source))?;
-        say(&format!("plot: {}", file.display()));
+        outputs.wrote("plot", file);
     }
     Ok(())
 }

@@ -317,7 +317,11 @@ fn addresses(line: &str) -> Option<Addresses> {
             .find_map(|start| line.split_once(start.as_str()))?;
         rest.split([' ', '"']).next().map(str::to_owned)
     };
-    let url = |address: String| format!("http://{address}");
+    // The release before names the address alone.
+    let url = |address: String| match address.split_once("://") {
+        Some((_, address)) => format!("http://{address}"),
+        None => format!("http://{address}"),
+    };
     // Off, or not known to the release before.
     let optional = |name| field(name).filter(|address| address != "off").map(url);
     let read = || {
@@ -365,6 +369,8 @@ fn addresses_are_read_from_the_line_about_listening() {
     let with_xray = addresses(&line.replace("xray=off", "xray=127.0.0.1:2000"));
     let xray = with_xray.and_then(|addresses| addresses.xray);
     assert_eq!(xray.as_deref(), Some("http://127.0.0.1:2000"));
+    let urls = "listening sdk=https://127.0.0.1:41233 admin=http://127.0.0.1:34233";
+    assert_eq!(addresses(urls), Some(expected(None)));
     let before = "listening sdk=127.0.0.1:41233 admin=127.0.0.1:34233";
     assert_eq!(addresses(before), Some(expected(None)));
     assert_eq!(

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use weir_terminal::Table;
 
 use super::steps::time;
 use crate::client::Client;
 use crate::failure::Outcome;
 use crate::output::Output;
-use crate::table::Table;
 use crate::words::{field, number, percent, text};
 
 pub(super) async fn run(
@@ -43,7 +43,7 @@ pub(super) async fn run(
 
 fn tell(points: &[Value], unreadable: f64) {
     if points.is_empty() {
-        anstream::println!("Nothing was counted in this time.");
+        weir_terminal::outln!("Nothing was counted in this time.");
     } else {
         let titles = [
             "window",
@@ -60,7 +60,7 @@ fn tell(points: &[Value], unreadable: f64) {
         table.print();
     }
     if unreadable > 0.0 {
-        anstream::println!(
+        weir_terminal::outln!(
             "{} windows are missing: they are damaged, or a newer Weir wrote them.",
             number(unreadable)
         );

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use chrono::DateTime;
 use serde_json::Value;
+use weir_terminal::Table;
 
 use super::Args;
 use crate::client::Client;
 use crate::failure::Outcome;
-use crate::table::Table;
 use crate::words::{field, number, percent, text};
 
 /// The most steps that are asked for if their length is not given: a line of them fits the terminal.
@@ -39,30 +39,30 @@ fn tell(answer: &Value) {
         .iter()
         .position(|point| field(point, "seconds") > 0.0);
     match first.map(|first| &points[first..]) {
-        None => anstream::println!("Nothing was counted in this time."),
+        None => weir_terminal::outln!("Nothing was counted in this time."),
         Some(points) => {
-            anstream::println!("sampled/s  {}", line(points));
-            anstream::println!();
+            weir_terminal::outln!("sampled/s  {}", line(points));
+            weir_terminal::outln!();
             table(points, changes, field(answer, "step_seconds")).print();
             legend(points);
         }
     }
     let unreadable = field(answer, "unreadable_windows");
     if unreadable > 0.0 {
-        anstream::println!(
+        weir_terminal::outln!(
             "{} windows are missing: they are damaged, or a newer Weir wrote them.",
             number(unreadable)
         );
     }
     if !changes.is_empty() {
-        anstream::println!();
-        anstream::println!("Changes in this time:");
+        weir_terminal::outln!();
+        weir_terminal::outln!("Changes in this time:");
         for change in changes {
-            anstream::println!("  {}", said(change));
+            weir_terminal::outln!("  {}", said(change));
         }
     }
     if answer["older_changes"] == true {
-        anstream::println!("  There are older ones: weir audit lists them all.");
+        weir_terminal::outln!("  There are older ones: weir audit lists them all.");
     }
 }
 
@@ -95,10 +95,10 @@ fn table(points: &[Value], changes: &[Value], step: f64) -> Table {
 /// What the columns mean that are not clear by themselves.
 fn legend(points: &[Value]) {
     if points.iter().any(|point| point["settled"] == false) {
-        anstream::println!("* not settled yet: late reports may still be added");
+        weir_terminal::outln!("* not settled yet: late reports may still be added");
     }
     if points.iter().any(|point| field(point, "seconds") <= 0.0) {
-        anstream::println!("– nothing was counted");
+        weir_terminal::outln!("– nothing was counted");
     }
 }
 

@@ -1,8 +1,11 @@
 //! Axes of time and of rates, and the resolution of long runs.
 
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use super::course::Course;
+use super::ticks::{Tick, dated, elapsed};
 use super::{Drawn, FAINT, FONT, GRID, INK};
 use crate::verdict::Interval;
 
@@ -10,10 +13,13 @@ use crate::verdict::Interval;
 /// steps instead, each with its mean and its range.
 const STEPS: usize = 480;
 
-/// The axis of time, in a unit that suits the length of the run.
+/// The axis of time: dates where the recording has them, else the time since its start in a unit that
+/// suits the length of the run.
 pub(super) struct Time {
     pub end: f64,
-    pub unit: &'static str,
+    /// What the axis shows.
+    pub title: String,
+    pub ticks: Vec<Tick>,
     scale: f64,
     /// Intervals that are drawn as one point.
     step: usize,
@@ -37,9 +43,15 @@ impl Time {
             ..=432_000.0 => (3600.0, "h"),
             _ => (86_400.0, "days"),
         };
+        let end = total / scale;
+        let (ticks, title) = match dated(intervals, end) {
+            Some(dated) => dated,
+            None => (elapsed(end), format!("time since the start ({unit})")),
+        };
         Self {
-            end: total / scale,
-            unit,
+            end,
+            title,
+            ticks,
             scale,
             step: if intervals.len() > 2 * STEPS {
                 intervals.len().div_ceil(STEPS)
@@ -47,6 +59,26 @@ impl Time {
                 1
             },
         }
+    }
+
+    /// The scale that charts are drawn on.
+    pub fn course(&self) -> Course {
+        Course {
+            end: self.end,
+            ticks: self.ticks.iter().map(|tick| tick.at).collect(),
+        }
+    }
+
+    /// Where an interval begins, as a part of the axis.
+    pub fn part(&self, intervals: &[Interval], interval: usize) -> f64 {
+        let before = &intervals[..interval.min(intervals.len())];
+        let seconds: f64 = before.iter().map(|interval| interval.seconds).sum();
+        seconds / self.scale / self.end
+    }
+
+    fn label(&self, at: f64) -> String {
+        let tick = self.ticks.iter().find(|tick| tick.at == at);
+        tick.map_or(String::new(), |tick| tick.label.clone())
     }
 
     /// Whether a point covers more than one interval.
@@ -86,49 +118,46 @@ pub(super) fn outline(points: &[Point]) -> Vec<(f64, f64)> {
     upper.chain(lower).collect()
 }
 
-type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
+type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Course, Y>>;
 
-pub(super) fn mesh(chart: &mut Chart<'_, '_, RangedCoordf64>, what: &str) -> Drawn {
+pub(super) fn mesh(chart: &mut Chart<'_, '_, RangedCoordf64>, time: &Time, what: &str) -> Drawn {
     chart
         .configure_mesh()
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(FAINT)
-        .x_labels(11)
         .y_labels(7)
         .y_desc(what)
         .label_style((FONT, 13).into_font().color(&INK))
         .axis_desc_style((FONT, 14).into_font().color(&INK))
         .y_label_formatter(&|value| number(*value))
-        .x_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value| time.label(*value))
         .draw()?;
     Ok(())
 }
 
-pub(super) fn with_time<Y>(chart: &mut Chart<'_, '_, Y>, title: &str) -> Drawn
+pub(super) fn with_time<Y>(chart: &mut Chart<'_, '_, Y>, time: &Time) -> Drawn
 where
-    Y: plotters::coord::ranged1d::Ranged<ValueType = f64>
-        + plotters::coord::ranged1d::ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     chart
         .configure_mesh()
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(FAINT)
-        .x_labels(11)
         .y_labels(4)
         .y_desc("offered/s")
-        .x_desc(title)
+        .x_desc(&time.title)
         .label_style((FONT, 13).into_font().color(&INK))
         .axis_desc_style((FONT, 14).into_font().color(&INK))
         .y_label_formatter(&|value| number(*value))
-        .x_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value| time.label(*value))
         .draw()?;
     Ok(())
 }
 
 /// A number for an axis: with separated thousands, and only as many decimals as needed.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.fract().abs() > 1e-9 && value.abs() < 100.0 {
         let places = if value.abs() < 0.1 { 6 } else { 2 };
         let text = format!("{value:.places$}");
@@ -172,7 +201,8 @@ mod tests {
     #[test]
     fn the_unit_suits_the_length() {
         for (intervals, unit) in [(10, "s"), (480, "min"), (1440, "h"), (14_400, "days")] {
-            assert_eq!(Time::of(&run(intervals, 60.0)).unit, unit);
+            let title = Time::of(&run(intervals, 60.0)).title;
+            assert_eq!(title, format!("time since the start ({unit})"));
         }
     }
 

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 
 use super::axis::{Time, mesh, outline};
 use super::{
-    Drawn, FOOT, HEAD, LEFT, PlotError, PlotTexts, SIZE, axis_end, legend_entry, level, offered,
-    titles,
+    Drawn, FOOT, HEAD, LEFT, Marks, PlotError, PlotTexts, RIGHT, SIZE, axis_end, legend_entry,
+    level, mark, offered, titles,
 };
 use crate::verdict::Interval;
 
@@ -31,7 +31,7 @@ pub fn compared(texts: &PlotTexts, runs: &[(f64, &[Interval])]) -> Result<String
     };
     let mut picture = String::new();
     draw(&mut picture, texts, runs, intervals).map_err(|error| PlotError(error.to_string()))?;
-    Ok(picture)
+    Ok(texts.finish(&picture))
 }
 
 fn draw(
@@ -52,20 +52,24 @@ fn draw(
     if time.is_stepped() {
         legend_entry(&root, left, "pale: from least to most", &PALE, 10)?;
     }
-    let (_, below) = root.split_vertically(HEAD);
-    let (upper, lower) = below.split_vertically(SIZE.1 - HEAD - FOOT);
+    let marks = Marks::of(&texts.events, &time, intervals);
+    marks.draw(&root)?;
+    let head = HEAD + marks.height();
+    let (_, below) = root.split_vertically(head);
+    let (upper, lower) = below.split_vertically(SIZE.1 - head - FOOT);
     let highest = runs
         .iter()
         .map(|(budget, intervals)| axis_end(intervals, *budget))
         .fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(&upper)
         .margin_left(12)
-        .margin_right(24)
+        .margin_right(RIGHT)
         .margin_top(4)
         .x_label_area_size(24)
         .y_label_area_size(LEFT - 12)
-        .build_cartesian_2d(0.0..time.end, 0.0..highest)?;
-    mesh(&mut chart, "traces/s")?;
+        .build_cartesian_2d(time.course(), 0.0..highest)?;
+    mesh(&mut chart, &time, "traces/s")?;
+    chart.draw_series(marks.at.iter().map(|at| mark(*at, 0.0, highest)))?;
     let curves = || COLOURS.iter().cycle().zip(runs);
     for (colour, (_, intervals)) in curves().filter(|_| time.is_stepped()) {
         let range = outline(&time.points(intervals, Interval::sampled));
@@ -80,7 +84,7 @@ fn draw(
         let curve = time.curve(intervals, Interval::sampled);
         chart.draw_series(LineSeries::new(curve, colour.stroke_width(1)))?;
     }
-    offered(&lower, &time, intervals)?;
+    offered(&lower, &time, &marks, intervals)?;
     root.present()?;
     Ok(())
 }

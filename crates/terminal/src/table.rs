@@ -1,11 +1,11 @@
 //! Tables that fit the terminal. Columns that do not fit are left out, and named.
 
-use std::io::IsTerminal;
+use std::fmt;
 
-use anstyle::{Effects, Style};
+use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-const BOLD: Style = Style::new().effects(Effects::BOLD);
+use crate::{BOLD, width, wrapped};
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -16,43 +16,77 @@ const NAME_MIN: usize = 12;
 /// A table. The columns that matter most come first.
 pub struct Table {
     columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
+    elsewhere: &'static str,
+}
+
+enum Row {
+    /// A cell for each column, in this style.
+    Cells(Vec<String>, Style),
+    /// A line between two rows, over all columns.
+    Between(String),
+}
+
+impl Row {
+    fn cell(&self, at: usize) -> Option<&String> {
+        match self {
+            Self::Cells(cells, _) => cells.get(at),
+            Self::Between(_) => None,
+        }
+    }
 }
 
 struct Column {
-    title: &'static str,
+    title: String,
     right: bool,
 }
 
 impl Table {
     /// A table of these columns. A title that begins with `>` stands over numbers, which are aligned
     /// on the right.
-    pub fn new(titles: &[&'static str]) -> Self {
+    #[must_use]
+    pub fn new(titles: &[impl AsRef<str>]) -> Self {
         let columns = titles.iter().map(|title| Column {
-            title: title.trim_start_matches('>'),
-            right: title.starts_with('>'),
+            title: title.as_ref().trim_start_matches('>').to_owned(),
+            right: title.as_ref().starts_with('>'),
         });
         Self {
             columns: columns.collect(),
             rows: Vec::new(),
+            elsewhere: "--output json has all",
         }
+    }
+
+    /// Says where the columns are that have no room, if not in `--output json`.
+    #[must_use]
+    pub fn elsewhere(mut self, place: &'static str) -> Self {
+        self.elsewhere = place;
+        self
     }
 
     /// Adds a row, with a cell for each column.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.styled(Style::new(), cells);
+    }
+
+    /// Adds a row in this style.
+    pub fn styled(&mut self, style: Style, cells: impl IntoIterator<Item = String>) {
+        self.rows
+            .push(Row::Cells(cells.into_iter().collect(), style));
+    }
+
+    /// Adds a line between two rows, over all columns.
+    pub fn between(&mut self, text: String) {
+        self.rows.push(Row::Between(text));
     }
 
     /// Prints it as wide as the terminal is; as wide as it is, if there is none.
     pub fn print(&self) {
-        let terminal = std::io::stdout().is_terminal();
-        let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
-        for line in self.lines(if terminal { width } else { usize::MAX }) {
-            anstream::println!("{line}");
-        }
+        crate::outln!("{self}");
     }
 
     /// The lines of the table, none wider than `width`.
+    #[must_use]
     pub fn lines(&self, width: usize) -> Vec<String> {
         let mut widths = self.widths();
         let mut shown = widths.len();
@@ -66,13 +100,18 @@ impl Table {
         if over > 0 {
             widths[0] = widths[0].saturating_sub(over).max(1);
         }
-        let titles: Vec<_> = self.columns.iter().map(|it| it.title.to_owned()).collect();
+        let titles: Vec<_> = self.columns.iter().map(|it| it.title.clone()).collect();
         let mut lines = vec![format!("{BOLD}{}{BOLD:#}", self.line(&titles, &widths))];
-        lines.extend(self.rows.iter().map(|row| self.line(row, &widths)));
-        let left_out: Vec<_> = self.columns[shown..].iter().map(|it| it.title).collect();
+        lines.extend(self.rows.iter().map(|row| match row {
+            Row::Cells(cells, style) => format!("{style}{}{style:#}", self.line(cells, &widths)),
+            Row::Between(text) => cut(text, width),
+        }));
+        let left_out = self.columns[shown..].iter().map(|it| it.title.as_str());
+        let left_out: Vec<_> = left_out.collect();
         if !left_out.is_empty() {
-            let names = left_out.join(", ");
-            lines.push(format!("(no room for: {names}; --output json has all)"));
+            let (names, elsewhere) = (left_out.join(", "), self.elsewhere);
+            let note = wrapped(&format!("(no room for: {names}; {elsewhere})"), Some(width));
+            lines.extend(note.lines().map(str::to_owned));
         }
         lines
     }
@@ -86,7 +125,7 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let columns = self.columns.iter().enumerate();
         let widest = columns.map(|(at, column)| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            let cells = self.rows.iter().filter_map(|row| row.cell(at));
             let widest = cells.map(|cell| cell.width()).max().unwrap_or(0);
             widest.max(column.title.width())
         });
@@ -110,6 +149,12 @@ impl Table {
             }
         }
         line.trim_end().to_owned()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines(width().unwrap_or(usize::MAX)).join("\n"))
     }
 }
 
@@ -167,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn lines_between_rows_are_as_wide_as_the_table_may_be() {
+        let mut table = table().elsewhere("the file has all");
+        table.between("the worst of many services that are not shown here:".into());
+        table.styled(crate::BAD, ["admin".into(), "1".into(), "2 %".into()]);
+        let lines = table.lines(24);
+        let plain = plain(&table, 24);
+        assert_eq!(plain[3], "the worst of many servi…");
+        assert_eq!(plain[5], "(no room for: share; the");
+        assert!(lines[4].starts_with(&crate::BAD.to_string()), "{lines:?}");
+    }
+
+    #[test]
     fn names_are_cut_before_columns_are_left_out() {
         assert_eq!(
             plain(&table(), 30),
@@ -178,7 +235,10 @@ mod tests {
         );
         let narrow = plain(&table(), 22);
         assert_eq!(narrow[2], "a-service-wit…       3");
-        assert!(narrow[3].contains("no room for: share"));
+        assert_eq!(
+            narrow[3..],
+            ["(no room for: share;", "--output json has all)"]
+        );
         // Wide characters take two columns.
         let mut wide = Table::new(&["service", ">n"]);
         wide.row(["漢字漢字漢字漢字漢字".into(), "1".into()]);
