@@ -30,11 +30,15 @@ mod budget;
 pub mod call;
 mod changes;
 mod effect;
+mod first;
+mod fleet;
 pub mod form;
 mod history;
 mod live;
 mod overview;
 pub mod page;
+mod recipes;
+mod rules;
 mod service;
 mod services;
 pub mod sign_in;
@@ -52,7 +56,14 @@ use crate::clock::Clock;
 use crate::http::routes::Route;
 
 /// The screens, in the order of the navigation.
-pub const SCREENS: &[Screen] = &[overview::SCREEN, services::SCREEN, changes::SCREEN];
+pub const SCREENS: &[Screen] = &[
+    overview::SCREEN,
+    services::SCREEN,
+    rules::SCREEN,
+    changes::SCREEN,
+    fleet::SCREEN,
+    first::SCREEN,
+];
 
 /// What the pages are made from.
 pub struct Console {
@@ -105,6 +116,18 @@ pub const ROUTES: &[Route] = &[
     action("/console/services/{service}/boost", Need::Operator, || {
         to(service::boost::save)
     }),
+    page_of("/console/rules", Need::Viewer, || to(rules::show)),
+    page_of("/console/rules/add", Need::Viewer, || to(rules::add::show)),
+    action("/console/rules/add", Need::Operator, || {
+        to(rules::add::save)
+    }),
+    page_of("/console/rules/{id}", Need::Viewer, || to(rules::one::show)),
+    action("/console/rules/{id}", Need::Operator, || {
+        to(rules::one::save)
+    }),
+    page_of("/console/fleet", Need::Viewer, || to(fleet::show)),
+    page_of("/console/first-run", Need::Viewer, || to(first::show)),
+    action("/console/first-run", Need::Operator, || to(first::go)),
     page_of("/console/changes", Need::Viewer, || to(changes::show)),
     page_of("/console/changes/{id}", Need::Viewer, || to(changes::one)),
     page_of("/console/rollback", Need::Viewer, || {
