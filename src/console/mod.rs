@@ -42,6 +42,7 @@ mod rules;
 mod service;
 mod services;
 pub mod sign_in;
+mod tried;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub const SCREENS: &[Screen] = &[
     rules::SCREEN,
     changes::SCREEN,
     fleet::SCREEN,
+    tried::SCREEN,
     first::SCREEN,
 ];
 
@@ -126,6 +128,7 @@ pub const ROUTES: &[Route] = &[
         to(rules::one::save)
     }),
     page_of("/console/fleet", Need::Viewer, || to(fleet::show)),
+    page_of("/console/try", Need::Viewer, || to(tried::show)),
     page_of("/console/first-run", Need::Viewer, || to(first::show)),
     action("/console/first-run", Need::Operator, || to(first::go)),
     page_of("/console/changes", Need::Viewer, || to(changes::show)),

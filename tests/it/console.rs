@@ -1,5 +1,6 @@
 //! The console: what pages say, to whom, and that they do what they say without JavaScript.
 
+mod asked;
 mod browser;
 mod html;
 mod large;
