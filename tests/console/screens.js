@@ -51,6 +51,20 @@ export const screens = [
   },
   { name: 'operation', path: '/console/services/checkout?operation=GET+%2F', ready: '.ladder' },
   {
+    name: 'rules', path: '/console/rules', ready: 'text=Add a rule…',
+    async act(page, turn) {
+      await page.click('text=Add a rule…');
+      await page.fill('#in-id', `quiet-${turn}`);
+      await page.fill('#in-service', 'search');
+      await page.selectOption('#in-set', 'cap_traces_per_second');
+      await typed(page, '#in-value', '2', 'It matches');
+      await page.fill('#reason', 'searches are half of all traffic');
+      await page.click('button.main');
+      await until(page, '.saved');
+      await until(page, `tbody th:has-text("quiet-${turn}")`);
+    },
+  },
+  {
     name: 'changes', path: '/console/changes', ready: 'tbody tr',
     async act(page) {
       await page.click('tbody tr:last-child a');
@@ -61,6 +75,29 @@ export const screens = [
       await page.click('button.main');
       await until(page, '.saved');
       await until(page, 'tbody tr:first-child:has-text("back as it was")');
+    },
+  },
+  {
+    name: 'fleet', path: '/console/fleet', ready: '#agents tbody tr',
+    async act(page) {
+      await page.click('#fix a:has-text("Go")');
+      await until(page, '#fix code:has-text("jaegerremote.New")');
+    },
+  },
+  {
+    name: 'try', path: '/console/try?range=10m', ready: '#budgets tbody tr',
+    async act(page) {
+      await page.fill('#amount', '60');
+      await until(page, '#tried a:has-text("traces/s…")');
+      await page.click('#tried a:has-text("traces/s…")');
+      await until(page, 'form.change');
+    },
+  },
+  {
+    name: 'first-run', path: '/console/first-run', ready: '#steps li',
+    async act(page) {
+      await page.click('#copy a:has-text("JavaScript")');
+      await until(page, '#copy code:has-text("JaegerRemoteSampler")');
     },
   },
   { name: 'sign-in', path: '/console/sign-in', ready: '#token' },

@@ -178,6 +178,10 @@ impl Session {
             verdict: verdict.as_ref(),
         };
         let summary = RunSummary::of(&run, self.warm_up);
+        if stopped {
+            let (played, all) = (intervals.len(), self.play.schedule.intervals());
+            say(&format!("stopped after {played} of {all} intervals"));
+        }
         self.outputs.shown.run(&run, &summary, Some(&played.wire));
         warn_if_late(played.latest_tick, self.play.interval);
         if !intervals.is_empty() {
