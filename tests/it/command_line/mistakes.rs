@@ -113,7 +113,7 @@ async fn a_range_is_said_in_numbers_that_people_write() {
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let ended = operator.run(&arguments).await;
         assert_ne!(ended.status, 0, "{arguments:?}: {}", ended.out);
-        for unreadable in ["e-308", "00000000", "unexpected argument"] {
+        for unreadable in ["e-308", "000000000000", "unexpected argument"] {
             assert!(
                 !ended.err.contains(unreadable),
                 "{arguments:?}: {}",
@@ -146,7 +146,13 @@ async fn a_reader_that_leaves_is_no_error() {
         shell.env("WEIR_URL", &operator.url).kill_on_drop(true);
         let ended = end(shell, "").await;
         assert!(!ended.err.contains("panicked"), "{command}: {}", ended.err);
-        assert_eq!(ended.out.trim(), "0", "{command}: {}", ended.err);
+        // A simulation may also say that the budget was not kept.
+        let ends = if command.starts_with("simulate") {
+            ["0", "1"]
+        } else {
+            ["0", "0"]
+        };
+        assert!(ends.contains(&ended.out.trim()), "{command}: {}", ended.err);
     }
     app.stop().await;
 }
