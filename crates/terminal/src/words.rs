@@ -48,13 +48,13 @@ pub fn percent(part: f64) -> String {
     format!("{} %", number(part * 100.0))
 }
 
-/// A part of one that is added or taken away, in percent.
+/// A part of one that is added or taken away, in percent with one decimal.
 #[must_use]
 pub fn signed_percent(part: f64) -> String {
-    let percent = part * 100.0;
-    let shown = number(percent.abs());
-    match percent {
-        _ if shown == "0" || percent.abs() < 0.05 => "±0 %".into(),
+    let shown = format!("{:.1}", (part * 100.0).abs());
+    let shown = shown.trim_end_matches(".0");
+    match part {
+        _ if shown == "0" => "±0 %".into(),
         more if more > 0.0 => format!("+{shown} %"),
         _ => format!("−{shown} %"),
     }
@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(percent(0.0396), "3.96 %");
         assert_eq!(signed_percent(0.01), "+1 %");
         assert_eq!(signed_percent(-0.306), "−30.6 %");
+        assert_eq!(signed_percent(-0.00945), "−0.9 %");
         assert_eq!(signed_percent(-0.0001), "±0 %");
         assert_eq!(a_month(50.0), "131 M");
         assert_eq!(a_month(0.0), "0");

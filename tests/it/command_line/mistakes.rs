@@ -89,7 +89,7 @@ async fn a_database_that_refuses_is_named_with_its_address_and_its_reason() {
     let ended = end(command, "").await;
     assert_eq!(ended.status, 1);
     assert!(
-        ended.err.contains("127.0.0.1:1: connection refused"),
+        ended.err.contains("127.0.0.1:1: Connection refused"),
         "{}",
         ended.err
     );
