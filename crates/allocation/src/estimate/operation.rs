@@ -88,7 +88,8 @@ impl Estimate {
     /// Works out what the belief says of the time when a plan made now is used.
     fn plan_ahead(&mut self, trend: Trend, tuning: &Tuning) {
         let presence = Presence::of(&self.belief);
-        let (by_chance, later) = (presence.expected(), tuning.operation.later());
+        let later = tuning.operation.later();
+        let by_chance = presence.ahead(later);
         let expected =
             Rhythm::of(&self.belief).expected(presence.present, presence.stay, by_chance, later);
         self.rate = tame(self.belief.rate * trend.ahead(tuning));

@@ -63,6 +63,14 @@ impl Presence {
         Self::tame(expected)
     }
 
+    /// The probability to have traffic when a plan made now is used. `later` is the part of its use that falls into
+    /// the window after the next.
+    pub(crate) fn ahead(self, later: f64) -> f64 {
+        let next = self.expected();
+        let after = self.present(next).expected();
+        (1.0 - later) * next + later * after
+    }
+
     /// Cuts a probability to what a share can be divided by.
     pub(crate) fn tame(probability: f64) -> f64 {
         probability.clamp(LEAST, 1.0)
@@ -144,6 +152,23 @@ mod tests {
         }
         let expected = presence.expected();
         assert!((0.002..0.02).contains(&expected), "{expected}");
+    }
+
+    #[test]
+    fn one_that_stays_on_for_some_windows_is_expected_as_often_as_it_is_on_when_a_plan_is_used() {
+        let on = |window: u32| f64::from(u8::from(window % 50 < 5));
+        let later = crate::Tuning::DEFAULT.estimate.operation.later();
+        let mut presence = Presence::new(1.0, &Tuning::DEFAULT);
+        let (mut expected, mut comes) = (0.0, 0.0);
+        for window in 0..2000 {
+            presence = presence.after((on(window) == 0.0).then_some(1e-9), &Tuning::DEFAULT);
+            if window >= 1000 && on(window) == 0.0 {
+                expected += presence.ahead(later);
+                comes += (1.0 - later) * on(window + 1) + later * on(window + 2);
+            }
+        }
+        let ratio = expected / comes;
+        assert!((0.7..1.3).contains(&ratio), "{ratio}");
     }
 
     #[test]
