@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
 use crate::freeze::seconds;
-use crate::mode::{moved_on, tell_of_file};
+use crate::mode::{end, moved_on, tell_of_file};
 use crate::output::Output;
 use crate::words::{field, number, text};
 
@@ -65,14 +65,8 @@ enum What {
 pub async fn run(args: Args) -> Outcome {
     if let Some(What::End { output, connect }) = args.what {
         let client = connect.client()?;
-        let ended = client.change(Method::DELETE, EMERGENCY, &[], "*", &Value::Null);
-        let ended = ended.await?.ok_or_else(moved_on)?.body;
-        output.print(&ended, || {
-            weir_terminal::sayln!(
-                "The emergency is ended. The plan is served in full within seconds."
-            );
-        });
-        return Ok(ExitCode::SUCCESS);
+        let done = "The emergency is ended. The plan is served in full within seconds.";
+        return end(&client, EMERGENCY, &output, done).await;
     }
     let client = args.connect.client()?;
     let shown = match args.factor {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::connect::Connect;
 use crate::failure::{Failure, Outcome};
-use crate::mode::{moved_on, tell_of_file, tell_serving};
+use crate::mode::{end, moved_on, tell_of_file, tell_serving};
 use crate::output::Output;
 use crate::words::text;
 
@@ -64,12 +64,8 @@ enum What {
 pub async fn run(args: Args) -> Outcome {
     if let Some(What::End { output, connect }) = args.what {
         let client = connect.client()?;
-        let ended = client.change(Method::DELETE, FREEZE, &[], "*", &Value::Null);
-        let ended = ended.await?.ok_or_else(moved_on)?.body;
-        output.print(&ended, || {
-            weir_terminal::sayln!("The freeze is ended. The next plan is served in full.");
-        });
-        return Ok(ExitCode::SUCCESS);
+        let done = "The freeze is ended. The next plan is served in full.";
+        return end(&client, FREEZE, &output, done).await;
     }
     let client = args.connect.client()?;
     let asks = args.owner.is_some();

@@ -67,10 +67,26 @@ pub async fn run(args: Args) -> Outcome {
 /// Tells who changed a setting without a preview if a file has it, too. The change is made: who cannot be told of a
 /// file is not told that something failed.
 pub async fn tell_of_file(client: &Client, setting: &str) {
-    let running = client.get(CONFIGURATION, &[("origins", "true")]).await;
-    if let Ok(running) = running {
-        origin::tell_of_setting(&running["origins"], setting);
+    origin::tell_of_setting(in_file(client, setting).await);
+}
+
+/// Ends what a setting asks for, and tells if a file has it: the next time that it is applied, it comes back.
+pub async fn end(client: &Client, path: &[&str], output: &Output, done: &str) -> Outcome {
+    // Once it is ended, nothing says what it was.
+    let setting = path.last().copied().unwrap_or_default();
+    let in_file = in_file(client, setting).await;
+    let ended = client.change(Method::DELETE, path, &[], "*", &Value::Null);
+    let ended = ended.await?.ok_or_else(moved_on)?.body;
+    output.print(&ended, || weir_terminal::sayln!("{done}"));
+    if output.for_people() {
+        origin::tell_of_setting(in_file);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn in_file(client: &Client, setting: &str) -> Option<Value> {
+    let running = client.get(CONFIGURATION, &[("origins", "true")]).await;
+    origin::in_file(&running.ok()?["origins"], setting)
 }
 
 /// `If-Match: *` holds for every revision.

@@ -157,14 +157,20 @@ fn of_file(of: &Value) -> String {
     }
 }
 
-/// Tells somebody who changed a setting without a preview that a file has it, too.
-pub fn tell_of_setting(origins: &Value, setting: &str) {
-    let mut mark = origins[setting].as_object().cloned().unwrap_or_default();
-    if mark.get("overwrote").is_none_or(Value::is_null) {
-        return;
+/// What a file has of a setting; none if no file has it.
+pub fn in_file(origins: &Value, setting: &str) -> Option<Value> {
+    let mut mark = origins[setting].as_object().cloned()?;
+    let overwrote = mark.get("overwrote").is_some_and(|was| !was.is_null());
+    if !overwrote && mark.get("origin").and_then(Value::as_str) != Some("file") {
+        return None;
     }
     mark.insert("object".into(), setting.into());
-    let listed = [Value::Object(mark)];
+    Some(Value::Object(mark))
+}
+
+/// Tells somebody who changed a setting without a preview that a file has it, too.
+pub fn tell_of_setting(in_file: Option<Value>) {
+    let listed: Vec<Value> = in_file.into_iter().collect();
     let others = Others {
         overwrites: &listed,
         left_out: 0.0,

@@ -186,6 +186,25 @@ async fn a_file_stops_at_what_a_person_wrote_and_a_person_hears_of_the_file() {
     let taken = apply(&["--yes", "--take-over"]).await;
     assert_eq!(taken.status, 0, "{}", taken.err);
     assert_eq!(origins(&app).await["rules"]["quiet"]["origin"], "file");
+
+    // Who ends what a file asks for hears of the file, too.
+    let freeze = "freeze:\n  owner: ann\n  reason: release night\n  expires: never\n";
+    operator.file(
+        "weir.yaml",
+        &format!("{}{freeze}", exported.replace("60", "61")),
+    );
+    let applied = apply(&["--yes"]).await;
+    assert_eq!(applied.status, 0, "{}", applied.err);
+    let ended = operator.run(&["freeze", "end"]).await;
+    assert!(
+        ended.status == 0
+            && ended
+                .out
+                .contains("A file has this, too:\n  freeze: applied by local, "),
+        "{}{}",
+        ended.out,
+        ended.err
+    );
     app.stop().await;
 }
 
