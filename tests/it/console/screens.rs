@@ -1,10 +1,11 @@
 //! Services, a service and its operations, and changes: what they say, and their actions without JavaScript.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::world::{HOSTILE, Visitor, World};
 use crate::support::process::eventually;
-use std::time::Duration;
 
 /// Where the service with the hostile name is.
 const HOSTILE_PATH: &str = "/console/services/%3Cscript%3Ealert%281%29%3C%2Fscript%3E";
@@ -28,11 +29,12 @@ async fn services_are_sorted_searched_and_set_from_their_row() {
     assert_eq!(page.texts("th[aria-sort=descending]"), ["Missing/s ↓"]);
 
     // A floor, from the form that the row leads to.
-    let path = page
-        .one("a[aria-label=Floor, cap and group of checkout]")
-        .attribute("href")
-        .to_owned();
-    assert_eq!(path, "/console/services/checkout/settings");
+    let path = "/console/services/checkout/settings";
+    let set = page.one(&format!("a[href={path}]"));
+    assert_eq!(
+        set.attribute("aria-label"),
+        "Floor, cap and group of checkout"
+    );
     let form = visitor
         .page(&format!(
             "{path}?floor_traces_per_second=15&cap_traces_per_second=&group="
@@ -83,10 +85,7 @@ async fn an_operation_says_why_it_has_its_probability_and_is_boosted() {
         ["GET /", "POST /cart"]
     );
     assert!(service.texts("#counts tbody tr")[0].starts_with("reports"));
-    assert_eq!(
-        service.all("#polls table").len() + service.all("#polls p").len(),
-        1
-    );
+    assert!(!service.all("#polls table").is_empty() || !service.all("#polls p").is_empty());
     let path = "/console/services/checkout?operation=POST+%2Fcart";
     let page = visitor.page(path).await;
     let (_, explained) = world
