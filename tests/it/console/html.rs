@@ -120,7 +120,7 @@ impl Page {
         for element in &self.elements {
             let id = element.attribute("id");
             assert!(id.is_empty() || ids.insert(id), "{id} is there twice");
-            for (name, _) in &element.attributes {
+            for name in element.attributes.keys() {
                 assert!(name != "style" && !name.starts_with("on"), "{element:?}");
             }
             if element.tag == "script" {
