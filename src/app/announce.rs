@@ -19,11 +19,11 @@ impl Parts {
             None => "off".to_owned(),
         };
         tracing::info!(
-            sdk = url(sdk.address(), encrypted(ListenerName::Sdk)),
-            grpc = optional(grpc, ListenerName::Grpc),
-            xray = optional(xray, ListenerName::Xray),
-            admin = url(admin.address(), encrypted(ListenerName::Admin)),
-            observe = optional(observe, ListenerName::Observe),
+            sdk = %url(sdk.address(), encrypted(ListenerName::Sdk)),
+            grpc = %optional(grpc, ListenerName::Grpc),
+            xray = %optional(xray, ListenerName::Xray),
+            admin = %url(admin.address(), encrypted(ListenerName::Admin)),
+            observe = %optional(observe, ListenerName::Observe),
             admin_access = self.admin_access(),
             tls = self.encrypted.names(),
             database = self.settings.database.place().describe(),
