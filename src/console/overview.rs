@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::call::{Asker, Call};
 use super::changes::Audit;
 use super::form::Fields;
-use super::history::{History, Range};
+use super::history::{History, Kept, Range};
 use super::page::format::{a_month, number, percent};
 use super::page::plots::{bar, sparkline};
 use super::page::trouble::Trouble;
@@ -57,7 +57,23 @@ pub struct Plan {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Window {
+    start: DateTime<Utc>,
     end: DateTime<Utc>,
+}
+
+impl Plan {
+    /// What was kept in its window, before history has it.
+    fn kept(&self) -> Kept {
+        let seconds = (self.window.end - self.window.start).num_milliseconds() as f64 / 1000.0;
+        let seconds = seconds.max(0.001);
+        Kept {
+            kept: self.observed_sampled_traces_per_second,
+            // At most: of n requests with the probability p, n·p·(1-p) is the variance.
+            chance: 2.0 * (self.due_sampled_traces_per_second / seconds).sqrt(),
+            budget: Some(self.budget_traces_per_second),
+            seconds,
+        }
+    }
 }
 
 /// A service of the list.
@@ -166,9 +182,10 @@ impl Overview {
         };
         let lately = self.lately.as_ref().ok();
         let kept = lately.and_then(|of| of.lately(LATELY_SECONDS, plan.window.end));
+        let kept = kept.unwrap_or_else(|| plan.kept());
         let verdict = Verdict::of(plan, kept);
         let budget = plan.budget_traces_per_second;
-        let now = kept.map_or(plan.observed_sampled_traces_per_second, |kept| kept.kept);
+        let now = kept.kept;
         html! {
             section.card.head aria-labelledby="verdict" {
                 p.large { strong { (number(now)) } " of " (number(budget)) " traces/s" }

@@ -23,15 +23,11 @@ pub struct Verdict {
 
 impl Verdict {
     /// The verdict on what was kept lately.
-    pub fn of(plan: &Plan, kept: Option<Kept>) -> Self {
-        let Some(kept) = kept.filter(|_| plan.offered_per_second > 0.0) else {
-            return Self::new(
-                "quiet",
-                "○",
-                "Nothing is counted",
-                "no agent has reported a request lately",
-            );
-        };
+    pub fn of(plan: &Plan, kept: Kept) -> Self {
+        if plan.offered_per_second <= 0.0 {
+            let why = "no agent has reported a request lately";
+            return Self::new("quiet", "○", "Nothing is counted", why);
+        }
         let lately = length(kept.seconds);
         let budget = kept.budget.unwrap_or(plan.budget_traces_per_second);
         let mut chance = format!("last {lately}; ±{} is chance", number(kept.chance));
@@ -113,7 +109,7 @@ mod tests {
 
     fn plan(level: Option<f64>, serving: &str) -> Plan {
         let plan = json!({
-            "window": {"end": "2026-11-20T10:00:00Z"}, "serving": serving, "stale": false, "age_seconds": 3.0,
+            "window": {"start": "2026-11-20T09:59:00Z", "end": "2026-11-20T10:00:00Z"}, "serving": serving, "stale": false, "age_seconds": 3.0,
             "budget_traces_per_second": 100.0, "offered_per_second": 1000.0,
             "observed_sampled_traces_per_second": 99.0, "due_sampled_traces_per_second": 100.0,
             "level_traces_per_second": level, "missing_traces_per_second": 0.0, "completeness": 1.0,
@@ -131,7 +127,7 @@ mod tests {
                 budget: Some(100.0),
                 seconds: 60.0,
             };
-            Verdict::of(&plan(level, serving), Some(kept)).word
+            Verdict::of(&plan(level, serving), kept).word
         };
         let level = Some(4.0);
         assert_eq!(word(96.0, level, "plan"), "On budget");
@@ -140,8 +136,10 @@ mod tests {
         assert_eq!(word(60.0, level, "plan"), "40 % under budget");
         assert_eq!(word(60.0, None, "plan"), "Everything is kept");
         assert_eq!(word(150.0, level, "observe"), "Weir only observes");
+        let mut silent = plan(level, "plan");
+        silent.offered_per_second = 0.0;
         assert_eq!(
-            Verdict::of(&plan(level, "plan"), None).word,
+            Verdict::of(&silent, silent.kept()).word,
             "Nothing is counted"
         );
     }

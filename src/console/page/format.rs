@@ -78,9 +78,9 @@ pub fn length(seconds: f64) -> String {
     let seconds = seconds.max(0.0);
     match seconds {
         s if s < 10.0 => format!("{} s", number((s * 10.0).round() / 10.0)),
-        s if s < 120.0 => format!("{} s", s.round()),
-        s if s < 7_200.0 => format!("{} min", (s / 60.0).round()),
-        s if s < 172_800.0 => format!("{} h", (s / 3_600.0).round()),
+        s if s.round() < 120.0 => format!("{} s", s.round()),
+        s if (s / 60.0).round() < 120.0 => format!("{} min", (s / 60.0).round()),
+        s if (s / 3_600.0).round() < 48.0 => format!("{} h", (s / 3_600.0).round()),
         s => format!("{} days", (s / 86_400.0).round()),
     }
 }
@@ -152,6 +152,7 @@ mod tests {
             (3.26, "3.3 s"),
             (75.2, "75 s"),
             (130.0, "2 min"),
+            (7_199.9, "2 h"),
             (7_300.0, "2 h"),
             (200_000.0, "2 days"),
         ] {

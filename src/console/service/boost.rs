@@ -58,6 +58,8 @@ pub async fn save(
     let boost = call(&asker, &service, &fields, fields.text("reason"));
     let begun = match boost {
         Ok(boost) => {
+            let force = fields.get("force").map(|_| "true");
+            let boost = boost.query_if("force", force);
             asker
                 .ask::<Value>(boost.if_match(fields.text("seen")))
                 .await
@@ -103,11 +105,7 @@ fn call(asker: &Asker, service: &str, fields: &Fields, reason: &str) -> Result<C
     if let Some(extra) = fields.number("extra_traces_per_second")? {
         boost["extra_traces_per_second"] = extra.into();
     }
-    let call = Call::new("POST", "/v1/boosts").body(boost);
-    Ok(match fields.get("force") {
-        Some(_) => call.query("force", "true"),
-        None => call,
-    })
+    Ok(Call::new("POST", "/v1/boosts").body(boost))
 }
 
 async fn preview(asker: &Asker, service: &str, fields: &Fields) -> Result<Option<Markup>, Trouble> {
@@ -115,7 +113,9 @@ async fn preview(asker: &Asker, service: &str, fields: &Fields) -> Result<Option
         return Ok(None);
     }
     let reason = fields.get("reason").unwrap_or("a preview");
-    let boost = call(asker, service, fields, reason)?.query("dry_run", "true");
+    // What it takes from others is shown, however much that is; only saving needs to be told.
+    let boost = call(asker, service, fields, reason)?.query("force", "true");
+    let boost = boost.query("dry_run", "true");
     let boosted: Boosted = asker.ask(boost).await?;
     Ok(boosted.effect.map(|effect| effect.shown()))
 }
