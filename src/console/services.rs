@@ -235,7 +235,7 @@ impl Service {
                 }
                 td { @if let Some(line) = line { (line) } @else { "–" } }
                 td { a href=(settings) hx-get=(settings) hx-target="#panel" hx-select="#settings"
-                    aria-label=(format!("Floor, cap and group of {}", self.service)) { "set…" } }
+                    aria-label=(format!("set… floor, cap and group of {}", self.service)) { "set…" } }
             }
         }
     }

@@ -29,9 +29,9 @@ export const screens = [
       await page.fill('#search', 'check');
       await page.keyboard.press('Enter');
       await until(page, 'caption:has-text("1 services with")');
-      await page.click('[aria-label="Floor, cap and group of checkout"]');
+      await page.click('[aria-label="set… floor, cap and group of checkout"]');
       await until(page, '#panel form.change');
-      await typed(page, '#in-floor_traces_per_second', String(2 + turn), 'Services that move most');
+      await typed(page, '#in-floor_traces_per_second', String(2 + turn), 'with the traffic of this plan');
       await page.click('button.main');
       await until(page, '.saved');
     },

@@ -12,8 +12,9 @@ use reqwest::Method;
 use weir::console::ROUTES;
 
 use self::html::Page;
-use self::world::{BUDGET, HOSTILE, Visitor, World};
+use self::world::{BUDGET, DEADLINE, HOSTILE, Visitor, World};
 use crate::contract::document::Document;
+use crate::support::process::eventually;
 
 #[test]
 fn pages_are_no_api() {
@@ -55,6 +56,11 @@ async fn the_overview_says_whether_the_fleet_is_on_budget() {
     assert_eq!(page.texts("nav a[aria-current=page]"), ["Overview"]);
     assert!(page.text("#plan").starts_with("plan "));
     // The chart is there without JavaScript, with its figures as a table.
+    let page = eventually(DEADLINE, "history has a window", async || {
+        let page = world.page("/").await;
+        (!page.all("#kept-chart").is_empty()).then_some(page)
+    })
+    .await;
     let drawn = page.one("#kept-chart svg");
     assert_eq!(drawn.attribute("role"), "img");
     assert!(!page.texts("#kept-chart tbody tr").is_empty());

@@ -105,7 +105,7 @@ impl Entry {
                 (self.by) " · " (ago(self.at, now))
                 @if let Some(reason) = &self.reason { " · “" (reason) "”" }
                 @if let Some(before) = self.revision_before {
-                    " · " a href=(back(before)) aria-label=(format!("Roll change {} back", self.id)) { "roll back" }
+                    " · " a href=(back(before)) aria-label=(format!("roll back change {}", self.id)) { "roll back" }
                 }
             }
         }

@@ -33,7 +33,7 @@ async fn services_are_sorted_searched_and_set_from_their_row() {
     let set = page.one(&format!("a[href={path}]"));
     assert_eq!(
         set.attribute("aria-label"),
-        "Floor, cap and group of checkout"
+        "set… floor, cap and group of checkout"
     );
     let form = visitor
         .page(&format!(

@@ -12,7 +12,7 @@ use super::Page;
 use crate::support::app::{Agent, TestApp};
 use crate::support::process::eventually;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The budget of the fleet.
 pub const BUDGET: f64 = 20.0;
