@@ -5,18 +5,20 @@
 //! and an impossible count is ignored. Each of these is recorded with its place and reason
 //! ([`Amendments`]). Only a report with a wrong head is refused.
 
+mod names;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use self::names::ReportedName;
+use self::names::{check_classed, check_operation, text};
 use super::amendments::{Amendments, Field};
 use super::head::{self, Head, ReportError, ReportLimits};
 use crate::access::Caller;
-use crate::allocation::{
-    AgentName, Basis, Class, NameError, OVERFLOW_NAME, OperationName, ServiceName, Window,
-};
+use crate::allocation::{AgentName, Basis, Class, OVERFLOW_NAME, ServiceName, Window};
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{ClampReason, FoldReason, IgnoreReason};
 
@@ -40,36 +42,6 @@ pub enum ReportedClass {
     Known(Class),
     /// Anything else.
     Other,
-}
-
-/// A name as a protocol read it.
-#[derive(Debug, Clone)]
-pub enum ReportedName<'a> {
-    /// Text.
-    Text(Cow<'a, str>),
-    /// Bytes that need not be UTF-8.
-    Bytes(Cow<'a, [u8]>),
-}
-
-impl ReportedName<'_> {
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-}
-
-impl<'a> From<Cow<'a, str>> for ReportedName<'a> {
-    fn from(text: Cow<'a, str>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl<'a> From<Cow<'a, [u8]>> for ReportedName<'a> {
-    fn from(bytes: Cow<'a, [u8]>) -> Self {
-        Self::Bytes(bytes)
-    }
 }
 
 /// A report with valid names and numbers only, and what was changed to make it valid.
@@ -479,50 +451,4 @@ impl OperationEntry<'_> {
         sum.add(more);
         (self.offered, self.sampled) = (sum.offered, sum.sampled);
     }
-}
-
-/// Checks an operation's name, which must not look like an entry of a class.
-fn check_operation(text: &str) -> Result<(), NameError> {
-    OperationName::check(text)?;
-    match Class::is_reserved(text) {
-        true => Err(NameError::ControlCharacter),
-        false => Ok(()),
-    }
-}
-
-/// The same for one that gets a class.
-fn check_classed(text: &str) -> Result<(), NameError> {
-    let longest = OperationName::LONGEST - Class::BYTES;
-    if text.len() > longest {
-        return Err(NameError::TooLong(longest));
-    }
-    check_operation(text)
-}
-
-/// A valid name, or why it is not valid.
-fn text(
-    name: ReportedName<'_>,
-    check: fn(&str) -> Result<(), NameError>,
-) -> Result<Cow<'_, str>, (FoldReason, ReportedName<'_>)> {
-    let text = match name {
-        ReportedName::Text(text) => text,
-        ReportedName::Bytes(Cow::Borrowed(bytes)) => match std::str::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => return Err((FoldReason::NotUnicode, name)),
-        },
-        ReportedName::Bytes(Cow::Owned(bytes)) => match String::from_utf8(bytes) {
-            Ok(text) => Cow::Owned(text),
-            Err(error) => {
-                let bytes = Cow::Owned(error.into_bytes());
-                return Err((FoldReason::NotUnicode, ReportedName::Bytes(bytes)));
-            }
-        },
-    };
-    let reason = match check(&text) {
-        Ok(()) => return Ok(text),
-        Err(NameError::Empty) => FoldReason::Empty,
-        Err(NameError::TooLong(_)) => FoldReason::TooLong,
-        Err(NameError::ControlCharacter) => FoldReason::ControlCharacter,
-    };
-    Err((reason, ReportedName::Text(text)))
 }
