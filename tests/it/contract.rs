@@ -100,6 +100,7 @@ fn every_parameter_is_documented_and_every_documented_parameter_is_taken() {
     // There is no list of the headers that handlers read; the tests below show what each does.
     let expected = [
         ("GET /strategies.json", "If-None-Match"),
+        ("GET /v1/edges/plan", "If-None-Match"),
         ("DELETE /v1/emergency", "If-Match"),
         ("DELETE /v1/freeze", "If-Match"),
         ("DELETE /v1/rules/{id}", "If-Match"),

@@ -51,7 +51,7 @@ async fn a_rule_is_added_after_a_preview_and_turned_off() {
         "cap_traces_per_second 1",
         "1 of 1 service",
         "ann",
-        "in 120 min",
+        "in 2 h",
     ] {
         assert!(row.contains(part), "{part}: {row}");
     }
