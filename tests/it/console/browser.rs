@@ -1,4 +1,5 @@
-//! The console in a browser: every screen's main action, at two widths, in light and dark, with axe.
+//! The console in a browser: every screen's main action, at two widths, in light and dark, with axe. The test has each
+//! width and each light once, `make console` all four pairs.
 
 use std::path::Path;
 use std::process::Command;
