@@ -369,6 +369,7 @@ impl Parts {
             encrypted: self.admin_is_encrypted(),
             metrics: Arc::clone(&self.shared.metrics),
             costs: Arc::clone(&self.shared.costs),
+            patience: Arc::default(),
             documents: Admin::document_room(),
         }
     }

@@ -22,9 +22,6 @@ use crate::view::final_names::{
 /// How far back final names are summed: processes export once a minute, at any second of it.
 const SPAN: Duration = Duration::from_secs(300);
 
-/// How long an answer waits for the database. Then it says that final names are not known.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
-
 /// If an operation was not reported for this many windows, its setting is taken to have no effect.
 const SILENT_WINDOWS: u32 = 60;
 
@@ -57,10 +54,7 @@ impl Known {
 
 /// The final names of services; none if the database does not answer in time.
 pub(super) async fn known(admin: &Admin, services: Vec<String>) -> Option<Known> {
-    tokio::time::timeout(TIME_LIMIT, read(admin, services))
-        .await
-        .ok()
-        .flatten()
+    admin.patience.wait(read(admin, services)).await.flatten()
 }
 
 async fn read(admin: &Admin, services: Vec<String>) -> Option<Known> {
@@ -134,8 +128,8 @@ impl<'s> Named<'s> {
             .map(|(name, of)| (name, served(snapshot, of)))
             .collect();
         named.otherwise = Served::default(snapshot.served_default(held.id));
-        let configured = tokio::time::timeout(TIME_LIMIT, configuration::current(admin)).await;
-        if let Ok(Ok((configuration, _))) = configured
+        let configured = admin.patience.wait(configuration::current(admin)).await;
+        if let Some(Ok((configuration, _))) = configured
             && let Some(settings) = configuration.services.get(service)
         {
             let set = unheard(admin, service, settings).into_iter();

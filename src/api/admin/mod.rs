@@ -19,6 +19,7 @@ mod lower_bound;
 mod me;
 mod operations;
 mod origins;
+mod patience;
 mod plans;
 mod pollers;
 mod preview;
@@ -39,6 +40,7 @@ use actix_web::web::to;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use self::patience::Patience;
 use crate::access::{Need, Tokens};
 use crate::allocation::Plan;
 use crate::clock::Clock;
@@ -97,6 +99,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What a trace costs, as sources tell it.
     pub costs: Arc<CostMeter>,
+    /// How long answers wait for what the database tells beside the rest.
+    pub patience: Arc<Patience>,
     /// The room for whole configurations that arrive: [`Admin::document_room`].
     pub documents: BodyRoom,
 }

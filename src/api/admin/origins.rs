@@ -2,7 +2,6 @@
 //! overwrites what somebody else wrote.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use actix_web::web::block;
 use chrono::SubsecRound;
@@ -22,9 +21,6 @@ const NAMED: usize = 5;
 
 /// The most objects of others that are listed.
 const OVERWRITES: usize = 100;
-
-/// How long an answer that only shows them waits for the database.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// Who wrote the objects of a revision, and the document that says so.
 #[derive(Default)]
@@ -54,8 +50,7 @@ pub(super) async fn of(admin: &Admin, revision: u64) -> Result<HeldOrigins, Stor
 /// database does not answer in time.
 pub(super) async fn newest(admin: &Admin) -> Option<Origins> {
     let read = of(admin, i64::MAX.unsigned_abs());
-    let read = tokio::time::timeout(TIME_LIMIT, read).await;
-    Some(read.ok()?.ok()?.known)
+    Some(admin.patience.wait(read).await?.ok()?.known)
 }
 
 /// Writes that a file takes over objects as they are. False if somebody else wrote meanwhile.

@@ -25,9 +25,6 @@ const SPAN: Duration = Duration::from_secs(300);
 /// Windows that are summed at least.
 const WINDOWS_LEAST: i64 = 3;
 
-/// How long the answer about one service waits for the database. Then it says that its pollers are not known.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
-
 /// One family of clients that polled for a service.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct ClientDocument {
@@ -120,8 +117,7 @@ impl Polled {
 
     /// The clients of one service; none if the database does not answer in time.
     pub(super) async fn of_service(admin: &Admin, service: &str) -> Option<Vec<ClientDocument>> {
-        let read = tokio::time::timeout(TIME_LIMIT, Self::read(admin)).await;
-        let mut polled = read.ok()?.ok()?;
+        let mut polled = admin.patience.wait(Self::read(admin)).await?.ok()?;
         Some(polled.services.remove(service).unwrap_or_default())
     }
 }

@@ -17,9 +17,6 @@ use crate::telemetry::seldom::log_seldom;
 /// How far back refused reports are summed.
 const SPAN: Duration = Duration::from_secs(3600);
 
-/// How long an answer waits for the database. Then it says that nothing is known of refused reports.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
-
 /// The agents that are listed of which no plan knows anything.
 const LISTED: usize = 100;
 
@@ -57,10 +54,7 @@ impl Refused {
             let rows = rows.await.ok()?;
             block(move || Self::of(&rows)).await.ok()
         };
-        tokio::time::timeout(TIME_LIMIT, reading)
-            .await
-            .ok()
-            .flatten()
+        admin.patience.wait(reading).await.flatten()
     }
 
     fn of(rows: &[StoredObservations]) -> Self {

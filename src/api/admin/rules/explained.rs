@@ -1,7 +1,6 @@
 //! Which rules an operation has in the served plan, and which of them decided its probability.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::web::block;
 use serde::Serialize;
@@ -14,9 +13,6 @@ use crate::configuration::{
 use crate::names::Names;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
-
-/// How long an answer waits for the database. Then it says that rules are not known.
-const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// Two numbers this close are the same: a plan stores them in single precision.
 const ROUNDING: f64 = 1e-5;
@@ -59,8 +55,7 @@ impl PlannedRules {
             let revision = admin.store.configuration_revision(number).await?;
             Ok::<_, StoreError>((revision, origins::of(admin, number).await?.known))
         };
-        let read = tokio::time::timeout(TIME_LIMIT, read).await.ok()?;
-        let (revision, origins) = read.ok()?;
+        let (revision, origins) = admin.patience.wait(read).await?.ok()?;
         let revision = revision?;
         let at = plan.window.end;
         let admin = admin.clone();

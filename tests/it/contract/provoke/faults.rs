@@ -84,6 +84,19 @@ pub async fn while_stopping(given: &mut Given) {
     given.note("GET", "/readyz", 503, &answer);
     given.get(&app, "/readyz", "", 503).await;
     given.get(&app, "/livez", "", 200).await;
+    too_many_edges(given, &app).await;
+}
+
+/// More edges ask than a replica remembers.
+async fn too_many_edges(given: &mut Given, app: &TestApp) {
+    for edge in 0..1024 {
+        let url = format!("{}/v1/edges/plan?edge=edge-{edge}", app.sdk);
+        let answer = app.client.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    given
+        .get(app, "/v1/edges/plan", "?edge=one-more", 503)
+        .await;
 }
 
 /// Columns were renamed: an error that a retry does not solve.
