@@ -14,7 +14,7 @@ setup: ## Installs what the tests need and is not there: PostgreSQL, libfaketime
 	@scripts/setup
 
 # Tests wait more than they compute: for plans, time-outs, other processes.
-test: export RUST_TEST_THREADS ?= $(shell expr $$(nproc) '*' 3 / 2)
+test: export RUST_TEST_THREADS ?= $(shell expr $$(nproc) "*" 5 / 2)
 test: setup ## Runs every test, after installing what is missing
 	$(CARGO) test --locked
 
