@@ -1,4 +1,4 @@
-//! What have we asked for? Each rule with what it matches now, what it costs, whose it is, until when, and whether it is on.
+//! What have we asked for? Each rule with what it matches now, what it costs, its owner, its end, and whether it is on.
 
 pub mod add;
 pub mod one;

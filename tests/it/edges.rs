@@ -191,7 +191,7 @@ async fn classes_are_told_apart_where_edges_decide_and_added_up_elsewhere() {
     assert!(web.contains(&("GET /".to_owned(), None)), "{web:?}");
     assert!(web.iter().all(|(_, class)| class.is_none()), "{web:?}");
 
-    // Nobody can report an operation that looks like a class of another one; what is no class is one of the others.
+    // Nobody can report an operation that looks like a class of another one; an unknown class counts as the rest.
     let forged = [
         ("GET /\u{FDD0}error", Value::Null, 7),
         ("GET /", json!(["x"]), 7),

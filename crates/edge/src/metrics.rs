@@ -39,7 +39,7 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Handshakes of TLS, by outcome.
     pub tls_handshakes: IntCounterVec,
-    /// How often the files of TLS were read anew, by outcome.
+    /// How often the files of TLS were read again, by outcome.
     pub tls_reloads: IntCounterVec,
     /// When the certificate ends.
     pub tls_not_after: IntGauge,

@@ -74,7 +74,7 @@ impl Run<'_> {
     }
 }
 
-/// A number rounded to so many decimal places.
+/// A number with a fixed count of decimal places.
 fn places(value: f64, places: i32) -> f64 {
     let scale = 10_f64.powi(places);
     (value * scale).round() / scale

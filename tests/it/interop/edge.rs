@@ -21,7 +21,7 @@ const CHAIN: [Kind; 4] = [Kind::JavaScript, Kind::JavaAgent, Kind::Go, Kind::Fla
 
 const REQUESTS: u64 = 120;
 
-/// Half of what is no error and not slow.
+/// Half of the rest: neither errors nor slow.
 const PLAN: &str = r#"{"plan": 1, "default": {"governed": "tail", "slow_ms": 60000,
     "probabilities": {"error": 1, "slow": 1, "tagged": 1, "rest": 0.5}}}"#;
 
