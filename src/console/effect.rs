@@ -95,7 +95,7 @@ impl Effect {
         let most = pairs.fold(0.0, |most, of| f64::max(most, of.before.max(of.after)));
         html! {
             @if !self.services.is_empty() {
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Services that move most" { table {
                     caption { "Services that move most" }
                     thead { tr {
                         th scope="col" { "Service" }
@@ -122,7 +122,7 @@ impl Effect {
     fn operations(&self) -> Markup {
         html! {
             @if !self.operations.is_empty() {
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Operations that move most" { table {
                     caption { "Operations that move most; " (self.operations_changed) " probabilities change by more than 1 %" }
                     thead { tr {
                         th scope="col" { "Operation" }

@@ -14,10 +14,10 @@
 //!    `asker.ask::<Read>(Call::get("/v1/…").query(…)).await`, where `Read` is a private struct that derives
 //!    `Deserialize` and has the fields of the answer that the screen reads. If one part fails, the page shows
 //!    [`Trouble::sentence`](page::trouble::Trouble::sentence) there, and the others stay.
-//! 2. Its markup, with maud: [`page::card`] for parts, `div.scroll` around tables, which have a caption, `th scope` and
-//!    `td.figure` for figures; [`page::format`] for figures, [`page::plots`] and [`history::History::chart`] for
-//!    drawings. What each plan changes stands inside `div id="live"`, forms outside of it. No `style` attribute: the
-//!    policy forbids it. Lists are bounded, with a link to the next page.
+//! 2. Its markup, with maud: [`page::card`] for parts, `div.scroll` with `tabindex`, `role` and a label around tables,
+//!    which have a caption, `th scope` and `td.figure` for figures; [`page::format`] for figures, [`page::plots`] and
+//!    [`history::History::chart`] for drawings. What each plan changes stands inside `div id="live"`, forms outside of
+//!    it. No `style` attribute: the policy forbids it. Lists are bounded, with a link to the next page.
 //! 3. `Frame::of(&asker, SCREEN, "Title").ok(markup)` at the end, after all calls.
 //! 4. Its `pub const SCREEN: Screen` in [`SCREENS`], in the order of the navigation, and its routes in [`ROUTES`]: GET
 //!    for viewers, POST for operators, each `.refusing(sign_in::refuse).ignoring_others()`.

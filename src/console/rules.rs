@@ -232,7 +232,7 @@ impl Consequence {
     fn givers(&self) -> Markup {
         html! {
             @if !self.taken_from.is_empty() {
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Those that give most" { table {
                     caption { "Those that give most" }
                     thead { tr {
                         th scope="col" { "Operation" }

@@ -203,7 +203,7 @@ impl Service {
             @if clients.is_empty() {
                 p.warn { "Nobody polls for it: nothing applies what is decided here." }
             } @else {
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Which SDKs poll" { table {
                     caption.unseen { "Which SDKs poll for " (self.service) }
                     thead { tr {
                         th scope="col" { "SDK" }
@@ -232,7 +232,7 @@ fn sources(all: &[Source]) -> Markup {
         @if all.is_empty() {
             p.quiet { "Nothing has counted it lately." }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="What counts its requests" { table {
                 caption.unseen { "What counts its requests, the best first" }
                 thead { tr {
                     th scope="col" { "Source" }

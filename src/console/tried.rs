@@ -189,7 +189,7 @@ fn table(history: &History, held: f64, amount: f64) -> Markup {
     let most = tried.iter().map(|(_, of)| of.worst).fold(0.0, f64::max);
     html! {
         @if tried.is_empty() { p.quiet { "Nothing was counted in this time." } } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Budgets" { table {
                 caption { "Each step of " (super::page::format::length(history.step_seconds)) " misses another budget by the part by which it missed its own" }
                 thead { tr {
                     th scope="col" { "Budget" }

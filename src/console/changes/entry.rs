@@ -197,7 +197,7 @@ impl Entry {
             ("Coverage", seen.coverage),
         ];
         html! {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Three windows before and after" { table {
                 caption.unseen { "Three windows before and after" }
                 thead { tr {
                     th scope="col" { "" span.unseen { "Figure" } }

@@ -33,7 +33,7 @@ fn part<T>(id: &str, title: &str, of: &Result<T, Trouble>, shown: impl Fn(&T) ->
 fn polls(of: &Pollers, now: DateTime<Utc>) -> Markup {
     html! {
         @if of.services.is_empty() { p.good { "✓ Whoever polls is counted." } } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Services that poll and are not counted" { table {
                 caption { "Their traces are not within the budget: let them send their metrics" }
                 thead { tr {
                     th scope="col" { "Service" }
@@ -65,7 +65,7 @@ fn fix(client: &str) -> String {
 fn counts(of: &Pollers) -> Markup {
     html! {
         @if of.services.is_empty() { p.good { "✓ Whoever is counted polls." } } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Services that are counted and do not poll" { table {
                 caption { "They sample as their SDK was told, whatever the plan says: point them at Weir" }
                 thead { tr {
                     th scope="col" { "Service" }
@@ -90,7 +90,7 @@ fn more(of: &Pollers) -> Markup {
 fn deaf(services: &[Served]) -> Markup {
     html! {
         @if services.is_empty() { p.good { "✓ None is known: SDKs apply what they are served." } } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Services that sample everything" { table {
                 caption { "They sample everything, although they are served less" }
                 thead { tr {
                     th scope="col" { "Service" }
@@ -152,7 +152,7 @@ fn agents(of: &Agents, fields: &Fields) -> Markup {
 
 fn replicas(of: &Replicas, now: DateTime<Utc>) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="group" aria-label="Replicas" { table {
             caption { "Those that were there within the last hour" }
             thead { tr {
                 th scope="col" { "Host" }

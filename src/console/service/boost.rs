@@ -189,7 +189,7 @@ impl Consequence {
                         some => format!("{some} operations keep less than half of their share") }))
             }
             @if !self.taken_from.is_empty() {
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Those that give most" { table {
                     caption { "Those that give most" }
                     thead { tr {
                         th scope="col" { "Operation" }
