@@ -114,9 +114,9 @@ async fn pages_follow_each_other_over_windows_of_any_format() {
 const LARGE: u32 = 100_000;
 const WINDOWS: i64 = 140;
 
-/// The memory that an answer may add to the process's peak, in KiB. All rows together are over 80
-/// MiB.
-const ADDED_MAX_KIB: u64 = 20 * 1024;
+/// The memory that an answer may add to the process's peak, in KiB: 20 MiB, and 12 MiB for a few windows of the job that sums
+/// history, if it runs again meanwhile, as it does every 20 s. All rows together are over 80 MiB.
+const ADDED_MAX_KIB: u64 = 32 * 1024;
 
 /// A window of a large fleet. Its numbers compress as badly as real ones.
 fn large(format: WriteFormat) -> Vec<u8> {
