@@ -259,6 +259,7 @@ impl DemoArgs {
             "A Weir runs for this, and you can look at it meanwhile{until}:"
         ));
         for (what, address) in [
+            ("its console", format!("{admin}/")),
             ("its API", format!("{admin}/docs")),
             ("its metrics", format!("{admin}/metrics")),
             (
