@@ -18,9 +18,13 @@ use crate::telemetry::metrics::{StoreCall, StoreFailure};
 pub(super) use polls::PollsRead;
 pub(super) use sums::WindowSums;
 
-/// Windows that are read at the same time. A slow database takes its time for each, and there may be many
-/// while agents are late. Each takes a connection, and reports and the lease need some, too.
-const WINDOWS_AT_ONCE: usize = 2;
+/// In how many questions windows are read, if they follow each other. There may be many windows while
+/// agents or the database are late.
+const QUESTIONS: usize = 4;
+
+/// Questions that are asked at the same time. Each takes a connection, and reports and the lease need
+/// some, too.
+const QUESTIONS_AT_ONCE: usize = 2;
 
 /// Deltas that may wait to be summed. Each is the part of a group of reports in a bucket.
 const DELTAS_AHEAD: usize = 16;
@@ -85,30 +89,34 @@ pub(super) struct WindowRead {
 }
 
 impl WindowRead {
-    /// Reads windows, a few at a time.
+    /// Reads windows, oldest first: in few questions, however many windows there are, because each
+    /// question to a slow database takes its time, and a plan that waits has more windows to read.
     pub(super) async fn read_all(
         shared: &JobContext,
         windows: &[Window],
     ) -> Result<Vec<Self>, StoreError> {
+        let together = windows.len().div_ceil(QUESTIONS).max(1);
+        let questions = windows.chunk_by(|one, next| one.end == next.start);
+        let questions: Vec<_> = questions.flat_map(|run| run.chunks(together)).collect();
         let mut read = Vec::with_capacity(windows.len());
-        for some in windows.chunks(WINDOWS_AT_ONCE) {
-            let mut reading = Vec::with_capacity(some.len());
-            for window in some {
-                reading.push(Self::read(shared, *window));
-            }
-            read.extend(try_join_all(reading).await?);
+        for some in questions.chunks(QUESTIONS_AT_ONCE) {
+            let reading = some.iter().map(|windows| Self::read(shared, windows));
+            read.extend(try_join_all(reading).await?.into_iter().flatten());
         }
         Ok(read)
     }
 
-    /// Reads and sums the deltas of a window. Each is summed as it arrives, on another thread than
-    /// the tasks that keep the lease. So memory grows with the operations of the fleet, not with
-    /// the number of its reports.
+    /// Reads and sums the deltas of windows that follow each other. Each is summed as it arrives, on
+    /// another thread than the tasks that keep the lease. So memory grows with the operations of the
+    /// fleet, not with the number of its reports.
     ///
     /// # Errors
     /// The store's. A delta that cannot be read is counted and skipped.
-    pub(super) async fn read(shared: &JobContext, window: Window) -> Result<Self, StoreError> {
-        Self::read_starts(shared, window, window.start..window.end).await
+    async fn read(shared: &JobContext, windows: &[Window]) -> Result<Vec<Self>, StoreError> {
+        let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
+            return Ok(Vec::new());
+        };
+        Self::read_starts(shared, windows, first.start..last.end).await
     }
 
     /// The same for a window that is one bucket. Buckets that begin inside it are skipped: after a
@@ -121,33 +129,45 @@ impl WindowRead {
         window: Window,
     ) -> Result<Self, StoreError> {
         let starts = window.start..Timestamp(window.start.0 + 1);
-        Self::read_starts(shared, window, starts).await
+        let read = Self::read_starts(shared, &[window], starts).await?;
+        Ok(read.into_iter().next().unwrap_or_else(|| Self::new(window)))
     }
 
     async fn read_starts(
         shared: &JobContext,
-        window: Window,
+        windows: &[Window],
         starts: Range<Timestamp>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Vec<Self>, StoreError> {
         let (rows, mut read) = mpsc::channel(DELTAS_AHEAD);
         let reading = shared.store.stream_deltas(starts, rows);
+        let mut counted: Vec<Self> = windows.iter().copied().map(Self::new).collect();
         let summing = blocking(move || {
-            let mut counted = Self {
-                sums: WindowSums::new(window),
-                names: Incarnation::EMPTY,
-                deltas: 0,
-                unread: None,
-            };
             while let Some(delta) = read.blocking_recv() {
-                counted.add(delta.counts());
+                let start = delta.bucket.start;
+                let after = counted.partition_point(|one| one.sums.window.start <= start);
+                if let Some(window) = counted[..after].last_mut() {
+                    window.add(delta.counts());
+                }
             }
-            counted.sums.sum();
+            counted.iter_mut().for_each(|window| window.sums.sum());
             counted
         });
-        let (read, mut counted) = tokio::join!(reading, summing);
-        counted.names = read?;
-        counted.tell(shared);
+        let (names, mut counted) = tokio::join!(reading, summing);
+        let names = names?;
+        for window in &mut counted {
+            window.names = names;
+            window.tell(shared);
+        }
         Ok(counted)
+    }
+
+    fn new(window: Window) -> Self {
+        Self {
+            sums: WindowSums::new(window),
+            names: Incarnation::EMPTY,
+            deltas: 0,
+            unread: None,
+        }
     }
 
     fn add(&mut self, delta: Result<BucketCounts, StoreError>) {

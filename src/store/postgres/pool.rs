@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::address::{Host, Hosts, UrlSource};
 use super::connection::{Connection, PreparedStatements, Refused};
 use super::session::Held;
+use super::transaction::Limits;
 use crate::store::PoolState;
 use crate::store::fault::{Fault, Unreachable};
 use crate::telemetry::seldom::Seldom;
@@ -24,7 +25,7 @@ use crate::telemetry::seldom::Seldom;
 /// full; waiting longer here would only hide that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection that was idle for longer than this is checked before it is used.
+/// A connection that was idle for longer than this answers in time, or another is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A connection idle for longer than this is closed.
@@ -138,8 +139,8 @@ impl Pool {
         }
     }
 
-    /// Takes a connection, an idle one or a new one.
-    pub async fn acquire(&self) -> Result<Held, Fault> {
+    /// Takes a connection, an idle one or a new one, and begins on it.
+    pub async fn acquire(&self, limits: Limits) -> Result<Held, Fault> {
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(Unreachable::closed().into());
         }
@@ -152,12 +153,18 @@ impl Pool {
         };
         let mut pause = PAUSE;
         loop {
-            if let Some(idle) = self.usable(deadline).await {
+            if let Some(idle) = self.usable(limits, deadline).await {
                 locked(&self.0.known).trouble = None;
                 return Ok(self.held(idle.connection, idle.opened, place));
             }
             match self.connect().await {
-                Ok(connection) => return Ok(self.held(connection, Instant::now(), place)),
+                Ok(mut connection) => {
+                    let opened = Instant::now();
+                    if let Some(statements) = limits.begin(connection.is_own()) {
+                        connection.begin(statements).await?;
+                    }
+                    return Ok(self.held(connection, opened, place));
+                }
                 Err(why) => {
                     if !why.passes_soon || Instant::now() + pause >= deadline {
                         return Err(why.into());
@@ -179,20 +186,28 @@ impl Pool {
         }
     }
 
-    /// An idle connection that answers.
-    async fn usable(&self, deadline: Instant) -> Option<Idle> {
+    /// An idle connection that answers, and has begun. Beginning shows that it answers, so it is not
+    /// asked before that: with a slow network, each question takes its time.
+    async fn usable(&self, limits: Limits, deadline: Instant) -> Option<Idle> {
         loop {
             let mut idle = locked(&self.0.idle).pop()?;
             if idle.opened.elapsed() > AGE_MAX {
                 continue;
             }
-            if idle.since.elapsed() <= TRUSTED_IDLE {
-                return Some(idle);
-            }
-            if matches!(
-                timeout_at(deadline, idle.connection.ping()).await,
-                Ok(Ok(()))
-            ) {
+            let trusted = idle.since.elapsed() <= TRUSTED_IDLE;
+            let connection = &mut idle.connection;
+            let answer = async {
+                match limits.begin(connection.is_own()) {
+                    Some(statements) => connection.begin(statements).await,
+                    None if trusted => Ok(()),
+                    None => connection.ping().await,
+                }
+            };
+            let answer = match trusted {
+                true => Ok(answer.await),
+                false => timeout_at(deadline, answer).await,
+            };
+            if matches!(answer, Ok(Ok(()))) {
                 return Some(idle);
             }
         }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::ending;
 use super::pool::Pool;
+use super::transaction::Limits;
 use crate::store::fault::Fault;
 
 /// Why there is always a connection.
@@ -33,9 +34,9 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes a connection.
-    pub async fn open(pool: &Pool) -> Result<Self, Fault> {
-        let held = Some(pool.acquire().await?);
+    /// Takes a connection, and begins on it.
+    pub async fn open(pool: &Pool, limits: Limits) -> Result<Self, Fault> {
+        let held = Some(pool.acquire(limits).await?);
         Ok(Self { held })
     }
 

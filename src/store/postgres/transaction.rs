@@ -5,12 +5,14 @@
 //! and says why. If a caller gives up earlier, [`super::ending`] ends the work.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, Row};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::connection::Connection;
@@ -89,33 +91,49 @@ impl From<Kind> for Limits {
     }
 }
 
+impl Limits {
+    /// The statements that begin a transaction with these limits, in a session that is Weir's own or
+    /// not.
+    pub(super) fn begin(self, own: bool) -> Option<String> {
+        match self {
+            Self::Glance => None,
+            // A session of Weir's own has these limits already.
+            Self::Brief if own => Some(READ_COMMITTED.to_owned()),
+            Self::Brief => Some(format!("{READ_COMMITTED}{BRIEF}")),
+            Self::Long => Some(format!("{READ_COMMITTED}{LONG}")),
+            Self::Snapshot => Some(format!("{SNAPSHOT}{LONG}")),
+            Self::Unbounded => Some(format!("{READ_COMMITTED}{UNBOUNDED}")),
+        }
+    }
+}
+
+/// How long the end of a transaction that only read is waited for.
+const END_OF_READS: Duration = Duration::from_secs(5);
+
 /// A transaction. Dropped before its end, it takes its connection with it.
 #[derive(Debug)]
-pub struct Transaction(Session);
+pub struct Transaction {
+    session: Session,
+    limits: Limits,
+}
 
 impl Transaction {
     /// Takes a connection and begins.
     pub(super) async fn begin(pool: &Pool, limits: impl Into<Limits>) -> Result<Self, Fault> {
-        let mut session = Session::open(pool).await?;
-        let connection = session.connection_mut();
-        let statements = match limits.into() {
-            Limits::Glance => None,
-            // A session of Weir's own has these limits already.
-            Limits::Brief if connection.is_own() => Some(READ_COMMITTED.to_owned()),
-            Limits::Brief => Some(format!("{READ_COMMITTED}{BRIEF}")),
-            Limits::Long => Some(format!("{READ_COMMITTED}{LONG}")),
-            Limits::Snapshot => Some(format!("{SNAPSHOT}{LONG}")),
-            Limits::Unbounded => Some(format!("{READ_COMMITTED}{UNBOUNDED}")),
-        };
-        if let Some(statements) = statements {
-            connection.begin(statements).await?;
-        }
-        Ok(Self(session))
+        let limits = limits.into();
+        let session = Session::open(pool, limits).await?;
+        Ok(Self { session, limits })
     }
 
-    /// Commits, and returns when the server has confirmed it.
+    /// Commits, and returns when the server has confirmed it. One that only read has nothing to
+    /// confirm: its caller has its rows, and does not wait for another round trip.
     pub async fn commit(self) -> Result<(), Fault> {
-        self.end(COMMIT).await
+        if self.limits != Limits::Snapshot {
+            return self.end(COMMIT).await;
+        }
+        // If it fails, the connection is closed, which ends the transaction too.
+        tokio::spawn(timeout(END_OF_READS, self.end(COMMIT)));
+        Ok(())
     }
 
     /// Rolls back.
@@ -125,9 +143,9 @@ impl Transaction {
 
     async fn end(mut self, statement: &'static str) -> Result<(), Fault> {
         if self.is_in_transaction() {
-            self.0.connection_mut().end(statement).await?;
+            self.session.connection_mut().end(statement).await?;
         }
-        self.0.keep();
+        self.session.keep();
         Ok(())
     }
 }
@@ -136,13 +154,13 @@ impl Deref for Transaction {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.0.connection()
+        self.session.connection()
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Connection {
-        self.0.connection_mut()
+        self.session.connection_mut()
     }
 }
 
