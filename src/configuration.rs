@@ -12,6 +12,7 @@ mod overrides;
 mod part;
 mod resolve;
 mod rules;
+mod timers;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use rules::{
     PIN_LASTS, Pattern, PatternError, RULE_NAME_MAX, RULES_MAX, Rule, RuleChanges, RuleState,
     TAGGED_RULES_MAX, TaggedRule, TaggedRules, Taken, is_name, rule_of_tagged, tagged_operation,
 };
+pub use timers::{ByItself, Timed, Timers};
 
 use crate::allocation::{Policy, Timestamp};
 use crate::names::Names;

@@ -1,5 +1,6 @@
 //! The history of the fleet, of groups and of services: steps, gaps, changes, sparklines.
 
+mod by_itself;
 mod figures;
 
 use std::path::Path;

@@ -1,15 +1,17 @@
 //! What changed in a range: changes of the configuration, and what began or ran out by itself.
+//!
+//! The first are in the audit. The second follow from what was set when the range begins, and from each change since.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::super::Admin;
-use crate::configuration::{Configuration, Expiry};
+use crate::configuration::{ByItself, Timed, Timers};
 use crate::http::problem::Problem;
-use crate::store::{AuditAsked, AuditEntry};
+use crate::store::{AuditAsked, AuditEntry, StoreError};
 
 /// The most changes of an answer: the newest.
 const CHANGES_MAX: usize = 200;
@@ -17,6 +19,9 @@ const CHANGES_MAX: usize = 200;
 /// Entries of the audit that are read at a time, and at most.
 const PAGE: u32 = 200;
 const ENTRIES_MAX: usize = 1000;
+
+/// Revisions that are read at most, where an entry of the audit does not say all that a change changed.
+const REVISIONS_MAX: usize = 10;
 
 /// The words of a change that are shown.
 const WORDS: usize = 3;
@@ -46,36 +51,30 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Reads what changed from one time to another.
+    /// Reads what changed from one time to another, or until now.
     pub async fn read(
         admin: &Admin,
         start: DateTime<Utc>,
         end: DateTime<Utc>,
     ) -> Result<Self, Problem> {
         let (entries, more) = recorded(admin, start, end).await?;
-        let stored = admin.store.configuration().await?;
-        let running = Configuration::read(&stored).unwrap_or_default();
-        let mut changes = Self::of(&entries, &running, start, end);
-        changes.more |= more;
-        Ok(changes)
-    }
-
-    fn of(
-        entries: &[AuditEntry],
-        running: &Configuration,
-        start: DateTime<Utc>,
-        end: DateTime<Utc>,
-    ) -> Self {
+        let since = match entries.first() {
+            Some(oldest) if more => oldest.at,
+            _ => start,
+        };
+        let mut clockwork = Clockwork::new(admin);
+        // From the first instant on: what comes after the one before it.
+        let after = since - TimeDelta::milliseconds(1);
+        let came = clockwork.follow(&entries, after..end.min(admin.clock.now()));
+        let came = came.await?.into_iter().filter(|of| of.at < end);
         let mut listed: Vec<Change> = entries.iter().map(Change::from).collect();
-        let by_itself = Timers::of(entries).and_running(running).changes();
-        let is_in = |at: DateTime<Utc>| start <= at && at < end;
-        listed.extend(by_itself.into_iter().filter(|change| is_in(change.at)));
+        listed.extend(came.map(Change::from));
         listed.sort_by_key(|change| change.at);
         let over = listed.len().saturating_sub(CHANGES_MAX);
-        Self {
+        Ok(Self {
             listed: listed.split_off(over),
-            more: over > 0,
-        }
+            more: more || over > 0 || clockwork.is_incomplete,
+        })
     }
 }
 
@@ -128,172 +127,125 @@ impl From<&AuditEntry> for Change {
     }
 }
 
-/// When rules, a freeze and an emergency begin and run out. By the path in the document, the time.
-#[derive(Default)]
-struct Timers {
-    planned: BTreeMap<String, DateTime<Utc>>,
-    came: Vec<(String, DateTime<Utc>)>,
-}
-
-impl Timers {
-    /// What recorded changes, oldest first, have set.
-    fn of(entries: &[AuditEntry]) -> Self {
-        let mut timers = Self::default();
-        for entry in entries {
-            let change: Value = serde_json::from_str(&entry.entry.change).unwrap_or_default();
-            for field in change["fields"].as_array().into_iter().flatten() {
-                let Some(path) = field["field"].as_str().filter(|path| is_timer(path)) else {
-                    continue;
-                };
-                timers.set(path, time(&field["after"]), entry.at);
-            }
-        }
-        timers
-    }
-
-    /// What the running configuration has, as far as nothing else is known of it.
-    fn and_running(mut self, running: &Configuration) -> Self {
-        let at = |expires: &Option<Expiry>| match expires {
-            Some(Expiry::At(at)) => Some(*at),
-            _ => None,
+impl From<ByItself> for Change {
+    fn from(came: ByItself) -> Self {
+        let (of, subject) = match came.of {
+            Timed::Rule(name) => ("rule", Some(name)),
+            Timed::Freeze => ("freeze", None),
+            Timed::Emergency => ("emergency", None),
         };
-        let mut held = Vec::new();
-        for (name, rule) in running.rules.iter().filter(|(_, rule)| rule.enabled) {
-            held.push((format!("rules.{name}.start"), rule.start));
-            held.push((format!("rules.{name}.expires"), at(&rule.expires)));
+        let event = if came.ended { "ran_out" } else { "began" };
+        Self {
+            at: came.at,
+            what: format!("{of}.{event}"),
+            subject,
+            by: None,
+            reason: None,
+            entry: None,
+            revision: None,
+            words: Vec::new(),
         }
-        let freeze = running.freeze.as_ref();
-        held.push((
-            "freeze.expires".into(),
-            freeze.and_then(|of| at(&of.expires)),
-        ));
-        let emergency = running.emergency.as_ref();
-        let emergency = emergency.and_then(|of| of.expires);
-        held.push(("emergency.expires".into(), emergency));
-        for (path, time) in held {
-            if let Some(time) = time {
-                self.planned.entry(path).or_insert(time);
+    }
+}
+
+/// Follows what is set to begin and end by itself, from change to change.
+struct Clockwork<'a> {
+    admin: &'a Admin,
+    timers: Timers,
+    /// The revision that `timers` are of.
+    revision: Option<u64>,
+    /// How many revisions were read.
+    read: usize,
+    /// Whether a revision was deleted, or could not be read, so that something may be missing.
+    is_incomplete: bool,
+}
+
+impl<'a> Clockwork<'a> {
+    fn new(admin: &'a Admin) -> Self {
+        Self {
+            admin,
+            timers: Timers::default(),
+            revision: None,
+            read: 0,
+            is_incomplete: false,
+        }
+    }
+
+    /// What comes by itself after the start of a range and until its end. The entries are the changes in it, oldest
+    /// first.
+    async fn follow(
+        &mut self,
+        entries: &[AuditEntry],
+        range: Range<DateTime<Utc>>,
+    ) -> Result<Vec<ByItself>, StoreError> {
+        if entries.is_empty() {
+            let revision = in_force(self.admin, range.start).await?;
+            self.set(revision).await?;
+        }
+        let (mut came, mut after) = (Vec::new(), range.start);
+        for entry in entries {
+            let Some((before, next)) = entry.entry.revisions else {
+                continue;
+            };
+            // The first, or one that follows a change that was not recorded.
+            if self.revision != Some(before) {
+                self.set(before).await?;
+            }
+            came.extend(self.timers.between(after, entry.at));
+            after = entry.at;
+            if self.apply(entry) {
+                self.revision = Some(next);
+            } else {
+                self.set(next).await?;
             }
         }
-        self
+        came.extend(self.timers.between(after, range.end));
+        Ok(came)
     }
 
-    /// Notes that a time was set, or taken away. What came before that stays.
-    fn set(&mut self, path: &str, time: Option<DateTime<Utc>>, at: DateTime<Utc>) {
-        if let Some(before) = self.planned.remove(path).filter(|before| *before <= at) {
-            self.came.push((path.to_owned(), before));
+    /// Takes over the fields that a change changed; false if it does not list all of them.
+    fn apply(&mut self, entry: &AuditEntry) -> bool {
+        let change: Value = serde_json::from_str(&entry.entry.change).unwrap_or_default();
+        for field in change["fields"].as_array().into_iter().flatten() {
+            if let Some(path) = field["field"].as_str() {
+                self.timers.set(path, &field["after"]);
+            }
         }
-        if let Some(time) = time {
-            self.planned.insert(path.to_owned(), time);
-        }
+        change["fields_left_out"] == 0
     }
 
-    fn changes(self) -> Vec<Change> {
-        let all = self.came.into_iter().chain(self.planned);
-        all.map(|(path, at)| by_itself(&path, at)).collect()
+    /// Takes over what a revision has.
+    async fn set(&mut self, revision: u64) -> Result<(), StoreError> {
+        self.read += 1;
+        let stored = match self.read <= REVISIONS_MAX {
+            true => self.admin.store.configuration_revision(revision).await?,
+            false => None,
+        };
+        let timers = stored.and_then(|stored| Timers::read(&stored.document));
+        self.is_incomplete |= timers.is_none();
+        self.timers = timers.unwrap_or_default();
+        self.revision = Some(revision);
+        Ok(())
     }
 }
 
-fn is_timer(path: &str) -> bool {
-    let of_rule = path.starts_with("rules.");
-    matches!(path, "freeze.expires" | "emergency.expires")
-        || of_rule && (path.ends_with(".expires") || path.ends_with(".start"))
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    value.as_str()?.parse().ok()
-}
-
-fn by_itself(path: &str, at: DateTime<Utc>) -> Change {
-    let ended = path.ends_with(".expires");
-    let event = if ended { "ran_out" } else { "began" };
-    let (of, subject) = match path.strip_prefix("rules.") {
-        Some(rest) => {
-            let name = rest.strip_suffix(".expires");
-            let name = name.or_else(|| rest.strip_suffix(".start"));
-            ("rule", name.map(str::to_owned))
-        }
-        None => (path.trim_end_matches(".expires"), None),
+/// The newest revision that was written by a time, or the oldest that may still be there. Revisions have no gaps.
+async fn in_force(admin: &Admin, at: DateTime<Utc>) -> Result<u64, StoreError> {
+    let newest = admin.store.configuration_revisions(None, 1).await?;
+    let Some(newest) = newest.first() else {
+        return Ok(1);
     };
-    Change {
-        at,
-        what: format!("{of}.{event}"),
-        subject,
-        by: None,
-        reason: None,
-        entry: None,
-        revision: None,
-        words: Vec::new(),
+    if newest.written_at <= at {
+        return Ok(newest.revision);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::store::NewAuditEntry;
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(minutes * 60_000).unwrap()
+    // The first was not written later, or was deleted.
+    let (mut from, mut to) = (1, newest.revision);
+    while to - from > 1 {
+        let middle = from + (to - from) / 2;
+        let mark = admin.store.configuration_revisions(Some(middle + 1), 1);
+        let mark = mark.await?;
+        let is_later = mark.first().is_some_and(|mark| mark.written_at > at);
+        *(if is_later { &mut to } else { &mut from }) = middle;
     }
-
-    fn entry(id: u64, minutes: i64, fields: &[(&str, Value)]) -> AuditEntry {
-        let fields: Vec<Value> = fields
-            .iter()
-            .map(|(field, after)| json!({"field": field, "after": after}))
-            .collect();
-        AuditEntry {
-            id,
-            at: at(minutes),
-            entry: NewAuditEntry {
-                by: "anna".into(),
-                kind: "token".into(),
-                role: None,
-                address: None,
-                origin: Default::default(),
-                action: Default::default(),
-                subject: None,
-                reason: None,
-                revisions: Some((id, id + 1)),
-                change: json!({"fields": fields, "words": ["a", "b", "c", "d"]}).to_string(),
-                predicted: None,
-            },
-            measured: None,
-        }
-    }
-
-    #[test]
-    fn what_runs_out_by_itself_is_a_change_unless_somebody_ends_it_before() {
-        let entries = [
-            entry(1, 1, &[("freeze.expires", json!(at(5)))]),
-            entry(2, 3, &[("freeze.expires", Value::Null)]),
-            entry(
-                3,
-                10,
-                &[
-                    ("rules.a.b.start", json!(at(12))),
-                    ("rules.a.b.expires", json!(at(20))),
-                    ("rules.c.expires", json!(at(90))),
-                ],
-            ),
-            entry(4, 15, &[("rules.a.b.expires", json!(at(30)))]),
-            entry(5, 40, &[("rules.a.b.expires", Value::Null)]),
-        ];
-        let changes = Changes::of(&entries, &Configuration::default(), at(0), at(60));
-        let said: Vec<_> = changes
-            .listed
-            .iter()
-            .map(|change| {
-                let minutes = change.at.timestamp() / 60;
-                let subject = change.subject.as_deref().unwrap_or_default();
-                (minutes, format!("{} {subject}", change.what))
-            })
-            .filter(|(_, what)| !what.starts_with("configuration"))
-            .collect();
-        let expected = [(12, "rule.began a.b"), (30, "rule.ran_out a.b")];
-        assert_eq!(said, expected.map(|(at, what)| (at, what.to_owned())));
-        assert_eq!(changes.listed[0].words, ["a", "b", "c"]);
-        assert!(!changes.more);
-    }
+    Ok(from)
 }
