@@ -227,6 +227,15 @@ impl Rule {
         }
     }
 
+    /// The same, turned off.
+    #[must_use]
+    pub fn turned_off(&self) -> Self {
+        Self {
+            enabled: false,
+            ..self.clone()
+        }
+    }
+
     /// What it does at a time.
     #[must_use]
     pub fn state(&self, at: Timestamp) -> RuleState {

@@ -17,22 +17,28 @@ use crate::store::Incarnation;
 /// How many operations of a rule are given as examples.
 const EXAMPLES: usize = 5;
 
-/// The rules of a document in the order of their precedence, and what each of them matches.
-#[derive(Debug, Default)]
+/// The rules of a document in the order of their precedence, and what each of them matches. Clones share both.
+#[derive(Debug, Clone, Default)]
 pub struct Matches {
     /// The first takes precedence over the second.
-    rules: Vec<Ordered>,
+    rules: Vec<Arc<Ordered>>,
+    found: Arc<Found>,
+}
+
+/// What the rules match, by their places.
+#[derive(Debug, Default)]
+struct Found {
     /// The rules for all operations of a service.
     services: HashMap<ServiceId, Vec<u32>>,
     /// All rules of an operation, if one of them is not for all operations of its service.
     operations: HashMap<OperationId, (ServiceId, Vec<u32>)>,
     matched: Vec<Matched>,
-    /// The place of each rule in `rules`, by its name.
+    /// The place of each rule, by its name.
     places: HashMap<String, u32>,
 }
 
 /// A rule at its place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::configuration) struct Ordered {
     pub(super) name: String,
     pub(super) rule: Rule,
@@ -82,7 +88,7 @@ impl Matched {
 
 /// The rules by how they are found.
 struct Index<'r> {
-    rules: &'r [Ordered],
+    rules: &'r [Arc<Ordered>],
     /// Rules that name service and operation.
     both: HashMap<(&'r str, &'r str), Vec<u32>>,
     /// Rules that name the service alone.
@@ -107,7 +113,7 @@ struct OfService {
 }
 
 impl<'r> Index<'r> {
-    fn of(rules: &'r [Ordered]) -> Self {
+    fn of(rules: &'r [Arc<Ordered>]) -> Self {
         let mut both: HashMap<_, Vec<u32>> = HashMap::new();
         let mut by_service: HashMap<_, Vec<u32>> = HashMap::new();
         let mut by_operation: HashMap<_, Vec<u32>> = HashMap::new();
@@ -169,26 +175,24 @@ impl<'r> Index<'r> {
     }
 }
 
-impl Matches {
-    /// Compares the rules of a document with all names.
-    #[must_use]
-    pub fn of(rules: &BTreeMap<String, Rule>, names: &Names) -> Self {
-        let mut matches = Self {
-            rules: ordered(rules),
+impl Found {
+    /// Compares rules with all names.
+    fn of(rules: &[Arc<Ordered>], names: &Names) -> Self {
+        let names_of_rules = rules.iter().map(|of| of.name.clone());
+        let mut compared = Self {
+            places: names_of_rules.zip(0..).collect(),
+            matched: vec![Matched::default(); rules.len()],
             ..Self::default()
         };
-        let names_of_rules = matches.rules.iter().map(|of| of.name.clone());
-        matches.places = names_of_rules.zip(0..).collect();
-        matches.matched = vec![Matched::default(); matches.rules.len()];
         if rules.is_empty() {
-            return matches;
+            return compared;
         }
-        for (of, matched) in matches.rules.iter().zip(&mut matches.matched) {
+        for (of, matched) in rules.iter().zip(&mut compared.matched) {
             let mut services = names.services();
             matched.tagged =
                 of.rule.is_tagged() && services.any(|(_, name)| of.service.matches(name));
         }
-        let index = Index::of(&matches.rules);
+        let index = Index::of(rules);
         let mut services = HashMap::new();
         let mut operations = HashMap::new();
         let mut classed = HashSet::new();
@@ -213,7 +217,7 @@ impl Matches {
             let is_first = class.is_none() || classed.insert((row.service, plain));
             if !overflow && is_first {
                 for number in &found {
-                    matches.matched[*number as usize].add(row.service, row.operation);
+                    compared.matched[*number as usize].add(row.service, row.operation);
                 }
             }
             if !alone {
@@ -224,22 +228,54 @@ impl Matches {
             of.each.sort_unstable();
             (id, of.each)
         });
-        matches.services = each.filter(|(_, each)| !each.is_empty()).collect();
-        matches.operations = operations;
-        matches
+        compared.services = each.filter(|(_, each)| !each.is_empty()).collect();
+        compared.operations = operations;
+        compared
+    }
+}
+
+impl Matches {
+    /// Compares the rules of a document with all names.
+    #[must_use]
+    pub fn of(rules: &BTreeMap<String, Rule>, names: &Names) -> Self {
+        let rules = ordered(rules);
+        Self {
+            found: Arc::new(Found::of(&rules, names)),
+            rules,
+        }
+    }
+
+    /// The same with some rules in another form. They must mean the same operations as before.
+    #[must_use]
+    pub fn with(&self, forms: &[(&str, Rule)]) -> Self {
+        let mut with = self.clone();
+        for (name, rule) in forms {
+            let Some(place) = self.found.places.get(*name) else {
+                continue;
+            };
+            let of = Arc::make_mut(&mut with.rules[*place as usize]);
+            debug_assert!(of.rule.means_like(rule));
+            of.settings = rule.settings();
+            of.rule = rule.clone();
+        }
+        with
     }
 
     /// What one rule matches.
     #[must_use]
     pub fn matched(&self, name: &str) -> Option<&Matched> {
-        self.matched.get(*self.places.get(name)? as usize)
+        let found = &self.found;
+        found.matched.get(*found.places.get(name)? as usize)
     }
 
-    /// Whether one of these rules means an operation.
-    #[must_use]
-    pub fn mean(&self, rules: &[&str], service: ServiceId, operation: OperationId) -> bool {
-        let all = self.of_operation(service, operation);
-        all.iter().any(|of| rules.contains(&&*of.name))
+    /// Says of an operation whether one of these rules means it.
+    pub fn meaning(&self, rules: &[&str]) -> impl Fn(ServiceId, OperationId) -> bool {
+        let places = rules.iter().filter_map(|name| self.found.places.get(*name));
+        let places: HashSet<u32> = places.copied().collect();
+        move |service, operation| {
+            let mut all = self.places(service, operation).iter();
+            all.any(|place| places.contains(place))
+        }
     }
 
     /// The rules of an operation, the one with the highest precedence first.
@@ -248,20 +284,24 @@ impl Matches {
         service: ServiceId,
         operation: OperationId,
     ) -> Vec<&Ordered> {
-        match self.operations.get(&operation) {
-            Some((_, numbers)) => self.numbered(numbers),
-            None => self.of_service(service),
+        self.numbered(self.places(service, operation))
+    }
+
+    fn places(&self, service: ServiceId, operation: OperationId) -> &[u32] {
+        match self.found.operations.get(&operation) {
+            Some((_, places)) => places,
+            None => self.found.services.get(&service).map_or(&[], |each| each),
         }
     }
 
     /// Whether an operation has rules that are not for all operations of its service.
     pub(in crate::configuration) fn has_own(&self, operation: OperationId) -> bool {
-        self.operations.contains_key(&operation)
+        self.found.operations.contains_key(&operation)
     }
 
     /// The rules for all operations of a service.
     pub(in crate::configuration) fn of_service(&self, service: ServiceId) -> Vec<&Ordered> {
-        let numbers = self.services.get(&service);
+        let numbers = self.found.services.get(&service);
         self.numbered(numbers.map_or(&[], |numbers| numbers))
     }
 
@@ -269,7 +309,7 @@ impl Matches {
     pub(in crate::configuration) fn services(
         &self,
     ) -> impl Iterator<Item = (ServiceId, Vec<&Ordered>)> {
-        let services = self.services.iter();
+        let services = self.found.services.iter();
         services.map(|(id, numbers)| (*id, self.numbered(numbers)))
     }
 
@@ -277,18 +317,18 @@ impl Matches {
     pub(in crate::configuration) fn operations(
         &self,
     ) -> impl Iterator<Item = (OperationId, ServiceId, Vec<&Ordered>)> {
-        let operations = self.operations.iter();
+        let operations = self.found.operations.iter();
         operations.map(|(id, (service, numbers))| (*id, *service, self.numbered(numbers)))
     }
 
     fn numbered(&self, numbers: &[u32]) -> Vec<&Ordered> {
         let rules = numbers.iter();
-        rules.map(|number| &self.rules[*number as usize]).collect()
+        rules.map(|number| &*self.rules[*number as usize]).collect()
     }
 }
 
 /// The rules in the order of their precedence: specific, then new, then by name.
-fn ordered(rules: &BTreeMap<String, Rule>) -> Vec<Ordered> {
+fn ordered(rules: &BTreeMap<String, Rule>) -> Vec<Arc<Ordered>> {
     let read = rules.iter().filter_map(|(name, rule)| {
         Some(Ordered {
             name: name.clone(),
@@ -308,7 +348,7 @@ fn ordered(rules: &BTreeMap<String, Rule>) -> Vec<Ordered> {
         let key = |of: &Ordered| (of.specificity(), of.rule.written_at);
         key(b).cmp(&key(a))
     });
-    ordered
+    ordered.into_iter().map(Arc::new).collect()
 }
 
 /// The newest matches, for as long as neither rules nor names change.

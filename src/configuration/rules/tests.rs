@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::allocation::{Bounds, OperationId, Policy, ServiceId};
+use crate::configuration::Known;
 use crate::names::Names;
 
 const NAMES: [(&str, &str); 7] = [
@@ -173,8 +174,46 @@ fn matches_are_counted_over_services() {
         .map(|of| (of.name, of.fields.clone()))
         .collect();
     assert_eq!(said, [("health", vec![Field::Weight]), ("all", vec![])]);
-    assert!(matches.mean(&["all"], service, OperationId(4)));
-    assert!(!matches.mean(&["all"], ServiceId(1), OperationId(1)));
+    let meant = matches.meaning(&["all"]);
+    assert!(meant(service, OperationId(4)));
+    assert!(!meant(ServiceId(1), OperationId(1)));
+}
+
+#[test]
+fn a_rule_in_another_form_is_what_its_document_says() {
+    let mut boost = rule(("checkout", "POST /pay"), json!({ "probability": 1.0 }), 5);
+    boost["start"] = json!(time(10));
+    boost["extra_traces_per_second"] = json!(7.0);
+    let rules = json!({
+        "boost": boost,
+        "vip": vip(),
+        "all": rule(("*", "*"), json!({ "weight": 2.0 }), 9),
+        "service": rule(("checkout", "*"), json!({ "cap_traces_per_second": 3.0 }), 1),
+    });
+    let services = json!({ "checkout": { "operations": { "POST /pay": { "weight": 8.0 } } } });
+    let held = configuration(rules, services);
+    let matches = Matches::of(&held.rules, &names());
+    // An operation may have a line of its own that says what its service's says.
+    let means = |policy: &Policy| {
+        let all = NAMES.map(|(service, operation)| bounds(policy, service, operation));
+        (policy.budget, all)
+    };
+    for name in ["boost", "vip", "all", "service"] {
+        let planned = |form: Rule| {
+            let mut other = held.clone();
+            other.rules.insert(name.into(), form.clone());
+            let (matches, known) = (matches.with(&[(name, form)]), Known::default());
+            let found = other.policy_with(&matches, 1, &names(), at(5), known);
+            (means(&found), means(&policy(&other, 5)))
+        };
+        let (found, expected) = planned(held.rules[name].always_active());
+        assert_eq!(found, expected, "{name} active");
+        let mut without = held.clone();
+        without.rules.remove(name);
+        let (found, _) = planned(held.rules[name].turned_off());
+        assert_eq!(found, means(&policy(&without, 5)), "{name} off");
+        assert_ne!(found, expected, "{name} does something");
+    }
 }
 
 #[test]

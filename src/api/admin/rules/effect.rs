@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use crate::allocation::{Class, preview};
+use crate::allocation::{Class, OperationId, ServiceId, preview};
 use crate::api::admin::Admin;
 use crate::api::admin::preview::{Change, OperationPairs, Pair};
-use crate::configuration::{Configuration, Matches};
+use crate::configuration::{Configuration, Rule};
 use crate::names::Names;
 
 /// The fair floor of an operation: this part of the share that it would get without the rule.
@@ -46,43 +46,30 @@ pub(super) fn effect(admin: &Admin, configuration: &Configuration, rules: &[&str
     let plan = snapshot.plan();
     let names = admin.dictionary.names();
     let now = admin.clock.timestamp();
-    let mut with = configuration.clone();
-    for id in rules {
-        if let Some(rule) = with.rules.get_mut(*id) {
-            *rule = rule.always_active();
-        }
-    }
-    let mut without = configuration.clone();
-    without.rules.retain(|id, _| !rules.contains(&&**id));
-    let matches = Matches::of(&with.rules, &names);
-    let revision = plan.configuration_revision;
-    let after = preview(
-        plan,
-        &with.policy_with(&matches, revision, &names, now, admin.known(plan)),
-    );
-    let before = preview(
-        plan,
-        &without.policy_with(
-            &Matches::of(&without.rules, &names),
-            revision,
-            &names,
-            now,
-            admin.known(plan),
-        ),
-    );
-    measured(
-        &OperationPairs::between(&before, &after),
-        &matches,
-        &names,
-        rules,
-    )
+    // What matches what is found once for all rules. Of these, only the state differs.
+    let matches = admin.matches.of(configuration, &names);
+    let mut changed = configuration.clone();
+    let mut planned = |form: fn(&Rule) -> Rule| {
+        let found = rules
+            .iter()
+            .filter_map(|id| Some((*id, form(configuration.rules.get(*id)?))));
+        let forms: Vec<(&str, Rule)> = found.collect();
+        let matches = matches.with(&forms);
+        let forms = forms.into_iter().map(|(id, rule)| (id.to_owned(), rule));
+        changed.rules.extend(forms);
+        let revision = plan.configuration_revision;
+        let policy = changed.policy_with(&matches, revision, &names, now, admin.known(plan));
+        preview(plan, &policy)
+    };
+    let (after, before) = (planned(Rule::always_active), planned(Rule::turned_off));
+    let pairs = OperationPairs::between(&before, &after);
+    measured(&pairs, &names, matches.meaning(rules))
 }
 
 fn measured(
     pairs: &OperationPairs<'_>,
-    matches: &Matches,
     names: &Names,
-    rules: &[&str],
+    is_meant: impl Fn(ServiceId, OperationId) -> bool,
 ) -> Effect {
     let mut effect = Effect {
         share_traces_per_second: Change {
@@ -96,7 +83,7 @@ fn measured(
     let mut givers: Vec<&Pair<'_>> = Vec::new();
     for pair in &pairs.0 {
         let Pair { before, after } = pair;
-        if matches.mean(rules, after.service, after.operation) {
+        if is_meant(after.service, after.operation) {
             effect.share_traces_per_second.before += before.share;
             effect.share_traces_per_second.after += after.share;
         } else if after.share < before.share {
