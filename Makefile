@@ -104,7 +104,7 @@ otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in b
 
 # Some minutes for each recording.
 audit-figures: ## Compares what changes were expected to do with what they did, on the recordings in RECORDINGS=folder
-	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture audit::replayed
+	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture audit::replayed allocation::predicted
 
 # About ten minutes of building the first time, then SECONDS for each target; TARGETS="reports xray" for some.
 fuzz: SECONDS ?= 60

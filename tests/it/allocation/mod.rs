@@ -16,6 +16,7 @@ mod interval;
 mod listing;
 mod lower_bound;
 mod nested;
+mod predicted;
 mod properties;
 mod reasons;
 mod seeds;
