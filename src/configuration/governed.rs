@@ -9,8 +9,8 @@ use super::overrides::{check_weight, check_whole, given};
 use super::rules::Matches;
 use super::{BoundsSettings, Configuration, ConfigurationError, TaggedRules, within};
 use crate::allocation::{
-    Bounds, Class, ClassEntry, OVERFLOW_NAME, OperationId, Policy, ServiceId, Timestamp, Tuning,
-    Whole,
+    Bounds, Class, ClassEntry, OVERFLOW_NAME, OperationId, Policy, ServiceId, SharedCap, Timestamp,
+    Tuning, Whole,
 };
 use crate::names::Names;
 
@@ -334,6 +334,7 @@ impl Configuration {
         }
         let tagged = TaggedRules::of(self, at);
         let mut services: HashMap<ServiceId, Option<TailService<'_>>> = HashMap::new();
+        let mut caps: BTreeMap<(ServiceId, &str), SharedCap> = BTreeMap::new();
         for (row, name) in names.operations() {
             let (operation, Some(class)) = Class::of(name) else {
                 continue;
@@ -359,6 +360,13 @@ impl Configuration {
                 (operation, class),
                 at,
             );
+            if bounds.cap.is_finite() {
+                let shared = caps.entry((row.service, operation)).or_insert(SharedCap {
+                    cap: bounds.cap,
+                    entries: Vec::new(),
+                });
+                shared.entries.push(row.operation);
+            }
             policy.operations.insert(row.operation, bounds);
             let entry = ClassEntry {
                 service: row.service,
@@ -366,6 +374,7 @@ impl Configuration {
             };
             policy.classes.insert(row.operation, entry);
         }
+        policy.shared_caps = caps.into_values().collect();
     }
 
     /// The bounds of an entry: those of its operation, then those of its class.

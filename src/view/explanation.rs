@@ -118,6 +118,13 @@ pub fn instead(plan: &Plan, served: f64, factor: f64) -> Vec<String> {
     said
 }
 
+/// Says that the classes of an operation share its cap, in traces per second.
+#[must_use]
+pub fn shared_cap(operation: &str, cap: f64) -> String {
+    let cap = figure(cap);
+    format!("All classes of {operation:?} together share its cap of {cap} traces/s")
+}
+
 /// The sentence about what decided.
 fn decided(plan: &Plan, operation: &OperationPlan) -> String {
     let reason = &operation.reason;

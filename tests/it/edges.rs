@@ -1,6 +1,7 @@
 //! Weir's side of edges: how services are governed, counts with a class, the plan for edges, and what SDKs are served.
 
 mod looped;
+mod served;
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use crate::configuration::{Configuration, Mark};
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
-use crate::view::explanation::ReasonDocument;
+use crate::view::explanation::{ReasonDocument, shared_cap};
 use crate::view::final_names::FinalNameDocument;
 use crate::view::plan_summary::{WindowDocument, finite};
 use crate::view::precision::{coverage, relative_error};
@@ -203,6 +203,11 @@ fn explanation<'a>(
         .map(|planned| planned.of_operation(service, name, operation));
     let decided = RuleOfOperation::sentence(rules.as_deref().unwrap_or_default());
     let names = admin.dictionary.names();
+    let set = planned
+        .as_ref()
+        .map(|planned| settings(planned, plan, &names, operation));
+    let cap = set.as_ref().and_then(|set| set.cap_traces_per_second);
+    let shared = class.and(cap).map(|cap| shared_cap(plain, cap));
     Explanation {
         plan: plan.number,
         window: plan.window.into(),
@@ -218,8 +223,10 @@ fn explanation<'a>(
             .as_ref()
             .and_then(|planned| planned.origin(service))
             .cloned(),
-        settings: planned.map(|planned| settings(&planned, plan, &names, operation)),
-        reason: ReasonDocument::of(plan, operation).and(&decided),
+        settings: set,
+        reason: ReasonDocument::of(plan, operation)
+            .and(&decided)
+            .and(shared.as_slice()),
         rules,
         behind: None,
         served: ServedDocument {

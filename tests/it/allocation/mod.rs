@@ -5,6 +5,7 @@ mod anything;
 mod bases;
 mod bounds;
 mod calm;
+mod classes;
 mod common;
 mod edges;
 mod estimating;

@@ -45,6 +45,17 @@ pub struct Policy {
     pub operations: BTreeMap<OperationId, Bounds>,
     /// The operations that are a class of another one. Their bounds are in [`Policy::operations`].
     pub classes: BTreeMap<OperationId, ClassEntry>,
+    /// The caps of operations that have several classes.
+    pub shared_caps: Vec<SharedCap>,
+}
+
+/// The cap of an operation with classes: all of them have it together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedCap {
+    /// In traces per second. A pin takes precedence.
+    pub cap: f64,
+    /// The operation's entries.
+    pub entries: Vec<OperationId>,
 }
 
 /// Which class an entry is.
@@ -143,6 +154,7 @@ impl Policy {
             services: BTreeMap::new(),
             operations: BTreeMap::new(),
             classes: BTreeMap::new(),
+            shared_caps: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::operation::Estimate;
 use crate::priors::Priors;
 use crate::solve::{Entry, Solution};
 use crate::unknown::Defaults;
-use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks};
+use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks, shared_caps};
 
 /// What a plan decides, as opposed to what it has seen.
 pub(crate) struct Decision {
@@ -39,8 +39,9 @@ pub(crate) fn decide(
         .listed(&known)
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
-    peaks::bound(rules, &known, &mut limits);
     let hierarchy = Hierarchy::of(rules.policy);
+    shared_caps::hold(rules.policy, &hierarchy, &known, &mut limits);
+    peaks::bound(rules, &known, &mut limits);
     let unseen_reserve = unseen_reserve(rules, unseen_sampled);
     let share = |limits: &[Limit], entry: fn(&Limit) -> Entry| {
         let budget = rules.budget - unseen_reserve;
@@ -67,7 +68,7 @@ pub(crate) fn decide(
     // If the budget does not bind only because raises are limited or held, the level is infinite,
     // and does not show which probabilities will be reached.
     let free = (!binds && limits.iter().any(Limit::is_held)).then(|| {
-        let Solution { nodes, level, .. } = share(&limits, lifted).solution;
+        let Solution { nodes, level, .. } = share(&limits, Limit::lifted).solution;
         hierarchy.locals(&nodes, level)
     });
     let free = free.as_ref().unwrap_or(&locals);
@@ -127,14 +128,6 @@ fn services(
 /// What an operation shares as.
 fn limited(limit: &Limit) -> Entry {
     limit.entry
-}
-
-/// The same without limits on raises and holds.
-fn lifted(limit: &Limit) -> Entry {
-    Entry {
-        cap: limit.entry.demand * limit.cap_probability,
-        ..limit.entry
-    }
 }
 
 /// The reserve for operations not seen yet: what they have been costing.

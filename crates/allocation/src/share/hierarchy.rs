@@ -90,11 +90,14 @@ impl Hierarchy {
 
     /// The node of an operation: that of its class, or its service's.
     pub(crate) fn home_of(&self, service: ServiceId, operation: OperationId) -> u32 {
+        self.class_of(operation)
+            .unwrap_or_else(|| self.home(service))
+    }
+
+    /// The node of an entry's class, if it has one of its own.
+    pub(crate) fn class_of(&self, operation: OperationId) -> Option<u32> {
         let found = self.entries.binary_search_by_key(&operation, |(id, _)| *id);
-        match found {
-            Ok(place) => self.entries[place].1,
-            Err(_) => self.home(service),
-        }
+        found.ok().map(|place| self.entries[place].1)
     }
 
     /// The node of a service's operations that are no class.

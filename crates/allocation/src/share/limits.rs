@@ -61,6 +61,14 @@ impl Limit {
         )
     }
 
+    /// What it shares as without limits on raises and holds.
+    pub(crate) fn lifted(&self) -> Entry {
+        Entry {
+            cap: self.entry.demand * self.cap_probability,
+            ..self.entry
+        }
+    }
+
     /// Fixes the operation at its service's default probability.
     pub(crate) fn serve_default(&mut self, default: f64) {
         self.pin = Some(default);

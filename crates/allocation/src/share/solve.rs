@@ -173,6 +173,24 @@ impl Ramp {
         }
     }
 
+    /// The same with no more than this share.
+    pub(crate) fn at_most(&self, share: f64) -> Self {
+        let cap = self.cap.min(share);
+        Self {
+            floor: self.floor.min(cap),
+            cap,
+            ..*self
+        }
+    }
+
+    /// The same with no less than this share, which is not above its cap.
+    pub(crate) fn at_least(&self, share: f64) -> Self {
+        Self {
+            floor: self.floor.max(share).min(self.cap),
+            ..*self
+        }
+    }
+
     /// A ramp that has this share at any level.
     pub(crate) fn fixed(&self, share: f64) -> Self {
         Self {

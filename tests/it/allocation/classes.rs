@@ -1,0 +1,185 @@
+//! The classes of an operation: the cap that they share, and those of their classes.
+
+use proptest::prelude::*;
+use weir::allocation::{
+    Binding, Bounds, Class, ClassEntry, OperationId, OperationPlan, Plan, Policy, ServiceId,
+    ServicePolicy, SharedCap, Source, Whole, preview,
+};
+
+use super::fleet::{agent, count, counts, next, policy};
+
+const SHOP: ServiceId = ServiceId(1);
+
+/// The entry of a class of one of the shop's operations.
+fn entry(operation: u32, class: Class) -> OperationId {
+    OperationId(1 + 4 * operation + class as u32)
+}
+
+/// The shop with so many operations: errors are kept whole, and all of them have a cap together.
+fn shop(budget: f64, operations: u32, errors: f64) -> Policy {
+    let mut policy = policy(budget);
+    let mut classes = [Whole::default(); Class::ALL.len()];
+    classes[Class::Error as usize].cap = errors;
+    let service = ServicePolicy {
+        classes,
+        ..ServicePolicy::default()
+    };
+    policy.services.insert(SHOP, service);
+    for operation in 0..operations {
+        for class in Class::ALL {
+            let bounds = Bounds {
+                probability_min: if class == Class::Error { 1.0 } else { 0.0 },
+                ..Bounds::default()
+            };
+            let entry = entry(operation, class);
+            policy.operations.insert(entry, bounds);
+            let of = ClassEntry {
+                service: SHOP,
+                class,
+            };
+            policy.classes.insert(entry, of);
+        }
+    }
+    policy
+}
+
+/// Gives an operation a cap, as its own settings do.
+fn capped(mut policy: Policy, operation: u32, cap: f64) -> Policy {
+    let entries = Class::ALL.map(|class| entry(operation, class));
+    for entry in entries {
+        policy.operations.get_mut(&entry).unwrap().cap = cap;
+    }
+    let entries = entries.to_vec();
+    policy.shared_caps.push(SharedCap { cap, entries });
+    policy
+}
+
+/// The plan of requests per second, by operation and class.
+fn plan(policy: &Policy, offered: &[(u32, Class, u64)]) -> Plan {
+    let operations = offered.iter();
+    let operations = operations
+        .map(|(operation, class, per_second)| count(entry(*operation, *class).0, 60 * per_second));
+    let sum: u64 = offered
+        .iter()
+        .map(|(_, _, per_second)| 60 * per_second)
+        .sum();
+    let window = counts(0, operations.collect(), vec![agent(1, sum)]);
+    next(&Plan::genesis(policy), policy, &window)
+}
+
+fn of(plan: &Plan, operation: u32, class: Class) -> OperationPlan {
+    let id = entry(operation, class);
+    *plan
+        .operations
+        .iter()
+        .find(|of| of.operation == id)
+        .unwrap()
+}
+
+fn share(plan: &Plan, operation: u32) -> f64 {
+    let classes = Class::ALL.map(|class| entry(operation, class));
+    let known = plan.operations.iter();
+    let known = known.filter(|of| classes.contains(&of.operation));
+    known.map(|of| of.share).sum()
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * b.abs()
+}
+
+const OFFERED: [(u32, Class, u64); 4] = [
+    (0, Class::Error, 10),
+    (0, Class::Rest, 1_000),
+    (1, Class::Error, 1),
+    (1, Class::Rest, 500),
+];
+
+#[test]
+fn the_classes_of_an_operation_share_its_cap() {
+    let policy = capped(shop(100.0, 2, 50.0), 0, 12.0);
+    let first = plan(&policy, &OFFERED);
+    assert!(close(share(&first, 0), 12.0), "{}", share(&first, 0));
+    // Errors are kept whole, and the rest has what they leave; nobody else pays.
+    assert_eq!(of(&first, 0, Class::Error).probability, 1.0);
+    let rest = of(&first, 0, Class::Rest);
+    assert!(close(rest.share, 2.0));
+    assert_eq!(
+        (rest.binding, rest.reason.source),
+        (Binding::Cap, Source::Operation)
+    );
+    assert!(close(share(&first, 1), 88.0));
+    // The preview says the same.
+    let previewed = preview(&first, &policy);
+    assert!(close(share(&previewed, 0), 12.0));
+    assert_eq!(of(&previewed, 0, Class::Rest).binding, Binding::Cap);
+}
+
+#[test]
+fn errors_beyond_the_cap_are_thinned_and_what_they_leave_of_their_class_goes_to_others() {
+    let policy = capped(shop(100.0, 2, 8.0), 0, 5.0);
+    let offered = [
+        (0, Class::Error, 100),
+        (0, Class::Rest, 1_000),
+        (1, Class::Error, 3),
+    ];
+    let thinned = plan(&policy, &offered);
+    assert!(share(&thinned, 0) <= 5.0 * (1.0 + 1e-9));
+    assert!(of(&thinned, 0, Class::Error).probability <= 0.05);
+    assert_eq!(of(&thinned, 1, Class::Error).probability, 1.0);
+    // Where the cap of the class is the lower one, the rest of the operation has what it leaves.
+    let policy = capped(shop(100.0, 2, 4.0), 0, 10.0);
+    let by_class = plan(&policy, &offered);
+    assert!(of(&by_class, 0, Class::Error).share <= 4.0);
+    assert!(of(&by_class, 0, Class::Rest).share >= 6.0 * (1.0 - 1e-9));
+    assert!(share(&by_class, 0) <= 10.0 * (1.0 + 1e-9));
+}
+
+#[test]
+fn a_fixed_probability_takes_precedence_over_the_cap() {
+    let mut policy = capped(shop(100.0, 2, 50.0), 0, 12.0);
+    for class in Class::ALL {
+        policy.operations.get_mut(&entry(0, class)).unwrap().pin = Some(0.05);
+    }
+    let fixed = plan(&policy, &OFFERED);
+    assert!(close(share(&fixed, 0), 0.05 * 1_010.0));
+}
+
+fn any_offered() -> impl Strategy<Value = Vec<(u32, Class, u64)>> {
+    let rates = prop::collection::vec(prop_oneof![Just(0), 1..20_u64, 100..50_000_u64], 12);
+    rates.prop_map(|rates| {
+        let all = (0..3).flat_map(|operation| Class::ALL.map(|class| (operation, class)));
+        let all = all
+            .zip(rates)
+            .map(|((operation, class), rate)| (operation, class, rate));
+        all.filter(|(_, _, rate)| *rate > 0).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_cap_is_exceeded_and_none_of_the_budget(
+        offered in any_offered(),
+        caps in prop::collection::vec(0.0..200.0_f64, 3),
+        errors in 0.0..100.0_f64,
+        floor in 0.0..20.0_f64,
+        budget in 1.0..500.0_f64,
+    ) {
+        let mut policy = shop(budget, 3, errors);
+        policy.floor = floor;
+        for (operation, cap) in (0..).zip(&caps) {
+            policy = capped(policy, operation, *cap);
+        }
+        for plan in [plan(&policy, &offered), preview(&plan(&policy, &offered), &policy)] {
+            for (operation, cap) in (0..).zip(&caps) {
+                prop_assert!(share(&plan, operation) <= cap * (1.0 + 1e-9), "{:?}", plan.operations);
+            }
+            let of_errors = (0..3).flat_map(|operation| {
+                let id = entry(operation, Class::Error);
+                plan.operations.iter().filter(move |of| of.operation == id)
+            });
+            prop_assert!(of_errors.map(|of| of.share).sum::<f64>() <= errors * (1.0 + 1e-9));
+            let all: f64 = (0..3).map(|operation| share(&plan, operation)).sum();
+            prop_assert!(all <= budget * (1.0 + 1e-9));
+        }
+    }
+}
