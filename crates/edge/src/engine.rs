@@ -245,6 +245,11 @@ impl Engine {
         self.core().take_counts(self.now_ms())
     }
 
+    /// Whether the other edges know what the last counts rest on.
+    pub fn are_counts_known(&self) -> bool {
+        self.core().are_counts_known(self.now_ms())
+    }
+
     /// Counts since the start.
     pub fn figures(&self) -> Figures {
         self.core().figures()

@@ -235,7 +235,15 @@ impl Core {
     pub fn take_counts(&mut self, now_ms: u64) -> Vec<Counted> {
         let counts = self.names.take_counts();
         self.names.forget_idle(now_ms);
+        self.peers.senders.mark();
         counts
+    }
+
+    /// Whether the other edges know what became of the roots in the last counts. Until then they would count them again
+    /// if this edge died.
+    #[must_use]
+    pub fn are_counts_known(&self, now_ms: u64) -> bool {
+        self.peers.senders.have_marked(now_ms)
     }
 
     /// Counts since the start.

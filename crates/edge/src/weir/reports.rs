@@ -28,6 +28,12 @@ const AGE_MAX: Duration = Duration::from_secs(3600);
 /// What waiting reports may take, in bytes.
 const WAITING_BYTES_MAX: usize = 16 << 20;
 
+/// Counts wait for so long at most until other edges know what they rest on.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is asked whether they know.
+const ASK_EACH: Duration = Duration::from_millis(50);
+
 /// A window of counts.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -43,6 +49,14 @@ struct Report {
     window: Window,
     services: Bytes,
     roots: u64,
+}
+
+/// Counts that become a report once other edges know what they rest on: if this edge dies before, nobody has counted
+/// these roots, and those edges do.
+struct Taken {
+    counts: Vec<Counted>,
+    now: (DateTime<Utc>, Instant),
+    began_at: Instant,
 }
 
 /// Who reports.
@@ -68,6 +82,7 @@ pub(crate) struct Reporter {
     agent: Agent,
     interval: Duration,
     engine: Arc<Engine>,
+    taken: Option<Taken>,
     waiting: VecDeque<Report>,
     sequence: u64,
     began: (DateTime<Utc>, Instant),
@@ -117,6 +132,7 @@ impl Reporter {
             agent,
             interval,
             engine,
+            taken: None,
             waiting: VecDeque::new(),
             sequence: 0,
             began: (clock::now(), Instant::now()),
@@ -128,12 +144,15 @@ impl Reporter {
     pub async fn run(mut self, stop: CancellationToken) -> Self {
         let mut tick = tokio::time::interval_at(Instant::now() + self.interval, self.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ask = tokio::time::interval(ASK_EACH);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut pauses, mut next) = (Pauses::new(), Instant::now());
         loop {
-            let may_send = !self.waiting.is_empty();
+            let (may_send, has_taken) = (!self.waiting.is_empty(), self.taken.is_some());
             tokio::select! {
                 () = stop.cancelled() => return self,
-                _ = tick.tick() => self.collect(),
+                _ = tick.tick(), if !has_taken => self.collect(),
+                _ = ask.tick(), if has_taken => self.report_taken(false),
                 () = tokio::time::sleep_until(next), if may_send => {
                     // Counts that come meanwhile wait in the core.
                     next = match stop.run_until_cancelled(self.send(false)).await {
@@ -151,7 +170,10 @@ impl Reporter {
 
     /// Reports what is left, as the last report. Says what is lost if Weir does not take it in time.
     pub async fn end(mut self, until: Instant) {
-        self.collect_last();
+        // The other edges were told before.
+        self.report_taken(true);
+        self.take();
+        self.report_taken(true);
         let mut pauses = Pauses::new();
         let sending = async {
             while !self.waiting.is_empty() {
@@ -169,21 +191,35 @@ impl Reporter {
     }
 
     fn collect(&mut self) {
-        let counts = self.engine.take_counts();
-        let (now, at) = (clock::now(), Instant::now());
-        let (_, began_at) = std::mem::replace(&mut self.began, (now, at));
-        if counts.is_empty() && !self.waiting.is_empty() {
-            return;
-        }
+        self.take();
         // An empty report says that the edge is there, and that nothing came.
-        self.add(counts, (now, at), began_at);
+        let is_empty = |taken: &mut Taken| taken.counts.is_empty();
+        if !self.waiting.is_empty() {
+            self.taken.take_if(is_empty);
+        }
+        self.report_taken(false);
     }
 
-    fn collect_last(&mut self) {
+    fn take(&mut self) {
         let counts = self.engine.take_counts();
-        let (now, at) = (clock::now(), Instant::now());
-        let (_, began_at) = self.began;
-        self.add(counts, (now, at), began_at);
+        let now = (clock::now(), Instant::now());
+        let (_, began_at) = std::mem::replace(&mut self.began, now);
+        self.taken = Some(Taken {
+            counts,
+            now,
+            began_at,
+        });
+    }
+
+    /// Makes a report of what was taken, if other edges know what it rests on or have had their time.
+    fn report_taken(&mut self, at_once: bool) {
+        let may_leave = |taken: &mut Taken| {
+            let is_over = at_once || taken.now.1.elapsed() >= KNOWN_WITHIN;
+            is_over || self.engine.are_counts_known()
+        };
+        if let Some(taken) = self.taken.take_if(may_leave) {
+            self.add(taken.counts, taken.now, taken.began_at);
+        }
     }
 
     fn add(&mut self, counts: Vec<Counted>, now: (DateTime<Utc>, Instant), began_at: Instant) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use proptest::prelude::*;
-use weir_edge::core::{Cause, Core, Figures, Limits, Outcome};
+use weir_edge::core::{Cause, Core, Counted, Figures, Limits, Outcome};
 use weir_edge::otlp::Export;
 use weir_edge::otlp::limit::AttributeLimits;
 use weir_edge::otlp::trace_state::{Randomness, Said, Threshold};

@@ -74,8 +74,13 @@ impl Core {
             bytes += summary.bytes_at_most();
             summaries.push(summary);
         }
-        let is_something = asked > 0 || is_leaving || !summaries.is_empty() || !decided.is_empty();
-        is_something.then_some(Message {
+        let other = &mut self.peers.others[place];
+        let is_waited_for = asked > 0 || is_leaving || next != other.next_told;
+        if !is_waited_for && summaries.is_empty() && decided.is_empty() {
+            return None;
+        }
+        other.next_told = next;
+        Some(Message {
             head,
             next,
             summaries,
@@ -101,6 +106,9 @@ impl Core {
 
     /// Takes back what another edge did not get.
     pub fn not_sent(&mut self, to: u64, message: Message, now_ms: u64) {
+        if let Some(place) = self.peers.place(to) {
+            self.peers.others[place].next_told = 0;
+        }
         for summary in message.summaries {
             let hash = self.table.hash(summary.id);
             match self.table.find(hash, summary.id) {

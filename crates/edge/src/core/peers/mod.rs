@@ -49,6 +49,8 @@ pub(super) struct Other {
     pub asked: u64,
     /// The number of its next decision for this edge.
     next: u64,
+    /// The one that it was told last: it keeps decisions until it knows that they are here.
+    next_told: u64,
     relief: u8,
     relief_ms: u64,
 }
@@ -76,6 +78,7 @@ impl Other {
             decided: VecDeque::new(),
             asked: 0,
             next: 0,
+            next_told: 0,
             relief: 0,
             relief_ms: 0,
         }

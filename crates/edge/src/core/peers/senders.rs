@@ -10,6 +10,9 @@ use super::message::{Decided, RECORDS_MAX};
 /// An edge that has said nothing for this long has gone.
 const SILENT_MS: u64 = 60_000;
 
+/// Counts do not wait longer for one that has said nothing: the others have taken it for gone after a second.
+const UNHEARD_MS: u64 = 5_000;
+
 /// Edges that are told of a trace one by one; if there are more, all are told.
 const FEW: usize = 6;
 
@@ -41,6 +44,8 @@ struct Sender {
     /// The number of the first one that waits.
     first: u64,
     waiting: VecDeque<Decided>,
+    /// The number after the last one that waited when counts were taken.
+    marked: u64,
 }
 
 /// All edges that have told of traces.
@@ -72,6 +77,7 @@ impl Senders {
                 seen_ms: now_ms,
                 first: 0,
                 waiting: VecDeque::new(),
+                marked: 0,
             };
             if let Some(gone) = self.all.iter().position(is_gone) {
                 self.all[gone] = new;
@@ -134,6 +140,19 @@ impl Senders {
         }
     }
 
+    /// Notes which decisions wait now.
+    pub fn mark(&mut self) {
+        for sender in &mut self.all {
+            sender.marked = sender.first + sender.waiting.len() as u64;
+        }
+    }
+
+    /// Whether the edges that are there have what was marked.
+    pub fn have_marked(&self, now_ms: u64) -> bool {
+        let mut there = self.all.iter();
+        there.all(|sender| sender.first >= sender.marked || sender.seen_ms + UNHEARD_MS < now_ms)
+    }
+
     /// Decisions that wait for edges that are there.
     pub fn waiting(&self, now_ms: u64) -> usize {
         let there = self.all.iter();
@@ -168,6 +187,23 @@ mod tests {
         assert_eq!(senders.waiting_for(one), (2, vec![decided(3)]));
         senders.has(one, u64::MAX);
         assert_eq!(senders.waiting_for(one), (3, vec![]));
+    }
+
+    #[test]
+    fn what_was_marked_is_known_once_each_edge_has_it_or_is_not_heard_any_more() {
+        let mut senders = Senders::of_bytes(0);
+        let [one, other] = [7, 8].map(|id| senders.heard(id, 0).unwrap());
+        senders.mark();
+        assert!(senders.have_marked(0));
+        senders.tell(one, decided(1));
+        senders.tell(other, decided(1));
+        senders.mark();
+        senders.tell(one, decided(2));
+        senders.has(one, 1);
+        assert!(!senders.have_marked(0), "the other one does not have it");
+        assert!(senders.have_marked(UNHEARD_MS + 1), "nobody is there");
+        senders.has(other, 1);
+        assert!(senders.have_marked(0));
     }
 
     #[test]
