@@ -48,12 +48,13 @@ interop-behind: ## Runs SDKs behind a real Jaeger and a real Collector (needs Go
 	@WEIR_WRITE_TABLE=interop-behind $(CARGO) test --quiet --locked --test it -- interop::table
 
 # Builds both with Go, which takes two cores a quarter of an hour the first time.
+# One test after the other: a JVM of each would take two cores longer to start than it is waited for.
 interop-edge: ## Runs SDKs before weir edge, with a real Jaeger and real Collectors around it (needs Go)
 	@scripts/setup interop
 	@scripts/interop
 	@scripts/interop jaeger
 	@scripts/interop collector-edge
-	$(CARGO) test --locked --test it -- --include-ignored --nocapture interop::edge
+	$(CARGO) test --locked --test it -- --include-ignored --nocapture --test-threads=1 interop::edge
 
 # Three minutes where the release before has to be built, half a minute where it is there.
 upgrade: setup ## Runs the release before beside this one on one PostgreSQL, both ways

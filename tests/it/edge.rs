@@ -2,6 +2,9 @@
 //!
 //! The crate's own tests (`crates/edge/tests/`) have the rest.
 
+mod backend;
+mod changes;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -9,6 +9,6 @@ mod jaeger;
 mod programs;
 mod rust_sdk;
 mod servers;
-mod sink;
+pub mod sink;
 mod table;
 mod xray;

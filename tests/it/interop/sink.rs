@@ -31,18 +31,26 @@ pub struct Sink {
 impl Sink {
     /// Starts it on a free port.
     pub fn start() -> Self {
-        Self::start_with(Next::default())
+        Self::start_with("127.0.0.1:0", Next::default())
+    }
+
+    /// Starts it where another one has ended. None while that has not.
+    pub fn start_again_at(url: &str) -> Option<Self> {
+        let address = url.trim_start_matches("http://");
+        drop(std::net::TcpListener::bind(address).ok()?);
+        Some(Self::start_with(address, Next::default()))
     }
 
     /// Starts it in front of a receiver of OTLP (a URL without a path), which gets every export and answers it.
     pub fn start_before(receiver: &str) -> Self {
-        Self::start_with(Next {
+        let next = Next {
             http: reqwest::Client::new(),
             url: Some(format!("{receiver}/v1/traces")),
-        })
+        };
+        Self::start_with("127.0.0.1:0", next)
     }
 
-    fn start_with(next: Next) -> Self {
+    fn start_with(address: &str, next: Next) -> Self {
         let roots = Arc::<Mutex<Roots>>::default();
         let shared = web::Data::from(Arc::clone(&roots));
         let next = web::Data::new(next);
@@ -55,7 +63,7 @@ impl Sink {
         })
         .workers(1)
         .disable_signals()
-        .bind("127.0.0.1:0")
+        .bind(address)
         .expect("a free port");
         let url = format!("http://{}", server.addrs()[0]);
         let server = server.run();
@@ -71,6 +79,12 @@ impl Sink {
     /// Where OTLP is sent to, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Counts the root spans so far, also after the end.
+    pub fn counter(&self) -> impl Fn() -> usize + use<> {
+        let roots = Arc::clone(&self.roots);
+        move || roots.lock().expect("no holder panics").len()
     }
 
     /// The root spans so far.
