@@ -20,13 +20,6 @@ const SLOW_MS_MAX: u32 = 3_600_000;
 /// A trace that takes longer is slow, unless somebody says otherwise.
 pub const SLOW_MS: u32 = 500;
 
-/// The most that errors of a service may take of the budget. So an error storm in one service costs the others less than
-/// they notice, and a few failing requests among many are all kept.
-const ERRORS_OF_BUDGET: f64 = 0.05;
-
-/// How much more of the level a slow trace gets than others.
-const SLOW_WEIGHT: f64 = 10.0;
-
 /// Who decides about the traces of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -165,23 +158,22 @@ impl ClassesSettings {
         Ok(())
     }
 
-    /// What applies where nobody says anything: errors and tagged requests whole under a cap, slow traces favoured.
+    /// What applies where nobody says anything.
     fn by_default(budget: f64) -> Self {
+        let of = |class: Class| {
+            let of = class.by_default(budget);
+            ClassSettings {
+                weight: Some(of.weight),
+                floor_traces_per_second: None,
+                cap_traces_per_second: of.cap.is_finite().then_some(of.cap),
+                probability_min: (of.probability_min > 0.0).then_some(of.probability_min),
+            }
+        };
         Self {
-            error: ClassSettings {
-                probability_min: Some(1.0),
-                cap_traces_per_second: Some(ERRORS_OF_BUDGET * budget),
-                ..ClassSettings::default()
-            },
-            slow: ClassSettings {
-                weight: Some(SLOW_WEIGHT),
-                ..ClassSettings::default()
-            },
-            tagged: ClassSettings {
-                probability_min: Some(1.0),
-                ..ClassSettings::default()
-            },
-            rest: ClassSettings::default(),
+            error: of(Class::Error),
+            slow: of(Class::Slow),
+            tagged: of(Class::Tagged),
+            rest: of(Class::Rest),
         }
     }
 }

@@ -27,7 +27,7 @@ use share::{
 pub use share::{nested, solve};
 
 pub use amount::Priority;
-pub use class::{Class, held_between_plans};
+pub use class::{Class, ClassDefault, held_between_plans};
 pub use clock::{Clock, SLOTS};
 pub use common::Common;
 pub use course::Course;

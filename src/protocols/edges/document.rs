@@ -7,10 +7,6 @@ use serde::Serialize;
 use crate::allocation::{Class, OVERFLOW_NAME, held_between_plans};
 use crate::snapshot::{Governed, GovernedService, ServiceSnapshot, Snapshot};
 
-/// What is served of a class of which nothing is known. Nothing unknown is ever kept whole, and what comes of it is held
-/// to the cap of its class.
-const UNKNOWN: f64 = 0.5;
-
 #[derive(Serialize)]
 struct Document<'a> {
     plan: u64,
@@ -203,17 +199,8 @@ fn decided<'s>(snapshot: &'s Snapshot, name: &str, of: &GovernedService) -> Deci
 
 /// What is served of a class of operations that the plan does not name. `known` is what others of the service get,
 /// `unknown` what the plan gives to unknown operations.
-///
-/// Tagged requests are known by their rule, whatever their operation. The rest gets no more than unknown operations of
-/// head-governed services, because it may be as much traffic as everything else.
 fn default_of(snapshot: &Snapshot, class: Class, known: Option<f64>, unknown: f64) -> f64 {
-    let cut = snapshot.cuts().factor();
-    match class {
-        Class::Tagged => known.unwrap_or(cut),
-        Class::Error => known.unwrap_or(cut).min(UNKNOWN * cut),
-        Class::Slow => known.unwrap_or(unknown).min(UNKNOWN * cut),
-        Class::Rest => known.unwrap_or(unknown).min(unknown.max(0.0)),
-    }
+    class.of_unnamed(known, unknown, snapshot.cuts().factor())
 }
 
 fn caps(snapshot: &Snapshot, of: &GovernedService, sums: &[Sums; Class::ALL.len()]) -> Caps {

@@ -79,6 +79,73 @@ impl Class {
     }
 }
 
+/// The most that errors of a service may take of the budget. So an error storm in one service costs the others less than
+/// they notice, and a few failing requests among many are all kept.
+const ERRORS_OF_BUDGET: f64 = 0.05;
+
+/// How much more of the level a slow trace gets than others.
+const SLOW_WEIGHT: f64 = 10.0;
+
+/// The most that is served of errors and slow traces of an operation that the plan does not name. Nothing unknown is ever
+/// kept whole, and what comes of it is held to the cap of its class.
+const UNNAMED: f64 = 0.5;
+
+/// What a class gets where nobody says anything.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassDefault {
+    /// Its weight when the budget is shared; 1 for that of the operation.
+    pub weight: f64,
+    /// The lowest probability, under the cap.
+    pub probability_min: f64,
+    /// The most traces per second of all operations of a service together; infinite without a cap. That of tagged
+    /// requests is in their rules.
+    pub cap: f64,
+}
+
+impl Class {
+    /// What it gets of a budget where nobody says anything: errors and tagged requests are kept whole under a cap, slow
+    /// traces are favoured.
+    #[must_use]
+    pub fn by_default(self, budget: f64) -> ClassDefault {
+        let rest = ClassDefault {
+            weight: 1.0,
+            probability_min: 0.0,
+            cap: f64::INFINITY,
+        };
+        match self {
+            Self::Error => ClassDefault {
+                probability_min: 1.0,
+                cap: ERRORS_OF_BUDGET * amount(budget),
+                ..rest
+            },
+            Self::Slow => ClassDefault {
+                weight: SLOW_WEIGHT,
+                ..rest
+            },
+            Self::Tagged => ClassDefault {
+                probability_min: 1.0,
+                ..rest
+            },
+            Self::Rest => rest,
+        }
+    }
+
+    /// What is served of it for operations that the plan does not name. `known` is what others of the service get,
+    /// `unknown` what the plan gives to unknown operations, `cut` what an emergency leaves of probabilities.
+    ///
+    /// Tagged requests are known by their rule, whatever their operation. The rest gets no more than unknown operations of
+    /// head-governed services, because it may be as much traffic as everything else.
+    #[must_use]
+    pub fn of_unnamed(self, known: Option<f64>, unknown: f64, cut: f64) -> f64 {
+        match self {
+            Self::Tagged => known.unwrap_or(cut),
+            Self::Error => known.unwrap_or(cut).min(UNNAMED * cut),
+            Self::Slow => known.unwrap_or(unknown).min(UNNAMED * cut),
+            Self::Rest => known.unwrap_or(unknown).min(unknown.max(0.0)),
+        }
+    }
+}
+
 /// What a class of a service without a cap of its own may keep over its share between two plans: this factor of the share.
 const HEADROOM: f64 = 2.0;
 
@@ -114,6 +181,15 @@ mod tests {
         assert_eq!(held_between_plans(f64::INFINITY, 10.0, 100.0), 20.0);
         assert_eq!(held_between_plans(f64::INFINITY, 0.5, 100.0), 2.5);
         assert_eq!(held_between_plans(f64::NAN, -1.0, f64::NAN), 0.0);
+    }
+
+    #[test]
+    fn nothing_unknown_is_kept_whole_but_tagged_requests() {
+        let served = |known| Class::ALL.map(|class| class.of_unnamed(known, 0.01, 1.0));
+        assert_eq!(served(None), [0.5, 0.01, 1.0, 0.01]);
+        assert_eq!(served(Some(0.9)), [0.5, 0.5, 0.9, 0.01]);
+        assert_eq!(served(Some(0.001)), [0.001; 4]);
+        assert_eq!(Class::Error.of_unnamed(None, 0.01, 0.25), 0.125);
     }
 
     #[test]
