@@ -20,6 +20,7 @@ use super::signals::stop_on_signal;
 use crate::clock::SystemClock;
 use crate::settings::TimingSettings;
 use crate::settings::parse::{count, duration, number};
+use crate::simulate::classes;
 use crate::simulate::client::{Client, ClientError};
 use crate::simulate::recording::{ReadOptions, Recording, RecordingError, read};
 use crate::simulate::{FleetShape, Play, Schedule, Traffic};
@@ -195,6 +196,10 @@ impl ReplayArgs {
         notes
             .iter()
             .for_each(|what| weir_terminal::note(&format!("note: {what}")));
+        if classes::entries(&traffic).next().is_some() {
+            let problem = "SDKs, which it plays, know no classes: leave out the column class, or use weir simulate";
+            return Err(refused("traffic", self.traffic.display(), problem.into()));
+        }
         if self.instances * traffic.services().len() > MOST_SDKS {
             return Err(self.too_many_sdks(&traffic));
         }

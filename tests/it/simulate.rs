@@ -113,6 +113,71 @@ fn the_same_seed_gives_the_same_run() {
     assert_ne!(first, run("2", "c.csv"));
 }
 
+/// Errors of a service are kept whole up to their cap, also where a storm comes that no plan has foreseen.
+#[test]
+fn classes_of_a_file_get_what_they_get_in_a_server() {
+    let mut text = "service,operation,class".to_owned();
+    (0..60).for_each(|row| text.push_str(&format!(",t{row}")));
+    for (operation, class, count, storm) in [
+        ("x", "error", 60, 6000),
+        ("x", "rest", 60_000, 60_000),
+        ("y", "tagged", 120, 120),
+        ("y", "rest", 60_000, 60_000),
+        ("z", "", 60_000, 60_000),
+    ] {
+        text.push_str(&format!("\nshop-{operation},GET /{operation},{class}"));
+        (0..60).for_each(|row| {
+            let count = if row >= 40 { storm } else { count };
+            text.push_str(&format!(",{count}"));
+        });
+    }
+    let recorded = Recorded::file(&(text + "\n"));
+    let columns = recorded.played(&[]);
+    let sampled = &columns["sampled_traces_per_second"];
+    // The budget is 50, so errors of a service may have 2.5: a storm of 100 a second takes no more.
+    assert!(
+        sampled[20..].iter().all(|rate| (45.0..55.0).contains(rate)),
+        "{sampled:?}"
+    );
+
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["simulate", "--budget=50", "--output=json", "--traffic"])
+        .arg(recorded.path("traffic.csv"))
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |class: serde_json::Value, figure: &str| -> f64 {
+        let mut classes = told["classes"].as_array().unwrap().iter();
+        let found = classes.find(|of| of["class"] == class).unwrap();
+        match &found[figure] {
+            serde_json::Value::Array(each) => each[0].as_f64().unwrap(),
+            figure => figure.as_f64().unwrap(),
+        }
+    };
+    let kept = |class: &str| of(class.into(), "sampled_traces_per_second");
+    assert!(
+        kept("tagged") > 0.99 * of("tagged".into(), "offered_per_second"),
+        "{told}"
+    );
+    assert!((1.0..=2.6).contains(&kept("error")), "{told}");
+    assert!(kept("rest") > 10.0 && of(serde_json::Value::Null, "offered_per_second") > 900.0);
+}
+
+#[test]
+fn a_replay_of_classes_is_refused_with_the_way_out() {
+    let recorded = Recorded::file("service,operation,class,t0\na,x,error,1\n");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["replay", "--budget=50", "--interval=60s", "--traffic"])
+        .arg(recorded.path("traffic.csv"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("use weir simulate"),
+        "{said}"
+    );
+}
+
 #[test]
 fn too_short_a_run_has_no_verdict() {
     let conclusion = simulate(&Recorded::rows(4).args(&[])).unwrap();
@@ -127,6 +192,16 @@ fn a_file_that_is_no_traffic_is_named_with_line_and_column() {
     let error = simulate(&recorded.args(&[])).unwrap_err().to_string();
     assert!(error.contains("traffic.csv:3:4"), "{error}");
     assert!(error.contains("many"), "{error}");
+    std::fs::write(
+        recorded.path("traffic.csv"),
+        "service,operation,class,t0\na,x,bad,1\n",
+    )
+    .unwrap();
+    let error = simulate(&recorded.args(&[])).unwrap_err().to_string();
+    assert!(
+        error.contains("traffic.csv:2:3") && error.contains("slow, tagged or rest"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Compares budgets: the figures of each, and the services that would spend them.
 
-use serde::Serialize;
+use std::collections::BTreeSet;
 
+use serde::Serialize;
+use weir_allocation::Class;
+
+use super::classes;
 use super::traffic::Traffic;
 use super::verdict::Interval;
 use super::virtual_time::VirtualPlayed;
@@ -164,7 +168,11 @@ fn spenders(outcomes: &[Outcome], traffic: &Traffic) -> Vec<Spender> {
         let range = || service.operations.clone();
         Spender {
             service: service.name.to_string(),
-            operations: service.operations.len(),
+            operations: {
+                let entries = traffic.operations()[service.operations.clone()].iter();
+                let names = entries.map(|of| Class::of(of.name.as_str()).0);
+                names.collect::<BTreeSet<_>>().len()
+            },
             offered_per_second: outcomes
                 .first()
                 .map_or(0.0, |one| of(range(), one, |(offered, _)| *offered)),
@@ -175,6 +183,49 @@ fn spenders(outcomes: &[Outcome], traffic: &Traffic) -> Vec<Spender> {
         }
     };
     traffic.services().iter().map(spender).collect()
+}
+
+/// The requests of a class, and its sampled traces with each budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassSpender {
+    /// The class; none for requests without one.
+    pub class: Option<&'static str>,
+    /// Root requests.
+    pub offered_per_second: f64,
+    /// In the order of the budgets.
+    pub sampled_traces_per_second: Vec<f64>,
+}
+
+/// What each class of the traffic was offered and what was kept of it; empty if the traffic has no classes.
+#[must_use]
+pub fn by_class(outcomes: &[Outcome], traffic: &Traffic) -> Vec<ClassSpender> {
+    let mut places: Vec<Option<Class>> = vec![None; traffic.operations().len()];
+    for (place, _, class) in classes::entries(traffic) {
+        places[place] = Some(class);
+    }
+    let known = |class: &Option<Class>| places.contains(class);
+    if !Class::ALL.into_iter().any(|class| known(&Some(class))) {
+        return Vec::new();
+    }
+    let rate = |class: Option<Class>, outcome: &Outcome, what: fn(&(u64, u64)) -> u64| {
+        let counts = outcome.played.operations.iter().zip(&places);
+        let of_class = counts.filter(|(_, of)| **of == class);
+        let sum: u64 = of_class.map(|(counts, _)| what(counts)).sum();
+        sum as f64 / outcome.seconds().max(f64::MIN_POSITIVE)
+    };
+    let all = Class::ALL.into_iter().map(Some).chain([None]);
+    all.filter(known)
+        .map(|class| ClassSpender {
+            class: class.map(Class::name),
+            offered_per_second: outcomes
+                .first()
+                .map_or(0.0, |one| rate(class, one, |(offered, _)| *offered)),
+            sampled_traces_per_second: outcomes
+                .iter()
+                .map(|one| rate(class, one, |(_, sampled)| *sampled))
+                .collect(),
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! and `summary`, `show` and `plot` say what came of it: none of them reads a clock or a socket. [`play()`] runs
 //! them against a server in real time, [`virtual_time`] against the allocation alone.
 
+pub mod classes;
 pub mod client;
 pub mod comparison;
 pub mod faults;

@@ -8,9 +8,9 @@
 //! * **Weir's own**: `service,operation,<time>,<time>,…`, one line per operation and one column per
 //!   row of time, in which a cell is the number of root requests. If the third column is called
 //!   `root_spans` it is not a row of time: a line with 0 there is an operation that never begins a
-//!   trace, and is left out.
+//!   trace, and is left out. Before that there may be a column `class`.
 //! * **A list**: `timestamp,service,operation,count` in any order, one count a line; the service or
-//!   the operation may be missing, or one column name the series. Counts of the same operation and
+//!   the operation may be missing, a column may say the class, or one column name the series. Counts of the same operation and
 //!   time are added up. [`words`] knows the names of the columns.
 //! * **A table**: `timestamp,<series>,<series>,…`, one line per row of time; an empty cell is 0.
 //!   A series is named by its labels, or is an operation ([`series`]). With one column only it is a
@@ -48,13 +48,13 @@ use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
 
 use super::traffic::{OperationRow, Traffic};
-use weir_allocation::{OperationName, ServiceName};
+use weir_allocation::{Class, OperationName, ServiceName};
 
 use container::{Content, content};
 use fault::{At, at};
 pub use fault::{RecordingError, RecordingFault};
 use header::Layout;
-use line::Lines;
+use line::{Line, Lines};
 use time::Axis;
 
 /// The largest file read, in bytes.
@@ -256,8 +256,44 @@ fn service(text: &str) -> Result<ServiceName, RecordingFault> {
 }
 
 fn operation(text: &str) -> Result<OperationName, RecordingFault> {
+    if Class::is_reserved(text) {
+        return Err(RecordingFault::Reserved);
+    }
     OperationName::parse(text).map_err(|why| RecordingFault::Name {
         what: "operation",
         why,
+    })
+}
+
+/// The operation in these columns; with a class, the entry that it has of it.
+fn entry(
+    line: &Line,
+    operation_column: usize,
+    class_column: Option<usize>,
+) -> Result<OperationName, (usize, RecordingFault)> {
+    let name =
+        operation(line.cell(operation_column)?).map_err(|fault| (operation_column, fault))?;
+    of_class(name, line, class_column)
+}
+
+/// An operation's entry of the class in a column; itself if there is none.
+fn of_class(
+    name: OperationName,
+    line: &Line,
+    column: Option<usize>,
+) -> Result<OperationName, (usize, RecordingFault)> {
+    let Some(column) = column else {
+        return Ok(name);
+    };
+    let found = line.cell(column)?;
+    if found.is_empty() {
+        return Ok(name);
+    }
+    let class = Class::parse(found);
+    let class = class.ok_or_else(|| (column, RecordingFault::Class(fault::shortened(found))))?;
+    let entry = class.entry(name.as_str());
+    OperationName::parse(&entry).map_err(|why| {
+        let what = "operation";
+        (column, RecordingFault::Name { what, why })
     })
 }

@@ -6,7 +6,7 @@ mod verdict;
 
 use super::wire::WireTally;
 
-pub use budgets::{budgets, services};
+pub use budgets::{budgets, classes, services};
 pub use intervals::intervals;
 pub use verdict::{explanation, sentence};
 

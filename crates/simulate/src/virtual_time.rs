@@ -12,7 +12,7 @@ mod reports;
 mod seat;
 mod timing;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution};
 
+use super::classes;
 use super::faults::Faults;
 use super::fleet::{Sampled, Tally};
 use super::measure::{Cells, fill_equally, jain};
@@ -198,6 +199,7 @@ impl<'a> Player<'a> {
         self.reports.close(number, &counts, &sampled);
         let windows = self.reports.windows(self.plan.settled);
         let policy = run.faults.policy(&run.policy, number);
+        let policy = classes::with_defaults(policy, &run.traffic);
         self.plan = next_plan(&self.plan, &policy, Inputs::new(1, windows));
         let seconds = run.timing.interval.as_secs_f64();
         let served = probabilities(&self.plan, &run.traffic);
@@ -222,12 +224,14 @@ impl<'a> Player<'a> {
     fn sample(&mut self, counts: &[u64]) -> (Tally, Vec<u64>) {
         let mut tally = Tally::default();
         let mut sampled = vec![0; counts.len()];
+        let factors = self.held_to_caps(counts);
         for (place, &offered) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let mixed = |plans: &VecDeque<Vec<f64>>| {
                 let parts = self.ages.iter().zip(plans);
                 parts.map(|(part, plan)| part * plan[place]).sum::<f64>()
             };
             let (served, reference) = (mixed(&self.served), mixed(&self.told_by_reference));
+            let served = served * factors.get(place).copied().unwrap_or(1.0);
             let count = draw(&mut self.coins, offered, served);
             let sampled_by_reference = draw(&mut self.reference_coins, offered, reference);
             add(&mut tally.served, count, offered, served);
@@ -241,6 +245,32 @@ impl<'a> Player<'a> {
             sampled[place] = count;
         }
         (tally, sampled)
+    }
+
+    /// What edges divide probabilities by, so that no class of a service keeps more until the next plan than it may; empty
+    /// without classes. They see seconds; here it is the mean of the interval.
+    fn held_to_caps(&self, counts: &[u64]) -> Vec<f64> {
+        let mut entries = classes::entries(&self.run.traffic).peekable();
+        if entries.peek().is_none() {
+            return Vec::new();
+        }
+        let entries: Vec<_> = entries.collect();
+        let mut about = BTreeMap::new();
+        for &(place, service, class) in &entries {
+            let parts = self.ages.iter().zip(&self.served);
+            let mixed: f64 = parts.map(|(part, plan)| part * plan[place]).sum();
+            *about.entry((service, class)).or_insert(0.0) += counts[place] as f64 * mixed;
+        }
+        let planned = classes::planned(&self.plan, &self.run.traffic);
+        let seconds = self.run.timing.interval.as_secs_f64();
+        let mut factors = vec![1.0; counts.len()];
+        for (place, service, class) in entries {
+            let key = (service, class);
+            let of = planned.get(&key).copied().unwrap_or_default();
+            let most = seconds * classes::held(class, of, self.plan.fleet.budget);
+            factors[place] = (most / about[&key]).min(1.0);
+        }
+        factors
     }
 
     /// The part of the listed probabilities that the newest plan changed by more than 1 %.
@@ -260,7 +290,8 @@ impl<'a> Player<'a> {
     }
 }
 
-/// The probability that a plan serves for every operation of the traffic, listed or not.
+/// The probability that a plan serves for every operation of the traffic, listed or not. Of a class that is not listed,
+/// edges keep what others of its service get.
 #[must_use]
 pub fn probabilities(plan: &Plan, traffic: &Traffic) -> Vec<f64> {
     let services = traffic.services().iter().enumerate();
@@ -270,6 +301,15 @@ pub fn probabilities(plan: &Plan, traffic: &Traffic) -> Vec<f64> {
             std::iter::repeat_n(default, of.operations.len())
         })
         .collect();
+    let mut entries = classes::entries(traffic).peekable();
+    if entries.peek().is_some() {
+        let planned = classes::planned(plan, traffic);
+        for (place, service, class) in entries {
+            let known = planned.get(&(service, class));
+            let known = known.and_then(classes::ClassPlan::probability);
+            probabilities[place] = class.of_unnamed(known, probabilities[place], 1.0);
+        }
+    }
     for operation in &plan.operations {
         probabilities[operation.operation.0 as usize - 1] = operation.probability;
     }

@@ -14,7 +14,7 @@ use weir_terminal::{note, outln, say};
 use super::{CoverageFloor, PreparedRuns, SimulateArgs};
 use crate::cli::replay::{Conclusion, Outputs, ReplayError};
 use crate::cli::shown::json_document;
-use crate::simulate::comparison::{self, BudgetFigures, Outcome, Spender};
+use crate::simulate::comparison::{self, BudgetFigures, ClassSpender, Outcome, Spender};
 use crate::simulate::lines::{self, Run};
 use crate::simulate::plot::{self, PlotTexts};
 use crate::simulate::virtual_time::{VirtualRun, play};
@@ -44,8 +44,9 @@ pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
         .map(|(outcome, verdict)| Played::of(outcome, verdict.as_ref()))
         .collect();
     let spenders = comparison::services(&outcomes, &runs[0].traffic, args.top);
+    let classes = comparison::by_class(&outcomes, &runs[0].traffic);
     if args.shown.for_people() {
-        people(args, &results, &spenders, &runs[0]);
+        people(args, &results, (&spenders, &classes), &runs[0]);
     } else {
         let of = |result: &Played<'_>| json!({ "run": result.summary, "figures": result.figures });
         json_document(&json!({
@@ -53,6 +54,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<Conclusion, ReplayError> {
             "notes": notes,
             "runs": results.iter().map(of).collect::<Vec<_>>(),
             "services": spenders,
+            "classes": classes,
         }));
     }
     write(&outputs, &results)?;
@@ -84,7 +86,12 @@ impl<'a> Played<'a> {
 }
 
 /// Prints the results for people: what came of each budget in a sentence, then the tables.
-fn people(args: &SimulateArgs, results: &[Played<'_>], spenders: &[Spender], run: &VirtualRun) {
+fn people(
+    args: &SimulateArgs,
+    results: &[Played<'_>],
+    (spenders, classes): (&[Spender], &[ClassSpender]),
+    run: &VirtualRun,
+) {
     if let [result] = results {
         args.shown.run(&result.run, &result.summary, None);
     } else {
@@ -98,6 +105,10 @@ fn people(args: &SimulateArgs, results: &[Played<'_>], spenders: &[Spender], run
     show::budgets(&figures, &cell).print();
     outln!();
     show::services(spenders, &args.budget, run.traffic.services().len()).print();
+    if !classes.is_empty() {
+        outln!();
+        show::classes(classes, &args.budget).print();
+    }
     if let Some(coverage) = args.coverage {
         outln!();
         say(&price(coverage, results[0].outcome, run));

@@ -10,7 +10,7 @@ use super::line::{Line, Lines};
 use super::number::{Numbers, Rounding};
 use super::time::{Axis, Times};
 use super::{
-    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, ReadOptions, Recording, bounded, operation,
+    Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, ReadOptions, Recording, bounded, entry,
     recorded, service,
 };
 use crate::traffic::OperationRow;
@@ -111,7 +111,7 @@ impl Known {
         }
         let in_column = |column: usize| move |fault| (column, fault);
         let service = service(line.cell(wide.service)?).map_err(in_column(wide.service))?;
-        let operation = operation(line.cell(wide.operation)?).map_err(in_column(wide.operation))?;
+        let operation = entry(line, wide.operation, wide.class)?;
         if let Some(column) = wide.roots
             && self.numbers.read(line, column)? == 0.0
         {

@@ -197,6 +197,14 @@ pub enum RecordingFault {
         /// What is wrong with it.
         why: NameError,
     },
+    /// A cell is not a class.
+    #[error(
+        "{0:?} is not the class of a trace: write error, slow, tagged or rest, or nothing where traces have no class; give a column that says something else another name"
+    )]
+    Class(String),
+    /// A name could be taken for an operation and its class.
+    #[error("the operation name has U+FDD0, which no name may have: remove it")]
+    Reserved,
     /// A cell is not a count.
     #[error(
         "{found:?} is not a count (a number from 0 to {LARGEST_COUNT}, without a sign or a unit)"

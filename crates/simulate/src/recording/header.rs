@@ -26,6 +26,8 @@ pub(super) enum Layout {
 pub(super) struct Wide {
     pub service: usize,
     pub operation: usize,
+    /// The column with the class of the traces.
+    pub class: Option<usize>,
     /// The column with the number of traces that the operation begins.
     pub roots: Option<usize>,
     pub first_count: usize,
@@ -41,6 +43,8 @@ pub(super) struct Long {
     pub columns: usize,
     pub time: usize,
     pub names: NameColumns,
+    /// The column with the class of the traces.
+    pub class: Option<usize>,
     pub count: usize,
     pub unit: Unit,
     pub counts: Counts,
@@ -146,6 +150,7 @@ impl Header {
         known.then(|| Wide {
             service: 1,
             operation: 2,
+            class: None,
             roots: None,
             first_count: 4,
             apart: vec![0, 3],
@@ -163,11 +168,14 @@ impl Header {
             (Role::Operation(0), Role::Service(0)) => (1, 0),
             _ => return None,
         };
-        let roots = (words(&self.name(2)) == ["root", "spans"]).then_some(2);
-        let first_count = if roots.is_some() { 3 } else { 2 };
+        let class = (self.role(2) == Role::Class).then_some(2);
+        let next = class.map_or(2, |class| class + 1);
+        let roots = (words(&self.name(next)) == ["root", "spans"]).then_some(next);
+        let first_count = roots.map_or(next, |roots| roots + 1);
         (!self.is_list(first_count)).then(|| Wide {
             service,
             operation,
+            class,
             roots,
             first_count,
             apart: Vec::new(),

@@ -12,7 +12,7 @@ use super::series::SeriesNames;
 use super::time::{Axis, Times, Unit};
 use super::{
     Gaps, MOST_COUNTS, MOST_OPERATIONS, MOST_ROWS, NO_OPERATION, NO_SERVICE, ReadOptions,
-    Recording, bounded, operation, recorded, service,
+    Recording, bounded, of_class, operation, recorded, service,
 };
 use crate::traffic::OperationRow;
 use weir_allocation::{OperationName, ServiceName};
@@ -163,7 +163,9 @@ impl ListFile {
             ));
         }
         let place = match long.names {
-            NameColumns::Each { service, operation } => self.each(service, operation, line)?,
+            NameColumns::Each { service, operation } => {
+                self.each([service, operation, long.class], line)?
+            }
             NameColumns::Series(column) => self.of_series(column, line)?,
         };
         let count = self.numbers.read(line, long.count)?;
@@ -183,8 +185,7 @@ impl ListFile {
 
     fn each(
         &mut self,
-        of_service: Option<usize>,
-        of_operation: Option<usize>,
+        [of_service, of_operation, of_class_column]: [Option<usize>; 3],
         line: &Line,
     ) -> Result<u32, (usize, RecordingFault)> {
         let named = |column: Option<usize>, missing| match column {
@@ -195,6 +196,7 @@ impl ListFile {
         let service = service(name).map_err(|fault| (column, fault))?;
         let (column, name) = named(of_operation, NO_OPERATION)?;
         let operation = operation(name).map_err(|fault| (column, fault))?;
+        let operation = of_class(operation, line, of_class_column)?;
         let place = self.list.operation((service, operation));
         place.map_err(|fault| (column, fault))
     }

@@ -108,6 +108,56 @@ fn operations_that_begin_no_trace_are_left_out() {
 }
 
 #[test]
+fn a_column_says_the_class_of_traces() {
+    let entry = |class: weir_allocation::Class| class.entry("buy");
+    let (error, rest) = (
+        entry(weir_allocation::Class::Error),
+        entry(weir_allocation::Class::Rest),
+    );
+    for text in [
+        "service,operation,class,t0,t1\nshop,buy,error,1,2\nshop,buy,rest,70,80\nshop,look,,5,6\n",
+        "service,operation,class,root_spans,t0,t1\nshop,buy,error,9,1,2\nshop,buy,rest,9,70,80\nshop,look,,9,5,6\n",
+        "minute,class,operation,service,count\n1,error,buy,shop,1\n2,error,buy,shop,2\n1,rest,buy,shop,70\n2,rest,buy,shop,80\n1,,look,shop,5\n2,,look,shop,6\n",
+    ] {
+        let recording = read_text(text);
+        assert_eq!(counts(&recording, "shop", &error), [1, 2], "{text}");
+        assert_eq!(counts(&recording, "shop", &rest), [70, 80], "{text}");
+        assert_eq!(counts(&recording, "shop", "look"), [5, 6], "{text}");
+        let mut notes = recording.notes.iter();
+        assert!(!notes.any(|note| note.contains("class")), "{text}");
+    }
+    let class = |found: &str| RecordingFault::Class(found.into());
+    for (text, at) in [
+        (
+            "service,operation,class,t0\na,x,error,1\na,x,failed,1\n",
+            (3, 2),
+        ),
+        (
+            "minute,service,operation,count,class\n1,a,x,5,failed\n",
+            (2, 4),
+        ),
+    ] {
+        let (line, column, found) = fault(text);
+        assert_eq!((line, column), at, "{text}");
+        assert_eq!(found, class("failed"));
+        assert!(
+            found
+                .to_string()
+                .contains("write error, slow, tagged or rest")
+        );
+    }
+    let smuggled = format!("service,operation,t0\na,{error},1\n");
+    assert_eq!(fault(&smuggled), (2, 1, RecordingFault::Reserved));
+    let long = format!(
+        "service,operation,class,t0\na,{},error,1\n",
+        "x".repeat(512)
+    );
+    assert_eq!((fault(&long).0, fault(&long).1), (2, 2));
+    let repeated = "service,operation,class,t0\na,x,error,1\na,x,error,1\n";
+    assert_eq!(fault(repeated).2, RecordingFault::Repeated(2));
+}
+
+#[test]
 fn a_list_may_have_its_columns_in_any_order() {
     for text in [
         "timestamp,service,operation,count\n2024-05-01 10:01,a,x,5\n2024-05-01 10:00,a,x,1\n2024-05-01 10:01,b,y,2\n",

@@ -18,6 +18,8 @@ pub(super) enum Role {
     Time(TimeRole),
     Service(u8),
     Operation(u8),
+    /// What a trace turned out to be.
+    Class,
     /// The name or the labels of a series.
     Series,
     Count(u8),
@@ -58,6 +60,9 @@ pub(super) fn role(name: &str) -> Role {
     }
     if is(&["le"]) {
         return Role::Bucket;
+    }
+    if is(&["class"]) {
+        return Role::Class;
     }
     if let Some(rank) = names(&SERVICE, &joined, &["servicename"])
         && !words.iter().any(|word| OTHER_END.contains(&word.as_str()))

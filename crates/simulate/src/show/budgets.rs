@@ -2,7 +2,7 @@
 
 use weir_terminal::{Table, number, percent, signed_percent};
 
-use crate::comparison::{BudgetFigures, Spender, sum};
+use crate::comparison::{BudgetFigures, ClassSpender, Spender, sum};
 
 /// A line for every budget; `cell` names the time in which an operation should show a trace.
 #[must_use]
@@ -64,6 +64,25 @@ pub fn services(spenders: &[Spender], budgets: &[f64], services: usize) -> Table
         cells.push(number(spender.offered_per_second));
         cells.push(part(spender.offered_per_second, all.offered_per_second));
         cells.push(spender.operations.to_string());
+        shown.row(cells);
+    }
+    shown
+}
+
+/// A line for every class, with what each budget keeps of it.
+#[must_use]
+pub fn classes(classes: &[ClassSpender], budgets: &[f64]) -> Table {
+    let mut titles = vec!["class".to_owned(), ">offered/s".into()];
+    for budget in budgets {
+        titles.extend([format!(">sampled/s at {budget}"), ">kept".into()]);
+    }
+    let mut shown = Table::new(&titles);
+    for class in classes {
+        let name = class.class.unwrap_or("none").to_owned();
+        let mut cells = vec![name, number(class.offered_per_second)];
+        for sampled in &class.sampled_traces_per_second {
+            cells.extend([number(*sampled), part(*sampled, class.offered_per_second)]);
+        }
         shown.row(cells);
     }
     shown

@@ -39,13 +39,17 @@ impl Header {
             }
         };
         let count = self.count()?;
-        let used = [Some(time), service, operation, series, Some(count)];
+        let class = self.roles.iter().position(|role| *role == Role::Class);
+        // The labels of a series say no class.
+        let class = class.filter(|_| matches!(names, NameColumns::Each { .. }));
+        let used = [Some(time), service, operation, series, class, Some(count)];
         let mut notes = self.read_as(service, operation, count);
         notes.extend(self.missing(&names, &used)?);
         Ok(Long {
             columns,
             time,
             names,
+            class,
             count,
             unit,
             counts: match is_total(&self.name(count)) {
