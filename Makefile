@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment console dist check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-classes arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment console dist check-dependencies clean
 
 CARGO ?= cargo
 
@@ -92,6 +92,9 @@ arena: ## Plays Weir against the rules of other systems and writes the tables of
 
 arena-trust: ## Prints the arena's table of agents that are late, silent, new or gone (ROW=part of a row's name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --trust $(if $(ROW),--only '$(ROW)')
+
+arena-classes: ## Prints the arena's table of errors, slow traces and test accounts
+	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --classes
 
 arena-ablation: ## Prints what each part of the allocation is worth (RECORDINGS=folder for recorded traffic too; PART=part of a name)
 	@$(CARGO) bench --locked --package weir-simulate --bench arena -- --ablation $(if $(RECORDINGS),--recordings '$(abspath $(RECORDINGS))') $(if $(PART),--only '$(PART)')

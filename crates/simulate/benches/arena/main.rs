@@ -11,6 +11,7 @@
 
 mod ablation;
 mod bout;
+mod classes;
 mod figures;
 mod goals;
 mod rules;
@@ -53,6 +54,9 @@ struct Arguments {
     /// Play only the table of what each part of the allocation is worth
     #[arg(long, conflicts_with = "trust")]
     ablation: bool,
+    /// Play only the table of errors, slow traces and test accounts
+    #[arg(long, conflicts_with_all = ["trust", "ablation", "only"])]
+    classes: bool,
     /// Play only the goals on the recordings
     #[arg(long, requires = "recordings")]
     goals: bool,
@@ -91,6 +95,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let table = trust::table(arguments.only.as_deref())?;
         return put(arguments, &[("trust", table)]);
     }
+    if arguments.classes {
+        return put(arguments, &[("classes", classes::table(arguments.seeds))]);
+    }
     let recordings = match &arguments.recordings {
         Some(folder) => workload::recordings(folder)?,
         None => Vec::new(),
@@ -121,6 +128,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut sections = Vec::new();
     if arguments.only.is_none() {
         sections.push(("trust", trust::table(None)?));
+        sections.push(("classes", classes::table(arguments.seeds)));
         sections.push(("ablation", ablation::table(&recordings, None)?));
     }
     if !synthetic.is_empty() {

@@ -3,6 +3,7 @@
 //! Its rates are whole: one in n. A key it does not know is kept whole, whatever its traffic.
 
 use super::{Controller, Observed, Setting};
+use crate::classes::keys::{rates, weight};
 
 /// The goal split equally over the keys of the last interval.
 ///
@@ -85,29 +86,13 @@ impl Controller for Ema {
                 *average = 0.0;
             }
         }
-        let known = |place: &&usize| self.averages[**place] > 0.0;
-        let logarithms = self.order.iter().filter(known);
-        let sum: f64 = logarithms
-            .map(|&place| self.averages[place].max(1.0).log10())
-            .sum();
-        let ratio = self.budget * observed.seconds / sum;
-        let mut remaining = self.order.iter().filter(known).count() as f64;
-        let mut extra = 0.0;
+        let known = self.order.iter().copied();
+        let known = known.filter(|&place| self.averages[place] > 0.0);
+        let counts = known.clone().map(|place| self.averages[place]);
+        let ratio = self.budget * observed.seconds / weight(counts.clone());
         let mut served = vec![1.0; self.averages.len()];
-        for &place in self.order.iter().filter(known) {
-            let count = self.averages[place].max(1.0);
-            let own = (count.log10() * ratio).max(1.0);
-            let handed = extra / remaining;
-            let goal = own + handed;
-            extra -= handed;
-            remaining -= 1.0;
-            if count <= goal {
-                extra += goal - count;
-            } else {
-                let rate = (count / goal).ceil();
-                served[place] = 1.0 / rate;
-                extra += goal - count / rate;
-            }
+        for (place, rate) in known.zip(rates(ratio, counts)) {
+            served[place] = 1.0 / rate;
         }
         served
     }
