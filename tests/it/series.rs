@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use serde_json::Value;
-use weir::allocation::{OperationId, OperationName, ServiceName, Timestamp, Window};
+use weir::allocation::{Class, OperationId, OperationName, ServiceName, Timestamp, Window};
 use weir::clock::{Clock, SystemClock};
 use weir::store::history_codec::{self, HistoryOperation};
 use weir::store::sqlite::SqliteStore;
@@ -166,6 +166,109 @@ async fn weeks_are_shown_in_steps_with_their_gaps_and_changes() {
     app.stop().await;
 }
 
+/// Gives a service entries for the errors and the rest of its operation.
+async fn by_class(store: &dyn Store, service: &str) -> [OperationId; 2] {
+    let limits = DictionaryLimits {
+        services: 9,
+        operations_per_service: 9,
+        operations: 9,
+    };
+    let entries = [Class::Error, Class::Rest].map(|class| class.entry("GET /"));
+    let name = |entry: &String| {
+        let entry = OperationName::parse(entry).unwrap();
+        (ServiceName::parse(service).unwrap(), entry)
+    };
+    let names = entries.each_ref().map(name);
+    store.add_names(&names, limits).await.unwrap();
+    let page = store.read_dictionary(None, None).await.unwrap();
+    entries.map(|entry| {
+        let mut known = page.entries.iter();
+        let found = known.find(|of| of.operation_name.as_str() == entry);
+        found.expect("it was added").operation
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn classes_are_told_apart_in_every_length_of_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let (app, store, operations) = start(directory.path()).await;
+    let [error, rest] = by_class(&*store, "shop").await;
+    eventually(DEADLINE, "a plan", async || app.plan().await).await;
+    let now = SystemClock.timestamp().0;
+    let all = [operations[0], error, rest];
+    let rows: Vec<_> = (3..4 * 24)
+        .map(|hours| {
+            let of = |(operation, offered, sampled)| HistoryOperation {
+                operation,
+                offered,
+                sampled: Some(sampled),
+                probability: Some(0.5),
+            };
+            let counted = [(all[0], OFFERED, 9), (all[1], 40, 40), (all[2], 4000, 7)];
+            let mut counted = counted.map(of);
+            counted.sort_by_key(|of| of.operation);
+            HistoryRow {
+                payload: history_codec::encode(&counted, WriteFormat::Newest),
+                ..hour(now, hours, &operations)
+            }
+        })
+        .collect();
+    let counted = rows.len() as u64;
+    let settled = Timestamp(now.div_euclid(HOUR) * HOUR - 3 * HOUR);
+    store.settle(&rows, settled).await.unwrap();
+
+    let query = format!("start={}&by=class", ago(now, 5 * DAY));
+    let class = |answer: &Value, class: &str, figure: &str| -> u64 {
+        let points = points(answer).iter();
+        let classes = points.flat_map(|point| point["classes"].as_array().unwrap());
+        let of = classes.filter(|of| of["class"] == class);
+        of.filter_map(|of| of[figure].as_u64()).sum()
+    };
+    for step in ["&step=1h", "&step=1d", "&points=10"] {
+        let path = format!("/v1/services/shop/history?{query}{step}");
+        let shop = eventually(DEADLINE, "it is summed", async || {
+            let (status, answer) = app.admin_get(&path).await;
+            assert_eq!(status, 200, "{answer}");
+            (total(&answer, "offered") == 4040 * counted).then_some(answer)
+        })
+        .await;
+        let errors = ["offered", "sampled"].map(|figure| class(&shop, "error", figure));
+        assert_eq!(errors, [40 * counted; 2], "{step}");
+        let rest = ["offered", "sampled"].map(|figure| class(&shop, "rest", figure));
+        assert_eq!(rest, [4000 * counted, 7 * counted], "{step}");
+        assert_eq!(class(&shop, "slow", "offered"), 0, "{step}");
+    }
+    let (_, fleet) = app.admin_get(&format!("/v1/history?{query}")).await;
+    assert_eq!(class(&fleet, "error", "sampled"), 40 * counted);
+    assert_eq!(total(&fleet, "offered"), (OFFERED + 4040) * counted);
+    let checkout = format!("/v1/services/checkout/history?{query}");
+    let (_, checkout) = app.admin_get(&checkout).await;
+    assert!(
+        points(&checkout)
+            .iter()
+            .all(|of| of["classes"] == serde_json::json!([]))
+    );
+    let (_, plain) = app.admin_get("/v1/services/shop/history").await;
+    assert!(points(&plain).iter().all(|of| of["classes"].is_null()));
+
+    let windows = format!(
+        "/v1/services/shop/history?operation=GET%20/&start={}",
+        ago(now, DAY)
+    );
+    let (status, problem) = app.admin_get(&windows).await;
+    let said = problem["detail"].as_str().unwrap();
+    assert_eq!(status, 404, "{problem}");
+    assert!(said.ends_with("it has class=error or class=rest"), "{said}");
+    let (status, errors) = app.admin_get(&format!("{windows}&class=error")).await;
+    assert_eq!(
+        (status, &errors["class"]),
+        (200, &"error".into()),
+        "{errors}"
+    );
+    assert!(points(&errors).iter().all(|of| of["offered"] == 40) && !points(&errors).is_empty());
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_that_is_too_large_or_wrong_is_refused_with_the_way_out() {
     let directory = tempfile::tempdir().unwrap();
@@ -189,6 +292,10 @@ async fn a_range_that_is_too_large_or_wrong_is_refused_with_the_way_out() {
         (format!("{history}?after=2020-01-01T00:00:00Z"), "after"),
         (format!("{history}?operation=GET+/&step=1h"), "step"),
         (format!("{history}?operation=GET+/&points=9"), "points"),
+        (format!("{history}?operation=GET+/&by=class"), "by"),
+        (format!("{history}?operation=GET+/&class=failed"), "class"),
+        (format!("{history}?class=error"), "class"),
+        ("/v1/history?by=operation".into(), "by"),
         ("/v1/services?sparkline=soon".into(), "sparkline"),
         ("/v1/services?sparkline=1h".into(), "sparkline"),
         ("/v1/services?sparkline=24h&limit=501".into(), "limit"),

@@ -1,12 +1,13 @@
 //! `weir history`: what was offered and what was sampled of it, by the fleet, a group, a service or an operation.
 
+mod classes;
 mod operation;
 mod steps;
 
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::Service;
 use crate::connect::Connect;
@@ -20,7 +21,9 @@ use crate::output::Output;
   weir history --since 2w                   # steps of hours, for months back
   weir history checkout --since 1d --step 1h
   weir history --group tier-1 --since 30d
-  weir history checkout 'POST /cart'        # one operation, window by window")]
+  weir history checkout 'POST /cart'        # one operation, window by window
+  weir history checkout --by class          # errors, slow and tagged requests, and the rest
+  weir history checkout 'POST /cart' --class error")]
 pub struct Args {
     /// The service; the whole fleet without one
     service: Option<String>,
@@ -35,10 +38,22 @@ pub struct Args {
     /// How long a step is, such as 10m or 1h; chosen by how far back it goes if absent
     #[arg(long, value_name = "TIME", conflicts_with = "operation")]
     step: Option<String>,
+    /// What each class was offered and what was sampled of it, instead of the whole
+    #[arg(long, value_name = "WHAT", conflicts_with = "operation")]
+    by: Option<By>,
+    /// A class of the operation: error, slow, tagged or rest
+    #[arg(long, value_name = "CLASS", requires = "operation")]
+    class: Option<String>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
     connect: Connect,
+}
+
+/// What steps are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Class,
 }
 
 pub async fn run(args: Args, service: Service) -> Outcome {
@@ -49,7 +64,14 @@ pub async fn run(args: Args, service: Service) -> Outcome {
     let start = start.to_rfc3339_opts(SecondsFormat::Millis, true);
     match (&args.service, &args.operation) {
         (Some(service), Some(operation)) => {
-            operation::run(&client, [service, operation], &start, &args.output).await
+            let class = args.class.as_deref();
+            let asked = operation::Asked {
+                service,
+                operation,
+                class,
+                start: &start,
+            };
+            operation::run(&client, &asked, &args.output).await
         }
         (Some(service), None) => {
             let path = ["v1", "services", service, "history"];

@@ -4,7 +4,16 @@ use serde::Serialize;
 
 use crate::allocation::Class;
 use crate::configuration::Governed;
+use crate::http::problem::Problem;
 use crate::snapshot::{ServiceSnapshot, Snapshot, TailState};
+
+/// The class that a parameter names.
+pub(super) fn class_named(given: &str) -> Result<Class, Problem> {
+    Class::parse(given).ok_or_else(|| Problem::Malformed {
+        field: "class".into(),
+        detail: format!("must be one of {}", Class::ALL.map(Class::name).join(", ")),
+    })
+}
 
 /// Who decides about a service.
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use actix_web::web::{Data, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::classes::{ClassDocument, ServiceGovernance};
+use super::classes::{ClassDocument, ServiceGovernance, class_named};
 use super::final_names::Named;
 use super::history::{Point, recent};
 use super::rules::{PlannedRules, RuleOfOperation, working};
@@ -43,11 +43,7 @@ impl Wanted {
         let Some(class) = self.class else {
             return Ok((operation.clone(), operation));
         };
-        let Some(class) = Class::parse(&class) else {
-            let names = Class::ALL.map(Class::name).join(", ");
-            return Err(wrong("class", format!("must be one of {names}")));
-        };
-        let entry = class.entry(&operation);
+        let entry = class_named(&class)?.entry(&operation);
         Ok((operation, entry))
     }
 }

@@ -18,9 +18,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::classes::class_named;
 use super::services::number_between;
 use super::{Admin, series};
-use crate::allocation::{OperationId, Timestamp};
+use crate::allocation::{Class, OperationId, Timestamp};
 use crate::clock::date;
 use crate::http::problem::Problem;
 use crate::store::{HistoryRow, history_codec};
@@ -54,12 +55,16 @@ pub(super) struct Wanted {
     limit: Option<String>,
     step: Option<String>,
     points: Option<String>,
+    by: Option<String>,
+    class: Option<String>,
 }
 
 #[derive(Serialize)]
 struct History {
     service: String,
     operation: String,
+    /// Null for an operation without classes.
+    class: Option<&'static str>,
     points: Vec<Point>,
     unreadable_windows: usize,
     next: Option<DateTime<Utc>>,
@@ -88,20 +93,22 @@ pub(super) async fn show(
         let document = series::service(&admin, service, &wanted).await?;
         return Ok(HttpResponse::Ok().json(document));
     };
-    let not_with = [("step", &wanted.step), ("points", &wanted.points)];
+    let not_with = [
+        ("step", &wanted.step),
+        ("points", &wanted.points),
+        ("by", &wanted.by),
+    ];
     refuse(
-        not_with,
+        &not_with,
         "is for the history of a service; that of an operation comes by windows",
     )?;
     let limit = wanted.limit.as_deref();
     let limit = number_between("limit", limit, WINDOWS, 1..=WINDOWS_MAX)?;
     let starts = wanted.starts(admin.clock.now())?;
-    let found = admin.dictionary.names().find(&service, &operation);
-    let id = found.ok_or_else(|| {
-        Problem::NotFound(format!(
-            "no operation {operation:?} of service {service:?} is known"
-        ))
-    })?;
+    let class = wanted.class.as_deref().map(class_named).transpose()?;
+    let entry = class.map_or_else(|| operation.clone(), |class| class.entry(&operation));
+    let found = admin.dictionary.names().find(&service, &entry);
+    let id = found.ok_or_else(|| unknown(&admin, &service, (&operation, class)))?;
     let reading = page(Admin::clone(&admin), id, starts, limit);
     // Dropping this handle aborts the reading: a client that disconnects ends it.
     let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
@@ -111,16 +118,36 @@ pub(super) async fn show(
     })??;
     // The rows hold numbers. If the database went back in time, this one may be another operation's.
     admin.dictionary.refresh().await?;
-    if admin.dictionary.names().find(&service, &operation) != Some(id) {
+    if admin.dictionary.names().find(&service, &entry) != Some(id) {
         return Err(late("the names in the database have changed; ask again"));
     }
     Ok(HttpResponse::Ok().json(History {
         service,
         operation,
+        class: class.map(Class::name),
         points: page.points,
         unreadable_windows: page.unreadable_windows,
         next: page.last.filter(|_| page.more).map(date),
     }))
+}
+
+/// Says which classes an operation has instead of the one that was asked for.
+fn unknown(admin: &Admin, service: &str, (operation, class): (&str, Option<Class>)) -> Problem {
+    let names = admin.dictionary.names();
+    let is_known = |class: &Class| names.find(service, &class.entry(operation)).is_some();
+    let classes: Vec<&str> = Class::ALL
+        .into_iter()
+        .filter(is_known)
+        .map(Class::name)
+        .collect();
+    let asked = class.map_or_else(String::new, |class| format!(" with class {class}"));
+    let has = match &classes[..] {
+        [] => String::new(),
+        classes => format!("; it has class={}", classes.join(" or class=")),
+    };
+    Problem::NotFound(format!(
+        "no operation {operation:?} of service {service:?}{asked} is known{has}"
+    ))
 }
 
 /// An operation's last windows, oldest first; none if they cannot be read in time.
@@ -135,11 +162,11 @@ pub(super) async fn recent(admin: &Admin, operation: OperationId) -> Option<Vec<
 }
 
 /// Refuses parameters that do not go with the others.
-fn refuse(given: [(&str, &Option<String>); 2], detail: &str) -> Result<(), Problem> {
-    let given = given.into_iter().find(|(_, value)| value.is_some());
+fn refuse(given: &[(&str, &Option<String>)], detail: &str) -> Result<(), Problem> {
+    let given = given.iter().find(|(_, value)| value.is_some());
     given.map_or(Ok(()), |(field, _)| {
         Err(Problem::Malformed {
-            field: field.into(),
+            field: (*field).into(),
             detail: detail.into(),
         })
     })
@@ -148,13 +175,18 @@ fn refuse(given: [(&str, &Option<String>); 2], detail: &str) -> Result<(), Probl
 impl Wanted {
     /// What is asked for of a service.
     fn of_service(self) -> Result<series::Wanted, Problem> {
-        let not_with = [("after", &self.after), ("limit", &self.limit)];
-        refuse(not_with, "is for the history of an operation; name one")?;
+        let not_with = [
+            ("after", &self.after),
+            ("limit", &self.limit),
+            ("class", &self.class),
+        ];
+        refuse(&not_with, "is for the history of an operation; name one")?;
         Ok(series::Wanted {
             start: self.start,
             end: self.end,
             step: self.step,
             points: self.points,
+            by: self.by,
         })
     }
 

@@ -284,13 +284,15 @@ pub const ROUTES: &[Route] = &[
         "limit",
         "step",
         "points",
+        "by",
+        "class",
     ]),
     Route::new("GET", "/v1/history", Need::Viewer, || to(series::fleet))
-        .query(&["start", "end", "step", "points"]),
+        .query(&["start", "end", "step", "points", "by"]),
     Route::new("GET", "/v1/groups/{group}/history", Need::Viewer, || {
         to(series::group)
     })
-    .query(&["start", "end", "step", "points"]),
+    .query(&["start", "end", "step", "points", "by"]),
     Route::new("GET", "/v1/tokens", Need::Admin, || to(tokens::list)),
     Route::new("POST", "/v1/tokens", Need::Admin, || to(tokens::create))
         .query(&["reason", "dry_run"]),

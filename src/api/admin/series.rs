@@ -16,9 +16,9 @@ use serde::Serialize;
 use self::asked::Steps;
 pub(super) use self::asked::Wanted;
 use self::changes::{Change, Changes};
-use self::read::{Found, Whose};
+use self::read::{By, Found, Whose};
 use super::Admin;
-use crate::allocation::GroupName;
+use crate::allocation::{Class, GroupName};
 use crate::clock::date;
 use crate::configuration::Configuration;
 use crate::http::problem::Problem;
@@ -58,6 +58,22 @@ struct StepDocument {
     due_sampled_traces_per_second: Option<f64>,
     chance_traces_per_second: Option<f64>,
     budget_traces_per_second: Option<f64>,
+    probability: Option<f64>,
+    /// The classes of which anything was counted in the time of the answer; left out if nobody asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<ClassStep>>,
+}
+
+/// A step of a class. Everything is null where nothing was counted.
+#[derive(Serialize)]
+struct ClassStep {
+    class: &'static str,
+    offered: Option<u64>,
+    sampled: Option<u64>,
+    offered_per_second: Option<f64>,
+    observed_sampled_traces_per_second: Option<f64>,
+    due_sampled_traces_per_second: Option<f64>,
+    chance_traces_per_second: Option<f64>,
     probability: Option<f64>,
 }
 
@@ -126,8 +142,9 @@ pub(super) async fn service(
 
 async fn document(admin: &Admin, wanted: &Wanted, whose: Whose) -> Result<SeriesDocument, Problem> {
     let steps = Steps::asked(wanted, admin)?;
+    let by = wanted.by()?;
     let (start, end) = (date(steps.origin), date(steps.end()));
-    let found = read::read(admin, whose.clone(), steps).await?;
+    let found = read::read(admin, whose.clone(), (steps, by)).await?;
     let changes = Changes::read(admin, start, end).await?;
     let (service, group) = match whose {
         Whose::Fleet => (None, None),
@@ -142,7 +159,12 @@ async fn document(admin: &Admin, wanted: &Wanted, whose: Whose) -> Result<Series
         step_seconds: seconds(steps.length),
         settled_until: found.settled_until.map(date),
         unreadable_windows: found.unreadable,
-        points: (0..steps.count).map(|place| point(&found, place)).collect(),
+        points: (0..steps.count)
+            .map(|place| StepDocument {
+                classes: (by == By::Class).then(|| classes(&found, place)),
+                ..point(&found, place)
+            })
+            .collect(),
         changes: changes.listed,
         older_changes: changes.more,
     })
@@ -185,6 +207,31 @@ fn point(found: &Found, place: usize) -> StepDocument {
         chance_traces_per_second: figures.as_ref().map(|of| of.chance),
         budget_traces_per_second: figures.as_ref().and_then(|of| of.budget),
         probability: figures.as_ref().and_then(|of| of.probability),
+        classes: None,
+    }
+}
+
+/// What each class had in a step.
+fn classes(found: &Found, place: usize) -> Vec<ClassStep> {
+    let all = found.classes.iter();
+    all.map(|(class, sums)| class_step(*class, &found.covered[place], &sums[place]))
+        .collect()
+}
+
+fn class_step(class: Class, covered: &Covered, sums: &Sums) -> ClassStep {
+    let rates = Rates::of(covered, sums);
+    let figure = |of: fn(&Rates) -> f64| rates.as_ref().map(of);
+    ClassStep {
+        class: class.name(),
+        offered: rates.as_ref().map(|_| sums.offered),
+        sampled: rates
+            .as_ref()
+            .and_then(|of| of.said.then_some(sums.sampled)),
+        offered_per_second: figure(|of| of.offered),
+        observed_sampled_traces_per_second: figure(|of| of.observed),
+        due_sampled_traces_per_second: figure(|of| of.due),
+        chance_traces_per_second: figure(|of| of.chance),
+        probability: rates.as_ref().and_then(|of| of.probability),
     }
 }
 
@@ -237,7 +284,8 @@ pub(super) async fn sparklines(
         return Err(wrong());
     }
     let steps = Steps::back(admin, length, SPARKLINE)?;
-    let found = read::read(admin, Whose::Services(services.clone()), steps).await?;
+    let whose = Whose::Services(services.clone());
+    let found = read::read(admin, whose, (steps, By::Nothing)).await?;
     let line = |sums: &Option<Vec<Sums>>| {
         let rates = (0..steps.count).map(|place| {
             let sums = sums.as_ref().map_or_else(Sums::default, |all| all[place]);

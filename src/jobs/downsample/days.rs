@@ -16,6 +16,7 @@ impl Downsample {
             from: start,
             until: end,
             of: SeriesOf::All,
+            class: None,
         };
         let stored = self.stored(asked).await?;
         Ok(blocking(move || day(start, &stored)).await)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::in_force::InForce;
 use super::steps::StepSums;
-use crate::allocation::{OVERFLOW_SERVICE, OperationId, ServiceId, Tuning, Window};
+use crate::allocation::{Class, OVERFLOW_SERVICE, OperationId, ServiceId, Tuning, Window};
 use crate::names::Names;
 use crate::store::history_codec::{self, HistoryOperation};
-use crate::store::{Covered, HistoryRow, SeriesKey, StoreError, Sums, TRACE_PARTS};
+use crate::store::{Covered, HistoryRow, StoreError, Sums, TRACE_PARTS};
 
 /// Sums windows one after the other, oldest first.
 pub(super) struct Fold {
@@ -17,6 +17,9 @@ pub(super) struct Fold {
     /// The history of the two windows before, the newer one first.
     before: [Vec<HistoryOperation>; 2],
 }
+
+/// What services had, by class where their traces have one.
+type Services = HashMap<(ServiceId, Option<Class>), Counted>;
 
 /// Sums of a service in traces, before they are rounded.
 #[derive(Default)]
@@ -63,28 +66,23 @@ impl Fold {
         Ok(self.sums(row.window, services))
     }
 
-    fn services(&self, operations: &[HistoryOperation]) -> HashMap<ServiceId, Counted> {
-        let mut services: HashMap<ServiceId, Counted> = HashMap::new();
+    /// What each service had of each class, and without one.
+    fn services(&self, operations: &[HistoryOperation]) -> Services {
+        let mut services = Services::new();
         let mut served = Served::of(&self.before);
         for operation in operations {
             let row = self.names.row(operation.operation);
             // What has no name any more is counted as the fleet's overflow, as everywhere.
             let service = row.map_or(OVERFLOW_SERVICE, |row| row.service);
-            let counted = services.entry(service).or_default();
-            let held = served.next(operation);
-            let due = operation.offered as f64 * held;
-            counted.offered = counted.offered.saturating_add(operation.offered);
-            counted.due += due;
-            counted.variance += due * (1.0 - held);
-            match operation.sampled {
-                Some(sampled) => counted.sampled = counted.sampled.saturating_add(sampled),
-                None => counted.unsaid += due,
-            }
+            let name = row.and_then(|_| self.names.operation(operation.operation));
+            let class = name.and_then(|name| Class::of(&name).1);
+            let counted = services.entry((service, class)).or_default();
+            counted.add(operation, served.next(operation));
         }
         services
     }
 
-    fn sums(&self, window: Window, services: HashMap<ServiceId, Counted>) -> StepSums {
+    fn sums(&self, window: Window, services: Services) -> StepSums {
         let milliseconds = window.milliseconds().max(0).unsigned_abs();
         let seconds = window.seconds();
         let planned = self.in_force.at(window);
@@ -106,22 +104,34 @@ impl Fold {
         for (group, cap) in planned.map(|plan| &plan.caps).into_iter().flatten() {
             limit(step.groups.entry(group.clone()).or_default(), *cap);
         }
-        let sorted: BTreeMap<ServiceId, Counted> = services.into_iter().collect();
-        for (service, counted) in sorted {
+        let sorted: BTreeMap<_, Counted> = services.into_iter().collect();
+        for ((service, class), counted) in sorted {
             let sums = counted.rounded();
-            step.fleet.add(&sums);
             let name = self.names.service(service);
             let group = name.and_then(|name| planned?.group(&name).map(str::to_owned));
-            if let Some(group) = group {
-                step.groups.entry(group).or_default().add(&sums);
+            if let Some(class) = class {
+                let of_class = step.classes.entry(class).or_default();
+                of_class.add_all(service, group.clone(), &sums);
             }
-            step.add_service(SeriesKey::Number(service), &sums);
+            step.add_all(service, group, &sums);
         }
         step
     }
 }
 
 impl Counted {
+    /// Adds an operation of which SDKs held a probability.
+    fn add(&mut self, operation: &HistoryOperation, held: f64) {
+        let due = operation.offered as f64 * held;
+        self.offered = self.offered.saturating_add(operation.offered);
+        self.due += due;
+        self.variance += due * (1.0 - held);
+        match operation.sampled {
+            Some(sampled) => self.sampled = self.sampled.saturating_add(sampled),
+            None => self.unsaid += due,
+        }
+    }
+
     fn rounded(&self) -> Sums {
         Sums {
             offered: self.offered,
@@ -187,7 +197,7 @@ fn probability<'h>(
 mod tests {
     use super::*;
     use crate::allocation::Timestamp;
-    use crate::store::WriteFormat;
+    use crate::store::{SeriesKey, WriteFormat};
 
     fn row(number: i64, operations: &[(u32, u64, Option<u64>, Option<f32>)]) -> HistoryRow {
         let operation = |&(id, offered, sampled, probability)| HistoryOperation {
@@ -238,5 +248,29 @@ mod tests {
         assert_eq!((nameless.offered, traces(nameless.due)), (6, 3.0));
         assert_eq!((step.fleet.offered, step.fleet.sampled), (1114, 311));
         assert_eq!(step.covered.milliseconds, 60_000);
+        assert!(step.classes.is_empty());
+    }
+
+    #[test]
+    fn classes_have_sums_of_their_own_and_are_in_those_of_their_service() {
+        let (error, rest) = (Class::Error.entry("x"), Class::Rest.entry("x"));
+        let names = Names::numbered(&[("a", &error), ("a", &rest), ("b", "x")]);
+        let mut fold = Fold::new(Arc::new(names), InForce::default());
+        let first = [
+            (1, 10, Some(10), Some(1.0)),
+            (2, 1000, Some(90), Some(0.1)),
+            (3, 100, Some(50), Some(0.5)),
+        ];
+        let step = fold.window(&row(0, &first)).unwrap();
+        let a = SeriesKey::Number(ServiceId(1));
+        let counted = |sums: &Sums| (sums.offered, sums.sampled);
+        assert_eq!(counted(&step.services[&a]), (1010, 100));
+        assert_eq!(counted(&step.fleet), (1110, 150));
+        let of_class = |class| counted(&step.classes[&class].services[&a]);
+        assert_eq!(of_class(Class::Error), (10, 10));
+        assert_eq!(of_class(Class::Rest), (1000, 90));
+        assert_eq!(counted(&step.classes[&Class::Rest].fleet), (1000, 90));
+        assert_eq!(step.classes.len(), 2, "only those that were counted");
+        assert!(step.classes[&Class::Error].is_empty(), "of no time");
     }
 }

@@ -102,6 +102,7 @@ impl Downsample {
             from: start,
             until: Timestamp(start.0.saturating_add(1)),
             of: SeriesOf::All,
+            class: None,
         };
         Ok(self.stored(asked).await? != rows)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::allocation::{OVERFLOW_NAME, OVERFLOW_SERVICE, ServiceId, Timestamp, Window};
+use crate::allocation::{Class, OVERFLOW_NAME, OVERFLOW_SERVICE, ServiceId, Timestamp, Window};
 use crate::names::Names;
 use crate::store::{
     Covered, SeriesBlock, SeriesKey, SeriesPart, SeriesRow, SeriesStep, Sums, series_codec,
@@ -20,12 +20,23 @@ pub(super) struct StepSums {
     pub fleet: Sums,
     pub groups: BTreeMap<String, Sums>,
     pub services: BTreeMap<SeriesKey, Sums>,
+    /// The sums of each class, of services whose traces have one. They say nothing of the time that was counted.
+    pub classes: BTreeMap<Class, StepSums>,
 }
 
 impl StepSums {
     /// Whether nothing was counted, not even that nothing could be read.
     pub fn is_empty(&self) -> bool {
         self.covered == Covered::default()
+    }
+
+    /// Adds to a service, its group and the fleet.
+    pub fn add_all(&mut self, service: ServiceId, group: Option<String>, sums: &Sums) {
+        self.fleet.add(sums);
+        if let Some(group) = group {
+            self.groups.entry(group).or_default().add(sums);
+        }
+        self.add_service(SeriesKey::Number(service), sums);
     }
 
     /// Adds to a service, as long as there is room for it.
@@ -49,12 +60,17 @@ impl StepSums {
         for (service, sums) in &other.services {
             self.add_service(service.clone(), sums);
         }
+        for (class, sums) in &other.classes {
+            self.classes.entry(*class).or_default().add(sums);
+        }
     }
 
     /// The same by names.
     pub fn named(self, names: &Names) -> Self {
+        let classes = self.classes.into_iter();
         let mut named = Self {
             services: BTreeMap::new(),
+            classes: classes.map(|(of, sums)| (of, sums.named(names))).collect(),
             ..self
         };
         for (service, sums) in self.services {
@@ -67,8 +83,16 @@ impl StepSums {
         named
     }
 
-    /// Adds a step of a stored row.
+    /// Adds a step of a stored row. Leaves classes out that only a later release knows.
     pub fn add_stored(&mut self, part: SeriesPart, block: &SeriesBlock, step: usize) {
+        match part.class() {
+            Ok(None) => {}
+            Ok(Some(class)) => {
+                let of_class = self.classes.entry(class).or_default();
+                return of_class.add_stored(part.all(), block, step);
+            }
+            Err(_) => return,
+        }
         if let Some(covered) = block.covered.get(step) {
             self.covered.add(covered);
         }
@@ -98,18 +122,35 @@ pub(super) fn rows(step: SeriesStep, window: Window, steps: &[StepSums]) -> Vec<
     if steps.iter().all(StepSums::is_empty) {
         return Vec::new();
     }
-    let row = |part, block: &SeriesBlock| SeriesRow {
+    let all: Vec<&StepSums> = steps.iter().collect();
+    let covered = steps.iter().map(|step| step.covered).collect();
+    let mut found = rows_of(&all, covered);
+    let none = StepSums::default();
+    for class in Class::ALL {
+        let of = |sums: &'_ StepSums| sums.classes.contains_key(&class);
+        if steps.iter().any(of) {
+            let all = steps.iter().map(|sums| sums.classes.get(&class));
+            let all: Vec<&StepSums> = all.map(|sums| sums.unwrap_or(&none)).collect();
+            let rows = rows_of(&all, Vec::new()).into_iter();
+            found.extend(rows.map(|(part, block)| (part.of_class(Some(class)), block)));
+        }
+    }
+    let rows = found.into_iter().map(|(part, block)| SeriesRow {
         step,
         window,
         part,
-        payload: series_codec::encode(block),
-    };
+        payload: series_codec::encode(&block),
+    });
+    rows.collect()
+}
+
+/// The blocks of all requests, or of those of a class.
+fn rows_of(steps: &[&StepSums], covered: Vec<Covered>) -> Vec<(SeriesPart, SeriesBlock)> {
     let fleet = SeriesBlock {
-        covered: steps.iter().map(|step| step.covered).collect(),
+        covered,
         entries: fleet_entries(steps),
     };
-    let mut rows = vec![row(SeriesPart::FLEET, &fleet)];
-    let services = entries(steps, |step| step.services.iter());
+    let services = entries(steps);
     let parts = SeriesPart::count(services.len());
     let mut blocks: BTreeMap<SeriesPart, SeriesBlock> = BTreeMap::new();
     for (service, sums) in services {
@@ -117,11 +158,13 @@ pub(super) fn rows(step: SeriesStep, window: Window, steps: &[StepSums]) -> Vec<
         let block = blocks.entry(part).or_default();
         block.entries.push((service, sums));
     }
-    rows.extend(blocks.iter().map(|(part, block)| row(*part, block)));
-    rows
+    [(SeriesPart::FLEET, fleet)]
+        .into_iter()
+        .chain(blocks)
+        .collect()
 }
 
-fn fleet_entries(steps: &[StepSums]) -> Vec<(SeriesKey, Vec<Sums>)> {
+fn fleet_entries(steps: &[&StepSums]) -> Vec<(SeriesKey, Vec<Sums>)> {
     let fleet = steps.iter().map(|step| step.fleet).collect();
     let mut found = vec![(SeriesKey::Name(String::new()), fleet)];
     let mut groups: BTreeMap<&String, Vec<Sums>> = BTreeMap::new();
@@ -136,14 +179,11 @@ fn fleet_entries(steps: &[StepSums]) -> Vec<(SeriesKey, Vec<Sums>)> {
     found
 }
 
-/// The sums of each key in all steps, in ascending order of keys.
-fn entries<'s, I: Iterator<Item = (&'s SeriesKey, &'s Sums)>>(
-    steps: &'s [StepSums],
-    of: impl Fn(&'s StepSums) -> I,
-) -> Vec<(SeriesKey, Vec<Sums>)> {
+/// The sums of each service in all steps, in ascending order of keys.
+fn entries(steps: &[&StepSums]) -> Vec<(SeriesKey, Vec<Sums>)> {
     let mut found: BTreeMap<&SeriesKey, Vec<Sums>> = BTreeMap::new();
     for (place, step) in steps.iter().enumerate() {
-        for (key, sums) in of(step) {
+        for (key, sums) in &step.services {
             let all = found.entry(key);
             all.or_insert_with(|| vec![Sums::default(); steps.len()])[place] = *sums;
         }

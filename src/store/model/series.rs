@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Incarnation;
-use crate::allocation::{ServiceId, Timestamp, Window};
+use crate::allocation::{Class, ServiceId, Timestamp, Window};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -190,12 +190,17 @@ pub struct SeriesRow {
 ///
 /// 0 is the fleet and its groups. The services of a step are in 1, 2, 4, … or 64 parts, as many as they need; the
 /// number of a part is how many there are plus its place among them.
+///
+/// The requests of a class are in parts of their own, with the same numbers and 256 more for each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeriesPart(pub u8);
+pub struct SeriesPart(pub u16);
 
 impl SeriesPart {
     /// The fleet and its groups.
     pub const FLEET: Self = Self(0);
+
+    /// How many numbers of parts there are of all requests, and of those of each class.
+    const OF_CLASS: u16 = 256;
 
     /// The most parts, as a power of two.
     const MOST_LOG: u32 = 6;
@@ -214,7 +219,34 @@ impl SeriesPart {
     #[must_use]
     pub fn of(hash: u8, parts: usize) -> Self {
         let place = usize::from(hash) % parts;
-        Self(u8::try_from(parts + place).unwrap_or(u8::MAX))
+        Self(u8::try_from(parts + place).unwrap_or(u8::MAX).into())
+    }
+
+    /// The same part of the requests of a class; of all requests without one.
+    #[must_use]
+    pub fn of_class(self, class: Option<Class>) -> Self {
+        let number = class.map_or(0, |class| class as u16 + 1);
+        Self(self.all().0 + number * Self::OF_CLASS)
+    }
+
+    /// The same part of all requests.
+    #[must_use]
+    pub fn all(self) -> Self {
+        Self(self.0 % Self::OF_CLASS)
+    }
+
+    /// The class whose requests it has; none if it has all.
+    ///
+    /// # Errors
+    /// The number of the class, if a later release has more of them.
+    pub fn class(self) -> Result<Option<Class>, u16> {
+        let number = self.0 / Self::OF_CLASS;
+        let mut classes = Class::ALL.into_iter();
+        let found = classes.find(|class| *class as u16 + 1 == number);
+        match number {
+            0 => Ok(None),
+            _ => found.map(Some).ok_or(number),
+        }
     }
 
     /// Every part that a service may be in, however many there are.
@@ -235,6 +267,8 @@ pub struct SeriesAsked {
     pub until: Timestamp,
     /// Which of them.
     pub of: SeriesOf,
+    /// The class whose requests are asked for; all requests without one.
+    pub class: Option<Class>,
 }
 
 /// Which parts are asked for.
@@ -244,7 +278,9 @@ pub enum SeriesOf {
     Fleet,
     /// These, and the services with this hash.
     Service(u8),
-    /// Everything.
+    /// The fleet, its groups and all services.
+    Services,
+    /// The same, of all requests and of each class.
     All,
 }
 
@@ -321,6 +357,20 @@ mod tests {
                 assert!(part > SeriesPart::FLEET && part.0 < 128);
             }
         }
+    }
+
+    #[test]
+    fn the_parts_of_classes_are_their_own() {
+        let mut seen = std::collections::BTreeSet::new();
+        for part in [SeriesPart::FLEET, SeriesPart(1), SeriesPart(127)] {
+            for class in Class::ALL.map(Some).into_iter().chain([None]) {
+                let own = part.of_class(class);
+                assert!(seen.insert(own), "{own:?}");
+                assert_eq!((own.all(), own.class()), (part, Ok(class)));
+                assert_eq!(own.of_class(None), part);
+            }
+        }
+        assert_eq!(SeriesPart(5 * 256 + 1).class(), Err(5));
     }
 
     #[test]

@@ -48,7 +48,7 @@ order by start_ms, part";
 const READ_WINDOWS_OF: &str = "\
 -- series: read windows of a service
 select start_ms, part, end_ms, payload from series_window
-where start_ms >= $1 and start_ms < $2 and part in (0, $3, $4, $5, $6, $7, $8, $9)
+where start_ms >= $1 and start_ms < $2 and part in ($3, $4, $5, $6, $7, $8, $9, $10)
 order by start_ms, part";
 
 const READ_STEPS: &str = "\
@@ -60,7 +60,7 @@ order by start_ms, part";
 const READ_STEPS_OF: &str = "\
 -- series: read steps of a service
 select start_ms, part, end_ms, payload from series
-where start_ms >= $1 and start_ms < $2 and part in (0, $3, $4, $5, $6, $7, $8, $9) and step_ms = $10
+where start_ms >= $1 and start_ms < $2 and part in ($3, $4, $5, $6, $7, $8, $9, $10) and step_ms = $11
 order by start_ms, part";
 
 const DELETE_OLD: &str = "\
@@ -167,19 +167,25 @@ pub async fn stream<B: Backend>(
     rows: &Rows<SeriesRow>,
 ) -> Result<(), Fault> {
     let mut values: Vec<Value<'_>> = vec![asked.from.0.into(), asked.until.0.into()];
+    let of_class = |part: SeriesPart| Value::from(i64::from(part.of_class(asked.class).0));
+    let first = of_class(SeriesPart::FLEET);
     let (windows, steps) = match asked.of {
-        SeriesOf::Fleet | SeriesOf::All => {
-            let last = match asked.of {
-                SeriesOf::All => u8::MAX,
-                _ => SeriesPart::FLEET.0,
-            };
-            values.extend([0, i64::from(last)].map(Value::from));
+        SeriesOf::Service(hash) => {
+            values.push(first);
+            values.extend(SeriesPart::candidates(hash).map(of_class));
+            (READ_WINDOWS_OF, READ_STEPS_OF)
+        }
+        SeriesOf::Fleet => {
+            values.extend([first, of_class(SeriesPart::FLEET)]);
             (READ_WINDOWS, READ_STEPS)
         }
-        SeriesOf::Service(hash) => {
-            let parts = SeriesPart::candidates(hash);
-            values.extend(parts.map(|part| Value::from(i64::from(part.0))));
-            (READ_WINDOWS_OF, READ_STEPS_OF)
+        SeriesOf::Services => {
+            values.extend([first, of_class(SeriesPart(u8::MAX.into()))]);
+            (READ_WINDOWS, READ_STEPS)
+        }
+        SeriesOf::All => {
+            values.extend([0, i64::from(u16::MAX)].map(Value::from));
+            (READ_WINDOWS, READ_STEPS)
         }
     };
     let statement = match asked.step {

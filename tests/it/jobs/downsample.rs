@@ -78,6 +78,7 @@ async fn steps(replica: &Replica, step: SeriesStep) -> BTreeMap<i64, Totals> {
         from: Timestamp(0),
         until: Timestamp(i64::MAX),
         of: SeriesOf::All,
+        class: None,
     };
     let names = replica.shared.dictionary.names();
     let mut found: BTreeMap<i64, Totals> = BTreeMap::new();
@@ -291,6 +292,7 @@ async fn steps_know_the_budget_and_the_groups_of_their_time() {
         from: Timestamp(origin),
         until: Timestamp(origin + HOUR_MS),
         of: SeriesOf::Fleet,
+        class: None,
     };
     let stored = store.read_series(asked).await.unwrap();
     let block = series_codec::decode(&stored[0].payload).unwrap();

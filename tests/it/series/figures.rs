@@ -19,8 +19,62 @@ use crate::support::postgres::TestDatabase;
 
 const MINUTE: i64 = 60_000;
 
-/// Services, operations of each, and hours. A day is whole with the first hour of the next.
-const FLEETS: [(usize, usize, i64); 3] = [(10_000, 1, 25), (1_000, 10, 25), (10_000, 10, 2)];
+/// A fleet that is measured.
+#[derive(Clone, Copy)]
+struct Fleet {
+    services: usize,
+    /// Operations of each.
+    each: usize,
+    /// A day is whole with the first hour of the next.
+    hours: i64,
+    /// Whether edges decide about it: three classes of each operation.
+    classed: bool,
+}
+
+const FLEETS: [Fleet; 3] = [
+    Fleet::of(10_000, 1, 25),
+    Fleet::of(1_000, 10, 25),
+    Fleet::of(10_000, 10, 2),
+];
+
+const CLASSED: Fleet = Fleet {
+    classed: true,
+    ..Fleet::of(200, 10, 25)
+};
+
+/// The part of the requests that have a class.
+const CLASSES: [(Class, f64); 3] = [
+    (Class::Error, 0.002),
+    (Class::Slow, 0.01),
+    (Class::Rest, 0.988),
+];
+
+impl Fleet {
+    const fn of(services: usize, each: usize, hours: i64) -> Self {
+        Self {
+            services,
+            each,
+            hours,
+            classed: false,
+        }
+    }
+
+    /// The names of an operation's entries.
+    fn entries(&self, operation: usize) -> Vec<String> {
+        let name = format!("GET /v1/{operation}");
+        match self.classed {
+            true => CLASSES.map(|(class, _)| class.entry(&name)).into(),
+            false => vec![name],
+        }
+    }
+}
+
+/// The part of an operation's requests that an entry of this name has.
+fn part(entry: &str) -> f64 {
+    let class = Class::of(entry).1;
+    let mut known = CLASSES.iter();
+    class.map_or(1.0, |class| known.find(|(of, _)| *of == class).unwrap().1)
+}
 
 /// A replica with the lease, without listeners.
 async fn replica(store: Arc<dyn Store>, operations: u32) -> (JobContext, CancellationToken) {
@@ -63,7 +117,7 @@ async fn replica(store: Arc<dyn Store>, operations: u32) -> (JobContext, Cancell
 
 /// A minute of a fleet whose traffic follows Zipf's law, with the noise of counting and a daily curve. Every
 /// operation keeps the same number of traces, or all if it has fewer.
-fn minute(number: i64, start: i64, operations: &[OperationId]) -> HistoryRow {
+fn minute(number: i64, start: i64, operations: &[(OperationId, f64)]) -> HistoryRow {
     let curve = 1.0 + 0.5 * (number as f64 / 1440.0 * std::f64::consts::TAU).sin();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number.unsigned_abs() + 1);
     let mut noise = || {
@@ -77,8 +131,8 @@ fn minute(number: i64, start: i64, operations: &[OperationId]) -> HistoryRow {
     let all: Vec<_> = operations
         .iter()
         .enumerate()
-        .map(|(rank, operation)| {
-            let mean = 3e7 * curve / ((rank + 1) as f64 * (operations.len() as f64).ln());
+        .map(|(rank, (operation, part))| {
+            let mean = part * 3e7 * curve / ((rank + 1) as f64 * (operations.len() as f64).ln());
             let offered = (mean + mean.sqrt() * noise()).max(0.0).round();
             let probability = (60.0 / mean.max(1.0)).min(1.0) * (1.0 + 0.01 * noise());
             let probability = probability.clamp(0.0, 1.0);
@@ -104,7 +158,7 @@ fn minute(number: i64, start: i64, operations: &[OperationId]) -> HistoryRow {
 }
 
 /// Names like those of real fleets, in an order that is not theirs.
-async fn named(store: &dyn Store, services: usize, each: usize) -> Vec<OperationId> {
+async fn named(store: &dyn Store, fleet: Fleet) -> Vec<(OperationId, f64)> {
     const TEAMS: [&str; 8] = [
         "payments", "search", "catalog", "identity", "shipping", "pricing", "media", "ads",
     ];
@@ -117,11 +171,12 @@ async fn named(store: &dyn Store, services: usize, each: usize) -> Vec<Operation
         operations: 300_000,
     };
     let mut names = Vec::new();
+    let services = fleet.services;
     for service in 0..services {
         let (team, part) = (TEAMS[service * 7 % 8], PARTS[service * 3 % 10]);
         let name = format!("{team}-{part}-{}", service * 7919 % services);
-        for operation in 0..each {
-            let operation = OperationName::parse(&format!("GET /v1/{operation}")).unwrap();
+        for operation in (0..fleet.each).flat_map(|operation| fleet.entries(operation)) {
+            let operation = OperationName::parse(&operation).unwrap();
             names.push((ServiceName::parse(&name).unwrap(), operation));
         }
     }
@@ -133,13 +188,13 @@ async fn named(store: &dyn Store, services: usize, each: usize) -> Vec<Operation
         let page = store.read_dictionary(at, None).await.unwrap();
         let entries = page.entries.iter();
         let known = entries.filter(|entry| entry.operation_name.as_str() != "__other__");
-        found.extend(known.map(|entry| entry.operation));
+        found.extend(known.map(|of| (of.operation, part(of.operation_name.as_str()))));
         at = Some(page.cursor);
         if !page.more {
             break;
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by_key(|(operation, _)| *operation);
     found
 }
 
@@ -150,13 +205,17 @@ async fn bytes(store: &dyn Store, step: SeriesStep) -> (usize, usize) {
         from: Timestamp(0),
         until: Timestamp(i64::MAX),
         of: SeriesOf::All,
+        class: None,
     };
     let rows = store.read_series(asked).await.unwrap();
     (rows.len(), rows.iter().map(|row| row.payload.len()).sum())
 }
 
-async fn measure(store: Arc<dyn Store>, (services, each, hours): (usize, usize, i64)) {
-    let operations = named(&*store, services, each).await;
+async fn measure(store: Arc<dyn Store>, fleet: Fleet) {
+    let Fleet {
+        services, hours, ..
+    } = fleet;
+    let operations = named(&*store, fleet).await;
     let (shared, stop) = replica(Arc::clone(&store), 300_000).await;
     let now = shared.clock.timestamp().0;
     let start = now.div_euclid(DAY) * DAY - DAY;
@@ -175,7 +234,7 @@ async fn measure(store: Arc<dyn Store>, (services, each, hours): (usize, usize, 
         job.run().await.unwrap();
     }
     eprintln!(
-        "{services} services, {} operations: history {:.1} MB a day; {hours} hours summed in {:.1?}",
+        "{services} services, {} entries: history {:.1} MB a day; {hours} hours summed in {:.1?}",
         operations.len(),
         history as f64 * 24.0 / hours as f64 / 1e6,
         began.elapsed(),
@@ -253,13 +312,13 @@ async fn answers(directory: &Path, services: usize) {
 #[ignore = "figures for docs/history.md"]
 async fn figures_of_a_large_fleet() {
     for fleet in FLEETS {
-        let services = fleet.0;
+        let services = fleet.services;
         let directory = tempfile::tempdir().unwrap();
         measure(beside(directory.path()).await, fleet).await;
         let file = std::fs::metadata(directory.path().join("weir.db")).unwrap();
         eprintln!("    SQLite: {:.1} MB", file.len() as f64 / 1e6);
         answers(directory.path(), services).await;
-        if fleet.2 < 24 {
+        if fleet.hours < 24 {
             continue;
         }
         let database = TestDatabase::create().await;
@@ -272,5 +331,16 @@ async fn figures_of_a_large_fleet() {
             let size = number(database.url(), format!("{tables}{like}")).await;
             eprintln!("    PostgreSQL: {like} {:.1} MB", size as f64 / 1e6);
         }
+    }
+}
+
+/// What classes add: the same requests with and without.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "figures for docs/history.md"]
+async fn figures_of_a_fleet_with_classes() {
+    for classed in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let fleet = Fleet { classed, ..CLASSED };
+        measure(beside(directory.path()).await, fleet).await;
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use weir::allocation::Timestamp;
+use weir::allocation::{Class, Timestamp};
 use weir::store::{
     Incarnation, NewSeries, Publication, SeriesAsked, SeriesBefore, SeriesKey, SeriesMark,
     SeriesOf, SeriesPart, SeriesRow, SeriesStep, Settlement, Store,
@@ -11,7 +11,7 @@ use super::plans::{lead, plan, publish};
 use super::{Fixture, window};
 use crate::support::stored::ReadWhole;
 
-fn row(step: SeriesStep, number: i64, part: u8, payload: &str) -> SeriesRow {
+fn row(step: SeriesStep, number: i64, part: u16, payload: &str) -> SeriesRow {
     SeriesRow {
         step,
         window: window(number),
@@ -39,6 +39,7 @@ fn asked(step: SeriesStep, of: SeriesOf) -> SeriesAsked {
         from: window(0).start,
         until: window(9_000_000).start,
         of,
+        class: None,
     }
 }
 
@@ -72,11 +73,46 @@ pub async fn steps_come_back_whole_or_by_service(fixture: &Fixture) {
         assert_eq!(service, ["fleet", "shop", "next day", "all"]);
         assert_eq!(found(&store, step, SeriesOf::All).await.len(), 5);
     }
+    classes_are_in_parts_of_their_own(&store, hash).await;
     assert!(
         found(&store, SeriesStep::Day, SeriesOf::All)
             .await
             .is_empty()
     );
+}
+
+async fn classes_are_in_parts_of_their_own(store: &Arc<dyn Store>, hash: u8) {
+    let (step, number) = (SeriesStep::TenMinutes, 12_000);
+    let of = |part: SeriesPart, class| part.of_class(class).0;
+    let (error, rest) = (Some(Class::Error), Some(Class::Rest));
+    let (fleet, shop) = (SeriesPart::FLEET, SeriesPart::of(hash, 2));
+    let rows = [
+        row(step, number, 0, "fleet"),
+        row(step, number, shop.0, "shop"),
+        row(step, number, of(fleet, error), "errors"),
+        row(step, number, of(shop, error), "errors of shop"),
+        row(step, number, of(shop, rest), "rest of shop"),
+    ];
+    write(store, &rows).await;
+    let found = async |of, class| {
+        let asked = SeriesAsked {
+            class,
+            ..asked(step, of)
+        };
+        let rows = store.read_series(asked).await.unwrap().into_iter();
+        let payloads = rows.map(|row| String::from_utf8(row.payload).unwrap());
+        payloads.collect::<Vec<_>>()
+    };
+    let service = SeriesOf::Service(hash);
+    assert_eq!(found(service, None).await, ["fleet", "shop"]);
+    assert_eq!(found(service, error).await, ["errors", "errors of shop"]);
+    assert_eq!(found(service, rest).await, ["rest of shop"]);
+    assert_eq!(found(SeriesOf::Fleet, error).await, ["errors"]);
+    assert_eq!(found(SeriesOf::Services, None).await, ["fleet", "shop"]);
+    assert_eq!(found(SeriesOf::All, None).await.len(), 5);
+    // A step that is written again takes the place of its classes, too.
+    write(store, &rows[..1]).await;
+    assert_eq!(found(SeriesOf::All, None).await, ["fleet"]);
 }
 
 pub async fn a_step_takes_the_place_of_all_that_there_was(fixture: &Fixture) {

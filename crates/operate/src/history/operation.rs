@@ -11,18 +11,28 @@ use crate::failure::Outcome;
 use crate::output::Output;
 use crate::words::{field, number, percent, text};
 
-pub(super) async fn run(
-    client: &Client,
-    [service, operation]: [&str; 2],
-    start: &str,
-    output: &Output,
-) -> Outcome {
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub class: Option<&'a str>,
+    pub start: &'a str,
+}
+
+pub(super) async fn run(client: &Client, asked: &Asked<'_>, output: &Output) -> Outcome {
+    let Asked {
+        service,
+        operation,
+        class,
+        start,
+    } = *asked;
     let path = ["v1", "services", service, "history"];
     let mut points = Vec::new();
     let mut unreadable = 0.0;
     let mut after: Option<String> = None;
     loop {
         let mut query = vec![("operation", operation), ("start", start)];
+        query.extend(class.map(|class| ("class", class)));
         if let Some(after) = &after {
             query.push(("after", after));
         }
@@ -36,7 +46,7 @@ pub(super) async fn run(
             _ => break,
         }
     }
-    let all = json!({"service": service, "operation": operation, "points": points});
+    let all = json!({"service": service, "operation": operation, "class": class, "points": points});
     output.print(&all, || tell(&points, unreadable));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use weir_terminal::Table;
 
-use super::Args;
+use super::{Args, By, classes};
 use crate::client::Client;
 use crate::failure::Outcome;
 use crate::words::{field, number, percent, text};
@@ -25,12 +25,16 @@ pub(super) async fn run(client: &Client, path: &[&str], start: &str, args: &Args
         Some(step) => ("step", step.as_str()),
         None => ("points", POINTS),
     };
-    let answer = client.get(path, &[("start", start), how]).await?;
-    args.output.print(&answer, || tell(&answer));
+    let mut query = vec![("start", start), how];
+    if args.by == Some(By::Class) {
+        query.push(("by", "class"));
+    }
+    let answer = client.get(path, &query).await?;
+    args.output.print(&answer, || tell(&answer, args.by));
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(answer: &Value) {
+fn tell(answer: &Value, by: Option<By>) {
     let none = Vec::new();
     let points = answer["points"].as_array().unwrap_or(&none);
     let changes = answer["changes"].as_array().unwrap_or(&none);
@@ -43,7 +47,11 @@ fn tell(answer: &Value) {
         Some(points) => {
             weir_terminal::outln!("sampled/s  {}", line(points));
             weir_terminal::outln!();
-            table(points, changes, field(answer, "step_seconds")).print();
+            let step = field(answer, "step_seconds");
+            match by {
+                Some(By::Class) => classes::tell(points, step),
+                None => table(points, changes, step).print(),
+            }
             legend(points);
         }
     }

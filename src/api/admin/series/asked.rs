@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::super::Admin;
 use super::super::history::instant;
 use super::super::services::number_between;
+use super::read::By;
 use crate::allocation::Timestamp;
 use crate::http::problem::Problem;
 use crate::store::{SeriesStep, StepsKept};
@@ -49,6 +50,21 @@ pub(in crate::api::admin) struct Wanted {
     pub end: Option<String>,
     pub step: Option<String>,
     pub points: Option<String>,
+    pub by: Option<String>,
+}
+
+impl Wanted {
+    /// What else is asked for.
+    pub(super) fn by(&self) -> Result<By, Problem> {
+        match self.by.as_deref() {
+            None => Ok(By::Nothing),
+            Some("class") => Ok(By::Class),
+            Some(_) => Err(Problem::Malformed {
+                field: "by".into(),
+                detail: "must be class, or left out".into(),
+            }),
+        }
+    }
 }
 
 /// Steps in a row. The first begins at a multiple of its length since the Unix epoch, so at midnight in UTC.

@@ -2,7 +2,7 @@
 //!
 //! Rows are read one at a time, on another thread than the one that answers probes; the time of an answer is bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::Admin;
 use super::super::history::late;
 use super::asked::Steps;
-use crate::allocation::{ServiceId, Timestamp};
+use crate::allocation::{Class, ServiceId, Timestamp};
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::store::{
@@ -31,6 +31,15 @@ const ROWS_AHEAD: usize = 8;
 
 const DAY: i64 = 24 * 3_600_000;
 
+/// All requests, and those of each class.
+const BY_CLASS: [Option<Class>; 5] = [
+    None,
+    Some(Class::Error),
+    Some(Class::Slow),
+    Some(Class::Tagged),
+    Some(Class::Rest),
+];
+
 /// Whose steps are asked for.
 #[derive(Debug, Clone)]
 pub(super) enum Whose {
@@ -39,12 +48,22 @@ pub(super) enum Whose {
     Services(Vec<String>),
 }
 
+/// What else is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Nothing,
+    /// What each class had, of one service, a group or the fleet.
+    Class,
+}
+
 /// The steps that were found.
 pub(super) struct Found {
     pub steps: Steps,
     pub covered: Vec<Covered>,
     /// Of each that was asked for, in the order given. None of one that is in no step.
     pub sums: Vec<Option<Vec<Sums>>>,
+    /// Of each class of the one that was asked for, if it was asked for by class.
+    pub classes: BTreeMap<Class, Vec<Sums>>,
     /// Windows and rows that could not be read.
     pub unreadable: u64,
     /// All windows that start before this are settled.
@@ -52,9 +71,13 @@ pub(super) struct Found {
 }
 
 /// Reads steps.
-pub(super) async fn read(admin: &Admin, whose: Whose, steps: Steps) -> Result<Found, Problem> {
+pub(super) async fn read(
+    admin: &Admin,
+    whose: Whose,
+    (steps, by): (Steps, By),
+) -> Result<Found, Problem> {
     let numbers = Numbers::of(&admin.dictionary.names(), &whose);
-    let reading = answer(admin.clone(), whose.clone(), numbers.clone(), steps);
+    let reading = answer(admin.clone(), whose.clone(), numbers.clone(), (steps, by));
     // Dropping this handle aborts the reading: a client that disconnects ends it.
     let reading = AbortOnDropHandle::new(admin.reads.spawn(reading));
     let found = reading.await.map_err(|error| {
@@ -93,7 +116,7 @@ async fn answer(
     admin: Admin,
     whose: Whose,
     numbers: Numbers,
-    steps: Steps,
+    (steps, by): (Steps, By),
 ) -> Result<Found, Problem> {
     let deadline = Instant::now() + TIME_LIMIT;
     let turn = Arc::clone(&admin.histories).acquire_owned();
@@ -101,7 +124,7 @@ async fn answer(
         return Err(late("too many requests read history"));
     };
     let until = admin.store.series_mark().await?.until;
-    let asked = asked(&whose, &numbers, steps, until);
+    let asked = asked(&whose, &numbers, (steps, by), until);
     let (rows, read) = mpsc::channel(ROWS_AHEAD);
     let gathering = Gathering::new(&whose, &numbers, steps);
     let gathered = tokio::task::spawn_blocking(move || {
@@ -128,9 +151,13 @@ async fn answer(
 fn asked(
     whose: &Whose,
     numbers: &Numbers,
-    steps: Steps,
+    (steps, by): (Steps, By),
     until: Option<Timestamp>,
 ) -> Vec<SeriesAsked> {
+    let classes: &[Option<Class>] = match by {
+        By::Nothing => &[None],
+        By::Class => &BY_CLASS,
+    };
     // A day is written with the hour that follows it.
     let settled = until.unwrap_or(Timestamp(i64::MIN));
     let day = Timestamp(
@@ -160,31 +187,32 @@ fn asked(
         // A row may begin before the range.
         let row = step.row_milliseconds().max(1);
         let first = Timestamp(from.0.div_euclid(row).saturating_mul(row));
-        let of = |of| SeriesAsked {
+        let of = parts(whose, numbers, step);
+        asked.extend(classes.iter().map(|&class| SeriesAsked {
             step,
             from: first,
             until,
             of,
-        };
-        asked.extend(parts(whose, numbers, step).into_iter().map(of));
+            class,
+        }));
         from = until;
     }
     asked
 }
 
 /// Which parts are read.
-fn parts(whose: &Whose, numbers: &Numbers, step: SeriesStep) -> Vec<SeriesOf> {
+fn parts(whose: &Whose, numbers: &Numbers, step: SeriesStep) -> SeriesOf {
     match whose {
         Whose::Services(services) => match (&services[..], &numbers.0[..], step) {
             ([_], [Some(number)], SeriesStep::Window) => {
-                vec![SeriesOf::Service(SeriesKey::Number(*number).hash())]
+                SeriesOf::Service(SeriesKey::Number(*number).hash())
             }
             // It has no number any more, so it is in no window.
-            ([], ..) | ([_], [None], SeriesStep::Window) => vec![SeriesOf::Fleet],
-            ([name], ..) => vec![SeriesOf::Service(SeriesKey::Name(name.clone()).hash())],
-            _ => vec![SeriesOf::All],
+            ([], ..) | ([_], [None], SeriesStep::Window) => SeriesOf::Fleet,
+            ([name], ..) => SeriesOf::Service(SeriesKey::Name(name.clone()).hash()),
+            _ => SeriesOf::Services,
         },
-        _ => vec![SeriesOf::Fleet],
+        _ => SeriesOf::Fleet,
     }
 }
 
@@ -223,6 +251,7 @@ impl Gathering {
                 steps,
                 covered: vec![Covered::default(); steps.count],
                 sums: vec![None; asked],
+                classes: BTreeMap::new(),
                 unreadable: 0,
                 settled_until: None,
             },
@@ -259,14 +288,18 @@ impl Gathering {
                 self.found.covered[place].add(covered);
             }
         }
+        let Ok(class) = row.part.class() else { return };
         for (key, sums) in &block.entries {
-            let of = match row.part {
+            let of = match row.part.all() {
                 SeriesPart::FLEET => (self.fleet.as_ref() == Some(key)).then_some(0),
                 _ => self.services.get(key).copied(),
             };
             let Some(of) = of else { continue };
-            let all = &mut self.found.sums[of];
-            let all = all.get_or_insert_with(|| vec![Sums::default(); self.steps.count]);
+            let none = || vec![Sums::default(); self.steps.count];
+            let all = match class {
+                None => self.found.sums[of].get_or_insert_with(none),
+                Some(class) => self.found.classes.entry(class).or_insert_with(none),
+            };
             for (step, sums) in sums.iter().enumerate() {
                 if let Some(place) = self.steps.place(at(step)) {
                     all[place].add(sums);

@@ -79,6 +79,8 @@ pub async fn history(given: &mut Given, app: &TestApp) {
         ("?operation=GET+/&end=now", "end"),
         ("?operation=GET+/&after=now", "after"),
         ("?operation=GET+/&limit=0", "limit"),
+        ("?operation=GET+/&class=failed", "class"),
+        ("?operation=GET+/&by=class", "by"),
         ("?operation=GET+/&limit=2001", "limit"),
         (
             "?operation=GET+/&start=2020-01-01T00:00:01Z&end=2020-01-01T00:00:00Z",
@@ -116,11 +118,13 @@ pub async fn steps(given: &mut Given, app: &TestApp) {
         let early = given.get(app, path, early, 200).await.json();
         assert_eq!(early["points"].as_array().unwrap().len(), 24, "{early}");
         assert_eq!(early["points"][0]["seconds"], 0.0, "{early}");
+        given.get(app, path, "?by=class", 200).await;
         for (query, field) in [
             ("?start=now", "start"),
             ("?end=now", "end"),
             ("?step=1", "step"),
             ("?points=1001", "points"),
+            ("?by=operation", "by"),
         ] {
             let refused = given.get(app, path, query, 400).await.json();
             assert_eq!(refused["field"], field);
