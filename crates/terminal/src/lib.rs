@@ -4,7 +4,6 @@
 //! Nothing here panics if the output was closed, as `weir services | head -1` closes it.
 
 mod table;
-mod words;
 
 use std::fmt::Arguments;
 use std::io::{IsTerminal, Write};
@@ -15,7 +14,7 @@ use textwrap::Options;
 use unicode_width::UnicodeWidthStr;
 
 pub use table::Table;
-pub use words::{a_month, change, number, percent, printable, signed_percent};
+pub use weir_words::{a_month, change, number, percent, printable, signed_percent};
 
 /// For what is as it should be.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();

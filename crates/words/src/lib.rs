@@ -1,4 +1,7 @@
-//! Numbers and names as people read them.
+//! Figures, lengths of time and names as people read them, on a terminal and on a page.
+//!
+//! The command line and the console have them from here, so both write a figure in the same way. It depends on nothing:
+//! a server without the commands needs no terminal for its console.
 
 /// The mean length of a month, in seconds.
 const MONTH_SECONDS: f64 = 365.25 / 12.0 * 86_400.0;
@@ -71,6 +74,25 @@ pub fn a_month(traces_per_second: f64) -> String {
         _ => (1.0, ""),
     };
     format!("{}{unit}", number(traces / scale))
+}
+
+/// A number that may not be known.
+#[must_use]
+pub fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), number)
+}
+
+/// A length of time, in the largest unit of which there are two.
+#[must_use]
+pub fn length(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    match seconds {
+        s if s < 10.0 => format!("{} s", number((s * 10.0).round() / 10.0)),
+        s if s.round() < 120.0 => format!("{} s", s.round()),
+        s if (s / 60.0).round() < 120.0 => format!("{} min", (s / 60.0).round()),
+        s if (s / 3_600.0).round() < 48.0 => format!("{} h", (s / 3_600.0).round()),
+        s => format!("{} days", (s / 86_400.0).round()),
+    }
 }
 
 /// A change from one number to another, in percent; words where there was nothing.
@@ -153,6 +175,27 @@ mod tests {
         assert_eq!(change(0.0, 5.0), "from nothing");
         assert_eq!(change(0.0, 0.0), "as before");
         assert_eq!(change(1.0, 40.0), "× 40");
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        assert_eq!(known(None), "–");
+        assert_eq!(known(Some(4.75)), "4.75");
+    }
+
+    #[test]
+    fn lengths_have_one_unit() {
+        for (seconds, shown) in [
+            (0.04, "0 s"),
+            (3.26, "3.3 s"),
+            (75.2, "75 s"),
+            (130.0, "2 min"),
+            (7_199.9, "2 h"),
+            (7_300.0, "2 h"),
+            (200_000.0, "2 days"),
+        ] {
+            assert_eq!(length(seconds), shown);
+        }
     }
 
     #[test]
