@@ -1,5 +1,5 @@
 //! Does everybody take part? Services that poll and are not counted, and the reverse; SDKs that do not apply what they are
-//! served; agents and how late they are; replicas. What helps is here to copy.
+//! served; agents and how late they are; replicas; edges. What helps is here to copy.
 
 mod tables;
 
@@ -107,6 +107,21 @@ struct Replica {
 }
 
 #[derive(Debug, Deserialize)]
+struct Edges {
+    following: usize,
+    edges: Vec<Edge>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Edge {
+    edge: String,
+    version: String,
+    asked_at: DateTime<Utc>,
+    follows: bool,
+    plan: u64,
+}
+
+#[derive(Debug, Deserialize)]
 struct Plan {
     agents_missing: u64,
     agents_late_seconds: f64,
@@ -120,6 +135,7 @@ struct Fleet {
     deaf: Result<Vec<Served>, Trouble>,
     agents: Result<Agents, Trouble>,
     replicas: Result<Replicas, Trouble>,
+    edges: Result<Edges, Trouble>,
 }
 
 impl Fleet {
@@ -144,6 +160,7 @@ impl Fleet {
             }),
             agents: asker.ask(agents).await,
             replicas: asker.ask(Call::get("/v1/replicas")).await,
+            edges: asker.ask(Call::get("/v1/edges")).await,
         }
     }
 
@@ -202,6 +219,9 @@ impl Fleet {
                     @let leader = replicas.replicas.iter().find(|of| of.leads);
                     (figure("Replicas", &there.to_string(),
                         &leader.map_or_else(|| "nobody leads".to_owned(), |of| format!("{} leads", of.host))))
+                    @if let Ok(edges) = &self.edges {
+                        (figure("Edges", &edges.following.to_string(), "they follow the plan"))
+                    }
                     (figure("Database", "answers", "the replicas are read from it"))
                 }
             }

@@ -10,6 +10,7 @@ use super::form::Fields;
 use super::page::chart::{Chart, Marker, Point};
 use super::page::format::{length, machine};
 use super::page::link;
+use crate::view::applied::{Kept as Applied, WINDOWS};
 
 /// The most steps of a chart.
 const POINTS: usize = 240;
@@ -63,13 +64,17 @@ impl Range {
         }
     }
 
+    /// Asks for what begins in this range.
+    #[must_use]
+    pub fn starts(self, call: Call, console: &Console) -> Call {
+        let now = console.clock.now();
+        call.query("start", machine(now - self.length()))
+    }
+
     /// Asks for this range.
     #[must_use]
     pub fn of(self, call: Call, console: &Console) -> Call {
-        let now = console.clock.now();
-        let call = call
-            .query("start", machine(now - self.length()))
-            .query("points", POINTS);
+        let call = self.starts(call, console).query("points", POINTS);
         let finest = console.interval.as_secs().max(FINEST_SECONDS);
         match self {
             // Steps of an interval would be too many, and the next are of a minute.
@@ -78,10 +83,11 @@ impl Range {
         }
     }
 
-    /// Asks for the newest windows, over at least this time.
+    /// Asks for the newest windows: enough to say whether SDKs apply what they are served, over at least this time.
     #[must_use]
     pub fn lately(console: &Console, seconds: f64) -> Call {
         let interval = console.interval.as_secs_f64();
+        let seconds = seconds.max(WINDOWS as f64 * interval);
         let back = TimeDelta::seconds((seconds + 4.0 * interval).ceil() as i64);
         let start = console.clock.now() - back;
         Call::get("/v1/history").query("start", machine(start))
@@ -174,6 +180,23 @@ impl History {
             budget: (planned > 0.0).then(|| wanted / planned),
             seconds: length,
         })
+    }
+
+    /// What was kept of what was due in the newest windows that end by then.
+    #[must_use]
+    pub fn applied(&self, until: DateTime<Utc>) -> Applied {
+        let mut applied = Applied::default();
+        for step in self.points.iter().rev() {
+            let kept = step.observed_sampled_traces_per_second;
+            let both = kept.zip(step.due_sampled_traces_per_second);
+            if let Some((kept, due)) = both.filter(|_| step.start < until) {
+                applied.add(kept * step.seconds, due * step.seconds);
+            }
+            if applied.windows == WINDOWS {
+                break;
+            }
+        }
+        applied
     }
 
     /// The chart, and what its steps are.

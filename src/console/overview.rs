@@ -249,7 +249,12 @@ impl Overview {
     fn look(&self) -> Markup {
         let mut looks = Vec::new();
         match &self.plan {
-            Ok(plan) => looks.extend(Look::at_plan(plan)),
+            Ok(plan) => {
+                looks.extend(Look::at_plan(plan));
+                let lately = self.lately.as_ref().ok();
+                let applied = lately.map(|of| of.applied(plan.window.end));
+                looks.extend(applied.and_then(|of| Look::at_applied(plan, of)));
+            }
             Err(trouble) if trouble.is_missing() => {}
             Err(trouble) => return trouble.sentence(),
         }

@@ -3,6 +3,7 @@
 //! Everything here is computed from a plan and its names. No later plan depends on it.
 
 pub mod agents;
+pub mod applied;
 pub mod change;
 pub mod explanation;
 pub mod final_names;

@@ -14,6 +14,10 @@ export const screens = [
   {
     name: 'overview', path: '/', ready: '#kept-chart .uplot',
     async act(page, turn) {
+      // One legend, with the figures of the step under the pointer: times have 24 hours and ISO dates.
+      await page.hover('#kept-chart .u-over');
+      await page.waitForFunction(() => /UTC \d{4}-\d\d-\d\d \d\d:\d\d:\d\d/.test(document.querySelector('#kept-chart .legend').textContent), null, { timeout: 20_000 });
+      if (await page.locator('.u-legend').count()) throw new Error('the chart has a second legend');
       await page.click('text=Change the budget…');
       await until(page, 'form.change');
       await typed(page, '#in-amount', String(40 + turn), `→ ${40 + turn} traces/s`);

@@ -39,6 +39,24 @@
     return `${at.getUTCFullYear()}-${pad(at.getUTCMonth() + 1)}-${pad(at.getUTCDate())} ${pad(at.getUTCHours())}:${pad(at.getUTCMinutes())}:${pad(at.getUTCSeconds())}`;
   };
 
+  // Times of the axis: 24 hours, UTC, and the date where a day begins.
+  const DAY = 86400;
+  function times(plot, all) {
+    const days = all.length > 1 && all[1] - all[0] >= DAY;
+    const fine = all.length > 1 && all[1] - all[0] < 60;
+    return all.map((at) => (days || at % DAY === 0 ? moment(at).slice(0, 10) : moment(at).slice(11, fine ? 19 : 16)));
+  }
+  const apart = (plot, axis, from, to) => (to - from > DAY || to - from < 600 ? 84 : 56);
+
+  // The one legend, under the chart: with a cursor it has the figures of that step.
+  const LEGEND = { kept: ({ kept }, at) => short(kept[at]), wanted: ({ budget }, at) => short(budget[at]), chance: ({ low, high }, at) => `${short(low[at])} to ${short(high[at])}`, moment: (figures, at) => moment(figures.at[at]) };
+  function legend(figure, figures, at) {
+    for (const [name, value] of Object.entries(LEGEND)) {
+      const shown = figure.querySelector(`.legend .${name} .value`);
+      if (shown) shown.textContent = at == null ? '' : ` ${value(figures, at)}`;
+    }
+  }
+
   function marks(figures) {
     const tip = document.createElement('div');
     tip.className = 'u-tip';
@@ -60,7 +78,9 @@
           ctx.restore();
         },
         setCursor: (plot) => {
-          const { left } = plot.cursor;
+          const { left, idx } = plot.cursor;
+          const figure = plot.root.closest('figure');
+          if (figure) legend(figure, figures(), left >= 0 ? idx : null);
           const near = left >= 0 && figures().marks.find(([at]) => Math.abs(plot.valToPos(at, 'x') - left) < 8);
           tip.hidden = !near;
           if (near) {
@@ -73,21 +93,20 @@
     };
   }
 
-  function options(figures, width, read) {
+  function options(width, read) {
     const axis = { stroke: resolved('--quiet'), grid: { stroke: resolved('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
-    const value = (_, given) => short(given);
     return {
       width, height: 250, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), 'UTC'),
       scales: { x: { time: true, range: () => read().span }, y: { range: (_, low, high) => [0, Math.max(high, 1e-9) * 1.05] } },
-      axes: [axis, { ...axis, size: 56, values: (_, all) => all.map(short) }],
+      axes: [{ ...axis, values: times, space: apart }, { ...axis, size: 56, values: (_, all) => all.map(short) }],
       cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
-      legend: { live: true },
+      legend: { show: false },
       series: [
-        { label: 'UTC', value: (_, at) => at == null ? '–' : moment(at) },
-        { label: 'at least, by chance', value, stroke: 'transparent', points: { show: false } },
-        { label: 'at most', value, stroke: 'transparent', points: { show: false } },
-        { label: figures.wanted, value, stroke: resolved('--text'), dash: [5, 4], width: 1.2, points: { show: false } },
-        { label: 'kept', value, stroke: resolved('--accent'), width: 2, points: { size: 4 } },
+        {},
+        { stroke: 'transparent', points: { show: false } },
+        { stroke: 'transparent', points: { show: false } },
+        { stroke: resolved('--text'), dash: [5, 4], width: 1.2, points: { show: false } },
+        { stroke: resolved('--accent'), width: 2, points: { size: 4 } },
       ],
       bands: [{ series: [2, 1], fill: resolved('--band') }],
       plugins: [marks(read)],
@@ -107,7 +126,7 @@
     }
     const held = { figures };
     figure.classList.add('alive');
-    held.plot = new uPlot(options(figures, mount.clientWidth || figure.clientWidth, () => held.figures), data, mount);
+    held.plot = new uPlot(options(mount.clientWidth || figure.clientWidth, () => held.figures), data, mount);
     drawn.set(mount, held);
   }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::{Agents, Fleet, Pollers, Replicas, SCREEN, Served};
+use super::{Agents, Edges, Fleet, Pollers, Replicas, SCREEN, Served};
 use crate::console::form::Fields;
 use crate::console::page::format::{ago, length, number, percent};
 use crate::console::page::trouble::Trouble;
@@ -18,9 +18,13 @@ impl Fleet {
             (part("deaf", "SDKs that do not apply what they are served", &self.deaf, |of| deaf(of)))
             (part("agents", "Agents and sources", &self.agents, |of| agents(of, fields)))
             (part("replicas", "Replicas", &self.replicas, |of| replicas(of, now)))
+            (part("edges", "Edges", &self.edges, |of| edges(of, now)))
         }
     }
 }
+
+/// Edges that are listed.
+const SHOWN: usize = 100;
 
 fn part<T>(id: &str, title: &str, of: &Result<T, Trouble>, shown: impl Fn(&T) -> Markup) -> Markup {
     let body = match of {
@@ -173,5 +177,30 @@ fn replicas(of: &Replicas, now: DateTime<Utc>) -> Markup {
                 td { (ago(replica.started_at, now)) }
             } } }
         } }
+    }
+}
+
+fn edges(of: &Edges, now: DateTime<Utc>) -> Markup {
+    html! {
+        @if of.edges.is_empty() { p.quiet { "No edge has asked for the plan within the last hour." } } @else {
+            div.scroll tabindex="0" role="group" aria-label="Edges" { table {
+                caption { "Those that asked for the plan within the last hour, by name. What each takes and sends is in its own metrics" }
+                thead { tr {
+                    th scope="col" { "Edge" }
+                    th scope="col" { "State" }
+                    th.figure scope="col" { "Plan" }
+                    th scope="col" { "Version" }
+                    th scope="col" { "Last asked" }
+                } }
+                tbody { @for edge in of.edges.iter().take(SHOWN) { tr {
+                    th scope="row" { (edge.edge) }
+                    td { @if edge.follows { span.good { "follows" } } @else { strong.warn { "does not ask any more" } } }
+                    td.figure { (edge.plan) }
+                    td { (edge.version) }
+                    td { (ago(edge.asked_at, now)) }
+                } } }
+            } }
+            @if of.edges.len() > SHOWN { p.quiet { "There are " (of.edges.len() - SHOWN) " more: GET /v1/edges lists all." } }
+        }
     }
 }

@@ -7,15 +7,13 @@ use serde::Deserialize;
 use super::{Plan, Service};
 use crate::console::page::format::{ago, length, number, percent};
 use crate::console::page::{service_link, service_path};
+use crate::view::applied::Kept as Applied;
 
 /// A rule that runs out within this time is worth knowing.
 const SOON: TimeDelta = TimeDelta::hours(24);
 
 /// A service is cut hard if less than this part of its requests is kept.
 const HARD: f64 = 0.05;
-
-/// What is kept of what was due is worth a look outside of this range: docs/operations.md names it as an alert.
-const APPLIED: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
 /// Something that needs a look.
 pub struct Look {
@@ -70,28 +68,28 @@ impl Look {
                 html! { "The budget or a cap is too small for them" },
             ));
         }
-        looks.extend(Self::at_applied(plan));
         looks
     }
 
-    fn at_applied(plan: &Plan) -> Option<Self> {
-        let due = plan.due_sampled_traces_per_second;
-        if due <= 0.0 || plan.serving != "plan" {
-            return None;
-        }
-        let applied = plan.observed_sampled_traces_per_second / due;
-        Some(match APPLIED.contains(&applied) {
+    /// Whether the fleet's SDKs apply what they are served, if enough windows say it.
+    pub fn at_applied(plan: &Plan, applied: Applied) -> Option<Self> {
+        let verdict = applied.verdict().filter(|_| plan.serving == "plan")?;
+        let of = |what: &str| {
+            let windows = applied.windows;
+            html! { (number(applied.part())) " of what was due was kept in the last " (windows) " windows" (what) }
+        };
+        Some(match verdict {
             true => Self::new(
                 "good",
                 "✓",
                 html! { "SDKs apply what they are served" },
-                html! { (number(applied)) " of what was due was kept in the last window" },
+                of(""),
             ),
             false => Self::new(
                 "warn",
                 "▲",
-                html! { "SDKs keep " strong { (number(applied)) " times" } " what was due" },
-                html! { "In one window this may be chance; if it stays, some SDKs do not apply what they are served" },
+                html! { "SDKs keep " strong { (number(applied.part())) " times" } " what was due" },
+                of(", which chance does not explain: some SDKs do not apply what they are served"),
             ),
         })
     }

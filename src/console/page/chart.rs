@@ -70,7 +70,6 @@ pub struct Chart {
 /// What the script draws.
 #[derive(Serialize)]
 struct Figures<'a> {
-    wanted: &'a str,
     span: (f64, f64),
     at: Vec<f64>,
     kept: Vec<Option<f64>>,
@@ -93,11 +92,12 @@ impl Chart {
                 (self.drawn())
                 div.plot hx-morph-skip {}
                 figcaption.legend {
-                    span.kept { "kept" }
-                    span.wanted { (self.wanted) }
-                    span.chance { "what chance explains, 19 times of 20" }
+                    // With a cursor, the script writes the figures of a step into them.
+                    span.kept { "kept" span.value {} }
+                    span.wanted { (self.wanted) span.value {} }
+                    span.chance { "what chance explains, 19 times of 20" span.value {} }
                     @if !self.markers.is_empty() { span.marked { "a change" } }
-                    span.quiet { "UTC" }
+                    span.moment { "UTC" span.value {} }
                 }
                 (self.table())
             }
@@ -111,7 +111,6 @@ impl Chart {
             all.map(|value| value.map(rounded)).collect()
         };
         Figures {
-            wanted: self.wanted,
             span: (seconds(self.span.0), seconds(self.span.1)),
             at: self.points.iter().map(|point| seconds(point.at)).collect(),
             kept: each(|point| point.kept),
@@ -144,7 +143,7 @@ impl Chart {
                             @for point in self.points.iter().rev().filter(|point| point.kept.is_some()) {
                                 tr {
                                     th scope="row" { time datetime=(machine(point.at)) {
-                                        (point.at.format("%m-%d %H:%M:%S"))
+                                        (point.at.format("%Y-%m-%d %H:%M:%S"))
                                     } }
                                     td.figure { (known(point.kept)) }
                                     td.figure { (known(point.wanted)) }
@@ -268,7 +267,7 @@ impl Chart {
 
     fn label(&self, at: DateTime<Utc>) -> String {
         let midnight = at.timestamp().rem_euclid(86_400) == 0;
-        let form = if midnight { "%b %-d" } else { "%H:%M" };
+        let form = if midnight { "%Y-%m-%d" } else { "%H:%M" };
         at.format(form).to_string()
     }
 }

@@ -83,8 +83,21 @@ async fn the_fleet_says_who_takes_part_and_what_helps() {
         .get(format!("{}/sampling?service=mail", world.app.sdk));
     let stranger = stranger.header("User-Agent", "grpc-java-netty/1.60");
     assert!(stranger.send().await.unwrap().status().is_success());
+    let asked = format!("{}/v1/edges/plan?edge=edge-1", world.app.sdk);
+    let edge = world.app.client.get(asked);
+    let edge = edge.header("User-Agent", "weir-edge/<0.2.0>");
+    assert_eq!(edge.send().await.unwrap().status(), 200);
     let visitor = Visitor::of(&world.app.admin);
-    let page = visitor.page("/console/fleet").await;
+    let page = eventually(DEADLINE, "the edge is known", async || {
+        let page = visitor.page("/console/fleet").await;
+        (page.texts("#edges tbody th") == ["edge-1"]).then_some(page)
+    })
+    .await;
+    let row = page.text("#edges tbody tr");
+    assert!(
+        row.contains("follows") && row.contains("weir-edge/<0.2.0>"),
+        "{row}"
+    );
     assert_eq!(page.texts("nav a[aria-current=page]"), ["Fleet"]);
     let figures = page.text("#live .figures");
     assert!(

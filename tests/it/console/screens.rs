@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{HOSTILE, Visitor, World};
+use super::world::{DEADLINE, HOSTILE, Visitor, World};
 use crate::support::process::eventually;
 
 /// Where the service with the hostile name is.
@@ -140,6 +140,25 @@ async fn an_operation_says_why_it_has_its_probability_and_is_boosted() {
         look.contains("INC-4711") && look.contains("in 20 min"),
         "{look}"
     );
+    world.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_sdks_apply_what_they_are_served_is_said_of_many_windows() {
+    let world = World::start(&[]).await;
+    let load = world.load();
+    let visitor = Visitor::of(&world.app.admin);
+    let said = eventually(DEADLINE, "there are enough windows", async || {
+        let look = visitor.page("/").await.text("#look");
+        let said = "of what was due was kept in the last";
+        let windows = look.split(said).nth(1)?.split_whitespace().next()?.parse();
+        let windows: usize = windows.unwrap();
+        assert!(windows >= 10, "{look}");
+        (windows == 15).then_some(look)
+    })
+    .await;
+    assert!(said.contains("SDKs"), "{said}");
+    load.abort();
     world.app.stop().await;
 }
 
