@@ -321,3 +321,41 @@ async fn the_documentation_is_whole_and_fetches_nothing() {
     );
     app.stop().await;
 }
+
+/// Without a script: a search asks for the page with fewer operations, and calls are there for a shell.
+#[tokio::test]
+async fn the_documentation_is_searched_and_says_where_each_call_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::start(directory.path(), &[]).await;
+    let text = async |query: &str| {
+        let get = app.client.get(format!("{}/docs{query}", app.admin));
+        let answer = get.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        answer.text().await.unwrap()
+    };
+    let sections = |page: &str| page.matches("<section class=\"operation\"").count();
+    let all = text("").await;
+    assert_eq!(sections(&all), Document::read().operations().len());
+    for curl in [
+        "curl -sS 'http://127.0.0.1:8778/v1/budget/trial?traces_per_second=25%2C50%2C100'",
+        "curl -sS -X PUT -H 'If-Match: ",
+        "curl -sS -X POST --json '{",
+    ] {
+        let escaped = curl.replace('\'', "&#39;");
+        assert!(all.contains(curl) || all.contains(&escaped), "{curl}");
+    }
+    assert!(all.contains("port 5778: The SDK listener"));
+    let found = text("?q=Budget+TRIAL").await;
+    assert_eq!(sections(&found), 1);
+    assert!(found.contains("id=\"getBudgetTrial\""));
+    for hostile in [
+        "?q=%3Cscript%3E",
+        "?q=%FF%22%3E",
+        &format!("?q={}", "a".repeat(4000)),
+    ] {
+        let page = text(hostile).await;
+        assert_eq!(sections(&page), 0, "{hostile}");
+        assert!(!page.contains("<script>"), "{hostile}");
+    }
+    app.stop().await;
+}

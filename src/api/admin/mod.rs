@@ -126,7 +126,9 @@ pub const LARGEST_BODY: usize = configuration::WHOLE_BYTES;
 
 /// The routes. They need an [`Admin`] as application data. Routes for browsers accept any query.
 pub const ROUTES: &[Route] = &[
-    Route::new("GET", "/docs", Need::Nothing, || to(docs::page)).ignoring_others(),
+    Route::new("GET", "/docs", Need::Nothing, || to(docs::page))
+        .query(&["q"])
+        .ignoring_others(),
     Route::new("GET", "/openapi.yaml", Need::Nothing, || to(docs::document)).ignoring_others(),
     Route::new("GET", "/login", Need::Nothing, || to(login::begin)).query(&["to"]),
     Route::new("GET", "/login/callback", Need::Nothing, || {

@@ -9,6 +9,13 @@ pub(super) fn pretty(value: &Yaml) -> String {
     out
 }
 
+/// A value as JSON on one line, as far as its strings have one.
+pub(super) fn compact(value: &Yaml) -> String {
+    let lines = pretty(value);
+    let lines: Vec<&str> = lines.lines().map(str::trim_start).collect();
+    lines.join(" ")
+}
+
 /// A scalar on one line; a string is shown without quotes.
 pub(super) fn plain(value: &Yaml) -> String {
     match value.as_str() {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::curl::curl;
 use super::json::{plain, pretty};
 use super::node::Node;
 use super::schema::{fields, kind, limits};
@@ -12,6 +13,7 @@ use super::text::{inline, prose};
 pub(super) struct Operation<'a> {
     pub method: &'a str,
     pub path: &'a str,
+    pub server: &'a str,
     pub listener: &'a str,
     pub node: Node<'a>,
 }
@@ -36,17 +38,37 @@ impl Operation<'_> {
         }
     }
 
+    /// The port that it is on by default.
+    pub fn port(&self) -> &str {
+        self.server.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Whether it is about all of these words, in lower case.
+    pub fn is_about(&self, words: &[String]) -> bool {
+        let node = self.node;
+        let texts = [
+            self.method,
+            self.path,
+            node.text("operationId"),
+            node.text("summary"),
+            node.text("description"),
+        ];
+        let text = texts.join(" ").to_lowercase();
+        words.iter().all(|word| text.contains(word.as_str()))
+    }
+
     /// Everything about it.
     pub fn render(&self) -> Markup {
         let node = self.node;
         html! {
             section.operation id=(self.anchor()) {
-                h3 { (self.title()) span.listener { (self.listener) } }
+                h3 { (self.title()) span.listener { "port " (self.port()) ": " (self.listener) } }
                 p.summary { (inline(node.text("summary"))) }
                 (prose(node.text("description")))
                 @if node.get("x-weir-role").is_some() {
                     p.limits { "Where tokens are asked for: role " code { (node.text("x-weir-role")) } }
                 }
+                pre.curl tabindex="0" aria-label="As curl" { (curl(self)) }
                 (parameters(node))
                 @if let Some(body) = node.get("requestBody") {
                     h4 { "Body" }
