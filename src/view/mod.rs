@@ -13,3 +13,4 @@ pub mod plan_log;
 pub mod plan_summary;
 pub mod precision;
 pub mod silent;
+pub mod trial;

@@ -31,6 +31,7 @@ mod services;
 mod sorted;
 mod tagged;
 mod tokens;
+mod trial;
 mod unknown_names;
 
 use std::sync::Arc;
@@ -141,6 +142,11 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/v1/budget", Need::Viewer, || to(budget::show)),
     Route::new("PUT", "/v1/budget", Need::Operator, || to(budget::change))
         .query(&["reason", "dry_run"]),
+    Route::new("GET", "/v1/budget/trial", Need::Viewer, || to(trial::show)).query(&[
+        "traces_per_second",
+        "start",
+        "end",
+    ]),
     Route::new("GET", "/v1/mode", Need::Viewer, || to(controls::show_mode)),
     Route::new("PUT", "/v1/mode", Need::Operator, || {
         to(controls::change_mode)

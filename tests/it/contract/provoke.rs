@@ -33,6 +33,7 @@ const OPERATIONS: &str = "/v1/services/{service}/operations";
 const HISTORY: &str = "/v1/services/{service}/history";
 const FLEET_HISTORY: &str = "/v1/history";
 const GROUP_HISTORY: &str = "/v1/groups/{group}/history";
+const TRIAL: &str = "/v1/budget/trial";
 const FORGET: &str = "?silent_for_seconds=12";
 const POLLED: [&str; 5] = [
     "/",

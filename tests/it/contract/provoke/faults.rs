@@ -8,8 +8,8 @@ use weir::store::sqlite::SqliteStore;
 
 use super::whole::{self, REVISION, REVISIONS, WHOLE, preview_fails, rollback_fails};
 use super::{
-    Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, PARTS, POLLED, access,
-    audit, controls, post, put, rules,
+    Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, PARTS, POLLED, TRIAL,
+    access, audit, controls, post, put, rules,
 };
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
@@ -58,6 +58,8 @@ async fn series_fail(given: &mut Given, app: &TestApp, expected: u16) {
     given
         .get(app, "/v1/services", "?sparkline=24h", expected)
         .await;
+    let trial = "?traces_per_second=50";
+    given.get(app, TRIAL, trial, expected).await;
 }
 
 /// Everything about tokens fails.

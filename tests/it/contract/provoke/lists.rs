@@ -2,6 +2,7 @@
 
 use super::{
     Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, OPERATIONS, SERVICE,
+    TRIAL,
 };
 use crate::support::app::TestApp;
 use crate::support::process::eventually;
@@ -98,8 +99,35 @@ pub async fn history(given: &mut Given, app: &TestApp) {
     }
 }
 
+/// Budgets that are tried on the history, and such that are none.
+async fn trials(given: &mut Given, app: &TestApp) {
+    let early = "?traces_per_second=5&start=2020-01-01T00:00:00Z&end=2020-01-02T00:00:00Z";
+    let early = given.get(app, TRIAL, early, 200).await.json();
+    assert_eq!(early["budgets"], serde_json::json!([]), "{early}");
+    let all = "?traces_per_second=0.5,5,1e9&start=2020-01-01T00:00:00Z";
+    given.get(app, TRIAL, all, 200).await;
+    for (query, field) in [
+        ("", "traces_per_second"),
+        ("?traces_per_second=", "traces_per_second"),
+        ("?traces_per_second=0", "traces_per_second"),
+        ("?traces_per_second=1,NaN", "traces_per_second"),
+        ("?traces_per_second=1,2,3,4,5", "traces_per_second"),
+        ("?traces_per_second=1e10", "traces_per_second"),
+        ("?traces_per_second=1&start=now", "start"),
+        ("?traces_per_second=1&end=now", "end"),
+        (
+            "?traces_per_second=1&start=2020-01-02T00:00:00Z&end=2020-01-01T00:00:00Z",
+            "start",
+        ),
+    ] {
+        let wrong = given.get(app, TRIAL, query, 400).await.json();
+        assert_eq!(wrong["field"], field, "{wrong}");
+    }
+}
+
 /// The history of the fleet, a group and a service, and small charts of it.
 pub async fn steps(given: &mut Given, app: &TestApp) {
+    trials(given, app).await;
     eventually(DEADLINE, "something is summed", async || {
         let (_, fleet) = app.admin_get(FLEET_HISTORY).await;
         let points = fleet["points"].as_array()?;
