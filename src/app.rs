@@ -1,6 +1,7 @@
 //! The only wiring: builds every part from the settings, runs them, and ends them in order.
 
 mod access;
+mod alerts;
 mod announce;
 mod background;
 mod bootstrap;

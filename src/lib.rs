@@ -10,6 +10,7 @@
 //! `allocation`. A test checks this.
 
 pub mod access;
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod names;
 pub mod net;
 pub mod observed;
 pub mod oidc;
+pub mod outgoing;
 pub mod protocols;
 pub mod settings;
 pub mod snapshot;

@@ -5,6 +5,7 @@
 //! several flags. The operators' document is separate: see [`crate::configuration`].
 
 mod access;
+mod alerts;
 mod database;
 mod first;
 mod limits;
@@ -23,6 +24,7 @@ use clap::builder::Resettable;
 use clap::{Args, Command, FromArgMatches};
 
 pub use access::{AccessSettings, BootstrapToken};
+pub use alerts::AlertSettings;
 pub use database::{Database, DatabaseSettings, DatabaseUrl};
 pub use first::FirstSettings;
 pub use limits::LimitSettings;
@@ -75,6 +77,9 @@ pub struct Settings {
     /// What is logged.
     #[command(flatten)]
     pub log: LogSettings,
+    /// Where alerts are sent.
+    #[command(flatten)]
+    pub alerts: AlertSettings,
 }
 
 /// All problems with the settings, one per line.
@@ -152,6 +157,7 @@ impl Settings {
         self.timing.check(&mut problems);
         self.database.check(&mut problems);
         self.limits.check(&mut problems);
+        self.alerts.check(&mut problems);
         let says_shared = self.timing.says_shared() || self.limits.says_shared();
         if self.timing.change_fleet_settings && !says_shared {
             problems.push(

@@ -19,7 +19,9 @@ use crate::view::not_applied::NotAppliedLog;
 use crate::worker::Worker;
 
 /// The background tasks, in the order in which they are told to stop.
-pub(super) const TASKS: [TaskName; 14] = [
+pub(super) const TASKS: [TaskName; 16] = [
+    TaskName::AlertWatch,
+    TaskName::AlertWebhook,
     TaskName::TlsFiles,
     TaskName::BootstrapToken,
     TaskName::OidcFollower,
@@ -79,6 +81,7 @@ pub(super) fn start(parts: &Parts, supervisor: &mut Supervisor) -> Arc<LeaseKeep
         }
     });
     parts.start_access(supervisor);
+    parts.watch_alerts(supervisor);
     let followed = shared.clone();
     supervisor.keep(TaskName::EmergencyFollower, move |stop| {
         let follower = EmergencyFollower::new(followed.clone());

@@ -40,7 +40,7 @@ pub use measure::Measure;
 pub use polls::PollWriter;
 pub use readability::{Readability, Unreadable};
 pub use recompute::Recompute;
-pub use replicas::ReplicaWriter;
+pub use replicas::{ReplicaWriter, host};
 pub use runner::{Job, JobError, Runner, Scheduler};
 pub use settle::Settle;
 pub use tokens::TokenFollower;

@@ -71,7 +71,8 @@ impl ReplicaWriter {
 }
 
 /// The name of this machine as Linux says it, and the number of this process.
-fn host() -> String {
+#[must_use]
+pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name: String = name.chars().filter(|of| !of.is_control()).collect();
     let end = name.floor_char_boundary(HOST_MAX);

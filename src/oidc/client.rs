@@ -7,14 +7,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls_native_certs::load_native_certs;
 use serde::de::DeserializeOwned;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::outgoing::{self, client};
 
 /// How long a question may take, from connecting to the last byte of the answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -69,29 +65,13 @@ pub enum FetchError {
 
 /// Asks the provider. Redirects are not followed: they would lead elsewhere than its URLs.
 #[derive(Debug, Clone)]
-pub struct Client(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct Client(outgoing::Client);
 
 impl Client {
     /// A client that trusts the system's authorities (`SSL_CERT_FILE` names others).
     #[must_use]
     pub fn new() -> Self {
-        let mut trusted = RootCertStore::empty();
-        trusted.add_parsable_certificates(load_native_certs().certs);
-        let config = ClientConfig::builder_with_provider(ring::default_provider().into());
-        let config = config
-            .with_safe_default_protocol_versions()
-            .expect("ring has the usual versions");
-        let mut tcp = HttpConnector::new();
-        tcp.set_connect_timeout(Some(ANSWER / 2));
-        tcp.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config.with_root_certificates(trusted).with_no_client_auth())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        // Questions are minutes apart.
-        let mut client = legacy::Client::builder(TokioExecutor::new());
-        Self(client.pool_max_idle_per_host(0).build(connector))
+        Self(client(ANSWER / 2))
     }
 
     /// Reads a document.

@@ -258,6 +258,8 @@ metrics! {
         oidc_keys_read_at: Gauge = "weir_oidc_keys_read_timestamp_seconds",
         /// 1 while the keys of the provider of OpenID Connect cannot be read; else 0.
         oidc_keys_failing: Gauge = "weir_oidc_keys_failing",
+        /// Notices of alerts for --alert-webhook, by what became of them.
+        alert_notices: By<NoticeOutcome, Counter> = "weir_alert_notices_total",
         /// Handshakes of TLS, by listener and outcome.
         tls_handshakes: By<(ListenerName, HandshakeOutcome), Counter> = "weir_tls_handshakes_total",
         /// Unix time from which the certificate that a listener presents is valid; 0 without TLS.

@@ -3,6 +3,7 @@
 
 mod database;
 mod fleet;
+mod own;
 mod process;
 mod rules;
 mod traffic;

@@ -124,7 +124,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("limits", &["allocation", "store"]),
-    ("settings", &["access", "limits", "oidc", "store"]),
+    ("settings", &["access", "alerts", "limits", "oidc", "store"]),
     (
         "cli",
         &[

@@ -53,6 +53,10 @@ labels! {
         EmergencyFollower = "emergency_follower",
         /// Follows which edges there are.
         EdgeFollower = "edge_follower",
+        /// Judges alerts.
+        AlertWatch = "alert_watch",
+        /// Sends alerts to the webhook.
+        AlertWebhook = "alert_webhook",
         /// Writes how often SDKs poll.
         PollWriter = "poll_writer",
         /// Writes final names.
@@ -83,6 +87,14 @@ labels! {
         Connection = "connection",
         /// Commits one group of reports; there are many.
         Commit = "commit",
+    }
+
+    /// What became of a notice of an alert.
+    NoticeOutcome as "outcome" {
+        /// The webhook took it.
+        Sent = "sent",
+        /// It was not sent: the webhook refused it or did not answer, or too many waited.
+        Dropped = "dropped",
     }
 
     /// How a task ended that should not have.
