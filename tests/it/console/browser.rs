@@ -5,14 +5,36 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::world::World;
+use chrono::{DateTime, TimeDelta, Utc};
+use weir::clock::{Clock, SystemClock};
+
+use super::world::{RATES, SHOP, World};
+use crate::support::process::eventually;
 
 /// How long it may take.
 const DEADLINE: Duration = Duration::from_secs(180);
 
+/// How much history pictures show, and how long that may take.
+const HISTORY: TimeDelta = TimeDelta::minutes(8);
+const HISTORY_DEADLINE: Duration = Duration::from_secs(600);
+
 async fn drive(pictures: Option<&Path>) {
-    let world = World::start(&[]).await;
+    let rates = match pictures {
+        Some(_) => SHOP,
+        None => RATES,
+    };
+    let world = World::of(rates, &[]).await;
     let load = world.load();
+    if pictures.is_some() {
+        eventually(HISTORY_DEADLINE, "there is something to draw", async || {
+            let (_, history) = world.app.admin_get("/v1/history").await;
+            let mut points = history["points"].as_array()?.iter();
+            let first = points.find(|of| !of["budget_traces_per_second"].is_null())?;
+            let first: DateTime<Utc> = first["start"].as_str()?.parse().ok()?;
+            (SystemClock.now() - first >= HISTORY).then_some(())
+        })
+        .await;
+    }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/console/drive.js");
     let mut node = Command::new("node");
     node.arg(script).arg(&world.app.admin).args(pictures);

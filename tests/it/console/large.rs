@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// The most bytes of a page.
 const BYTES_MAX: usize = 300_000;
 
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 15] = [
     "/",
     "/?range=week",
     "/console/budget",
@@ -34,6 +34,10 @@ const PATHS: [&str; 11] = [
     "/console/services/s00077/settings?floor_traces_per_second=1",
     "/console/services/s00077/boost",
     "/console/changes",
+    "/console/rules",
+    "/console/fleet",
+    "/console/try?range=hour",
+    "/console/first-run",
 ];
 
 /// `cargo test --release -- --ignored --nocapture console::large` prints the figures of docs/console.md.

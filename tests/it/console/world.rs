@@ -1,6 +1,6 @@
 //! A Weir with traffic, and who looks at its pages.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -27,14 +27,44 @@ pub const RATES: &[(&str, &[(&str, f64)])] = &[
     (HOSTILE, &[("\"><img src=x onerror=alert(1)>", 30.0)]),
 ];
 
+/// What services offer: operations, and their requests per second.
+pub type Rates = &'static [(&'static str, &'static [(&'static str, f64)])];
+
+/// A fleet as one may have it, for pictures.
+pub const SHOP: Rates = &[
+    (
+        "checkout",
+        &[("GET /", 410.0), ("POST /cart", 46.0), ("POST /pay", 7.5)],
+    ),
+    (
+        "search",
+        &[("GET /search", 930.0), ("GET /suggest", 1650.0)],
+    ),
+    (
+        "catalogue",
+        &[("GET /items/{id}", 720.0), ("GET /prices", 240.0)],
+    ),
+    ("stock", &[("reserve", 44.0), ("sync", 0.4)]),
+    ("payments", &[("POST /charge", 7.2), ("POST /refund", 0.2)]),
+    ("mail", &[("send", 12.0)]),
+    ("accounts", &[("POST /login", 31.0), ("GET /me", 360.0)]),
+    ("reports", &[("nightly", 0.1)]),
+];
+
 pub struct World {
     pub app: TestApp,
+    rates: Rates,
     _directory: TempDir,
 }
 
 impl World {
     /// A Weir whose plan knows the fleet, after its budget was changed.
     pub async fn start(flags: &[&str]) -> Self {
+        Self::of(RATES, flags).await
+    }
+
+    /// The same of another fleet.
+    pub async fn of(rates: Rates, flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let app = TestApp::start(directory.path(), flags).await;
         let put = app
@@ -45,6 +75,7 @@ impl World {
         assert_eq!(put.send().await.unwrap().status(), 200);
         let world = Self {
             app,
+            rates,
             _directory: directory,
         };
         world.traffic().await;
@@ -53,7 +84,7 @@ impl World {
 
     /// Lets the fleet go on until this is aborted.
     pub fn load(&self) -> tokio::task::JoinHandle<()> {
-        let mut fleet = Fleet::of(&self.app, "b");
+        let mut fleet = Fleet::of(self, "b");
         tokio::spawn(async move {
             loop {
                 fleet.turn().await;
@@ -63,12 +94,13 @@ impl World {
     }
 
     async fn traffic(&self) {
-        let mut fleet = Fleet::of(&self.app, "a");
+        let mut fleet = Fleet::of(self, "a");
+        let operations: usize = self.rates.iter().map(|(_, all)| all.len()).sum();
         eventually(DEADLINE, "a plan of the fleet at its budget", async || {
             fleet.turn().await;
             let plan = self.app.plan().await?;
             let budget = plan["budget_traces_per_second"].as_f64()?;
-            (plan["operations"] == 4 && budget == BUDGET).then_some(())
+            (plan["operations"] == operations && budget == BUDGET).then_some(())
         })
         .await;
     }
@@ -89,29 +121,36 @@ struct Fleet {
     sdk: String,
     client: reqwest::Client,
     agent: Agent,
+    rates: Rates,
+    begun: Instant,
     random: StdRng,
 }
 
 impl Fleet {
-    fn of(app: &TestApp, agent: &str) -> Self {
+    fn of(world: &World, agent: &str) -> Self {
         Self {
-            sdk: app.sdk.clone(),
-            client: app.client.clone(),
+            sdk: world.app.sdk.clone(),
+            client: world.app.client.clone(),
             agent: Agent::every(agent, 0.5),
+            rates: world.rates,
+            begun: Instant::now(),
             random: StdRng::seed_from_u64(7),
         }
     }
 
     async fn turn(&mut self) {
-        let Some(mut report) = self.agent.next(RATES) else {
+        let Some(mut report) = self.agent.next(self.rates) else {
             return;
         };
+        let tide = self.tide();
         for service in report["services"].as_array_mut().unwrap() {
             let name = service["service"].as_str().unwrap().to_owned();
             let served = self.served(&name).await;
             for operation in service["operations"].as_array_mut().unwrap() {
                 let probability = of_operation(&served, operation["operation"].as_str().unwrap());
-                let offered = operation["offered"].as_u64().unwrap();
+                let offered = operation["offered"].as_f64().unwrap() * tide;
+                let offered = offered.round() as u64;
+                operation["offered"] = offered.into();
                 let sampled = Binomial::new(offered, probability)
                     .unwrap()
                     .sample(&mut self.random);
@@ -123,6 +162,12 @@ impl Fleet {
             .post(format!("{}/v1/reports", self.sdk))
             .json(&report);
         assert_eq!(post.send().await.unwrap().status(), 200);
+    }
+
+    /// Traffic that comes and goes, by a third and over some minutes.
+    fn tide(&self) -> f64 {
+        let minutes = self.begun.elapsed().as_secs_f64() / 60.0;
+        1.0 + 0.3 * (minutes * 2.1).sin()
     }
 
     async fn served(&self, service: &str) -> Value {
