@@ -103,7 +103,7 @@ async fn a_start_goes_on_from_the_newest_plan_it_can_read() {
     let head = last_plan(directory.path()).await;
     let (plan, probability) = listed_after(&weir, head).await;
     assert!(plan > last && probability < 0.5, "{plan}: {probability}");
-    let said = weir.logged("the current plan cannot be read");
+    let said = weir.logged("the current plan cannot be read; the newest one that can");
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said[0].contains("plan_body.body has format 200"),

@@ -64,7 +64,8 @@ impl Changes {
         };
         let mut clockwork = Clockwork::new(admin);
         // From the first instant on: what comes after the one before it.
-        let after = since - TimeDelta::milliseconds(1);
+        let before = since.checked_sub_signed(TimeDelta::milliseconds(1));
+        let after = before.unwrap_or(since);
         let came = clockwork.follow(&entries, after..end.min(admin.clock.now()));
         let came = came.await?.into_iter().filter(|of| of.at < end);
         let mut listed: Vec<Change> = entries.iter().map(Change::from).collect();
