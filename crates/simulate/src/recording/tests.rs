@@ -130,11 +130,11 @@ fn a_column_says_the_class_of_traces() {
     for (text, at) in [
         (
             "service,operation,class,t0\na,x,error,1\na,x,failed,1\n",
-            (3, 2),
+            (3, 3),
         ),
         (
             "minute,service,operation,count,class\n1,a,x,5,failed\n",
-            (2, 4),
+            (2, 5),
         ),
     ] {
         let (line, column, found) = fault(text);
@@ -147,12 +147,12 @@ fn a_column_says_the_class_of_traces() {
         );
     }
     let smuggled = format!("service,operation,t0\na,{error},1\n");
-    assert_eq!(fault(&smuggled), (2, 1, RecordingFault::Reserved));
+    assert_eq!(fault(&smuggled), (2, 2, RecordingFault::Reserved));
     let long = format!(
         "service,operation,class,t0\na,{},error,1\n",
         "x".repeat(512)
     );
-    assert_eq!((fault(&long).0, fault(&long).1), (2, 2));
+    assert_eq!((fault(&long).0, fault(&long).1), (2, 3));
     let repeated = "service,operation,class,t0\na,x,error,1\na,x,error,1\n";
     assert_eq!(fault(repeated).2, RecordingFault::Repeated(2));
 }
