@@ -15,7 +15,7 @@ fn entry(operation: u32, class: Class) -> OperationId {
     OperationId(1 + 4 * operation + class as u32)
 }
 
-/// The shop with so many operations: errors are kept whole, and all of them have a cap together.
+/// The shop with this number of operations: errors are kept whole, and all of them have a cap together.
 fn shop(budget: f64, operations: u32, errors: f64) -> Policy {
     let mut policy = policy(budget);
     let mut classes = [Whole::default(); Class::ALL.len()];

@@ -60,7 +60,7 @@ async fn set(app: &TestApp, soon: DateTime<Utc>) -> Value {
     rules.insert("starts".into(), rule(json!({ "start": soon })));
     let off = json!({ "expires": soon, "enabled": false });
     rules.insert("off".into(), rule(off));
-    // A change of so many fields is not recorded field by field.
+    // The record of a change lists 100 fields at most, and this one has more.
     rules.extend((0..30).map(|number| (format!("a-{number}"), rule(json!({})))));
     let (_, mut document) = app.admin_get("/v1/configuration").await;
     document["rules"] = Value::Object(rules);

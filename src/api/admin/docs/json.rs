@@ -9,7 +9,7 @@ pub(super) fn pretty(value: &Yaml) -> String {
     out
 }
 
-/// A value as JSON on one line, as far as its strings have one.
+/// A value as JSON. It is one line if no string in it has several.
 pub(super) fn compact(value: &Yaml) -> String {
     let lines = pretty(value);
     let lines: Vec<&str> = lines.lines().map(str::trim_start).collect();

@@ -67,7 +67,7 @@ impl Rule for Constant {
     }
 }
 
-/// Honeycomb's: every error, and one in so many of the others by a dynamic sampler with a key for each operation.
+/// Honeycomb's: every error, and 1 in `N` of the others in the mean, by a dynamic sampler with a key for each operation.
 ///
 /// # Source
 /// honeycombio/dynsampler-go v0.6.3: `emasamplerate.go` (every 15 s; the average of counts with weight ½, dropped below ½)

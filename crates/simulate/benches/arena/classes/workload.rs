@@ -39,7 +39,7 @@ const TAGGED: f64 = 0.01;
 /// All rates rise and fall by this part in this time.
 const SWING: f64 = 0.3;
 const SWING_SECONDS: f64 = 4.0 * 3600.0;
-/// The scatter of each operation and of all together, drawn again every so many seconds.
+/// The scatter of each operation and of all together, drawn again every `SCATTER_SECONDS`.
 const SCATTER: f64 = 0.15;
 const COMMON_SCATTER: f64 = 0.03;
 const SCATTER_SECONDS: usize = 10;
