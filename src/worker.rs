@@ -1,4 +1,4 @@
-//! A thread that does one piece of work after the other.
+//! Work on threads where it does not delay polls: one thread that does a piece after the other, or any.
 //!
 //! For work that needs much memory and comes again and again: each plan is computed, and encoded in each
 //! format. glibc gives every thread an arena of its own, and what is freed stays in the arena that it came
@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -54,6 +55,24 @@ impl Worker {
         // Nothing of the work is used after a panic: it is passed on.
         let work = move || done(panic::catch_unwind(AssertUnwindSafe(work)));
         self.0.send(Box::new(work)).expect(ANSWERS);
+    }
+}
+
+/// Runs work that keeps a core busy or that waits for the system, on a thread where it does not delay polls. A panic
+/// in it is passed on to whoever waits.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    ended(tokio::task::spawn_blocking(work)).await
+}
+
+/// What a task did. A panic in it is passed on to whoever waits.
+pub async fn ended<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => panic::resume_unwind(panic),
+            // It was left out because the process stops, and so does whoever waits.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

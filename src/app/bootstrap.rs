@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{BOOTSTRAP, LOCAL, Role, Token, TokenKind, TokenName, TokenSecret, Tokens};
 use crate::settings::AccessSettings;
+use crate::worker;
 
 /// How often the file is read, as those of TLS are.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,15 +53,14 @@ impl Watch {
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             let access = self.access.clone();
             // A volume that hangs stops this task alone. The blocking thread ends with the process.
-            let read = tokio::task::spawn_blocking(move || access.bootstrap());
+            let read = worker::blocking(move || access.bootstrap());
             match stop.run_until_cancelled(read).await {
                 None => return,
-                Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
-                Some(Ok(Ok(found))) => {
+                Some(Ok(found)) => {
                     failures = 0;
                     self.use_other(&mut used, found, "its file has another token");
                 }
-                Some(Ok(Err(why))) => {
+                Some(Err(why)) => {
                     failures += 1;
                     if failures >= TRUSTED_LOOKS {
                         self.use_other(&mut used, None, &why);

@@ -16,6 +16,7 @@ use crate::net::tls::{
 use crate::settings::{Settings, TlsListener};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{Label, ListenerName, Metrics, TlsReload};
+use crate::worker;
 
 /// How often the files are read. They are small, and Kubernetes replaces them by moving a link, which
 /// no watch on the files themselves would see.
@@ -132,10 +133,8 @@ impl Encrypted {
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             let (encrypted, now) = (Arc::clone(&self), clock.now());
             // A volume that hangs stops this task alone. The blocking thread ends with the process.
-            let looked = tokio::task::spawn_blocking(move || encrypted.look(now));
-            if let Some(Err(panicked)) = stop.run_until_cancelled(looked).await {
-                std::panic::resume_unwind(panicked.into_panic());
-            }
+            let looked = worker::blocking(move || encrypted.look(now));
+            stop.run_until_cancelled(looked).await;
         }
     }
 }

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::JobContext;
-use super::follow::blocking;
 use crate::allocation::Timestamp;
 use crate::clock::Clock;
 use crate::snapshot::{EdgeAsk, Edges, FOLLOWS_MS};
 use crate::store::{EdgeBeat, StoreError};
 use crate::telemetry::logging::chain;
+use crate::worker::blocking;
 
 /// How often the edges of all replicas are read.
 const PERIOD: Duration = Duration::from_secs(2);

@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::JobContext;
-use super::follow::blocking;
 use crate::clock::Clock;
 use crate::configuration::{Emergency, emergency_of};
 use crate::snapshot::Cut;
 use crate::store::StoreError;
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
+use crate::worker::blocking;
 
 /// How often the follower looks at the clock, and asks which revision is the newest.
 const PERIOD: Duration = Duration::from_millis(500);

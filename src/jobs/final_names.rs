@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::JobContext;
-use super::follow::blocking;
 use super::polls::end_of;
 use crate::allocation::Window;
 use crate::clock::Clock;
 use crate::store::ReplicaFinalNames;
+use crate::worker::blocking;
 
 /// How long writing may take. The next window is due then.
 const WRITE: Duration = Duration::from_secs(5);

@@ -12,6 +12,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::store::{ConfigurationRevision, StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::WentBack;
+use crate::worker::blocking;
 
 /// How often the follower asks which plan is current.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -196,16 +197,4 @@ fn rules(
     }
     let served = shared.served.load();
     (served.tagged().clone(), served.governance().clone())
-}
-
-/// Runs work that keeps a core busy, on a thread where it does not delay polls.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The process stops, and so does whoever waits.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

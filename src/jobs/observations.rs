@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::JobContext;
-use super::follow::blocking;
 use super::windows::POLL_WINDOWS;
 use crate::allocation::{Timestamp, Window};
 use crate::clock::Clock;
 use crate::snapshot::{PollClient, ServicePolls, Snapshot, StrangerPolls};
 use crate::store::{Observation, Poller, ReplicaObservations, ServiceSpans};
+use crate::worker::{blocking, ended};
 
 /// How long writing, and reading, may take. The next window is due then.
 const WAIT: Duration = Duration::from_secs(5);
@@ -62,15 +62,6 @@ impl SeenWriter {
     /// Waits until all is written.
     pub(super) async fn end(self) {
         ended(self.writing).await;
-    }
-}
-
-/// A panic is one of the task that has begun the writing.
-async fn ended(writing: JoinHandle<()>) {
-    if let Err(error) = writing.await
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }
 

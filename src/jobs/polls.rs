@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::JobContext;
-use super::follow::blocking;
 use super::observations::SeenWriter;
 use crate::allocation::{Timestamp, Window};
 use crate::clock::Clock;
 use crate::snapshot::ServicePolls;
 use crate::store::ReplicaPolls;
+use crate::worker::blocking;
 
 /// How long it sleeps at most before it looks at the clock again, which may be adjusted meanwhile.
 const LOOK: Duration = Duration::from_secs(1);

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
-use super::follow::blocking;
 use super::prepare::sampled;
 use super::windows::WindowRead;
 use super::{Job, JobContext};
@@ -24,6 +23,7 @@ use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{HistoryRow, Incarnation, Settlement, Settling, StoreError, WriteFormat};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{JobName, StoreCall, StoreFailure};
+use crate::worker::blocking;
 
 /// For how long a run starts to settle further windows. The next run continues.
 const TURN: Duration = Duration::from_secs(45);

@@ -10,11 +10,11 @@ use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 
 use super::JobContext;
-use super::follow::blocking;
 use crate::allocation::{Timestamp, WINDOWS_READ_MAX, Window};
 use crate::store::{BucketCounts, Incarnation, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
+use crate::worker::blocking;
 pub(super) use polls::PollsRead;
 pub(super) use sums::WindowSums;
 

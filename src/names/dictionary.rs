@@ -13,6 +13,7 @@ use crate::store::{
     StoreError,
 };
 use crate::telemetry::metrics::{Metrics, WentBack};
+use crate::worker;
 
 /// How often names are added and read again before their report is refused: the database may just
 /// be going back in time, or names may be removed.
@@ -290,14 +291,11 @@ async fn taken(mut names: Names, page: DictionaryPage) -> Names {
         names.take(&page);
         return names;
     }
-    let build = tokio::task::spawn_blocking(move || {
+    let build = move || {
         names.take(&page);
         names
-    });
-    match build.await {
-        Ok(built) => built,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    };
+    worker::blocking(build).await
 }
 
 /// The overflow entry of an entry's class. It is added first, so that what does not fit later is counted by class.

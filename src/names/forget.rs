@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::allocation::{OperationId, Timestamp};
 use crate::store::{Incarnation, NewAuditEntry, Store, StoreError, StoredDelta};
 use crate::telemetry::logging::chain;
+use crate::worker;
 
 /// Deltas that may wait to be looked through.
 const DELTAS_AHEAD: usize = 16;
@@ -64,13 +65,9 @@ pub async fn silent(
     }
     let (rows, read) = mpsc::channel(DELTAS_AHEAD);
     let silent: HashSet<OperationId> = operations.iter().copied().collect();
-    let looking = tokio::task::spawn_blocking(move || unreported(silent, read));
+    let looking = worker::blocking(move || unreported(silent, read));
     let (read, silent) = tokio::join!(store.stream_deltas(since, rows), looking);
     read?;
-    let silent = match silent {
-        Ok(silent) => silent,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
     operations.retain(|operation| silent.contains(operation));
     Ok(operations)
 }

@@ -16,6 +16,7 @@ use super::client::{Client, FetchError};
 use super::metadata::Metadata;
 use crate::access::{Claims, Identity, Issuer, JwtFault, Keys, KeysError, Role};
 use crate::clock::Clock;
+use crate::worker;
 
 /// How many sign in at the same moment. Each asks the provider one to three things.
 const AT_ONCE: usize = 8;
@@ -288,9 +289,8 @@ impl SignIn {
 /// The secret, read each time: a new one needs no restart.
 async fn secret(file: &Path) -> Result<String, SignInError> {
     let file = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || read_secret(&file)).await;
-    read.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
-        .map_err(SignInError::Secret)
+    let read = worker::blocking(move || read_secret(&file)).await;
+    read.map_err(SignInError::Secret)
 }
 
 /// Reads the secret of a client.

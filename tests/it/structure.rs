@@ -10,7 +10,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &[]),
     ("access", &["allocation", "clock", "telemetry"]),
     ("http", &["access"]),
-    ("oidc", &["access", "clock", "outgoing", "telemetry"]),
+    (
+        "oidc",
+        &["access", "clock", "outgoing", "telemetry", "worker"],
+    ),
     ("outgoing", &[]),
     (
         "alerts",
@@ -39,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["allocation", "names", "store", "telemetry"],
     ),
     ("view", &["allocation", "clock", "names", "telemetry"]),
-    ("names", &["allocation", "store", "telemetry"]),
+    ("names", &["allocation", "store", "telemetry", "worker"]),
     (
         "snapshot",
         &["allocation", "configuration", "names", "store", "worker"],

@@ -3,9 +3,9 @@
 use super::Downsample;
 use super::steps::{StepSums, row_window, rows};
 use crate::allocation::Timestamp;
-use crate::jobs::follow::blocking;
 use crate::store::{SeriesAsked, SeriesOf, SeriesRow, SeriesStep, StoreError, series_codec};
 use crate::telemetry::logging::chain;
+use crate::worker::blocking;
 
 impl Downsample {
     /// The rows of the day that ends at an instant, by the hour and of the day; none if nothing was counted.

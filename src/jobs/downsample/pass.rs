@@ -9,10 +9,10 @@ use super::in_force::InForce;
 use super::steps::{StepSums, rows};
 use super::{Downsample, Standing};
 use crate::allocation::{Timestamp, Window};
-use crate::jobs::follow::blocking;
 use crate::store::{Covered, HistoryRow, SeriesAsked, SeriesOf, SeriesRow, SeriesStep, StoreError};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
+use crate::worker::blocking;
 
 /// Windows of history that may wait to be summed, and whose sums may wait to be written.
 const AHEAD: usize = 2;

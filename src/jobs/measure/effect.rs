@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::allocation::{OperationId, Timestamp};
 use crate::jobs::JobContext;
-use crate::jobs::follow::blocking;
 use crate::store::history_codec::{self, HistoryOperation};
 use crate::store::{AuditEntry, HistoryRow, PlanRow, StoreError};
+use crate::worker::blocking;
 
 /// Windows of history that are read at most.
 const HISTORY_MAX: u32 = 500;

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::POLL_WINDOWS;
 use crate::allocation::{PollCount, Timestamp, Window};
 use crate::jobs::JobContext;
-use crate::jobs::follow::blocking;
 use crate::store::{Incarnation, PollsAsked, StoreError, StoredPolls};
 use crate::telemetry::logging::chain;
 use crate::telemetry::metrics::{StoreCall, StoreFailure};
+use crate::worker::blocking;
 
 /// The polls of some windows.
 pub(in crate::jobs) struct PollsRead {

@@ -136,8 +136,11 @@ impl Tls {
             let tls = Arc::clone(&self);
             // A volume that hangs stops this task alone.
             let looked = tokio::task::spawn_blocking(move || tls.look());
-            if let Some(Err(panicked)) = stop.run_until_cancelled(looked).await {
-                std::panic::resume_unwind(panicked.into_panic());
+            // If the process stops, it may not have begun: that is no panic.
+            if let Some(Err(error)) = stop.run_until_cancelled(looked).await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
             }
         }
     }
