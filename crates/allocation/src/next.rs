@@ -82,7 +82,7 @@ fn decided(
         due,
         lower_bound: lower_bound_cost * tally.seconds * trust.covered,
         part,
-        claimed: !trust.claims.is_empty(),
+        claimed: trust.claimed,
         steered: is_steered,
         turned: previous.serving() != policy.serving,
     };

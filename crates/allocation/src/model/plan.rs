@@ -40,7 +40,7 @@ pub struct Plan {
     pub agents: Vec<AgentState>,
     /// What they usually report, sorted by agent and service.
     pub rates: Vec<AgentRate>,
-    /// The counts that are held apart, sorted.
+    /// The counts that are held apart in the windows that were read, the largest of each agent and service, sorted.
     pub claims: Vec<Claim>,
     /// What is served in place of what the plan decides; none if that is served.
     pub steered: Option<Steered>,

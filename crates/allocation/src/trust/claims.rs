@@ -4,6 +4,8 @@
 //! its agent has counted before, not the other agents of its service, not the whole fleet, not what was
 //! sampled of it. Its service's window gives no evidence then. A claim that goes on is believed.
 
+use std::cmp::Reverse;
+
 use super::super::{Claim, Plan, ServiceId, WindowCounts};
 use super::agents::Timeline;
 use super::mass::Pair;
@@ -58,6 +60,15 @@ pub(super) fn hold_apart(
     }
     let mut claimed = claimed.into_iter();
     pairs.retain(|_| claimed.next() != Some(true));
+    claims
+}
+
+/// The largest claim of each agent and service, sorted. A claim of a window before the newest is one too: its report was
+/// late, or no plan was made after its window.
+pub(super) fn listed(held: Vec<(usize, Claim)>) -> Vec<Claim> {
+    let mut claims: Vec<Claim> = held.into_iter().map(|(_, claim)| claim).collect();
+    claims.sort_unstable_by_key(|claim| (claim.agent, claim.service, Reverse(claim.offered)));
+    claims.dedup_by_key(|claim| (claim.agent, claim.service));
     claims
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Trust {
     pub rates: Vec<AgentRate>,
     /// What is held apart.
     pub claims: Vec<Claim>,
+    /// Whether some of it is of the newest window.
+    pub claimed: bool,
     /// The start of the first window that may still change.
     pub settled: Timestamp,
     /// The part of the fleet's usual traffic whose agents are not missing, in [0, 1].
@@ -188,11 +190,8 @@ pub(super) fn read(previous: &Plan, windows: &[WindowCounts], tuning: &Tuning) -
         agents,
         rates,
         held,
-        claims: claims
-            .into_iter()
-            .filter(|(at, _)| *at + 1 == windows.len())
-            .map(|(_, claim)| claim)
-            .collect(),
+        claimed: claims.iter().any(|(at, _)| *at + 1 == windows.len()),
+        claims: claims::listed(claims),
         settled,
         completeness,
         covered: others.last().copied().unwrap_or(0.0),
@@ -211,6 +210,7 @@ impl Trust {
             agents: previous.agents.clone(),
             rates: previous.rates.clone(),
             claims: Vec::new(),
+            claimed: false,
             settled: previous.settled,
             completeness: 0.0,
             covered: 0.0,

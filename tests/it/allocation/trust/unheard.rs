@@ -1,6 +1,8 @@
 //! Agents that restart, fall silent, queue, end and claim.
 
+use super::super::fleet::{agent, count, counts, next, policy};
 use super::*;
+use weir::allocation::{Inputs, ServiceId, next_plan};
 use weir::simulate::virtual_time::{AgentFaults, Claim, End, Loss, Restart};
 
 fn faulty(mut run: VirtualRun, faults: AgentFaults) -> VirtualRun {
@@ -199,4 +201,29 @@ fn a_known_agent_that_claims_out_of_all_proportion_is_held_apart() {
     let (over, under) = seen.extremes(EVENT..INTERVALS);
     assert!(over < 0.12 && under > -0.12, "{under} to {over}");
     assert_eq!(seen.plans[EVENT + 1].claims.len(), 1);
+}
+
+/// It was late, or no plan was made after its window: it is held apart all the same, so it is listed.
+#[test]
+fn a_claim_of_an_earlier_window_is_listed() {
+    let policy = policy(100.0);
+    let window = |number, offered| {
+        let mut counts = counts(number, vec![count(1, offered)], vec![agent(1, offered)]);
+        for agent in &mut counts.agents {
+            agent.service = Some(ServiceId(1));
+        }
+        counts
+    };
+    let mut before = next(&Plan::genesis(&policy), &policy, &window(0, 60_000));
+    before = next(&before, &policy, &window(1, 60_000));
+    let windows = [window(2, CLAIMED), window(3, 60_000)];
+    let plan = next_plan(&before, &policy, Inputs::new(1, &windows));
+    let claimed = plan.claims.iter().map(|claim| claim.offered);
+    assert_eq!(claimed.collect::<Vec<_>>(), [CLAIMED]);
+    assert!(plan.fleet.offered < 2000.0, "{}", plan.fleet.offered);
+    // Two windows of one agent are one claim.
+    let windows = [window(2, CLAIMED), window(3, 2 * CLAIMED)];
+    let plan = next_plan(&before, &policy, Inputs::new(1, &windows));
+    let claimed = plan.claims.iter().map(|claim| claim.offered);
+    assert_eq!(claimed.collect::<Vec<_>>(), [2 * CLAIMED]);
 }
