@@ -17,6 +17,7 @@ use weir::protocols::{edges, jaeger, otlp, xray};
 
 use self::answer::Answer;
 use self::document::{Document, METHODS, object};
+use self::provoke::Given;
 use crate::support::app::TestApp;
 
 /// Every registered route, and whether it is the admin listener's.
@@ -216,18 +217,35 @@ async fn other_methods_and_other_paths_are_refused_as_the_document_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_answer_is_given_and_no_other() {
-    let mut given = provoke::Given::default();
-    provoke::before_the_first_plan(&mut given).await;
-    provoke::in_operation(&mut given).await;
-    provoke::faults::without_the_database(&mut given).await;
-    provoke::faults::with_a_broken_database(&mut given).await;
-    provoke::faults::with_a_newer_configuration(&mut given).await;
-    provoke::rules::before_the_end_of_an_upgrade(&mut given).await;
-    provoke::faults::while_stopping(&mut given).await;
-    provoke::access::with_all_tokens(&mut given).await;
-    provoke::access::without_rights(&mut given).await;
-    provoke::signing::people(&mut given).await;
-    provoke::signing::nobody_any_more(&mut given).await;
+    let mut given: [Given; 11] = Default::default();
+    let [
+        first,
+        operated,
+        away,
+        broken,
+        newer,
+        old,
+        stopping,
+        tokens,
+        refused,
+        people,
+        nobody,
+    ] = &mut given;
+    // Each at its own Weir: most of the time they wait.
+    tokio::join!(
+        provoke::before_the_first_plan(first),
+        provoke::in_operation(operated),
+        provoke::faults::without_the_database(away),
+        provoke::faults::with_a_broken_database(broken),
+        provoke::faults::with_a_newer_configuration(newer),
+        provoke::rules::before_the_end_of_an_upgrade(old),
+        provoke::faults::while_stopping(stopping),
+        provoke::access::with_all_tokens(tokens),
+        provoke::access::without_rights(refused),
+        provoke::signing::people(people),
+        provoke::signing::nobody_any_more(nobody),
+    );
+    let given = Given::of_all(given);
     assert_eq!(given.errors, Vec::<String>::new());
 
     let document = Document::read();

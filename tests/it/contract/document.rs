@@ -1,6 +1,7 @@
 //! `openapi.yaml`, parsed to compare it with Weir's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 use weir::api::admin::docs::OPENAPI;
@@ -28,12 +29,16 @@ pub struct Operation {
 }
 
 impl Document {
-    pub fn read() -> Self {
-        let parsed = YamlLoader::load_from_str(OPENAPI).expect("YAML");
-        let whole = value(&parsed[0]);
-        let mut closed = whole["components"].clone();
-        close(&mut closed);
-        Self { whole, closed }
+    /// What is documented. It is read once: it is long.
+    pub fn read() -> &'static Self {
+        static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
+            let parsed = YamlLoader::load_from_str(OPENAPI).expect("YAML");
+            let whole = value(&parsed[0]);
+            let mut closed = whole["components"].clone();
+            close(&mut closed);
+            Document { whole, closed }
+        });
+        &DOCUMENT
     }
 
     /// Everything that is documented.

@@ -1,4 +1,4 @@
-//! Causes every situation in which Weir answers, one after the other.
+//! Causes every situation in which Weir answers.
 
 pub mod access;
 mod audit;
@@ -52,6 +52,17 @@ pub struct Given {
 }
 
 impl Given {
+    /// Those of several situations.
+    pub fn of_all(situations: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for given in situations {
+            all.answers.extend(given.answers);
+            all.headers.extend(given.headers);
+            all.errors.extend(given.errors);
+        }
+        all
+    }
+
     fn note(&mut self, method: &str, path: &str, expected: u16, answer: &Answer) {
         let document = Document::read();
         let operation = document.operation(method, path);
@@ -187,6 +198,11 @@ fn too_large(request: RequestBuilder, allowed: usize) -> RequestBuilder {
 
 fn post(app: &TestApp) -> RequestBuilder {
     app.client.post(format!("{}/v1/reports", app.sdk))
+}
+
+/// Does what keeps a thread, while other situations go on.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
 }
 
 /// Before anything is known.

@@ -9,7 +9,7 @@ use weir::store::sqlite::SqliteStore;
 use super::whole::{self, REVISION, REVISIONS, WHOLE, preview_fails, rollback_fails};
 use super::{
     Answer, DEADLINE, FLEET_HISTORY, FORGET, GROUP_HISTORY, Given, HISTORY, PARTS, POLLED, TRIAL,
-    access, audit, controls, post, put, rules,
+    access, apart, audit, controls, post, put, rules,
 };
 use crate::support::app::{TestApp, config, report};
 use crate::support::postgres::Cluster;
@@ -17,12 +17,16 @@ use crate::support::process::eventually;
 
 /// The database goes away under a Weir that knows an operation.
 pub async fn without_the_database(given: &mut Given) {
-    let cluster = Cluster::start();
+    let cluster = apart(Cluster::start).await;
     let url = cluster.url("postgres");
     let app = TestApp::start_with(config(&["--interval", "1s", "--database-url", &url])).await;
     let known = report("a", Uuid::new_v4(), 1, 100);
     assert_eq!(app.report(&known).await.0, 200);
-    cluster.kill9();
+    let cluster = apart(move || {
+        cluster.kill9();
+        cluster
+    })
+    .await;
     for part in &PARTS {
         given.get(&app, part.path, "", 503).await;
         let write = put(&app, part, Some("*")).json(&(part.fine)());
@@ -46,7 +50,11 @@ pub async fn without_the_database(given: &mut Given) {
     }
     given.get(&app, "/livez", "", 200).await;
     given.get(&app, "/readyz", "", 200).await;
-    cluster.restart();
+    let _cluster = apart(move || {
+        cluster.restart();
+        cluster
+    })
+    .await;
     app.stop().await;
 }
 

@@ -4,7 +4,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use sqlx::{Connection, SqliteConnection};
 
-use super::{Answer, DEADLINE, Given, TestApp};
+use super::{Answer, DEADLINE, Given, TestApp, apart};
 use crate::oidc::browser::Browser;
 use crate::oidc::provider::Provider;
 use crate::oidc::sign_in::sign_in;
@@ -67,7 +67,7 @@ pub async fn nobody(given: &mut Given, app: &TestApp) {
 
 /// Where people sign in.
 pub async fn people(given: &mut Given) {
-    let provider = Provider::start(true);
+    let provider = apart(|| Provider::start(true)).await;
     let directory = tempfile::tempdir().unwrap();
     let weir = Trusting::start(directory.path(), &provider, &[]).await;
     let url = weir.url.clone();
@@ -104,18 +104,26 @@ pub async fn people(given: &mut Given) {
 
 /// Where people have signed in, without the database or the provider.
 pub async fn nobody_any_more(given: &mut Given) {
-    let cluster = Cluster::start();
-    let provider = Provider::start(true);
+    let cluster = apart(Cluster::start).await;
+    let provider = apart(|| Provider::start(true)).await;
     let directory = tempfile::tempdir().unwrap();
     let database = cluster.url("postgres");
     let flags = ["--database-url", &*database];
     let weir = Trusting::start(directory.path(), &provider, &flags).await;
     let mut browser = Browser::new();
     sign_in(&mut browser, &weir.url, "anna").await;
-    cluster.kill9();
+    let cluster = apart(move || {
+        cluster.kill9();
+        cluster
+    })
+    .await;
     given.sign_out(&browser, &weir.url, 503).await;
     given.finish(&weir.url, "anna", 503).await;
-    cluster.restart();
+    let _cluster = apart(move || {
+        cluster.restart();
+        cluster
+    })
+    .await;
     weir.app.stop().await;
 
     let issuer = provider.issuer.clone();
