@@ -87,7 +87,7 @@ metrics! {
         budget: Gauge = "weir_budget_traces_per_second",
         /// Offered rate of the fleet, as the served plan estimates it.
         offered: Gauge = "weir_offered_per_second",
-        /// Sampled rate the served plan expects.
+        /// Sampled rate the served plan expects to be kept. It may aim at more or less, to correct a lasting bias.
         expected_sampled: Gauge = "weir_expected_sampled_traces_per_second",
         /// Offered rate reported for the plan's window.
         observed_offered: Gauge = "weir_observed_offered_per_second",

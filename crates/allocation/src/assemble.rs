@@ -1,6 +1,6 @@
 //! Writes what was seen and decided into a plan.
 
-use super::amount::{amount, total};
+use super::amount::amount;
 use super::decide::Decision;
 use super::seen::Seen;
 use super::{Clock, Figures, FleetPlan, Inputs, Plan, Policy, Trim, Window, peaks};
@@ -57,12 +57,11 @@ fn fleet(
 ) -> FleetPlan {
     let (trust, state, decision) = (&seen.trust, &seen.state, &decided.decision);
     let offered = decided.offered;
-    let shares = decision.operations.iter().map(|plan| plan.share);
     FleetPlan {
         budget: amount(policy.budget),
         cost_per_trace: policy.cost_per_trace,
         offered,
-        expected_sampled: total(shares) + decided.lower_bound_cost,
+        expected_sampled: decision.expected_sampled(decided.lower_bound_cost),
         observed_offered: decided.observed_offered,
         observed_sampled: decided.observed_sampled,
         level: decision.level,

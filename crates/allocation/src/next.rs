@@ -98,7 +98,7 @@ fn decided(
         previous,
         seen.hold,
         offered,
-        trim.factor * clock,
+        trim.correction(clock),
         bound.most(&known),
         tuning,
     );

@@ -24,7 +24,7 @@ fn few_probabilities_change_while_traffic_scatters_and_the_shares_stay_fair() {
         let figures = fleet.plan.figures;
         changed += figures.changed / 40.0;
         assert!(figures.fairness > 0.99, "{figures:?}");
-        let spent = fleet.plan.fleet.expected_sampled / (BUDGET * fleet.plan.fleet.trim.factor);
+        let spent = fleet.plan.aimed_sampled() / (BUDGET * fleet.plan.fleet.trim.factor);
         assert!(spent <= 1.0 + 1e-9, "{spent}");
     }
     assert!(changed <= 0.20, "{changed}");
@@ -126,6 +126,6 @@ fn a_trim_that_is_none_is_read_as_none() {
         fleet.pass();
         let trim = fleet.plan.fleet.trim;
         assert!((0.8..=1.25).contains(&trim.factor), "{factor}: {trim:?}");
-        assert!(fleet.plan.fleet.expected_sampled <= BUDGET * 1.25);
+        assert!(fleet.plan.aimed_sampled() <= BUDGET * 1.25);
     }
 }

@@ -107,7 +107,7 @@ proptest! {
             }
             let most = plan.fleet.budget * plan.fleet.trim.factor * (1.0 + ROUNDING);
             prop_assert!(cost(&plan) <= most, "{} of {most}", cost(&plan));
-            prop_assert!(plan.fleet.expected_sampled <= most, "{} of {most}", plan.fleet.expected_sampled);
+            prop_assert!(plan.aimed_sampled() <= most, "{} of {most}", plan.aimed_sampled());
         }
     }
 
@@ -201,7 +201,7 @@ proptest! {
             let off = (lifted / never).max(never / lifted);
             prop_assert!(off <= 1.15 * 1.15, "{operation:?}: {never} {lifted}");
         }
-        let spent = lifted.fleet.expected_sampled / (budget * lifted.fleet.trim.factor).min(lifted.fleet.offered);
+        let spent = lifted.aimed_sampled() / (budget * lifted.fleet.trim.factor).min(lifted.fleet.offered);
         prop_assert!((0.99..=1.0 + ROUNDING).contains(&spent), "{spent}");
     }
 }

@@ -169,7 +169,7 @@ fn a_fleet_that_shrank_without_a_word_keeps_what_the_missing_may_still_count() {
         let figures = fleet.plan.fleet;
         let shared = BUDGET * figures.trim.factor;
         assert!(
-            figures.expected_sampled <= shared * (1.0 + 1e-9),
+            fleet.plan.aimed_sampled() <= shared * (1.0 + 1e-9),
             "{figures:?}"
         );
     }

@@ -117,7 +117,7 @@ impl State {
                 tuning: &inputs.tuning.estimate,
                 peaks: &inputs.tuning.share.peaks,
             };
-            state.advance(evidence, previous.fleet.expected_sampled);
+            state.advance(evidence, previous.aimed_sampled());
             end = counts.window.end;
         }
         if settles {

@@ -12,7 +12,8 @@ pub struct FleetPlan {
     /// The offered rate that is planned for, in root requests per second: the sum of the operations'
     /// estimates. Operations that are no longer reported are left out.
     pub offered: f64,
-    /// The sampled rate this plan expects, in traces per second.
+    /// The sampled rate that is expected to be kept, in traces per second: what the shares and the lower bound add up
+    /// to, without what the plan adds because less than that is kept, and with what it leaves out because more is.
     pub expected_sampled: f64,
     /// The offered rate that the window itself showed, in root requests per second, unscaled.
     pub observed_offered: f64,

@@ -1,6 +1,6 @@
 //! The plan: what one interval decided, numbered and immutable.
 
-use crate::amount::amount;
+use crate::amount::{amount, total};
 use crate::hint::beside;
 use crate::operation::Estimate;
 use crate::tuning::share::Unknown;
@@ -78,6 +78,23 @@ impl Plan {
     pub fn level(&self, service: ServiceId) -> f64 {
         self.service(service)
             .map_or(self.fleet.level, |plan| plan.level)
+    }
+
+    /// What the shares and the lower bound add up to, in traces per second: what would be kept if traffic were as
+    /// forecast and SDKs kept what they are told. [`FleetPlan::expected_sampled`] is what is kept as it is.
+    #[must_use]
+    pub fn aimed_sampled(&self) -> f64 {
+        total(self.operations.iter().map(|plan| plan.share)) + self.fleet.lower_bound_cost
+    }
+
+    /// The part of that which is kept.
+    pub(crate) fn kept_part(&self) -> f64 {
+        let part = self.fleet.expected_sampled / self.aimed_sampled();
+        if part > 0.0 && part.is_finite() {
+            part
+        } else {
+            1.0
+        }
     }
 
     /// The estimates (sorted by operation), each with what this plan lists for it.

@@ -122,7 +122,7 @@ impl Plan {
         };
         let operations = self.operations.iter().zip(&steered.operations);
         let shares = operations.map(|(plan, kept)| f64::from(kept.served) * plan.offered);
-        shares.sum::<f64>() + self.served_lower_bound_cost()
+        (shares.sum::<f64>() + self.served_lower_bound_cost()) * self.kept_part()
     }
 }
 

@@ -79,7 +79,7 @@ impl Clock {
             Self::new(milliseconds, tuning)
         };
         let fleet = &previous.fleet;
-        let planned = fleet.expected_sampled - fleet.lower_bound_cost;
+        let planned = previous.aimed_sampled() - fleet.lower_bound_cost;
         let follows = previous.number > 1 && previous.window.end == window.start;
         if !follows || milliseconds <= 0 || planned <= 0.0 || part < tuning.covered {
             return this;

@@ -1,6 +1,6 @@
 //! Shares the budget: limits → solution → probabilities → deadband → defaults.
 
-use crate::amount::{amount, probability};
+use crate::amount::{amount, probability, total};
 use crate::assign::assign;
 use crate::budget::{SharedBudget, share_beside};
 use crate::deadband;
@@ -18,6 +18,8 @@ use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks, shar
 pub(crate) struct Decision {
     pub level: f64,
     pub missing: f64,
+    /// The part of the shares that is kept in the end.
+    pub kept_part: f64,
     pub unseen_reserve: f64,
     pub default_probability: f64,
     pub groups: Vec<GroupPlan>,
@@ -95,6 +97,7 @@ pub(crate) fn decide(
     Decision {
         level: shared.solution.level,
         missing: shared.missing,
+        kept_part: rules.kept_part,
         unseen_reserve,
         default_probability,
         groups: groups(rules, &hierarchy, &shared.solution, &locals, &operations),
@@ -123,6 +126,14 @@ fn services(
         ..ServicePlan::default()
     });
     (services, default(OVERFLOW_SERVICE))
+}
+
+impl Decision {
+    /// The sampled rate that is expected, in traces per second; the lower bound adds as much to the shares.
+    pub(crate) fn expected_sampled(&self, lower_bound_cost: f64) -> f64 {
+        let shares = total(self.operations.iter().map(|plan| plan.share));
+        (shares + lower_bound_cost) * self.kept_part
+    }
 }
 
 /// What an operation shares as.
@@ -162,6 +173,9 @@ fn groups(
                 plans[group].offered += plan.offered;
                 plans[group].sampled += plan.share;
             }
+        }
+        for plan in &mut plans {
+            plan.sampled *= rules.kept_part;
         }
     }
     plans

@@ -1,6 +1,6 @@
 //! Previews another policy before anybody is served by it.
 
-use crate::amount::{amount, total};
+use crate::amount::amount;
 use crate::decide::decide;
 use crate::limits::Rules;
 use crate::lower_bound::Guarantees;
@@ -40,8 +40,7 @@ pub(crate) fn settled(current: &Plan, policy: &Policy, tuning: &Tuning) -> Plan 
             budget: amount(policy.budget),
             cost_per_trace: policy.cost_per_trace,
             offered,
-            expected_sampled: total(decision.operations.iter().map(|plan| plan.share))
-                + lower_bound_cost,
+            expected_sampled: decision.expected_sampled(lower_bound_cost),
             level: decision.level,
             hold: Hold::None,
             unseen_reserve: decision.unseen_reserve,

@@ -41,6 +41,7 @@ pub(crate) fn stand(previous: &Plan, policy: &Policy, known: Vec<Estimate>) -> D
     Decision {
         level: previous.fleet.level,
         missing: previous.fleet.missing,
+        kept_part: previous.kept_part(),
         unseen_reserve: previous.fleet.unseen_reserve,
         default_probability: previous.fleet.default_probability,
         groups: previous.groups.clone(),

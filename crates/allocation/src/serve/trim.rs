@@ -45,6 +45,16 @@ impl Default for Trim {
     }
 }
 
+/// What the budget is multiplied by before it is shared, and what part of the shares is kept in the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Correction {
+    /// The factor on the budget.
+    pub factor: f64,
+    /// The part of the shares that is kept, as windows have shown: shares are of forecasts that may be too high on
+    /// average, and SDKs may keep less than they are told.
+    pub kept_part: f64,
+}
+
 /// A window's counts, and what its SDKs held.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept<'a> {
@@ -76,6 +86,18 @@ impl Kept<'_> {
 }
 
 impl Trim {
+    /// The correction of a plan that is used at a time when the clock multiplies the budget by `clock`.
+    ///
+    /// What outlying windows owe is no part of what is kept of the shares: it is meant to be kept, or not to be.
+    pub(crate) fn correction(&self, clock: f64) -> Correction {
+        let kept_part = self.compliance / (self.balance * clock);
+        let is_sound = kept_part > 0.0 && kept_part.is_finite();
+        Correction {
+            factor: self.factor * clock,
+            kept_part: if is_sound { kept_part } else { 1.0 },
+        }
+    }
+
     /// Learns from a window whose SDKs held `previous`; the budget from now on is `budget_now`.
     ///
     /// Late reports do not change what was learned: a window is scaled by the part that was reported. While

@@ -4,6 +4,7 @@ use crate::amount::{amount, probability};
 use crate::names_return::NamesReturn;
 use crate::operation::Estimate;
 use crate::solve::Entry;
+use crate::trim::Correction;
 use crate::trust::Trust;
 use crate::tuning::{Share, Tuning};
 use crate::unknown::{raised, unknown_max};
@@ -23,6 +24,8 @@ pub(crate) struct Rules<'a> {
     /// The budget that is shared, in traces per second: the fleet's budget, trimmed, minus the most that SDKs
     /// keep by themselves.
     pub budget: f64,
+    /// The part of the shares that is kept in the end.
+    pub kept_part: f64,
     pub weight_exponent: f64,
     /// The upper limit of every default probability.
     pub unknown_max: f64,
@@ -83,12 +86,12 @@ impl<'a> Rules<'a> {
         previous: &'a Plan,
         hold: Hold,
         demand: f64,
-        factor: f64,
+        correction: Correction,
         guaranteed: f64,
         tuning: &'a Tuning,
     ) -> Self {
         let Share { unknown, peaks, .. } = &tuning.share;
-        let budget = (amount(policy.budget) * factor - guaranteed).max(0.0);
+        let budget = (amount(policy.budget) * correction.factor - guaranteed).max(0.0);
         let peak = peaks::of_fleet(previous, demand, peaks);
         let budget = peaks::affordable(budget, demand, peak, peaks);
         // A correction upwards is learned from known names, and says nothing of unknown ones.
@@ -103,6 +106,7 @@ impl<'a> Rules<'a> {
             trust: None,
             names_return: None,
             budget,
+            kept_part: correction.kept_part,
             weight_exponent: probability(policy.weight_exponent, 0.0),
             unknown_max,
             start: policy.initial(unknown).min(unknown_max),
@@ -134,11 +138,13 @@ impl<'a> Rules<'a> {
         guaranteed: f64,
         tuning: &'a Tuning,
     ) -> Self {
-        let factor = previous.fleet.trim.factor;
-        let hold = Hold::None;
+        let (hold, correction) = (Hold::None, previous.fleet.trim.correction(1.0));
+        let settled = Self::new(
+            policy, previous, hold, demand, correction, guaranteed, tuning,
+        );
         Self {
             from_before: false,
-            ..Self::new(policy, previous, hold, demand, factor, guaranteed, tuning)
+            ..settled
         }
     }
 
