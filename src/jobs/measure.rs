@@ -3,9 +3,12 @@
 //!
 //! SDKs ask once in a while, so a plan acts in full one interval after it was published. What is compared: the
 //! last windows before the change, and the first windows in which it acted in full. It is not known if another
-//! change came between, because nobody could tell which of the two did it. An effect is written once, under the
-//! lease: a leader that has lost it writes nothing.
+//! change came between, or if something began or ran out by itself that the windows before do not show: nobody
+//! could tell which of the two did it. An effect is written once, under the lease: a leader that has lost it
+//! writes nothing.
 
+mod before;
+mod by_itself;
 mod effect;
 
 use std::error::Error;
@@ -13,11 +16,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::before::Before;
 use self::effect::{Effect, Windows};
 use super::{Job, JobContext};
-use crate::allocation::Timestamp;
 use crate::clock::Clock;
-use crate::configuration::{Configuration, RuleChanges};
 use crate::store::{AuditEntry, PlanRow, StoreError};
 use crate::telemetry::metrics::JobName;
 
@@ -69,10 +71,11 @@ impl Job for Measure {
             return Ok(());
         }
         for entry in self.shared.store.unmeasured(TOGETHER).await? {
-            let Some((_, revision)) = entry.entry.revisions else {
+            let Some(revisions) = entry.entry.revisions else {
                 continue;
             };
-            let effect = match self.known(&entry, revision).await? {
+            let (_, revision) = revisions;
+            let effect = match self.known(&entry, revisions).await? {
                 Known::NotYet => continue,
                 Known::Never(why) => Effect::unknown(why),
                 Known::Windows(windows) => effect::measured(&self.shared, &entry, &windows).await?,
@@ -96,8 +99,9 @@ impl Job for Measure {
 }
 
 impl Measure {
-    /// The windows that show what the change to a revision did.
-    async fn known(&self, entry: &AuditEntry, revision: u64) -> Result<Known, StoreError> {
+    /// The windows that show what the change from one revision to another did.
+    async fn known(&self, entry: &AuditEntry, revisions: (u64, u64)) -> Result<Known, StoreError> {
+        let (_, revision) = revisions;
         let plans = self.plans(revision).await?;
         let first = plans
             .iter()
@@ -111,7 +115,7 @@ impl Measure {
         };
         let (earlier, following) = plans.split_at(first);
         let applied = &following[0];
-        let acts = applied.published_at.timestamp_millis() + length(applied);
+        let acts = acts_from(applied);
         let full = following.iter().position(|of| of.window.start.0 >= acts);
         let last = full.map_or(following.len(), |full| full + WINDOWS);
         let seen = &following[..last.min(following.len())];
@@ -124,15 +128,18 @@ impl Measure {
         if seen.len() < last || full.is_none() {
             return Ok(Known::NotYet);
         }
-        let until = seen.last().map_or(applied.window.end, |of| of.window.end);
-        if let Some(why) = self
-            .others_between(revision, applied.window.end, until)
-            .await?
-        {
+        let before = Before::of(earlier, entry.at.timestamp_millis());
+        let spans = by_itself::Spans {
+            since: before.since.unwrap_or(applied.window.end),
+            changed: entry.at,
+            applied: applied.window.end,
+            until: seen.last().map_or(applied.window.end, |of| of.window.end),
+        };
+        if let Some(why) = by_itself::came(self.shared.store.as_ref(), revisions, &spans).await? {
             return Ok(Known::Never(why));
         }
         let after = seen[full.unwrap_or_default()..].to_vec();
-        let before = before(earlier, entry.at.timestamp_millis());
+        let before = before.windows;
         Ok(Known::Windows(Windows { before, after }))
     }
 
@@ -152,56 +159,10 @@ impl Measure {
             }
         }
     }
-
-    /// Why something else hides what a change did: it began or ran out meanwhile.
-    async fn others_between(
-        &self,
-        revision: u64,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<String>, StoreError> {
-        let stored = self.shared.store.configuration_revision(revision).await?;
-        let configuration = stored.and_then(|stored| Configuration::read(&stored).ok());
-        let Some(configuration) = configuration else {
-            return Ok(Some(format!("revision {revision} was deleted")));
-        };
-        let changes = RuleChanges::between(&configuration.rules, from, until);
-        let mut changed = changes.began.iter().chain(&changes.ran_out);
-        let rule = changed.next();
-        let rule = rule.map(|rule| format!("the rule {rule} began or ran out meanwhile"));
-        Ok(rule.or_else(|| ran_out(&configuration, from, until).map(str::to_owned)))
-    }
 }
 
-/// Which control ran out. One that begins is a revision of its own.
-fn ran_out(
-    configuration: &Configuration,
-    from: Timestamp,
-    until: Timestamp,
-) -> Option<&'static str> {
-    let freeze = configuration.freeze.as_ref();
-    let emergency = configuration.emergency.as_ref();
-    if freeze.is_some_and(|of| of.is_active(from) && !of.is_active(until)) {
-        return Some("the freeze ran out meanwhile");
-    }
-    emergency
-        .is_some_and(|of| of.is_active(from) && !of.is_active(until))
-        .then_some("the emergency ran out meanwhile")
-}
-
-fn length(plan: &PlanRow) -> i64 {
-    plan.window.end.0 - plan.window.start.0
-}
-
-/// The last windows that ended before a change, and that one configuration made.
-fn before(earlier: &[PlanRow], changed_at: i64) -> Vec<PlanRow> {
-    let Some(last) = earlier.last() else {
-        return Vec::new();
-    };
-    let alike = earlier.iter().rev().filter(|of| {
-        of.configuration_revision == last.configuration_revision && of.window.end.0 <= changed_at
-    });
-    let mut before: Vec<PlanRow> = alike.take(WINDOWS).cloned().collect();
-    before.reverse();
-    before
+/// When SDKs have taken over a plan in full, in milliseconds: they ask once an interval.
+fn acts_from(plan: &PlanRow) -> i64 {
+    let length = plan.window.end.0 - plan.window.start.0;
+    plan.published_at.timestamp_millis() + length
 }

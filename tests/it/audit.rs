@@ -1,5 +1,6 @@
 //! What is recorded of changes: who, what, why, what was expected and what came of it.
 
+mod by_itself;
 mod replayed;
 
 use std::time::Duration;
