@@ -81,7 +81,10 @@ pub(super) struct Ownership {
     take_over: bool,
 }
 
-/// The parameter of a write.
+/// How a file overwrites what somebody else wrote. Other writes do not take the parameter.
+const TAKE_OVER: &str = "send the document to PUT /v1/configuration?take_over=true";
+
+/// The parameter of a write of the whole document.
 #[derive(Deserialize)]
 pub(super) struct TakeOver {
     take_over: Option<String>,
@@ -170,7 +173,7 @@ impl Ownership {
             more => format!(", and {more} more"),
         };
         Err(Problem::Conflict(format!(
-            "this file overwrites what somebody else wrote: {}{more}. Take that into the file, or send take_over=true",
+            "this file overwrites what somebody else wrote: {}{more}. Take that into the file, or {TAKE_OVER}",
             named.join(", ")
         )))
     }
@@ -196,7 +199,7 @@ fn in_words(lost: &Overwrite) -> String {
 fn overlap_in_words(overlap: &Overlap) -> String {
     format!(
         "owns.{} lists {:?}, which the part {:?} owns by {:?}, as {} applied it at {}: \
-         no two files should own the same. Or send take_over=true",
+         no two files should own the same. Or {TAKE_OVER}",
         overlap.kind.name(),
         overlap.listed,
         overlap.part,

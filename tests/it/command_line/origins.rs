@@ -150,6 +150,17 @@ async fn a_file_stops_at_what_a_person_wrote_and_a_person_hears_of_the_file() {
         .await
         .unwrap();
     assert_eq!(refused.status(), 409);
+    // A write of one setting does not take the parameter, so the way out names the write that does.
+    let setting = app.client.put(format!("{}/v1/budget", app.admin));
+    let setting = setting
+        .header("If-Match", "*")
+        .header("Weir-Origin", "file");
+    let refused = setting.json(&json!({"traces_per_second": 50}));
+    let refused = refused.send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    let said = refused.text().await.unwrap();
+    let way_out = "or send the document to PUT /v1/configuration?take_over=true";
+    assert!(said.contains(way_out), "{said}");
     assert_eq!(app.admin_get("/v1/budget").await.1["revision"], 4);
 
     // What a person takes into the file is the file's again, though nothing changes by that.
