@@ -98,7 +98,7 @@ fn decided(
         previous,
         seen.hold,
         offered,
-        trim.correction(clock),
+        trim.correction(clock, &tuning.serve.trim),
         bound.most(&known),
         tuning,
     );

@@ -209,7 +209,7 @@ fn what_a_single_change_brings_is_what_was_predicted_but_for_chance() {
 #[test]
 fn what_is_predicted_is_what_is_kept_whatever_sdks_apply() {
     let mean = |kept: &[f64]| kept.iter().sum::<f64>() / kept.len() as f64;
-    for applied in [0.85, 1.2] {
+    for applied in [0.6, 0.85, 1.2] {
         let mut fleet = Fleet::new(Fleet::zipf(60, 10_000.0), policy(100.0), 1);
         fleet.applied = applied;
         for _ in 0..200 {

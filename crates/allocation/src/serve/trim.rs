@@ -88,9 +88,16 @@ impl Kept<'_> {
 impl Trim {
     /// The correction of a plan that is used at a time when the clock multiplies the budget by `clock`.
     ///
-    /// What outlying windows owe is no part of what is kept of the shares: it is meant to be kept, or not to be.
-    pub(crate) fn correction(&self, clock: f64) -> Correction {
-        let kept_part = self.compliance / (self.balance * clock);
+    /// What outlying windows owe is no part of what is kept of the shares: it is meant to be kept, or not to be. Where SDKs
+    /// are off by more than can be corrected, the balance says nothing of forecasts: it has gone to its bound.
+    pub(crate) fn correction(&self, clock: f64, constants: &Constants) -> Correction {
+        let wanted = 1.0 / self.compliance;
+        let balance = if constants.bounded(wanted) == wanted {
+            self.balance
+        } else {
+            1.0
+        };
+        let kept_part = self.compliance / (balance * clock);
         let is_sound = kept_part > 0.0 && kept_part.is_finite();
         Correction {
             factor: self.factor * clock,
@@ -267,5 +274,31 @@ impl Trim {
 impl Constants {
     fn bounded(&self, factor: f64) -> f64 {
         factor.clamp(self.least, self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_known_at_the_bounds_too_and_a_damaged_trim_changes_nothing() {
+        let kept_part = |balance, compliance, clock| {
+            let trim = Trim {
+                balance,
+                compliance,
+                ..Trim::default()
+            };
+            trim.correction(clock, &Constants::DEFAULT).kept_part
+        };
+        assert_eq!(kept_part(1.0, 1.0, 1.0), 1.0);
+        assert_eq!(kept_part(1.25, 1.0, 0.5), 1.6);
+        assert_eq!(kept_part(1.0, 0.85, 1.0), 0.85);
+        assert_eq!(kept_part(1.25, 0.6, 1.0), 0.6);
+        assert_eq!(kept_part(0.8, 2.0, 1.0), 2.0);
+        for damaged in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(kept_part(damaged, 1.0, 1.0), 1.0, "{damaged}");
+        }
+        assert_eq!(kept_part(1.0, f64::NAN, 1.0), 1.0);
     }
 }

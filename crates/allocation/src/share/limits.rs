@@ -138,7 +138,10 @@ impl<'a> Rules<'a> {
         guaranteed: f64,
         tuning: &'a Tuning,
     ) -> Self {
-        let (hold, correction) = (Hold::None, previous.fleet.trim.correction(1.0));
+        let (hold, correction) = (
+            Hold::None,
+            previous.fleet.trim.correction(1.0, &tuning.serve.trim),
+        );
         let settled = Self::new(
             policy, previous, hold, demand, correction, guaranteed, tuning,
         );
