@@ -1,6 +1,6 @@
 # The commands of everyday work; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-classes arena-ablation arena-goals otlp-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment console dist check-dependencies clean
+.PHONY: help run setup test lint interop interop-clients interop-behind interop-edge upgrade soak soak-ha bench bench-edge bench-build arena arena-trust arena-classes arena-ablation arena-goals otlp-recordings edge-recordings audit-figures fuzz demo openapi fuzz-contract check-chart check-deployment console dist check-dependencies clean
 
 CARGO ?= cargo
 
@@ -105,6 +105,9 @@ arena-goals: ## Prints the arena's goals on the recordings in RECORDINGS (ONLY=s
 otlp-recordings: ## Reads the recorded exports of OTLP in RECORDINGS=folder in both encodings
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --test it -- --ignored --nocapture otlp::recorded
 	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --package weir-edge --test json -- --ignored
+
+edge-recordings: ## Sends the recorded traces in RECORDINGS=folder through weir edge, and compares what it kept with what was sent
+	RECORDINGS='$(abspath $(RECORDINGS))' $(CARGO) test --locked --package weir-edge --test edge -- --ignored --nocapture recorded::
 
 # Some minutes for each recording.
 audit-figures: ## Compares what changes were expected to do with what they did, on the recordings in RECORDINGS=folder

@@ -4,6 +4,7 @@
 
 mod faults;
 mod peers;
+mod recorded;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
