@@ -1,6 +1,9 @@
 //! `weir demo`: runs a server and a fleet in one process on synthetic traffic, and ends with a
 //! verdict.
 
+#[cfg(feature = "edge")]
+mod edge;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -31,7 +34,8 @@ use crate::telemetry::logging;
 Examples:
   weir demo                        a minute; says where to look meanwhile
   weir demo --keep                 the same, and goes on until Ctrl-C
-  weir demo --budget 20 --explain  another budget, and how the run was judged")]
+  weir demo --budget 20 --explain  another budget, and how the run was judged
+  weir demo --edge                 an edge keeps errors and tagged requests, and the budget")]
 pub struct DemoArgs {
     /// How long it takes
     #[arg(long, value_name = "N", default_value_t = 60)]
@@ -61,6 +65,10 @@ pub struct DemoArgs {
     /// Go on afterwards, with the same traffic again, until Ctrl-C, so that you can look around
     #[arg(long)]
     pub keep: bool,
+    /// Decide about traces when they have ended: with an edge, and a service whose errors multiply
+    #[cfg(feature = "edge")]
+    #[arg(long, conflicts_with_all = ["plot", "explain"])]
+    pub edge: bool,
     /// How the result is printed.
     #[command(flatten)]
     pub shown: Shown,
@@ -107,6 +115,10 @@ pub async fn run(args: DemoArgs) -> ExitCode {
         stop.clone(),
         "stopping the server and removing its database",
     );
+    #[cfg(feature = "edge")]
+    if args.edge {
+        return edge::run(&args, &stop).await;
+    }
     match demonstrate(&args, start, &stop).await {
         Ok(conclusion) => replay::conclude(Ok(conclusion)),
         Err(DemoError::Replay(error)) => replay::conclude(Err(error)),

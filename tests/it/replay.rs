@@ -1,5 +1,6 @@
 //! `weir replay` and `weir demo` against a server that is not always there.
 
+mod edge;
 mod ends;
 mod fake;
 

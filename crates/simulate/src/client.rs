@@ -4,6 +4,7 @@
 //! passes it on.
 
 mod answer;
+mod edge;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use self::answer::{Answer, read};
+pub use self::edge::EdgeClient;
 use super::strategy::{ClientStrategy, Violation};
 
 /// The same as the shortest time-out of the real clients.

@@ -22,6 +22,7 @@ pub mod show;
 pub mod strategy;
 pub mod summary;
 pub mod synthetic;
+pub mod tail;
 pub mod traffic;
 pub mod verdict;
 pub mod virtual_time;
