@@ -9,8 +9,8 @@ use super::overrides::{check_weight, check_whole, given};
 use super::rules::Matches;
 use super::{BoundsSettings, Configuration, ConfigurationError, TaggedRules, within};
 use crate::allocation::{
-    Bounds, Class, ClassEntry, OVERFLOW_NAME, OperationId, Policy, ServiceId, SharedCap, Timestamp,
-    Tuning, Whole,
+    Bounds, Class, ClassEntry, OVERFLOW_NAME, OperationId, Policy, ServiceId, SharedBounds,
+    Timestamp, Tuning, Whole,
 };
 use crate::names::Names;
 
@@ -326,7 +326,7 @@ impl Configuration {
         }
         let tagged = TaggedRules::of(self, at);
         let mut services: HashMap<ServiceId, Option<TailService<'_>>> = HashMap::new();
-        let mut caps: BTreeMap<(ServiceId, &str), SharedCap> = BTreeMap::new();
+        let mut shared: BTreeMap<(ServiceId, &str), SharedBounds> = BTreeMap::new();
         for (row, name) in names.operations() {
             let (operation, Some(class)) = Class::of(name) else {
                 continue;
@@ -352,13 +352,13 @@ impl Configuration {
                 (operation, class),
                 at,
             );
-            if bounds.cap.is_finite() {
-                let shared = caps.entry((row.service, operation)).or_insert(SharedCap {
-                    cap: bounds.cap,
-                    entries: Vec::new(),
-                });
-                shared.entries.push(row.operation);
-            }
+            let shared = shared.entry((row.service, operation));
+            let shared = shared.or_insert_with(|| SharedBounds {
+                floor: bounds.floor,
+                cap: bounds.cap,
+                entries: Vec::new(),
+            });
+            shared.entries.push(row.operation);
             policy.operations.insert(row.operation, bounds);
             let entry = ClassEntry {
                 service: row.service,
@@ -366,7 +366,7 @@ impl Configuration {
             };
             policy.classes.insert(row.operation, entry);
         }
-        policy.shared_caps = caps.into_values().collect();
+        policy.shared_bounds = shared.into_values().collect();
     }
 
     /// The bounds of an entry: those of its operation, then those of its class.

@@ -118,11 +118,11 @@ pub fn instead(plan: &Plan, served: f64, factor: f64) -> Vec<String> {
     said
 }
 
-/// Says that the classes of an operation share its cap, in traces per second.
+/// Says that the classes of an operation share its floor or cap (`bound`), in traces per second.
 #[must_use]
-pub fn shared_cap(operation: &str, cap: f64) -> String {
-    let cap = figure(cap);
-    format!("All classes of {operation:?} together share its cap of {cap} traces/s")
+pub fn shared(operation: &str, bound: &str, traces_per_second: f64) -> String {
+    let amount = figure(traces_per_second);
+    format!("All classes of {operation:?} together share its {bound} of {amount} traces/s")
 }
 
 /// The sentence about what decided.

@@ -21,8 +21,8 @@ use model::{
 };
 use serve::{clock, deadband, decide, instructed, preview, served, stand, steer, trim};
 use share::{
-    assign, budget, hierarchy, instances, level, limits, listing, lower_bound, peaks, shared_caps,
-    unknown,
+    assign, budget, hierarchy, instances, level, limits, listing, lower_bound, peaks,
+    shared_bounds, unknown,
 };
 pub use share::{nested, solve};
 
@@ -44,7 +44,7 @@ pub use names::{
 pub use next::next_plan;
 pub use operation_plan::{Belief, Binding, OperationPlan, Reason, Source};
 pub use plan::{AGES, GroupPlan, Plan, ServicePlan};
-pub use policy::{Bounds, ClassEntry, Group, Policy, ServicePolicy, SharedCap, Whole};
+pub use policy::{Bounds, ClassEntry, Group, Policy, ServicePolicy, SharedBounds, Whole};
 pub use preview::preview;
 pub use trim::Trim;
 pub use trust::bases::sampled_unknown;

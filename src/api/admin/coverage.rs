@@ -1,5 +1,7 @@
 //! Coverage: the floor for every operation, and what it costs.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header::ETag;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,6 +12,7 @@ use super::configuration::{self, BYTES, Condition, tag};
 use crate::configuration::Coverage;
 use crate::http::body::read_json;
 use crate::http::problem::Problem;
+use crate::snapshot::Snapshot;
 use crate::store::{AuditAction, ConfigurationRevision};
 
 #[derive(Serialize)]
@@ -52,11 +55,7 @@ pub(super) async fn change(
 
 fn answer(admin: &Admin, coverage: Coverage, revision: &ConfigurationRevision) -> HttpResponse {
     let floor = coverage.floor();
-    let snapshot = admin.served.load();
-    let operations = snapshot.plan().operations.iter();
-    let price = operations
-        .map(|operation| operation.offered.min(floor))
-        .sum();
+    let price = price(&admin.served.load(), floor);
     HttpResponse::Ok()
         .insert_header(ETag(tag(revision)))
         .json(Document {
@@ -66,4 +65,20 @@ fn answer(admin: &Admin, coverage: Coverage, revision: &ConfigurationRevision) -
             price_traces_per_second: price,
             revision: revision.revision,
         })
+}
+
+/// What a floor of every operation costs at most, in traces per second. The classes of an operation share it.
+fn price(snapshot: &Snapshot, floor: f64) -> f64 {
+    let operations = snapshot.plan().operations.iter();
+    let all: f64 = operations.map(|of| of.offered.min(floor)).sum();
+    let mut apart = 0.0;
+    let mut together: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for (name, service) in snapshot.services() {
+        for (operation, _, of) in snapshot.classes(service) {
+            apart += of.offered.min(floor);
+            *together.entry((name, operation)).or_default() += of.offered;
+        }
+    }
+    let together = together.into_values();
+    all - apart + together.map(|offered| offered.min(floor)).sum::<f64>()
 }

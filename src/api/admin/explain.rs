@@ -19,7 +19,7 @@ use crate::configuration::{Configuration, Mark};
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
-use crate::view::explanation::{ReasonDocument, shared_cap};
+use crate::view::explanation::{ReasonDocument, shared};
 use crate::view::final_names::FinalNameDocument;
 use crate::view::plan_summary::{WindowDocument, finite};
 use crate::view::precision::{coverage, relative_error};
@@ -202,8 +202,8 @@ fn explanation<'a>(
     let set = planned
         .as_ref()
         .map(|planned| settings(planned, plan, &names, operation));
-    let cap = set.as_ref().and_then(|set| set.cap_traces_per_second);
-    let shared = class.and(cap).map(|cap| shared_cap(plain, cap));
+    let of_classes = set.as_ref().filter(|_| class.is_some());
+    let shared = of_classes.map_or_else(Vec::new, |set| set.shared(plain));
     Explanation {
         plan: plan.number,
         window: plan.window.into(),
@@ -222,7 +222,7 @@ fn explanation<'a>(
         settings: set,
         reason: ReasonDocument::of(plan, operation)
             .and(&decided)
-            .and(shared.as_slice()),
+            .and(&shared),
         rules,
         behind: None,
         served: ServedDocument {
@@ -287,6 +287,20 @@ fn settings(
         probability_min: bounds.probability_min,
         probability_max: bounds.probability_max,
         probability: bounds.pin,
+    }
+}
+
+impl Settings {
+    /// What the classes of an operation share.
+    fn shared(&self, operation: &str) -> Vec<String> {
+        let floor = Some(self.floor_traces_per_second).filter(|floor| *floor > 0.0);
+        let bounds = [("floor", floor), ("cap", self.cap_traces_per_second)];
+        let given = bounds
+            .into_iter()
+            .filter_map(|(name, of)| Some((name, of?)));
+        given
+            .map(|(name, of)| shared(operation, name, of))
+            .collect()
     }
 }
 

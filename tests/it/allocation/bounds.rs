@@ -131,6 +131,12 @@ fn floors_beyond_the_budget_are_scaled_and_what_is_missing_is_said() {
     assert!(close(plan.fleet.expected_sampled, 6.0));
     assert!(close(plan.operations[0].share, 9.0 * 6.0 / 19.0));
     assert_eq!(plan.fleet.level, 0.0);
+    // What the cap of a whole service forbids is not missing from the budget.
+    let service = policy.services.get_mut(&ServiceId(1)).unwrap();
+    service.whole.cap = 4.0;
+    let plan = three(&policy);
+    assert_eq!(plan.fleet.missing, 0.0);
+    assert!(close(plan.fleet.expected_sampled, 4.0));
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn shared(app: &TestApp, class: &str) -> (f64, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cap_of_an_operation_holds_over_all_of_its_classes_together() {
+async fn the_cap_and_the_floor_of_an_operation_hold_over_all_of_its_classes_together() {
     let folder = tempfile::tempdir().unwrap();
     let app = start(&folder).await;
     let with = |operations: Value| {
@@ -186,5 +186,25 @@ async fn the_cap_of_an_operation_holds_over_all_of_its_classes_together() {
     let after: Vec<f64> = after.collect();
     assert!(!after.is_empty(), "{previewed}");
     assert!(after.iter().sum::<f64>() <= 6.001, "{after:?}");
+    // A floor is shared as well: it costs what it says, and not that for each class.
+    let document = with(json!({"GET /": {"floor_traces_per_second": 97}}));
+    assert_eq!(configure(&app, document).await.0, 200);
+    let explained = eventually(DEADLINE, "a plan that keeps the floor", async || {
+        edge.count(&app, "shop", &counts).await;
+        let (sum, explained) = shared(&app, "rest").await;
+        let by_floor = explained["reason"]["binding"] == "floor";
+        ((96.0..97.5).contains(&sum) && by_floor).then_some(explained)
+    })
+    .await;
+    let said = explained["reason"]["explanation"].as_str().unwrap();
+    assert!(
+        said.contains("together share its floor of 97 traces/s"),
+        "{said}"
+    );
+    // A floor for each class would need 291 of the 100 traces/s. What was counted before edges decided has its own for a
+    // while.
+    let plan = app.plan().await.unwrap();
+    let missing = plan["missing_traces_per_second"].as_f64().unwrap();
+    assert!(missing < 97.0, "{plan}");
     app.stop().await;
 }

@@ -45,14 +45,16 @@ pub struct Policy {
     pub operations: BTreeMap<OperationId, Bounds>,
     /// The operations that are a class of another one. Their bounds are in [`Policy::operations`].
     pub classes: BTreeMap<OperationId, ClassEntry>,
-    /// The caps of operations that have several classes.
-    pub shared_caps: Vec<SharedCap>,
+    /// The floors and caps of operations that have several classes.
+    pub shared_bounds: Vec<SharedBounds>,
 }
 
-/// The cap of an operation with classes: all of them have it together.
+/// The floor and cap of an operation with classes: all of them have these together. A pin takes precedence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SharedCap {
-    /// In traces per second. A pin takes precedence.
+pub struct SharedBounds {
+    /// The floor in traces per second; the fleet's, if that is higher. A lower cap wins.
+    pub floor: f64,
+    /// The cap in traces per second; infinite without one.
     pub cap: f64,
     /// The operation's entries.
     pub entries: Vec<OperationId>,
@@ -154,7 +156,7 @@ impl Policy {
             services: BTreeMap::new(),
             operations: BTreeMap::new(),
             classes: BTreeMap::new(),
-            shared_caps: Vec::new(),
+            shared_bounds: Vec::new(),
         }
     }
 

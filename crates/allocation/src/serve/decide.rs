@@ -12,7 +12,7 @@ use crate::operation::Estimate;
 use crate::priors::Priors;
 use crate::solve::{Entry, Solution};
 use crate::unknown::Defaults;
-use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks, shared_caps};
+use crate::{GroupPlan, OVERFLOW_SERVICE, OperationPlan, ServicePlan, peaks, shared_bounds};
 
 /// What a plan decides, as opposed to what it has seen.
 pub(crate) struct Decision {
@@ -42,7 +42,7 @@ pub(crate) fn decide(
         .map(|(estimate, listed)| rules.limit(estimate, listed.map(|plan| plan.probability)))
         .collect();
     let hierarchy = Hierarchy::of(rules.policy);
-    shared_caps::hold(rules.policy, &hierarchy, &known, &mut limits);
+    shared_bounds::hold(rules, &hierarchy, &known, &mut limits);
     peaks::bound(rules, &known, &mut limits);
     let unseen_reserve = unseen_reserve(rules, unseen_sampled);
     let share = |limits: &[Limit], entry: fn(&Limit) -> Entry| {

@@ -29,7 +29,7 @@ pub(crate) fn share_beside(
     entry: fn(&Limit) -> Entry,
     budget: f64,
 ) -> SharedBudget {
-    let fixed = Fixed::of(estimates, limits);
+    let fixed = Fixed::of(hierarchy, estimates, limits);
     let share = |budget: f64| {
         let left = budget - fixed.pinned();
         fixed.beside(budget, solution(hierarchy, estimates, limits, entry, left))
@@ -67,25 +67,31 @@ struct Fixed {
     defaults: f64,
     /// What an operator fixed.
     pins: f64,
-    /// The floors of the others, limited by demand and caps but not by the pace of raises.
+    /// The floors of the others, limited by demand and caps, also those of groups and services, but not by the pace of
+    /// raises.
     floors: f64,
 }
 
 impl Fixed {
-    fn of(estimates: &[Estimate], limits: &[Limit]) -> Self {
-        let [mut defaults, mut pins, mut floors] = [0.0; 3];
+    fn of(hierarchy: &Hierarchy, estimates: &[Estimate], limits: &[Limit]) -> Self {
+        let [mut defaults, mut pins] = [0.0; 2];
+        let mut floors = hierarchy.sums();
         for (estimate, limit) in estimates.iter().zip(limits) {
             let demand = estimate.demand();
             match limit.pin {
                 Some(default) if limit.is_default => defaults += amount(default * demand),
                 Some(pin) => pins += amount(pin * demand),
-                None => floors += amount(limit.entry.floor.min(limit.cap_probability * demand)),
+                None => {
+                    let node = hierarchy.home_of(estimate.service, estimate.operation);
+                    let floor = limit.entry.floor.min(limit.cap_probability * demand);
+                    floors[node as usize] += amount(floor);
+                }
             }
         }
         Self {
             defaults,
             pins,
-            floors,
+            floors: hierarchy.within_caps(floors, &hierarchy.nodes(estimates, limits)),
         }
     }
 

@@ -127,6 +127,20 @@ impl Hierarchy {
         self.nodes.iter().zip(&pinned).map(left).collect()
     }
 
+    /// A sum for each node.
+    pub(crate) fn sums(&self) -> Vec<f64> {
+        vec![0.0; self.nodes.len()]
+    }
+
+    /// Adds up what the operations of each node ask for, of each node no more than its cap.
+    pub(crate) fn within_caps(&self, mut asked: Vec<f64>, nodes: &[Node]) -> f64 {
+        // Inner nodes follow their parents.
+        for (number, node) in nodes.iter().enumerate().skip(1).rev() {
+            asked[node.parent as usize] += asked[number].min(node.cap);
+        }
+        asked[FLEET as usize]
+    }
+
     /// The level of each node's operations, by node.
     pub(crate) fn locals(&self, levels: &[Levels], fleet: f64) -> Vec<Local> {
         let mut locals = vec![Local {

@@ -257,17 +257,37 @@ impl<'a> Rules<'a> {
 
     /// An operation's floor in traces per second, and whose it is.
     fn floor(&self, bounds: &Bounds, source: Source, offered: f64) -> (f64, Source) {
-        let of = |floor: f64, fleets: f64| {
-            let own = floor > amount(fleets);
-            (floor, if own { source } else { Source::Fleet })
-        };
-        let (rate, rate_source) = of(bounds.floor, self.policy.floor);
-        let (least, least_source) = of(bounds.probability_min, self.policy.probability_min);
-        if least * offered > rate {
-            (least * offered, least_source)
+        let least = self.least(bounds, source, offered);
+        if least.0 > bounds.floor {
+            least
         } else {
-            (rate, rate_source)
+            (bounds.floor, self.rate_owner(bounds, source))
         }
+    }
+
+    /// What its lowest probability is in traces per second, and whose that is.
+    fn least(&self, bounds: &Bounds, source: Source, offered: f64) -> (f64, Source) {
+        let least = bounds.probability_min;
+        let owner = owner(least, self.policy.probability_min, source);
+        (least * offered, owner)
+    }
+
+    /// Whose the floor in traces per second is.
+    fn rate_owner(&self, bounds: &Bounds, source: Source) -> Source {
+        owner(bounds.floor, self.policy.floor, source)
+    }
+
+    /// The floor of an entry that shares the one in traces per second: by its lowest probability alone.
+    pub(crate) fn own_floor(&self, estimate: &Estimate) -> (f64, Source) {
+        let (bounds, source) = self.policy.bounds(estimate.service, estimate.operation);
+        let (least, owner) = self.least(&bounds, source, estimate.rate());
+        (estimate.presence() * least, owner)
+    }
+
+    /// Whose the floor is that it shares.
+    pub(crate) fn floor_owner(&self, estimate: &Estimate) -> Source {
+        let (bounds, source) = self.policy.bounds(estimate.service, estimate.operation);
+        self.rate_owner(&bounds, source)
     }
 
     fn ceiling_of(&self, estimate: &Estimate, served: Option<f64>) -> (f64, Binding) {
@@ -291,6 +311,15 @@ impl<'a> Rules<'a> {
             // Newly named: what it was served until now is the default, which says nothing of it.
             None => (1.0, Binding::ProbabilityOne),
         }
+    }
+}
+
+/// Whose a bound is: the fleet's, unless the one of the operation is higher.
+fn owner(bound: f64, fleets: f64, source: Source) -> Source {
+    if bound > amount(fleets) {
+        source
+    } else {
+        Source::Fleet
     }
 }
 

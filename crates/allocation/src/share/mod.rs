@@ -10,6 +10,6 @@ pub(crate) mod listing;
 pub(crate) mod lower_bound;
 pub mod nested;
 pub(crate) mod peaks;
-pub(crate) mod shared_caps;
+pub(crate) mod shared_bounds;
 pub mod solve;
 pub(crate) mod unknown;
