@@ -4,8 +4,11 @@ use serde::Serialize;
 use weir_allocation::Class;
 use weir_terminal::{number, percent};
 
-/// How far off the budget what is kept may be, as a part of it.
+/// How far off the budget what is kept may be, as a part of it, beside what chance explains.
 const OFF_MOST: f64 = 0.05;
+
+/// Chance explains this many standard deviations.
+const DEVIATIONS: f64 = 2.0;
 
 /// How far over its cap a class may be while it comes up: before the next plan, an edge learns from what it sees.
 const OVER_CAP_MOST: f64 = 1.5;
@@ -52,6 +55,7 @@ impl Counted {
         Seen {
             came: rate(self.came, before.came),
             kept: rate(self.kept, before.kept),
+            seconds,
         }
     }
 }
@@ -63,9 +67,19 @@ pub struct Seen {
     pub came: [f64; Class::ALL.len()],
     /// What was kept of it.
     pub kept: [f64; Class::ALL.len()],
+    /// For how long.
+    pub seconds: f64,
 }
 
 impl Seen {
+    /// How many traces per second chance keeps more or less than planned: each trace is kept or not by itself.
+    #[must_use]
+    pub fn chance(&self) -> f64 {
+        let variance = |class| self.kept[class as usize] * (1.0 - self.part(class));
+        let variances = Class::ALL.into_iter().map(variance);
+        DEVIATIONS * (variances.sum::<f64>().max(0.0) / self.seconds).sqrt()
+    }
+
     /// All classes together: what came, and what was kept.
     #[must_use]
     pub fn together(&self) -> (f64, f64) {
@@ -115,12 +129,13 @@ impl TailVerdict {
         let errors_kept = storm.kept[Class::Error as usize];
         vec![
             finding(
-                (kept / self.budget - 1.0).abs() <= OFF_MOST,
+                (kept - self.budget).abs() <= OFF_MOST * self.budget + calm.chance(),
                 format!(
-                    "{} traces/s were kept of {} that came: the budget is {}",
+                    "{} traces/s were kept of {} that came: the budget is {}, and chance explains {} more or less",
                     number(kept),
                     number(came),
-                    number(self.budget)
+                    number(self.budget),
+                    number(calm.chance())
                 ),
             ),
             finding(
@@ -141,7 +156,7 @@ impl TailVerdict {
                 ),
             ),
             finding(
-                stormed <= (1.0 + OFF_MOST) * self.budget,
+                stormed <= (1.0 + OFF_MOST) * self.budget + storm.chance(),
                 format!("{} traces/s were kept in all meanwhile", number(stormed)),
             ),
         ]
@@ -165,10 +180,12 @@ mod tests {
             calm: Seen {
                 came: [1.0, 10.0, 2.0, 500.0],
                 kept: [1.0, 9.0, 2.0, 38.5],
+                seconds: 25.0,
             },
             storm: Seen {
                 came: [100.0, 10.0, 2.0, 500.0],
                 kept: [2.9, 9.0, 2.0, 36.0],
+                seconds: 25.0,
             },
         }
     }
@@ -191,6 +208,16 @@ mod tests {
         }
         assert_eq!(verdict().calm.part(Class::Error), 1.0);
         assert_eq!(verdict().calm.came[rest], 500.0);
+        // The longer it is watched, the less chance explains.
+        let chance = |seconds| {
+            Seen {
+                seconds,
+                ..verdict().calm
+            }
+            .chance()
+        };
+        assert!((2.4..2.6).contains(&chance(25.0)), "{}", chance(25.0));
+        assert!(chance(2500.0) < 0.26);
     }
 
     #[test]
