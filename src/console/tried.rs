@@ -1,5 +1,5 @@
-//! What would another budget come to? The stored windows, played again with each by the allocation: traces a month,
-//! coverage, the worst window.
+//! What would another budget come to? History, played again with each by the allocation: traces a month, coverage, the
+//! worst window. What is approximate about it is said as the API says it.
 
 use actix_web::HttpResponse;
 use chrono::{DateTime, Utc};
@@ -31,8 +31,13 @@ const SLIDER: (f64, f64, f64) = (0.1, 4.0, 0.05);
 struct Trial {
     start: Option<DateTime<Utc>>,
     end: Option<DateTime<Utc>>,
+    played: String,
+    step_seconds: Option<f64>,
     windows: usize,
     seconds: f64,
+    operations_alone: usize,
+    operations_together: usize,
+    approximations: Vec<String>,
     budgets: Vec<Tried>,
 }
 
@@ -68,7 +73,7 @@ pub async fn show(asker: Asker) -> Result<HttpResponse, Trouble> {
         (range.links(SCREEN.path))
         section.card aria-label="A budget" { (form(&fields, held.traces_per_second, amount)) }
         div id="tried" aria-live="polite" {
-            (card("budgets", "With the history of this time", &body))
+            (card("budgets", &format!("{} traces/s, with the history of this time", number(amount)), &body))
             p.buttons {
                 a.button href=(link("/console/budget", &[("amount", &amount.to_string()), ("unit", AMOUNT)])) {
                     "Use " (number(amount)) " traces/s…"
@@ -125,25 +130,52 @@ fn table(trial: &Trial, held: f64, amount: f64) -> Markup {
         .map(|of| of.worst_window_traces_per_second);
     let most = worst.fold(0.0, f64::max);
     let (Some(start), Some(end)) = (trial.start, trial.end) else {
-        return html! { p.quiet { "There are too few windows in this time: ten are played before any counts." } };
+        return html! { p.quiet { "Too little is counted in this time: ten windows are played before any counts." } };
     };
     html! {
         div.scroll tabindex="0" role="group" aria-label="Budgets" { table {
-            caption { (trial.windows) " windows of " (length(trial.seconds / trial.windows.max(1) as f64)) ", from " (minute(start)) " to "
-                (minute(end)) " UTC, played again by the allocation" }
+            caption { (trial.caption(start, end)) }
             thead { tr {
                 th scope="col" { "Budget" }
                 th.figure scope="col" { "Kept/s" }
                 th.figure scope="col" { "Traces a month" }
                 th.figure scope="col" { "Coverage" }
-                th.figure scope="col" { "Worst window" }
+                th.figure scope="col" { "Worst " (trial.one()) }
                 th scope="col" { span.unseen { "Drawing" } }
                 th.figure scope="col" { "Everything kept" }
             } }
             tbody { @for of in &trial.budgets { (of.row(held, amount, most)) } }
         } }
         p.quiet { "Coverage is the part of operations that show a trace within 5 minutes. Everything is kept while less is offered than the \
-            budget. Traffic is as it was counted, without chance; the newest windows are played, as many as a second has room for." }
+            budget." }
+        ul.quiet id="approximations" aria-label="What is approximate" {
+            @for said in &trial.approximations { li { (said) } }
+        }
+    }
+}
+
+impl Trial {
+    /// What is played, one of it.
+    fn one(&self) -> &'static str {
+        match &*self.played {
+            "steps" => "step",
+            _ => "window",
+        }
+    }
+
+    fn caption(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> String {
+        let each = self.step_seconds.unwrap_or(0.0);
+        let plural = if self.windows == 1 { "" } else { "s" };
+        format!(
+            "{} {}{plural} of {}, {} in all, from {} to {} UTC, and {} operations, played again by the allocation",
+            self.windows,
+            self.one(),
+            length(each),
+            length(self.seconds),
+            minute(start),
+            minute(end),
+            self.operations_alone + self.operations_together,
+        )
     }
 }
 

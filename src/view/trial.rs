@@ -2,6 +2,11 @@
 //!
 //! The fleet begins unknown. One agent counts everything in time, and SDKs hold what each plan says for a window: half
 //! of it what the plan before says, because they poll once in a while. What is kept is what is expected, without chance.
+//!
+//! [`steady`] plays sums of history, of which operations and windows are no longer known.
+
+pub mod mix;
+pub mod steady;
 
 use std::collections::HashMap;
 
@@ -22,7 +27,7 @@ const AGENT: AgentId = AgentId(1);
 /// What a budget came to.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tried {
-    /// Windows that count.
+    /// Windows or steps that count.
     pub windows: usize,
     /// Their length, in seconds.
     pub seconds: f64,
@@ -51,6 +56,31 @@ impl Tried {
     #[must_use]
     pub fn coverage(&self) -> f64 {
         self.covered_seconds / self.seconds
+    }
+
+    /// Notes a window or a step: when it begins and its seconds, what was offered and kept in it, its coverage and whether
+    /// everything was kept.
+    fn note(
+        &mut self,
+        (start, seconds): (Timestamp, f64),
+        (offered, kept): (f64, f64),
+        (coverage, unbound): (f64, bool),
+    ) {
+        if seconds <= 0.0 {
+            return;
+        }
+        self.windows += 1;
+        self.seconds += seconds;
+        self.offered += offered;
+        self.kept += kept;
+        self.covered_seconds += coverage * seconds;
+        if unbound {
+            self.unbound_seconds += seconds;
+        }
+        if self.windows == 1 || kept / seconds > self.worst_per_second {
+            self.worst_per_second = kept / seconds;
+            self.worst_start = start;
+        }
     }
 }
 
@@ -93,6 +123,12 @@ impl Trial {
         self.tried
     }
 
+    /// How many operations the newest plan has.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.plan.operations.len()
+    }
+
     /// Plays the window that follows. `offered` says the same of its operations as was counted then; what was sampled
     /// is what this budget keeps. Counts from `warm_up` windows on.
     pub fn play(&mut self, window: Window, offered: &[OperationCount], warm_up: usize) {
@@ -129,22 +165,15 @@ impl Trial {
     }
 
     fn note(&mut self, window: Window, kept: f64, offered: &[OperationCount]) {
-        let (tried, seconds) = (&mut self.tried, window.seconds());
-        if seconds <= 0.0 {
-            return;
-        }
-        tried.windows += 1;
-        tried.seconds += seconds;
-        tried.offered += offered.iter().map(|of| of.offered as f64).sum::<f64>();
-        tried.kept += kept;
-        tried.covered_seconds += self.plan.figures.coverage * seconds;
-        if !self.plan.fleet.level.is_finite() {
-            tried.unbound_seconds += seconds;
-        }
-        if tried.windows == 1 || kept / seconds > tried.worst_per_second {
-            tried.worst_per_second = kept / seconds;
-            tried.worst_start = window.start;
-        }
+        let offered = offered.iter().map(|of| of.offered as f64).sum();
+        self.tried.note(
+            (window.start, window.seconds()),
+            (offered, kept),
+            (
+                self.plan.figures.coverage,
+                !self.plan.fleet.level.is_finite(),
+            ),
+        );
     }
 }
 

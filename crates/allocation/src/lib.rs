@@ -31,7 +31,7 @@ pub use class::{Class, ClassDefault, held_between_plans};
 pub use clock::{Clock, SLOTS};
 pub use common::Common;
 pub use course::Course;
-pub use figures::Figures;
+pub use figures::{Figures, coverage};
 pub use fleet_plan::{FleetPlan, Hold};
 pub use listing::{LISTED_MAX, magnitude};
 pub use model::agents::{AgentRate, AgentState, Claim};

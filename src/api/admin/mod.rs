@@ -146,6 +146,7 @@ pub const ROUTES: &[Route] = &[
         "traces_per_second",
         "start",
         "end",
+        "step",
     ]),
     Route::new("GET", "/v1/mode", Need::Viewer, || to(controls::show_mode)),
     Route::new("PUT", "/v1/mode", Need::Operator, || {

@@ -13,10 +13,10 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use self::asked::Steps;
-pub(super) use self::asked::Wanted;
+pub(super) use self::asked::{POINTS_MAX, Steps, Wanted};
 use self::changes::{Change, Changes};
 use self::read::{By, Found, Whose};
+pub(super) use self::read::{block, every_service};
 use super::Admin;
 use crate::allocation::{Class, GroupName};
 use crate::clock::date;
@@ -147,7 +147,7 @@ async fn document(admin: &Admin, wanted: &Wanted, whose: Whose) -> Result<Series
     let found = read::read(admin, whose.clone(), (steps, by)).await?;
     let changes = Changes::read(admin, start, end).await?;
     let (service, group) = match whose {
-        Whose::Fleet => (None, None),
+        Whose::Fleet | Whose::Everyone => (None, None),
         Whose::Group(group) => (None, Some(group)),
         Whose::Services(mut names) => (names.pop(), None),
     };

@@ -1,28 +1,30 @@
-//! Tries budgets on the stored history: the windows of the past, played again with the allocation's own code.
+//! Tries budgets on the history: windows, or the steps that are stored for months, under each of them.
+//!
+//! `windows` plays the stored windows again, `steps` what services had in coarser steps.
+
+mod said;
+mod steps;
+mod windows;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::Responder;
 use actix_web::web::{Data, Json, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Admin;
-use super::history::{instant, late};
-use crate::allocation::{OperationCount, OperationId, Policy, Timestamp};
+use super::history::instant;
+use super::series;
+use crate::allocation::Timestamp;
 use crate::clock::date;
 use crate::configuration::{Configuration, MONTH_SECONDS};
 use crate::http::problem::Problem;
-use crate::names::{Names, OperationRow};
-use crate::store::{HistoryRow, history_codec};
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
-use crate::view::trial::{Trial, Tried, WARM_UP};
+use crate::view::trial::Tried;
 
 /// The most budgets that are tried at once.
 const BUDGETS_MAX: usize = 4;
@@ -33,17 +35,17 @@ const BUDGET_MAX: f64 = 1e9;
 /// The most windows that are played: a week of the usual interval.
 const WINDOWS_MAX: usize = 10_080;
 
-/// The most decisions: operations, times windows, times budgets. They take about a second.
+/// The most decisions: operations, times windows or steps, times budgets. They take about a second.
 const DECISIONS_MAX: usize = 2_000_000;
 
-/// How long playing may take. What was played until then is returned.
+/// How long reading and playing may take. What was played until then is returned.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How far back is played by default.
 const DEFAULT_BACK: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
-/// Rows that may wait to be played.
-const ROWS_AHEAD: usize = 2;
+/// The length of steps that means windows.
+const WINDOW: &str = "window";
 
 /// Which budgets, and on which time.
 #[derive(Deserialize)]
@@ -51,16 +53,24 @@ pub(super) struct Wanted {
     traces_per_second: Option<String>,
     start: Option<String>,
     end: Option<String>,
+    step: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Document {
     start: Option<DateTime<Utc>>,
     end: Option<DateTime<Utc>>,
+    played: &'static str,
+    step_seconds: Option<f64>,
     windows: usize,
     seconds: f64,
     offered_per_second: Option<f64>,
-    unreadable_windows: usize,
+    unreadable_windows: u64,
+    operations_alone: usize,
+    operations_together: usize,
+    together_ratio: f64,
+    other_ratio: f64,
+    approximations: Vec<String>,
     budgets: Vec<BudgetDocument>,
 }
 
@@ -74,6 +84,32 @@ struct BudgetDocument {
     worst_window_start: DateTime<Utc>,
     unbound_ratio: f64,
     coverage: f64,
+}
+
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Played {
+    /// Windows, after so many that do not count.
+    Windows(usize),
+    /// Steps of this length, in milliseconds.
+    Steps(i64),
+}
+
+/// What all budgets came to.
+struct Came {
+    played: Played,
+    /// The first instant that counts, and the one after the last.
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    unreadable: u64,
+    /// Whether all was played before the time was over.
+    in_time: bool,
+    /// Operations that were played by themselves, and together with others.
+    alone: usize,
+    together: usize,
+    together_ratio: f64,
+    other_ratio: f64,
+    budgets: Vec<(f64, Tried)>,
 }
 
 impl Wanted {
@@ -106,6 +142,59 @@ impl Wanted {
         }
         Ok(Timestamp(start.timestamp_millis())..Timestamp(end.timestamp_millis()))
     }
+
+    /// The steps to play; none for windows, which are taken where all of them are stored and there is room for them.
+    fn steps(
+        &self,
+        admin: &Admin,
+        starts: &Range<Timestamp>,
+        room: &Room,
+    ) -> Result<Option<series::Steps>, Problem> {
+        let step = self.step.as_deref();
+        if step == Some(WINDOW) || (step.is_none() && room.has_all(admin, starts)) {
+            return Ok(None);
+        }
+        let services = admin.dictionary.names().services().count();
+        let points = steps::points(room.operations, services, room.budgets);
+        let wanted = series::Wanted {
+            start: Some(machine(starts.start)),
+            end: Some(machine(starts.end)),
+            step: self.step.clone(),
+            points: Some(points.to_string()),
+            by: None,
+        };
+        series::Steps::asked(&wanted, admin).map(Some)
+    }
+}
+
+fn machine(at: Timestamp) -> String {
+    date(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// How much is to be played.
+struct Room {
+    operations: usize,
+    budgets: usize,
+    interval: i64,
+}
+
+impl Room {
+    /// How many windows there is time for.
+    fn windows(&self) -> usize {
+        let windows = DECISIONS_MAX / (self.operations.max(1) * self.budgets.max(1));
+        windows.clamp(2, WINDOWS_MAX)
+    }
+
+    /// Whether all windows of a time are stored, and there is time for them.
+    fn has_all(&self, admin: &Admin, starts: &Range<Timestamp>) -> bool {
+        let now = admin.clock.timestamp();
+        let stored = i64::try_from(admin.history.as_millis()).unwrap_or(i64::MAX);
+        let back = now.0.saturating_sub(starts.start.0);
+        let windows = starts.end.min(now).0.saturating_sub(starts.start.0) / self.interval.max(1);
+        // A page asks a moment after it has said since when.
+        back <= stored.saturating_add(2 * self.interval)
+            && usize::try_from(windows).is_ok_and(|windows| windows <= self.windows())
+    }
 }
 
 /// Returns what budgets would have come to.
@@ -115,149 +204,72 @@ pub(super) async fn show(
 ) -> Result<impl Responder, Problem> {
     let budgets = wanted.budgets()?;
     let mut starts = wanted.starts(admin.clock.now())?;
-    let operations = admin.served.load().plan().operations.len().max(1);
-    let windows = DECISIONS_MAX / (operations * budgets.len());
-    let windows = windows.clamp(2, WINDOWS_MAX);
-    let interval = i64::try_from(admin.interval.as_millis()).unwrap_or(i64::MAX);
-    let back = interval.saturating_mul(windows as i64);
-    starts.start = starts
-        .start
-        .max(Timestamp(starts.end.0.saturating_sub(back)));
+    let asked = starts.start;
+    let snapshot = admin.served.snapshot();
+    let room = Room {
+        operations: snapshot.plan().operations.len(),
+        budgets: budgets.len(),
+        interval: i64::try_from(admin.interval.as_millis()).unwrap_or(i64::MAX),
+    };
+    let steps = wanted.steps(&admin, &starts, &room)?;
     let revision = admin.store.configuration().await?;
     let configuration = Configuration::read(&revision).unwrap_or_default();
     let names = admin.dictionary.names();
     let matches = admin.matches.of(&configuration, &names);
     let now = admin.clock.timestamp();
-    let snapshot = admin.served.snapshot();
     let known = admin.known(snapshot.plan());
     let policy = configuration.policy_with(&matches, revision.revision, &names, now, known);
-    let playing = play(
-        Admin::clone(&admin),
-        starts,
-        windows,
-        policy,
-        budgets,
-        names,
-    );
-    // Dropping this handle aborts the reading: a client that disconnects ends it.
-    let playing = AbortOnDropHandle::new(admin.reads.spawn(playing));
-    let played = playing.await.map_err(|error| {
+    let owned = Admin::clone(&admin);
+    // Dropping such a handle aborts the reading: a client that disconnects ends it.
+    let playing = match steps {
+        Some(steps) => admin
+            .reads
+            .spawn(steps::play(owned, steps, policy, budgets, snapshot)),
+        None => {
+            let windows = room.windows();
+            let back = room.interval.saturating_mul(windows as i64);
+            let newest = Timestamp(starts.end.0.saturating_sub(back));
+            starts.start = starts.start.max(newest);
+            let playing = windows::play(owned, starts, windows, policy, budgets, names);
+            admin.reads.spawn(playing)
+        }
+    };
+    let came = AbortOnDropHandle::new(playing).await.map_err(|error| {
         log_seldom!(error, error = chain(&error), "budgets could not be tried");
         Problem::Internal
     })??;
-    Ok(Json(played.document()))
+    Ok(Json(came.document(asked)))
 }
 
-/// Reads the windows and plays them.
-async fn play(
-    admin: Admin,
-    starts: Range<Timestamp>,
-    windows: usize,
-    policy: Policy,
-    budgets: Vec<f64>,
-    names: Arc<Names>,
-) -> Result<Played, Problem> {
-    let deadline = Instant::now() + TIME_LIMIT;
-    let turn = tokio::time::timeout_at(deadline, Arc::clone(&admin.histories).acquire_owned());
-    // It keeps a core busy for a moment, as a preview does.
-    let preview = tokio::time::timeout_at(deadline, Arc::clone(&admin.previews).acquire_owned());
-    let (Ok(Ok(turn)), Ok(Ok(preview))) = (turn.await, preview.await) else {
-        return Err(late("too many requests read history"));
-    };
-    let (rows, read) = mpsc::channel(ROWS_AHEAD);
-    let playing = tokio::task::spawn_blocking(move || {
-        let _turns = (turn, preview);
-        let mut played = Played::new(&policy, &budgets, windows);
-        played.all(read, &names, deadline);
-        played
-    });
-    let limit = u32::try_from(windows).unwrap_or(u32::MAX);
-    let reading = admin.store.stream_history(starts, limit, None, rows);
-    let read = tokio::time::timeout_at(deadline, reading).await;
-    let played = playing.await.map_err(|error| {
-        log_seldom!(error, error = chain(&error), "budgets could not be tried");
-        Problem::Internal
-    })?;
-    match read {
-        Ok(read) => read?,
-        Err(_) if played.windows == 0 => return Err(late("history could not be read in time")),
-        Err(_) => {}
-    }
-    Ok(played)
-}
-
-/// Budgets, and what they came to on the windows so far.
-struct Played {
-    trials: Vec<(f64, Trial)>,
-    warm_up: usize,
-    windows: usize,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    unreadable: usize,
-}
-
-impl Played {
-    fn new(policy: &Policy, budgets: &[f64], windows: usize) -> Self {
-        let trial = |budget: &f64| (*budget, Trial::new(policy.clone(), *budget));
-        Self {
-            trials: budgets.iter().map(trial).collect(),
-            warm_up: WARM_UP.min(windows / 2),
-            windows: 0,
-            first: None,
-            last: None,
-            unreadable: 0,
-        }
-    }
-
-    fn all(&mut self, mut rows: mpsc::Receiver<HistoryRow>, names: &Names, deadline: Instant) {
-        while let Some(row) = rows.blocking_recv() {
-            if Instant::now() > deadline {
-                break;
-            }
-            match history_codec::decode(&row.payload) {
-                Ok(operations) => {
-                    let counts = operations.iter();
-                    let counts = counts.filter_map(|of| count(of.operation, of.offered, names));
-                    self.window(&row, &counts.collect::<Vec<_>>());
-                }
-                Err(error) => {
-                    self.unreadable += 1;
-                    log_seldom!(
-                        error,
-                        error = chain(&error),
-                        window_start_ms = row.window.start.0,
-                        "a window's history cannot be read"
-                    );
-                }
-            }
-        }
-    }
-
-    fn window(&mut self, row: &HistoryRow, counts: &[OperationCount]) {
-        for (_, trial) in &mut self.trials {
-            trial.play(row.window, counts, self.warm_up);
-        }
-        self.windows += 1;
-        if self.windows > self.warm_up {
-            self.first = self.first.or(Some(row.window.start));
-            self.last = Some(row.window.end);
-        }
-    }
-
-    fn document(&self) -> Document {
-        let tried = self.trials.first().map(|(_, trial)| trial.tried());
+impl Came {
+    fn document(&self, asked: Timestamp) -> Document {
+        let tried = self.budgets.first().map(|(_, tried)| *tried);
         let tried = tried.unwrap_or_default();
         let known = tried.seconds > 0.0;
-        let budgets = self.trials.iter().filter(|_| known);
+        let budgets = self.budgets.iter().filter(|_| known);
+        let step_seconds = match self.played {
+            Played::Steps(length) => Some(length as f64 / 1000.0),
+            Played::Windows(_) => known.then(|| tried.seconds / tried.windows as f64),
+        };
         Document {
             start: self.first.map(date),
             end: self.last.map(date),
+            played: match self.played {
+                Played::Windows(_) => "windows",
+                Played::Steps(_) => "steps",
+            },
+            step_seconds,
             windows: tried.windows,
             seconds: tried.seconds,
             offered_per_second: known.then(|| tried.offered / tried.seconds),
             unreadable_windows: self.unreadable,
+            operations_alone: self.alone,
+            operations_together: self.together,
+            together_ratio: self.together_ratio,
+            other_ratio: self.other_ratio,
+            approximations: self.approximations(asked),
             budgets: budgets
-                .map(|(budget, trial)| BudgetDocument::of(*budget, trial.tried()))
+                .map(|(budget, tried)| BudgetDocument::of(*budget, *tried))
                 .collect(),
         }
     }
@@ -275,19 +287,4 @@ impl BudgetDocument {
             coverage: tried.coverage(),
         }
     }
-}
-
-/// What was offered of an operation; none if nobody knows its name any more.
-fn count(operation: OperationId, offered: u64, names: &Names) -> Option<OperationCount> {
-    let row = match operation == OperationRow::OVERFLOW.operation {
-        true => OperationRow::OVERFLOW,
-        false => names.row(operation)?,
-    };
-    Some(OperationCount {
-        operation,
-        service: row.service,
-        overflow: row.overflow,
-        offered,
-        sampled: 0,
-    })
 }

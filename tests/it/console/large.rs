@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// The most bytes of a page.
 const BYTES_MAX: usize = 300_000;
 
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 16] = [
     "/",
     "/?range=week",
     "/console/budget",
@@ -37,6 +37,7 @@ const PATHS: [&str; 15] = [
     "/console/rules",
     "/console/fleet",
     "/console/try?range=hour",
+    "/console/try?range=month",
     "/console/first-run",
 ];
 

@@ -49,21 +49,30 @@ impl Figures {
     /// Judges a plan's operations, sorted by id, by themselves.
     pub(crate) fn of(rules: &Rules<'_>, operations: &[OperationPlan], level: f64) -> Self {
         Self {
-            coverage: coverage(operations),
+            coverage: coverage(
+                operations
+                    .iter()
+                    .map(|plan| (1.0, plan.offered, plan.share)),
+            ),
             fairness: fairness(rules, operations, level),
             ..Self::default()
         }
     }
 }
 
+/// The coverage of operations, each with how many of its kind there are, what one of them is offered and what it keeps,
+/// per second. [`Figures::coverage`] is that of a plan's.
+///
 /// Arrivals and sampling are independent, so the kept traces of an operation are a Poisson process with
 /// the rate of its share.
-fn coverage(operations: &[OperationPlan]) -> f64 {
+#[must_use]
+pub fn coverage(operations: impl Iterator<Item = (f64, f64, f64)> + Clone) -> f64 {
     let shows = |rate: f64| -(-rate * COVERAGE_SECONDS).exp_m1();
-    let traffic = total(operations.iter().map(|plan| shows(plan.offered)));
-    let kept = |plan: &OperationPlan| shows(plan.share.min(plan.offered));
+    let each = operations.clone();
+    let traffic = total(each.map(|(count, offered, _)| count * shows(offered)));
+    let kept = |(count, offered, share): (f64, f64, f64)| count * shows(share.min(offered));
     if traffic > 0.0 {
-        (total(operations.iter().map(kept)) / traffic).min(1.0)
+        (total(operations.map(kept)) / traffic).min(1.0)
     } else {
         1.0
     }

@@ -17,8 +17,8 @@ use crate::allocation::{Class, ServiceId, Timestamp};
 use crate::http::problem::Problem;
 use crate::names::Names;
 use crate::store::{
-    Covered, SeriesAsked, SeriesKey, SeriesOf, SeriesPart, SeriesRow, SeriesStep, StoreError, Sums,
-    series_codec,
+    Covered, SeriesAsked, SeriesBlock, SeriesKey, SeriesOf, SeriesPart, SeriesRow, SeriesStep,
+    StoreError, Sums, series_codec,
 };
 use crate::telemetry::logging::chain;
 use crate::telemetry::seldom::log_seldom;
@@ -46,6 +46,8 @@ pub(super) enum Whose {
     Fleet,
     Group(String),
     Services(Vec<String>),
+    /// All services.
+    Everyone,
 }
 
 /// What else is asked for.
@@ -118,7 +120,35 @@ async fn answer(
     numbers: Numbers,
     (steps, by): (Steps, By),
 ) -> Result<Found, Problem> {
+    let gathering = Gathering::new(&whose, &numbers, steps);
     let deadline = Instant::now() + TIME_LIMIT;
+    let asked = (whose, numbers, steps, by);
+    let all = |rows| gathering.all(rows);
+    let (mut found, until) = gather(&admin, asked, deadline, all).await?;
+    found.settled_until = until;
+    Ok(found)
+}
+
+/// Reads the rows of all services, and of the fleet for what was counted of each step. Numbers in rows of windows are
+/// those of the dictionary at that time.
+pub(in crate::api::admin) async fn every_service<T: Send + 'static>(
+    admin: &Admin,
+    steps: Steps,
+    deadline: Instant,
+    gathering: impl FnOnce(mpsc::Receiver<SeriesRow>) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let asked = (Whose::Everyone, Numbers(Vec::new()), steps, By::Nothing);
+    let (gathered, _) = gather(admin, asked, deadline, gathering).await?;
+    Ok(gathered)
+}
+
+/// Reads rows, which another thread gathers. Also returns up to where history is settled.
+async fn gather<T: Send + 'static>(
+    admin: &Admin,
+    (whose, numbers, steps, by): (Whose, Numbers, Steps, By),
+    deadline: Instant,
+    gathering: impl FnOnce(mpsc::Receiver<SeriesRow>) -> T + Send + 'static,
+) -> Result<(T, Option<Timestamp>), Problem> {
     let turn = Arc::clone(&admin.histories).acquire_owned();
     let Ok(Ok(turn)) = tokio::time::timeout_at(deadline, turn).await else {
         return Err(late("too many requests read history"));
@@ -126,10 +156,9 @@ async fn answer(
     let until = admin.store.series_mark().await?.until;
     let asked = asked(&whose, &numbers, (steps, by), until);
     let (rows, read) = mpsc::channel(ROWS_AHEAD);
-    let gathering = Gathering::new(&whose, &numbers, steps);
     let gathered = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        gathering.all(read)
+        gathering(read)
     });
     let reading = async move {
         for asked in asked {
@@ -138,13 +167,12 @@ async fn answer(
         Ok::<_, StoreError>(())
     };
     let outcome = tokio::time::timeout_at(deadline, reading).await;
-    let mut found = gathered.await.map_err(|error| {
+    let gathered = gathered.await.map_err(|error| {
         log_seldom!(error, error = chain(&error), "series could not be decoded");
         Problem::Internal
     })?;
     outcome.map_err(|_| late("history could not be read in time"))??;
-    found.settled_until = until;
-    Ok(found)
+    Ok((gathered, until))
 }
 
 /// What is read: coarse steps as far as all windows are in them, then finer ones.
@@ -212,8 +240,23 @@ fn parts(whose: &Whose, numbers: &Numbers, step: SeriesStep) -> SeriesOf {
             ([name], ..) => SeriesOf::Service(SeriesKey::Name(name.clone()).hash()),
             _ => SeriesOf::Services,
         },
-        _ => SeriesOf::Fleet,
+        Whose::Everyone => SeriesOf::Services,
+        Whose::Fleet | Whose::Group(_) => SeriesOf::Fleet,
     }
+}
+
+/// What a row has; none if it cannot be read.
+pub(in crate::api::admin) fn block(row: &SeriesRow) -> Option<SeriesBlock> {
+    let decoded = series_codec::decode(&row.payload);
+    let logged = decoded.inspect_err(|error| {
+        log_seldom!(
+            error,
+            error = chain(error),
+            start_ms = row.window.start.0,
+            "sums of history cannot be read"
+        );
+    });
+    logged.ok()
 }
 
 /// Sums rows as they come.
@@ -233,6 +276,7 @@ impl Gathering {
         match whose {
             Whose::Fleet => fleet = Some(SeriesKey::Name(String::new())),
             Whose::Group(group) => fleet = Some(SeriesKey::Name(group.clone())),
+            Whose::Everyone => {}
             Whose::Services(names) => {
                 asked = names.len();
                 for (place, (name, number)) in names.iter().zip(&numbers.0).enumerate() {
@@ -268,18 +312,9 @@ impl Gathering {
     }
 
     fn add(&mut self, row: &SeriesRow) {
-        let block = match series_codec::decode(&row.payload) {
-            Ok(block) => block,
-            Err(error) => {
-                self.found.unreadable += 1;
-                log_seldom!(
-                    error,
-                    error = chain(&error),
-                    start_ms = row.window.start.0,
-                    "sums of history cannot be read"
-                );
-                return;
-            }
+        let Some(block) = block(row) else {
+            self.found.unreadable += 1;
+            return;
         };
         let length = row.step.milliseconds();
         let at = |step: usize| Timestamp(row.window.start.0.saturating_add(length * step as i64));

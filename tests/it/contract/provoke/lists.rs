@@ -105,7 +105,15 @@ async fn trials(given: &mut Given, app: &TestApp) {
     let early = given.get(app, TRIAL, early, 200).await.json();
     assert_eq!(early["budgets"], serde_json::json!([]), "{early}");
     let all = "?traces_per_second=0.5,5,1e9&start=2020-01-01T00:00:00Z";
-    given.get(app, TRIAL, all, 200).await;
+    let all = given.get(app, TRIAL, all, 200).await.json();
+    assert_eq!(all["played"], "steps", "{all}");
+    for end in ["-262143-01-01T00:00:00Z", "%2B262142-12-31T23:59:59Z"] {
+        let query = format!("?traces_per_second=5&end={end}");
+        given.get(app, TRIAL, &query, 200).await;
+    }
+    let newest = "?traces_per_second=5&start=2020-01-01T00:00:00Z&step=window";
+    let newest = given.get(app, TRIAL, newest, 200).await.json();
+    assert_eq!(newest["played"], "windows", "{newest}");
     for (query, field) in [
         ("", "traces_per_second"),
         ("?traces_per_second=", "traces_per_second"),
@@ -115,6 +123,12 @@ async fn trials(given: &mut Given, app: &TestApp) {
         ("?traces_per_second=1e10", "traces_per_second"),
         ("?traces_per_second=1&start=now", "start"),
         ("?traces_per_second=1&end=now", "end"),
+        ("?traces_per_second=1&step=soon", "step"),
+        ("?traces_per_second=1&step=0s", "step"),
+        (
+            "?traces_per_second=1&start=2020-01-01T00:00:00Z&step=1h",
+            "step",
+        ),
         (
             "?traces_per_second=1&start=2020-01-02T00:00:00Z&end=2020-01-01T00:00:00Z",
             "start",
