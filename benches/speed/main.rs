@@ -16,6 +16,7 @@ mod fleet;
 mod growth;
 mod grpc;
 mod otlp;
+mod pages;
 mod plot;
 mod polls;
 mod reports;
@@ -61,6 +62,9 @@ fn main() {
     runtime.block_on(async {
         if asked("polls") {
             polls::run().await;
+        }
+        if asked("pages") {
+            pages::run().await;
         }
         if asked("grpc") {
             grpc::run().await;
