@@ -118,7 +118,7 @@ fuzz: SECONDS ?= 60
 fuzz: ## Reads damaged bodies of every protocol, and of the database, for a minute each
 	@scripts/fuzz $(SECONDS) $(TARGETS)
 
-console: setup ## Draws the pictures of docs/console.md: every screen of a Weir under load, in a browser
+console: setup ## Draws every screen of a Weir under load, in a browser: target/console, and the pictures of docs/console.md
 	$(CARGO) test --locked --test it -- --ignored console::browser::pictures
 
 demo: ## Runs Weir and a made-up fleet for a minute and draws target/demo.svg

@@ -53,13 +53,37 @@ async fn every_screen_does_what_it_is_for() {
     drive(None).await;
 }
 
-/// `make console` writes the pictures of docs/console.md.
+/// The folder of the documentation.
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+
+/// The pictures that docs/console.md shows, by the files' names.
+fn shown() -> Vec<String> {
+    let text = std::fs::read_to_string(format!("{DOCS}/console.md")).unwrap();
+    let links = text.split("(img/console/").skip(1);
+    links
+        .map(|rest| rest.split(')').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_pictures_that_are_shown_are_there() {
+    let shown = shown();
+    assert!(!shown.is_empty());
+    for name in shown {
+        let picture = std::fs::read(format!("{DOCS}/img/console/{name}")).expect(&name);
+        assert!(picture.starts_with(b"\x89PNG"), "{name}");
+    }
+}
+
+/// `make console` writes all pictures into target/console, and those that docs/console.md shows into docs/img/console.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes pictures"]
 async fn pictures() {
-    drive(Some(Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/docs/img/console"
-    ))))
-    .await;
+    let all = concat!(env!("CARGO_MANIFEST_DIR"), "/target/console");
+    drive(Some(Path::new(all))).await;
+    std::fs::create_dir_all(format!("{DOCS}/img/console")).unwrap();
+    for name in shown() {
+        let to = format!("{DOCS}/img/console/{name}");
+        std::fs::copy(format!("{all}/{name}"), to).expect(&name);
+    }
 }
