@@ -127,7 +127,9 @@ impl Clock {
         let slot = self.slot(end);
         let off = seen - 1.0 - f64::from(self.slots[slot]);
         if visits >= 1.0 {
-            let memory = (judged + tuning.prior_windows).clamp(tuning.prior_windows, judged_most);
+            // Two hours have fewer windows than that if a window is longer than 12 minutes.
+            let most = judged_most.max(tuning.prior_windows);
+            let memory = (judged + tuning.prior_windows).clamp(tuning.prior_windows, most);
             let squared = (off * off).min(tuning.outlying * self.scatter.max(tuning.scatter_least));
             self.scatter += (squared - self.scatter) / memory;
         }
@@ -209,6 +211,34 @@ mod tests {
         Window {
             start: Timestamp(number * milliseconds),
             end: Timestamp((number + 1) * milliseconds),
+        }
+    }
+
+    #[test]
+    fn windows_that_are_longer_than_a_slot_are_followed_too() {
+        let policy = Policy::of_budget(BUDGET);
+        for milliseconds in [720_000, 900_000, HOUR_MILLISECONDS, 24 * HOUR_MILLISECONDS] {
+            let mut plan = Plan::genesis(&policy);
+            for number in 0..20 {
+                let operation = OperationCount {
+                    operation: OperationId(1),
+                    service: ServiceId(1),
+                    overflow: false,
+                    offered: milliseconds as u64,
+                    sampled: milliseconds as u64 / 100,
+                };
+                let counts = WindowCounts {
+                    window: window(number, milliseconds),
+                    operations: vec![operation],
+                    ..WindowCounts::default()
+                };
+                plan = next_plan(&plan, &policy, Inputs::new(1, &[counts]));
+            }
+            let factor = plan
+                .fleet
+                .clock
+                .factor(plan.window, LATER, &Tuning::DEFAULT);
+            assert!((0.5..2.0).contains(&factor), "{milliseconds}: {factor}");
         }
     }
 
