@@ -1,5 +1,6 @@
 //! A Weir with traffic, and who looks at its pages.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -124,6 +125,8 @@ struct Fleet {
     rates: Rates,
     begun: Instant,
     random: StdRng,
+    /// Requests that each operation has not offered yet: rates below one a second come to one at times.
+    owed: HashMap<String, f64>,
 }
 
 impl Fleet {
@@ -135,6 +138,7 @@ impl Fleet {
             rates: world.rates,
             begun: Instant::now(),
             random: StdRng::seed_from_u64(7),
+            owed: HashMap::new(),
         }
     }
 
@@ -142,14 +146,26 @@ impl Fleet {
         let Some(mut report) = self.agent.next(self.rates) else {
             return;
         };
-        let tide = self.tide();
+        let tide = self.tide() * report["window_seconds"].as_f64().unwrap();
+        let rates: HashMap<String, f64> = self
+            .rates
+            .iter()
+            .flat_map(|(service, all)| {
+                let of = move |(name, rate): &(&str, f64)| (format!("{service} {name}"), *rate);
+                all.iter().map(of)
+            })
+            .collect();
         for service in report["services"].as_array_mut().unwrap() {
             let name = service["service"].as_str().unwrap().to_owned();
             let served = self.served(&name).await;
             for operation in service["operations"].as_array_mut().unwrap() {
-                let probability = of_operation(&served, operation["operation"].as_str().unwrap());
-                let offered = operation["offered"].as_f64().unwrap() * tide;
-                let offered = offered.round() as u64;
+                let of = operation["operation"].as_str().unwrap();
+                let probability = of_operation(&served, of);
+                let key = format!("{name} {of}");
+                let owed = self.owed.entry(key.clone()).or_insert(0.5);
+                *owed += rates[&key] * tide;
+                let offered = owed.floor() as u64;
+                *owed -= offered as f64;
                 operation["offered"] = offered.into();
                 let sampled = Binomial::new(offered, probability)
                     .unwrap()
