@@ -6,7 +6,7 @@ mod html;
 mod large;
 mod screens;
 mod sign_in;
-mod world;
+pub mod world;
 
 use reqwest::Method;
 use weir::console::ROUTES;

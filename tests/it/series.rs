@@ -2,6 +2,7 @@
 
 mod by_itself;
 mod figures;
+mod trial;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,14 @@ async fn beside(directory: &Path) -> Arc<dyn Store> {
 
 /// A Weir whose windows are hours, with these services known, and their operations.
 async fn start(directory: &Path) -> (TestApp, Arc<dyn Store>, Vec<OperationId>) {
+    start_keeping(directory, "90d").await
+}
+
+/// The same with windows stored for this long.
+async fn start_keeping(
+    directory: &Path,
+    history: &str,
+) -> (TestApp, Arc<dyn Store>, Vec<OperationId>) {
     let store = beside(directory).await;
     let limits = DictionaryLimits {
         services: 9,
@@ -53,7 +62,14 @@ async fn start(directory: &Path) -> (TestApp, Arc<dyn Store>, Vec<OperationId>) 
     entries.sort_by_key(|entry| entry.service);
     let operations = entries.iter().map(|entry| entry.operation).collect();
     let folder = directory.to_str().unwrap();
-    let flags = ["--data-dir", folder, "--interval", "1h", "--history", "90d"];
+    let flags = [
+        "--data-dir",
+        folder,
+        "--interval",
+        "1h",
+        "--history",
+        history,
+    ];
     (TestApp::start_with(config(&flags)).await, store, operations)
 }
 
