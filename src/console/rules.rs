@@ -146,7 +146,7 @@ impl Rule {
                 td.figure { (self.matched()) }
                 // A preview for each: it comes when the row is seen, and by the link without a script.
                 td.figure hx-get=(path) hx-trigger="revealed" hx-select="#cost" hx-swap="innerHTML" {
-                    a href=(path) aria-label=(format!("What {} costs", self.id)) { "see" }
+                    a href=(path) aria-label=(format!("see what {} costs", self.id)) { "see" }
                 }
                 td { (self.owner) }
                 td { (self.until(now)) }
