@@ -156,7 +156,7 @@ async fn a_parameter_that_is_not_documented_is_refused_or_documented_as_ignored(
         assert_eq!(refused, !route.ignores_others, "{route:?}: {answer:?}");
         let operation = document.operation(route.method, route.path);
         if refused {
-            let errors = answer.errors(&document, &operation);
+            let errors = answer.errors(document, &operation);
             assert_eq!(errors, Vec::<String>::new(), "{route:?}");
         }
     }

@@ -71,7 +71,7 @@ impl Given {
             let error = format!("{label}: {expected} expected, but {answer:?}");
             self.errors.push(error);
         }
-        let errors = answer.errors(&document, &operation);
+        let errors = answer.errors(document, &operation);
         let told = errors
             .iter()
             .map(|error| format!("{label} {}: {error}", answer.status));
