@@ -131,7 +131,7 @@ impl Pages {
         Self { tasks, loaded }
     }
 
-    /// Waits until so many were loaded.
+    /// Waits until this number of pages has been loaded.
     async fn loaded(&self, pages: usize) {
         eventually(DEADLINE, "all pages are open", async || {
             (self.loaded.load(Ordering::Relaxed) >= pages).then_some(())

@@ -89,7 +89,7 @@ struct BudgetDocument {
 /// What is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Played {
-    /// Windows, after so many that do not count.
+    /// Windows, and how many of the first of them do not count.
     Windows(usize),
     /// Steps of this length, in milliseconds.
     Steps(i64),

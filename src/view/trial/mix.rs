@@ -47,7 +47,7 @@ type Kind = (Option<ServiceId>, bool, u16);
 
 impl Mix {
     /// Divides services as a plan does. Of each service, `rates` has what it offers in the mean; a service is at the place
-    /// that `places` says, and place 0 has all that nobody knows any more. At most about so many entries are made.
+    /// that `places` says, and place 0 has all that nobody knows any more. At most about `entries_max` entries are made.
     #[must_use]
     pub fn of(
         plan: &Plan,

@@ -56,7 +56,7 @@ impl Traces {
         }
     }
 
-    /// What came in so many seconds up to now, as one export.
+    /// What came in the last `seconds` up to now, as one export.
     pub fn export(&mut self, rates: &Rates, seconds: f64, now: DateTime<Utc>) -> Value {
         let mut spans = Vec::new();
         for class in Class::ALL {
