@@ -94,14 +94,25 @@ impl Chart {
                 figcaption.legend {
                     // With a cursor, the script writes the figures of a step into them.
                     span.kept { "kept" span.value {} }
-                    span.wanted { (self.wanted) span.value {} }
-                    span.chance { "what chance explains, 19 times of 20" span.value {} }
+                    @if self.has_wanted() { span.wanted { (self.wanted) span.value {} } }
+                    @if self.has_chance() {
+                        span.chance { "what chance explains, 19 times of 20" span.value {} }
+                    }
                     @if !self.markers.is_empty() { span.marked { "a change" } }
                     span.moment { "UTC" span.value {} }
                 }
                 (self.table())
             }
         }
+    }
+
+    /// Whether anything was wanted in this time: a service without a cap has no such line.
+    fn has_wanted(&self) -> bool {
+        self.points.iter().any(|point| point.wanted.is_some())
+    }
+
+    fn has_chance(&self) -> bool {
+        self.points.iter().any(|point| point.chance.is_some())
     }
 
     fn figures(&self) -> Figures<'_> {
@@ -136,8 +147,8 @@ impl Chart {
                         thead { tr {
                             th scope="col" { "From" }
                             th.figure scope="col" { "Kept/s" }
-                            th.figure scope="col" { (self.wanted) "/s" }
-                            th.figure scope="col" { "Chance explains" }
+                            @if self.has_wanted() { th.figure scope="col" { (self.wanted) "/s" } }
+                            @if self.has_chance() { th.figure scope="col" { "Chance explains" } }
                         } }
                         tbody {
                             @for point in self.points.iter().rev().filter(|point| point.kept.is_some()) {
@@ -146,13 +157,8 @@ impl Chart {
                                         (point.at.format("%Y-%m-%d %H:%M:%S"))
                                     } }
                                     td.figure { (known(point.kept)) }
-                                    td.figure { (known(point.wanted)) }
-                                    td.figure {
-                                        @match point.chance {
-                                            Some((low, high)) => { (number(low)) " to " (number(high)) }
-                                            None => "–",
-                                        }
-                                    }
+                                    @if self.has_wanted() { td.figure { (known(point.wanted)) } }
+                                    @if self.has_chance() { td.figure { (between(point.chance)) } }
                                 }
                             }
                         }
@@ -300,6 +306,13 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+fn between(values: Option<(f64, f64)>) -> String {
+    values.map_or_else(
+        || "–".into(),
+        |(low, high)| format!("{} to {}", number(low), number(high)),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +353,21 @@ mod tests {
             "{shown}"
         );
         assert_eq!(shown.matches("<tr>").count(), 4, "{shown}");
+    }
+
+    #[test]
+    fn the_legend_and_the_table_have_what_is_drawn() {
+        let mut chart = chart(&[Some(50.0)]);
+        let shown = chart.shown().into_string();
+        assert!(
+            shown.contains("40 to 60") && shown.contains("budget/s"),
+            "{shown}"
+        );
+        chart.points[0].wanted = None;
+        chart.points[0].chance = None;
+        let shown = chart.shown().into_string();
+        assert!(!shown.to_lowercase().contains("chance explains"), "{shown}");
+        assert!(!shown.contains(">budget"), "{shown}");
     }
 
     #[test]
