@@ -4,7 +4,7 @@
 //                                 Without one, a desk in light and a phone in dark, which takes half of the time
 //
 // It fails if an action does not lead where it should, if axe finds something serious, if a script fails or is refused by
-// the policy, or if a page is wider than the window.
+// the policy, if a page is wider than the window, or if a caption is cut.
 
 import { readFileSync, existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -30,6 +30,9 @@ async function check(page, what) {
   }
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (wider > 1) faults.push(`${what}: the page is ${wider} px wider than the window`);
+  const cut = await page.evaluate(() => [...document.querySelectorAll('caption:not(.unseen)')]
+    .filter((of) => of.getBoundingClientRect().right > innerWidth + 1).map((of) => of.textContent));
+  for (const caption of cut) faults.push(`${what}: a caption is cut: ${caption}`);
 }
 
 async function visit(page, screen) {
