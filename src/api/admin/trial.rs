@@ -35,7 +35,7 @@ const BUDGET_MAX: f64 = 1e9;
 /// The most windows that are played: a week of the usual interval.
 const WINDOWS_MAX: usize = 10_080;
 
-/// The most decisions: operations, times windows or steps, times budgets. They take about a second.
+/// The most decisions on windows: operations, times windows, times budgets. They take about a second.
 const DECISIONS_MAX: usize = 2_000_000;
 
 /// How long reading and playing may take. What was played until then is returned.

@@ -132,7 +132,8 @@ impl Mix {
     }
 
     /// The operations as a plan has them whose services offer this much, in root requests per second, sorted.
-    pub(super) fn operations(&self, services: &[f64]) -> Vec<OperationPlan> {
+    #[must_use]
+    pub fn operations(&self, services: &[f64]) -> Vec<OperationPlan> {
         let rate = |parts: &[(usize, f64)]| -> f64 {
             let each = parts.iter();
             each.map(|(place, part)| services[*place] * part).sum()

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use super::Tried;
 use super::mix::Mix;
-use crate::allocation::{OperationId, Plan, Policy, Serving, Timestamp, Window, coverage, preview};
+use crate::allocation::{
+    OperationId, OperationPlan, Plan, Policy, Serving, Timestamp, Window, coverage, preview,
+};
 
 /// A budget that is tried on steps.
 pub struct Steady {
@@ -23,8 +25,10 @@ pub struct PlayedStep<'s> {
     pub start: Timestamp,
     /// How much of it was counted, in milliseconds.
     pub milliseconds: i64,
-    /// What each service offered, in root requests per second, by its place.
-    pub services: &'s [f64],
+    /// What was offered in it, in root requests per second.
+    pub offered: f64,
+    /// Its operations, as the mix of all budgets has them.
+    pub operations: &'s [OperationPlan],
 }
 
 impl Steady {
@@ -48,27 +52,26 @@ impl Steady {
     }
 
     /// Plays a step.
-    pub fn play(&mut self, mix: &Mix, step: PlayedStep<'_>) {
+    pub fn play(&mut self, step: PlayedStep<'_>) {
         let window = Window {
             start: step.start,
             end: Timestamp(step.start.0.saturating_add(step.milliseconds)),
         };
         let counted = Plan {
             window,
-            operations: mix.operations(step.services),
+            operations: step.operations.to_vec(),
             ..Plan::genesis(&self.policy)
         };
         let plan = preview(&counted, &self.policy);
         let seconds = window.seconds();
-        let offered: f64 = step.services.iter().sum();
         let each = plan.operations.iter().map(|of| {
             let members = self.members.get(&of.operation).copied().unwrap_or(1.0);
             (members, of.offered / members, of.share / members)
         });
-        let kept = plan.fleet.expected_sampled.min(offered);
+        let kept = plan.fleet.expected_sampled.min(step.offered);
         self.tried.note(
             (step.start, seconds),
-            (offered * seconds, kept * seconds),
+            (step.offered * seconds, kept * seconds),
             (coverage(each), !plan.fleet.level.is_finite()),
         );
     }
@@ -138,14 +141,12 @@ mod tests {
         let mut steady = Steady::new(policy.clone(), budget, &mix);
         for (at, factor) in factors.iter().enumerate() {
             let services: Vec<f64> = rates.iter().map(|rate| rate * factor).collect();
-            steady.play(
-                &mix,
-                PlayedStep {
-                    start: Timestamp(at as i64 * 600_000),
-                    milliseconds: 600_000,
-                    services: &services,
-                },
-            );
+            steady.play(PlayedStep {
+                start: Timestamp(at as i64 * 600_000),
+                milliseconds: 600_000,
+                offered: services.iter().sum(),
+                operations: &mix.operations(&services),
+            });
         }
         (steady.tried(), mix)
     }

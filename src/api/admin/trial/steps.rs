@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Came, DECISIONS_MAX, Played, TIME_LIMIT};
+use super::{Came, Played, TIME_LIMIT};
 use crate::allocation::{OVERFLOW_SERVICE, Policy, ServiceId, Timestamp};
 use crate::api::admin::Admin;
 use crate::api::admin::history::late;
@@ -25,7 +25,10 @@ use crate::view::trial::steady::{PlayedStep, Steady};
 const STEPS_LEAST: usize = 24;
 
 /// The most operations that fewer steps are taken for. Beyond them, small ones are taken together.
-const OPERATIONS: usize = 2_000;
+const OPERATIONS: usize = 200;
+
+/// The most decisions of a trial: the page of a large fleet has a fifth of a second.
+const DECISIONS_MAX: usize = 200_000;
 
 /// The most sums, of services times steps, that are remembered at once: 32 MB.
 const SUMS_MAX: usize = 4_000_000;
@@ -209,10 +212,11 @@ impl Gathering {
             let played = PlayedStep {
                 start: self.steps.start(step),
                 milliseconds: i64::try_from(self.covered[step].milliseconds).unwrap_or(i64::MAX),
-                services: &services,
+                offered: services.iter().sum(),
+                operations: &mix.operations(&services),
             };
             for (_, trial) in &mut trials {
-                trial.play(&mix, played);
+                trial.play(played);
             }
             came.first = Some(played.start);
             let end = Timestamp(played.start.0.saturating_add(self.steps.length));
@@ -230,8 +234,8 @@ mod tests {
 
     #[test]
     fn as_many_steps_as_there_is_room_for() {
-        assert_eq!(points(100, 10, 4), POINTS_MAX);
-        assert_eq!(points(2_000, 10, 4), 250);
+        assert_eq!(points(50, 10, 4), POINTS_MAX);
+        assert_eq!(points(200, 10, 4), 250);
         assert_eq!(points(1_000_000, 10_000, 4), 250, "they are taken together");
         assert_eq!(points(1_000_000, 100_000, 4), 40);
         assert_eq!(points(0, 0, 1), POINTS_MAX);
