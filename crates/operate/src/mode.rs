@@ -57,6 +57,11 @@ pub async fn run(args: Args) -> Outcome {
     args.output.print(&shown, || {
         weir_terminal::sayln!("Mode: {}.", text(&shown, "mode"));
         tell_serving(&shown);
+        let (asked, serving) = (shown["mode"].as_str(), shown["serving"].as_str());
+        let observes = Some("observe");
+        if serving != Some("freeze") && (asked == observes) != (serving == observes) {
+            weir_terminal::sayln!("The next plan changes that.");
+        }
     });
     if args.mode.is_some() && args.output.for_people() {
         tell_of_file(&client, "mode").await;

@@ -44,7 +44,10 @@ async fn freezes_and_emergencies_begin_are_shown_and_end() {
     assert_eq!(anonymous.status, 2, "{}", anonymous.out);
 
     said(&["mode"], "Mode: enforce.").await;
-    said(&["mode", "observe"], "Mode: observe.").await;
+    let unchanged = "Mode: enforce.\nSDKs are served what the present plan decides.\n";
+    let shown = operator.run(&["mode"]).await;
+    assert_eq!(shown.out, unchanged);
+    said(&["mode", "observe"], "The next plan changes that.").await;
     said(&["mode", "enforce"], "Mode: enforce.").await;
     app.stop().await;
 }
