@@ -251,16 +251,11 @@ fn tell_services(metrics: &Metrics, snapshot: &Snapshot, most: usize) {
     let mut spending = Vec::new();
     for (name, service) in snapshot.services() {
         let known = snapshot.plan().sampled_known(service.id);
-        let mut spends = Spending {
-            observed_sampled: known.then_some(0.0),
-            ..Spending::default()
+        let spends = Spending {
+            offered: service.sums.offered,
+            share: service.sums.share,
+            observed_sampled: known.then(|| service.sums.sampled as f64 / seconds),
         };
-        for (_, operation) in snapshot.operations(service) {
-            spends.offered += operation.offered;
-            spends.share += operation.share;
-            let sampled = operation.window_sampled as f64 / seconds;
-            spends.observed_sampled = spends.observed_sampled.map(|sum| sum + sampled);
-        }
         if &**name == OTHER_SERVICES {
             others = others.and(spends);
         } else {

@@ -9,6 +9,7 @@ mod edges;
 mod governed;
 mod polls;
 mod strangers;
+mod sums;
 mod told;
 
 use std::cmp::Reverse;
@@ -36,6 +37,7 @@ pub use edges::{EdgeAsk, EdgeAsks, Edges, FOLLOWS_MS, NoRoom};
 pub use governed::TailState;
 pub use polls::{PollCounter, ServicePolls};
 pub use strangers::{StrangerPolls, Strangers};
+pub use sums::ServiceSums;
 
 /// What the names of agents begin with that are samplers which apply rules for tagged requests.
 pub const APPLIES_TAGGED: &str = "xray ";
@@ -239,6 +241,8 @@ pub struct ServiceSnapshot {
     pub instances: f64,
     /// Its polls, from when the snapshot is installed.
     pub polls: Arc<PollCounter>,
+    /// The sums of its operations.
+    pub sums: ServiceSums,
     /// Whether edges counted its traces lately.
     classed: bool,
     operations: Range<usize>,
@@ -295,12 +299,14 @@ impl Snapshot {
             let Some(name) = names.service(service.service) else {
                 continue;
             };
+            let listed = order[operations.clone()].iter();
             services.insert(
                 name,
                 ServiceSnapshot {
                     id: service.service,
                     instances: service.instances,
                     polls: Arc::clone(&not_counted),
+                    sums: ServiceSums::of(listed.map(|named| &plan.operations[named.index])),
                     classed: governed::is_counted(&plan, &order[operations.clone()]),
                     operations,
                 },

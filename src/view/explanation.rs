@@ -184,32 +184,6 @@ fn shares(operation: &OperationPlan) -> String {
     text
 }
 
-/// An operation's floor in traces per second, if its floor binds it. It is at most the part of the
-/// operation's rate that is planned for.
-#[must_use]
-pub fn floor_asked(operation: &OperationPlan) -> f64 {
-    let rate = operation.belief.rate;
-    if rate > 0.0 {
-        f64::from(operation.reason.bound).min(rate) * operation.offered / rate
-    } else {
-        0.0
-    }
-}
-
-/// By how much an operation misses its floor, in traces per second.
-#[must_use]
-pub fn floor_missed(operation: &OperationPlan) -> f64 {
-    if operation.binding != Binding::Floor {
-        return 0.0;
-    }
-    let floor = floor_asked(operation);
-    // The floor is rounded to single precision.
-    match floor - operation.share {
-        missed if missed > 1e-6 * floor => missed,
-        _ => 0.0,
-    }
-}
-
 fn floor(plan: &Plan, operation: &OperationPlan) -> String {
     let reason = &operation.reason;
     let floor = format!(
@@ -218,7 +192,7 @@ fn floor(plan: &Plan, operation: &OperationPlan) -> String {
         set_for(reason.source)
     );
     let share = figure(operation.share);
-    if operation.share >= 0.999 * floor_asked(operation) {
+    if operation.share >= 0.999 * operation.floor_asked() {
         let offered = figure(operation.offered);
         let probability = figure(operation.probability);
         return format!(

@@ -223,8 +223,7 @@ pub(super) async fn list(
 fn services(polled: BTreeMap<String, Vec<ClientDocument>>, snapshot: &Snapshot) -> Vec<Service> {
     let mut all: BTreeMap<String, Service> = BTreeMap::new();
     for (name, held) in snapshot.services() {
-        let operations = snapshot.operations(held);
-        let offered: f64 = operations.map(|(_, operation)| operation.offered).sum();
+        let offered = held.sums.offered;
         if offered > 0.0 {
             let of = Service {
                 service: name.to_string(),

@@ -11,7 +11,6 @@ use super::services::page_limit;
 use crate::allocation::{OperationPlan, Plan};
 use crate::http::problem::Problem;
 use crate::snapshot::{ServiceSnapshot, Snapshot};
-use crate::view::explanation::floor_missed;
 
 /// The longest text that is searched for, in bytes.
 const SEARCH_MAX: usize = 256;
@@ -94,23 +93,17 @@ pub(super) struct Figures {
 impl Figures {
     /// The sums of a service.
     pub fn of_service(snapshot: &Snapshot, held: &ServiceSnapshot) -> Self {
-        let plan = snapshot.plan();
-        let mut sum = Self::default();
-        let mut sampled = 0;
-        for (_, operation) in snapshot.operations(held) {
-            sum.offered += operation.offered;
-            sum.kept += operation.share;
-            sum.missing += floor_missed(operation);
-            sampled += operation.window_sampled;
-        }
+        let (plan, sums) = (snapshot.plan(), held.sums);
         let known = plan.sampled_known(held.id);
         Self {
-            observed: known.then(|| a_second(plan, sampled)),
-            probability: match sum.offered > 0.0 {
-                true => (sum.kept / sum.offered).min(1.0),
+            offered: sums.offered,
+            kept: sums.share,
+            observed: known.then(|| a_second(plan, sums.sampled)),
+            probability: match sums.offered > 0.0 {
+                true => (sums.share / sums.offered).min(1.0),
                 false => snapshot.served_default(held.id),
             },
-            ..sum
+            missing: sums.missing,
         }
     }
 
@@ -122,7 +115,7 @@ impl Figures {
             kept: operation.share,
             observed: known.then(|| a_second(plan, operation.window_sampled)),
             probability: operation.probability,
-            missing: floor_missed(operation),
+            missing: operation.floor_missed(),
         }
     }
 }

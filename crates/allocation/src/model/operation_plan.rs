@@ -59,6 +59,31 @@ impl OperationPlan {
         let capped = self.binding == Binding::Cap && reason.source == Source::Fleet;
         capped && !self.overflow && reason.bound < 1.0
     }
+
+    /// Its floor in traces per second, if its floor binds it. It is at most the part of its rate that is planned for.
+    #[must_use]
+    pub fn floor_asked(&self) -> f64 {
+        let rate = self.belief.rate;
+        if rate > 0.0 {
+            f64::from(self.reason.bound).min(rate) * self.offered / rate
+        } else {
+            0.0
+        }
+    }
+
+    /// By how much it misses its floor, in traces per second.
+    #[must_use]
+    pub fn floor_missed(&self) -> f64 {
+        if self.binding != Binding::Floor {
+            return 0.0;
+        }
+        let floor = self.floor_asked();
+        // The floor is rounded to single precision.
+        match floor - self.share {
+            missed if missed > 1e-6 * floor => missed,
+            _ => 0.0,
+        }
+    }
 }
 
 /// What the windows so far say about an operation.

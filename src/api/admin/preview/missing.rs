@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::allocation::{Class, OperationPlan, Plan, Policy};
 use crate::names::Names;
-use crate::view::explanation::{floor_asked, floor_missed};
 
 /// How many operations whose floors are not met are listed.
 const SHORT: usize = 20;
@@ -29,8 +28,8 @@ pub(super) struct MissingOperation {
 
 /// The operations whose floors are not met, each with its floor.
 fn short(plan: &Plan) -> impl Iterator<Item = (&OperationPlan, f64)> {
-    let short = plan.operations.iter().filter(|of| floor_missed(of) > 0.0);
-    short.map(|of| (of, floor_asked(of)))
+    let short = plan.operations.iter().filter(|of| of.floor_missed() > 0.0);
+    short.map(|of| (of, of.floor_asked()))
 }
 
 /// Those that miss most.
