@@ -10,6 +10,7 @@
 mod before;
 mod by_itself;
 mod effect;
+mod heard;
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 
 use self::before::Before;
 use self::effect::{Effect, Windows};
+use self::heard::Heard;
 use super::{Job, JobContext};
 use crate::clock::Clock;
 use crate::store::{AuditEntry, PlanRow, StoreError};
@@ -32,6 +34,9 @@ const PLANS_MAX: usize = 2000;
 
 /// Windows before a change that are compared with as many after it.
 const WINDOWS: usize = 3;
+
+/// How many windows whose counts are missing are passed over.
+const PASSED_OVER: usize = 10;
 
 /// How long to wait for plans that follow a change.
 const WAIT_SECONDS: i64 = 24 * 3600;
@@ -117,15 +122,23 @@ impl Measure {
         let applied = &following[0];
         let acts = acts_from(applied);
         let full = following.iter().position(|of| of.window.start.0 >= acts);
-        let last = full.map_or(following.len(), |full| full + WINDOWS);
-        let seen = &following[..last.min(following.len())];
-        if let Some(other) = seen.iter().find(|of| of.configuration_revision != revision) {
+        let full = full.unwrap_or(following.len());
+        let after = compared(&following[full..]);
+        let end = match after.get(WINDOWS - 1) {
+            Some(last) => last.window.end,
+            None => following
+                .last()
+                .map_or(applied.window.end, |of| of.window.end),
+        };
+        let mut seen = following.iter().filter(|of| of.window.end <= end);
+        if let Some(other) = seen.find(|of| of.configuration_revision != revision) {
             let between = other.configuration_revision;
             return Ok(Known::Never(format!(
                 "revision {between} of the configuration came between"
             )));
         }
-        if seen.len() < last || full.is_none() {
+        let waited = following.len() - full;
+        if waited < WINDOWS {
             return Ok(Known::NotYet);
         }
         let before = Before::of(earlier, entry.at.timestamp_millis());
@@ -133,14 +146,17 @@ impl Measure {
             since: before.since.unwrap_or(applied.window.end),
             changed: entry.at,
             applied: applied.window.end,
-            until: seen.last().map_or(applied.window.end, |of| of.window.end),
+            until: end,
         };
         if let Some(why) = by_itself::came(self.shared.store.as_ref(), revisions, &spans).await? {
             return Ok(Known::Never(why));
         }
-        let after = seen[full.unwrap_or_default()..].to_vec();
         let before = before.windows;
-        Ok(Known::Windows(Windows { before, after }))
+        Ok(match after.len() {
+            WINDOWS => Known::Windows(Windows { before, after }),
+            _ if waited < WINDOWS + PASSED_OVER => Known::NotYet,
+            _ => Known::Never("counts of most windows after it were missing".into()),
+        })
     }
 
     /// The plans from some before a revision on, oldest first.
@@ -159,6 +175,13 @@ impl Measure {
             }
         }
     }
+}
+
+/// The first windows whose counts were in.
+fn compared(full: &[PlanRow]) -> Vec<PlanRow> {
+    let full = full.iter().take(WINDOWS + PASSED_OVER);
+    let heard = full.filter(|of| Heard::is_enough(of));
+    heard.take(WINDOWS).cloned().collect()
 }
 
 /// When SDKs have taken over a plan in full, in milliseconds: they ask once an interval.

@@ -1,5 +1,6 @@
 //! The windows before a change.
 
+use super::heard::Heard;
 use super::{WINDOWS, acts_from};
 use crate::allocation::Timestamp;
 use crate::store::PlanRow;
@@ -25,7 +26,11 @@ impl Before {
         let shows = |of: &&&PlanRow| {
             of.window.start.0 >= acts_from(of_one[0]) && of.window.end.0 <= changed_at
         };
-        let last = of_one.iter().rev().filter(shows).take(WINDOWS);
+        let heard = of_one
+            .iter()
+            .filter(shows)
+            .filter(|of| Heard::is_enough(of));
+        let last = heard.rev().take(WINDOWS);
         let mut windows: Vec<PlanRow> = last.map(|of| (*of).clone()).collect();
         windows.reverse();
         let held = |first: &PlanRow| {
@@ -59,7 +64,7 @@ mod tests {
             },
             configuration_revision,
             published_at: DateTime::from_timestamp_millis(published).expect("a time"),
-            summary: String::new(),
+            summary: r#"{"completeness":1.0,"window_covered":1.0}"#.into(),
         }
     }
 
