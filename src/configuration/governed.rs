@@ -362,6 +362,7 @@ impl Configuration {
             policy.operations.insert(row.operation, bounds);
             let entry = ClassEntry {
                 service: row.service,
+                operation: shared.entries[0],
                 class,
             };
             policy.classes.insert(row.operation, entry);

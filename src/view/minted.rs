@@ -42,6 +42,21 @@ pub fn seen_once(operation: &OperationPlan) -> bool {
     operation.belief.once && !operation.overflow
 }
 
+/// The first few names of entries: the classes of an operation have one name.
+#[must_use]
+pub fn examples<'n>(entries: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in entries.map(Class::of) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+        if names.len() == EXAMPLES {
+            break;
+        }
+    }
+    names
+}
+
 /// The services of a plan that mint names, by number.
 #[must_use]
 pub fn minting(plan: &Plan) -> Vec<Minting> {
@@ -87,15 +102,17 @@ impl MintingLog {
     pub fn log(&self, plan: &Plan, names: &Names) {
         for minting in self.due(minting(plan), plan.window.end) {
             let service = names.service(minting.service);
-            let examples = minting.examples.iter();
-            let examples = examples.filter_map(|operation| names.operation(*operation));
-            let examples = examples.map(|name| Class::shown(&name));
+            let entries = minting.examples.iter();
+            let entries: Vec<_> = entries
+                .filter_map(|entry| names.operation(*entry))
+                .collect();
+            let examples = examples(entries.iter().map(|name| &**name));
             tracing::warn!(
                 plan = plan.number,
                 service = service.as_deref().unwrap_or("(unknown)"),
                 names_return = minting.names_return,
                 seen_once = minting.seen_once,
-                examples = examples.collect::<Vec<_>>().join(", "),
+                examples = examples.join(", "),
                 "a service mints names: most of its new operations are never reported again. Take \
                  the ids out of their names"
             );

@@ -12,7 +12,8 @@ mod share;
 mod trust;
 
 use estimate::{
-    common, course, names_return, operation, outlook, peak, presence, priors, rhythm, state, tally,
+    classed, common, course, first_seen, names_return, operation, outlook, peak, presence, priors,
+    rhythm, state, tally,
 };
 use judge::figures;
 pub use model::tuning;

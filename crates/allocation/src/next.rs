@@ -47,7 +47,7 @@ pub fn next_plan(previous: &Plan, policy: &Policy, inputs: Inputs<'_>) -> Plan {
         cut: probability(inputs.cut, 1.0),
         ..inputs
     };
-    let mut seen = Seen::read(previous, &inputs);
+    let mut seen = Seen::read(previous, policy, &inputs);
     let known = mem::take(&mut seen.state.known);
     let decided = decided(previous, policy, &inputs, &seen, known, window);
     let mut plan = assemble(previous, policy, &inputs, seen, decided, window);

@@ -4,7 +4,7 @@ use super::amount::total;
 use super::state::State;
 use super::tally::SortedCounts;
 use super::trust::{self, Trust};
-use super::{Hold, Inputs, Plan};
+use super::{Hold, Inputs, Plan, Policy};
 
 /// What is known after the windows.
 pub(super) struct Seen<'a> {
@@ -22,13 +22,13 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Reads the windows from what a plan knew; `inputs.retired` is sorted.
-    pub(super) fn read(previous: &Plan, inputs: &Inputs<'a>) -> Self {
+    pub(super) fn read(previous: &Plan, policy: &Policy, inputs: &Inputs<'a>) -> Self {
         let sorted = |counts| SortedCounts::of(counts, inputs.retired);
         let tallies: Vec<SortedCounts<'a>> = inputs.windows.iter().map(sorted).collect();
         let trust = trust::read(previous, inputs.windows, &inputs.tuning.trust);
         let trust = trust.readable(inputs.readable);
         Self {
-            state: State::read(previous, inputs, &tallies, &trust),
+            state: State::read(previous, &policy.classes, inputs, &tallies, &trust),
             hold: hold(inputs, &trust),
             part_sampled: part_sampled(previous, &trust, inputs),
             tallies,

@@ -23,6 +23,7 @@ pub fn entries(traffic: &Traffic) -> impl Iterator<Item = (usize, ServiceId, Cla
 #[must_use]
 pub fn with_defaults(mut policy: Policy, traffic: &Traffic) -> Policy {
     let budget = policy.budget;
+    let mut firsts = BTreeMap::new();
     for (place, service, class) in entries(traffic) {
         let of = class.by_default(budget);
         let operation = OperationId(place as u32 + 1);
@@ -32,9 +33,13 @@ pub fn with_defaults(mut policy: Policy, traffic: &Traffic) -> Policy {
             ..Bounds::default()
         };
         policy.operations.insert(operation, bounds);
-        policy
-            .classes
-            .insert(operation, ClassEntry { service, class });
+        let name = Class::of(traffic.operations()[place].name.as_str()).0;
+        let entry = ClassEntry {
+            service,
+            operation: *firsts.entry((service, name)).or_insert(operation),
+            class,
+        };
+        policy.classes.insert(operation, entry);
         let wholes = &mut policy.services.entry(service).or_default().classes;
         *wholes = Class::ALL.map(|class| Whole {
             cap: class.by_default(budget).cap,

@@ -24,7 +24,7 @@ use crate::snapshot::{ServiceSnapshot, Snapshot};
 use crate::telemetry::metrics::Label;
 use crate::view::explanation::{ReasonDocument, instead};
 use crate::view::final_names::FinalNameDocument;
-use crate::view::minted::{EXAMPLES, seen_once};
+use crate::view::minted::{examples, seen_once};
 use crate::view::not_applied::Applied;
 use crate::view::plan_summary::{binding_label, finite};
 
@@ -281,8 +281,7 @@ fn service(snapshot: &Snapshot, name: &str, beside: &Beside) -> Option<ServiceDo
     let known = plan.sampled_known(held.id) && plan.serving() != Serving::Observe;
     document.applies_strategy = applied.verdict().filter(|_| known);
     once.sort_unstable();
-    let newest = once.iter().take(EXAMPLES);
-    document.names_seen_once = newest.map(|(_, name)| (*name).to_owned()).collect();
+    document.names_seen_once = examples(once.into_iter().map(|(_, name)| name));
     Some(document)
 }
 

@@ -37,6 +37,7 @@ fn shop(budget: f64, operations: u32, errors: f64) -> Policy {
             policy.operations.insert(entry, bounds);
             let of = ClassEntry {
                 service: SHOP,
+                operation: OperationId(1 + 4 * operation),
                 class,
             };
             policy.classes.insert(entry, of);

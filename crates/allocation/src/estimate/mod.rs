@@ -1,7 +1,9 @@
 //! How much traffic each operation offers, window by window.
 
+pub(crate) mod classed;
 pub(crate) mod common;
 pub(crate) mod course;
+pub(crate) mod first_seen;
 pub(crate) mod names_return;
 pub(crate) mod operation;
 pub(crate) mod outlook;

@@ -4,9 +4,9 @@
 //! names that never come back. So a service's new names are a process of their own: the part of them
 //! that is seen again is learned, and a new name is expected with that probability.
 
+use crate::classed::{Classed, Name};
 use crate::hint::beside;
 use crate::operation::{Estimate, Evidence};
-use crate::outlook::is_edge;
 use crate::tuning::estimate::Names as Tuning;
 use crate::{Plan, ServiceId};
 
@@ -40,29 +40,28 @@ impl NamesReturn {
         found.map_or(1.0, |at| f64::from(self.0[at].1))
     }
 
-    /// Learns from a window which of those known before it came again.
-    pub(crate) fn follow(&mut self, known: &[Estimate], evidence: Evidence<'_>) {
-        let mut seen: Vec<(ServiceId, f64, f64)> = Vec::new();
+    /// Learns from a window which of those known before it came again. Of operations with classes, `classed` says
+    /// it.
+    pub(crate) fn follow(&mut self, known: &[Estimate], classed: &Classed, evidence: Evidence<'_>) {
         let rates = &evidence.tuning.operation;
-        let once = |old: &&Estimate| old.belief.once && old.silent_windows == 0 && !old.overflow;
+        let once = |old: &&Estimate| {
+            let once = old.belief.once && old.silent_windows == 0 && !old.overflow;
+            once && !evidence.classes.contains_key(&old.operation)
+        };
         let counts = &evidence.tally.operations;
         let once = known.iter().filter(once);
-        for (old, count) in beside(once, |old| old.operation, counts, |of| of.operation) {
-            if !evidence.is_covered(old.service) {
-                continue;
-            }
+        let own = beside(once, |old| old.operation, counts, |of| of.operation);
+        let own = own.map(|(old, count)| {
             let counted = count.map_or(0.0, |count| count.offered as f64);
-            let expected = old.belief.rate * evidence.exposure(old.service);
-            if is_edge(expected, counted, rates) {
-                // It has just begun.
-                continue;
-            }
-            let came = f64::from(u8::from(
-                counted > 0.0 && !is_edge(counted, expected, rates),
-            ));
-            // One that stays may be missing by chance.
-            seen.push((old.service, came, came.max(-(-expected).exp_m1())));
-        }
+            Name::of(old, counted, evidence)
+        });
+        let names = own.chain(classed.once());
+        let covered = names.filter(|name| evidence.is_covered(name.service));
+        let seen = covered.filter_map(|name| {
+            let (came, due) = name.came(rates)?;
+            Some((name.service, came, due))
+        });
+        let mut seen: Vec<(ServiceId, f64, f64)> = seen.collect();
         seen.sort_by_key(|(service, ..)| *service);
         for own in seen.chunk_by(|one, other| one.0 == other.0) {
             let sum = |of: fn(&(ServiceId, f64, f64)) -> f64| own.iter().map(of).sum::<f64>();

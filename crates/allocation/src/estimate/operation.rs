@@ -8,9 +8,12 @@
 //! operation*. The common change of all operations is removed [first](crate::common). Whether an operation has
 //! traffic at all is tracked [separately](crate::presence), including its [period](crate::rhythm).
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use crate::classed::Classed;
 use crate::common::{Common, Shift, Trend};
+use crate::first_seen::first_seen;
 use crate::hint::{Match, beside, matches};
 use crate::outlook::{Outlook, is_edge};
 use crate::peak;
@@ -22,7 +25,9 @@ use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Estimate as Tuning;
 use crate::tuning::share::Peaks;
-use crate::{Belief, Binding, OperationCount, OperationPlan, Reason, ServiceId};
+use crate::{
+    Belief, Binding, ClassEntry, OperationCount, OperationId, OperationPlan, Reason, ServiceId,
+};
 
 /// The lowest rate, in root requests per second: a share divided by it is still a probability, and a
 /// million such operations cost nothing.
@@ -62,7 +67,7 @@ impl Estimate {
         estimate
     }
 
-    fn new(plan: OperationPlan, is_new: bool) -> Self {
+    pub(crate) fn new(plan: OperationPlan, is_new: bool) -> Self {
         Self {
             plan,
             is_new,
@@ -122,6 +127,16 @@ impl Estimate {
         }
     }
 
+    /// Takes its name for one that stays. One that pauses has yet to show how often it comes.
+    pub(crate) fn stays(&mut self, tuning: &crate::tuning::estimate::Presence) {
+        self.plan.belief.once = false;
+        if self.silent_windows == 0 {
+            let stays = Presence::new(1.0, tuning);
+            self.plan.belief.stay = stays.stay as f32;
+            self.plan.belief.wake = stays.wake as f32;
+        }
+    }
+
     /// Takes over a window's counts.
     fn count(&mut self, count: Option<&OperationCount>) {
         self.is_new = false;
@@ -155,6 +170,8 @@ pub(crate) struct Evidence<'a> {
     pub window: usize,
     /// Windows since the previous window; more than 1 after a gap.
     pub windows: f64,
+    /// Which entries are classes of operations.
+    pub classes: &'a BTreeMap<OperationId, ClassEntry>,
     pub tuning: &'a Tuning,
     pub peaks: &'a Peaks,
 }
@@ -174,6 +191,7 @@ impl Evidence<'_> {
 /// Carries the estimates (sorted by operation) and what they have in common over a window.
 pub(crate) fn advance(
     known: &mut Vec<Estimate>,
+    classed: &Classed,
     fleet: &Shared,
     evidence: Evidence<'_>,
 ) -> (Common, Trend) {
@@ -198,7 +216,8 @@ pub(crate) fn advance(
             .common
             .after(outlooks, trend, evidence.windows, scatter, evidence.tuning);
     new.retain(|count| evidence.exposure(count.service) > 0.0);
-    let priors = (!new.is_empty()).then(|| Priors::of(known));
+    let priors = (!new.is_empty()).then(|| Priors::of(known, evidence.classes));
+    classed.note(known, evidence);
     let olds = known.iter_mut();
     for (old, count) in beside(olds, |old| old.operation, counts, |of| of.operation) {
         match Outlook::of(old, count, evidence, (shift.change, names)) {
@@ -209,7 +228,8 @@ pub(crate) fn advance(
     }
     if let Some(priors) = priors {
         known.extend(new.into_iter().map(|count| {
-            let stays = names.of_service(count.service);
+            let is_known = classed.is_known(count.operation, evidence);
+            let stays = (!is_known).then(|| names.of_service(count.service));
             let mut estimate = first_seen(count, &priors, evidence, stays);
             estimate.plan_ahead(trend, evidence.tuning);
             estimate
@@ -323,61 +343,18 @@ fn follow(
     old.count(count);
 }
 
-/// Starts an operation from its first count.
-///
-/// A small count says little, and the operation may have begun late in the window. So the median of
-/// comparable operations is mixed in with the weight [`prior_count`](crate::tuning::estimate::Operation::prior_count): upwards at most as far as the count
-/// allows, and never downwards, because the budget must hold for what was counted.
-fn first_seen(
-    count: &OperationCount,
-    priors: &Priors,
-    evidence: Evidence<'_>,
-    stays: f64,
-) -> Estimate {
-    let tuning = evidence.tuning;
-    let counted = count.offered as f64;
-    let exposure = evidence.exposure(count.service);
-    let seen = counted / exposure;
-    let prior = if count.overflow {
-        None
-    } else {
-        priors.of_service(count.service)
-    };
-    let most = (counted + tuning.operation.step_deviations * (counted + 1.0).sqrt()) / exposure;
-    let prior = prior.map_or(seen, |prior| prior.clamp(seen, most));
-    let weight = tuning.operation.prior_count;
-    let rate = (counted * seen + weight * prior) / (counted + weight);
-    let presence = Presence::new(if count.overflow { 1.0 } else { stays }, &tuning.presence);
-    let variance = first_variance(counted, tuning);
-    let plan = OperationPlan {
-        operation: count.operation,
-        service: count.service,
-        overflow: count.overflow,
-        offered: 0.0,
-        belief: Belief {
-            once: true,
-            ..belief(rate, variance, presence, Rhythm::NEW, 0.0)
-        },
-        belief_before: None,
-        share: 0.0,
-        probability: 0.0,
-        turned: 0,
-        binding: Binding::Level,
-        reason: Reason::UNKNOWN,
-        silent_windows: 0,
-        silent_before: 0,
-        window_offered: count.offered,
-        window_sampled: count.sampled,
-    };
-    Estimate::new(plan, true)
-}
-
 /// The relative variance of an estimate that one count shows.
-fn first_variance(counted: f64, tuning: &Tuning) -> f64 {
+pub(crate) fn first_variance(counted: f64, tuning: &Tuning) -> f64 {
     1.0 / counted + tuning.operation.noise * tuning.operation.noise
 }
 
-fn belief(rate: f64, variance: f64, presence: Presence, rhythm: Rhythm, peak: f64) -> Belief {
+pub(crate) fn belief(
+    rate: f64,
+    variance: f64,
+    presence: Presence,
+    rhythm: Rhythm,
+    peak: f64,
+) -> Belief {
     Belief {
         peak: peak as f32,
         once: false,

@@ -1,13 +1,16 @@
 //! What is carried from window to window: the operations' estimates and what they have in common.
 
+use std::collections::BTreeMap;
+
 use crate::amount::total;
+use crate::classed::Classed;
 use crate::common::{Common, Trend};
 use crate::names_return::NamesReturn;
 use crate::operation::{Estimate, Evidence, advance};
 use crate::tally::SortedCounts;
 use crate::trust::Trust;
 use crate::tuning::Tuning;
-use crate::{Inputs, OperationId, Plan, ServicePlan, Timestamp, Window, WindowCounts};
+use crate::{ClassEntry, Inputs, OperationId, Plan, ServicePlan, Timestamp, Window, WindowCounts};
 
 /// What is known after a window.
 #[derive(Debug)]
@@ -79,9 +82,10 @@ impl State {
         }
     }
 
-    /// What is known after all windows.
+    /// What is known after all windows; `classes` says which entries are classes of operations.
     pub(crate) fn read(
         previous: &Plan,
+        classes: &BTreeMap<OperationId, ClassEntry>,
         inputs: &Inputs<'_>,
         tallies: &[SortedCounts<'_>],
         trust: &Trust,
@@ -114,6 +118,7 @@ impl State {
                 trust,
                 window: at,
                 windows,
+                classes,
                 tuning: &inputs.tuning.estimate,
                 peaks: &inputs.tuning.share.peaks,
             };
@@ -151,8 +156,10 @@ impl State {
     fn advance(&mut self, evidence: Evidence<'_>, planned: f64) {
         let tally = evidence.tally;
         let unseen = self.known.is_empty();
-        self.fleet.names_return.follow(&self.known, evidence);
-        let (common, trend) = advance(&mut self.known, &self.fleet, evidence);
+        let classed = Classed::of(&self.known, evidence);
+        let names_return = &mut self.fleet.names_return;
+        names_return.follow(&self.known, &classed, evidence);
+        let (common, trend) = advance(&mut self.known, &classed, &self.fleet, evidence);
         let new = self.known.iter().filter(|known| known.is_new);
         let sampled = new
             .map(|known| u128::from(known.window_sampled))

@@ -109,7 +109,7 @@ pub struct Belief {
     pub regular: f32,
     /// Its highest recent rate, in root requests per second.
     pub peak: f32,
-    /// Whether it has been seen in one window only.
+    /// Whether it has been seen in one window only. Of a class: whether its operation has, in any class.
     pub once: bool,
     /// Whether it fell by a step in the last window with a count: no raise follows from one window.
     pub fell: bool,

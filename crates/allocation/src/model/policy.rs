@@ -65,6 +65,8 @@ pub struct SharedBounds {
 pub struct ClassEntry {
     /// Its service.
     pub service: ServiceId,
+    /// Its operation, by the number of any of the operation's entries: the same for all of them.
+    pub operation: OperationId,
     /// Its class.
     pub class: Class,
 }

@@ -77,7 +77,7 @@ pub(crate) fn decide(
     let home = |service, operation| hierarchy.home_of(service, operation) as usize;
     let free = |service, operation| free[home(service, operation)];
     let local = |service, operation| locals[home(service, operation)];
-    let priors = Priors::of(&known);
+    let priors = Priors::of(&known, &rules.policy.classes);
     // The estimates become the plan's operations in place.
     let mut operations: Vec<OperationPlan> = known
         .into_iter()

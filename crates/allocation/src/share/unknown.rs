@@ -76,7 +76,7 @@ impl<'a> Defaults<'a> {
         }
         let rules = self.rules;
         let (bounds, _) = rules.policy.service_bounds(service);
-        let like_named = self.priors.of_service(service).map_or(1.0, |prior| {
+        let like_named = self.priors.of_service(service, None).map_or(1.0, |prior| {
             at_level(local.level, prior, rules.weight_exponent, &bounds)
         });
         let wanted = bounds.pin.unwrap_or(like_named);
