@@ -31,13 +31,15 @@ pub fn table(recordings: &[RecordedWorkload], half: usize) -> String {
     let mut text = summary::summary(recordings, &played);
     text.push_str(
         "\n| recording | budget | error % | best fair rule | error % | ratio | bias % | its bias % | p99 % | p99 of late % | \
-         runs % | one probability % | Jain | near % |\n|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+         runs % | shuffled % | repeats | one probability % | Jain | near % |\n\
+         |---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for one in &played {
         let weir = |of: fn(&Reached) -> f64| one.mean(|seed| of(&seed.weir));
         let _ = writeln!(
             text,
-            "| {} | {:.0} % | {:.2} | {} | {:.2} | {:.2} | {:+.2} | {:+.2} | {:.1} | {:.1} | {:.2} | {:.2} | {:.3} | {:.1} |",
+            "| {} | {:.0} % | {:.2} | {} | {:.2} | {:.2} | {:+.2} | {:+.2} | {:.1} | {:.1} | {:.2} | {:.2} | {:+.2} | \
+             {:.2} | {:.3} | {:.1} |",
             recordings[one.recording].name,
             100.0 * one.budget,
             100.0 * weir(|of| of.error),
@@ -49,6 +51,8 @@ pub fn table(recordings: &[RecordedWorkload], half: usize) -> String {
             100.0 * weir(|of| of.high),
             100.0 * one.mean(|seed| seed.late.high),
             100.0 * weir(|of| of.long_runs),
+            100.0 * weir(|of| of.shuffled_runs),
+            weir(|of| of.repeats),
             100.0 * one.mean(|seed| seed.uniform.error),
             weir(|of| of.jain),
             100.0 * weir(|of| of.near),

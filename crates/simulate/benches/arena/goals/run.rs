@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
 use weir_simulate::measure::fill_equally;
 use weir_simulate::virtual_time::{Reports, draw, turn};
@@ -18,6 +19,10 @@ use crate::workload::Workload;
 const HIGH: f64 = 0.2;
 /// if the run is longer than this.
 const SHORT: usize = 3;
+/// How often the errors are put into random order.
+const SHUFFLES: u32 = 8;
+/// A plan is used in two intervals. So errors this far apart have no plan in common.
+const APART: usize = 2;
 /// Intervals in a day.
 const DAY: usize = 1440;
 /// The part of the operations that is left out of Jain's index: the worst ones.
@@ -34,6 +39,10 @@ pub struct Reached {
     pub high: f64,
     /// The part of the intervals in runs over +20 % that are longer than three intervals.
     pub long_runs: f64,
+    /// The same of the same errors in random order.
+    pub shuffled_runs: f64,
+    /// The correlation of errors that have no plan in common.
+    pub repeats: f64,
     /// Jain's index of what was kept over equal filling, without the worst 1 % of the operations.
     pub jain: f64,
     /// The part of the operations that kept half to twice of what equal filling would have kept.
@@ -186,20 +195,47 @@ fn reached(errors: &[f64], kept: &[f64], ideal: &[f64]) -> Reached {
     let mut sorted = errors.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = (0.99 * (sorted.len() as f64 - 1.0)).round() as usize;
-    let runs = errors.chunk_by(|one, other| (*one > HIGH) == (*other > HIGH));
-    let long: usize = runs
-        .filter(|run| run[0] > HIGH && run.len() > SHORT)
-        .map(<[f64]>::len)
-        .sum();
     let (jain, near) = fairness(kept, ideal);
     Reached {
         error: errors.iter().map(|error| error.abs()).sum::<f64>() / count,
         bias: bias.unwrap_or(0.0),
         high: sorted.get(place).copied().unwrap_or(0.0),
-        long_runs: long as f64 / count,
+        long_runs: long_runs(errors),
+        shuffled_runs: shuffled_runs(errors),
+        repeats: correlation(errors, APART),
         jain,
         near,
     }
+}
+
+/// The part of the intervals in long runs over the bound.
+fn long_runs(errors: &[f64]) -> f64 {
+    let runs = errors.chunk_by(|one, other| (*one > HIGH) == (*other > HIGH));
+    let long = runs.filter(|run| run[0] > HIGH && run.len() > SHORT);
+    long.map(<[f64]>::len).sum::<usize>() as f64 / errors.len().max(1) as f64
+}
+
+/// The same in random order: what remains if errors follow each other by chance alone.
+fn shuffled_runs(errors: &[f64]) -> f64 {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut errors = errors.to_vec();
+    let mut shuffled = || {
+        errors.shuffle(&mut random);
+        long_runs(&errors)
+    };
+    (0..SHUFFLES).map(|_| shuffled()).sum::<f64>() / f64::from(SHUFFLES)
+}
+
+/// The correlation of errors that are this far apart.
+fn correlation(errors: &[f64], apart: usize) -> f64 {
+    let mean = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
+    let product = |apart: usize| {
+        let pairs = errors.iter().zip(errors.iter().skip(apart));
+        pairs
+            .map(|(one, other)| (one - mean) * (other - mean))
+            .sum::<f64>()
+    };
+    product(apart) / product(0).max(f64::MIN_POSITIVE)
 }
 
 /// Jain's index without the worst operations, and the part that is near to equal filling.
