@@ -15,7 +15,7 @@ const NAMES: [&str; 2] = ["diurnal, 10 s noise", "step"];
 const UNFAITHFUL: &str = "steady, 10 s noise";
 const KEEPS: f64 = 0.85;
 /// The rows of the table of agents that are played.
-const ROWS: [&str; 16] = [
+const ROWS: [&str; 21] = [
     "reports of 10 s, agents 0, 30, 75 and 180 s late",
     "agents that have requests in one of four reports of 10 s, and send no empty ones",
     "the same, 75 s late",
@@ -33,6 +33,11 @@ const ROWS: [&str; 16] = [
     "the busiest service is idle, then back at once",
     "100 names an interval that never come back, 1 % kept",
     "a deploy renames 30 % of the operations, 1 % kept",
+    "50 times the usual traffic for three intervals",
+    "the first three intervals have 100 times the usual traffic",
+    "exports of 60 s at any phase, each 0 to 180 s late by chance",
+    "1 of 8 agents unheard for an hour, while traffic climbs by 3 % an interval",
+    "the busiest service is gone for some intervals, three times within an hour",
 ];
 /// The budgets of recordings, as parts of the mean traffic.
 const BUDGETS: [f64; 1] = [0.01];

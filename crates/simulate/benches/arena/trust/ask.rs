@@ -21,6 +21,8 @@ pub enum Ask {
     Under { from: usize, to: usize, least: f64 },
     /// No plan holds probabilities.
     NoHold { from: usize, to: usize },
+    /// Plans say of at most this part of the agents that they are missing, on average.
+    Missing { from: usize, to: usize, most: f64 },
     /// The plan after an interval is within 5 %.
     Plan { after: usize },
     /// The plan after an interval keeps nothing.
@@ -71,6 +73,11 @@ impl Ask {
                 let holds = mean(runs, from..to, |point| f64::from(u8::from(point.holds)));
                 let of = format!("{} of plans", percent(holds));
                 seen("no hold".to_owned(), of, holds <= 0.0)
+            }
+            Self::Missing { from, to, most } => {
+                let missing = mean(runs, from..to, |point| point.missing);
+                let asked = format!("at most {} of the agents said to be missing", percent(most));
+                seen(asked, percent(missing), missing <= most)
             }
             Self::Plan { after } => {
                 let mean = mean(runs, after..after + 1, |point| point.planned);

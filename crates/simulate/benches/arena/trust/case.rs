@@ -13,7 +13,7 @@ use weir_simulate::virtual_time::{Agent, Timing, budget_alone};
 
 /// The fleet: services, operations of each, root requests per second of them all.
 pub const SERVICES: usize = 10;
-const OPERATIONS: usize = 30;
+pub const OPERATIONS: usize = 30;
 pub const PER_SECOND: f64 = 5000.0;
 /// The budget, in traces per second: 1 % of the traffic.
 pub const BUDGET: f64 = 50.0;

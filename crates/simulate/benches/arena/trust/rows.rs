@@ -4,6 +4,7 @@ mod late;
 mod names;
 mod operators;
 mod polls;
+mod seldom;
 mod unheard;
 
 use super::ask::Ask;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Row> {
         polls::rows,
         operators::rows,
         names::rows,
+        seldom::rows,
     ];
     rooms.iter().flat_map(|rows| rows()).collect()
 }

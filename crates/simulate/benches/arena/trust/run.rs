@@ -23,6 +23,8 @@ pub struct Point {
     pub planned_kept: f64,
     /// Whether the plan after the interval holds probabilities.
     pub holds: bool,
+    /// The part of the agents that it says are missing.
+    pub missing: f64,
     /// The part of the budget that new names kept, and their part of the traffic.
     pub new_kept: f64,
     pub new_offered: f64,
@@ -79,6 +81,8 @@ pub fn play(case: &Case, seed: u64) -> Vec<Point> {
             point.planned_kept = sums.kept / seconds;
         }
         point.holds = plan.fleet.hold != Hold::None;
+        let missing = plan.agents.iter().filter(|of| of.missing_windows > 0);
+        point.missing = missing.count() as f64 / plan.agents.len().max(1) as f64;
         if std::env::var_os("TRUST_TRACE").is_some() {
             trace(number, &point, &plan);
         }
