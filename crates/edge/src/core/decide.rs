@@ -134,22 +134,27 @@ impl Core {
         tagged: Option<u16>,
         now_ms: u64,
     ) -> Threshold {
-        let classes = match root {
-            Some(root) => self.names.operation(root.operation).classes,
+        let operation = root.map(|root| root.operation);
+        let planned = match operation {
+            Some(operation) => self.names.operation(operation).classes,
             None => self.names.service(service).default,
         };
-        let planned = classes.of(class);
+        let planned = planned.of(class);
         let relief = self.peers.relief(now_ms).max(self.relief.halvings);
         let mut factor = Relief::factor(relief);
         if let Some(rule) = tagged {
             let cap = self.plan.tagged.rules()[rule as usize].cap_traces_per_second;
-            factor *= self.caps.factor_of_rule(rule, service, cap, now_ms);
+            let rules = &mut self.names.service_mut(service).rules;
+            factor *= rules.factor(rule, cap, now_ms);
         }
-        let cap = self.names.service(service).caps.of(class);
-        let probability = planned.probability() * factor;
-        factor *= self
-            .caps
-            .factor_of_class(class, service, (cap, probability), now_ms);
+        // From the inside to the outside: what its own cap takes from an operation is left to the others.
+        if let Some(operation) = operation
+            && let Some(held) = &mut self.names.operation_mut(operation).held
+        {
+            factor *= held.factor(class, planned.probability() * factor, now_ms);
+        }
+        let classes = &mut self.names.service_mut(service).classes;
+        factor *= classes.factor(class, planned.probability() * factor, now_ms);
         if factor >= 1.0 {
             planned
         } else {

@@ -18,7 +18,6 @@ mod table;
 
 use std::sync::Arc;
 
-use self::caps::Caps;
 pub use self::decisions::Decision;
 use self::decisions::Decisions;
 pub use self::limits::Limits;
@@ -56,7 +55,6 @@ pub struct Core {
     decisions: Decisions,
     names: Names,
     peers: Peers,
-    caps: Caps,
     relief: Relief,
     writer: Writer,
     figures: Figures,
@@ -94,7 +92,6 @@ impl Core {
             decisions: Decisions::of_bytes(limits.decision_bytes),
             names: Names::new(limits.operations_max, &plan),
             peers: Peers::new(limits.edge_id, limits.peer_bytes),
-            caps: Caps::default(),
             relief: Relief::default(),
             writer: Writer::new(told, limits.attributes),
             figures: Figures::default(),
@@ -118,7 +115,6 @@ impl Core {
             trace.tagged = trace.tagged.and_then(moved);
         }
         self.names.follow(&plan);
-        self.caps.forget_rules();
         self.plan = plan;
     }
 

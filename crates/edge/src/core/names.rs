@@ -9,8 +9,9 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use weir_allocation::{OVERFLOW_NAME, OperationName, ServiceName};
 
+use super::caps::{HeldClasses, HeldOperation, HeldRules};
 use super::span_metrics::SpanMetrics;
-use crate::plan::{Class, ClassCaps, Classes, Governed, Plan};
+use crate::plan::{Class, Classes, Governed, OperationPlan, Plan};
 
 /// The number of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,8 +34,10 @@ pub(super) struct Service {
     pub slow_ns: u64,
     /// For operations that the plan does not name.
     pub default: Classes,
-    /// The most traces per second of each class between two plans.
-    pub caps: ClassCaps,
+    /// The caps of its classes between two plans.
+    pub classes: HeldClasses,
+    /// What rules for tagged requests have had of it.
+    pub rules: HeldRules,
     /// Whether the plan names it.
     pub is_planned: bool,
     /// Its operation `__other__`.
@@ -50,6 +53,8 @@ pub(super) struct Operation {
     pub name: Arc<str>,
     pub classes: Classes,
     pub metrics: SpanMetrics,
+    /// Its cap between two plans, if it has one.
+    pub held: Option<Box<HeldOperation>>,
     /// Roots by class that were not reported yet.
     counts: [Count; 4],
     used_ms: u64,
@@ -115,7 +120,12 @@ impl Names {
         operation.expect("names in use are kept")
     }
 
-    fn operation_mut(&mut self, id: OperationId) -> &mut Operation {
+    pub fn service_mut(&mut self, id: ServiceId) -> &mut Service {
+        let service = self.services[id.0 as usize].as_mut();
+        service.expect("names in use are kept")
+    }
+
+    pub fn operation_mut(&mut self, id: OperationId) -> &mut Operation {
         let operation = self.operations[id.0 as usize].as_mut();
         operation.expect("names in use are kept")
     }
@@ -142,9 +152,7 @@ impl Names {
                 }
             }
         };
-        if let Some(service) = &mut self.services[id.0 as usize] {
-            service.used_ms = now_ms;
-        }
+        self.service_mut(id).used_ms = now_ms;
         id
     }
 
@@ -173,8 +181,8 @@ impl Names {
                 let is_valid = |text: &&str| OperationName::parse(text).is_ok();
                 match text.filter(is_valid) {
                     Some(text) if self.has_room(of.operations.contains_key(text)) => {
-                        let classes = of.operations.get(text).copied().unwrap_or(of.default);
-                        self.add_operation(service, text, classes, now_ms)
+                        let planned = of.operation(text);
+                        self.add_operation(service, text, planned, now_ms)
                     }
                     _ => other,
                 }
@@ -191,9 +199,7 @@ impl Names {
             let service = self.operation(operation).service;
             self.used(service, None, now_ms);
         }
-        if let Some(service) = &mut self.services[service.0 as usize] {
-            service.used_ms = now_ms;
-        }
+        self.service_mut(service).used_ms = now_ms;
     }
 
     /// Names of the plan have as much room again.
@@ -206,25 +212,30 @@ impl Names {
         let planned = plan.service(name);
         let free = self.free_services.pop();
         let id = ServiceId(free.unwrap_or(self.services.len() as u32));
-        let service = Service {
+        let mut service = Service {
             name: name.into(),
             governed: planned.governed,
             slow_ns: planned.slow_ns,
             default: planned.default,
-            caps: planned.caps,
+            classes: HeldClasses::default(),
+            rules: HeldRules::default(),
             is_planned: plan.services.contains_key(name),
             other: OperationId(0),
             operations: 0,
             used_ms: now_ms,
         };
+        service.classes.follow(planned.caps);
         match free {
             Some(free) => self.services[free as usize] = Some(service),
             None => self.services.push(Some(service)),
         }
-        let other = self.add_operation(id, OVERFLOW_NAME, planned.default, now_ms);
-        if let Some(service) = &mut self.services[id.0 as usize] {
-            service.other = other;
-        }
+        // It stands for many, and the caps of classes hold it.
+        let other = OperationPlan {
+            classes: planned.default,
+            cap: f64::INFINITY,
+        };
+        let other = self.add_operation(id, OVERFLOW_NAME, other, now_ms);
+        self.service_mut(id).other = other;
         id
     }
 
@@ -232,20 +243,19 @@ impl Names {
         &mut self,
         service: ServiceId,
         name: &str,
-        classes: Classes,
+        planned: OperationPlan,
         now_ms: u64,
     ) -> OperationId {
         let operation = Operation {
             service,
             name: name.into(),
-            classes,
+            classes: planned.classes,
+            held: HeldOperation::follow(None, planned.cap),
             metrics: SpanMetrics::default(),
             counts: [Count::default(); 4],
             used_ms: now_ms,
         };
-        if let Some(service) = &mut self.services[service.0 as usize] {
-            service.operations += 1;
-        }
+        self.service_mut(service).operations += 1;
         let free = self.free_operations.pop();
         let id = free.unwrap_or(self.operations.len() as u32);
         match free {
@@ -273,14 +283,16 @@ impl Names {
             service.governed = planned.governed;
             service.slow_ns = planned.slow_ns;
             service.default = planned.default;
-            service.caps = planned.caps;
+            service.classes.follow(planned.caps);
+            service.rules.forget();
             service.is_planned = plan.services.contains_key(&*service.name);
         }
         for operation in self.operations.iter_mut().flatten() {
             let service = self.services[operation.service.0 as usize].as_ref();
             let planned = plan.service(&service.expect("it has operations").name);
-            let classes = planned.operations.get(&*operation.name);
-            operation.classes = classes.copied().unwrap_or(planned.default);
+            let planned = planned.operation(&operation.name);
+            operation.classes = planned.classes;
+            operation.held = HeldOperation::follow(operation.held.take(), planned.cap);
         }
     }
 
@@ -371,9 +383,7 @@ impl Names {
             entry.remove();
         }
         self.free_operations.push(id);
-        if let Some(service) = &mut self.services[operation.service.0 as usize] {
-            service.operations -= 1;
-        }
+        self.service_mut(operation.service).operations -= 1;
     }
 
     /// All operations, with the names of their services.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::tagged::{ATTRIBUTES_MAX, RULES_MAX};
 use super::{
-    Class, ClassCaps, Classes, Glob, Governed, Plan, Rule, SLOW_MS_DEFAULT, ServicePlan, Tagged,
+    Class, ClassCaps, Classes, Glob, Governed, OperationPlan, Plan, Rule, SLOW_MS_DEFAULT,
+    ServicePlan, Tagged,
 };
 use crate::otlp::trace_state::Threshold;
 
@@ -75,6 +76,7 @@ struct Operation {
     operation: Box<str>,
     #[serde(flatten)]
     probabilities: Probabilities,
+    cap_traces_per_second: Option<f64>,
 }
 
 /// A probability of each class, or a cap. A class that is left out has what the level above says.
@@ -160,8 +162,15 @@ impl Service {
         let mut operations = HashMap::with_capacity(self.operations.len());
         for operation in self.operations {
             let field = format!("{field}: {}", operation.operation);
-            let classes = operation.probabilities.over(&default, &field)?;
-            operations.insert(operation.operation, classes);
+            let cap = operation.cap_traces_per_second.unwrap_or(f64::INFINITY);
+            let planned = OperationPlan {
+                classes: operation.probabilities.over(&default, &field)?,
+                cap: match cap.is_finite() {
+                    true => checked_cap(cap, || format!("{field}: cap_traces_per_second"))?,
+                    false => cap,
+                },
+            };
+            operations.insert(operation.operation, planned);
         }
         Ok(ServicePlan {
             governed: self.governed.into(),
@@ -221,14 +230,19 @@ impl Probabilities {
         let mut caps = above;
         for class in Class::ALL {
             let Some(cap) = self.of(class) else { continue };
-            if !(0.0..=CAP_MAX).contains(&cap) {
-                let field = format!("{field}: {}", class.name());
-                return Err(wrong(field, "must be between 0 and 1000000000"));
-            }
-            caps.0[class as usize] = cap;
+            let cap = checked_cap(cap, || format!("{field}: {}", class.name()))?;
+            caps.set(class, cap);
         }
         Ok(caps)
     }
+}
+
+/// A cap that is within its bounds.
+fn checked_cap(cap: f64, field: impl FnOnce() -> String) -> Result<f64, WrongPlan> {
+    if (0.0..=CAP_MAX).contains(&cap) {
+        return Ok(cap);
+    }
+    Err(wrong(field(), format!("must be between 0 and {CAP_MAX}")))
 }
 
 impl From<Place> for Governed {
@@ -270,10 +284,7 @@ fn rule(given: TaggedRule) -> Result<Rule, WrongPlan> {
         return Err(wrong(field, problem));
     }
     let cap = given.cap_traces_per_second;
-    if !(0.0..=CAP_MAX).contains(&cap) {
-        let field = format!("{field}: cap_traces_per_second");
-        return Err(wrong(field, "must be between 0 and 1000000000"));
-    }
+    let cap = checked_cap(cap, || format!("{field}: cap_traces_per_second"))?;
     let attributes = given.attributes.into_iter();
     Ok(Rule {
         name: (*given.name).into(),
@@ -294,7 +305,7 @@ mod tests {
         "default": {"governed": "head", "slow_ms": 400, "caps": {"error": 7, "rest": 9},
             "probabilities": {"error": 0.5, "slow": 0.25, "tagged": 1, "rest": 0.125}},
         "services": [{"service": "checkout", "governed": "tail", "default": {"error": 1, "rest": 0.5}, "caps": {"rest": 2},
-            "operations": [{"operation": "GET /x", "rest": 0.25}]}],
+            "operations": [{"operation": "GET /x", "rest": 0.25, "cap_traces_per_second": 3}, {"operation": "GET /y"}]}],
         "tagged": [{"name": "actors", "service": "check*", "attributes": {"test.actor": "*"},
             "cap_traces_per_second": 5}]}"#;
 
@@ -306,9 +317,16 @@ mod tests {
             (checkout.governed, checkout.slow_ns),
             (Governed::Tail, 400_000_000)
         );
-        let operation = &checkout.operations["GET /x"];
-        let probabilities = Class::ALL.map(|class| operation.of(class).probability());
+        let operation = checkout.operation("GET /x");
+        let probabilities = Class::ALL.map(|class| operation.classes.of(class).probability());
         assert_eq!(probabilities, [1.0, 0.25, 1.0, 0.25]);
+        assert_eq!(operation.cap, 3.0);
+        assert_eq!(checkout.operation("GET /y").cap, f64::INFINITY);
+        assert_eq!(
+            checkout.operation("GET /z"),
+            checkout.operation("GET /y"),
+            "nothing is said of either"
+        );
         assert_eq!(checkout.default.of(Class::Rest).probability(), 0.5);
         assert_eq!(plan.service("unknown").governed, Governed::Head);
         assert_eq!(
@@ -343,6 +361,11 @@ mod tests {
             ("\": 5}", "\": -5}", "tagged: actors: cap_traces_per_second"),
             (r#""name": "actors""#, r#""name": """#, "tagged: name"),
             ("\"plan\": 7", "\"plan\": -7", "the document"),
+            (
+                r#""cap_traces_per_second": 3"#,
+                r#""cap_traces_per_second": -3"#,
+                "services: checkout: GET /x: cap_traces_per_second",
+            ),
             ("\"tail\"", "\"both\"", "the document"),
         ];
         for (before, after, field) in cases {

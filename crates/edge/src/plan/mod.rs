@@ -83,6 +83,20 @@ impl ClassCaps {
     pub fn of(&self, class: Class) -> f64 {
         self.0[class as usize]
     }
+
+    /// Sets that of a class.
+    pub fn set(&mut self, class: Class, traces_per_second: f64) {
+        self.0[class as usize] = traces_per_second;
+    }
+}
+
+/// What the plan says of an operation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OperationPlan {
+    /// By the class of a trace.
+    pub classes: Classes,
+    /// The most traces per second of all classes together that are kept between two plans; infinite without a cap.
+    pub cap: f64,
 }
 
 /// What the plan says of a service, or of those that it does not name.
@@ -94,10 +108,10 @@ pub struct ServicePlan {
     pub slow_ns: u64,
     /// For operations that are not named.
     pub default: Classes,
-    /// What is kept of it between two plans at most.
+    /// What is kept of each class between two plans at most.
     pub caps: ClassCaps,
     /// For those that are.
-    pub operations: HashMap<Box<str>, Classes>,
+    pub operations: HashMap<Box<str>, OperationPlan>,
 }
 
 /// A plan.
@@ -115,6 +129,18 @@ pub struct Plan {
 
 /// A trace that takes longer is slow, unless the plan says otherwise.
 pub const SLOW_MS_DEFAULT: u64 = 500;
+
+impl ServicePlan {
+    /// What it says of an operation. The cap of its classes holds those that it does not name.
+    #[must_use]
+    pub fn operation(&self, name: &str) -> OperationPlan {
+        let named = self.operations.get(name).copied();
+        named.unwrap_or(OperationPlan {
+            classes: self.default,
+            cap: f64::INFINITY,
+        })
+    }
+}
 
 impl Plan {
     /// What applies before the first plan: every trace is kept with one probability, whatever its service. Not

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
+mod caps;
 mod model;
 mod peers;
 #[path = "../support/mod.rs"]
