@@ -338,6 +338,7 @@ async fn job_context(
         metrics,
         observed: Arc::default(),
         costs: Arc::default(),
+        matches: Arc::default(),
     };
     load_current(&context).await?;
     // An emergency applies from the first answer on.

@@ -4,6 +4,7 @@ mod budget;
 mod controls;
 mod costing;
 mod governed;
+mod held;
 mod listless;
 mod measured;
 mod objects;

@@ -171,7 +171,6 @@ fn jobs(parts: &Parts) -> [Arc<dyn Job>; 5] {
         minting: MintingLog::default(),
         worker: Worker::start("weir-plans"),
         not_applied: NotAppliedLog::default(),
-        matches: Arc::default(),
     };
     let settle = Settle::new(shared.clone(), fleet.report_age_max);
     let measure = Measure {

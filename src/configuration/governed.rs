@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::held::HeldOperations;
 use super::overrides::{check_weight, check_whole, given};
 use super::rules::Matches;
 use super::{BoundsSettings, Configuration, ConfigurationError, TaggedRules, within};
@@ -229,6 +230,7 @@ impl GovernedService {
 pub struct Governance {
     default: GovernedService,
     services: HashMap<Box<str>, GovernedService>,
+    pub(super) held: HeldOperations,
 }
 
 impl Default for Governance {
@@ -238,7 +240,7 @@ impl Default for Governance {
 }
 
 impl Governance {
-    /// That of a configuration.
+    /// That of a configuration, without the caps of operations.
     #[must_use]
     pub fn of(configuration: &Configuration) -> Self {
         let default = GovernedService {
@@ -261,6 +263,7 @@ impl Governance {
                 .map(|(name, of)| (name.as_str().into(), of))
                 .collect(),
             default,
+            held: HeldOperations::default(),
         }
     }
 

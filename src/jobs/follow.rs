@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::JobContext;
 use crate::allocation::Timestamp;
 use crate::configuration::{Configuration, Governance, TaggedRules};
+use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{ConfigurationRevision, StoreError, StoredPlan, plan_codec};
 use crate::telemetry::logging::chain;
@@ -169,7 +170,8 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
         if other.is_some_and(|served| stored.number <= served.number) {
             note_step_back(&shared, stored.number);
         }
-        let (tagged, governance) = rules(&shared, revision.as_ref(), plan.window.end);
+        let at = plan.window.end;
+        let (tagged, governance) = rules(&shared, revision.as_ref(), &names, at);
         let snapshot = Snapshot::build(plan, Some(published), &names).with_tagged(tagged);
         shared.served.install(snapshot.with_governance(governance));
         Ok(true)
@@ -177,11 +179,12 @@ async fn serve(shared: &JobContext, stored: StoredPlan) -> Result<bool, StoreErr
     .await
 }
 
-/// The rules for tagged requests that a plan was made with. Those that are served stay if the configuration cannot
-/// be read, or is not stored any more.
+/// The rules for tagged requests that a plan was made with, and who decides about services. Those that are served stay if
+/// the configuration cannot be read, or is not stored any more.
 fn rules(
     shared: &JobContext,
     revision: Option<&ConfigurationRevision>,
+    names: &Names,
     at: Timestamp,
 ) -> (TaggedRules, Governance) {
     let read = revision.map(Configuration::read).transpose();
@@ -189,7 +192,7 @@ fn rules(
         Ok(Some(configuration)) => {
             return (
                 TaggedRules::of(&configuration, at),
-                Governance::of(&configuration),
+                configuration.governance(&shared.matches, names, at),
             );
         }
         Ok(None) => tracing::warn!("the configuration of the served plan is not stored any more"),

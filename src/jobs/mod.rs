@@ -46,7 +46,7 @@ pub use settle::Settle;
 pub use tokens::TokenFollower;
 
 use crate::clock::FleetClock;
-use crate::configuration::CostMeter;
+use crate::configuration::{CostMeter, MatchCache};
 use crate::names::{AgentNames, Dictionary};
 use crate::observed::Observed;
 use crate::snapshot::Served;
@@ -84,4 +84,6 @@ pub struct JobContext {
     pub observed: Arc<Observed>,
     /// What a trace costs, as sources tell it.
     pub costs: Arc<CostMeter>,
+    /// What the rules match.
+    pub matches: Arc<MatchCache>,
 }

@@ -32,6 +32,8 @@ pub(super) struct PreparedPlan {
     pub(super) history: Vec<HistoryRow>,
     /// The names of its numbers.
     pub(super) names: Arc<Names>,
+    /// Who decides about services.
+    pub(super) governance: Governance,
 }
 
 /// A plan that is too large to be read is not stored. The plan before stays in force.
@@ -109,7 +111,7 @@ pub(super) fn compute(
 /// The plan is too large.
 pub(super) fn prepare(
     computed: ComputedPlan,
-    names: Arc<Names>,
+    (names, governance): (Arc<Names>, Governance),
     stored_as: StoredAs,
 ) -> Result<PreparedPlan, Unstorable> {
     let ComputedPlan { plan, history } = computed;
@@ -130,6 +132,7 @@ pub(super) fn prepare(
         stored,
         history,
         names,
+        governance,
     })
 }
 

@@ -21,7 +21,7 @@ use super::windows::{PollsRead, WindowRead, last_closed, to_read};
 use super::{Job, JobContext, JobError};
 use crate::allocation::{Inputs, Plan, PollCount, Timestamp, Window, WindowCounts};
 use crate::clock::Clock;
-use crate::configuration::{Governance, MatchCache, TaggedRules};
+use crate::configuration::TaggedRules;
 use crate::names::Names;
 use crate::snapshot::{Published, Snapshot};
 use crate::store::{Claim, Incarnation, NewPlan, PlanMark, Publication, StoreError, WriteFormat};
@@ -47,8 +47,6 @@ pub struct Recompute {
     pub worker: Worker,
     /// Names the services that do not apply their strategy in the log.
     pub not_applied: NotAppliedLog,
-    /// What the rules match.
-    pub matches: Arc<MatchCache>,
 }
 
 /// Held while a plan is computed, published and installed.
@@ -195,7 +193,7 @@ impl Recompute {
         };
         laps.lap(phases.of(PlanPhase::Read));
         let changes = read.steering.changes();
-        let rules = (read.steering.tagged(), read.steering.governance());
+        let tagged = read.steering.tagged();
         let prepared = self
             .compute(&publishing, parent, read, claim.term)
             .await
@@ -208,7 +206,7 @@ impl Recompute {
         }
         self.tell(before.plan(), &prepared, changes, started.elapsed());
         let names = Arc::clone(&prepared.names);
-        self.install(publishing, prepared, rules).await;
+        self.install(publishing, prepared, tagged).await;
         laps.lap(phases.of(PlanPhase::Install));
         self.tell_claims(before.plan(), &names).await;
         Ok(())
@@ -289,7 +287,7 @@ impl Recompute {
         let published_at = self.shared.clock.now().trunc_subsecs(3);
         let names = Arc::clone(&read.names);
         let publishing = Arc::clone(publishing);
-        let matches = Arc::clone(&self.matches);
+        let matches = Arc::clone(&self.shared.matches);
         let cuts = self.shared.served.load().cuts().clone();
         let measured = self.shared.costs.current();
         let work = move || {
@@ -315,7 +313,8 @@ impl Recompute {
             if parent.elsewhere {
                 retired.extend(renamed(&parent.snapshot, &names));
             }
-            retired.extend(superseded(&parent.snapshot, &read.steering.governance()));
+            let governance = read.steering.governance(&policy);
+            retired.extend(superseded(&parent.snapshot, &governance));
             let inputs = Inputs {
                 retired: &retired,
                 readable,
@@ -330,7 +329,7 @@ impl Recompute {
             let computed = prepare::compute(previous, &policy, inputs, &cuts, stored_as);
             // The counts are not needed any more, and encoding needs memory.
             drop(windows);
-            prepare(computed, names, stored_as)
+            prepare(computed, (names, governance), stored_as)
         };
         self.worker.run(work).await
     }
@@ -398,18 +397,14 @@ impl Recompute {
         }
     }
 
-    async fn install(
-        &self,
-        publishing: Publishing,
-        prepared: PreparedPlan,
-        (tagged, governance): (TaggedRules, Governance),
-    ) {
+    async fn install(&self, publishing: Publishing, prepared: PreparedPlan, tagged: TaggedRules) {
         let to = Arc::clone(&self.shared.served);
         let PreparedPlan {
             plan,
             stored,
             history,
             names,
+            governance,
         } = prepared;
         let published = Published {
             identity: stored.identity,

@@ -51,9 +51,9 @@ impl Steering {
         TaggedRules::of(&self.configuration, self.at)
     }
 
-    /// Who decides about services.
-    pub(super) fn governance(&self) -> Governance {
-        Governance::of(&self.configuration)
+    /// Who decides about services, with the caps of a policy of this configuration.
+    pub(super) fn governance(&self, policy: &Policy) -> Governance {
+        Governance::of(&self.configuration).with_caps_of(policy)
     }
 
     /// The policy for the plan after `previous`, with the numbers that names have now.

@@ -49,7 +49,7 @@ pub(super) fn is_counted(plan: &Plan, operations: &[ListedOperation]) -> bool {
 }
 
 impl Snapshot {
-    /// Adds who decides about services, in the configuration that the plan was made with.
+    /// Adds who decides about services, and the caps that edges hold, in the configuration that the plan was made with.
     #[must_use]
     pub fn with_governance(mut self, governance: Governance) -> Self {
         self.governance = Arc::new(governance);

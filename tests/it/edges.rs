@@ -309,7 +309,9 @@ async fn an_edge_gets_a_plan_when_it_changes_and_the_same_from_all_replicas() {
     let flags = ["--database-url", database.url(), "--interval", "3s"];
     let one = TestApp::start_with(config(&flags)).await;
     let other = TestApp::start_with(config(&flags)).await;
-    assert_eq!(configure(&one, tail("shop")).await.0, 200);
+    let mut document = tail("shop");
+    document["services"]["shop"]["operations"] = json!({"GET /": {"cap_traces_per_second": 6}});
+    assert_eq!(configure(&one, document).await.0, 200);
     let mut edge = Played::new("edge-1");
     for (query, field) in [
         ("", "edge"),
@@ -365,6 +367,19 @@ async fn an_edge_gets_a_plan_when_it_changes_and_the_same_from_all_replicas() {
         let plan = edge.ask(&one, 15).await?;
         second.ask(&other, 0).await;
         (caps(&plan) == alone / 2.0).then_some(())
+    })
+    .await;
+    // So is the cap of an operation, by the replica that computed the plan and by the one that read it.
+    eventually(DEADLINE, "half of the operation's cap", async || {
+        let counts = [("GET /", json!("rest"), 100)];
+        edge.count(&one, "shop", &counts).await;
+        second.ask(&other, 0).await;
+        let cap = async |app: &TestApp| {
+            let url = format!("{}/v1/edges/plan?edge=edge-1", app.sdk);
+            let (_, plan) = app.get(url).await;
+            plan["services"][0]["operations"][0]["cap_traces_per_second"].clone()
+        };
+        (cap(&one).await == 3.0 && cap(&other).await == 3.0).then_some(())
     })
     .await;
     // A replica that stops answers who waits at once.

@@ -62,6 +62,7 @@ impl Replica {
             metrics: Arc::default(),
             observed: Arc::default(),
             costs: Arc::default(),
+            matches: Arc::default(),
         };
         let holder = Uuid::new_v4();
         let keeper = Arc::new(LeaseKeeper {

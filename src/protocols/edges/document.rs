@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::allocation::{Class, OVERFLOW_NAME, held_between_plans};
+use crate::allocation::{Class, OVERFLOW_NAME, OperationId, held_between_plans};
 use crate::snapshot::{Governed, GovernedService, ServiceSnapshot, Snapshot};
 
 #[derive(Serialize)]
@@ -45,6 +45,8 @@ struct Operation<'a> {
     operation: &'a str,
     #[serde(flatten)]
     probabilities: Probabilities,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cap_traces_per_second: Option<f32>,
 }
 
 /// In single precision: no estimate is exact to seven digits.
@@ -165,7 +167,7 @@ impl Sums {
 fn decided<'s>(snapshot: &'s Snapshot, name: &str, of: &GovernedService) -> Decided<'s> {
     let held = snapshot.service(name);
     let mut sums = [Sums::default(); Class::ALL.len()];
-    let mut operations: BTreeMap<&str, Probabilities> = BTreeMap::new();
+    let mut operations: BTreeMap<&str, (Probabilities, Option<f32>)> = BTreeMap::new();
     for (operation, class, planned) in held.into_iter().flat_map(|held| snapshot.classes(held)) {
         let served = snapshot.served(planned);
         let sum = &mut sums[class as usize];
@@ -173,7 +175,11 @@ fn decided<'s>(snapshot: &'s Snapshot, name: &str, of: &GovernedService) -> Deci
         sum.share += served * planned.offered;
         match operation {
             OVERFLOW_NAME => sum.overflow = Some(served),
-            _ => operations.entry(operation).or_default().set(class, served),
+            _ => {
+                let (probabilities, cap) = operations.entry(operation).or_default();
+                probabilities.set(class, served);
+                *cap = operation_cap(snapshot, planned.operation);
+            }
         }
     }
     let unknown = held.map_or_else(
@@ -189,9 +195,10 @@ fn decided<'s>(snapshot: &'s Snapshot, name: &str, of: &GovernedService) -> Deci
         }),
         caps: caps(snapshot, of, &sums),
         operations: operations
-            .map(|(operation, probabilities)| Operation {
+            .map(|(operation, (probabilities, cap))| Operation {
                 operation,
                 probabilities,
+                cap_traces_per_second: cap,
             })
             .collect(),
     }
@@ -215,6 +222,12 @@ fn caps(snapshot: &Snapshot, of: &GovernedService, sums: &[Sums; Class::ALL.len(
         slow: cap(Class::Slow),
         rest: cap(Class::Rest),
     }
+}
+
+/// What an edge keeps of an operation between two plans at most, by the entry of one of its classes.
+fn operation_cap(snapshot: &Snapshot, entry: OperationId) -> Option<f32> {
+    let cap = snapshot.governance().operation_cap(entry)?;
+    Some((cap / edges(snapshot)) as f32)
 }
 
 /// The number of edges that share a cap: who reads this is one.

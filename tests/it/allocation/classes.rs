@@ -147,6 +147,36 @@ fn errors_beyond_the_cap_are_thinned_and_what_they_leave_of_their_class_goes_to_
 }
 
 #[test]
+fn what_edges_held_to_the_cap_of_an_operation_was_not_due() {
+    let policy = capped(shop(1_000.0, 2, f64::INFINITY), 0, 10.0);
+    let window = |number, storm: u64| {
+        let operations = [
+            (0, Class::Error, 1),
+            (0, Class::Rest, 100 * storm),
+            (1, Class::Rest, 100),
+        ];
+        let counted = operations.map(|(operation, class, per_second)| {
+            count(entry(operation, class).0, 60 * per_second)
+        });
+        let sum = 60 * (101 + 100 * storm);
+        counts(number, counted.to_vec(), vec![agent(1, sum)])
+    };
+    let mut plan = Plan::genesis(&policy);
+    for number in 0..3 {
+        plan = next(&plan, &policy, &window(number, 1));
+    }
+    let shares = [share(&plan, 0), share(&plan, 1)];
+    assert!(
+        shares[0] <= 10.0 * (1.0 + 1e-9) && shares[1] > 90.0,
+        "{shares:?}"
+    );
+    // A hundred times as many come as the plan has foreseen, and edges keep no more.
+    let plan = next(&plan, &policy, &window(3, 100));
+    let due = plan.figures.due_sampled;
+    assert!((95.0..112.0).contains(&due), "{due}");
+}
+
+#[test]
 fn a_fixed_probability_takes_precedence_over_the_cap() {
     let mut policy = capped(shop(100.0, 2, 50.0), 0, 12.0);
     for class in Class::ALL {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DEADLINE, Played, configure};
+use super::{DEADLINE, Played, configure, entries};
 use crate::support::app::TestApp;
 use crate::support::grpc::{channel, poll};
 use crate::support::process::eventually;
@@ -143,6 +143,15 @@ async fn shared(app: &TestApp, class: &str) -> (f64, Value) {
     (shares.sum(), explained)
 }
 
+/// The cap of an operation of the shop that the edge is told.
+async fn told(edge: &mut Played, app: &TestApp, operation: &str) -> Value {
+    edge.tag = None;
+    let plan = edge.ask(app, 0).await.unwrap();
+    let operations = plan["services"][0]["operations"].as_array().unwrap();
+    let is_it = |of: &&Value| of["operation"] == operation;
+    operations.iter().find(is_it).unwrap()["cap_traces_per_second"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cap_and_the_floor_of_an_operation_hold_over_all_of_its_classes_together() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,6 +177,8 @@ async fn the_cap_and_the_floor_of_an_operation_hold_over_all_of_its_classes_toge
     })
     .await;
     assert_eq!(explained["settings"]["cap_traces_per_second"], 10.0);
+    assert_eq!(told(&mut edge, &app, "GET /").await, json!(10.0));
+    assert_eq!(told(&mut edge, &app, "GET /other").await, Value::Null);
     assert_eq!(explained["reason"]["source"], "operation");
     let said = explained["reason"]["explanation"].as_str().unwrap();
     assert!(
@@ -201,8 +212,15 @@ async fn the_cap_and_the_floor_of_an_operation_hold_over_all_of_its_classes_toge
         said.contains("together share its floor of 97 traces/s"),
         "{said}"
     );
-    // A floor for each class would need 291 of the 100 traces/s. What was counted before edges decided has its own for a
-    // while.
+    // What was counted without a class, before edges decided, keeps no floor of its own.
+    eventually(DEADLINE, "every entry is of a class", async || {
+        edge.count(&app, "shop", &counts).await;
+        let entries = entries(&app, "shop").await;
+        let mut classes = entries.iter().map(|(_, class)| class);
+        (!entries.is_empty() && classes.all(Option::is_some)).then_some(())
+    })
+    .await;
+    // A floor for each class would need 291 of the 100 traces/s.
     let plan = app.plan().await.unwrap();
     let missing = plan["missing_traces_per_second"].as_f64().unwrap();
     assert!(missing < 97.0, "{plan}");

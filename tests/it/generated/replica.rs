@@ -298,6 +298,7 @@ impl Replica {
             metrics: Arc::default(),
             observed: Arc::default(),
             costs: Arc::default(),
+            matches: Arc::default(),
             store,
             clock,
             dictionary,
@@ -340,7 +341,6 @@ impl Replica {
                 minting: Default::default(),
                 worker: Worker::start("weir-plans"),
                 not_applied: Default::default(),
-                matches: Default::default(),
             }),
             maintain: Maintain {
                 shared: shared.clone(),

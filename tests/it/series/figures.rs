@@ -95,6 +95,7 @@ async fn replica(store: Arc<dyn Store>, operations: u32) -> (JobContext, Cancell
         readability: Default::default(),
         observed: Arc::default(),
         costs: Arc::default(),
+        matches: Arc::default(),
         interval,
         metrics: Arc::default(),
         store,

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::amount::total;
+use crate::amount::{amount, total};
 use crate::hint::beside;
 use crate::tally::SortedCounts;
 use crate::trust::bases::{Parts, Unsaid};
-use crate::{Class, OperationPlan, Plan, Policy, ServiceId, held_between_plans};
+use crate::{Class, OperationId, OperationPlan, Plan, Policy, ServiceId, held_between_plans};
 
 /// A move of a probability is kept in parts of a natural logarithm: to 3 %.
 const PARTS: f64 = 16.0;
@@ -67,6 +67,7 @@ impl Due {
                     (newest * offered, before * offered)
                 })
                 .collect();
+        hold_operations(policy, tally, &mut both);
         hold_classes(previous, policy, tally, &mut both);
         let newest = total(both.iter().map(|(newest, _)| *newest));
         let before = total(both.iter().map(|(_, before)| *before));
@@ -97,6 +98,40 @@ impl Due {
             held: self.held * factor,
             newest: self.newest * factor,
             ..self
+        }
+    }
+}
+
+/// Lowers what is due of operations to the caps to which edges have held all of their classes together between two plans.
+/// Errors and tagged requests come first, and the others have what they leave.
+fn hold_operations(policy: &Policy, tally: &SortedCounts<'_>, both: &mut [(f64, f64)]) {
+    let is_pinned = |entry: &OperationId| {
+        let bounds = policy.operations.get(entry);
+        bounds.is_some_and(|bounds| bounds.pin.is_some())
+    };
+    let capped = policy.shared_bounds.iter();
+    for shared in capped.filter(|shared| shared.cap.is_finite()) {
+        let most = amount(shared.cap) * tally.seconds;
+        let entries = shared.entries.iter().filter(|entry| !is_pinned(entry));
+        let counted = entries.filter_map(|entry| {
+            let counts = &tally.operations;
+            let place = counts.binary_search_by_key(entry, |count| count.operation);
+            Some((place.ok()?, policy.classes.get(entry)?.class))
+        });
+        let (first, others): (Vec<_>, Vec<_>) =
+            counted.partition(|(_, class)| matches!(class, Class::Error | Class::Tagged));
+        let mut left = (most, most);
+        for places in [first, others] {
+            let due = places.iter().map(|(place, _)| both[*place]);
+            let due = due.fold((0.0, 0.0), |sum: (f64, f64), due| {
+                (sum.0 + due.0, sum.1 + due.1)
+            });
+            let part = |due: f64, left: f64| if due > left { left / due } else { 1.0 };
+            for (place, _) in places {
+                both[place].0 *= part(due.0, left.0);
+                both[place].1 *= part(due.1, left.1);
+            }
+            left = ((left.0 - due.0).max(0.0), (left.1 - due.1).max(0.0));
         }
     }
 }
