@@ -39,7 +39,7 @@ const FLEETS: [Fleet; 3] = [
 
 const CLASSED: Fleet = Fleet {
     classed: true,
-    ..Fleet::of(200, 10, 25)
+    ..Fleet::of(50, 10, 25)
 };
 
 /// The part of the requests that have a class.
@@ -220,7 +220,7 @@ async fn measure(store: Arc<dyn Store>, fleet: Fleet) {
     let (shared, stop) = replica(Arc::clone(&store), 300_000).await;
     let now = shared.clock.timestamp().0;
     let start = now.div_euclid(DAY) * DAY - DAY;
-    let mut history = 0;
+    let (mut history, began) = (0, Instant::now());
     for hour in 0..hours {
         let minutes = hour * 60..(hour + 1) * 60;
         let rows: Vec<_> = minutes.map(|of| minute(of, start, &operations)).collect();
@@ -228,18 +228,19 @@ async fn measure(store: Arc<dyn Store>, fleet: Fleet) {
         let until = Timestamp(start + (hour + 1) * HOUR);
         store.settle(&rows, until).await.unwrap();
     }
+    eprintln!(
+        "{services} services, {} entries: history {:.1} MB a day; {hours} hours made and stored in {:.1?}",
+        operations.len(),
+        history as f64 * 24.0 / hours as f64 / 1e6,
+        began.elapsed(),
+    );
     let job = Downsample::new(shared.clone(), Duration::from_secs(90 * 86_400));
     let began = Instant::now();
     let end = Timestamp(start + hours * HOUR);
     while store.series_mark().await.unwrap().until < Some(end) {
         job.run().await.unwrap();
     }
-    eprintln!(
-        "{services} services, {} entries: history {:.1} MB a day; {hours} hours summed in {:.1?}",
-        operations.len(),
-        history as f64 * 24.0 / hours as f64 / 1e6,
-        began.elapsed(),
-    );
+    eprintln!("    summed in {:.1?}", began.elapsed());
     for step in [
         SeriesStep::Window,
         SeriesStep::TenMinutes,
@@ -295,6 +296,13 @@ async fn answers(directory: &Path, services: usize) {
                 ago(now, 7 * DAY)
             ),
         ),
+        (
+            "a week of a service by class",
+            format!(
+                "/v1/services/payments-api-0/history?start={}&by=class",
+                ago(now, 7 * DAY)
+            ),
+        ),
     ] {
         let began = Instant::now();
         let answer = app.client.get(format!("{}{path}", app.admin)).send().await;
@@ -343,5 +351,6 @@ async fn figures_of_a_fleet_with_classes() {
         let directory = tempfile::tempdir().unwrap();
         let fleet = Fleet { classed, ..CLASSED };
         measure(beside(directory.path()).await, fleet).await;
+        answers(directory.path(), fleet.services).await;
     }
 }
